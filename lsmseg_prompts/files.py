@@ -1,0 +1,56 @@
+"""Writing files whole: a reader sees the old file or the new one, never half of either.
+
+A plain ``open(path, "w")`` on a full disk leaves an empty file where a good one stood, so
+everything is written to a temporary name in the same folder and moved over with os.replace.
+"""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from lsmseg_prompts.errors import ConfigurationError
+
+
+def write_whole(path: str | Path, content: str | bytes) -> Path:
+    """Write `content` (text as UTF-8) to `path` in one step and return the path.
+
+    A link is followed; something that is neither a file nor a folder, such as /dev/stdout, is
+    written to directly, because it cannot be replaced.
+
+    Raises ConfigurationError if the folder is missing, `path` is a folder, or the disk refuses;
+    nothing half-written is left behind.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    shown = Path(path)
+    target = Path(os.path.realpath(shown))
+    if target.is_dir():
+        raise ConfigurationError(f"Cannot write {shown}: it is a folder; give a file name.")
+    temporary = target.parent / f".lsmseg-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
+            return shown
+        with open(temporary, "xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"Cannot write {shown}: the folder {shown.parent} does not exist; make it first."
+        ) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError(
+            f"Cannot write {shown}: {reason}; choose a place that can be written."
+        ) from error
+    finally:
+        _remove(temporary)
+    return shown
+
+
+def _remove(temporary: Path) -> None:
+    """Remove a temporary file if it is still there; what cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        temporary.unlink()

@@ -1,0 +1,133 @@
+"""Small facts about English names: plurals, articles, and finding a class named in a sentence."""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+
+IRREGULAR = {
+    "person": "people",
+    "pedestrian": "people",
+    "man": "men",
+    "woman": "women",
+    "child": "children",
+    "mouse": "mice",
+    "goose": "geese",
+    "foot": "feet",
+    "tooth": "teeth",
+    "sheep": "sheep",
+    "fish": "fish",
+    "aircraft": "aircraft",
+    "leaf": "leaves",
+    "shelf": "shelves",
+    "knife": "knives",
+    "loaf": "loaves",
+    "scarf": "scarves",
+    "wolf": "wolves",
+    "calf": "calves",
+}
+
+# Words that are plural as they stand, without a singular that means one of them.
+PLURAL_ONLY = {
+    "skis", "scissors", "clothes", "clouds", "leaves", "stairs", "drops", "droplets", "steps",
+    "drapes", "tracks", "blinds", "people", "men", "women", "children", "mice", "feet", "glasses",
+    "pants", "shorts", "jeans", "trousers",
+}  # fmt: skip
+
+# Words English uses without an article.
+MASS = {
+    "broccoli", "cardboard", "cloth", "clothing", "dirt", "earth", "soil", "fabric", "fog", "mist",
+    "foliage", "food", "fruit", "furniture", "grass", "gravel", "greenery", "hay", "lumber",
+    "metal", "moss", "mud", "paper", "pavement", "plastic", "salad", "sand", "snow", "straw",
+    "timber", "water", "wood", "carpeting", "rice", "bread", "glass", "ice", "lettuce",
+}  # fmt: skip
+
+# Words with one referent in a picture, which take "the".
+DEFINITE = {"sky", "sea", "ocean", "ground"}
+
+
+def normalise(name: str) -> str:
+    """A name for comparison: case folded, whitespace runs made one space."""
+    return " ".join(name.split()).casefold()
+
+
+@cache
+def plural(name: str) -> str:
+    """The plural of a name: its head word ("pair of scissors": pair) in the plural."""
+    head, of, rest = name.partition(" of ")
+    first, space, last = head.rpartition(" ")
+    return first + space + _plural_word(last) + of + rest
+
+
+def _plural_word(word: str) -> str:
+    low = word.lower()
+    if low in IRREGULAR:
+        return IRREGULAR[low]
+    if is_plural(word):
+        return word
+    if low.endswith(("s", "x", "z", "ch", "sh")):
+        return word + "es"
+    if low.endswith("y") and low[-2:-1] not in ("a", "e", "i", "o", "u", ""):
+        return word[:-1] + "ies"
+    return word + "s"
+
+
+def is_plural(name: str) -> bool:
+    """Whether a name is plural as it stands ("scissors", "clouds", "water drops")."""
+    last = name.partition(" of ")[0].lower().rpartition(" ")[2]
+    return last in PLURAL_ONLY or (
+        len(last) > 3 and last.endswith("s") and not last.endswith(("ss", "us", "is"))
+    )
+
+
+def article(name: str) -> str:
+    """The article a name takes at the start of a sentence: "a", "an", "the" or none ("")."""
+    low = name.lower()
+    last = low.partition(" of ")[0].rpartition(" ")[2]
+    if last in DEFINITE:
+        return "the"
+    if low in MASS or is_plural(name):
+        return ""
+    return _indefinite(low)
+
+
+def _indefinite(low: str) -> str:
+    """ "a" or "an", by sound: a uniform, an umbrella, a one-way sign, an hourglass, a TV."""
+    if re.match(r"(uni(?!n)|use|usu|utensil|eu|one\b|one-|u-)", low):
+        return "a"
+    return "an" if re.match(r"[aeiou]|hour|honest", low) else "a"
+
+
+@cache
+def name_forms(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Every form, singular and plural, under which a sentence may name a class; longest first.
+
+    Loose on purpose: a form nobody writes does no harm unless it names another class.
+    """
+    forms: set[str] = set()
+    for name in map(normalise, names):
+        forms |= {name, plural(name), name + "s"}
+        if name.endswith(("o", "s", "x", "z", "ch", "sh")):
+            forms.add(name + "es")
+        if name.endswith("y"):
+            forms.add(name[:-1] + "ies")
+        if name.endswith("f"):
+            forms.add(name[:-1] + "ves")
+        if name.endswith("fe"):
+            forms.add(name[:-2] + "ves")
+        if is_plural(name) and name not in ("clothes",):
+            forms.add(name[:-1])
+            if name.endswith("ies"):
+                forms.add(name[:-3] + "y")
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+@cache
+def names_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches any form of any of the names as whole words, case-insensitively."""
+    body = "|".join(re.escape(form).replace(r"\ ", r"\s+") for form in name_forms(names))
+    return re.compile(rf"(?<!\w)(?:{body})(?!\w)", re.IGNORECASE)
+
+
+def is_named(text: str, names: Iterable[str]) -> bool:
+    """Whether `text` names the class by one of its names, singular or plural."""
+    return names_pattern(tuple(names)).search(text) is not None
