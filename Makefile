@@ -1,0 +1,42 @@
+# make run: set up and run the four stages offline.  make test: set up, lint and test.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test test-all lint store weights clean
+
+# torch and torchvision are asked for together so that pip takes a matching pair.
+$(VENV)/.installed: pyproject.toml
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet torch torchvision -e .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -e ".[test]"
+	touch $@
+
+run: $(VENV)/.installed
+	$(BIN)/lsmseg-prompts run
+
+test: lint
+	$(BIN)/python -m pytest -n 2
+
+test-all: lint
+	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Rebuild the shipped attribute store from lsmseg_prompts/bundled/*.jsonl, byte for byte.
+store: $(VENV)/.installed
+	$(BIN)/python -m lsmseg_prompts.bundled.rebuild
+
+# Train lsmseg-tiny again from scratch (docs/lsmseg-tiny.md says how long it takes).
+weights: $(VENV)/.installed
+	$(BIN)/lsmseg-prompts train --config lsmseg-tiny --data ministuff --out runs/lsmseg-tiny
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

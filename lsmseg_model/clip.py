@@ -1,0 +1,305 @@
+"""CLIP through open_clip, with dense features from a changed last block.
+
+Checked against open_clip's own pooled features and zero-shot classifier (tests/test_clip.py).
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .checkpoints import read_metadata, read_state_dict
+from .errors import CheckpointError, ConfigError, UsageError
+
+CONFIGS = Path(__file__).parent / "configs"
+WEIGHTS = Path(__file__).parent / "weights"
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, RGB in 0..1
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a picture is shown to the network, in pixels: resized, then seen through windows."""
+
+    short_side: int
+    window: int
+    stride: int
+
+
+# Training-free protocol of NACLIP and its neighbours for CLIPs that no configuration names.
+DEFAULT_VIEW = {"short_side": 336, "window": 224, "stride": 112}
+
+
+def _qkv(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """x: [B, L, D] -> queries, keys, values, each [B, heads, L, D / heads]."""
+    attention: Any = block.attn
+    q, k, v = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
+    heads = attention.num_heads
+
+    def split(t: Tensor) -> Tensor:
+        return t.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+    return split(q), split(k), split(v)
+
+
+def _out(block: nn.Module, heads: Tensor) -> Tensor:
+    """heads: [B, heads, L, D / heads] -> [B, L, D] through the block's output projection."""
+    return block.attn.out_proj(heads.transpose(1, 2).flatten(2))  # type: ignore[operator,union-attr]
+
+
+def _mlp(block: Any, x: Tensor) -> Tensor:
+    return x + block.mlp(block.ln_2(x))
+
+
+def _catseg(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """CAT-Seg's last block: values only, the class token added to every position, then the MLP."""
+    _, _, v = _qkv(block, block.ln_1(x))
+    return _mlp(block, _out(block, v) + x[:, :1])
+
+
+def _maskclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """MaskCLIP: identity attention, no residual, no MLP."""
+    _, _, v = _qkv(block, block.ln_1(x))
+    return _out(block, v)
+
+
+def _sclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """SCLIP: softmax(q q^T) + softmax(k k^T), residual and MLP kept."""
+    q, k, v = _qkv(block, block.ln_1(x))
+    scale = q.shape[-1] ** -0.5
+    attention = (q @ q.mT * scale).softmax(-1) + (k @ k.mT * scale).softmax(-1)
+    return _mlp(block, x + _out(block, attention @ v))
+
+
+def _clearclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """ClearCLIP: softmax(q q^T), no residual, no MLP."""
+    q, _, v = _qkv(block, block.ln_1(x))
+    return _out(block, (q @ q.mT * q.shape[-1] ** -0.5).softmax(-1) @ v)
+
+
+def _naclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """NACLIP: softmax(k k^T / sqrt(d) + Gaussian of the distance, sigma 5), no residual, no MLP."""
+    _, k, v = _qkv(block, block.ln_1(x))
+    rows = torch.arange(grid[0], device=x.device).repeat_interleave(grid[1])
+    columns = torch.arange(grid[1], device=x.device).repeat(grid[0])
+    distance = (rows[:, None] - rows) ** 2 + (columns[:, None] - columns) ** 2
+    near = torch.exp(-distance / (2 * 5.0**2)).to(x.dtype)
+    attention = (k @ k.mT * k.shape[-1] ** -0.5) + F.pad(near, (1, 0, 1, 0))
+    return _out(block, attention.softmax(-1) @ v)
+
+
+DENSE = {
+    "catseg": _catseg,
+    "maskclip": _maskclip,
+    "sclip": _sclip,
+    "clearclip": _clearclip,
+    "naclip": _naclip,
+}
+
+
+class Clip(nn.Module):
+    """An open_clip ViT seen as a segmentation network: dense features and text embeddings.
+
+    ``name``, ``view`` and ``weights_hash`` identify what computed a score.
+    """
+
+    def __init__(self, model: Any, name: str, dense: str, view: View, weights_hash: str) -> None:
+        super().__init__()
+        if dense not in DENSE:
+            raise UsageError(f"unknown dense variant {dense!r}; choose one of {', '.join(DENSE)}.")
+        self.model = model
+        self.name, self.dense, self.view, self.weights_hash = name, dense, view, weights_hash
+        self.patch_size: int = model.visual.patch_size[0]
+        self.image_size: int = model.visual.image_size[0]
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.visual.proj.device
+
+    @property
+    def embed_dim(self) -> int:
+        return self.model.visual.proj.shape[1]
+
+    def _position(self, grid: tuple[int, int]) -> Tensor:
+        """Positional embedding [1 + h*w, D], bicubically resized if the grid differs (CAT-Seg)."""
+        position: Tensor = self.model.visual.positional_embedding
+        side = self.model.visual.grid_size
+        if grid == tuple(side):
+            return position
+        rows = position[1:].unflatten(0, side).permute(2, 0, 1)[None]
+        resized = F.interpolate(rows, size=grid, mode="bicubic", align_corners=False)
+        return torch.cat([position[:1], resized[0].permute(1, 2, 0).flatten(0, 1)])
+
+    def encode_dense(self, images: Tensor) -> Tensor:
+        """images: [B, 3, H, W] RGB in 0..1, H and W multiples of the patch size.
+
+        Returns [B, H / patch, W / patch, D] features of length 1 (F_c of Eq. 1).
+        """
+        visual = self.model.visual
+        x = visual.conv1((images - self.mean) / self.std)  # [B, width, h, w]
+        grid = (x.shape[2], x.shape[3])
+        x = x.flatten(2).transpose(1, 2)
+        cls = visual.class_embedding.expand(x.shape[0], 1, -1)
+        x = visual.ln_pre(torch.cat([cls, x], dim=1) + self._position(grid))
+        blocks = visual.transformer.resblocks
+        for block in blocks[:-1]:
+            x = block(x)
+        x = DENSE[self.dense](blocks[-1], x, grid)[:, 1:]
+        x = visual.ln_post(x) @ visual.proj
+        return F.normalize(x, dim=-1).unflatten(1, grid)
+
+    def encode_tokens(self, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        """tokens: [T, L] with L <= context length -> [T, D] text features of length 1.
+
+        The tower is causal and pooled at the end token, so cutting L to the longest sentence of
+        the batch is exact. ``embeddings`` [T, L, width] replace the token table (for dropout).
+        """
+        model = self.model
+        length = tokens.shape[1]
+        x = model.token_embedding(tokens) if embeddings is None else embeddings
+        x = x + model.positional_embedding[:length]
+        x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+        x = model.ln_final(x[torch.arange(x.shape[0]), tokens.argmax(dim=-1)])
+        return F.normalize(x @ model.text_projection, dim=-1)
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[Sequence[str]], batch_size: int = 256) -> Tensor:
+        """texts: N classes of one or more sentences -> [N, D] class embeddings of length 1.
+
+        Each sentence is embedded and normalised, a class's sentences are averaged and the mean
+        normalised again (open_clip's zero-shot classifier). Equal sentences are embedded once.
+        Raises UsageError for a class without text or a sentence over the context length.
+        """
+        from .text import tokenize
+
+        sentences = list(dict.fromkeys(s for group in texts for s in group))
+        if any(not group for group in texts) or not sentences:
+            raise UsageError("every class needs at least one text.")
+        tokens = tokenize(sentences, self.model.context_length)
+        order = sorted(range(len(sentences)), key=lambda i: int(tokens[i].argmax()))
+        features = torch.empty(len(sentences), self.embed_dim, device=self.device)
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = tokens[rows]
+            batch = batch[:, : int(batch.argmax(dim=-1).max()) + 1]
+            features[rows] = self.encode_tokens(batch.to(self.device))
+        where = {s: i for i, s in enumerate(sentences)}
+        means = [features[[where[s] for s in group]].mean(dim=0) for group in texts]
+        return F.normalize(torch.stack(means), dim=-1)
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """The named configuration of ``lsmseg_model/configs`` or a JSON file of the same form."""
+    path = Path(name) if name.endswith(".json") else CONFIGS / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.json")))
+        raise UsageError(f"unknown configuration {name!r}; known: {known}, or a path to a .json.")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON ({error}).") from error
+    missing = {"name", "clip", "view", "train"} - config.keys()
+    if missing:
+        raise ConfigError(f"{path} lacks the field(s) {', '.join(sorted(missing))}.")
+    return config
+
+
+def build_clip(config: dict[str, Any], weights_hash: str = "random") -> Clip:
+    """A Clip of the configuration's size with freshly drawn weights."""
+    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
+
+    sizes = config["clip"]
+    try:
+        model = CLIP(
+            embed_dim=sizes["embed_dim"],
+            vision_cfg=CLIPVisionCfg(**sizes["vision_cfg"]),
+            text_cfg=CLIPTextCfg(**sizes["text_cfg"]),
+            quick_gelu=sizes.get("quick_gelu", False),
+            init_logit_bias=0.0,
+        )
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f"configuration {config['name']!r}: field 'clip': {error}.") from error
+    view = View(**config["view"])
+    return Clip(model, config["name"], config.get("dense", "catseg"), view, weights_hash)
+
+
+def load_clip(
+    name: str = "lsmseg-tiny",
+    pretrained: str | Path | None = None,
+    device: str = "cpu",
+    dense: str | None = None,
+) -> Clip:
+    """Load a CLIP by name: a configuration of ours, or any ViT that open_clip knows.
+
+    ``pretrained`` is a local file: safetensors, an open_clip or OpenAI state dict, or OpenAI's
+    TorchScript archive. Our own configurations find their shipped weights by themselves. Nothing
+    is downloaded.
+    """
+    ours = name.endswith(".json") or (CONFIGS / f"{name}.json").is_file()
+    path = Path(pretrained) if pretrained else WEIGHTS / f"{name}.safetensors"
+    if not path.is_file():
+        raise CheckpointError(
+            f"no weights at {path}; give a local weights file with --pretrained FILE "
+            "(nothing is downloaded)."
+        )
+    state, openai_layout = read_state_dict(path)
+    weights_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    if ours:
+        # Weights of ours carry the configuration that they were trained with.
+        config = read_metadata(path).get("config") or read_config(name)
+        clip = build_clip(config, weights_hash)
+        if dense:
+            clip.dense = dense
+    else:
+        clip = Clip(
+            _open_clip_model(name, openai_layout),
+            name,
+            dense or "naclip",
+            View(**DEFAULT_VIEW),
+            weights_hash,
+        )
+    _fill(clip.model, state, path, name)
+    return clip.to(device).eval()
+
+
+def _open_clip_model(name: str, openai_layout: bool) -> Any:
+    """An empty open_clip model. OpenAI's own files were trained with QuickGELU."""
+    import open_clip
+
+    if name not in open_clip.list_models():
+        import difflib
+
+        near = difflib.get_close_matches(name, open_clip.list_models(), 3)
+        hint = f"; did you mean {', '.join(near)}?" if near else "."
+        raise UsageError(f"unknown model {name!r}{hint}")
+    model = open_clip.create_model(name, load_weights=False, force_quick_gelu=openai_layout)
+    if not hasattr(getattr(model, "visual", None), "class_embedding") or not hasattr(
+        model, "token_embedding"
+    ):
+        raise UsageError(f"{name} is not a ViT CLIP with dense features; try ViT-B-16 or ViT-L-14.")
+    return model
+
+
+def _fill(model: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
+    """Load ``state`` into ``model``; every key and shape must fit."""
+    expected = model.state_dict()
+    if "logit_bias" in expected and "logit_bias" not in state:
+        state["logit_bias"] = torch.zeros(())
+    missing = expected.keys() - state.keys()
+    unexpected = state.keys() - expected.keys()
+    wrong = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
+    if missing or unexpected or wrong:
+        example = sorted([*missing, *unexpected, *wrong])[0]
+        raise CheckpointError(
+            f"{path} does not hold the weights of {name}: {len(missing)} keys missing, "
+            f"{len(unexpected)} unexpected, {len(wrong)} of another shape (for example {example})."
+        )
+    model.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()})

@@ -1,0 +1,119 @@
+"""A benchmark: pictures, label maps and the classes of a vocabulary that they are scored on."""
+
+import difflib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import DataError, UsageError
+
+IGNORE = -1
+
+
+class Benchmark(Protocol):
+    """What scorers and training need of a data set.
+
+    ``class_indices`` are the scored classes as indices into the vocabulary; ``seen`` those of
+    them that a model may be trained on (None where the data set makes no such split).
+    """
+
+    name: str
+    split: str
+    vocabulary: str
+    class_indices: tuple[int, ...]
+    seen: frozenset[int] | None
+
+    def __len__(self) -> int:
+        """How many pictures."""
+
+    def key(self, index: int) -> str:
+        """A name for the picture, for tables and file names."""
+
+    def picture(self, index: int) -> np.ndarray:
+        """uint8 [H, W, 3] RGB."""
+
+    def labels(self, index: int) -> np.ndarray:
+        """int64 [H, W]: vocabulary indices, or IGNORE."""
+
+
+class MiniStuff:
+    """The drawn benchmark; see ``ministuff.py``. Scenes are drawn when asked for."""
+
+    name = "ministuff"
+    vocabulary = "coco-stuff"
+
+    def __init__(self, split: str = "report", limit: int | None = None) -> None:
+        from . import ministuff
+
+        if split not in ministuff.SPLITS:
+            raise UsageError(
+                f"MiniStuff has no split {split!r}; choose one of {', '.join(ministuff.SPLITS)}."
+            )
+        self.split = split
+        self.class_indices = tuple(ministuff.CLASS_INDICES)
+        self.seen: frozenset[int] | None = frozenset(ministuff.SEEN)
+        size = ministuff.SIZES[split]
+        self._count = min(size, limit) if limit else size
+        self._last: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def key(self, index: int) -> str:
+        return f"{self.split}-{index:04d}"
+
+    def _scene(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        if self._last is None or self._last[0] != index:
+            from .ministuff import draw
+
+            scene = draw(self.split, index)
+            self._last = (index, scene.image, scene.labels)
+        return self._last[1], self._last[2]
+
+    def picture(self, index: int) -> np.ndarray:
+        return self._scene(index)[0]
+
+    def labels(self, index: int) -> np.ndarray:
+        return self._scene(index)[1]
+
+
+def load_benchmark(
+    name: str,
+    root: str | Path | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    class_count: int | None = None,
+    vocabulary: str | None = None,
+) -> Benchmark:
+    """Open a benchmark by name (ministuff, coco-stuff, camvid) or by folder.
+
+    A folder holds ``images/`` and ``annotations/`` (PNG label maps, 255 ignored), each with a
+    sub-folder per split or none. ``class_count`` is the length of the vocabulary that the labels
+    index; a label beyond it is an error. ``limit`` keeps the first pictures only.
+    """
+    from .folders import LAYOUTS, FolderBenchmark
+
+    if limit is not None and limit < 1:
+        raise UsageError("--limit must be at least 1.")
+    if name == "ministuff":
+        return MiniStuff(split or "report", limit)
+    if name not in LAYOUTS and not Path(name).is_dir():
+        names = ["ministuff", *LAYOUTS]
+        near = difflib.get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(
+            f"unknown benchmark {name!r}; {hint}Known: {', '.join(names)}, "
+            "or a folder with images/ and annotations/."
+        )
+    if name in LAYOUTS and root is None:
+        raise DataError(f"{name} lives on your disk: say where with --data-root DIR.")
+    return FolderBenchmark(
+        name=name if name in LAYOUTS else Path(name).name,
+        root=Path(root) if root is not None else Path(name),
+        layout=LAYOUTS.get(name),
+        split=split,
+        limit=limit,
+        class_count=class_count,
+        vocabulary=vocabulary,
+    )

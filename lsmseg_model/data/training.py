@@ -1,0 +1,129 @@
+"""Training items: a picture, its label map and, for invented things, their captions.
+
+Every item is a function of (seed, step, place in the batch), so a resumed run sees what an
+unbroken one would have seen.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from .benchmark import Benchmark, MiniStuff
+
+
+@dataclass
+class TrainingItem:
+    """One picture to train on.
+
+    ``labels`` hold vocabulary indices, IGNORE, or keys of ``captions`` (1000 and up): things that
+    belong to no class, each with several true sentences. ``decoys`` are sentences that are false
+    of everything in the picture.
+    """
+
+    image: Tensor  # float32 [3, S, S] in 0..1
+    labels: Tensor  # int64 [S, S]
+    captions: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    decoys: tuple[str, ...] = ()
+
+
+class MiniStuffTraining(Dataset[TrainingItem]):
+    """Freshly drawn scenes of the train split; unseen classes are IGNORE."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __getitem__(self, place: tuple[int, int, int]) -> TrainingItem:
+        from .ministuff import draw_training
+
+        scene = draw_training(place[2], seed=self.seed)
+        image = torch.from_numpy(scene.image).permute(2, 0, 1).float().div(255)
+        labels = torch.from_numpy(scene.labels.astype(np.int64))
+        return TrainingItem(image, labels, scene.captions, scene.decoys)
+
+
+class FolderTraining(Dataset[TrainingItem]):
+    """Random crops of a benchmark's pictures: scale 0.75 to 1.5, flip, colour jitter."""
+
+    def __init__(self, benchmark: Benchmark, short_side: int, window: int, seed: int) -> None:
+        self.benchmark, self.short_side, self.window = benchmark, short_side, window
+        self.seed = seed
+        self._cache: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def _read(self, index: int) -> tuple[Tensor, Tensor]:
+        """Pictures are kept once read, at most a thousand of them."""
+        if index not in self._cache:
+            image = torch.from_numpy(np.array(self.benchmark.picture(index))).permute(2, 0, 1)
+            labels = torch.from_numpy(self.benchmark.labels(index))[None]
+            if len(self._cache) >= 1000:
+                return image, labels
+            self._cache[index] = (image, labels)
+        return self._cache[index]
+
+    def __getitem__(self, place: tuple[int, int, int]) -> TrainingItem:
+        from torchvision import tv_tensors
+        from torchvision.transforms import v2
+
+        image, labels = self._read(place[2])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_entropy(self.seed, *place))
+            scale = float(torch.empty(1).uniform_(0.75, 1.5))
+            side = max(self.window, round(self.short_side * scale))
+            augment = v2.Compose(
+                [
+                    v2.Resize(side, antialias=True),
+                    v2.RandomCrop(self.window),
+                    v2.RandomHorizontalFlip(),
+                    v2.ColorJitter(0.3, 0.3, 0.3, 0.05),
+                    v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True),
+                ]
+            )
+            image, labels = augment(tv_tensors.Image(image), tv_tensors.Mask(labels))
+        return TrainingItem(torch.Tensor(image), labels[0].as_subclass(torch.Tensor).long())
+
+
+class Places(Sampler[list[tuple[int, int, int]]]):
+    """Batches of (step, place, picture index) from ``start`` to ``iterations``.
+
+    With ``pictures`` every epoch is a permutation drawn from (seed, epoch); without, indices
+    simply run on (drawn scenes never repeat).
+    """
+
+    def __init__(
+        self, start: int, iterations: int, batch_size: int, seed: int, pictures: int | None
+    ) -> None:
+        self.start, self.iterations, self.batch_size = start, iterations, batch_size
+        self.seed, self.pictures = seed, pictures
+
+    def __len__(self) -> int:
+        return self.iterations - self.start
+
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
+        epoch, order = -1, np.arange(0)
+        for step in range(self.start, self.iterations):
+            batch = []
+            for place in range(self.batch_size):
+                index = step * self.batch_size + place
+                if self.pictures is not None:
+                    if index // self.pictures != epoch:
+                        epoch = index // self.pictures
+                        order = np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
+                    index = int(order[index % self.pictures])
+                batch.append((step, place, index))
+            yield batch
+
+
+def training_data(
+    benchmark: Benchmark, short_side: int, window: int, seed: int
+) -> tuple[Dataset[TrainingItem], int | None]:
+    """The items of a benchmark, and how many pictures make an epoch (None: endless)."""
+    if isinstance(benchmark, MiniStuff):
+        return MiniStuffTraining(seed), None
+    return FolderTraining(benchmark, short_side, window, seed), len(benchmark)
+
+
+def _entropy(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -1,0 +1,384 @@
+"""Training a Clip as a segmentation network: cost map (Eq. 1) against label maps.
+
+Each step every class is described by one of its texts, drawn at random, so that one model learns
+to read names, single attributes and combinations. Everything random follows from (seed, step): a
+run that was killed and resumed equals an unbroken one (tests/test_train.py).
+"""
+
+import csv
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from .checkpoints import save_weights
+from .clip import Clip, build_clip, load_clip, read_config
+from .cost_map import cost_map, upsample
+from .data.benchmark import load_benchmark
+from .data.training import Places, TrainingItem, training_data
+from .errors import CheckpointError, ConfigError, DataError
+from .files import write_whole
+from .losses import LOSSES, text_targets
+from .text import tokenize
+
+FIELDS = {
+    "iterations": int,
+    "batch_size": int,
+    "lr": float,
+    "weight_decay": float,
+    "warmup": int,
+    "clip_grad": float,
+    "loss": str,
+    "loss_size": int,
+    "logit_scale": float,
+    "logit_bias": float,
+    "token_dropout": float,
+    "decoys_per_picture": int,
+}
+
+
+@dataclass
+class TrainResult:
+    """Where the run left its files, and how it went."""
+
+    weights: Path
+    log: Path
+    iterations: int
+    loss: float
+    seconds: float
+
+
+def bf16_is_fast(device: str) -> bool:
+    """Whether 16-bit brain floats are a native instruction of the device."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    return device == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def train(
+    *,
+    config: str = "lsmseg-tiny",
+    data: str = "ministuff",
+    texts: Sequence[Sequence[str]],
+    vocabulary_name: str,
+    out: Path,
+    data_root: str | Path | None = None,
+    init: str | None = None,
+    resume: bool = False,
+    iterations: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    short_side: int | None = None,
+    precision: str = "auto",
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int = 1,
+    minutes: float | None = None,
+    checkpoint_every: int = 250,
+    progress: bool = True,
+) -> TrainResult:
+    """Train ``config`` on the train split of ``data``; texts: sentences per vocabulary class.
+
+    Leaves in ``out``: ``<name>.safetensors`` (weights with their configuration), ``last.pt``
+    (to resume from), ``loss.csv`` and ``loss.png``. ``init``: weights to start from, a file or a
+    configuration's name. ``minutes`` stops early, resumable. ``precision``: fp32, bf16, or auto
+    (bf16 where it is native).
+    """
+    settings = read_config(config)
+    options = _options(settings, iterations=iterations, batch_size=batch_size, lr=lr)
+    settings["train"] = options
+    if short_side:
+        settings["view"]["short_side"] = short_side
+    if precision not in ("auto", "fp32", "bf16"):
+        raise ConfigError(f"unknown precision {precision!r}; choose auto, fp32 or bf16.")
+    half = precision == "bf16" or (precision == "auto" and bf16_is_fast(device))
+    benchmark = load_benchmark(data, data_root, "train", None, len(texts), vocabulary_name)
+    if benchmark.vocabulary != vocabulary_name:
+        raise DataError(
+            f"{benchmark.name} is labelled with {benchmark.vocabulary}, not {vocabulary_name}; "
+            f"use --vocab {benchmark.vocabulary}."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    clip = _start(settings, init, device)
+    optimizer = _optimizer(clip, options)
+    start = 0
+    losses: list[tuple[int, float, float]] = []
+    last = out / "last.pt"
+    if resume:
+        start, losses = _resume(last, clip, optimizer)
+    elif last.exists():
+        raise DataError(f"{last} exists; add --resume to go on, or choose another --out.")
+    classes = [
+        c for c in benchmark.class_indices if benchmark.seen is None or c in benchmark.seen
+    ]
+    dataset, epoch = training_data(
+        benchmark, settings["view"]["short_side"], settings["view"]["window"], seed
+    )
+    places = Places(start, options["iterations"], options["batch_size"], seed, epoch)
+    loader = DataLoader(
+        dataset, batch_sampler=places, num_workers=workers, collate_fn=list, prefetch_factor=4
+    ) if workers else DataLoader(dataset, batch_sampler=places, collate_fn=list)
+    loss_of = LOSSES[options["loss"]]
+    began = time.monotonic()
+    step = start
+    clip.train()
+    with _bar(progress, options["iterations"], start) as report:
+        try:
+            for step, items in enumerate(loader, start):
+                rate = _rate(step, options)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                rng = np.random.default_rng([seed, step])
+                sentences, keys = choose_texts(items, classes, texts, options, rng)
+                with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+                    cost = _cost(clip, items, sentences, options, seed + step, device)
+                size = options["loss_size"]
+                labels = torch.stack([_shrink(item.labels, size) for item in items])
+                target, compared = text_targets(labels, keys, len(sentences))
+                logits = upsample(cost.float(), (size, size))
+                logits = logits * clip.model.logit_scale.exp() + clip.model.logit_bias
+                loss = loss_of(logits, target.to(device), compared.to(device))
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(clip.parameters(), options["clip_grad"])
+                optimizer.step()
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise DataError(f"the loss is {value} at step {step}; try a lower --lr.")
+                losses.append((step, value, rate))
+                report(step + 1, value)
+                spent = time.monotonic() - began
+                stop = minutes is not None and spent > 60 * minutes
+                if (step + 1) % checkpoint_every == 0 or stop:
+                    _save_last(last, clip, optimizer, step + 1, losses)
+                if stop:
+                    break
+        except KeyboardInterrupt:
+            if losses:
+                _save_last(last, clip, optimizer, losses[-1][0] + 1, losses)
+            raise
+    if not losses:
+        raise DataError(f"{last} has already reached {start} iterations; ask for more.")
+    done = losses[-1][0] + 1
+    _save_last(last, clip, optimizer, done, losses)
+    weights = out / f"{settings['name']}.safetensors"
+    about = {
+        "format": "lsmseg-prompts/weights",
+        "config": settings,
+        "data": benchmark.name,
+        "vocabulary": vocabulary_name,
+        "classes_trained": classes,
+        "iterations": done,
+        "seed": seed,
+    }
+    save_weights(weights, clip.model.state_dict(), about, half=True)
+    log = out / "loss.csv"
+    write_whole(log, lambda path: _write_log(path, losses))
+    write_whole(out / "loss.png", lambda path: _plot(path, losses))
+    tail = [value for _, value, _ in losses[-50:]]
+    return TrainResult(weights, log, done, sum(tail) / len(tail), time.monotonic() - began)
+
+
+def choose_texts(
+    items: Sequence[TrainingItem],
+    classes: Sequence[int],
+    texts: Sequence[Sequence[str]],
+    options: dict[str, Any],
+    rng: np.random.Generator,
+) -> tuple[list[str], list[dict[int, int]]]:
+    """One random sentence for every class, every captioned thing and some decoys.
+
+    Returns the batch's text table and, for each picture, label value -> position in it. A picture
+    is compared with all classes and with its own captions and decoys (keys below 0).
+    """
+    sentences = [texts[c][rng.integers(len(texts[c]))] for c in classes]
+    shared = {c: position for position, c in enumerate(classes)}
+    keys = []
+    for item in items:
+        own = dict(shared)
+        for value, captions in item.captions.items():
+            own[value] = len(sentences)
+            sentences.append(captions[rng.integers(len(captions))])
+        count = min(options["decoys_per_picture"], len(item.decoys))
+        for n, pick in enumerate(rng.permutation(len(item.decoys))[:count]):
+            own[-2 - n] = len(sentences)
+            sentences.append(item.decoys[pick])
+        keys.append(own)
+    return sentences, keys
+
+
+def _cost(
+    clip: Clip,
+    items: Sequence[TrainingItem],
+    sentences: list[str],
+    options: dict[str, Any],
+    noise: int,
+    device: str,
+) -> Tensor:
+    """[B, T, h, w] cosines of the batch's pictures and texts."""
+    images = torch.stack([item.image for item in items]).to(device)
+    tokens = tokenize(sentences, clip.model.context_length)
+    tokens = tokens[:, : int(tokens.argmax(dim=-1).max()) + 1].to(device)
+    embeddings = None
+    if options["token_dropout"]:
+        generator = torch.Generator().manual_seed(noise)
+        kept = torch.rand(tokens.shape, generator=generator) >= options["token_dropout"]
+        kept[:, 0] = True
+        kept = kept.to(device) | (tokens == tokens.max())  # the end token stays
+        embeddings = clip.model.token_embedding(tokens) * kept[..., None]
+    return cost_map(clip.encode_dense(images), clip.encode_tokens(tokens, embeddings))
+
+
+def _shrink(labels: Tensor, size: int) -> Tensor:
+    """labels: int64 [S, S] -> [size, size], nearest."""
+    return F.interpolate(labels[None, None].float(), size=(size, size))[0, 0].long()
+
+
+def _start(settings: dict[str, Any], init: str | None, device: str) -> Clip:
+    """From scratch or from weights. From scratch every token starts at zero: a word that training
+    never meets keeps a zero embedding, which token dropout teaches the model to pass over."""
+    options = settings["train"]
+    if init is None:
+        clip = build_clip(settings)
+        with torch.no_grad():
+            clip.model.token_embedding.weight.zero_()
+            clip.model.logit_scale.fill_(math.log(options["logit_scale"]))
+            clip.model.logit_bias.fill_(options["logit_bias"])
+        return clip.to(device)
+    pretrained = None if init == settings["name"] else init
+    return load_clip(settings["name"], pretrained, device)
+
+
+def _optimizer(clip: Clip, options: dict[str, Any]) -> torch.optim.Optimizer:
+    named = [(n, p) for n, p in clip.named_parameters() if p.requires_grad]
+    plain = [p for n, p in named if p.ndim < 2 or "embedding" in n]
+    decayed = [p for n, p in named if not (p.ndim < 2 or "embedding" in n)]
+    groups = [
+        {"params": decayed, "weight_decay": options["weight_decay"]},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options["lr"], betas=(0.9, 0.98), fused=True)
+
+
+def _rate(step: int, options: dict[str, Any]) -> float:
+    """Linear warm-up, then a cosine to zero at the last iteration."""
+    warmup, total = options["warmup"], options["iterations"]
+    if step < warmup:
+        return options["lr"] * (step + 1) / warmup
+    along = (step - warmup) / max(1, total - warmup)
+    return options["lr"] * 0.5 * (1 + math.cos(math.pi * min(1.0, along)))
+
+
+def _options(settings: dict[str, Any], **given: Any) -> dict[str, Any]:
+    options = {**settings["train"], **{k: v for k, v in given.items() if v is not None}}
+    unknown = options.keys() - FIELDS.keys()
+    missing = FIELDS.keys() - options.keys()
+    if unknown or missing:
+        raise ConfigError(
+            f"configuration {settings['name']!r}, field 'train': unknown {sorted(unknown)}, "
+            f"missing {sorted(missing)}."
+        )
+    if options["loss"] not in LOSSES:
+        raise ConfigError(f"unknown loss {options['loss']!r}; choose one of {', '.join(LOSSES)}.")
+    for name in ("iterations", "batch_size", "lr"):
+        if options[name] <= 0:
+            raise ConfigError(f"{name} must be above 0.")
+    return {name: kind(options[name]) for name, kind in FIELDS.items()}
+
+
+def _save_last(
+    path: Path, clip: Clip, optimizer: torch.optim.Optimizer, step: int, losses: list[Any]
+) -> None:
+    state = {
+        "model": clip.model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "losses": torch.tensor(losses, dtype=torch.float64),
+    }
+    write_whole(path, lambda temporary: torch.save(state, temporary))
+
+
+def _resume(path: Path, clip: Clip, optimizer: torch.optim.Optimizer) -> tuple[int, list[Any]]:
+    if not path.is_file():
+        raise CheckpointError(f"nothing to resume: {path} does not exist.")
+    try:
+        state = torch.load(path, map_location=clip.device, weights_only=True)
+        clip.model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        losses = [(int(s), v, r) for s, v, r in state["losses"].tolist()]
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be resumed from; it is damaged or of another configuration."
+        ) from error
+    return int(state["step"]), losses
+
+
+def _write_log(path: Path, losses: list[tuple[int, float, float]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["step", "loss", "lr"])
+        writer.writerows(losses)
+
+
+def _plot(path: Path, losses: list[tuple[int, float, float]]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    values = np.array([value for _, value, _ in losses])
+    width = max(1, len(values) // 100)
+    smooth = np.convolve(values, np.ones(width) / width, mode="valid")
+    figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
+    axes.plot([s for s, _, _ in losses], values, color="0.8", linewidth=0.6)
+    axes.plot([s for s, _, _ in losses][width - 1 :], smooth, color="tab:blue")
+    axes.set(xlabel="iteration", ylabel="loss", yscale="log")
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+class _bar:
+    """A progress bar on stderr with the running loss; silent when not wanted."""
+
+    def __init__(self, wanted: bool, total: int, start: int) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.4f}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not wanted,
+        )
+        self._task = self._progress.add_task("", total=total, completed=start, loss=0.0)
+        self._loss: float | None = None
+
+    def __enter__(self) -> Any:
+        self._progress.__enter__()
+        return self._update
+
+    def _update(self, step: int, loss: float) -> None:
+        self._loss = loss if self._loss is None else 0.98 * self._loss + 0.02 * loss
+        self._progress.update(self._task, completed=step, loss=self._loss)
+
+    def __exit__(self, *error: Any) -> None:
+        self._progress.__exit__(*error)
+
