@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import cache
 
 IRREGULAR = {
@@ -131,3 +132,10 @@ def names_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
 def is_named(text: str, names: Iterable[str]) -> bool:
     """Whether `text` names the class by one of its names, singular or plural."""
     return names_pattern(tuple(names)).search(text) is not None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A tail like " (did you mean cat or bat?)" for a message; empty if nothing is near."""
+    by_form = {normalise(other): other for other in known}
+    close = get_close_matches(normalise(name), list(by_form), n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(by_form[c] for c in close)}?)" if close else ""

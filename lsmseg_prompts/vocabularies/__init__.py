@@ -9,13 +9,12 @@ is ambiguous, and synonyms. What identifies a class is (vocabulary, index), neve
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.wording import normalise
+from lsmseg_prompts.wording import nearest, normalise
 
 BUILT_IN = ("coco-stuff", "camvid")
 
@@ -71,13 +70,6 @@ class Vocabulary:
         raise UsageError(f"The vocabulary {self.name} has no class {name!r}{near}.")
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """ ", did you mean a or b?"-like tail for a message; empty if nothing is near."""
-    by_form = {normalise(other): other for other in known}
-    close = get_close_matches(normalise(name), list(by_form), n=3, cutoff=0.6)
-    return f" (did you mean {' or '.join(by_form[c] for c in close)}?)" if close else ""
-
-
 def available_vocabularies() -> tuple[str, ...]:
     """Names of the vocabularies that ship inside."""
     return BUILT_IN
@@ -101,7 +93,7 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     path = Path(wanted).expanduser()
     if wanted and (path.exists() or path.suffix.lower() in (".txt", ".json")):
         return user_file.read(path)
-    near = nearest(wanted, list(BUILT_IN))
+    near = nearest(wanted, BUILT_IN)
     raise UsageError(
         f"There is no vocabulary {wanted!r}{near}; built in are {' and '.join(BUILT_IN)}, "
         "or give a .txt or .json file with your own class names."

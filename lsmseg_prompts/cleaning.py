@@ -1,0 +1,139 @@
+"""From an LLM's raw reply to one plain sentence, the same way every time.
+
+Models greet ("Sure!"), decorate (markdown, quotes, typographic characters) and go on when one
+sentence was asked for. `clean` takes that off and says what it took off; the raw reply is kept
+in the store beside it. It never adds or rewords anything but the final period.
+"""
+
+import html
+import re
+import unicodedata
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """The cleaned sentence (empty if nothing was left) and what was done, in order."""
+
+    text: str
+    notes: tuple[str, ...]
+
+
+# Typographic characters that CLIP's vocabulary splits into bytes, and their plain forms.
+_PLAIN = str.maketrans(
+    {
+        "‘": "'", "’": "'", "‚": "'", "‛": "'", "′": "'",
+        "“": '"', "”": '"', "„": '"', "‟": '"', "«": '"', "»": '"', "″": '"',
+        "‐": "-", "‑": "-", "‒": "-", "−": "-",
+        "…": "...", "•": "-", "×": "x", "⁄": "/",
+    }
+)  # fmt: skip
+
+_GREETING = re.compile(
+    r"^(?:(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|yes|no problem"
+    r"|gladly|happy to help)\b(?:\s*[!.:]|,(?=\s*(?:here|i|let)\b))|"
+    r"(?:here(?:'s| is| are)|below is|the following is)\b[^.!?\n]{0,160}:)\s*",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(
+    r"^(?:description|answer|response|output|sentence|prompt|color|colour|shape|size|texture"
+    r"|material|position|pattern|action|context)\s*:\s+",
+    re.IGNORECASE,
+)
+_CODE_FENCE = re.compile(r"```[\w-]*\n?|~~~[\w-]*\n?")
+_LIST_MARK = re.compile(r"^\s*(?:[-*+>]\s+|#{1,6}\s+|\d{1,2}[.)]\s+)", re.MULTILINE)
+_EMPHASIS = re.compile(r"(\*\*|__|\*|`)(?=\S)(.+?)(?<=\S)\1")
+_LINK = re.compile(r"\[([^\]\n]+)\]\([^)\s]*\)")
+# Abbreviations and initials, which do not end a sentence; what a small letter follows never does.
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|approx|vs|cf|incl|ca|dr|mr|mrs|ms|st|u\.s|u\.k)|\b(?-i:[A-Z]))\.$",
+    re.IGNORECASE,
+)
+_END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)")
+
+
+def clean(raw: str) -> Cleaned:
+    """The first complete sentence of `raw`, plain: see the module's text. Never raises."""
+    notes: list[str] = []
+
+    def step(before: str, after: str, note: str) -> str:
+        if after != before and note not in notes:
+            notes.append(note)
+        return after
+
+    text = step(raw, _plain_characters(raw), "characters")
+    text = step(text, _without_markdown(text), "markdown")
+    text = text.strip()
+    while True:
+        shorter = _LABEL.sub("", _GREETING.sub("", text, count=1), count=1).strip()
+        if shorter == text:
+            break
+        text = step(text, shorter, "greeting")
+    text = step(text, _without_quotes(text), "quotes")
+    text = step(text, _first_sentence(text), "more sentences")
+    text = step(text, " ".join(text.split()), "whitespace")
+    text = step(text, _without_quotes(text), "quotes")
+    if text and text[-1] not in ".!?":
+        text = step(text, text.rstrip(" ,;:-") + ".", "period")
+    if text.endswith(("!", "?")):
+        text = step(text, text.rstrip("!?.") + ".", "period")
+    if text and not any(c.isalnum() for c in text):
+        text = step(text, "", "nothing said")
+    if text and text[0].islower():
+        text = step(text, text[0].upper() + text[1:], "capital")
+    return Cleaned(text, tuple(notes))
+
+
+def _plain_characters(raw: str) -> str:
+    """Entities resolved, typographic characters plain, invisible ones and emoji removed."""
+    text = html.unescape(raw.replace("\r\n", "\n").replace("\r", "\n")).translate(_PLAIN)
+    text = re.sub(r"\s*[–—]\s*(?=\D)", ", ", text)
+    text = re.sub(r"[–—]", "-", text)
+    text = unicodedata.normalize("NFKC", text)
+    return "".join(_kept(character) for character in text)
+
+
+def _kept(character: str) -> str:
+    category = unicodedata.category(character)
+    if character in "\n\t" or category == "Zs":
+        return "\n" if character == "\n" else " "
+    letter = category[0] in "LNP" or category in ("Mn", "Mc")
+    return character if letter or category == "Sc" or character in "$+<=>^`|~%°" else ""
+
+
+def _without_markdown(text: str) -> str:
+    text = _CODE_FENCE.sub("", text)
+    text = _LIST_MARK.sub("", text)
+    text = _LINK.sub(r"\1", text)
+    previous = None
+    while previous != text:
+        previous, text = text, _EMPHASIS.sub(r"\2", text)
+    return text
+
+
+def _without_quotes(text: str) -> str:
+    """Without quotation marks around the whole."""
+    text = text.strip()
+    while len(text) > 1 and text[0] in "\"'" and text.rstrip(".")[-1:] == text[0]:
+        inner = text[1:].rstrip(".")[:-1]
+        if text[0] in inner and text[0] == '"':
+            break
+        text = inner.strip() + ("." if text.endswith(".") and not inner.endswith(".") else "")
+    return text
+
+
+def _first_sentence(text: str) -> str:
+    """Up to the first real sentence end: not after an abbreviation, an initial or a number.
+
+    A line break ends a sentence only if the line is complete or an empty line follows.
+    """
+    paragraph = re.split(r"\n\s*\n", text.strip(), maxsplit=1)[0]
+    for end in _END.finditer(paragraph):
+        before = paragraph[: end.end()]
+        rest = paragraph[end.end() :].lstrip()
+        if not rest:
+            break
+        if rest[0].islower() or _ABBREVIATION.search(before):
+            continue
+        return before
+    return paragraph
