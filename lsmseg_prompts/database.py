@@ -1,0 +1,168 @@
+"""The file under the attribute store: where it lies, how it is opened, what its errors mean.
+
+The way in is `store.py`; this is the part of it that knows SQLite.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from lsmseg_prompts.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+STORE_NAME = "attribute_store.sqlite"
+STORE_VARIABLE = "LSMSEG_PROMPTS_STORE"
+BUSY_SECONDS = 30.0
+
+
+def shipped_store_path() -> Path:
+    """The store with the bundled descriptions: in the wheel, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / STORE_NAME
+    return inside if inside.exists() else package.parent / STORE_NAME
+
+
+def working_store_path(option: str | os.PathLike[str] | None = None) -> Path:
+    """Where results go: `option` (--store), else $LSMSEG_PROMPTS_STORE, else ./runs/."""
+    named = option or os.environ.get(STORE_VARIABLE)
+    return Path(named).expanduser() if named else Path("runs") / STORE_NAME
+
+
+class StoreFile:
+    """An open SQLite file whose errors all arrive as StoreError; a context manager."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        from sqlite_utils import Database  # pulls in pandas where that is installed: slow
+
+        self.path = path
+        self.db: Database = Database(connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the last one to close a WAL database folds the log into it."""
+        self.db.close()
+
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
+        """Run one statement; outside a transaction it is committed at once."""
+        with translated(self.path):
+            parameters = dict(values) if isinstance(values, Mapping) else tuple(values)
+            return self.db.execute(sql, parameters)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The rows of a SELECT as dictionaries."""
+        with translated(self.path):
+            cursor = self.db.execute(sql, tuple(values))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write several rows at once or none; inside another transaction it joins that one."""
+        if self.db.conn.in_transaction:
+            yield
+            return
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            self.db.rollback()
+            raise
+
+    def write(self, table: str, row: Mapping[str, Any], update: str = "NOTHING") -> sqlite3.Cursor:
+        """One INSERT ... ON CONFLICT DO `update`: the single-statement upsert."""
+        columns = ", ".join(row)
+        places = ", ".join(f":{column}" for column in row)
+        return self.execute(
+            f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT DO {update}", row
+        )
+
+
+def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
+    """Open the file in autocommit mode: only our own BEGIN IMMEDIATE begins a transaction."""
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,  # generate() may run in a helper thread inside a notebook
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def enable_wal(db: Database, busy_seconds: float) -> None:
+    """Switch to WAL; where the file system cannot do that, SQLite keeps its rollback journal."""
+    end = time.monotonic() + busy_seconds
+    while True:
+        try:
+            db.enable_wal()
+            return
+        except sqlite3.OperationalError as error:
+            # The switch does not wait for the busy timeout when two processes do it at once.
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def absent(path: Path) -> StoreError:
+    return StoreError(
+        f"There is no attribute store at {path}: `lsmseg-prompts generate` makes one, or name "
+        "another with --store."
+    )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the file system's errors into one sentence."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise StoreError(f"The store {path} refused a row: {error}.") from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", None) or ""
+        raise StoreError(_sentence(path, code, str(error))) from error
+    except OSError as error:
+        raise StoreError(
+            f"Cannot open the store {path}: {error.strerror or error}; name another place with "
+            "--store or LSMSEG_PROMPTS_STORE."
+        ) from error
+
+
+def _sentence(path: Path, code: str, message: str) -> str:
+    if code.startswith("SQLITE_NOTADB"):
+        return f"{path} is not a SQLite database: name another file with --store, or delete it."
+    if code.startswith("SQLITE_CORRUPT"):
+        return f"The store {path} is damaged: restore a copy, or delete it and generate again."
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return f"The store {path} is locked by another program: wait for that to end and try again."
+    if code.startswith("SQLITE_FULL"):
+        return f"The disk is full, so the store {path} cannot grow: free some space and try again."
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return (
+            f"The store {path} cannot be written ({message}): check the permissions, or name "
+            "another place with --store or LSMSEG_PROMPTS_STORE."
+        )
+    if code.startswith("SQLITE_IOERR"):
+        return f"Reading or writing the store {path} failed ({message}): check the disk."
+    return f"The store {path} failed: {message}."

@@ -1,0 +1,142 @@
+"""The LLM that is no call at all: it answers from the shipped store, offline and free.
+
+Classes of the shipped vocabularies are answered by (vocabulary, index). A class of a user's
+own vocabulary is answered when a shipped class has its name or a synonym, and the senses do
+not contradict each other; the sentence then names the class as the user does.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+from lsmseg_prompts.attributes import as_reply
+from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.llm.base import Reply, Request
+from lsmseg_prompts.store import open_store_readonly, shipped_store_path, utc_now
+from lsmseg_prompts.vocabularies import (
+    ClassEntry,
+    available_vocabularies,
+    load_vocabulary,
+)
+from lsmseg_prompts.wording import article, is_named, is_plural, names_pattern, normalise, plural
+
+
+class Bundled:
+    """Answers from the shipped store; see `lsmseg_prompts.llm.base.LLM`."""
+
+    name = LLM_NAME
+    provenance = PROVENANCE
+    free = True
+    commit_every = 1000
+
+    @cached_property
+    def _texts(self) -> dict[str, dict[tuple[int, str], str]]:
+        """Vocabulary name -> (class index, attribute) -> sentence."""
+        with open_store_readonly(shipped_store_path()) as store:
+            return {name: store.descriptions(name, LLM_NAME) for name in available_vocabularies()}
+
+    def answer(self, vocabulary: str | None, entry: ClassEntry, attribute: str) -> str:
+        """The bundled sentence for a cell.
+
+        Raises UsageError, saying why, where there is none.
+        """
+        home, shipped = self._shipped_class(vocabulary, entry)
+        text = self._texts[home].get((shipped.index, attribute))
+        if text is None:
+            raise UsageError(f"There is no bundled description of the attribute {attribute!r}.")
+        return text if shipped.name == entry.name else rename(text, shipped, entry)
+
+    def _shipped_class(self, vocabulary: str | None, entry: ClassEntry) -> tuple[str, ClassEntry]:
+        """The shipped class that `entry` is, with the name of its vocabulary."""
+        if vocabulary in available_vocabularies():
+            assert vocabulary is not None
+            classes = load_vocabulary(vocabulary)
+            if entry.index < len(classes) and classes[entry.index].name == entry.name:
+                return vocabulary, classes[entry.index]
+        clash = None
+        for name in entry.names:
+            for home in available_vocabularies():
+                try:
+                    shipped = load_vocabulary(home).find(name)
+                except UsageError:
+                    continue
+                if _senses_agree(entry.sense, shipped.sense):
+                    return home, shipped
+                clash = clash or shipped
+        if clash is not None:
+            raise UsageError(
+                f"The bundled descriptions of {clash.readable!r} are of {clash.sense}, "
+                f"not of {entry.sense}."
+            )
+        raise UsageError(
+            f"There are no bundled descriptions of {entry.readable!r}: no shipped class has that "
+            "name."
+        )
+
+    async def complete(self, request: Request) -> Reply:
+        """Answer `request` from the shipped store; what it lacks fails for that cell only.
+
+        A request about no class is the question of stage 1, answered with the paper's nine.
+        """
+        started = utc_now()
+        try:
+            if request.entry is None or request.attribute is None:
+                text = as_reply()
+            else:
+                text = self.answer(request.vocabulary, request.entry, request.attribute)
+        except UsageError as error:
+            return self._failed(str(error), started)
+        return Reply(
+            text=text,
+            asked_model=self.name,
+            served_model=self.name,
+            finish_reason="stop",
+            cost_usd=0.0,
+            started_at=started,
+            duration_seconds=0.0,
+        )
+
+    def _failed(self, message: str, started: str) -> Reply:
+        return Reply(
+            text=None,
+            asked_model=self.name,
+            error_scope="cell",
+            error_class="NotBundled",
+            error_message=message,
+            cost_usd=0.0,
+            started_at=started,
+            duration_seconds=0.0,
+        )
+
+
+def _senses_agree(wanted: str | None, shipped: str | None) -> bool:
+    """A sense left out agrees with any; the bundled text is then the usual meaning."""
+    return not wanted or not shipped or normalise(wanted) == normalise(shipped)
+
+
+def rename(text: str, source: ClassEntry, target: ClassEntry) -> str:
+    """`text` about `source` with `target`'s readable name wherever the class is named.
+
+    "A couch is long and low." becomes "A sofa is long and low."; a sentence that already
+    names the target ("The sofa ...", a synonym of the source's) stays as it is.
+    """
+    if is_named(text, target.names):
+        return text
+    singular = {normalise(name) for name in source.names if not is_plural(name)}
+    body = names_pattern(source.names).pattern
+
+    def replacement(match: re.Match[str]) -> str:
+        lead, found = match.group(1) or "", match.group(2)
+        name = target.readable
+        if normalise(found) not in singular and not is_plural(name):
+            name = plural(name)
+        if lead:
+            new = article(name) or "the"
+            lead = (new.capitalize() if lead[0].isupper() else new) + " "
+        elif found[0].isupper():
+            name = name[0].upper() + name[1:]
+        return lead + name
+
+    return re.sub(rf"(?:\b((?:an?)\s+))?({body})", replacement, text, flags=re.IGNORECASE)

@@ -1,0 +1,184 @@
+"""The schema of the attribute store, as numbered steps in one list.
+
+Step number n is `MIGRATIONS[n - 1]`; the number of the last step applied stands in the
+file's `PRAGMA user_version`. `PRAGMA application_id` marks the file as an attribute store,
+so that some other SQLite database named by mistake is refused instead of filled.
+
+A step that has been released is never edited; a change of the schema is a new step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from lsmseg_prompts.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+APPLICATION_ID = 0x4C534D53  # "LSMS"
+
+
+def _initial(db: Database) -> None:
+    """Vocabularies, classes, attributes, LLMs, templates, attempts, descriptions, evaluations."""
+    for statement in (
+        """CREATE TABLE vocabularies (
+            name TEXT PRIMARY KEY,
+            title TEXT NOT NULL,
+            class_count INTEGER NOT NULL
+        )""",
+        # A class is its place in its vocabulary: equal names may mean different things.
+        """CREATE TABLE classes (
+            vocabulary TEXT NOT NULL REFERENCES vocabularies(name),
+            class_index INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            readable TEXT NOT NULL,
+            sense TEXT,
+            synonyms TEXT NOT NULL DEFAULT '[]',
+            PRIMARY KEY (vocabulary, class_index)
+        )""",
+        """CREATE TABLE attributes (
+            name TEXT PRIMARY KEY,
+            meaning TEXT,
+            kind TEXT NOT NULL DEFAULT 'user' CHECK (kind IN ('paper', 'pseudo', 'user'))
+        )""",
+        """CREATE TABLE llms (
+            name TEXT PRIMARY KEY,
+            provenance TEXT
+        )""",
+        """CREATE TABLE templates (
+            hash TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            text TEXT NOT NULL
+        )""",
+        """CREATE TABLE attempts (
+            id INTEGER PRIMARY KEY,
+            vocabulary TEXT NOT NULL,
+            class_index INTEGER NOT NULL,
+            attribute TEXT NOT NULL REFERENCES attributes(name),
+            llm TEXT NOT NULL REFERENCES llms(name),
+            template_hash TEXT REFERENCES templates(hash),
+            asked_model TEXT NOT NULL,
+            served_model TEXT,
+            parameters TEXT NOT NULL DEFAULT '{}',
+            prompt TEXT NOT NULL,
+            reply TEXT,
+            finish_reason TEXT,
+            input_tokens INTEGER,
+            output_tokens INTEGER,
+            cost_usd REAL,
+            http_status INTEGER,
+            error_class TEXT,
+            error_message TEXT,
+            request_id TEXT,
+            started_at TEXT NOT NULL,
+            duration_seconds REAL,
+            FOREIGN KEY (vocabulary, class_index) REFERENCES classes(vocabulary, class_index)
+        )""",
+        "CREATE INDEX attempts_of_cell ON attempts (vocabulary, class_index, attribute, llm)",
+        # 77 is CLIP's context length; a text that does not fit can never become 'done'.
+        """CREATE TABLE descriptions (
+            vocabulary TEXT NOT NULL,
+            class_index INTEGER NOT NULL,
+            attribute TEXT NOT NULL REFERENCES attributes(name),
+            llm TEXT NOT NULL REFERENCES llms(name),
+            text TEXT,
+            tokens INTEGER,
+            status TEXT NOT NULL CHECK (status IN ('done', 'failed')),
+            reason TEXT,
+            template_hash TEXT REFERENCES templates(hash),
+            attempt_id INTEGER REFERENCES attempts(id),
+            updated_at TEXT NOT NULL,
+            PRIMARY KEY (vocabulary, class_index, attribute, llm),
+            FOREIGN KEY (vocabulary, class_index) REFERENCES classes(vocabulary, class_index),
+            CHECK (status <> 'done' OR (text IS NOT NULL AND tokens IS NOT NULL
+                                        AND tokens BETWEEN 3 AND 77))
+        )""",
+        """CREATE TABLE evaluations (
+            id INTEGER PRIMARY KEY,
+            created_at TEXT NOT NULL,
+            run TEXT,
+            stage TEXT,
+            benchmark TEXT NOT NULL,
+            split TEXT,
+            pictures INTEGER,
+            model TEXT NOT NULL,
+            weights_hash TEXT,
+            vocabulary TEXT,
+            llm TEXT,
+            prompt_set TEXT NOT NULL,
+            attributes TEXT NOT NULL DEFAULT '[]',
+            composition TEXT,
+            subset TEXT NOT NULL DEFAULT 'all',
+            miou REAL,
+            miou_low REAL,
+            miou_high REAL,
+            details TEXT NOT NULL DEFAULT '{}'
+        )""",
+        """CREATE VIEW current_descriptions AS
+            SELECT d.vocabulary, d.class_index, c.name AS class, c.readable, d.attribute, d.llm,
+                   d.text, d.tokens, d.updated_at
+            FROM descriptions AS d
+            JOIN classes AS c USING (vocabulary, class_index)
+            WHERE d.status = 'done'
+            ORDER BY d.vocabulary, d.class_index, d.llm, d.attribute""",
+    ):
+        db.execute(statement)
+
+
+MIGRATIONS: list[Callable[[Database], None]] = [_initial]
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def migrate(db: Database, where: str) -> None:
+    """Bring `db` to SCHEMA_VERSION. `where` names the file in messages.
+
+    Raises StoreError for a newer schema and for a database that is not an attribute store.
+    Several processes may call it at once: the version is read again under the write lock.
+    """
+    if _version(db, where) == SCHEMA_VERSION:
+        return
+    # IMMEDIATE takes the write lock before the first read; a deferred BEGIN that reads and
+    # then writes fails with "database is locked" as soon as another process writes between.
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(_version(db, where) + 1, SCHEMA_VERSION + 1):
+            MIGRATIONS[number - 1](db)
+            db.execute(f"PRAGMA user_version = {number}")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def check_readable(db: Database, where: str) -> None:
+    """Raise StoreError unless `db` is an attribute store of exactly this schema."""
+    version = _version(db, where)
+    if version < SCHEMA_VERSION:
+        raise StoreError(
+            f"The store {where} has the older schema {version} (this version reads "
+            f"{SCHEMA_VERSION}): open it once for writing, for example with "
+            f"`lsmseg-prompts generate --store {where}`, to bring it up to date."
+        )
+
+
+def _version(db: Database, where: str) -> int:
+    """The schema number of `db`: 0 for an empty file."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    application_id = int(db.execute("PRAGMA application_id").fetchone()[0])
+    if application_id != APPLICATION_ID:
+        if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] or application_id:
+            raise StoreError(
+                f"{where} is a database, but not an attribute store: name another file with "
+                "--store or LSMSEG_PROMPTS_STORE."
+            )
+        return 0
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"The store {where} has schema {version}, newer than this version of "
+            f"lsmseg-prompts ({SCHEMA_VERSION}): upgrade lsmseg-prompts, or name another file "
+            "with --store."
+        )
+    return version
