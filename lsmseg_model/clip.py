@@ -138,10 +138,10 @@ class Clip(nn.Module):
         resized = F.interpolate(rows, size=grid, mode="bicubic", align_corners=False)
         return torch.cat([position[:1], resized[0].permute(1, 2, 0).flatten(0, 1)])
 
-    def encode_dense(self, images: Tensor) -> Tensor:
+    def encode_dense(self, images: Tensor, normalize: bool = True) -> Tensor:
         """images: [B, 3, H, W] RGB in 0..1, H and W multiples of the patch size.
 
-        Returns [B, H / patch, W / patch, D] features of length 1 (F_c of Eq. 1).
+        Returns [B, H / patch, W / patch, D] features (F_c of Eq. 1), of length 1 if normalized.
         """
         visual = self.model.visual
         x = visual.conv1((images - self.mean) / self.std)  # [B, width, h, w]
@@ -154,7 +154,7 @@ class Clip(nn.Module):
             x = block(x)
         x = DENSE[self.dense](blocks[-1], x, grid)[:, 1:]
         x = visual.ln_post(x) @ visual.proj
-        return F.normalize(x, dim=-1).unflatten(1, grid)
+        return (F.normalize(x, dim=-1) if normalize else x).unflatten(1, grid)
 
     def encode_tokens(self, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
         """tokens: [T, L] with L <= context length -> [T, D] text features of length 1.

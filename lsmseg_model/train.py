@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from .checkpoints import save_weights
-from .clip import Clip, build_clip, load_clip, read_config
+from .clip import Clip, View, build_clip, load_clip, read_config
 from .cost_map import cost_map, upsample
 from .data.benchmark import load_benchmark
 from .data.training import Places, TrainingItem, training_data
@@ -108,7 +108,7 @@ def train(
         )
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    clip = _start(settings, init, device)
+    clip = _start(settings, config, init, device)
     optimizer = _optimizer(clip, options)
     start = 0
     losses: list[tuple[int, float, float]] = []
@@ -243,7 +243,7 @@ def _shrink(labels: Tensor, size: int) -> Tensor:
     return F.interpolate(labels[None, None].float(), size=(size, size))[0, 0].long()
 
 
-def _start(settings: dict[str, Any], init: str | None, device: str) -> Clip:
+def _start(settings: dict[str, Any], config: str, init: str | None, device: str) -> Clip:
     """From scratch or from weights. From scratch every token starts at zero: a word that training
     never meets keeps a zero embedding, which token dropout teaches the model to pass over."""
     options = settings["train"]
@@ -254,8 +254,9 @@ def _start(settings: dict[str, Any], init: str | None, device: str) -> Clip:
             clip.model.logit_scale.fill_(math.log(options["logit_scale"]))
             clip.model.logit_bias.fill_(options["logit_bias"])
         return clip.to(device)
-    pretrained = None if init == settings["name"] else init
-    return load_clip(settings["name"], pretrained, device)
+    clip = load_clip(config, None if init == settings["name"] else init, device)
+    clip.view = View(**settings["view"])
+    return clip
 
 
 def _optimizer(clip: Clip, options: dict[str, Any]) -> torch.optim.Optimizer:
