@@ -1,0 +1,131 @@
+"""The `concat` composition: several descriptions of a class as one sentence.
+
+The paper's example: "A cat has a small, sleek, and agile shape with a long tail and pointed ears,
+is small to medium-sized, weighing between 3 to 7 kg, has soft, fluffy fur, and is often black,
+white, orange, or gray." Each description is a clause; those with the class as their subject share
+it, the others follow as clauses of their own. Over CLIP's 77 tokens whole clauses are dropped,
+the last first, never part of one.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lsmseg_prompts.clauses import Clause, Number, is_person, parse, to_number
+from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.errors import RefusedError
+from lsmseg_prompts.vocabularies import ClassEntry
+from lsmseg_prompts.wording import names_pattern
+
+# First words that keep their capital inside a sentence.
+_PROPER = re.compile(
+    r"(?:[A-Z][A-Z0-9-]+|I|[A-Z]-\w+|American|Asian|African|European|English|British|French|German"
+    r"|Italian|Spanish|Swiss|Dutch|Chinese|Japanese|Indian|Persian|Siamese|Venetian|Victorian"
+    r"|Christmas|Easter|Halloween|Dalmatians?|Holsteins?|Labradors?|Friesians?|Styrofoam|Velcro"
+    r"|Plexiglas|Formica|Lycra|Teflon)\b"
+)
+
+
+@dataclass
+class _Main:
+    """A main clause under construction: a subject with predicates, or a whole clause."""
+
+    parts: list[str]
+    number: Number | None = None  # of the class, if it is the subject
+    closed: bool = False
+    whole: bool = field(default=False)  # its subject is something other than the class
+
+    def text(self) -> str:
+        """The predicates joined as in a list: "A cat has ..., is ..., and is ..."."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        return ", ".join(self.parts[:-1]) + ", and " + self.parts[-1]
+
+
+def compose(descriptions: Sequence[str], entry: ClassEntry) -> tuple[str, int]:
+    """(one sentence, how many of the descriptions it holds), within CLIP's 77 tokens.
+
+    The clauses keep the order of `descriptions`. Raises RefusedError if not even the first fits.
+    """
+    for kept in range(len(descriptions), 0, -1):
+        text = join(descriptions[:kept], entry)
+        tokens = count_tokens(text)
+        if tokens <= CONTEXT_LENGTH:
+            return text, kept
+    raise RefusedError(
+        f"The description of {entry.readable!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} tokens "
+        "and cannot be shortened by whole clauses: write a shorter one."
+    )
+
+
+def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
+    """All the descriptions as one sentence, however long; a single one stays as it is worded."""
+    clauses = [parse(description, entry.names) for description in descriptions]
+    person = is_person(entry.names)
+    first = clauses[0]
+    mains = [_Main([first.text], first.number if first.predicate else None, first.closed)]
+    mains[0].whole = not first.predicate
+    for clause in clauses[1:]:
+        _add(mains, clause, entry, person)
+    text = _link([main.text() for main in mains], [len(main.parts) for main in mains])
+    return text[:1].upper() + text[1:] + "."
+
+
+def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) -> None:
+    """Put `clause` into the last main clause if it can share its subject, else behind it."""
+    last = mains[-1]
+    if clause.predicate:
+        if not last.whole and not last.closed and last.number is not None:
+            predicate = to_number(clause, last.number, person)
+            if predicate is not None:
+                last.parts.append(predicate)
+                last.closed = clause.closed
+                return
+        subject = _definite(clause.subject, clause.number)
+        mains.append(_Main([f"{subject} {clause.predicate}"], clause.number, clause.closed))
+    elif clause.owned:
+        if not last.whole and last.number == clause.number:
+            owner = "their" if person or clause.number == "plural" else "its"
+        else:
+            owner = _possessive(_definite(clause.subject, clause.number))
+        mains.append(_Main([f"{owner} {clause.owned}"], closed=clause.closed, whole=True))
+    else:
+        text = _definite_inside(_lower_start(clause.text), entry)
+        mains.append(_Main([text], closed=clause.closed, whole=True))
+
+
+def _link(texts: list[str], predicates: list[int]) -> str:
+    """Main clauses in one sentence: "..., while ..., and ..."."""
+    linked = texts[0]
+    for place, text in enumerate(texts[1:], 1):
+        last = place == len(texts) - 1
+        crowded = predicates[place - 1] > 1
+        contrast = not last or (crowded and len(texts) == 2)
+        loose = re.search(r"\b(?:while|though|although|whereas|but)\b", texts[place - 1] + text)
+        word = "while" if contrast and place % 2 and not loose and _begins_plainly(text) else "and"
+        linked += f", {word} {text}"
+    return linked
+
+
+def _begins_plainly(text: str) -> bool:
+    """Whether "while" can stand before `text`: no introductory phrase before its subject."""
+    return re.match(r"(?:the|its|their|an?|each|one|two|most|some)\s", text) is not None
+
+
+def _definite(subject: str, number: Number | None) -> str:
+    """The class named again: "a zebra" -> "the zebra"; "zebras" and "grass" stay."""
+    return re.sub(r"^an?\s+", "the ", subject)
+
+
+def _possessive(subject: str) -> str:
+    return subject + ("'" if subject.endswith("s") else "'s")
+
+
+def _definite_inside(text: str, entry: ClassEntry) -> str:
+    """ "bands wrap a zebra" -> "bands wrap the zebra", the class having been named before."""
+    name = names_pattern(entry.names).pattern
+    return re.sub(rf"\ban?\s+(?={name})", "the ", text, count=1, flags=re.IGNORECASE)
+
+
+def _lower_start(text: str) -> str:
+    return text if _PROPER.match(text) else text[:1].lower() + text[1:]
