@@ -55,11 +55,25 @@ _PERSONS = {
 
 # Words that begin a part with a subject of its own: nothing can be joined behind it without one.
 _INNER = re.compile(
-    r"\b(?:while|whereas|though|although|because|so that|unless|but|until)\b|\b(?:if|when|where|as)"
-    r" (?:it|they|the|an?|its|their)\b|,? (?:and|with) each\b"
-    r"|, (?:and|so|or) (?:its|their|the|each|an?|one|some|others|it|they)\b[^,]*"
-    r"\b(?:is|are|has|have|looks?|may|can|\w+s)\b"
+    r"\b(?:while|whereas|though|although|because|so that|unless|but|until)\b"
+    r"|\b(?:if|when|where) (?:it|they|the|an?|its|their)\b|\bas (?:it|they|its|their)\b"
+    r"|\b(?:and|with) each\b"
 )
+# A part after "and", up to the next comma, that has a verb behind its first word: ", and wire ones
+# look silver".
+_PART = re.compile(r"(?:, |\b)(?:and|so|or|yet) (?!that\b|which\b|who\b)([\w'-]+) ([^,]*)")
+
+
+def _has_inner_clause(text: str) -> bool:
+    if _INNER.search(text):
+        return True
+    for part in _PART.finditer(text):
+        if part[1].lower() in _PLURAL_OF or part[1].lower() in _SINGULAR_OF:
+            continue
+        rest = re.split(r"\b(?:that|which|who|whose|to|when|where|if|than|as|how)\b", part[2])[0]
+        if any(word in _SURE or word in _MODALS for word in re.findall(r"[a-z]+", rest)):
+            return True
+    return False
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,7 @@ def parse(description: str, names: tuple[str, ...]) -> Clause:
         text,
         re.IGNORECASE,
     )
-    closed = _INNER.search(text) is not None
+    closed = _has_inner_clause(text)
     number: Number | None
     if head is None:
         return Clause(text, closed=closed)
@@ -130,13 +144,10 @@ def to_number(clause: Clause, number: Number, person: bool = False) -> str | Non
     if lead is None:
         return None
     verb = lead[2].lower()
-    if verb in _MODALS:
-        changed, rest = words, ""
-    elif verb not in table:
+    if verb not in table and verb not in _MODALS:
         return None
-    else:
-        changed, rest = lead[1] + table[verb], words[lead.end() :]
-    if _INNER.search(rest) or re.search(r"\b(?:it|they|them|itself|themselves|one)\b", rest):
+    changed, rest = lead[1] + table.get(verb, verb), words[lead.end() :]
+    if _has_inner_clause(rest) or re.search(r"\b(?:it|they|them|itself|themselves|one)\b", rest):
         return None
     if _tied_to_number(verb, rest, number):
         return None
@@ -217,7 +228,8 @@ _SINGLE = re.compile(
 def _tied_to_number(verb: str, rest: str, number: Number) -> bool:
     """Whether what follows the verb shows the old number ("is a box", "are long boxes")."""
     near = re.split(_PREPOSITION, rest, maxsplit=1)[0]
-    if verb in ("is", "are", "was", "were", "look", "looks", "form", "forms", "become", "becomes"):
+    linking = ("is", "are", "was", "were", "look", "looks", "form", "forms", "become", "becomes")
+    if verb in linking or verb in _MODALS:
         if number == "plural":
             return re.search(r"\b(?:an?|one|another)\b", near) is not None
         plurals = (

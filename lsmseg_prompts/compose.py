@@ -67,13 +67,16 @@ def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
     mains[0].whole = not first.predicate
     for clause in clauses[1:]:
         _add(mains, clause, entry, person)
-    text = _link([main.text() for main in mains], [len(main.parts) for main in mains])
+    text = _link(mains)
     return text[:1].upper() + text[1:] + "."
 
 
 def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) -> None:
     """Put `clause` into the last main clause if it can share its subject, else behind it."""
     last = mains[-1]
+    # "Zebras are ..., and a zebra has ...", but "A zebra is ..., and the zebra has ...".
+    known = _single_mention(entry).search(" ".join(main.text() for main in mains)) is not None
+    subject = re.sub(r"^an?\s+", "the ", clause.subject) if known else clause.subject
     if clause.predicate:
         if not last.whole and not last.closed and last.number is not None:
             predicate = to_number(clause, last.number, person)
@@ -81,50 +84,42 @@ def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) ->
                 last.parts.append(predicate)
                 last.closed = clause.closed
                 return
-        subject = _definite(clause.subject, clause.number)
         mains.append(_Main([f"{subject} {clause.predicate}"], clause.number, clause.closed))
     elif clause.owned:
         if not last.whole and last.number == clause.number:
             owner = "their" if person or clause.number == "plural" else "its"
         else:
-            owner = _possessive(_definite(clause.subject, clause.number))
+            owner = subject + ("'" if subject.endswith("s") else "'s")
         mains.append(_Main([f"{owner} {clause.owned}"], closed=clause.closed, whole=True))
     else:
-        text = _definite_inside(_lower_start(clause.text), entry)
+        text = _lower_start(clause.text)
+        if known:
+            text = _single_mention(entry).sub(r"the \1", text, count=1)
         mains.append(_Main([text], closed=clause.closed, whole=True))
 
 
-def _link(texts: list[str], predicates: list[int]) -> str:
+def _single_mention(entry: ClassEntry) -> re.Pattern[str]:
+    name = names_pattern(entry.names).pattern
+    return re.compile(rf"\b(?:an?|the)\s+({name})", re.IGNORECASE)
+
+
+def _link(mains: Sequence[_Main]) -> str:
     """Main clauses in one sentence: "..., while ..., and ..."."""
-    linked = texts[0]
-    for place, text in enumerate(texts[1:], 1):
-        last = place == len(texts) - 1
-        crowded = predicates[place - 1] > 1
-        contrast = not last or (crowded and len(texts) == 2)
-        loose = re.search(r"\b(?:while|though|although|whereas|but)\b", texts[place - 1] + text)
-        word = "while" if contrast and place % 2 and not loose and _begins_plainly(text) else "and"
-        linked += f", {word} {text}"
+    linked = mains[0].text()
+    for place, main in enumerate(mains[1:], 1):
+        before, text = mains[place - 1], main.text()
+        # "while" varies the joints, where it cannot be mistaken: not before the class itself, an
+        # introductory phrase, or a clause that already contrasts, and not at the very end.
+        varied = place < len(mains) - 1 or (len(mains) == 2 and len(before.parts) > 1)
+        loose = before.closed or main.closed
+        plain = main.whole and _begins_plainly(text) and place % 2 == 1
+        linked += f", {'while' if varied and plain and not loose else 'and'} {text}"
     return linked
 
 
 def _begins_plainly(text: str) -> bool:
     """Whether "while" can stand before `text`: no introductory phrase before its subject."""
     return re.match(r"(?:the|its|their|an?|each|one|two|most|some)\s", text) is not None
-
-
-def _definite(subject: str, number: Number | None) -> str:
-    """The class named again: "a zebra" -> "the zebra"; "zebras" and "grass" stay."""
-    return re.sub(r"^an?\s+", "the ", subject)
-
-
-def _possessive(subject: str) -> str:
-    return subject + ("'" if subject.endswith("s") else "'s")
-
-
-def _definite_inside(text: str, entry: ClassEntry) -> str:
-    """ "bands wrap a zebra" -> "bands wrap the zebra", the class having been named before."""
-    name = names_pattern(entry.names).pattern
-    return re.sub(rf"\ban?\s+(?={name})", "the ", text, count=1, flags=re.IGNORECASE)
 
 
 def _lower_start(text: str) -> str:

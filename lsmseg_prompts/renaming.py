@@ -25,9 +25,8 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
         many = _is_plural_form(match["name"], donor)
         new = plural(name) if many and article(name) in ("a", "an") else name
         lead = (match["article"] or "").lower()
-        if lead in ("a", "an"):
-            lead = article(new)
-        elif not lead and not many and article(donor.readable) == "" and starts:
+        bare = starts and not many and not lead and not article(donor.readable)
+        if bare or lead in ("a", "an"):
             lead = article(new)
         owner = ("'" if new.endswith("s") else "'s") if match["owner"] else ""
         put = f"{lead} {new}{owner}".strip()
