@@ -1,0 +1,182 @@
+"""The native format: a prompt set as JSON, whole, with scores and where it comes from.
+
+    {"format": "lsmseg-prompts/native", "version": 1,
+     "name": "color+shape", "vocabulary": "coco-stuff", "attributes": ["color", "shape"],
+     "composition": "concat", "llm": "bundled", "shortened": [],
+     "scores": ..., "provenance": ...,
+     "classes": [{"index": 0, "name": "person", "readable": "person",
+                  "texts": ["A person ..."], "tokens": [46]}, ...]}
+
+`tokens` counts CLIP's tokens of each text, start and end included; none is over 77. `scores` and
+`provenance` are whatever JSON the caller gives, or null.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.prompt_set import COMPOSITIONS, PromptSet
+from lsmseg_prompts.vocabularies import Vocabulary
+
+FORMAT = "lsmseg-prompts/native"
+VERSION = 1
+
+
+def export_native(
+    prompt_set: PromptSet,
+    vocabulary: Vocabulary,
+    path: str | Path,
+    scores: Any = None,
+    provenance: Any = None,
+) -> Path:
+    """Write `prompt_set` to `path`, whole or not at all, and return the path.
+
+    Numbers that JSON lacks (NaN, infinite) in `scores` and `provenance` become null.
+
+    Raises RefusedError if a text is over CLIP's 77 tokens, UsageError if the prompt set is not of
+    this vocabulary, ConfigurationError if the file cannot be written.
+    """
+    names = tuple(entry.name for entry in vocabulary)
+    if prompt_set.vocabulary != vocabulary.name or prompt_set.class_names != names:
+        raise UsageError(
+            f"The prompt set {prompt_set.name} was made for the vocabulary "
+            f"{prompt_set.vocabulary}, not for {vocabulary.name}: export it with its own."
+        )
+    classes = []
+    for entry, texts in zip(vocabulary, prompt_set.texts, strict=True):
+        tokens = [count_tokens(text) for text in texts]
+        _refuse_long(entry.name, texts, tokens)
+        classes.append(
+            {
+                "index": entry.index,
+                "name": entry.name,
+                "readable": entry.readable,
+                "texts": list(texts),
+                "tokens": tokens,
+            }
+        )
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": prompt_set.name,
+        "vocabulary": prompt_set.vocabulary,
+        "attributes": list(prompt_set.attributes),
+        "composition": prompt_set.composition,
+        "llm": prompt_set.llm,
+        "shortened": list(prompt_set.shortened),
+        "scores": _plain(scores),
+        "provenance": _plain(provenance),
+        "classes": classes,
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    return write_whole(path, text + "\n")
+
+
+def load_native(path: str | Path) -> PromptSet:
+    """Read a prompt set back.
+
+    Raises UsageError if the file is missing, not JSON, of another format or a newer version, or
+    not of the right shape, and RefusedError if a text in it is over CLIP's 77 tokens.
+    """
+    raw = _read(Path(path))
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise UsageError(f"{path} is not a prompt set: export one with --format native.")
+    version = raw.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UsageError(f"{path} has no valid format version: export it again.")
+    if version > VERSION:
+        raise UsageError(
+            f"{path} has format version {version} and this program reads up to {VERSION}: "
+            "update lsmseg-prompts."
+        )
+    classes = raw.get("classes")
+    if not isinstance(classes, list) or not classes:
+        raise _misshapen(path, "classes is not a list of classes")
+    names, texts = [], []
+    for index, item in enumerate(classes):
+        if not isinstance(item, dict) or item.get("index") != index:
+            raise _misshapen(path, f"classes[{index}] is not the class with index {index}")
+        names.append(_text(item, "name", path, f"classes[{index}]"))
+        group = _texts(item, "texts", path, f"classes[{index}]")
+        if not group:
+            raise _misshapen(path, f"classes[{index}] has no text")
+        _refuse_long(names[-1], group, [count_tokens(text) for text in group])
+        texts.append(group)
+    composition = _text(raw, "composition", path)
+    if composition not in COMPOSITIONS:
+        raise _misshapen(path, f"the composition {composition!r} is unknown")
+    shortened = raw.get("shortened", [])
+    if not isinstance(shortened, list) or not all(
+        type(i) is int and 0 <= i < len(texts) for i in shortened
+    ):
+        raise _misshapen(path, "shortened is not a list of class indices")
+    return PromptSet(
+        name=_text(raw, "name", path),
+        vocabulary=_text(raw, "vocabulary", path),
+        attributes=_texts(raw, "attributes", path),
+        composition=composition,
+        llm=_text(raw, "llm", path),
+        class_names=tuple(names),
+        texts=tuple(texts),
+        shortened=tuple(shortened),
+    )
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        raise UsageError(f"There is no file {path}: check the path of the prompt set.") from None
+    except OSError as error:
+        raise UsageError(f"Cannot read the prompt set {path}: {error.strerror}.") from error
+    except (ValueError, RecursionError):
+        raise UsageError(
+            f"{path} is not valid JSON in UTF-8: export the prompt set again."
+        ) from None
+
+
+def _misshapen(path: str | Path, what: str) -> UsageError:
+    return UsageError(f"{path} is a damaged prompt set: {what}; export it again.")
+
+
+def _text(item: Mapping[str, Any], key: str, path: str | Path, where: str = "") -> str:
+    value = item.get(key)
+    if not isinstance(value, str) or not value:
+        raise _misshapen(path, f"{where} {key} is not text".strip())
+    return value
+
+
+def _texts(item: Mapping[str, Any], key: str, path: str | Path, where: str = "") -> tuple[str, ...]:
+    value = item.get(key)
+    if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
+        raise _misshapen(path, f"{where} {key} is not a list of texts".strip())
+    return tuple(value)
+
+
+def _refuse_long(name: str, texts: tuple[str, ...], tokens: list[int]) -> None:
+    for text, count in zip(texts, tokens, strict=True):
+        if count > CONTEXT_LENGTH:
+            raise RefusedError(
+                f"A text of the class {name!r} takes {count} of CLIP's {CONTEXT_LENGTH} tokens and "
+                f"would be cut: shorten it: {text}"
+            )
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it: mappings, lists, text, numbers; NaN and infinity as null."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):  # a NumPy number
+        return _plain(value.item())
+    return str(value)
