@@ -63,18 +63,26 @@ def captions_of(rng: Rng, thing: Thing, count: int = 8) -> tuple[str, ...]:
 def caption(rng: Rng, thing: Thing, attributes: Sequence[str], exact: bool = False) -> str:
     """One caption about those attributes. exact: no "red, green or yellow" with one of them true."""
     clauses = [_clause(rng, thing, a, exact) for a in attributes]
-    if len(clauses) == 1 and rng.random() < 0.2:
+    kind = rng.random()
+    if len(clauses) == 1 and kind < 0.2:
         return _fragment(rng, thing, clauses[0])
+    if kind > 0.84:
+        return _turned(rng, thing, attributes, clauses)
     if rng.random() < 0.12:
         clauses.insert(int(rng.integers(len(clauses) + 1)), _one(rng, FILLERS))
-    subject, plural = _subject(rng, thing)
+    subject, plural = _subject(rng, thing, clauses)
     if len(clauses) > 1 and rng.random() < 0.15:  # two sentences in one: "..., and it is ..."
         text = f"{subject} {_agree(clauses[0], plural)}"
         rest = [_agree(c, plural) for c in clauses[1:]]
         text += f", and {'they' if plural else 'it'} " + _join(rest)
     else:
         text = f"{subject} " + _join([_agree(c, plural) for c in clauses])
-    return " ".join(text.split()[:MOST_WORDS]).rstrip(",") + "."
+    return _sentence(text)
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split()[:MOST_WORDS]).rstrip(",")
+    return text[0].upper() + text[1:] + "."
 
 
 def decoys(
@@ -95,7 +103,7 @@ def decoys(
     shapes = {s for t in traits for s in t[1].split(",")} | {t.shape for t in things}
     shapes |= {p for t in things for p in t.parts}
     shapes |= {a for s in shapes for a in ALIKE.get(s, ())}
-    free_shapes = [s for s in SHAPE_WORDS if s not in shapes and s not in ("region", "blob", "heap")]
+    free_shapes = [s for s in SHAPE_WORDS if s not in shapes and s not in _VAGUE]
     patterns = {p for t in traits for p in t[2].split(",")} | {t.pattern for t in things}
     patterns |= {a for p in patterns for a in ALIKE.get(p, ())}
     free_patterns = [p for p in _CLEAR_PATTERNS if p not in patterns]
@@ -243,20 +251,51 @@ def _join(clauses: Sequence[str]) -> str:
     return ", ".join(clauses[:-1]) + ", and " + clauses[-1]
 
 
-def _subject(rng: Rng, thing: Thing) -> tuple[str, bool]:
-    """A subject with capital letter, and whether it is plural."""
+def _noun(rng: Rng, thing: Thing) -> str:
     named = thing.shape in NOUNS and rng.random() < 0.8
-    noun = _one(rng, NOUNS[thing.shape if named else thing.kind])
+    return _one(rng, NOUNS[thing.shape if named else thing.kind])
+
+
+def _subject(rng: Rng, thing: Thing, clauses: Sequence[str]) -> tuple[str, bool]:
+    """A subject with capital letter, and whether it is plural (not before "is a ...")."""
+    noun = _noun(rng, thing)
     start = rng.random()
-    if start < 0.12 and not noun.endswith("s"):
-        return _plural(noun).capitalize(), True
+    single = any(c.startswith(("is a ", "is an ")) for c in clauses)
+    if start < 0.14 and not single:
+        return (noun + ("es" if noun[-1] in "xs" else "s")).capitalize(), True
     if start < 0.5:
-        return f"{'An' if noun[0] in 'aeiou' else 'A'} {noun}", False
-    return f"{_one(rng, ('The', 'This', 'The', 'This', 'One', 'That', 'Such a'))} {noun}", False
+        return _a(noun).capitalize(), False
+    return f"{_one(rng, ('The', 'This', 'The', 'This', 'One', 'That', 'Any', 'Each'))} {noun}", False
 
 
-def _plural(noun: str) -> str:
-    return noun + ("es" if noun[-1] in "xs" else "s")
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _turned(rng: Rng, thing: Thing, attributes: Sequence[str], clauses: list[str]) -> str:
+    """A freer sentence: something else than the thing leads, or a part of it is the subject."""
+    noun = _a(_noun(rng, thing))
+    verbless = [c for c in clauses if c.partition(" ")[0] not in _VERBS]
+    if verbless:
+        lead = _one(rng, verbless)
+        rest = [_agree(c, False) for c in clauses if c != lead]
+        if rest and rng.random() < 0.6:
+            return _sentence(f"with {lead}, {noun} {_join(rest)}")
+        ending = f", and it {_join(rest)}" if rest else ""
+        forms = (
+            "{c} can be seen on {n}", "{c} set {n} apart", "what stands out about {n} is {c}",
+            "there is {n} with {c}", "{n} can be recognized by {c}", "the look of {n} includes {c}",
+        )  # fmt: skip
+        return _sentence(_one(rng, forms).format(c=lead, n=noun) + ending)
+    told = [_agree(c, False) for c in clauses]
+    if attributes[0] in ("color", "texture") and rng.random() < 0.6:
+        whole = ("surface", "outside", "face", "cover") if thing.kind == "region" else (
+            "body", "surface", "outside", "skin", "coat", "exterior", "outer layer")
+        part = _one(rng, whole)
+        ending = f", and it {_join(told[1:])}" if told[1:] else ""
+        return _sentence(f"the {part} of {noun} {told[0]}{ending}")
+    starts = ("seen up close, ", "in most pictures, ", "from a distance, ", "as a rule, ", "to the eye, ")
+    return _sentence(f"{_one(rng, starts)}{noun} {_join(told)}")
 
 
 def _fragment(rng: Rng, thing: Thing, clause: str) -> str:
@@ -276,6 +315,7 @@ _PART_COLOURS: dict[str, set[str]] = {
     "winged": {"yellow"},
     "panel": {"white", "black", "gray"},
 }
+_VAGUE = ("region", "blob", "heap")
 _CLEAR_PATTERNS = (
     "upright stripes", "spots", "patches", "checks", "courses", "rings", "speckles", "one band",
 )  # fmt: skip

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import invented
+from .captions import Thing
 from .drawing import Array, Rng, camera, noise, paste, shadow
 from .ministuff_objects import OBJECTS
 from .ministuff_regions import SURFACES, tree
@@ -71,7 +72,7 @@ CLASSES: tuple[tuple[int, str, bool], ...] = (
 CLASS_INDICES: tuple[int, ...] = tuple(index for index, _, _ in CLASSES)
 SEEN: frozenset[int] = frozenset(index for index, _, seen in CLASSES if seen)
 UNSEEN: frozenset[int] = frozenset(CLASS_INDICES) - SEEN
-TREE, BOAT, BIRD, KITE, CLOCK = 157, 8, 14, 33, 74
+TREE, MOUNTAIN, BOAT, BIRD, KITE, CLOCK = 157, 123, 8, 14, 33, 74
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ SPLITS: dict[str, Split] = {
     "report": Split(33, 200),
 }
 _TRAINING_SEED = 44
+TREE_SIZES = (56.0, 92.0)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class TrainingScene:
 _ANIMALS = (17, 18, 19, 20, 21, 22, 23)
 _FOOD = (46, 47, 49, 50, 51, 53, 54)
 _SKY = (145, 145, 94)
+_RARE = (2, 9, 11, 18, 19, 21, 49)  # the kinds of scene below give these too seldom
 _KINDS: dict[str, tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]] = {
     "field": ((_SKY, (112, 99, 142, 147)), (*_ANIMALS, 14, 25, 33, 32, 10, 2, 7, 5)),
     "hills": ((_SKY, (123,), (112, 99, 147, 142)), (*_ANIMALS, 14, 33, 8, 7, 5, 11)),
@@ -134,8 +137,8 @@ _KINDS: dict[str, tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]] = {
     ),
     "beach": ((_SKY, (143,), (142, 142, 147)), (8, 8, 14, 25, 33, 32, 17, 23, 19, 46, 54)),
     "water": ((_SKY, (143,)), (8, 8, 8, 14, 33)),
-    "room": (((159, 160), (106, 105, 106)), (32, 74, 74, 25, *_FOOD, 14, 10)),
-    "table": (((106, 105, 99, 142, 160, 112),), (*_FOOD, *_FOOD, 32, 74)),
+    "room": (((159, 160), (106, 105)), (32, 74, 74, 25, *_FOOD, 14, 10)),
+    "table": (((106, 106, 105, 105, 99, 147, 160, 112),), (*_FOOD, *_FOOD, 32, 74)),
 }
 
 
@@ -185,7 +188,7 @@ class _Builder:
         self.picture: Array = np.zeros((SIDE, SIDE, 3), np.float32)
         self.labels = np.full((SIDE, SIDE), IGNORE, np.int64)
         self.entities: list[Entity] = []
-        self.things: dict[int, invented.Thing] = {}
+        self.things: dict[int, Thing] = {}
         self.invented_share = 0.0
         self.boxes: list[tuple[float, float, float]] = []
 
@@ -220,7 +223,8 @@ class _Builder:
     def line(self, y: float, rough: float, lumps: float = 20) -> NDArray[np.float64]:
         """A height for every column about y, uneven by `rough` pixels."""
         slope = self.rng.uniform(-0.03, 0.03) * (np.arange(SIDE) - SIDE / 2) * (rough > 0)
-        return y + slope + rough * noise(self.rng, 1, SIDE, lumps, 1)[0]
+        height: NDArray[np.float64] = y + slope + rough * noise(self.rng, 1, SIDE, lumps, 1)[0]
+        return height
 
     def _choose(self, options: tuple[int, ...]) -> int:
         usable = [o for o in options if o in self.allowed] or [112]
@@ -239,7 +243,11 @@ class _Builder:
         horizon = self._ground(kind)
         others = [o for o in _KINDS[kind][1] if o in self.allowed and o != lead]
         count = int(rng.choice([1, 2, 3, 4], p=[0.22, 0.34, 0.28, 0.16]))
-        chosen = [lead, *(others[int(rng.integers(len(others)))] for _ in range(count))]
+        rare = [o for o in _RARE if o in self.allowed] * 3
+        chosen = [lead]
+        for _ in range(count):  # now and then something that does not belong there
+            pool = [*objects, *rare] if rng.random() < 0.25 else others
+            chosen.append(int(pool[int(rng.integers(len(pool)))]))
         if kind in ("field", "hills", "beach") and rng.random() < 0.4:
             chosen.append(TREE)
         self.objects(chosen, kind, horizon)
@@ -258,24 +266,32 @@ class _Builder:
             peaks = self.line(horizon - rng.uniform(12, 30), 9, 26)
             peaks -= 6 * np.abs(noise(rng, 1, SIDE, 11, 1)[0])
             self.region(self._choose(bands[1]), peaks)
+            if rng.random() < 0.35 and self.entities[-1].label == MOUNTAIN:
+                self._snow_caps(peaks)
         elif kind == "beach":
             self.region(self._choose(bands[1]), self.line(horizon - rng.uniform(14, 24), 0))
             horizon += 12
         elif kind == "field" and rng.random() < 0.35:
-            top = self.line(horizon - rng.uniform(10, 24), 3, 7)
-            self.region(self._choose((157, 157, 157, 159, 160)), top)
-        rough = 0.0 if kind in ("room", "water") else 1.5
+            behind = self._choose((157, 157, 157, 159, 160))
+            uneven = 3.0 if behind == TREE else 0.0
+            self.region(behind, self.line(horizon - rng.uniform(10, 24), uneven, 7))
+        rough = 0.0 if kind in ("room", "water", "street") else 1.5
         self.region(self._choose(bands[-1]), self.line(horizon, rough))
         return horizon
+
+    def _snow_caps(self, peaks: NDArray[np.float64]) -> None:
+        """Whitens the highest tops of a mountain range, in place."""
+        rows = np.arange(SIDE)[:, None]
+        reach = np.minimum(peaks + 5, np.median(peaks)) + 1.5 * noise(self.rng, 1, SIDE, 4, 1)[0]
+        cap = (np.clip(reach[None] - rows, 0, 1) * (self.labels == MOUNTAIN)).astype(np.float32)
+        self.picture += (np.float32(238) - self.picture) * 0.85 * cap[..., None]
 
     def objects(self, chosen: list[int], kind: str, horizon: float) -> None:
         """Draws the objects, the farthest first."""
         rng = self.rng
         placed: list[tuple[float, float, float, int]] = []
         for label in chosen:
-            scale, low, high = (tree, 56.0, 92.0) if label == TREE else OBJECTS[label]
-            del scale
-            size = float(rng.uniform(low, high))
+            size = float(rng.uniform(*(TREE_SIZES if label == TREE else OBJECTS[label][1:])))
             if kind == "table":
                 foot = float(rng.uniform(size * 0.6, SIDE + size * 0.15))
             elif label == KITE:

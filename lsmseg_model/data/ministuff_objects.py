@@ -10,7 +10,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .drawing import Pen, Rng, Sprite, band, clouded, colour, lumpy, mix, noise, oval, pick, shade, step
+from .drawing import (
+    Pen,
+    Rng,
+    Sprite,
+    band,
+    clouded,
+    colour,
+    lumpy,
+    mix,
+    noise,
+    oval,
+    pick,
+    shade,
+    step,
+)
 from .figures import Body, coat_field, perched, quadruped, vehicle
 
 
@@ -149,7 +163,7 @@ def elephant(rng: Rng, size: float) -> Sprite:
         bulk=0.62, legs=0.36, leg_width=0.2, neck=0.14, neck_width=0.34, neck_angle=0.3,
         head=0.42, ears=0.0, flap_ears=0.22, trunk=0.72, tail=0.3,
     )
-    return quadruped(rng, size, body, coat, dark=(70, 66, 62), rough=0.09)
+    return quadruped(rng, size, body, coat, dark=(70, 66, 62), rough=0.05)
 
 
 def bear(rng: Rng, size: float) -> Sprite:
@@ -394,12 +408,12 @@ OBJECTS: dict[int, tuple[Callable[[Rng, float], Sprite], float, float]] = {
     25: (umbrella, 34, 54),
     32: (sports_ball, 20, 32),
     33: (kite, 30, 46),
-    46: (banana, 36, 54),
-    47: (apple, 24, 34),
-    49: (orange, 24, 34),
-    50: (broccoli, 30, 46),
-    51: (carrot, 40, 58),
-    53: (pizza, 46, 68),
-    54: (donut, 28, 42),
+    46: (banana, 30, 46),
+    47: (apple, 21, 31),
+    49: (orange, 21, 31),
+    50: (broccoli, 27, 40),
+    51: (carrot, 34, 50),
+    53: (pizza, 42, 60),
+    54: (donut, 24, 36),
     74: (clock, 26, 40),
 }

@@ -11,8 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from . import textures as tx
-from .drawing import Array, Rng, colour, lumpy, mix, noise, pick, shade, step
-from .drawing import Pen, Sprite
+from .drawing import Array, Pen, Rng, Sprite, colour, lumpy, mix, noise, pick, shade, step
 
 
 def sky(rng: Rng, h: int, w: int) -> Array:
