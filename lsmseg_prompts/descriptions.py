@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical
 from lsmseg_prompts.cleaning import clean
-from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.clip_tokens import count_tokens
 from lsmseg_prompts.errors import ConfigurationError, ProviderError, UsageError
+from lsmseg_prompts.lint import check_text, lint
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.registry import make_llm
 from lsmseg_prompts.templates import render, source, template_hash
-from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
-from lsmseg_prompts.wording import is_named, nearest
+from lsmseg_prompts.vocabularies import (
+    ClassEntry,
+    Vocabulary,
+    available_vocabularies,
+    load_vocabulary,
+)
+from lsmseg_prompts.wording import nearest
 
 if TYPE_CHECKING:
     from lsmseg_prompts.store import Store
@@ -229,17 +235,14 @@ def judge(reply: Reply, entry: ClassEntry) -> tuple[str, int, str | None]:
     if reply.text is None:
         return "", 0, reply.error_message or reply.error_class or "nothing came back"
     text = clean(reply.text).text
-    tokens = count_tokens(text)
     reason = None
-    if not text:
-        reason = "the reply is empty"
-    elif reply.finish_reason == "length":
+    if reply.finish_reason == "length":
         reason = "the reply was cut off at the provider's limit"
-    elif tokens > CONTEXT_LENGTH:
-        reason = f"{tokens} tokens, over CLIP's {CONTEXT_LENGTH}"
-    elif not is_named(text, entry.names):
-        reason = f"the sentence does not name the class ({', '.join(entry.names)})"
-    return text, tokens, reason
+    elif not text:
+        reason = "the reply is empty"
+    elif broken := check_text(text, entry):
+        reason = "; ".join(message for _, message in broken)
+    return text, count_tokens(text), reason
 
 
 def load(
@@ -289,6 +292,68 @@ def load(
         for attribute in wanted
         if (entry.index, attribute) in found
     }
+
+
+def show(
+    vocabulary: Vocabulary,
+    name: str,
+    llm: str = "bundled",
+    attributes: Iterable[str] | None = None,
+    store: str | os.PathLike[str] | None = None,
+) -> list[dict[str, Any]]:
+    """The filled cells of one class, failed ones included, as rows (see Store.cells).
+
+    Those of the working store, and what `bundled` lacks there from the shipped store. Raises
+    UsageError for an unknown class, ConfigurationError if there is nothing to show.
+    """
+    from lsmseg_prompts.store import open_store_readonly, shipped_store_path, working_store_path
+
+    entry = vocabulary.find(name)
+    wanted = check_attributes(attributes)
+    paths = [working_store_path(store), *([shipped_store_path()] if llm == "bundled" else [])]
+    rows: dict[str, dict[str, Any]] = {}
+    for path in reversed(paths):
+        if path.exists():
+            with open_store_readonly(path) as file:
+                file.check_vocabulary(vocabulary)
+                found = file.cells(vocabulary, llm, wanted, entry.index)
+            rows |= {row["attribute"]: row for row in found}
+    if not rows:
+        raise ConfigurationError(
+            f"There is no description of {entry.readable!r} by {llm}: run `lsmseg-prompts generate "
+            f"--llm {llm} --vocab {vocabulary.name}`."
+        )
+    return [rows[attribute] for attribute in wanted if attribute in rows]
+
+
+def lint_store(
+    vocabularies: Iterable[str] | None = None,
+    llm: str = "bundled",
+    store: str | os.PathLike[str] | None = None,
+) -> tuple[int, list[dict[str, Any]]]:
+    """Lint every description there is by `llm`: (how many, findings as rows).
+
+    Keys of a row: vocabulary, class, attribute, rule, message, text. `vocabularies` default to
+    those that ship inside.
+    """
+    count = 0
+    rows = []
+    for name in available_vocabularies() if vocabularies is None else vocabularies:
+        vocabulary = load_vocabulary(name)
+        cells = load(vocabulary, llm, None, store, require=vocabularies is not None)
+        count += len(cells)
+        for finding in lint(cells, vocabulary):
+            rows.append(
+                {
+                    "vocabulary": vocabulary.name,
+                    "class": vocabulary[finding.index].name,
+                    "attribute": finding.attribute,
+                    "rule": finding.rule,
+                    "message": finding.message,
+                    "text": cells[finding.index, finding.attribute],
+                }
+            )
+    return count, rows
 
 
 def _bundled(vocabulary: Vocabulary, attributes: Sequence[str]) -> dict[Cell, str]:

@@ -42,6 +42,7 @@ __all__ = [
     "open_store",
     "open_store_readonly",
     "shipped_store_path",
+    "status",
     "utc_now",
     "working_store_path",
 ]
@@ -413,3 +414,18 @@ def utc_now() -> str:
 
 def _name(vocabulary: Vocabulary | str) -> str:
     return vocabulary if isinstance(vocabulary, str) else vocabulary.name
+
+
+def status(store: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
+    """`Store.status` of the working store, if there is one, and of the shipped one.
+
+    The key `store` tells them apart: the working store's path, or "shipped".
+    """
+    path = working_store_path(store)
+    rows: list[dict[str, Any]] = []
+    if store is not None or path.exists():
+        with open_store_readonly(path) as file:
+            rows += [{"store": str(path), **row} for row in file.status()]
+    with open_store_readonly(shipped_store_path()) as file:
+        rows += [{"store": "shipped", **row} for row in file.status()]
+    return rows

@@ -7,20 +7,20 @@ not contradict each other; the sentence then names the class as the user does.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property
 
 from lsmseg_prompts.attributes import as_reply
 from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import Reply, Request
+from lsmseg_prompts.renaming import rename
 from lsmseg_prompts.store import open_store_readonly, shipped_store_path, utc_now
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     available_vocabularies,
     load_vocabulary,
 )
-from lsmseg_prompts.wording import article, is_named, is_plural, names_pattern, normalise, plural
+from lsmseg_prompts.wording import is_named, normalise
 
 
 class Bundled:
@@ -46,7 +46,7 @@ class Bundled:
         text = self._texts[home].get((shipped.index, attribute))
         if text is None:
             raise UsageError(f"There is no bundled description of the attribute {attribute!r}.")
-        return text if shipped.name == entry.name else rename(text, shipped, entry)
+        return call_it(text, shipped, entry)
 
     def _shipped_class(self, vocabulary: str | None, entry: ClassEntry) -> tuple[str, ClassEntry]:
         """The shipped class that `entry` is, with the name of its vocabulary."""
@@ -116,27 +116,6 @@ def _senses_agree(wanted: str | None, shipped: str | None) -> bool:
     return not wanted or not shipped or normalise(wanted) == normalise(shipped)
 
 
-def rename(text: str, source: ClassEntry, target: ClassEntry) -> str:
-    """`text` about `source` with `target`'s readable name wherever the class is named.
-
-    "A couch is long and low." becomes "A sofa is long and low."; a sentence that already
-    names the target ("The sofa ...", a synonym of the source's) stays as it is.
-    """
-    if is_named(text, target.names):
-        return text
-    singular = {normalise(name) for name in source.names if not is_plural(name)}
-    body = names_pattern(source.names).pattern
-
-    def replacement(match: re.Match[str]) -> str:
-        lead, found = match.group(1) or "", match.group(2)
-        name = target.readable
-        if normalise(found) not in singular and not is_plural(name):
-            name = plural(name)
-        if lead:
-            new = article(name) or "the"
-            lead = (new.capitalize() if lead[0].isupper() else new) + " "
-        elif found[0].isupper():
-            name = name[0].upper() + name[1:]
-        return lead + name
-
-    return re.sub(rf"(?:\b((?:an?)\s+))?({body})", replacement, text, flags=re.IGNORECASE)
+def call_it(text: str, shipped: ClassEntry, entry: ClassEntry) -> str:
+    """`text` about `shipped`, with the class called what `entry` calls it."""
+    return text if is_named(text, entry.names) else rename(text, shipped, entry)

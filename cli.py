@@ -1,0 +1,611 @@
+"""The lsmseg-prompts command: one thin function a command; the work is done in the library.
+
+Data goes to stdout, progress and notes to stderr. Exit codes: 0 done; 1 unexpected; 2 usage;
+3 finished, some cells failed; 4 configuration or data; 5 provider; 6 lint or export refused;
+7 budget; 8 store; 130 interrupted. Heavy imports stand inside the functions: --help is instant.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+app = typer.Typer(
+    name="lsmseg-prompts",
+    help="Attribute-enriched text prompts for open-vocabulary segmentation (LSMSeg).",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+store_app = typer.Typer(help="The attribute store: where it is and what it holds.")
+vocab_app = typer.Typer(help="The vocabularies: ordered lists of classes.")
+app.add_typer(store_app, name="store", no_args_is_help=True)
+app.add_typer(vocab_app, name="vocab", no_args_is_help=True)
+
+
+class _Shown:
+    """The global options, which the commands and main() read."""
+
+    debug = False
+    quiet = False
+
+
+Option = typer.Option
+Vocab = Annotated[
+    str, Option("--vocab", help="coco-stuff, camvid, or a .txt or .json file of your own classes.")
+]
+MaybeVocab = Annotated[
+    str | None, Option("--vocab", help="The vocabulary; by default the one the data has.")
+]
+Llm = Annotated[str, Option("--llm", help="Who writes the descriptions; bundled is offline.")]
+StorePath = Annotated[
+    Path | None,
+    Option("--store", help="The attribute store [default: $LSMSEG_PROMPTS_STORE, else ./runs/]."),
+]
+Attributes = Annotated[
+    str | None, Option("--attributes", help="Attributes between commas, such as size,shape.")
+]
+Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
+Composition = Annotated[
+    Literal["concat", "ensemble"],
+    Option("--composition", help="One sentence a class, or the average of several."),
+]
+Model = Annotated[str, Option("--model", help="lsmseg-tiny, or an open_clip model name.")]
+Pretrained = Annotated[
+    Path | None, Option("--pretrained", help="A weights file for the model, on this machine.")
+]
+Device = Annotated[str, Option("--device", help="Where to compute: cpu, cuda, cuda:1, ...")]
+DataRoot = Annotated[
+    str | None, Option("--data-root", help="The folder that holds the data's pictures.")
+]
+Prompts = Annotated[Path | None, Option("--prompts", help="A prompt set exported as native JSON.")]
+
+
+@app.callback()
+def _global(
+    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
+    quiet: Annotated[bool, Option("-q", "--quiet", help="No progress and no notes.")] = False,
+    verbose: Annotated[bool, Option("-v", "--verbose", help="Log what is being done.")] = False,
+    version: Annotated[bool, Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        from lsmseg_prompts import __version__
+
+        print(f"lsmseg-prompts {__version__}")
+        raise typer.Exit()
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    _Shown.debug, _Shown.quiet = debug, quiet
+
+
+@app.command()
+def run(
+    out: Annotated[
+        Path | None, Option("--out", help="The folder for the results [default: runs/<time>].")
+    ] = None,
+    llm: Llm = "bundled",
+    vocab: Vocab = "coco-stuff",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """All four stages, export and report, on what ships inside: offline, in minutes."""
+    from ablations import runner
+
+    result = runner.run(
+        out=out, llm=llm, vocab=vocab, store=_text(store), progress=not _Shown.quiet
+    )
+    _show_ablation(result, json)
+
+
+@app.command()
+def attributes(
+    wording: Annotated[
+        Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
+    ] = "paper",
+    llm: Llm = "bundled",
+    json: Json = False,
+) -> None:
+    """Stage 1: which visual attributes to describe classes by."""
+    from lsmseg_prompts.attributes import ask_attributes
+    from lsmseg_prompts.llm import make_llm
+
+    _show([asdict(attribute) for attribute in ask_attributes(make_llm(llm), wording)], json)
+
+
+@app.command()
+def generate(
+    llm: Llm = "bundled",
+    vocab: Vocab = "coco-stuff",
+    attributes: Attributes = None,
+    wording: Annotated[
+        Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
+    ] = "paper",
+    redo: Annotated[bool, Option("--redo", help="Ask anew for what is there already.")] = False,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Stage 2: ask an LLM for the descriptions that the store lacks."""
+    from lsmseg_prompts.descriptions import generate as generate_descriptions
+    from lsmseg_prompts.errors import PartialError
+    from lsmseg_prompts.store import working_store_path
+    from lsmseg_prompts.terminal import note, print_json, progress_bar
+
+    path = working_store_path(store)
+    with progress_bar(f"asking {llm}", not _Shown.quiet) as progress:
+        summary = generate_descriptions(
+            path, vocab, llm, _names(attributes), f"describe-{wording}", redo, progress
+        )
+    if json:
+        print_json({**asdict(summary), "store": path})
+    else:
+        print(
+            f"{summary.vocabulary} by {summary.llm}: {summary.cells} descriptions, "
+            f"{summary.skipped} were there, {summary.done} added, {summary.failed} failed; "
+            f"in {path}"
+        )
+    for line in list(dict.fromkeys(f"{f.name}: {f.reason}" for f in summary.failures))[:10]:
+        note(f"failed: {line}")
+    if summary.failed:
+        raise PartialError(f"{summary.failed} of {summary.cells} descriptions could not be had.")
+
+
+@app.command()
+def ablate(
+    llm: Llm = "bundled",
+    data: Annotated[
+        list[str] | None,
+        Option("--data", help="ministuff, coco-stuff, camvid or a folder; may be repeated."),
+    ] = None,
+    data_root: Annotated[
+        list[str] | None,
+        Option("--data-root", help="The folder of each --data, in the same order."),
+    ] = None,
+    vocab: MaybeVocab = None,
+    model: Model = "lsmseg-tiny",
+    pretrained: Pretrained = None,
+    attributes: Attributes = None,
+    composition: Composition = "concat",
+    limit: Annotated[
+        int | None, Option("--limit", min=1, help="Use only the first pictures of a split.")
+    ] = None,
+    samples: Annotated[int, Option("--samples", min=1, help="Bootstrap resamples.")] = 2000,
+    rule: Annotated[
+        Literal["interval", "paper"],
+        Option("--rule", help="Accept a step whose interval is above 0, or any gain (paper)."),
+    ] = "interval",
+    seed: Annotated[int, Option("--seed", help="Seed of everything random.")] = 0,
+    store: StorePath = None,
+    out: Annotated[
+        Path | None, Option("--out", help="The folder for the results [default: runs/<time>].")
+    ] = None,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Stages 3 and 4: score every attribute alone, then search for the best combination."""
+    from ablations import runner
+
+    result = runner.ablate(
+        llm=llm,
+        data=data or ["ministuff"],
+        data_root=data_root,
+        vocab=vocab,
+        model=model,
+        pretrained=_text(pretrained),
+        attributes=_names(attributes),
+        composition=composition,
+        limit=limit,
+        samples=samples,
+        rule=rule,
+        seed=seed,
+        store=_text(store),
+        out=out,
+        device=device,
+        progress=not _Shown.quiet,
+    )
+    _show_ablation(result, json)
+
+
+@app.command()
+def export(
+    attributes: Annotated[
+        str, Option("--attributes", help="Attributes between commas, such as size,shape; or name.")
+    ],
+    output: Annotated[Path, Option("-o", "--output", help="The file to write.")],
+    format: Annotated[
+        Literal["native"], Option("--format", help="native: this project's own JSON.")
+    ] = "native",
+    vocab: Vocab = "coco-stuff",
+    llm: Llm = "bundled",
+    composition: Composition = "concat",
+    store: StorePath = None,
+) -> None:
+    """Write the prompt set of some attributes as a file for training or evaluation."""
+    from lsmseg_prompts.export.native import export_native
+    from lsmseg_prompts.prompting import prompt_set_for
+    from lsmseg_prompts.terminal import note
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    vocabulary = load_vocabulary(vocab)
+    prompts = prompt_set_for(vocabulary, _names(attributes) or [], composition, llm, store)
+    export_native(prompts, vocabulary, output)
+    if prompts.shortened and not _Shown.quiet:
+        names = [vocabulary[index].readable for index in prompts.shortened]
+        note(
+            f"{len(names)} of {len(vocabulary)} texts were over 77 tokens and lost whole clauses: "
+            f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+        )
+    print(output)
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(help="The results of a run, such as runs/<time>.")],
+) -> None:
+    """Write report.html anew from the results in a folder."""
+    from ablations import runner
+
+    print(runner.report(directory))
+
+
+@app.command()
+def train(
+    out: Annotated[Path, Option("--out", help="The folder for weights and checkpoints.")],
+    config: Annotated[
+        str, Option("--config", help="The network: a name, or a JSON file.")
+    ] = "lsmseg-tiny",
+    data: Annotated[
+        str, Option("--data", help="ministuff, coco-stuff, camvid or a folder.")
+    ] = "ministuff",
+    data_root: DataRoot = None,
+    vocab: MaybeVocab = None,
+    prompts: Prompts = None,
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    init: Annotated[
+        str | None, Option("--init", help="Weights to start from: a file or a model name.")
+    ] = None,
+    resume: Annotated[bool, Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    iterations: Annotated[
+        int | None, Option("--iterations", min=1, help="Steps [default: the config's].")
+    ] = None,
+    batch_size: Annotated[
+        int | None, Option("--batch-size", min=1, help="Pictures a step [default: the config's].")
+    ] = None,
+    lr: Annotated[
+        float | None, Option("--lr", min=0, help="Learning rate [default: the config's].")
+    ] = None,
+    minutes: Annotated[
+        float | None, Option("--minutes", min=0, help="Stop after so long; --resume goes on.")
+    ] = None,
+    seed: Annotated[int, Option("--seed", help="Seed of everything random.")] = 0,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Train a network on pictures and prompts; leaves weights and a checkpoint in --out."""
+    from lsmseg_prompts.descriptions import load
+    from lsmseg_prompts.export.native import load_native
+    from lsmseg_prompts.training_texts import training_texts
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    if prompts is not None:
+        loaded = load_native(prompts)
+        name, texts = loaded.vocabulary, [list(group) for group in loaded.texts]
+    else:
+        vocabulary = load_vocabulary(vocab or _vocabulary_of(data))
+        name = vocabulary.name
+        texts = training_texts(load(vocabulary, llm, store=store, require=False), vocabulary, seed)
+
+    from lsmseg_model.train import train as train_network
+
+    result = train_network(
+        config=config,
+        data=data,
+        data_root=data_root,
+        texts=texts,
+        vocabulary_name=name,
+        out=out,
+        init=init,
+        resume=resume,
+        iterations=iterations,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        device=device,
+        minutes=minutes,
+        progress=not _Shown.quiet,
+    )
+    _show(asdict(result), json)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[
+        str, Option("--data", help="ministuff, coco-stuff, camvid or a folder.")
+    ] = "ministuff",
+    data_root: DataRoot = None,
+    split: Annotated[
+        str | None, Option("--split", help="The part of the data [default: its validation part].")
+    ] = None,
+    vocab: MaybeVocab = None,
+    prompts: Prompts = None,
+    attributes: Attributes = None,
+    composition: Composition = "concat",
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    model: Model = "lsmseg-tiny",
+    pretrained: Pretrained = None,
+    limit: Annotated[
+        int | None, Option("--limit", min=1, help="Use only the first pictures.")
+    ] = None,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
+    from lsmseg_prompts.export.native import load_native
+    from lsmseg_prompts.prompting import DEFAULT_ATTRIBUTES, prompt_set_for
+    from lsmseg_prompts.terminal import progress_bar
+
+    _not_both(prompts, attributes)
+    chosen = (
+        load_native(prompts)
+        if prompts is not None
+        else prompt_set_for(
+            vocab or _vocabulary_of(data),
+            _names(attributes) or DEFAULT_ATTRIBUTES,
+            composition,
+            llm,
+            store,
+        )
+    )
+    from lsmseg_model.evaluate import evaluate as evaluate_texts
+
+    with progress_bar("looking at pictures", not _Shown.quiet) as progress:
+        result = evaluate_texts(
+            data=data,
+            data_root=data_root,
+            split=split,
+            model=model,
+            pretrained=_text(pretrained),
+            texts=[list(group) for group in chosen.texts],
+            vocabulary_name=chosen.vocabulary,
+            class_names=list(chosen.class_names),
+            limit=limit,
+            device=device,
+            progress=progress,
+        )
+    summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
+    if json:
+        _show({"summary": summary, "classes": result.rows}, json)
+    else:
+        _show(result.rows, json)
+        _show(summary, json)
+
+
+@app.command()
+def predict(
+    picture: Annotated[Path, typer.Argument(help="The picture to segment.")],
+    classes: Annotated[
+        str, Option("--classes", help='Any class names between commas: "sky, grass, zebra".')
+    ],
+    output: Annotated[
+        Path | None, Option("-o", "--output", help="Where to write the coloured overlay.")
+    ] = None,
+    prompts: Prompts = None,
+    attributes: Attributes = None,
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    model: Model = "lsmseg-tiny",
+    pretrained: Pretrained = None,
+    device: Device = "cpu",
+    json: Json = False,
+) -> None:
+    """Segment a picture with any class names; known ones are described by attributes."""
+    from lsmseg_prompts.export.native import load_native
+    from lsmseg_prompts.prompting import texts_for_classes
+    from lsmseg_prompts.terminal import note
+
+    _not_both(prompts, attributes)
+    chosen = texts_for_classes(
+        classes.split(","),
+        _names(attributes),
+        llm,
+        store,
+        None if prompts is None else load_native(prompts),
+    )
+    if not _Shown.quiet:
+        for name, text, described in zip(*chosen, strict=True):
+            note(f"{name}: {'described' if described else 'by name only'}: {' '.join(text)}")
+
+    from lsmseg_model.predict import predict as segment
+
+    result = segment(
+        picture=picture,
+        classes=chosen.classes,
+        texts=chosen.texts,
+        model=model,
+        pretrained=_text(pretrained),
+        out=output,
+        device=device,
+    )
+    if json:
+        _show({"shares": result.shares, "overlay": result.out}, json)
+    else:
+        _show([{"class": name, "share": share} for name, share in result.shares.items()], json)
+        if result.out is not None:
+            print(result.out)
+
+
+@store_app.command("path")
+def store_path(
+    store: StorePath = None,
+    shipped: Annotated[
+        bool, Option("--shipped", help="The read-only store with the bundled descriptions.")
+    ] = False,
+) -> None:
+    """Print where results go, or where the shipped store lies."""
+    from lsmseg_prompts.database import shipped_store_path, working_store_path
+
+    print(shipped_store_path() if shipped else working_store_path(store))
+
+
+@store_app.command("status")
+def store_status(store: StorePath = None, json: Json = False) -> None:
+    """How many descriptions there are, in the working store and in the shipped one."""
+    from lsmseg_prompts.store import status
+
+    _show(status(store), json)
+
+
+@store_app.command("show")
+def store_show(
+    name: Annotated[str, typer.Argument(help="A class, such as zebra.")],
+    vocab: Vocab = "coco-stuff",
+    attributes: Attributes = None,
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """The descriptions of a class."""
+    from lsmseg_prompts.descriptions import show
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    rows = show(load_vocabulary(vocab), name, llm, _names(attributes), store)
+    _show(rows, json, ["attribute", "tokens", "text"])
+
+
+@store_app.command("lint")
+def store_lint(
+    vocab: Annotated[
+        str | None, Option("--vocab", help="One vocabulary [default: all that ship inside].")
+    ] = None,
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Check the descriptions: tokens, class named, one sentence, duplicates, leaks."""
+    from lsmseg_prompts.descriptions import lint_store
+    from lsmseg_prompts.errors import RefusedError
+
+    cells, findings = lint_store(None if vocab is None else [vocab], llm, store)
+    if json:
+        _show({"cells": cells, "findings": findings}, json)
+    elif findings:
+        _show(findings, json)
+    else:
+        print(f"{cells} descriptions by {llm}: nothing found.")
+    if findings:
+        raise RefusedError(f"{len(findings)} findings in {cells} descriptions by {llm}.")
+
+
+@vocab_app.command("list")
+def vocab_list(json: Json = False) -> None:
+    """The vocabularies that ship inside."""
+    from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
+
+    loaded = [load_vocabulary(name) for name in available_vocabularies()]
+    _show([{"name": v.name, "classes": len(v), "title": v.title} for v in loaded], json)
+
+
+@vocab_app.command("show")
+def vocab_show(
+    name: Annotated[str, typer.Argument(help="A vocabulary's name, or a file of your own.")],
+    json: Json = False,
+) -> None:
+    """The classes of a vocabulary."""
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    _show([asdict(entry) for entry in load_vocabulary(name).classes], json)
+
+
+def _names(option: str | None) -> list[str] | None:
+    """The names between the commas of an option."""
+    return None if option is None else [name.strip() for name in option.split(",") if name.strip()]
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _vocabulary_of(data: str) -> str:
+    """The vocabulary a benchmark is labelled with, where --vocab does not say."""
+    from lsmseg_prompts.vocabularies import available_vocabularies
+
+    return data if data in available_vocabularies() else "coco-stuff"
+
+
+def _not_both(prompts: Path | None, attributes: str | None) -> None:
+    if prompts is not None and attributes is not None:
+        raise typer.BadParameter("give --prompts or --attributes, not both")
+
+
+def _show(value: Any, as_json: bool, columns: Sequence[str] | None = None) -> None:
+    """A result on stdout: JSON, or a table of its rows, or a line for each of its values."""
+    from lsmseg_prompts.terminal import print_json, print_table
+
+    if as_json:
+        print_json(value)
+    elif isinstance(value, list):
+        print_table(value, columns)
+    else:
+        for key, item in value.items():
+            print(
+                f"{key.replace('_', ' ')}: {item:.4f}"
+                if isinstance(item, float)
+                else f"{key.replace('_', ' ')}: {item}"
+            )
+
+
+def _show_ablation(result: Any, as_json: bool) -> None:
+    """The two tables of an ablation, and where its files are."""
+    from lsmseg_prompts.terminal import print_json, print_table
+
+    if as_json:
+        print_json(
+            {
+                "directory": result.directory,
+                "best": result.best,
+                "single": result.single,
+                "combinations": result.combinations,
+            }
+        )
+        return
+    print_table(result.single, title="Stage 3: every attribute alone")
+    print_table(result.combinations, title="Stage 4: combinations")
+    print(f"Results: {result.directory}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit: errors made on purpose are one sentence on stderr."""
+    _Shown.debug = _Shown.quiet = False
+    try:
+        app(None if arguments is None else list(arguments), prog_name="lsmseg-prompts")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except SystemExit as stop:
+        if stop.code == 130:
+            print("Interrupted; what was finished is kept.", file=sys.stderr)
+        raise
+    except Exception as error:
+        if _Shown.debug:
+            raise
+        code = getattr(error, "exit_code", None)
+        if code is None:
+            print(
+                f"Unexpected error: {type(error).__name__}: {error} (--debug shows more)",
+                file=sys.stderr,
+            )
+        else:
+            print(f"Error: {error}", file=sys.stderr)
+        sys.exit(code or 1)
+
+
+if __name__ == "__main__":
+    main()

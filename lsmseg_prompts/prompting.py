@@ -1,0 +1,131 @@
+"""From what a user names (attributes, classes) to the texts a model is given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import NamedTuple
+
+from lsmseg_prompts.descriptions import check_attributes, load
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.llm.bundled import call_it
+from lsmseg_prompts.prompt_set import PromptSet, build_prompt_set
+from lsmseg_prompts.vocabularies import (
+    ClassEntry,
+    Vocabulary,
+    available_vocabularies,
+    load_vocabulary,
+)
+from lsmseg_prompts.wording import normalise
+
+DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
+"""The attributes a known class is described by when the user names none."""
+
+
+def prompt_set_for(
+    vocabulary: Vocabulary | str,
+    attributes: Sequence[str],
+    composition: str = "concat",
+    llm: str = "bundled",
+    store: str | os.PathLike[str] | None = None,
+) -> PromptSet:
+    """The prompt set of `attributes` (or ("name",)), its descriptions taken from the store.
+
+    Raises UsageError for unknown names, ConfigurationError for missing descriptions.
+    """
+    vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
+    if tuple(attributes) == ("name",):
+        return build_prompt_set({}, vocabulary, ("name",), llm=llm)
+    wanted = check_attributes(attributes)
+    descriptions = load(vocabulary, llm, wanted, store)
+    return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)
+
+
+class ClassTexts(NamedTuple):
+    """Texts for classes named freely; `described` tells which have descriptions."""
+
+    classes: list[str]
+    texts: list[list[str]]
+    described: list[bool]
+
+
+def texts_for_classes(
+    classes: Sequence[str],
+    attributes: Sequence[str] | None = None,
+    llm: str = "bundled",
+    store: str | os.PathLike[str] | None = None,
+    prompts: PromptSet | None = None,
+) -> ClassTexts:
+    """The texts of freely named classes: descriptions where a class is known, else the template.
+
+    A class is known if `prompts` or else a shipped vocabulary has it, by name or synonym, with
+    descriptions by `llm` of all `attributes` (default: DEFAULT_ATTRIBUTES; ("name",): none).
+    Raises UsageError for no classes and for one named twice.
+    """
+    names = [" ".join(name.split()) for name in classes if name.strip()]
+    if not names:
+        raise UsageError('No class is named: give some, such as --classes "sky, grass, zebra".')
+    doubles = {name for name in names if [normalise(n) for n in names].count(normalise(name)) > 1}
+    if doubles:
+        raise UsageError(f"The class {min(doubles)!r} is named twice.")
+    entries = tuple(ClassEntry(i, name, name) for i, name in enumerate(names))
+    plain = build_prompt_set({}, Vocabulary("classes", "classes", entries), ("name",), llm=llm)
+    texts = [list(group) for group in plain.texts]
+    if prompts is not None:
+        found = {e.index: _in_prompt_set(prompts, e.name) for e in entries}
+    elif attributes is not None and tuple(attributes) == ("name",):
+        found = {}
+    else:
+        found = _described(entries, check_attributes(attributes or DEFAULT_ATTRIBUTES), llm, store)
+    described = [bool(found.get(entry.index)) for entry in entries]
+    for index, group in found.items():
+        texts[index] = group or texts[index]
+    return ClassTexts(names, texts, described)
+
+
+def _in_prompt_set(prompts: PromptSet, name: str) -> list[str]:
+    """The texts of a class in a prompt set, under its name there or another of its vocabulary."""
+    wanted = {normalise(name)}
+    if prompts.vocabulary in available_vocabularies():
+        with suppress(UsageError):
+            wanted.add(normalise(load_vocabulary(prompts.vocabulary).find(name).name))
+    for class_name, group in zip(prompts.class_names, prompts.texts, strict=True):
+        if normalise(class_name) in wanted:
+            return list(group)
+    return []
+
+
+def _described(
+    entries: Sequence[ClassEntry],
+    attributes: tuple[str, ...],
+    llm: str,
+    store: str | os.PathLike[str] | None,
+) -> dict[int, list[str]]:
+    """Composed texts of those classes that the shipped vocabularies know and `llm` described."""
+    homes = [load_vocabulary(name) for name in available_vocabularies()]
+    texts = [load(home, llm, attributes, store, require=False) for home in homes]
+    known: list[ClassEntry] = []
+    sentences: dict[tuple[int, str], str] = {}
+    for entry in entries:
+        for home, descriptions in zip(homes, texts, strict=True):
+            try:
+                shipped = home.find(entry.name)
+            except UsageError:
+                continue
+            cells = [descriptions.get((shipped.index, attribute)) for attribute in attributes]
+            if all(cells):
+                if normalise(entry.name) in map(normalise, (shipped.name, shipped.readable)):
+                    entry = replace(shipped, index=entry.index)
+                for attribute, text in zip(attributes, cells, strict=True):
+                    sentences[len(known), attribute] = call_it(text or "", shipped, entry)
+                known.append(entry)
+                break
+    if not known:
+        return {}
+    vocabulary = Vocabulary(
+        "classes", "classes", tuple(replace(e, index=i) for i, e in enumerate(known))
+    )
+    built = build_prompt_set(sentences, vocabulary, attributes, llm=llm)
+    return {e.index: list(group) for e, group in zip(known, built.texts, strict=True)}
