@@ -53,7 +53,7 @@ class MiniStuff:
         self.split = split
         self.class_indices = tuple(ministuff.CLASS_INDICES)
         self.seen: frozenset[int] | None = frozenset(ministuff.SEEN)
-        size = ministuff.SIZES[split]
+        size = ministuff.SPLITS[split].size
         self._count = min(size, limit) if limit else size
         self._last: tuple[int, np.ndarray, np.ndarray] | None = None
 
