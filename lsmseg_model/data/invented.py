@@ -1,8 +1,8 @@
 """Invented objects and surfaces: random shape x colours x pattern x texture x size.
 
 A model that has read of, and seen, a red ring with white stripes and a tan creature on four long
-legs can put such words together for classes it was never shown. All attributes are drawn
-independently; nothing here is made after a MiniStuff class. What is said of them: captions.py.
+legs can put such words together for classes it was never shown. Attributes are drawn
+independently, except that a bundle that makes a MiniStuff class is drawn again (taken.py). What is said of them: captions.py.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .drawing import (
     shade,
 )
 from .figures import Body, coat_field, perched, quadruped, vehicle
+from .taken import is_taken
 
 captions_of = words.captions_of
 decoys = words.decoys
@@ -61,10 +62,13 @@ def two_colours(rng: Rng) -> tuple[str, str]:
 
 def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
     """An invented object: what it is, its sprite, and its size in pixels."""
-    figure = rng.random() < 0.34
-    shape = str(rng.choice(FIGURES if figure else OUTLINES))
-    pattern = "plain" if rng.random() < 0.42 else str(rng.choice(PATTERNS))
-    first, second = two_colours(rng)
+    taken = True
+    while taken:
+        figure = rng.random() < 0.34
+        shape = str(rng.choice(FIGURES if figure else OUTLINES))
+        pattern = "plain" if rng.random() < 0.42 else str(rng.choice(PATTERNS))
+        first, second = two_colours(rng)
+        taken = is_taken(shape, first, second, pattern)
     texture = str(rng.choice(TEXTURES)) if rng.random() < 0.65 else ""
     low, high = (34.0, 90.0) if figure or shape in ("panel", "bushy") else (20.0, 72.0)
     size = float(rng.uniform(low, high))
@@ -302,8 +306,11 @@ def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour
 
 def region(rng: Rng, h: int, w: int) -> tuple[Thing, Array]:
     """An invented ground or wall: what it is and its field [h, w, 3]."""
-    kind = str(rng.choice(SURFACES))
-    first, second = two_colours(rng)
+    taken = True
+    while taken:
+        kind = str(rng.choice(SURFACES))
+        first, second = two_colours(rng)
+        taken = is_taken(kind, first, second, kind)
     a, b = colour(rng, first), colour(rng, second)
     two = True
     if kind == "plain":
