@@ -1,0 +1,76 @@
+"""report.html: one page that holds a whole run, made from its run.json and pictures.
+
+Nothing is loaded from elsewhere: pictures are data URIs, the style is inline. Texts come from
+language models and users and are escaped.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ablations.tables import candidate_sheet, combination_sheet, score, signed, single_sheet
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import write_whole
+
+FORMAT, VERSION = "lsmseg-prompts/run", 1
+RUN, PAGE = "run.json", "report.html"
+
+
+def read_run(directory: Path) -> dict[str, Any]:
+    """The run.json of a run. Raises UsageError if it is missing, damaged or of another kind."""
+    path = directory / RUN
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"{directory} is not a run: it has no readable {RUN}; give a folder that "
+            "`lsmseg-prompts run` or `ablate` has written."
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged ({error}): run the ablation again.") from error
+    if not isinstance(run, dict) or run.get("format") != FORMAT:
+        raise UsageError(f"{path} is not the record of a run of lsmseg-prompts.")
+    if run.get("version") != VERSION:
+        raise UsageError(
+            f"{path} has version {run.get('version')}, this lsmseg-prompts reads {VERSION}: "
+            "use the version that wrote it."
+        )
+    return run
+
+
+def write_report(directory: str | Path) -> Path:
+    """Write report.html from what the run left in ``directory``; returns its path."""
+    directory = Path(directory)
+    run = read_run(directory)
+    return write_whole(directory / PAGE, render(run, directory))
+
+
+def render(run: Mapping[str, Any], directory: Path) -> str:
+    """The page as text; figures whose PNG is gone are left out."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ablations"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(score=score, signed=signed)
+    figures = {}
+    for figure in run["figures"]:
+        path = directory / Path(figure["file"]).name
+        if path.is_file():
+            data = base64.b64encode(path.read_bytes()).decode("ascii")
+            source = f"data:image/png;base64,{data}"
+            figures.setdefault(figure["section"], []).append({**figure, "source": source})
+    return environment.get_template("report.html.j2").render(
+        run=run,
+        best=run["best"],
+        figures=figures,
+        singles=single_sheet(run["single"]),
+        combinations=combination_sheet(run["combinations"]),
+        candidates=candidate_sheet(run["candidates"]),
+    )

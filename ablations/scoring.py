@@ -1,0 +1,134 @@
+"""Scorers: prompt sets x a benchmark's pictures -> confusion counts.
+
+`FrozenScorer` trains nothing: dense CLIP features are computed once, after which any number of
+prompt sets costs one text embedding and one cosine per position each.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from lsmseg_model.clip import Clip
+from lsmseg_model.cost_map import cost_map, upsample
+from lsmseg_model.data.benchmark import Benchmark, load_benchmark
+from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features, segment
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.prompt_set import PromptSet
+
+Progress = Callable[[int, int], None]  # done, total
+Texts = tuple[tuple[str, ...], ...]
+SPLITS = ("selection", "report")
+
+
+class FrozenScorer:
+    """Scores prompt sets with a frozen CLIP on one benchmark.
+
+    Only the classes of ``benchmark.class_indices`` compete and count; the counts' class axis is
+    in their order. Equal texts are scored once, however many prompt sets share them.
+    """
+
+    def __init__(self, clip: Clip, benchmark: Benchmark) -> None:
+        self.clip, self.benchmark = clip, benchmark
+        self._features: Features | None = None
+        self._counts: dict[Texts, np.ndarray] = {}
+
+    def features(self, progress: Progress | None = None) -> Features:
+        """The pictures' dense features and label maps, computed at the first call."""
+        if self._features is None:
+            self._features = dense_features(self.clip, self.benchmark, progress)
+        return self._features
+
+    def texts(self, prompt_set: PromptSet) -> Texts:
+        """The texts of the scored classes. Raises UsageError for another vocabulary's set."""
+        if prompt_set.vocabulary != self.benchmark.vocabulary:
+            raise UsageError(
+                f"The prompt set {prompt_set.name} is for the vocabulary {prompt_set.vocabulary}, "
+                f"but {self.benchmark.name} is labelled with {self.benchmark.vocabulary}."
+            )
+        return tuple(prompt_set.texts[index] for index in self.benchmark.class_indices)
+
+    def score(
+        self, prompt_sets: Sequence[PromptSet], progress: Progress | None = None
+    ) -> np.ndarray:
+        """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
+        wanted = [self.texts(p) for p in prompt_sets]
+        fresh = [texts for texts in dict.fromkeys(wanted) if texts not in self._counts]
+        if fresh:
+            counts = count_prompt_sets(self.clip, self.features(), fresh, progress)
+            self._counts.update(zip(fresh, counts, strict=True))
+        return np.stack([self._counts[texts] for texts in wanted])
+
+    def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
+        """int64 [H, W]: the vocabulary index with the highest cosine at every pixel."""
+        features = self.features()
+        text = self.clip.encode_texts(self.texts(prompt_set))
+        height, width = features.labels[picture].shape
+        position, _ = segment(features.maps[picture].to(text.device), text, (height, width))
+        return np.asarray(self.benchmark.class_indices)[position[0]]
+
+    @torch.inference_mode()
+    def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
+        """float32 [H, W]: the cosine (Eq. 1) of every pixel with the class ``index``."""
+        features = self.features()
+        text = self.clip.encode_texts([prompt_set.texts[index]])
+        height, width = features.labels[picture].shape
+        cost = cost_map(features.maps[picture].to(text.device)[None], text)
+        return upsample(cost, (height, width))[0, 0].cpu().numpy()
+
+
+class Part:
+    """Some pictures of a benchmark, as a benchmark of their own."""
+
+    def __init__(self, whole: Benchmark, pictures: Sequence[int], split: str) -> None:
+        self.whole, self.pictures, self.split = whole, tuple(pictures), split
+        self.name, self.vocabulary = whole.name, whole.vocabulary
+        self.class_indices, self.seen = whole.class_indices, whole.seen
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def key(self, index: int) -> str:
+        return self.whole.key(self.pictures[index])
+
+    def picture(self, index: int) -> np.ndarray:
+        return self.whole.picture(self.pictures[index])
+
+    def labels(self, index: int) -> np.ndarray:
+        return self.whole.labels(self.pictures[index])
+
+
+def halves(whole: Benchmark, seed: int = 0) -> dict[str, Benchmark]:
+    """A benchmark without splits of its own, dealt out at random: half to select on, half to
+    report on. Raises UsageError for fewer than two pictures."""
+    count = len(whole)
+    if count < 2:
+        raise UsageError(
+            f"{whole.name} has {count} picture(s), but prompts are chosen on one half of the "
+            "pictures and reported on the other: give at least 2."
+        )
+    order = np.random.default_rng([seed, count]).permutation(count)
+    dealt = (sorted(order[: count // 2].tolist()), sorted(order[count // 2 :].tolist()))
+    source = f"{whole.split}: " if whole.split else ""
+    return {
+        split: Part(whole, pictures, f"{source}{split} half (seed {seed})")
+        for split, pictures in zip(SPLITS, dealt, strict=True)
+    }
+
+
+def open_splits(
+    name: str,
+    root: str | None = None,
+    limit: int | None = None,
+    class_count: int | None = None,
+    vocabulary: str | None = None,
+    seed: int = 0,
+) -> dict[str, Benchmark]:
+    """The benchmark to select on and the one to report on, under the keys of SPLITS.
+
+    MiniStuff has splits for both, of which ``limit`` keeps the first pictures each; of any other
+    benchmark the first ``limit`` pictures are dealt out by `halves`.
+    """
+    if name == "ministuff":
+        return {split: load_benchmark(name, root, split, limit) for split in SPLITS}
+    return halves(load_benchmark(name, root, None, limit, class_count, vocabulary), seed)

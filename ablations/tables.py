@@ -1,0 +1,182 @@
+"""The two tables of a run, laid out like the paper's Tables 2 and 3, for terminal and report.
+
+A `Sheet` holds finished text, so that both show the same: scores in per cent with 95 % intervals
+in brackets, on the report split; differences are paired.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a sheet. ``kind``: see `ablations.single.kind` and `ablations.combine`."""
+
+    kind: str
+    cells: tuple[str, ...]
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text with a title and a note below it."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    note: str
+
+
+def score(row: Row, column: str) -> str:
+    """A score in per cent with its interval, such as "46.8 [44.9, 48.7]"; "-" if undefined."""
+    if row.get(column) is None:
+        return "-"
+    text = f"{100 * row[column]:.1f}"
+    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
+    return text if low is None or high is None else f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def signed(row: Row, column: str) -> str:
+    """A difference in points with its interval, such as "+1.2 [+0.3, +2.0]"."""
+    if row.get(column) is None:
+        return "-"
+    parts = [row[column], row.get(f"{column}_low"), row.get(f"{column}_high")]
+    value, low, high = ("-" if p is None else f"{100 * p:+.1f}" for p in parts)
+    return f"{value} [{low}, {high}]"
+
+
+def _columns(rows: Sequence[Row]) -> tuple[list[tuple[str, str, str]], str]:
+    """((header, benchmark, column) of each score, the benchmark that is compared).
+
+    One benchmark shows its subsets of classes; several show one column each and the average.
+    """
+    benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
+    if len(benchmarks) > 1:
+        return [(name, name, "miou") for name in benchmarks], benchmarks[-1]
+    only = benchmarks[0]
+    named = (("mIoU", "miou"), ("seen", "seen"), ("unseen", "unseen"))
+    return [(h, only, c) for h, c in named if any(r.get(c) is not None for r in rows)], only
+
+
+def single_sheet(rows: Sequence[Row]) -> Sheet:
+    """Stage 3 as in Table 2: the baseline, each attribute alone, and the controls."""
+    report = [row for row in rows if row["split"] == "report"]
+    shown, compared = _columns(report)
+    cells = {(row["prompts"], row["benchmark"], row["split"]): row for row in rows}
+    lines = []
+    for row in (row for row in report if row["benchmark"] == compared):
+        name = row["prompts"]
+        lines.append(
+            Line(
+                row["kind"],
+                (
+                    name + (" *" if row["chosen"] else ""),
+                    *(score(cells[name, b, "report"], c) for _, b, c in shown),
+                    signed(row, "difference") if row["kind"] != "baseline" else "",
+                    score(row, "miou_union"),
+                    score({"miou": cells[name, compared, "selection"]["miou"]}, "miou"),
+                ),
+                row["chosen"],
+            )
+        )
+    return Sheet(
+        "Single attributes (as in Table 2)",
+        ("prompts", *(h for h, _, _ in shown), "against name", "union", "selection"),
+        tuple(lines),
+        "mIoU in % on the report split, over classes that occur in the labels; union: over classes "
+        "in labels or predictions; selection: mIoU on the selection split, where * is the best.",
+    )
+
+
+DECISIONS = {"start": "start", "accepted": "taken", "rejected": "not taken"}
+
+
+def combination_sheet(rows: Sequence[Row]) -> Sheet:
+    """Stage 4 as in Table 3: the path of the search, and what it is compared with."""
+    shown, compared = _columns(rows)
+    cells = {(row["prompts"], row["status"], row["benchmark"]): row for row in rows}
+    lines = []
+    for row in (row for row in rows if row["benchmark"] == compared):
+        name, status = row["prompts"], row["status"]
+        lines.append(
+            Line(
+                status,
+                (
+                    name + (" *" if row["chosen"] else ""),
+                    *(score(cells[name, status, b], c) for _, b, c in shown),
+                    signed(row, "difference") if status != "baseline" else "",
+                    signed(row, "selection_gain") if row.get("selection_gain") is not None else "",
+                    DECISIONS.get(status, ""),
+                ),
+                row["chosen"],
+            )
+        )
+    return Sheet(
+        "Combinations (as in Table 3)",
+        ("prompts", *(h for h, _, _ in shown), "against name", "gain on selection", "step"),
+        tuple(lines),
+        "mIoU in % on the report split. The gain on the selection split decided each step; "
+        "* is the set that was chosen.",
+    )
+
+
+def candidate_sheet(rows: Sequence[Row]) -> Sheet:
+    """Every candidate of the search, on the selection split."""
+    lines = tuple(
+        Line(
+            "accepted" if row["chosen"] else "attribute",
+            (
+                str(row["step"]),
+                row["prompts"],
+                score(row, "miou"),
+                signed(row, "gain") if row["gain"] is not None else "",
+                "taken" if row["chosen"] else "",
+            ),
+            row["chosen"],
+        )
+        for row in rows
+    )
+    return Sheet(
+        "Candidates",
+        ("step", "prompts", "mIoU on selection", "gain over the step before", ""),
+        lines,
+        "mIoU in % on the selection split; the gain is paired with the step before.",
+    )
+
+
+STYLES = {"baseline": "bold", "control": "dim", "rejected": "dim"}
+
+
+def print_sheet(sheet: Sheet, file: Any = None) -> None:
+    """The sheet as a table on stdout, or in ``file``."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=file)
+    if not console.is_terminal:
+        console = Console(file=file, width=160)  # a pipe has no width; 80 would fold the cells
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for place, column in enumerate(sheet.columns):
+        table.add_column(column, justify="left" if place == 0 else "right")
+    for line in sheet.lines:
+        style = "bold green" if line.chosen else STYLES.get(line.kind, "")
+        # Text, so that brackets are not read as markup.
+        table.add_row(*(Text(cell) for cell in line.cells), style=style)
+    console.print(Text(sheet.title, style="bold underline"))
+    console.print(table)
+    console.print(Text(sheet.note, style="dim"))
+    console.print()
+
+
+def print_result(result: Any, file: Any = None) -> None:
+    """Both tables of a `RunResult`, the choice in a sentence, and where everything lies."""
+    print_sheet(single_sheet(result.single), file)
+    print_sheet(combination_sheet(result.combinations), file)
+    print(result.best["summary"], file=file)
+    print(f"\nEverything lies in {result.directory}", file=file)
+    for name, what in result.files.items():
+        print(f"  {name:24} {what}", file=file)
