@@ -25,7 +25,7 @@ from .lexicon import (
 
 __all__ = ["SIMILAR", "Thing", "captions_of", "decoys"]
 
-MOST_WORDS = 60
+MOST_WORDS = 42  # keeps every caption within 77 CLIP tokens
 ATTRIBUTES = ("color", "shape", "pattern", "texture", "size")
 
 
@@ -49,7 +49,10 @@ class Thing:
 def captions_of(rng: Rng, thing: Thing, count: int = 8) -> tuple[str, ...]:
     """`count` different true captions: single attributes (a shape always), pairs and full ones."""
     known = _known(thing)
-    wanted: list[tuple[str, ...]] = [("shape",) if thing.kind == "object" else ("pattern",), ("color",)]
+    wanted: list[tuple[str, ...]] = [
+        ("shape",) if thing.kind == "object" else ("pattern",),
+        ("color",),
+    ]
     for number in range(2, count):
         if number < 0.5 * count:
             wanted.append((_one(rng, known),))
@@ -122,7 +125,9 @@ def _decoy(
         kind = "region" if shape == "region" else "object"
         names = list(COLOURS)
         base = Thing(kind, shape, (_one(rng, names),), "plain", "", 40.0, ())
-    options = [n for n, free in (("color", colours), ("shape", shapes), ("pattern", patterns)) if free]
+    options = [
+        n for n, free in (("color", colours), ("shape", shapes), ("pattern", patterns)) if free
+    ]
     if base.kind == "region" and "shape" in options:
         if len(options) == 1:
             base = replace(base, kind="object")
@@ -178,7 +183,9 @@ def _clause(rng: Rng, thing: Thing, attribute: str, exact: bool) -> str:
 
 def size_name(pixels: float) -> str:
     """small, medium, large or huge, for a longest dimension in pixels of a 128-pixel picture."""
-    return "small" if pixels < 30 else "medium" if pixels < 44 else "large" if pixels < 62 else "huge"
+    return (
+        "small" if pixels < 30 else "medium" if pixels < 44 else "large" if pixels < 62 else "huge"
+    )
 
 
 _DARK = ("black", "navy", "maroon", "brown", "dark green", "blue", "purple", "gray", "red", "green")
@@ -197,7 +204,10 @@ def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
         )  # fmt: skip
         return _one(rng, forms).format(a=first, b=second, h=hedge)
     if not exact and rng.random() < 0.22:
-        others = [_one(rng, COLOUR_WORDS[_one(rng, list(COLOURS))]) for _ in range(int(rng.integers(1, 4)))]
+        others = [
+            _one(rng, COLOUR_WORDS[_one(rng, list(COLOURS))])
+            for _ in range(int(rng.integers(1, 4)))
+        ]
         names = [first, *others]
         names = list(dict.fromkeys(names[i] for i in rng.permutation(len(names))))
         listed = f"{', '.join(names[:-1])}{',' if len(names) > 2 else ''} or {names[-1]}"
@@ -265,7 +275,10 @@ def _subject(rng: Rng, thing: Thing, clauses: Sequence[str]) -> tuple[str, bool]
         return (noun + ("es" if noun[-1] in "xs" else "s")).capitalize(), True
     if start < 0.5:
         return _a(noun).capitalize(), False
-    return f"{_one(rng, ('The', 'This', 'The', 'This', 'One', 'That', 'Any', 'Each'))} {noun}", False
+    return (
+        f"{_one(rng, ('The', 'This', 'The', 'This', 'One', 'That', 'Any', 'Each'))} {noun}",
+        False,
+    )
 
 
 def _a(noun: str) -> str:
@@ -289,12 +302,21 @@ def _turned(rng: Rng, thing: Thing, attributes: Sequence[str], clauses: list[str
         return _sentence(_one(rng, forms).format(c=lead, n=noun) + ending)
     told = [_agree(c, False) for c in clauses]
     if attributes[0] in ("color", "texture") and rng.random() < 0.6:
-        whole = ("surface", "outside", "face", "cover") if thing.kind == "region" else (
-            "body", "surface", "outside", "skin", "coat", "exterior", "outer layer")
+        whole = (
+            ("surface", "outside", "face", "cover")
+            if thing.kind == "region"
+            else ("body", "surface", "outside", "skin", "coat", "exterior", "outer layer")
+        )
         part = _one(rng, whole)
         ending = f", and it {_join(told[1:])}" if told[1:] else ""
         return _sentence(f"the {part} of {noun} {told[0]}{ending}")
-    starts = ("seen up close, ", "in most pictures, ", "from a distance, ", "as a rule, ", "to the eye, ")
+    starts = (
+        "seen up close, ",
+        "in most pictures, ",
+        "from a distance, ",
+        "as a rule, ",
+        "to the eye, ",
+    )
     return _sentence(f"{_one(rng, starts)}{noun} {_join(told)}")
 
 
