@@ -137,13 +137,13 @@ def migrate(db: Database, where: str) -> None:
     Raises StoreError for a newer schema and for a database that is not an attribute store.
     Several processes may call it at once: the version is read again under the write lock.
     """
-    if _version(db, where) == SCHEMA_VERSION:
+    if schema_version(db, where) == SCHEMA_VERSION:
         return
     # IMMEDIATE takes the write lock before the first read; a deferred BEGIN that reads and
     # then writes fails with "database is locked" as soon as another process writes between.
     db.execute("BEGIN IMMEDIATE")
     try:
-        for number in range(_version(db, where) + 1, SCHEMA_VERSION + 1):
+        for number in range(schema_version(db, where) + 1, SCHEMA_VERSION + 1):
             MIGRATIONS[number - 1](db)
             db.execute(f"PRAGMA user_version = {number}")
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -155,7 +155,7 @@ def migrate(db: Database, where: str) -> None:
 
 def check_readable(db: Database, where: str) -> None:
     """Raise StoreError unless `db` is an attribute store of exactly this schema."""
-    version = _version(db, where)
+    version = schema_version(db, where)
     if version < SCHEMA_VERSION:
         raise StoreError(
             f"The store {where} has the older schema {version} (this version reads "
@@ -164,12 +164,16 @@ def check_readable(db: Database, where: str) -> None:
         )
 
 
-def _version(db: Database, where: str) -> int:
-    """The schema number of `db`: 0 for an empty file."""
+def schema_version(db: Database, where: str) -> int:
+    """The schema number of `db`, 0 for an empty file.
+
+    Raises StoreError for a database that is not an attribute store, or of a newer schema.
+    """
+    objects = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     application_id = int(db.execute("PRAGMA application_id").fetchone()[0])
     if application_id != APPLICATION_ID:
-        if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] or application_id:
+        if objects or application_id:
             raise StoreError(
                 f"{where} is a database, but not an attribute store: name another file with "
                 "--store or LSMSEG_PROMPTS_STORE."

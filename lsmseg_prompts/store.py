@@ -31,6 +31,7 @@ from lsmseg_prompts.database import (
     working_store_path,
 )
 from lsmseg_prompts.errors import StoreError, UsageError
+from lsmseg_prompts.migrations import check_readable, migrate, schema_version
 
 if TYPE_CHECKING:
     from lsmseg_prompts.vocabularies import Vocabulary
@@ -68,9 +69,8 @@ def open_store(
         path.parent.mkdir(parents=True, exist_ok=True)
         store = Store(path, connect(path, "rwc", busy_seconds))
         try:
+            schema_version(store.db, str(path))  # before WAL: someone else's file stays as it is
             enable_wal(store.db, busy_seconds)
-            from lsmseg_prompts.migrations import migrate
-
             migrate(store.db, str(path))
         except BaseException:
             store.close()
@@ -93,8 +93,6 @@ def open_store_readonly(path: str | os.PathLike[str]) -> Store:
     with translated(path):
         store = Store(path, connect(path, mode, BUSY_SECONDS))
         try:
-            from lsmseg_prompts.migrations import check_readable
-
             check_readable(store.db, str(path))
         except BaseException:
             store.close()
