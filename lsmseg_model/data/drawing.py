@@ -154,9 +154,7 @@ class Pen:
     ) -> None:
         self.polygon(oval(x, y, rx, ry, turn), fill)
 
-    def box(
-        self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None = None
-    ) -> None:
+    def box(self, x0: float, y0: float, x1: float, y1: float, fill: Colour | None = None) -> None:
         self.polygon([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], fill)
 
     def line(self, points: Sequence[Point], width: float, fill: Colour | None = None) -> None:
@@ -227,7 +225,9 @@ def lumpy(
     phase = rng.uniform(0, 2 * np.pi)
     r = 1 - depth + depth * 2 * np.abs(np.sin(a * lumps / 2 + phase))
     r = r * (1 + 0.06 * np.sin(2 * a + rng.uniform(0, 6)) + 0.05 * np.sin(3 * a + phase))
-    return list(zip((x + rx * r * np.cos(a)).tolist(), (y + ry * r * np.sin(a)).tolist(), strict=True))
+    return list(
+        zip((x + rx * r * np.cos(a)).tolist(), (y + ry * r * np.sin(a)).tolist(), strict=True)
+    )
 
 
 def band(path: Sequence[Point], widths: Sequence[float]) -> list[Point]:
@@ -239,7 +239,9 @@ def band(path: Sequence[Point], widths: Sequence[float]) -> list[Point]:
     return [(float(x), float(y)) for x, y in ring]
 
 
-def paste(picture: Array, labels: NDArray[np.int64], sprite: Sprite, x: int, y: int, label: int) -> int:
+def paste(
+    picture: Array, labels: NDArray[np.int64], sprite: Sprite, x: int, y: int, label: int
+) -> int:
     """Lays a sprite with its top left corner at (x, y); returns how many pixels it labelled."""
     h, w = sprite.alpha.shape
     x0, y0 = max(0, x), max(0, y)

@@ -133,7 +133,9 @@ def _head(rng, pen: Pen, at, hx, hy, b: Body, face: Colour, dark: Colour) -> Non
     elif b.ears:
         for s in (0.0, 0.1):
             tip = at(hx + s + 0.03, hy - 0.35 * h - b.ears)
-            pen.polygon([at(hx + s - 0.05, hy - 0.2 * h), tip, at(hx + s + 0.06, hy)], shade(face, 0.8))
+            pen.polygon(
+                [at(hx + s - 0.05, hy - 0.2 * h), tip, at(hx + s + 0.06, hy)], shade(face, 0.8)
+            )
     if b.trunk:
         x0 = hx - 0.5 * h
         path = [at(x0 + 0.08, hy), at(x0 - 0.06, hy + 0.3 * b.trunk), at(x0 - 0.04, hy + b.trunk)]
@@ -174,7 +176,9 @@ def coat_field(
     if pattern == "slanting stripes":
         return mix(first, second, wave((x + y) * 0.71 / pitch + 0.06 * wobble))
     if pattern == "checks":
-        return mix(first, second, step(np.sin(np.pi * x / pitch) * np.sin(np.pi * y / pitch), 0, 0.2))
+        return mix(
+            first, second, step(np.sin(np.pi * x / pitch) * np.sin(np.pi * y / pitch), 0, 0.2)
+        )
     if pattern in ("spots", "rings"):
         row = np.floor(y / pitch)
         shifted = x + (row % 2) * pitch / 2
@@ -256,7 +260,9 @@ def vehicle(
         gap = (length - 0.2) / windows
         for i in range(windows):
             x = 0.1 + i * gap
-            pen.box(x + 0.05 * gap, 0.16, x + 0.85 * gap, 0.48, shade(glass, rng.uniform(0.9, 1.25)))
+            pen.box(
+                x + 0.05 * gap, 0.16, x + 0.85 * gap, 0.48, shade(glass, rng.uniform(0.9, 1.25))
+            )
     elif load:
         cut = 0.3 * length
         _rounded(pen, cut + 0.03, 0.03, length - 0.02, base - 0.08, 0.02)
@@ -288,7 +294,12 @@ def vehicle(
 def _rounded(pen: Pen, x0: float, y0: float, x1: float, y1: float, r: float) -> None:
     """A rectangle with rounded corners, into the current part."""
     points: list[Point] = []
-    for cx, cy, start in ((x1 - r, y1 - r, 0), (x0 + r, y1 - r, 1), (x0 + r, y0 + r, 2), (x1 - r, y0 + r, 3)):
+    for cx, cy, start in (
+        (x1 - r, y1 - r, 0),
+        (x0 + r, y1 - r, 1),
+        (x0 + r, y0 + r, 2),
+        (x1 - r, y0 + r, 3),
+    ):
         for k in range(5):
             a = (start + k / 4) * np.pi / 2
             points.append((cx + r * float(np.cos(a)), cy + r * float(np.sin(a))))

@@ -2,7 +2,8 @@
 
 A model that has read of, and seen, a red ring with white stripes and a tan creature on four long
 legs can put such words together for classes it was never shown. Attributes are drawn
-independently, except that a bundle that makes a MiniStuff class is drawn again (taken.py). What is said of them: captions.py.
+independently, except that a bundle that makes a MiniStuff class is drawn again (taken.py). What
+is said of them: captions.py.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import captions as words
 from . import textures as tx
 from .captions import Thing
 from .drawing import (
@@ -30,19 +30,47 @@ from .drawing import (
     shade,
 )
 from .figures import Body, coat_field, perched, quadruped, vehicle
+from .lexicon_surfaces import SIMILAR
+from .outlines import letters, panel, trace
 from .taken import is_taken
-
-captions_of = words.captions_of
-decoys = words.decoys
 
 FIGURES = ("animal", "animal", "animal", "vehicle", "vehicle", "winged")
 OUTLINES = (
-    "round", "ring", "oblong", "crescent", "triangle", "square", "box", "hexagon", "octagon",
-    "diamond", "star", "dome", "cone", "cross", "bell", "bushy", "panel", "hull", "blob", "heap",
+    "round",
+    "ring",
+    "oblong",
+    "crescent",
+    "triangle",
+    "square",
+    "box",
+    "hexagon",
+    "octagon",
+    "diamond",
+    "star",
+    "dome",
+    "cone",
+    "cross",
+    "bell",
+    "bushy",
+    "panel",
+    "hull",
+    "blob",
+    "heap",
 )
 PATTERNS = (
-    "upright stripes", "level stripes", "slanting stripes", "spots", "rings", "patches",
-    "blotches", "checks", "courses", "speckles", "two halves", "one band", "fading",
+    "upright stripes",
+    "level stripes",
+    "slanting stripes",
+    "spots",
+    "rings",
+    "patches",
+    "blotches",
+    "checks",
+    "courses",
+    "speckles",
+    "two halves",
+    "one band",
+    "fading",
 )
 TEXTURES = ("smooth", "rough", "fuzzy", "bumpy", "wrinkled")
 PANELS = ("octagon", "octagon", "round", "square", "triangle", "diamond")
@@ -56,7 +84,7 @@ def two_colours(rng: Rng) -> tuple[str, str]:
     """Two names of colours that can be told apart."""
     names = list(COLOURS)
     first = names[int(rng.integers(len(names)))]
-    far = [n for n in names if n != first and n not in words.SIMILAR[first]]
+    far = [n for n in names if n != first and n not in SIMILAR[first]]
     return first, far[int(rng.integers(len(far)))]
 
 
@@ -169,25 +197,28 @@ def _outline(
         form = str(rng.choice(PANELS))
         pen.box(0.5, 0.5, 0.56, 1.04, (112, 112, 116))
         border = colour(rng, "white") if sum(c1) < 600 else (40, 40, 44)
-        _panel(pen, form, 0.33)
+        panel(pen, form, 0.33)
         if rng.random() < 0.6:
             pen.ink(border)
-            _panel(pen, form, 0.285)
+            panel(pen, form, 0.285)
             parts.append("pale border" if sum(c1) < 600 else "dark border")
         pen.ink(coat_field(rng, pen, pattern, c1, c2, pitch))
         if rng.random() < 0.6:
-            _letters(rng, pen, border)
+            letters(rng, pen, border)
             parts.append("pale lettering" if sum(c1) < 600 else "dark lettering")
         return pen.finish(rng, volume=0.08), (form, *parts)
     if shape == "bushy":
         stalk = c2 if pattern != "plain" else shade(c1, 0.75)
         half = float(rng.uniform(0.05, 0.11))
-        pen.polygon([(0.53 - half, 1.04), (0.53 - half, 0.5), (0.53 + half, 0.5), (0.53 + half, 1.04)], stalk)
+        pen.polygon(
+            [(0.53 - half, 1.04), (0.53 - half, 0.5), (0.53 + half, 0.5), (0.53 + half, 1.04)],
+            stalk,
+        )
         for x, y in ((0.34, 0.42), (0.72, 0.42), (0.53, 0.28), (0.53, 0.5)):
             pen.polygon(lumpy(rng, x, y, 0.24, 0.22, 8, 0.13))
         texture = texture or "bumpy"
     else:
-        _trace(rng, pen, shape, texture)
+        trace(rng, pen, shape, texture)
     pen.ink(_surfaced(rng, pen, coat_field(rng, pen, pattern, c1, c2, pitch), texture))
     if shape == "ring":
         pen.erase(oval(0.53, 0.53, *[float(rng.uniform(0.15, 0.26))] * 2))
@@ -202,91 +233,6 @@ def _outline(
         pen.ellipse(0.42, 0.4, 0.07, 0.05, shade(c1, 1.5), 0.6)
     volume = 0.24 if shape in ("round", "dome", "heap") else 0.14
     return pen.finish(rng, rough=_roughness(texture), volume=volume), tuple(parts)
-
-
-def _panel(pen: Pen, form: str, r: float) -> None:
-    x, y = 0.53, 0.36
-    if form == "octagon":
-        pen.polygon(oval(x, y, r, r, np.pi / 8, 8))
-    elif form == "round":
-        pen.polygon(oval(x, y, r, r))
-    elif form == "square":
-        pen.box(x - r, y - r, x + r, y + r)
-    elif form == "diamond":
-        pen.polygon(oval(x, y, r, r, 0, 4))
-    else:
-        pen.polygon(oval(x, y + 0.2 * r, r * 1.1, r * 1.1, -np.pi / 2, 3))
-
-
-def _letters(rng: Rng, pen: Pen, ink: Colour) -> None:
-    for x in np.linspace(0.36, 0.66, int(rng.integers(3, 5))):
-        if rng.random() < 0.5:
-            pen.box(x, 0.3, x + 0.03, 0.44, ink)
-            pen.box(x, 0.3, x + 0.07, 0.33, ink)
-        else:
-            pen.ellipse(x + 0.03, 0.37, 0.04, 0.07, ink)
-            pen.box(x, 0.41, x + 0.07, 0.44, ink)
-
-
-def _trace(rng: Rng, pen: Pen, shape: str, texture: str) -> None:
-    """Draws the outline of a shape into the pen's current part."""
-    c, r = 0.53, 0.49
-    if shape in ("round", "ring"):
-        squash = float(rng.uniform(0.9, 1.0))
-        woolly = texture == "fuzzy"
-        pen.polygon(lumpy(rng, c, c, r, r, 16, 0.05) if woolly else oval(c, c, r, r * squash))
-    elif shape == "oblong":
-        thin = float(rng.uniform(0.13, 0.24))
-        if rng.random() < 0.5:
-            pen.polygon(oval(c, c, r, thin))
-        else:
-            pen.polygon(band([(0.04, c), (0.3, c), (0.75, c), (1.02, c)], [thin, 2 * thin, 2 * thin, thin]))
-    elif shape == "crescent":
-        reach, fat = rng.uniform(0.1, 0.2), rng.uniform(0.13, 0.28)
-        a = np.linspace(reach * np.pi, (1 - reach) * np.pi, 13)
-        path = [(c - 0.48 * float(np.cos(t)), 0.2 + 0.5 * float(np.sin(t))) for t in a]
-        pen.polygon(band(path, list(0.03 + fat * np.sin(np.linspace(0, np.pi, 13)) ** 0.7)))
-    elif shape in ("triangle", "square", "hexagon", "octagon", "diamond"):
-        n = {"triangle": 3, "square": 4, "hexagon": 6, "octagon": 8, "diamond": 4}[shape]
-        tilt = {"triangle": -np.pi / 2, "square": np.pi / 4, "octagon": np.pi / 8}.get(shape, 0.0)
-        slim = 0.7 if shape == "diamond" else 1.0
-        pen.polygon(oval(c, c, r * slim, r, tilt, n) if slim < 1 else oval(c, c, r, r, tilt, n))
-    elif shape == "box":
-        half = float(rng.uniform(0.2, 0.32))
-        if rng.random() < 0.6:
-            pen.box(0.04, c - half, 1.02, c + half)
-        else:
-            pen.box(c - half, 0.04, c + half, 1.02)
-    elif shape == "star":
-        n = int(rng.integers(5, 8))
-        a = np.arange(2 * n) * np.pi / n
-        d = np.where(np.arange(2 * n) % 2, 0.21, r)
-        pen.polygon([(c + s * float(np.cos(t)), c + s * float(np.sin(t))) for s, t in zip(d, a, strict=True)])
-    elif shape == "dome":
-        a = np.linspace(np.pi, 2 * np.pi, 19)
-        pen.polygon([(c + r * float(np.cos(t)), 0.78 + 0.55 * float(np.sin(t))) for t in a])
-    elif shape == "cone":
-        half = float(rng.uniform(0.12, 0.24))
-        pen.polygon(band([(c, 0.9), (c, 0.7), (c, 0.35), (c, 0.03)], [2 * half, 1.8 * half, half, 0.03]))
-    elif shape == "cross":
-        t = float(rng.uniform(0.1, 0.17))
-        pen.box(c - t, 0.05, c + t, 1.01)
-        pen.box(0.05, c - t, 1.01, c + t)
-    elif shape == "bell":
-        x = np.array([0.44, 0.36, 0.28, 0.14, 0.06])
-        y = np.array([0.06, 0.15, 0.55, 0.85, 0.95])
-        side = list(zip(x.tolist(), y.tolist(), strict=True))
-        pen.polygon(side + [(2 * c - px, py) for px, py in reversed(side)])
-    elif shape == "hull":
-        pen.polygon([(0.03, 0.4), (1.03, 0.4), (0.86, 0.76), (0.22, 0.76)])
-    elif shape == "heap":
-        for x, y, s in ((0.32, 0.7, 0.26), (0.74, 0.7, 0.26), (0.53, 0.45, 0.28), (0.53, 0.72, 0.26)):
-            pen.polygon(oval(x, y, s, s))
-    else:
-        a = np.arange(40) * (np.pi / 20)
-        wave = 0.75 + 0.2 * np.sin(2 * a + rng.uniform(0, 6)) + 0.08 * np.sin(5 * a)
-        radius = r * wave / wave.max()
-        pen.polygon([(c + s * float(np.cos(t)), c + s * float(np.sin(t))) for s, t in zip(radius, a, strict=True)])
 
 
 def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour | Array:
@@ -326,7 +272,9 @@ def region(rng: Rng, h: int, w: int) -> tuple[Thing, Array]:
         field = tx.ripples(rng, h, w, a, b if two else shade(a, 0.7), rng.uniform(6, 13))
     elif kind == "courses":
         long = rng.uniform(11, 24)
-        field = tx.courses(rng, h, w, a, b, long, long * rng.uniform(0.35, 0.6), rng.uniform(1.2, 2))
+        field = tx.courses(
+            rng, h, w, a, b, long, long * rng.uniform(0.35, 0.6), rng.uniform(1.2, 2)
+        )
     elif kind == "planks":
         field = tx.planks(rng, h, w, a, shade(a, 0.4), rng.uniform(9, 18), rng.random() < 0.5)
         two = False

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import invented
-from .captions import Thing
+from .captions import Thing, captions_of
+from .decoys import decoys as decoys_for
 from .drawing import Array, Rng, camera, noise, paste, shadow
 from .ministuff_objects import OBJECTS
 from .ministuff_regions import SURFACES, tree
@@ -173,9 +174,9 @@ def draw_training(index: int, seed: int = 0) -> TrainingScene:
     image, labels = builder.develop()
     present = set(np.unique(labels).tolist())
     things = {k: v for k, v in builder.things.items() if k in present}
-    captions = {k: invented.captions_of(rng, thing) for k, thing in things.items()}
+    captions = {k: captions_of(rng, thing) for k, thing in things.items()}
     drawn = sorted({e.label for e in builder.entities if e.label < FIRST_INVENTED})
-    decoys = invented.decoys(rng, list(things.values()), drawn)
+    decoys = decoys_for(rng, list(things.values()), drawn)
     return TrainingScene(image, labels, captions, decoys)
 
 
@@ -317,7 +318,9 @@ class _Builder:
             sprite = maker(rng, size)
             h, w = sprite.alpha.shape
             if label not in (KITE, CLOCK) or kind == "table":
-                shadow(self.picture, x, foot - 1, 0.42 * w, max(2.5, 0.07 * h), rng.uniform(0.1, 0.3))
+                shadow(
+                    self.picture, x, foot - 1, 0.42 * w, max(2.5, 0.07 * h), rng.uniform(0.1, 0.3)
+                )
             shown = paste(self.picture, self.labels, sprite, int(x - w / 2), int(foot - h), label)
             self.entities.append(Entity(label, "object", shown))
 
@@ -346,7 +349,9 @@ class _Builder:
             foot = float(self.rng.uniform(0.55 * size, SIDE + 0.2 * size))
             x = self._free(size, foot)
             h, w = sprite.alpha.shape
-            shadow(self.picture, x, foot - 1, 0.42 * w, max(2.5, 0.07 * h), self.rng.uniform(0, 0.25))
+            shadow(
+                self.picture, x, foot - 1, 0.42 * w, max(2.5, 0.07 * h), self.rng.uniform(0, 0.25)
+            )
             self.things[label] = thing
             paste(self.picture, self.labels, sprite, int(x - w / 2), int(foot - h), label)
             self.entities.append(Entity(label, "object", 0))

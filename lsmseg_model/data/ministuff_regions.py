@@ -95,7 +95,13 @@ def floor_wood(rng: Rng, h: int, w: int) -> Array:
     choices = ((176, 118, 66), (142, 88, 48), (198, 148, 92), (112, 70, 42))
     base = np.array(choices[int(rng.integers(4))]) + rng.normal(0, 7, 3)
     return tx.planks(
-        rng, h, w, base, base * 0.45, rng.uniform(9, 15), rng.random() < 0.4,
+        rng,
+        h,
+        w,
+        base,
+        base * 0.45,
+        rng.uniform(9, 15),
+        rng.random() < 0.4,
         rng.choice([0.0, 0.3]),
     )
 
@@ -150,7 +156,9 @@ def tree(rng: Rng, size: float) -> Sprite:
     x = 0.45
     bark = shade(colour(rng, "brown"), 0.85)
     width = rng.uniform(0.05, 0.09)
-    pen.polygon([(x - width, 1.0), (x - width * 0.6, 0.5), (x + width * 0.6, 0.5), (x + width, 1.0)])
+    pen.polygon(
+        [(x - width, 1.0), (x - width * 0.6, 0.5), (x + width * 0.6, 0.5), (x + width, 1.0)]
+    )
     pen.ink(bark)
     base = _leaf_green(rng)
     if rng.random() < 0.25:

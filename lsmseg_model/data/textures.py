@@ -101,8 +101,15 @@ def courses(
     """Rows of blocks, every second row shifted by half a block, with lines between (bricks)."""
     x, y = _xy(h, w)
     return _blocks(
-        rng, x + rng.uniform(0, length), y + rng.uniform(0, height), block, line,
-        (length, height), joint, vary, 0.5,
+        rng,
+        x + rng.uniform(0, length),
+        y + rng.uniform(0, height),
+        block,
+        line,
+        (length, height),
+        joint,
+        vary,
+        0.5,
     )
 
 
@@ -144,8 +151,15 @@ def planks(
     streak = noise(rng, h, w, 2, 26) if upright else noise(rng, h, w, 26, 2)
     field = lit(base, 1 + grained * streak)
     return _blocks(
-        rng, long + rng.uniform(0, 90), across + rng.uniform(0, width), field, line,
-        (rng.uniform(60, 120), width), 0.9, 0.11, 0.37,
+        rng,
+        long + rng.uniform(0, 90),
+        across + rng.uniform(0, width),
+        field,
+        line,
+        (rng.uniform(60, 120), width),
+        0.9,
+        0.11,
+        0.37,
     )
 
 
@@ -207,5 +221,3 @@ def _floor(h: int, w: int, depth: float) -> tuple[Array, Array]:
         return x, y
     near = (1 - depth) + depth * y / h  # apparent size, 1 at the lower edge
     return (x - w / 2) / near + 512, (512 - h * (1 / near - 1) / depth * (1 - 0.3 * depth))
-
-
