@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ablations import pictures, plots
 from ablations.combine import Search
+from ablations.figures import draw_figures
 from ablations.report import FORMAT, RUN, VERSION
 from ablations.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields, number
 from ablations.single import Singles, controls
@@ -54,11 +54,8 @@ class Outcome:
         ``differences`` are paired, the best set's mIoU minus that of name, typical and the
         controls, over all, seen and unseen classes.
         """
-        others = [
-            NAME,
-            *([TYPICAL] if self.board.has("typical") else []),
-            *controls(self.candidate),
-        ]
+        typical = [TYPICAL] if self.board.has("typical") else []
+        others = [NAME, *typical, *controls(self.candidate)]
         scores = {s: self.board.score(s, [self.candidate])[0] for s in ("selection", "report")}
         report = scores["report"]
         differences = {}
@@ -163,9 +160,14 @@ class Outcome:
                 provenance=self._provenance(),
             )
             files[name] = f"the best prompts ({self.candidate.name}) for training and evaluation"
+        per_class = [row for bench in self.board.benches for row in self._per_class(bench)]
         with progress_bar("drawing", progress):
-            figures = list(self._figures(directory))
-        files |= {figure["file"]: figure["title"].lower() for figure in figures}
+            figures = list(
+                draw_figures(
+                    self.board, self.alone, self.candidate, self.path, per_class, directory
+                )
+            )
+        files |= {figure["file"]: figure["title"] for figure in figures}
         record = {
             "format": FORMAT,
             "version": VERSION,
@@ -183,7 +185,7 @@ class Outcome:
             "single": self.alone.rows,
             "combinations": self.path,
             "candidates": self.found.candidates,
-            "per_class": [row for bench in self.board.benches for row in self._per_class(bench)],
+            "per_class": per_class,
             "prompts": [self._prompts(bench) for bench, _ in self._suffixes()],
         }
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
@@ -242,82 +244,6 @@ class Outcome:
                 for entry, texts in zip(bench.vocabulary, prompt_set.texts, strict=True)
             ],
         }
-
-    def _figures(self, directory: Path) -> Iterator[dict[str, str]]:
-        """Draw every figure; yields what the report says about it."""
-        best = self.candidate.name
-
-        def figure(section: str, file: str, title: str, caption: str) -> dict[str, str]:
-            return {"section": section, "file": file, "title": title, "caption": caption}
-
-        plots.single_plot(self.alone.rows, directory / "single.png")
-        yield figure(
-            "single",
-            "single.png",
-            "Single attributes",
-            "mIoU on the report split with 95 % intervals; the dotted line is the plain name, red "
-            "the attribute that was best on the selection split.",
-        )
-        plots.combination_plot(self.path, directory / "combinations.png")
-        yield figure(
-            "combinations",
-            "combinations.png",
-            "Combinations",
-            "The path of the search on the report split, one attribute more in each line; red is "
-            "the set that was chosen.",
-        )
-        for place, bench in enumerate(self.board.benches):
-            suffix = f"-{place + 1}" if place else ""
-            scorer = bench.scorers["report"]
-            benchmark = scorer.benchmark
-            readable = [entry.readable for entry in bench.vocabulary]
-            name_set = self.board.prompt_set(bench, NAME)
-            best_set = self.board.prompt_set(bench, self.candidate)
-            covered = pictures.coverage(benchmark)
-            unseen = [
-                benchmark.seen is not None and index not in benchmark.seen
-                for index in benchmark.class_indices
-            ]
-            plots.per_class_plot(self._per_class(bench), best, directory / f"per_class{suffix}.png")
-            yield figure(
-                "per_class",
-                f"per_class{suffix}.png",
-                f"IoU of every class ({bench.name})",
-                "From the plain name to the best prompts, on the report split.",
-            )
-            pairs = pictures.choose_classes(covered, unseen)
-            if pairs:
-                pictures.cost_map_pictures(
-                    scorer,
-                    name_set,
-                    best_set,
-                    readable,
-                    pairs,
-                    directory / f"cost_maps{suffix}.png",
-                )
-                yield figure(
-                    "pictures",
-                    f"cost_maps{suffix}.png",
-                    f"Cost maps ({bench.name})",
-                    "Cosine of every position with the class's text, each map on its own scale "
-                    "(yellow is high), with the outline of the labelled class. Pictures and "
-                    "classes were chosen by their labels, not by their scores.",
-                )
-            pictures.segmentation_pictures(
-                scorer,
-                name_set,
-                best_set,
-                readable,
-                pictures.choose_pictures(covered, unseen),
-                directory / f"segmentations{suffix}.png",
-            )
-            yield figure(
-                "pictures",
-                f"segmentations{suffix}.png",
-                f"Segmentations ({bench.name})",
-                "The class with the highest cosine at every pixel. Pictures were chosen by their "
-                "labels, not by their scores.",
-            )
 
     def evaluations(self, run: str) -> Iterator[dict[str, Any]]:
         """Arguments of `Store.add_evaluation`: every score of the tables, part by part."""

@@ -40,7 +40,7 @@ def choose_classes(
     are such; each is shown where it covers most of the picture, no picture twice.
     """
     frequency = (covered >= SMALL).sum(axis=0)
-    order = sorted(np.flatnonzero(frequency), key=lambda c: (-frequency[c], c))
+    order = sorted(np.flatnonzero(frequency).tolist(), key=lambda c: (-frequency[c], c))
     novel = [c for c in order if unseen[c]]
     known = [c for c in order if not unseen[c]]
     chosen = novel[: count - 1] if known else novel[:count]
@@ -50,7 +50,7 @@ def choose_classes(
     for c in chosen:
         column = np.where(free, covered[:, c], -1.0)
         if column.max() >= SMALL:
-            pairs.append((int(column.argmax()), int(c)))
+            pairs.append((int(column.argmax()), c))
             free[pairs[-1][0]] = False
     return pairs
 

@@ -59,7 +59,7 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(score=score, signed=signed)
-    figures = {}
+    figures: dict[str, list[dict[str, str]]] = {}
     for figure in run["figures"]:
         path = directory / Path(figure["file"]).name
         if path.is_file():

@@ -62,7 +62,9 @@ def run(
         note(f"Stage 1  {llm} names {len(found)} attributes: {', '.join(found)}")
     attributes = options.pop("attributes", None) or list(check_attributes(found))
     for vocabulary in vocabularies.values():
-        with progress_bar(f"Stage 2  asking {llm} about {vocabulary.name}", progress) as tell:
+        with progress_bar(
+            f"Stage 2  asking {llm} about {vocabulary.name}", _bars(progress)
+        ) as tell:
             summary = generate(
                 working_store_path(store),
                 vocabulary,
@@ -159,16 +161,16 @@ def ablate(
         twins = sum(b.name.partition("#")[0] == title for b in benches)
         title = f"{title}#{twins + 1}" if twins else title
         for split, scorer in scorers.items():
-            with progress_bar(f"{title}: looking at the {split} pictures", progress) as tell:
+            with progress_bar(f"{title}: looking at the {split} pictures", _bars(progress)) as tell:
                 scorer.features(tell)
         benches.append(Bench(title, vocabulary, descriptions, scorers, len(benches)))
     board = Scoreboard(benches, composition=composition, llm=llm, samples=samples, seed=seed)
 
-    with progress_bar("Stage 3  every attribute alone", progress) as tell:
+    with progress_bar("Stage 3  every attribute alone", _bars(progress)) as tell:
         alone = singles(board, names, tell)
     if progress:
         note(f"Stage 3  best alone on the selection split: {alone.best.name}")
-    with progress_bar("Stage 4  combinations", progress) as tell:
+    with progress_bar("Stage 4  combinations", _bars(progress)) as tell:
         found = search(board, names, rule, tell)
         path = path_rows(board, found, tell)
     if progress:
@@ -185,7 +187,7 @@ def ablate(
         llm={"name": llm, "provenance": _provenance(llm)},
         store=store_path,
     )
-    files = outcome.write(directory, started, progress)
+    files = outcome.write(directory, started, _bars(progress))
     with open_store(store_path) as file, file.transaction():
         for row in outcome.evaluations(directory.name):
             file.add_evaluation(**row)
@@ -215,9 +217,9 @@ def _vocabulary(data: str, vocab: str | None) -> Vocabulary:
     """The vocabulary a benchmark is labelled with, or the one that was asked for."""
     from lsmseg_prompts.vocabularies import available_vocabularies
 
-    own = (
-        "coco-stuff" if data == "ministuff" else data if data in available_vocabularies() else None
-    )
+    own = data if data in available_vocabularies() else None
+    if data == "ministuff":
+        own = "coco-stuff"
     if vocab is None and own is None:
         raise UsageError(f"Say which classes the labels of {data} mean with --vocab.")
     vocabulary = load_vocabulary(vocab or own or "")
@@ -263,6 +265,11 @@ def _directory(out: str | Path | None) -> Path:
             f"Cannot write into {path}: {error.strerror or error}; name another folder with --out."
         ) from error
     return path
+
+
+def _bars(progress: bool) -> bool:
+    """Whether bars are drawn: in a log file they would be blank lines."""
+    return progress and sys.stderr.isatty()
 
 
 def _provenance(llm: str) -> str | None:

@@ -115,7 +115,7 @@ class Scoreboard:
                 candidate.attributes,
                 composition=self.composition,
                 llm=self.llm,
-                control=candidate.control,  # type: ignore[arg-type]
+                control=candidate.control,
                 seed=self.seed,
             )
         return self._sets[key]

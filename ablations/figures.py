@@ -1,0 +1,95 @@
+"""The figures of a run: which there are, their files, and what the report says about each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ablations import pictures, plots
+from ablations.scoreboard import NAME, Bench, Candidate, Scoreboard
+from ablations.single import Singles
+
+BY_LABELS = "were chosen by their labels, not by their scores."
+
+
+def draw_figures(
+    board: Scoreboard,
+    alone: Singles,
+    best: Candidate,
+    path: Sequence[Mapping[str, Any]],
+    per_class: Sequence[Mapping[str, Any]],
+    directory: Path,
+) -> Iterator[dict[str, str]]:
+    """Draw every figure into ``directory``; yields section, file, title and caption of each.
+
+    The first benchmark's pictures have plain names, those of the n-th end in -n.
+    """
+    plots.single_plot(alone.rows, directory / "single.png")
+    yield _figure(
+        "single",
+        "single.png",
+        "Single attributes",
+        "mIoU on the report split with 95 % intervals; the dotted line is the plain name, red the "
+        "attribute that was best on the selection split.",
+    )
+    plots.combination_plot(path, directory / "combinations.png")
+    yield _figure(
+        "combinations",
+        "combinations.png",
+        "Combinations",
+        "The path of the search on the report split, one attribute more in each line; red is the "
+        "set that was chosen.",
+    )
+    for place, bench in enumerate(board.benches):
+        file = f"per_class{_suffix(place)}.png"
+        rows = [row for row in per_class if row["benchmark"] == bench.name]
+        plots.per_class_plot(rows, best.name, directory / file)
+        yield _figure(
+            "per_class",
+            file,
+            f"IoU of every class ({bench.name})",
+            "From the plain name to the best prompts, on the report split.",
+        )
+        yield from _pictures(board, bench, best, directory, _suffix(place))
+
+
+def _pictures(
+    board: Scoreboard, bench: Bench, best: Candidate, directory: Path, suffix: str
+) -> Iterator[dict[str, str]]:
+    """Cost maps and segmentations of one benchmark."""
+    scorer = bench.scorers["report"]
+    benchmark = scorer.benchmark
+    readable = [entry.readable for entry in bench.vocabulary]
+    name_set, best_set = board.prompt_set(bench, NAME), board.prompt_set(bench, best)
+    covered = pictures.coverage(benchmark)
+    unseen = [
+        benchmark.seen is not None and index not in benchmark.seen
+        for index in benchmark.class_indices
+    ]
+    pairs = pictures.choose_classes(covered, unseen)
+    if pairs:
+        file = f"cost_maps{suffix}.png"
+        pictures.cost_map_pictures(scorer, name_set, best_set, readable, pairs, directory / file)
+        yield _figure(
+            "pictures",
+            file,
+            f"Cost maps ({bench.name})",
+            "Cosine of every position with the class's text, each map on its own scale (yellow is "
+            f"high), with the outline of the labelled class. Pictures and classes {BY_LABELS}",
+        )
+    file = f"segmentations{suffix}.png"
+    shown = pictures.choose_pictures(covered, unseen)
+    pictures.segmentation_pictures(scorer, name_set, best_set, readable, shown, directory / file)
+    yield _figure(
+        "pictures",
+        file,
+        f"Segmentations ({bench.name})",
+        f"The class with the highest cosine at every pixel. Pictures {BY_LABELS}",
+    )
+
+
+def _suffix(place: int) -> str:
+    return f"-{place + 1}" if place else ""
+
+
+def _figure(section: str, file: str, title: str, caption: str) -> dict[str, str]:
+    return {"section": section, "file": file, "title": title, "caption": caption}
