@@ -127,8 +127,8 @@ def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
         second = one(rng, COLOUR_WORDS[thing.colours[1]])
         forms = (
             "is {h}{a} and {b}", "is {h}{a} with {b}", "mixes {a} and {b}",
-            "is a mix of {a} and {b}", "combines {a} with {b}", "is {h}{a}, set off by {b}", "{a} and {b} coloring",
-            "is {a} with {b} parts", "shows both {a} and {b}",
+            "is a mix of {a} and {b}", "combines {a} with {b}", "is {h}{a}, set off by {b}",
+            "{a} and {b} coloring", "is {a} with {b} parts", "shows both {a} and {b}",
         )  # fmt: skip
         return one(rng, forms).format(a=first, b=second, h=hedge)
     if not exact and rng.random() < 0.22:
@@ -144,7 +144,8 @@ def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
     forms = (
         "is {h}{a}", "is {h}{a}", "is {h}{a}", "is {h}{a} in color", "is {h}{a} all over",
         "{x} {a} color", "{x} {a} surface", "comes in shades of {a}", "looks {a}",
-        "is colored {a}", "shows {a} tones", "appears {h}{a}", "{a} coloring", "is some shade of {a}", "ranges within tones of {a}",
+        "is colored {a}", "shows {a} tones", "appears {h}{a}", "{a} coloring",
+        "is some shade of {a}", "ranges within tones of {a}",
         "is {a} with lighter and darker areas", "{x} {a} hue",
     )  # fmt: skip
     article = "an" if first[0] in "aeiou" else "a"
@@ -175,7 +176,8 @@ def _agree(clause: str, plural: bool) -> str:
 
 _VERBS = {
     "is": "are", "has": "have", "comes": "come", "looks": "look", "shows": "show",
-    "appears": "appear", "ranges": "range", "mixes": "mix", "combines": "combine", "can": "can", "may": "may",
+    "appears": "appear", "ranges": "range", "mixes": "mix", "combines": "combine",
+    "can": "can", "may": "may",
     "fits": "fit", "takes": "take", "towers": "tower", "fills": "fill", "covers": "cover",
     "stretches": "stretch", "spreads": "spread", "extends": "extend", "stands": "stand",
     "rolls": "roll", "fades": "fade", "blends": "blend", "rests": "rest", "stays": "stay",
