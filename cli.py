@@ -66,18 +66,24 @@ DataRoot = Annotated[
 Prompts = Annotated[Path | None, Option("--prompts", help="A prompt set exported as native JSON.")]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from lsmseg_prompts import __version__
+
+        print(f"lsmseg-prompts {__version__}")
+        raise typer.Exit()
+
+
 @app.callback()
 def _global(
     debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
     quiet: Annotated[bool, Option("-q", "--quiet", help="No progress and no notes.")] = False,
     verbose: Annotated[bool, Option("-v", "--verbose", help="Log what is being done.")] = False,
-    version: Annotated[bool, Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[
+        bool,
+        Option("--version", help="Print the version and stop.", callback=_version, is_eager=True),
+    ] = False,
 ) -> None:
-    if version:
-        from lsmseg_prompts import __version__
-
-        print(f"lsmseg-prompts {__version__}")
-        raise typer.Exit()
     if verbose:
         import logging
 
@@ -228,13 +234,13 @@ def export(
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
     from lsmseg_prompts.export.native import export_native
-    from lsmseg_prompts.prompting import prompt_set_for
+    from lsmseg_prompts.prompting import prompt_set_for, provenance
     from lsmseg_prompts.terminal import note
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     vocabulary = load_vocabulary(vocab)
     prompts = prompt_set_for(vocabulary, _names(attributes) or [], composition, llm, store)
-    export_native(prompts, vocabulary, output)
+    export_native(prompts, vocabulary, output, provenance=provenance(prompts))
     if prompts.shortened and not _Shown.quiet:
         names = [vocabulary[index].readable for index in prompts.shortened]
         note(

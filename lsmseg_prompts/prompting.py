@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
+from lsmseg_prompts import __version__
+from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.descriptions import check_attributes, load
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.bundled import call_it
@@ -41,6 +43,14 @@ def prompt_set_for(
     wanted = check_attributes(attributes)
     descriptions = load(vocabulary, llm, wanted, store)
     return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)
+
+
+def provenance(prompts: PromptSet) -> dict[str, str]:
+    """Where a prompt set comes from: the program, and who wrote the descriptions, if known."""
+    made = {"made_by": f"lsmseg-prompts {__version__}"}
+    if prompts.llm == LLM_NAME:
+        made["descriptions"] = PROVENANCE
+    return made
 
 
 class ClassTexts(NamedTuple):

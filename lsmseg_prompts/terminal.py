@@ -75,8 +75,11 @@ def _cell(value: Any) -> str:
 
 @contextmanager
 def progress_bar(title: str, wanted: bool = True) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr while the block runs; yields progress(done, total), None if not wanted."""
-    if not wanted:
+    """A bar on stderr while the block runs; yields progress(done, total).
+
+    None where it is not wanted, and where stderr is a file: a bar there is but noise.
+    """
+    if not wanted or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
