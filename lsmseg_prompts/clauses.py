@@ -180,7 +180,8 @@ def is_person(names: tuple[str, ...]) -> bool:
 def _one_line(description: str) -> str:
     """Without the final period, and with nothing inside that would end a sentence."""
     text = " ".join(description.split()).rstrip(" .!?;:,")
-    return re.sub(r"\s*(?:[.!?]+[\"')]*|;)(?=\s)", ",", text)
+    inside = re.compile(r"\s*(?:[.!?]+[\"')]*|;)\s+(\S+)")
+    return inside.sub(lambda match: ", " + _lower_first(match[1]), text)
 
 
 def _lower_first(word: str) -> str:

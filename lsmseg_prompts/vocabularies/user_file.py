@@ -90,9 +90,7 @@ def _entry(item: Any, index: int, path: Path) -> ClassEntry:
             f"known are {', '.join(sorted(FIELDS))}."
         )
     if fields.get("index", index) != index:
-        raise UsageError(
-            f"{path}: {where} has the index {fields['index']!r}, not its place {index}."
-        )
+        raise UsageError(f"{path}: {where} says index {fields['index']!r}: remove the indices.")
     name = _string(fields["name"], path, f"the name of {where}")
     readable = _string(fields.get("readable") or name, path, f"the readable name of {where}")
     sense = fields.get("sense")

@@ -1,0 +1,284 @@
+"""Prompt sets: compositions, the budget, the controls, and that sentences read as English."""
+
+import re
+from functools import cache
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.bundled import read_bundled
+from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.compose import compose, join
+from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.lint import is_one_sentence
+from lsmseg_prompts.prompt_set import build_prompt_set, donors
+from lsmseg_prompts.renaming import rename
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
+from lsmseg_prompts.wording import is_named
+
+COCO = load_vocabulary("coco-stuff")
+ZEBRA, PERSON, GRASS = COCO.find("zebra"), COCO.find("person"), COCO.find("grass")
+
+
+@cache
+def bundled():
+    return read_bundled("coco-stuff")
+
+
+# How sentences become one ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentences", "expected"),
+    [
+        (
+            ZEBRA,
+            [
+                "A zebra is boldly black and white, with a dark muzzle.",
+                "Zebras have a horse-like head with slender legs.",
+                "A zebra's coat looks short and sleek.",
+            ],
+            "A zebra is boldly black and white, with a dark muzzle, and has a horse-like head with "
+            "slender legs, while its coat looks short and sleek.",
+        ),
+        (
+            ZEBRA,
+            ["A zebra is black and white.", "The zebra has slender legs.", "A zebra looks sleek."],
+            "A zebra is black and white, has slender legs, and looks sleek.",
+        ),
+        (
+            ZEBRA,
+            ["Zebras are black and white.", "A zebra has slender legs."],
+            "Zebras are black and white, and have slender legs.",
+        ),
+        (
+            ZEBRA,
+            ["A zebra is black and white.", "A zebra's coat looks sleek."],
+            "A zebra is black and white, and its coat looks sleek.",
+        ),
+        (
+            ZEBRA,
+            ["A zebra is black.", "Bold bands wrap a zebra.", "Most zebras are tall."],
+            "A zebra is black, and bold bands wrap the zebra, and zebras are usually tall.",
+        ),
+        (
+            ZEBRA,
+            ["Zebras are black, though foals look brown.", "Zebras stand tall."],
+            "Zebras are black, though foals look brown, and zebras stand tall.",
+        ),
+        (
+            ZEBRA,
+            ["STOP is written on the zebra.", "Typically, a zebra may stand on its legs."],
+            "STOP is written on the zebra, and the zebra may stand on its legs.",
+        ),
+        (
+            PERSON,
+            ["A person is tall.", "A person's skin is smooth.", "People wear their clothes."],
+            "A person is tall, while their skin is smooth, and people wear their clothes.",
+        ),
+        (
+            GRASS,
+            ["Grass is green.", "Grass covers the lawn."],
+            "Grass is green, and covers the lawn.",
+        ),
+        (ZEBRA, ["A zebra is 1.5 m tall. It runs!"], "A zebra is 1.5 m tall, it runs."),
+    ],
+)
+def test_descriptions_join_into_one_sentence(entry, sentences, expected):
+    assert join(sentences, entry) == expected
+
+
+def test_predicates_change_number_only_where_it_is_safe():
+    first = "A zebra is black."
+    for second, expected in {
+        "Zebras have legs and look sleek.": "A zebra is black, and has legs and looks sleek.",
+        "Zebras are tall animals.": "A zebra is black, and zebras are tall animals.",
+        "Zebras have long bodies.": "A zebra is black, and zebras have long bodies.",
+        "Zebras graze, rest, or run.": "A zebra is black, and zebras graze, rest, or run.",
+        "Zebras carry their head high.": "A zebra is black, and carries its head high.",
+    }.items():
+        assert join([first, second], ZEBRA) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(COCO.classes), st.permutations(list(ATTRIBUTES)), st.integers(1, 5))
+def test_composed_bundled_sentences(entry, attributes, count):
+    sentences = [bundled()[entry.index, attribute] for attribute in attributes[:count]]
+    text, kept = compose(sentences, entry)
+    assert count_tokens(text) <= CONTEXT_LENGTH
+    assert is_one_sentence(text)
+    assert is_named(text, entry.names)
+    assert 1 <= kept <= count
+    if kept < count:  # only what does not fit is dropped
+        assert count_tokens(join(sentences[: kept + 1], entry)) > CONTEXT_LENGTH
+    # The clauses keep the order of the attributes: words that only one has stand in that order.
+    end = 0
+    for sentence in sentences[:kept]:
+        others = " ".join(other for other in sentences[:kept] if other != sentence)
+        own = set(re.findall(r"\w{5,}", sentence)) - set(re.findall(r"\w+", others))
+        own = {word for word in own - {"usually", "their"} if not is_named(word, entry.names)}
+        found = [re.search(rf"\b{word}\b", text[1:]) for word in own]
+        places = [match.start() for match in found if match]
+        assert places and end <= min(places)
+        end = max(places)
+
+
+words = st.text(st.characters(categories=["Ll", "Lu", "Nd", "Po", "Pd"]), min_size=1, max_size=12)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.lists(words, max_size=12), min_size=1, max_size=4), st.sampled_from(COCO.classes)
+)
+def test_composing_anything_gives_one_short_sentence_that_names_the_class(parts, entry):
+    frames = ("{name} is {}.", "Near it {} a {name}.", "{} of the {name}", "The {name}'s {} is.")
+    sentences = [
+        frames[i % 4].format(" ".join(part), name=entry.readable) for i, part in enumerate(parts)
+    ]
+    assume(count_tokens(sentences[0]) <= CONTEXT_LENGTH - 2)
+    text, kept = compose(sentences, entry)
+    assert count_tokens(text) <= CONTEXT_LENGTH
+    assert is_named(text, entry.names)
+    assert text.endswith(".") and not re.search(r"[.!?;]\s", text)
+    assert kept >= 1
+
+
+def test_a_single_description_stays_as_it_is_worded():
+    for (index, _), text in bundled().items():
+        assert join([text], COCO[index]) == text
+
+
+# Prompt sets ----------------------------------------------------------------------------------
+
+
+def test_name_is_the_papers_template():
+    prompt_set = build_prompt_set({}, COCO, ["name"])
+    assert prompt_set.name == "name"
+    assert prompt_set.texts[COCO.find("wall-brick").index] == ("a photo of a brick wall",)
+
+
+def test_concat_has_one_text_a_class_and_says_what_it_shortened():
+    one = build_prompt_set(bundled(), COCO, ["color"])
+    assert one.shortened == () and one.name == "color"
+    assert all(texts == (bundled()[i, "color"],) for i, texts in enumerate(one.texts))
+    many = build_prompt_set(bundled(), COCO, list(ATTRIBUTES))
+    assert len(many) == 171
+    assert len(many.shortened) == 171  # nine clauses never fit
+    assert max(count_tokens(text) for (text,) in many.texts) <= CONTEXT_LENGTH
+    two = build_prompt_set(bundled(), COCO, ["color", "shape"])
+    assert two.name == "color+shape"
+    assert two.attributes == ("color", "shape")
+    assert two.class_names == tuple(entry.name for entry in COCO)
+
+
+def test_ensemble_keeps_the_sentences():
+    prompt_set = build_prompt_set(bundled(), COCO, ["shape", "color"], composition="ensemble")
+    assert prompt_set.texts[22] == (bundled()[22, "shape"], bundled()[22, "color"])
+    assert prompt_set.shortened == ()
+
+
+@pytest.mark.parametrize("composition", ["concat", "ensemble"])
+def test_random_has_the_tokens_of_what_it_stands_for(composition):
+    matched = build_prompt_set(bundled(), COCO, ["texture", "size"], composition)
+    control = build_prompt_set(bundled(), COCO, ["texture", "size"], composition, control="random")
+    assert control.name == "random(texture+size)"
+    for entry, real, texts in zip(COCO, matched.texts, control.texts, strict=True):
+        assert len(real) == len(texts)
+        for a, b in zip(real, texts, strict=True):
+            assert count_tokens(a) == count_tokens(b)
+            assert b.startswith(f"a photo of a {entry.readable}, ")
+            rest = b.removeprefix(f"a photo of a {entry.readable}, ")
+            assert not any(is_named(rest, other.names) for other in COCO)
+
+
+def test_controls_depend_on_the_seed_alone():
+    for control in ("random", "shuffled"):
+        made = [
+            build_prompt_set(bundled(), COCO, ["color"], control=control, seed=seed)
+            for seed in (0, 0, 1)
+        ]
+        assert made[0] == made[1] != made[2]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 12))
+def test_donors_are_a_derangement(seed, count):
+    small = Vocabulary("small", "", COCO.classes[:count])
+    for vocabulary in (small, COCO):
+        drawn = donors(vocabulary, seed)
+        assert sorted(drawn) == list(range(len(vocabulary)))
+        assert all(donor != i for i, donor in enumerate(drawn))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("composition", ["concat", "ensemble"])
+def test_shuffled_names_the_class_and_no_longer_the_donor(seed, composition):
+    attributes = ["color", "shape", "material"]
+    control = build_prompt_set(
+        bundled(), COCO, attributes, composition, control="shuffled", seed=seed
+    )
+    assert control.name == "shuffled(color+shape+material)"
+    for entry, donor, texts in zip(COCO, donors(COCO, seed), control.texts, strict=True):
+        for text in texts:
+            assert is_named(text, entry.names)
+            assert not is_named(text, COCO[donor].names), (text, COCO[donor].names)
+            assert count_tokens(text) <= CONTEXT_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("text", "donor", "receiver", "expected"),
+    [
+        ("A zebra is black.", "zebra", "apple", "An apple is black."),
+        ("A zebra is black.", "zebra", "grass", "Grass is black."),
+        ("A zebra has legs.", "zebra", "scissors", "Scissors have legs."),
+        ("Zebras have legs, ZEBRAS run.", "zebra", "knife", "Knives have legs, knives run."),
+        ("Zebras have legs.", "zebra", "grass", "Grass has legs."),
+        ("Bands wrap a zebra's legs.", "zebra", "umbrella", "Bands wrap an umbrella's legs."),
+        ("People walk past a man.", "person", "cow", "Cows walk past a cow."),
+        ("Grass is green.", "grass", "zebra", "A zebra is green."),
+        ("The sofa is soft.", "couch", "sky", "The sky is soft."),
+    ],
+)
+def test_renaming(text, donor, receiver, expected):
+    assert rename(text, COCO.find(donor), COCO.find(receiver)) == expected
+
+
+# What is refused ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"attributes": []}, "at least one attribute"),
+        ({"attributes": ["colr"]}, "did you mean color"),
+        ({"attributes": ["color", "color"]}, "named twice"),
+        ({"attributes": ["name", "color"]}, "stands alone"),
+        ({"attributes": ["name"], "control": "random"}, "stands alone"),
+        ({"attributes": ["shuffled"]}, "is a control"),
+        ({"attributes": ["color"], "control": "upside-down"}, "no control"),
+        ({"attributes": ["color"], "composition": "sentence"}, "no composition"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        build_prompt_set(bundled(), COCO, **arguments)
+
+
+def test_missing_descriptions_are_named():
+    some = {
+        cell: text for cell, text in bundled().items() if cell not in [(3, "color"), (5, "color")]
+    }
+    with pytest.raises(UsageError, match="color of 'motorcycle' and 1 more classes"):
+        build_prompt_set(some, COCO, ["color"])
+
+
+def test_what_cannot_be_shortened_is_refused():
+    one = Vocabulary("one", "", (ClassEntry(0, "cat", "cat"),))
+    long = {(0, "color"): "A cat is " + "very " * 80 + "black."}
+    for composition in ("concat", "ensemble"):
+        with pytest.raises(RefusedError, match=r"'cat' takes \d+ of CLIP's 77 tokens"):
+            build_prompt_set(long, one, ["color"], composition)
+    with pytest.raises(UsageError, match="at least two classes"):
+        build_prompt_set({(0, "color"): "A cat."}, one, ["color"], control="shuffled")
