@@ -223,7 +223,7 @@ def bear(rng: Rng, size: float) -> Sprite:
         ears=0.07,
         round_ears=True,
         tail=0.0,
-        woolly=rng.random() < 0.5,
+        woolly=bool(rng.random() < 0.3 and sum(coat) < 500),
     )
     return quadruped(rng, size, body, coat, dark=(24, 20, 18), rough=0.13)
 

@@ -114,8 +114,9 @@ def dirt(rng: Rng, h: int, w: int) -> Array:
 def mountain(rng: Rng, h: int, w: int) -> Array:
     choices = ((112, 114, 118), (96, 104, 122), (104, 96, 82), (86, 98, 88))
     base = np.array(choices[int(rng.integers(4))], np.float64) + rng.normal(0, 7, 3)
-    folds = noise(rng, h, w, 9, 22) + 0.6 * noise(rng, h, w, 4, 8)
-    return tx.lit(base, 1 + 0.22 * np.tanh(1.5 * folds))
+    folds = np.abs(noise(rng, h, w, 16, 24)) + 0.4 * np.abs(noise(rng, h, w, 6, 9))
+    slopes = np.tanh(7 * np.gradient(folds, axis=1) + 2 * np.gradient(folds, axis=0))
+    return tx.lit(base, (1 + 0.24 * slopes).astype(np.float32))  # lit from one side
 
 
 def wall_concrete(rng: Rng, h: int, w: int) -> Array:

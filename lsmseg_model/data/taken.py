@@ -22,7 +22,7 @@ _BUNDLES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "winged": ((_NATURAL + " blue red", _ANY, "plain"),),
     "vehicle": (
         (
-            "black blue gray green maroon navy orange red tan white yellow",
+            "black blue gray green dark_green maroon navy orange red tan white yellow",
             _ANY,
             "plain,one band,two halves",
         ),
