@@ -97,7 +97,7 @@ def run(
         Path | None, Option("--out", help="The folder for the results [default: runs/<time>].")
     ] = None,
     llm: Llm = "bundled",
-    vocab: Vocab = "coco-stuff",
+    vocab: MaybeVocab = None,
     store: StorePath = None,
     json: Json = False,
 ) -> None:
@@ -297,14 +297,14 @@ def train(
     """Train a network on pictures and prompts; leaves weights and a checkpoint in --out."""
     from lsmseg_prompts.descriptions import load
     from lsmseg_prompts.export.native import load_native
+    from lsmseg_prompts.prompting import vocabulary_for
     from lsmseg_prompts.training_texts import training_texts
-    from lsmseg_prompts.vocabularies import load_vocabulary
 
     if prompts is not None:
         loaded = load_native(prompts)
         name, texts = loaded.vocabulary, [list(group) for group in loaded.texts]
     else:
-        vocabulary = load_vocabulary(vocab or _vocabulary_of(data))
+        vocabulary = vocabulary_for(data, vocab)
         name = vocabulary.name
         texts = training_texts(load(vocabulary, llm, store=store, require=False), vocabulary, seed)
 
@@ -355,7 +355,7 @@ def evaluate(
 ) -> None:
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompting import DEFAULT_ATTRIBUTES, prompt_set_for
+    from lsmseg_prompts.prompting import DEFAULT_ATTRIBUTES, prompt_set_for, vocabulary_for
     from lsmseg_prompts.terminal import progress_bar
 
     _not_both(prompts, attributes)
@@ -363,7 +363,7 @@ def evaluate(
         load_native(prompts)
         if prompts is not None
         else prompt_set_for(
-            vocab or _vocabulary_of(data),
+            vocabulary_for(data, vocab),
             _names(attributes) or DEFAULT_ATTRIBUTES,
             composition,
             llm,
@@ -539,13 +539,6 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _vocabulary_of(data: str) -> str:
-    """The vocabulary a benchmark is labelled with, where --vocab does not say."""
-    from lsmseg_prompts.vocabularies import available_vocabularies
-
-    return data if data in available_vocabularies() else "coco-stuff"
-
-
 def _not_both(prompts: Path | None, attributes: str | None) -> None:
     if prompts is not None and attributes is not None:
         raise typer.BadParameter("give --prompts or --attributes, not both")
@@ -570,21 +563,13 @@ def _show(value: Any, as_json: bool, columns: Sequence[str] | None = None) -> No
 
 def _show_ablation(result: Any, as_json: bool) -> None:
     """The two tables of an ablation, and where its files are."""
-    from lsmseg_prompts.terminal import print_json, print_table
+    from ablations.tables import print_result
 
-    if as_json:
-        print_json(
-            {
-                "directory": result.directory,
-                "best": result.best,
-                "single": result.single,
-                "combinations": result.combinations,
-            }
-        )
+    if not as_json:
+        print_result(result)
         return
-    print_table(result.single, title="Stage 3: every attribute alone")
-    print_table(result.combinations, title="Stage 4: combinations")
-    print(f"Results: {result.directory}")
+    parts = ("directory", "best", "single", "combinations")
+    _show({part: getattr(result, part) for part in parts}, as_json)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -26,6 +26,16 @@ DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
 """The attributes a known class is described by when the user names none."""
 
 
+def vocabulary_for(data: str, named: str | None = None) -> Vocabulary:
+    """The vocabulary that is named, else the one that the benchmark `data` is labelled with.
+
+    Raises UsageError for a folder of the user's own, whose labels may mean anything.
+    """
+    if named is None and data != "ministuff" and data not in available_vocabularies():
+        raise UsageError(f"Say which classes the labels of {data} mean with --vocab.")
+    return load_vocabulary(named or ("coco-stuff" if data == "ministuff" else data))
+
+
 def prompt_set_for(
     vocabulary: Vocabulary | str,
     attributes: Sequence[str],
