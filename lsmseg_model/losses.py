@@ -8,13 +8,15 @@ from torch.nn import functional as F
 def bce(logits: Tensor, target: Tensor, compared: Tensor) -> Tensor:
     """Binary cross-entropy averaged over labelled pixels and compared texts (the paper's loss).
 
-    logits: [B, T, H, W]; target: int64 [B, H, W], the pixel's text or -1 (leaves the loss);
-    compared: bool [B, T], which texts each picture is compared with.
+    logits: [B, K, H, W]; target: int64 [B, H, W], which of the K texts the pixel is, or -1
+    (leaves the loss); compared: bool [B, K], False for padding. With y = 1 for the target only,
+    the sum over texts of softplus(x) - y x.
     """
-    positive = F.one_hot(target.clamp(min=0), logits.shape[1]).permute(0, 3, 1, 2).to(logits)
-    element = F.binary_cross_entropy_with_logits(logits, positive, reduction="none")
-    weight = (target >= 0)[:, None] & compared[:, :, None, None]
-    return (element * weight).sum() / weight.sum().clamp(min=1)
+    labelled = target >= 0
+    negative = (F.softplus(logits) * compared[:, :, None, None]).sum(dim=1)
+    positive = logits.gather(1, target.clamp(min=0)[:, None])[:, 0]
+    pairs = (labelled.sum(dim=(1, 2)) * compared.sum(dim=1)).sum()
+    return ((negative - positive) * labelled).sum() / pairs.clamp(min=1)
 
 
 def softmax(logits: Tensor, target: Tensor, compared: Tensor) -> Tensor:
@@ -24,21 +26,24 @@ def softmax(logits: Tensor, target: Tensor, compared: Tensor) -> Tensor:
     return total / (target >= 0).sum().clamp(min=1)
 
 
-def text_targets(labels: Tensor, keys: list[dict[int, int]], texts: int) -> tuple[Tensor, Tensor]:
-    """Turn labels into positions in the batch's text table.
+def text_targets(labels: Tensor, keys: list[dict[int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Which texts each picture is compared with, and which of them each pixel is.
 
-    labels: int64 [B, H, W]; keys: for every picture, label value -> text position (texts of
-    decoys under negative keys). Returns target [B, H, W] with -1 for other labels, and
-    compared bool [B, texts].
+    labels: int64 [B, H, W]; keys: for every picture, label value -> row of the batch's text table
+    (decoys under values that no label has). Returns rows int64 [B, K] padded with 0, compared
+    bool [B, K] and target int64 [B, H, W], positions in K, -1 for labels without a text.
     """
+    most = max(len(places) for places in keys)
+    rows = torch.zeros(len(keys), most, dtype=torch.int64)
+    compared = torch.zeros(len(keys), most, dtype=torch.bool)
     target = torch.full_like(labels, -1)
-    compared = torch.zeros(labels.shape[0], texts, dtype=torch.bool)
-    for row, places in enumerate(keys):
-        for value, position in places.items():
-            compared[row, position] = True
+    for picture, places in enumerate(keys):
+        rows[picture, : len(places)] = torch.tensor(list(places.values()))
+        compared[picture, : len(places)] = True
+        for position, value in enumerate(places):
             if value >= 0:
-                target[row][labels[row] == value] = position
-    return target, compared
+                target[picture][labels[picture] == value] = position
+    return rows, compared, target
 
 
 LOSSES = {"bce": bce, "softmax": softmax}

@@ -16,7 +16,7 @@ def palette(count: int) -> np.ndarray:
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
     lab = oklab(grid)
     chroma = np.hypot(lab[:, 1], lab[:, 2])
-    kept = (lab[:, 0] > 0.38) & (lab[:, 0] < 0.9) & (chroma > 0.06) & (chroma < 0.22)
+    kept = (lab[:, 0] > 0.4) & (lab[:, 0] < 0.9) & (chroma > 0.05) & (chroma < 0.17)
     grid, lab = grid[kept], lab[kept]
     chosen = [int(np.linalg.norm(grid - (70, 130, 200), axis=1).argmin())]
     distance = np.full(len(lab), np.inf)

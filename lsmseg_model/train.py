@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from .checkpoints import save_weights
 from .clip import Clip, View, build_clip, load_clip, read_config
-from .cost_map import cost_map, upsample
+from .cost_map import upsample
 from .data.benchmark import load_benchmark
 from .data.training import Places, TrainingItem, training_data
 from .errors import CheckpointError, ConfigError, DataError
@@ -139,11 +139,14 @@ def train(
                     group["lr"] = rate
                 rng = np.random.default_rng([seed, step])
                 sentences, keys = choose_texts(items, classes, texts, options, rng)
-                with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
-                    cost = _cost(clip, items, sentences, options, seed + step, device)
                 size = options["loss_size"]
                 labels = torch.stack([_shrink(item.labels, size) for item in items])
-                target, compared = text_targets(labels, keys, len(sentences))
+                rows, compared, target = text_targets(labels, keys)
+                with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=half):
+                    image = torch.stack([item.image for item in items]).to(device)
+                    features = clip.encode_dense(image)
+                    text = _text(clip, sentences, options, seed + step, device)[rows.to(device)]
+                    cost = torch.einsum("bhwd,bkd->bkhw", features, text)  # Eq. 1
                 logits = upsample(cost.float(), (size, size))
                 logits = logits * clip.model.logit_scale.exp() + clip.model.logit_bias
                 loss = loss_of(logits, target.to(device), compared.to(device))
@@ -216,26 +219,19 @@ def choose_texts(
     return sentences, keys
 
 
-def _cost(
-    clip: Clip,
-    items: Sequence[TrainingItem],
-    sentences: list[str],
-    options: dict[str, Any],
-    noise: int,
-    device: str,
+def _text(
+    clip: Clip, sentences: list[str], options: dict[str, Any], noise: int, device: str
 ) -> Tensor:
-    """[B, T, h, w] cosines of the batch's pictures and texts."""
-    images = torch.stack([item.image for item in items]).to(device)
+    """[T, D] embeddings of the batch's sentences, some of their tokens dropped at random."""
     tokens = tokenize(sentences, clip.model.context_length)
     tokens = tokens[:, : int(tokens.argmax(dim=-1).max()) + 1].to(device)
-    embeddings = None
-    if options["token_dropout"]:
-        generator = torch.Generator().manual_seed(noise)
-        kept = torch.rand(tokens.shape, generator=generator) >= options["token_dropout"]
-        kept[:, 0] = True
-        kept = kept.to(device) | (tokens == tokens.max())  # the end token stays
-        embeddings = clip.model.token_embedding(tokens) * kept[..., None]
-    return cost_map(clip.encode_dense(images), clip.encode_tokens(tokens, embeddings))
+    if not options["token_dropout"]:
+        return clip.encode_tokens(tokens)
+    generator = torch.Generator().manual_seed(noise)
+    kept = torch.rand(tokens.shape, generator=generator) >= options["token_dropout"]
+    kept[:, 0] = True
+    kept = kept.to(device) | (tokens == tokens.max())  # the end token stays
+    return clip.encode_tokens(tokens, clip.model.token_embedding(tokens) * kept[..., None])
 
 
 def _shrink(labels: Tensor, size: int) -> Tensor:

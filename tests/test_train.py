@@ -89,9 +89,10 @@ def test_losses_of_a_picture_without_labels_are_zero_not_nan() -> None:
 
 def test_targets_only_compare_own_captions() -> None:
     labels = torch.tensor([[[3, 1000]], [[-1, 3]]])
-    target, compared = text_targets(labels, [{3: 0, 1000: 1, -2: 2}, {3: 0}], 3)
-    assert target.tolist() == [[[0, 1]], [[-1, 0]]]
+    rows, compared, target = text_targets(labels, [{3: 4, 1000: 5, -2: 6}, {3: 4}])
+    assert rows.tolist() == [[4, 5, 6], [4, 0, 0]]
     assert compared.tolist() == [[True, True, True], [True, False, False]]
+    assert target.tolist() == [[[0, 1]], [[-1, 0]]]
 
 
 def test_choose_texts_gives_each_class_one_text_and_decoys_negative_keys() -> None:

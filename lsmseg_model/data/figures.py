@@ -6,7 +6,7 @@ necks or rows of windows look alike on both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,8 @@ from .drawing import (
     shade,
     step,
 )
+
+Place = Callable[[float, float], Point]
 
 
 @dataclass(frozen=True)
@@ -115,12 +117,14 @@ def quadruped(
     return pen.finish(rng, rough=rough)
 
 
-def _legs(pen: Pen, at, near, bulk: float, foot: float, w: float) -> None:  # type: ignore[no-untyped-def]
+def _legs(pen: Pen, at: Place, near: Sequence[Point], bulk: float, foot: float, w: float) -> None:
     for x, s in near:
         pen.polygon(band([at(x, bulk * 0.5), at(x + s, foot)], [w * 1.35, w * 0.9]))
 
 
-def _head(rng, pen: Pen, at, hx, hy, b: Body, face: Colour, dark: Colour) -> None:  # type: ignore[no-untyped-def]
+def _head(
+    rng: Rng, pen: Pen, at: Place, hx: float, hy: float, b: Body, face: Colour, dark: Colour
+) -> None:
     h = b.head
     if b.horns:
         pale = (226, 214, 190)
