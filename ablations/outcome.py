@@ -94,14 +94,15 @@ class Outcome:
         worse = row["difference_high"] is not None and row["difference_high"] < 0
         verdict = "more than" if sure else "less than" if worse else "not distinguishable from"
         text = (
-            f"{self.candidate.name} reaches {score(row, 'miou')} % mIoU on the report split, "
-            f"{verdict} the plain name's {score(name, 'miou')} % (difference "
-            f"{signed(row, 'difference')})."
+            f"{self.candidate.name} reaches an mIoU of {score(row, 'miou', ' %')} on the report "
+            f"split, {verdict} the plain name's {score(name, 'miou', ' %')}: a difference of "
+            f"{signed(row, 'difference')} points."
         )
         if row.get("unseen") is not None:
             text += (
-                f" On classes the model was never trained on: {score(row, 'unseen')} % against "
-                f"{score(name, 'unseen')} % (difference {signed(row, 'unseen_difference')})."
+                f" On the unseen classes it reaches {score(row, 'unseen', ' %')} against "
+                f"{score(name, 'unseen', ' %')}: a difference of "
+                f"{signed(row, 'unseen_difference')} points."
             )
         return text
 

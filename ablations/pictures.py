@@ -79,7 +79,8 @@ def cost_map_pictures(
 ) -> Path:
     """Rows of picture, label map, and the cost maps of one class under both prompt sets.
 
-    Each map has its own scale, which stands under it; the label's outline is drawn on it.
+    Each map has its own scale, from its 1st to its 99th percentile, which stands under it; the
+    label's outline is drawn on it.
     """
     plt = pyplot()
     benchmark = scorer.benchmark
@@ -97,10 +98,11 @@ def cost_map_pictures(
         mask = labels == index
         for axis, prompt_set in zip(row[2:], (name, best), strict=True):
             cost = scorer.cost_map(prompt_set, picture, index)
-            axis.imshow(cost, cmap="viridis")
+            low, high = np.percentile(cost, [1, 99])
+            axis.imshow(cost, cmap="viridis", vmin=low, vmax=high)
             if mask.any() and not mask.all():
                 axis.contour(mask, levels=[0.5], colors="white", linewidths=0.9)
-            axis.set_xlabel(f"cosine {cost.min():.2f} to {cost.max():.2f}", fontsize=7)
+            axis.set_xlabel(f"cosine {low:.2f} to {high:.2f}", fontsize=7)
     return save(figure, path)
 
 

@@ -25,6 +25,7 @@ CHOSEN = "#d1495b"
 INK, FAINT = "#22272e", "#d9dde2"
 TITLES = {"miou": "all classes", "seen": "seen classes", "unseen": "unseen classes"}
 MOST_CLASSES = 60
+DPI = 160
 
 
 def pyplot() -> Any:
@@ -51,7 +52,7 @@ def pyplot() -> Any:
             "xtick.color": INK,
             "ytick.color": INK,
             "figure.facecolor": "white",
-            "savefig.dpi": 160,
+            "savefig.dpi": DPI,
         }
     )
     return pyplot

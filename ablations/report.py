@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ablations.plots import DPI
 from ablations.tables import candidate_sheet, combination_sheet, score, signed, single_sheet
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
@@ -47,6 +48,12 @@ def write_report(directory: str | Path) -> Path:
     return write_whole(directory / PAGE, render(run, directory))
 
 
+def _css_width(png: bytes) -> int:
+    """How wide to show a figure in CSS pixels, so that letters are equally large in all."""
+    width = int.from_bytes(png[16:20], "big")  # IHDR
+    return round(width * 100 / DPI)
+
+
 def render(run: Mapping[str, Any], directory: Path) -> str:
     """The page as text; figures whose PNG is gone are left out."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -59,13 +66,15 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(score=score, signed=signed)
-    figures: dict[str, list[dict[str, str]]] = {}
+    figures: dict[str, list[dict[str, Any]]] = {}
     for figure in run["figures"]:
         path = directory / Path(figure["file"]).name
         if path.is_file():
-            data = base64.b64encode(path.read_bytes()).decode("ascii")
-            source = f"data:image/png;base64,{data}"
-            figures.setdefault(figure["section"], []).append({**figure, "source": source})
+            data = path.read_bytes()
+            source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
+            figures.setdefault(figure["section"], []).append(
+                {**figure, "source": source, "width": _css_width(data)}
+            )
     return environment.get_template("report.html.j2").render(
         run=run,
         best=run["best"],

@@ -30,11 +30,11 @@ class Sheet:
     note: str
 
 
-def score(row: Row, column: str) -> str:
+def score(row: Row, column: str, unit: str = "") -> str:
     """A score in per cent with its interval, such as "46.8 [44.9, 48.7]"; "-" if undefined."""
     if row.get(column) is None:
         return "-"
-    text = f"{100 * row[column]:.1f}"
+    text = f"{100 * row[column]:.1f}{unit}"
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     return text if low is None or high is None else f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
 

@@ -1,0 +1,103 @@
+"""mIoU in both published definitions: by hand, against a set-based count and torchmetrics."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from lsmseg_model.metrics import confusion_counts, iou, miou
+
+PREDICTION = np.array([[0, 0, 1, 1], [0, 2, 1, 1]])
+LABEL = np.array([[0, 0, 1, -1], [1, 1, 1, -1]])
+
+
+def test_counts_by_hand() -> None:
+    counts = confusion_counts(PREDICTION, LABEL, 4)
+    # class 0: predicted 3, labelled 2, both 2; class 1: predicted 2 (two more are ignored),
+    # labelled 4, both 2; class 2: predicted once, never labelled; class 3: never met.
+    assert counts.tolist() == [[2, 3, 2], [2, 2, 4], [0, 1, 0], [0, 0, 0]]
+    assert counts.dtype == np.int64
+
+
+def test_iou_and_both_means_by_hand() -> None:
+    counts = confusion_counts(PREDICTION, LABEL, 4)
+    np.testing.assert_allclose(iou(counts), [2 / 3, 1 / 2, 0, np.nan])
+    assert miou(counts) == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert miou(counts, definition="union") == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+
+
+def test_pictures_are_added_up_before_the_quotient() -> None:
+    """mIoU is not a mean over pictures: 1/1 and 1/9 give 2/10, not 5/9."""
+    first = confusion_counts(np.array([[0]]), np.array([[0]]), 1)
+    second = np.array([[1, 1, 9]])
+    assert miou(np.stack([first, second])) == pytest.approx(2 / 10)
+
+
+def test_subsets_of_classes() -> None:
+    counts = confusion_counts(PREDICTION, LABEL, 4)
+    assert miou(counts, [1]) == pytest.approx(0.5)
+    assert math.isnan(miou(counts, [2]))  # predicted only
+    assert miou(counts, [2], "union") == 0.0
+    assert math.isnan(miou(counts, [3], "union"))
+    assert math.isnan(miou(counts, []))
+
+
+def test_an_unknown_definition_is_refused() -> None:
+    with pytest.raises(ValueError, match="labelled"):
+        miou(np.zeros((2, 3)), definition="mean")
+
+
+maps = st.integers(1, 5).flatmap(
+    lambda classes: st.tuples(
+        st.just(classes),
+        arrays(np.int64, (5, 6), elements=st.integers(0, classes - 1)),
+        arrays(np.int64, (5, 6), elements=st.integers(-1, classes - 1)),
+    )
+)
+
+
+@settings(deadline=None)
+@given(maps)
+def test_agrees_with_sets_of_pixels(case: tuple[int, np.ndarray, np.ndarray]) -> None:
+    classes, prediction, label = case
+    counts = confusion_counts(prediction, label, classes)
+    kept = [(y, x) for y, x in np.ndindex(*label.shape) if label[y, x] >= 0]
+    ious, union_ious = [], []
+    for c in range(classes):
+        predicted = {at for at in kept if prediction[at] == c}
+        labelled = {at for at in kept if label[at] == c}
+        if predicted | labelled:
+            value = len(predicted & labelled) / len(predicted | labelled)
+            union_ious.append(value)
+            if labelled:
+                ious.append(value)
+            assert iou(counts)[c] == pytest.approx(value)
+        else:
+            assert math.isnan(iou(counts)[c])
+    assert counts[:, 2].sum() == counts[:, 1].sum() == len(kept)
+    for definition, values in (("labelled", ious), ("union", union_ious)):
+        expected = sum(values) / len(values) if values else float("nan")
+        assert miou(counts, definition=definition) == pytest.approx(expected, nan_ok=True)
+
+
+@settings(deadline=None, max_examples=25)
+@given(maps)
+def test_agrees_with_torchmetrics(case: tuple[int, np.ndarray, np.ndarray]) -> None:
+    functional = pytest.importorskip("torchmetrics.functional.classification")
+    import torch
+
+    classes, prediction, label = case
+    if classes < 2 or not (label >= 0).any():
+        return
+    per_class = functional.multiclass_jaccard_index(
+        torch.from_numpy(prediction),
+        torch.from_numpy(label),
+        num_classes=classes,
+        ignore_index=-1,
+        average="none",
+    )
+    counts = confusion_counts(prediction, label, classes)
+    np.testing.assert_allclose(np.nan_to_num(iou(counts)), per_class.numpy(), atol=1e-6)
