@@ -160,7 +160,8 @@ def _check(
     for attribute in attributes:
         lacking = [e.name for e in vocabulary if (e.index, attribute) not in descriptions]
         if lacking:
-            others = f" and {len(lacking) - 1} more classes" if len(lacking) > 1 else ""
+            more = len(lacking) - 1
+            others = f" and {more} more class{'es' if more > 1 else ''}" if more else ""
             raise UsageError(
                 f"There is no description of the {attribute} of {lacking[0]!r}{others} in the "
                 f"vocabulary {vocabulary.name}: generate what is missing first."

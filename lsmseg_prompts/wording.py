@@ -7,7 +7,6 @@ from functools import cache
 
 IRREGULAR = {
     "person": "people",
-    "pedestrian": "people",
     "man": "men",
     "woman": "women",
     "child": "children",
@@ -107,6 +106,8 @@ def name_forms(names: tuple[str, ...]) -> tuple[str, ...]:
     forms: set[str] = set()
     for name in map(normalise, names):
         forms |= {name, plural(name), name + "s"}
+        if name == "pedestrian":
+            forms.add("people")
         if name.endswith(("o", "s", "x", "z", "ch", "sh")):
             forms.add(name + "es")
         if name.endswith("y"):
