@@ -8,11 +8,12 @@ report.html.
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, ask_attributes
 from lsmseg_prompts.descriptions import check_attributes, generate, load
@@ -22,6 +23,11 @@ from lsmseg_prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.store import open_store, working_store_path
 from lsmseg_prompts.terminal import note, progress_bar
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
+
+if TYPE_CHECKING:
+    from ablations.scoreboard import Bench
+    from lsmseg_model.clip import Clip
+    from lsmseg_model.data.benchmark import Benchmark
 
 RULES = ("interval", "paper")
 
@@ -136,64 +142,78 @@ def ablate(
         for v in vocabularies
     ]
     store_path = Path(working_store_path(store))
-    with open_store(store_path) as file, file.transaction():
-        for vocabulary in vocabularies:
-            file.add_vocabulary(vocabulary)
-    directory = _directory(out)
+    with _run_directory(out) as directory:
+        # torch from here on
+        from ablations.combine import path_rows, search
+        from ablations.outcome import Outcome
+        from ablations.scoreboard import Scoreboard
+        from ablations.scoring import open_splits
+        from ablations.single import singles
+        from lsmseg_model.clip import load_clip
 
-    # torch from here on
-    from ablations.combine import path_rows, search
-    from ablations.outcome import Outcome
-    from ablations.scoreboard import Bench, Scoreboard
-    from ablations.scoring import SPLITS, FrozenScorer, open_splits
-    from ablations.single import singles
-    from lsmseg_model.clip import load_clip
+        splits = [
+            open_splits(name, root, limit, len(v), v.name, seed)
+            for name, root, v in zip(data, roots, vocabularies, strict=True)
+        ]
+        clip = load_clip(model, pretrained, device)
+        with open_store(store_path) as file, file.transaction():
+            for vocabulary in vocabularies:
+                file.add_vocabulary(vocabulary)
+        benches = _benches(clip, splits, vocabularies, described, progress)
+        board = Scoreboard(benches, composition=composition, llm=llm, samples=samples, seed=seed)
 
-    benchmarks = [
-        open_splits(name, root, limit, len(v), v.name, seed)
-        for name, root, v in zip(data, roots, vocabularies, strict=True)
-    ]
-    clip = load_clip(model, pretrained, device)
+        with progress_bar("Stage 3  every attribute alone", _bars(progress)) as tell:
+            alone = singles(board, names, tell)
+        if progress:
+            note(f"Stage 3  best alone on the selection split: {alone.best.name}")
+        with progress_bar("Stage 4  combinations", _bars(progress)) as tell:
+            found = search(board, names, rule, tell)
+            path = path_rows(board, found, tell)
+        if progress:
+            note(f"Stage 4  best after {found.tried} candidates: {found.best.name}")
+
+        outcome = Outcome(
+            board=board,
+            clip=clip,
+            alone=alone,
+            found=found,
+            path=path,
+            settings={**arguments, "data": data, "attributes": names},
+            command=_command(arguments),
+            llm={"name": llm, "provenance": _provenance(llm)},
+            store=store_path,
+        )
+        files = outcome.write(directory, started, _bars(progress))
+        with open_store(store_path) as file, file.transaction():
+            for row in outcome.evaluations(directory.name):
+                file.add_evaluation(**row)
+        report(directory)
+        files["report.html"] = "all of it on one page"
+        return RunResult(alone.rows, path, outcome.best, directory, files)
+
+
+def _benches(
+    clip: "Clip",
+    splits: Sequence[Mapping[str, "Benchmark"]],
+    vocabularies: Sequence[Vocabulary],
+    described: Sequence[Mapping[tuple[int, str], str]],
+    progress: bool,
+) -> list["Bench"]:
+    """The benchmarks with their pictures looked at; the second of equal names is name#2."""
+    from ablations.scoreboard import Bench
+    from ablations.scoring import FrozenScorer
+
     benches: list[Bench] = []
-    for splits, vocabulary, descriptions in zip(benchmarks, vocabularies, described, strict=True):
-        scorers = {split: FrozenScorer(clip, splits[split]) for split in SPLITS}
-        title = splits["report"].name
-        twins = sum(b.name.partition("#")[0] == title for b in benches)
-        title = f"{title}#{twins + 1}" if twins else title
+    for parts, vocabulary, descriptions in zip(splits, vocabularies, described, strict=True):
+        name = parts["report"].name
+        twins = sum(bench.name.partition("#")[0] == name for bench in benches)
+        title = f"{name}#{twins + 1}" if twins else name
+        scorers = {split: FrozenScorer(clip, part) for split, part in parts.items()}
         for split, scorer in scorers.items():
-            with progress_bar(f"{title}: looking at the {split} pictures", _bars(progress)) as tell:
+            with progress_bar(f"{title}: looking at {split} pictures", _bars(progress)) as tell:
                 scorer.features(tell)
         benches.append(Bench(title, vocabulary, descriptions, scorers, len(benches)))
-    board = Scoreboard(benches, composition=composition, llm=llm, samples=samples, seed=seed)
-
-    with progress_bar("Stage 3  every attribute alone", _bars(progress)) as tell:
-        alone = singles(board, names, tell)
-    if progress:
-        note(f"Stage 3  best alone on the selection split: {alone.best.name}")
-    with progress_bar("Stage 4  combinations", _bars(progress)) as tell:
-        found = search(board, names, rule, tell)
-        path = path_rows(board, found, tell)
-    if progress:
-        note(f"Stage 4  best after {found.tried} candidates: {found.best.name}")
-
-    outcome = Outcome(
-        board=board,
-        clip=clip,
-        alone=alone,
-        found=found,
-        path=path,
-        settings={**arguments, "data": data, "attributes": names},
-        command=_command(arguments),
-        llm={"name": llm, "provenance": _provenance(llm)},
-        store=store_path,
-    )
-    files = outcome.write(directory, started, _bars(progress))
-    with open_store(store_path) as file, file.transaction():
-        for row in outcome.evaluations(directory.name):
-            file.add_evaluation(**row)
-    report(directory)
-    files["report.html"] = "all of it on one page"
-    return RunResult(alone.rows, path, outcome.best, directory, files)
+    return benches
 
 
 def report(directory: str | Path) -> Path:
@@ -246,16 +266,20 @@ def _roots(data: Sequence[str], roots: Sequence[str] | None) -> list[str | None]
     return [next(left) if name in needy else None for name in data]
 
 
-def _directory(out: str | Path | None) -> Path:
-    """The run directory, made now so that an unwritable place is found out at once."""
+@contextmanager
+def _run_directory(out: str | Path | None) -> Iterator[Path]:
+    """The run directory, made first so that an unwritable place is found out at once.
+
+    One that was made here and stays empty, because the run failed, is removed again.
+    """
     stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
     path = Path(out) if out is not None else Path("runs") / stamp
+    number = 1
+    while out is None and path.exists():
+        number += 1
+        path = Path("runs") / f"{stamp}-{number}"
+    there = path.exists()
     try:
-        if out is None:
-            number = 1
-            while path.exists():
-                number += 1
-                path = Path("runs") / f"{stamp}-{number}"
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"
         probe.touch()
@@ -264,7 +288,13 @@ def _directory(out: str | Path | None) -> Path:
         raise ConfigurationError(
             f"Cannot write into {path}: {error.strerror or error}; name another folder with --out."
         ) from error
-    return path
+    try:
+        yield path
+    except BaseException:
+        if not there:
+            with suppress(OSError):  # not empty: what is in it is whole and may be of use
+                path.rmdir()
+        raise
 
 
 def _bars(progress: bool) -> bool:

@@ -1,0 +1,183 @@
+"""report.html: self-contained, escaped, and made anew from what a run left."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ablation_fakes import ATTRIBUTES, board, by_table
+from PIL import Image
+
+from ablations import plots
+from ablations.combine import path_rows, search
+from ablations.report import write_report
+from ablations.runner import report
+from ablations.single import singles
+from ablations.tables import score, signed
+from lsmseg_model.palette import colour, oklab, palette
+from lsmseg_prompts.errors import UsageError
+
+EVIL = '<script>alert("x")</script> & [bold]'
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """What a run leaves, with a language model that answers in HTML."""
+    one = board(by_table({"name": 0.2, "color": 0.4, "shape": 0.3, "color+shape": 0.6}))
+    alone = singles(one, ATTRIBUTES)
+    found = search(one, ATTRIBUTES)
+    record: dict[str, Any] = {
+        "format": "lsmseg-prompts/run",
+        "version": 1,
+        "name": "test",
+        "created": "2025-01-01T00:00:00+00:00",
+        "seconds": 3,
+        "summary": "A summary.",
+        "search_note": "A note.",
+        "cards": [{"label": "mIoU", "value": "3 %", "detail": EVIL, "best": True}],
+        "llm": {"name": "bundled", "provenance": EVIL},
+        "model": {"name": "tiny", "weights": "abc", "dense": "catseg"},
+        "benchmarks": [
+            {
+                "name": "fake",
+                "vocabulary": "four",
+                "classes": 4,
+                "seen": 2,
+                "selection": {"split": "selection", "pictures": 20},
+                "report": {"split": "report", "pictures": 20},
+            }
+        ],
+        "settings": {"samples": 300, "rule": "interval", "seed": 0},
+        "command": "lsmseg-prompts run --vocab 'a & b'",
+        "versions": {"Python": "3"},
+        "store": "/somewhere",
+        "best": {"prompts": "color+shape", "tried": found.tried},
+        "figures": [
+            {"section": "single", "file": "single.png", "title": "T", "caption": EVIL},
+            {"section": "pictures", "file": "gone.png", "title": "Gone", "caption": "c"},
+        ],
+        "single": alone.rows,
+        "combinations": path_rows(one, found),
+        "candidates": found.candidates,
+        "prompts": [
+            {
+                "vocabulary": "four",
+                "composition": "concat",
+                "shortened": 1,
+                "classes": [{"index": 0, "name": "zebra", "texts": [EVIL]}],
+            }
+        ],
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    plots.single_plot(alone.rows, tmp_path / "single.png")
+    return tmp_path
+
+
+class Reader(HTMLParser):
+    """Collects tags, links and the text of the cells; complains about tags left open."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.links += [value or "" for key, value in attrs if key in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_page_is_self_contained_well_formed_and_escaped(directory: Path) -> None:
+    path = report(directory)
+    text = path.read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(text)
+    assert not reader.open
+    assert "script" not in reader.seen and "link" not in reader.seen
+    assert reader.links and all(link.startswith("data:image/png;base64,") for link in reader.links)
+    assert "http" not in re.sub(r"base64,[^\"]*", "", text) and "@import" not in text
+    assert text.count("&lt;script&gt;") == 4  # card, caption, text, provenance
+    assert "&#39;a &amp; b&#39;" in text
+
+
+def test_page_shows_tables_choice_and_origin(directory: Path) -> None:
+    text = write_report(directory).read_text(encoding="utf-8")
+    for expected in ("shuffled(color+shape)", "color+shape *", "not taken", "catseg", "A summary."):
+        assert expected in text
+    assert text.count("<img") == 1  # a figure whose file is gone is left out
+    assert "Gone" not in text
+
+
+def test_report_is_made_anew(directory: Path) -> None:
+    first = report(directory).read_bytes()
+    (directory / "report.html").unlink()
+    assert report(directory).read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "not a run"),
+        ("{", "damaged"),
+        ("[]", "not the record"),
+        ('{"format": "other"}', "not the record"),
+        ('{"format": "lsmseg-prompts/run", "version": 99}', "version 99"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(UsageError, match=says):
+        report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_numbers_in_cells() -> None:
+    row = {"miou": 0.4678, "miou_low": 0.4494, "miou_high": 0.487, "gain": -0.0004, "seen": None}
+    assert score(row, "miou") == "46.8 [44.9, 48.7]"
+    assert score(row, "seen") == "-" and signed(row, "seen") == "-"
+    assert signed({"gain": 0.012, "gain_low": 0.003, "gain_high": 0.02}, "gain") == (
+        "+1.2 [+0.3, +2.0]"
+    )
+
+
+def test_a_class_name_with_dollars_is_no_formula(tmp_path: Path) -> None:
+    rows = [{"name": "$x_{$", "seen": None, "baseline": 0.1, "best": 0.2}]
+    assert plots.per_class_plot(rows, "$a$+b", tmp_path / "c.png").exists()
+
+
+def test_many_classes_keep_a_plot_readable(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"name": f"class {i}", "seen": i % 3 > 0, "baseline": rng.random(), "best": rng.random()}
+        for i in range(171)
+    ]
+    with Image.open(plots.per_class_plot(rows, "color", tmp_path / "c.png")) as picture:
+        assert picture.height < 3000
+
+
+def test_palette_is_stable_distinct_and_coloured() -> None:
+    colours = palette(171)
+    assert colours.shape == (171, 3) and colours.dtype == np.uint8
+    np.testing.assert_array_equal(palette(40), colours[:40])
+    lab = oklab(colours)
+    distance = np.linalg.norm(lab[:, None] - lab, axis=-1) + np.eye(171)
+    assert distance.min() > 0.03
+    assert distance[:40, :40].min() > 0.09
+    np.testing.assert_allclose(oklab(np.array([255, 255, 255])), [1, 0, 0], atol=1e-3)
+
+
+def test_label_maps_are_coloured_with_void_apart() -> None:
+    painted = colour(np.array([[0, -1], [2, 2]]), 3, (1, 2, 3))
+    assert painted[0, 1].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(painted[1, 0], palette(3)[2])

@@ -1,0 +1,262 @@
+"""A run from the first stage to the last: what it leaves, what it checks, what it never does."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ablations import runner
+from ablations.runner import RunResult
+from ablations.tables import print_result
+from lsmseg_model.checkpoints import save_weights
+from lsmseg_model.clip import build_clip, read_config
+from lsmseg_model.errors import CheckpointError, DataError
+from lsmseg_prompts.errors import ConfigurationError, LsmsegPromptsError, StoreError, UsageError
+from lsmseg_prompts.export.native import load_native
+from lsmseg_prompts.store import open_store_readonly
+
+CLASSES = ("zebra", "grass", "stop sign", "sky")
+FILES = {
+    "best_prompts.json",
+    "single.csv",
+    "combinations.csv",
+    "candidates.csv",
+    "run.json",
+    "single.png",
+    "combinations.png",
+    "per_class.png",
+    "cost_maps.png",
+    "segmentations.png",
+    "report.html",
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny network with random weights, a vocabulary file and a folder of eight pictures."""
+    top = tmp_path_factory.mktemp("world")
+    config = read_config("lsmseg-tiny")
+    config["name"] = "atom"
+    config["clip"] |= {
+        "embed_dim": 8,
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 1,
+            "width": 16,
+            "head_width": 8,
+            "patch_size": 8,
+        },
+        "text_cfg": {
+            "context_length": 77,
+            "vocab_size": 49408,
+            "width": 8,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
+    config["view"] = {"short_side": 32, "window": 32, "stride": 16}
+    (top / "atom.json").write_text(json.dumps(config))
+    torch.manual_seed(0)
+    save_weights(top / "atom.safetensors", build_clip(config).model.state_dict(), {})
+    (top / "four.txt").write_text("\n".join(CLASSES))
+    for kind in ("images", "annotations"):
+        (top / "pictures" / kind / "val").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        labels = np.full((32, 40), i % 4, dtype=np.uint8)
+        labels[:, 20:] = (i + 1) % 4
+        labels[:2] = 255
+        picture = (labels[..., None] % 4 * 60 + rng.integers(0, 40, (32, 40, 3))).astype(np.uint8)
+        Image.fromarray(picture).save(top / "pictures" / "images" / "val" / f"p{i}.png")
+        Image.fromarray(labels).save(top / "pictures" / "annotations" / "val" / f"p{i}.png")
+    return top
+
+
+def options(world: Path, **more: Any) -> dict[str, Any]:
+    return {
+        "data": [str(world / "pictures")],
+        "vocab": str(world / "four.txt"),
+        "model": str(world / "atom.json"),
+        "pretrained": str(world / "atom.safetensors"),
+        "attributes": ["color", "shape", "size"],
+        "samples": 60,
+        "progress": False,
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    top = tmp_path_factory.mktemp("finished")
+    return runner.run(**options(world, out=top / "run", store=str(top / "store.sqlite")))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_folder_holds_every_file_and_no_other(finished: RunResult) -> None:
+    assert {p.name for p in finished.directory.iterdir()} == FILES == set(finished.files)
+    for path in finished.directory.glob("*.png"):
+        with Image.open(path) as picture:
+            assert min(picture.size) > 150, path
+
+
+def test_tables_hold_both_splits_and_the_path(finished: RunResult) -> None:
+    single = read_csv(finished.directory / "single.csv")
+    assert {row["split"] for row in single} == {"selection", "report"}
+    best = finished.best["best_single"]
+    assert {row["prompts"] for row in single} == {
+        *("name", "color", "shape", "size", "typical"),
+        *(f"random({best})", f"shuffled({best})"),
+    }
+    assert len(single) == len(finished.single) == 14
+    for row, same in zip(single, finished.single, strict=True):
+        assert float(row["miou"]) == pytest.approx(same["miou"], abs=1e-6)
+        assert float(row["miou_low"]) <= float(row["miou"]) + 1e-6
+    path = read_csv(finished.directory / "combinations.csv")
+    assert path[0]["prompts"] == "name" and path[1]["step"] == "0"
+    assert {row["split"] for row in path} == {"report"}
+    candidates = read_csv(finished.directory / "candidates.csv")
+    assert len(candidates) == finished.best["tried"]
+
+
+def test_best_prompts_can_be_read_back_with_scores_and_origin(finished: RunResult) -> None:
+    path = finished.directory / "best_prompts.json"
+    prompts = load_native(path)
+    assert prompts.name == finished.best["prompts"] and prompts.class_names == CLASSES
+    raw = json.loads(path.read_text())
+    score = raw["scores"]["report"]["all"]
+    assert score["low"] <= score["value"] <= score["high"]
+    assert raw["provenance"]["model"]["name"] == "atom"
+    assert raw["provenance"]["benchmarks"][0]["report"]["pictures"] == 4
+    assert "not GPT-4" in raw["provenance"]["llm"]["provenance"]
+
+
+def test_scores_are_in_the_store(finished: RunResult) -> None:
+    with open_store_readonly(finished.directory.parent / "store.sqlite") as store:
+        rows = store.evaluations("run")
+        cells = store.descriptions("four")
+    assert len(cells) == 4 * 4  # three attributes and typical
+    keys = [(r["prompt_set"], r["split"], r["subset"]) for r in rows]
+    assert len(keys) == len(set(keys))
+    report = next(row for row in finished.single if row["split"] == "report")
+    stored = next(r for r in rows if r["prompt_set"] == "name" and "report" in r["split"])
+    assert stored["miou"] == pytest.approx(report["miou"])
+    assert (stored["pictures"], stored["model"], stored["llm"]) == (4, "atom", "bundled")
+
+
+def test_record_says_how_the_pictures_were_split(finished: RunResult) -> None:
+    record = json.loads((finished.directory / "run.json").read_text())
+    (benchmark,) = record["benchmarks"]
+    assert benchmark["selection"] == {"split": "val: selection half (seed 0)", "pictures": 4}
+    assert benchmark["report"]["split"] == "val: report half (seed 0)"
+    assert record["best"] == finished.best
+    assert len(record["prompts"][0]["classes"]) == 4
+
+
+def test_the_same_call_gives_the_same_tables(world: Path, finished: RunResult) -> None:
+    again = runner.ablate(**options(world, out="again", store="again.sqlite"))
+    for name in ("single.csv", "combinations.csv", "candidates.csv"):
+        assert (again.directory / name).read_bytes() == (finished.directory / name).read_bytes()
+
+
+def test_terminal_shows_both_tables_and_the_place(
+    finished: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_result(finished)
+    shown = capsys.readouterr().out
+    assert "Table 2" in shown and "Table 3" in shown and str(finished.directory) in shown
+    assert f"shuffled({finished.best['prompts']})" in shown
+
+
+def test_stages_are_told_on_stderr_only(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runner.run(**options(world, attributes=["color"], progress=True, out="told", samples=10))
+    out, err = capsys.readouterr()
+    assert out == ""
+    for stage in range(1, 5):
+        assert f"Stage {stage}" in err
+
+
+def test_default_folder_is_new_and_below_runs(world: Path) -> None:
+    one = runner.ablate(**options(world, attributes=["color"], samples=10))
+    two = runner.ablate(**options(world, attributes=["color"], samples=10))
+    assert one.directory.parent == two.directory.parent == Path("runs")
+    assert one.directory != two.directory
+    assert Path("runs/attribute_store.sqlite").exists()
+
+
+def test_several_benchmarks_are_averaged(world: Path) -> None:
+    folder = str(world / "pictures")
+    result = runner.ablate(**options(world, data=[folder, folder], attributes=["color"], out="two"))
+    names = list(dict.fromkeys(row["benchmark"] for row in result.single))
+    assert names == ["pictures", "pictures#2", "average"]
+    assert (result.directory / "per_class-2.png").exists()
+    assert (result.directory / "report.html").exists()
+
+
+def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
+    """Descriptions of 171 classes, of which only the benchmark's are scored."""
+    given = options(world, data=["ministuff"], vocab=None, attributes=["color"], limit=3, out="m")
+    result = runner.ablate(**given)
+    row = next(r for r in result.single if r["split"] == "report" and r["prompts"] == "color")
+    assert {"seen", "unseen_low", "unseen_difference_high"} <= row.keys()
+    assert len(load_native(result.directory / "best_prompts.json").texts) == 171
+    assert "unseen" in result.best["scores"]["report"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"rule": "luck"}, UsageError, "interval or paper"),
+        ({"composition": "poem"}, UsageError, "concat or ensemble"),
+        ({"samples": 0}, UsageError, "at least 1"),
+        ({"attributes": ["colr"]}, UsageError, "color"),
+        ({"attributes": ["typical"]}, UsageError, "typical"),
+        ({"vocab": None}, UsageError, "--vocab"),
+        ({"vocab": "coco-stufff"}, UsageError, "coco-stuff"),
+        ({"data_root": ["a", "b"]}, UsageError, "same order"),
+        ({"data": ["nowhere"]}, LsmsegPromptsError, "--data-root"),
+        ({"data": ["nowhere"], "data_root": ["x"]}, Exception, "unknown benchmark"),
+        ({"data": ["ministuff"]}, UsageError, "MiniStuff"),
+        ({"limit": 1}, UsageError, "at least 2"),
+        ({"pretrained": "none.pt"}, CheckpointError, "none.pt"),
+        ({"llm": "gpt-4"}, ConfigurationError, "later"),
+        ({"store": "atom.txt"}, StoreError, "atom.txt"),
+    ],
+)
+def test_bad_calls_are_one_sentence_and_leave_no_results(
+    world: Path, change: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    Path("atom.txt").write_text("no database, only words, but enough of them")
+    with pytest.raises(error, match=says):
+        runner.ablate(**options(world, out="out", **change))
+    assert not Path("out").exists()
+
+
+def test_a_class_that_nobody_described_is_named(world: Path) -> None:
+    Path("odd.txt").write_text("zebra\ngrass\nstop sign\nflux capacitor\n")
+    with pytest.raises(ConfigurationError, match="flux capacitor"):
+        runner.ablate(**options(world, vocab="odd.txt"))
+
+
+def test_a_label_outside_the_vocabulary_is_an_error(world: Path) -> None:
+    Path("three.txt").write_text("zebra\ngrass\nsky\n")
+    with pytest.raises(DataError, match="outside the vocabulary"):
+        runner.ablate(**options(world, vocab="three.txt", out="out"))
+    assert not Path("out").exists()
+
+
+def test_an_unwritable_place_is_found_out_first(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lsmseg_model.clip.load_clip", lambda *a: pytest.fail("too late"))
+    Path("file").write_text("")
+    with pytest.raises(ConfigurationError, match="file"):
+        runner.ablate(**options(world, out=Path("file") / "run"))
