@@ -111,6 +111,8 @@ class Clip(nn.Module):
 
     def __init__(self, model: Any, name: str, dense: str, view: View, weights_hash: str) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
         if dense not in DENSE:
             raise UsageError(f"unknown dense variant {dense!r}; choose one of {', '.join(DENSE)}.")
         self.model = model

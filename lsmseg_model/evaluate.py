@@ -43,7 +43,9 @@ def picture_features(clip: Clip, picture: np.ndarray) -> Tensor:
     count = torch.zeros(rows, columns, 1, device=clip.device)
     for batch_start in range(0, len(boxes), 8):
         batch = windows[batch_start : batch_start + 8].to(clip.device)
-        for feature, (top, left) in zip(clip.encode_dense(batch), boxes[batch_start:], strict=False):
+        for feature, (top, left) in zip(
+            clip.encode_dense(batch), boxes[batch_start:], strict=False
+        ):
             t, s = top // patch, left // patch
             total[t : t + cells, s : s + cells] += feature
             count[t : t + cells, s : s + cells] += 1
@@ -82,9 +84,7 @@ class Features:
     labels: list[np.ndarray]  # int16 [H, W] positions in class_indices, or IGNORE
 
 
-def dense_features(
-    clip: Clip, benchmark: Benchmark, progress: Progress | None = None
-) -> Features:
+def dense_features(clip: Clip, benchmark: Benchmark, progress: Progress | None = None) -> Features:
     """Run the picture tower once over every picture; labels become class positions."""
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
@@ -113,9 +113,7 @@ def count_prompt_sets(
     sets, classes = len(texts), len(texts[0])
     embeddings = clip.encode_texts([group for text_set in texts for group in text_set])
     counts = np.zeros((sets, len(features.maps), classes, 3), dtype=np.int64)
-    for picture, (feature, labels) in enumerate(
-        zip(features.maps, features.labels, strict=True)
-    ):
+    for picture, (feature, labels) in enumerate(zip(features.maps, features.labels, strict=True)):
         size = (labels.shape[0], labels.shape[1])
         predicted, _ = segment(feature.to(clip.device), embeddings, size, sets)
         for s in range(sets):

@@ -117,16 +117,18 @@ def train(
         start, losses = _resume(last, clip, optimizer)
     elif last.exists():
         raise DataError(f"{last} exists; add --resume to go on, or choose another --out.")
-    classes = [
-        c for c in benchmark.class_indices if benchmark.seen is None or c in benchmark.seen
-    ]
+    classes = [c for c in benchmark.class_indices if benchmark.seen is None or c in benchmark.seen]
     dataset, epoch = training_data(
         benchmark, settings["view"]["short_side"], settings["view"]["window"], seed
     )
     places = Places(start, options["iterations"], options["batch_size"], seed, epoch)
-    loader = DataLoader(
-        dataset, batch_sampler=places, num_workers=workers, collate_fn=list, prefetch_factor=4
-    ) if workers else DataLoader(dataset, batch_sampler=places, collate_fn=list)
+    loader = (
+        DataLoader(
+            dataset, batch_sampler=places, num_workers=workers, collate_fn=list, prefetch_factor=4
+        )
+        if workers
+        else DataLoader(dataset, batch_sampler=places, collate_fn=list)
+    )
     loss_of = LOSSES[options["loss"]]
     began = time.monotonic()
     step = start
@@ -203,7 +205,7 @@ def choose_texts(
     Returns the batch's text table and, for each picture, label value -> position in it. A picture
     is compared with all classes and with its own captions and decoys (keys below 0).
     """
-    sentences = [texts[c][rng.integers(len(texts[c]))] for c in classes]
+    sentences = [texts[c][int(rng.integers(len(texts[c])))] for c in classes]
     shared = {c: position for position, c in enumerate(classes)}
     keys = []
     for item in items:
@@ -378,4 +380,3 @@ class _bar:
 
     def __exit__(self, *error: Any) -> None:
         self._progress.__exit__(*error)
-

@@ -11,7 +11,13 @@ from test_clip import SMALL
 from lsmseg_model.checkpoints import save_weights
 from lsmseg_model.clip import Clip, View, build_clip
 from lsmseg_model.errors import DataError, UsageError
-from lsmseg_model.evaluate import _offsets, count_prompt_sets, dense_features, picture_features, segment
+from lsmseg_model.evaluate import (
+    _offsets,
+    count_prompt_sets,
+    dense_features,
+    picture_features,
+    segment,
+)
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.predict import Predictor, predict
 

@@ -44,7 +44,13 @@ def config(tmp_path: Path) -> str:
     settings["name"] = "mini"
     settings["clip"] = {
         "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "head_width": 8, "patch_size": 8},
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 2,
+            "width": 32,
+            "head_width": 8,
+            "patch_size": 8,
+        },
         "text_cfg": {"context_length": 77, "width": 16, "heads": 2, "layers": 1},
     }
     settings["view"] = {"short_side": 32, "window": 32, "stride": 16}
@@ -97,7 +103,10 @@ def test_targets_only_compare_own_captions() -> None:
 
 def test_choose_texts_gives_each_class_one_text_and_decoys_negative_keys() -> None:
     blank = torch.zeros(1, 1)
-    items = [TrainingItem(blank, blank, {1000: ("a dax",)}, ("no", "nope")), TrainingItem(blank, blank)]
+    items = [
+        TrainingItem(blank, blank, {1000: ("a dax",)}, ("no", "nope")),
+        TrainingItem(blank, blank),
+    ]
     options = {"decoys_per_picture": 1}
     sentences, keys = choose_texts(items, [0, 1], TEXTS, options, np.random.default_rng(0))
     assert sentences[0] in TEXTS[0] and sentences[1] in TEXTS[1]

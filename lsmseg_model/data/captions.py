@@ -138,7 +138,13 @@ def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
         names = [first, *others]
         names = list(dict.fromkeys(names[i] for i in rng.permutation(len(names))))
         listed = f"{', '.join(names[:-1])}{',' if len(names) > 2 else ''} or {names[-1]}"
-        forms = ("is {h}{l}", "comes in {l}", "may be {l}", "can be {l}", "is {h}{l} in color")
+        forms: tuple[str, ...] = (
+            "is {h}{l}",
+            "comes in {l}",
+            "may be {l}",
+            "can be {l}",
+            "is {h}{l} in color",
+        )
         if len(names) > 1:
             return one(rng, forms).format(l=listed, h=hedge or "often ")
     forms = (

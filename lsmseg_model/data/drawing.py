@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]  # float32 in pictures
 Rng = np.random.Generator
 Colour = tuple[int, int, int]
 Point = tuple[float, float]

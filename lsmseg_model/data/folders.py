@@ -129,7 +129,8 @@ def _pick_split(root: Path, split: str | None, layout: Layout | None) -> str:
     if split is not None:
         if split not in there:
             raise DataError(
-                f"{folder} has no split {split!r}" + (f"; it has {', '.join(there)}." if there else ".")
+                f"{folder} has no split {split!r}"
+                + (f"; it has {', '.join(there)}." if there else ".")
             )
         return split
     preferred = [s for s in (layout.splits if layout else ("val", "test", "train")) if s in there]

@@ -221,7 +221,7 @@ def _outline(
         trace(rng, pen, shape, texture)
     pen.ink(_surfaced(rng, pen, coat_field(rng, pen, pattern, c1, c2, pitch), texture))
     if shape == "ring":
-        pen.erase(oval(0.53, 0.53, *[float(rng.uniform(0.15, 0.26))] * 2))
+        pen.erase(oval(0.53, 0.53, hole := float(rng.uniform(0.15, 0.26)), hole))
     if shape in ("round", "cone", "oblong", "heap") and rng.random() < 0.3:
         green = colour(rng, "green")
         y = 0.9 if shape == "cone" else 0.1

@@ -87,20 +87,20 @@ def trace(rng: Rng, pen: Pen, shape: str, texture: str) -> None:
         pen.box(c - t, 0.05, c + t, 1.01)
         pen.box(0.05, c - t, 1.01, c + t)
     elif shape == "bell":
-        x = np.array([0.44, 0.36, 0.28, 0.14, 0.06])
-        y = np.array([0.06, 0.15, 0.55, 0.85, 0.95])
-        side = list(zip(x.tolist(), y.tolist(), strict=True))
+        xs = np.array([0.44, 0.36, 0.28, 0.14, 0.06])
+        ys = np.array([0.06, 0.15, 0.55, 0.85, 0.95])
+        side = list(zip(xs.tolist(), ys.tolist(), strict=True))
         pen.polygon(side + [(2 * c - px, py) for px, py in reversed(side)])
     elif shape == "hull":
         pen.polygon([(0.03, 0.4), (1.03, 0.4), (0.86, 0.76), (0.22, 0.76)])
     elif shape == "heap":
-        for x, y, s in (
+        for at_x, at_y, s in (
             (0.32, 0.7, 0.26),
             (0.74, 0.7, 0.26),
             (0.53, 0.45, 0.28),
             (0.53, 0.72, 0.26),
         ):
-            pen.polygon(oval(x, y, s, s))
+            pen.polygon(oval(at_x, at_y, s, s))
     else:
         a = np.arange(40) * (np.pi / 20)
         wave = 0.75 + 0.2 * np.sin(2 * a + rng.uniform(0, 6)) + 0.08 * np.sin(5 * a)

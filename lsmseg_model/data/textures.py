@@ -12,7 +12,7 @@ import numpy as np
 
 from .drawing import Array, Rng, clouded, mix, noise, step
 
-Ramp = Sequence[float]
+Ramp = Sequence[float] | Array
 
 
 def plain(rng: Rng, h: int, w: int, base: Ramp, uneven: float = 0.03) -> Array:
