@@ -125,7 +125,7 @@ def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
     hedge = one(rng, _HEDGES) + " " if rng.random() < 0.35 else ""
     if len(thing.colours) == 2:
         second = one(rng, COLOUR_WORDS[thing.colours[1]])
-        forms = (
+        forms: tuple[str, ...] = (
             "is {h}{a} and {b}", "is {h}{a} with {b}", "mixes {a} and {b}",
             "is a mix of {a} and {b}", "combines {a} with {b}", "is {h}{a}, set off by {b}",
             "{a} and {b} coloring", "is {a} with {b} parts", "shows both {a} and {b}",
@@ -138,7 +138,7 @@ def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
         names = [first, *others]
         names = list(dict.fromkeys(names[i] for i in rng.permutation(len(names))))
         listed = f"{', '.join(names[:-1])}{',' if len(names) > 2 else ''} or {names[-1]}"
-        forms: tuple[str, ...] = (
+        forms = (
             "is {h}{l}",
             "comes in {l}",
             "may be {l}",

@@ -195,7 +195,7 @@ class Pen:
         """The sprite: grain (`rough`), light from above and one side (`volume`), soft edges."""
         rgb = np.asarray(self.rgb, np.float32)
         mask = np.asarray(self.mask, np.float32) / np.float32(255)
-        light = np.linspace(1 + volume, 1 - volume, self.h, dtype=np.float32)[:, None]
+        light: Array = np.linspace(1 + volume, 1 - volume, self.h, dtype=np.float32)[:, None]
         side = float(rng.uniform(-0.6, 0.6)) * volume
         light = light * np.linspace(1 - side, 1 + side, self.w, dtype=np.float32)[None]
         if rough:
