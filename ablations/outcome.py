@@ -240,6 +240,7 @@ class Outcome:
             "vocabulary": bench.vocabulary.name,
             "composition": prompt_set.composition,
             "shortened": len(prompt_set.shortened),
+            "dropped": len(prompt_set.dropped),
             "classes": [
                 {"index": entry.index, "name": entry.readable, "texts": list(texts)}
                 for entry, texts in zip(bench.vocabulary, prompt_set.texts, strict=True)

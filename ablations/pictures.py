@@ -16,6 +16,7 @@ from lsmseg_model.palette import colour, palette
 from lsmseg_prompts.prompt_set import PromptSet
 
 SMALL = 0.02  # a class must cover this much of a picture to be shown in it
+OBJECT, TARGET = 0.1, 0.2  # parts of a picture that an object covers, and had better cover here
 VOID = (236, 236, 236)
 
 
@@ -36,11 +37,16 @@ def choose_classes(
 ) -> list[tuple[int, int]]:
     """(picture, class position) for the cost maps: mostly unseen classes, each in one picture.
 
-    The classes that occur in most pictures come first, all but one of them unseen where there
-    are such; each is shown where it covers most of the picture, no picture twice.
+    Classes come first that usually cover about as much as an object does (OBJECT); all but one
+    are unseen where there are such. Each is shown at about TARGET, no picture twice.
     """
-    frequency = (covered >= SMALL).sum(axis=0)
-    order = sorted(np.flatnonzero(frequency).tolist(), key=lambda c: (-frequency[c], c))
+    present = covered >= SMALL
+    usual = np.array(
+        [np.median(c[p]) if p.any() else np.inf for c, p in zip(covered.T, present.T, strict=True)]
+    )
+    order = sorted(
+        np.flatnonzero(present.any(axis=0)).tolist(), key=lambda c: abs(usual[c] - OBJECT)
+    )
     novel = [c for c in order if unseen[c]]
     known = [c for c in order if not unseen[c]]
     chosen = novel[: count - 1] if known else novel[:count]
@@ -48,9 +54,9 @@ def choose_classes(
     pairs: list[tuple[int, int]] = []
     free = np.ones(len(covered), dtype=bool)
     for c in chosen:
-        column = np.where(free, covered[:, c], -1.0)
-        if column.max() >= SMALL:
-            pairs.append((int(column.argmax()), c))
+        distance = np.where(free & present[:, c], np.abs(covered[:, c] - TARGET), np.inf)
+        if np.isfinite(distance.min()):
+            pairs.append((int(distance.argmin()), c))
             free[pairs[-1][0]] = False
     return pairs
 

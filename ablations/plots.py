@@ -112,6 +112,7 @@ def _dots(
         squeeze=False,
         layout="constrained",
     )
+    figure.get_layout_engine().set(w_pad=0.12)  # tick labels of neighbours would touch
     for axis, (title, benchmark, column) in zip(axes[0], shown, strict=True):
         here = {row["prompts"]: row for row in rows if row["benchmark"] == benchmark}
         line_x, line_y = [], []
