@@ -242,10 +242,11 @@ def export(
     prompts = prompt_set_for(vocabulary, _names(attributes) or [], composition, llm, store)
     export_native(prompts, vocabulary, output, provenance=provenance(prompts))
     if prompts.shortened and not _Shown.quiet:
-        names = [vocabulary[index].readable for index in prompts.shortened]
+        names = [vocabulary[index].readable for index in prompts.dropped]
+        lost = f": {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else ""
         note(
-            f"{len(names)} of {len(vocabulary)} texts were over 77 tokens and lost whole clauses: "
-            f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+            f"{len(prompts.shortened)} of {len(vocabulary)} texts were over 77 tokens and were "
+            f"shortened by whole clauses; {len(names)} of them lost a whole attribute{lost}"
         )
     print(output)
 

@@ -12,6 +12,7 @@ English. `to_number` carries a predicate from singular to plural or back, or giv
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from typing import Literal
 
@@ -63,9 +64,16 @@ _INNER = re.compile(
 # look silver".
 _PART = re.compile(r"(?:, |\b)(?:and|so|or|yet) (?!that\b|which\b|who\b)([\w'-]+) ([^,]*)")
 
+# ", and its surface mirrors ...": with a preposition or article behind it even a word that may
+# be a noun is its verb.
+_OWN_VERB = re.compile(
+    r", (?:and|so) (?:an?|the|its|their|some|most|each|one) (?:[\w'-]+,? ){1,4}?([a-z]+s)"
+    r"(?= (?:an?|the|its|over|on|in|at|with|nearby|from|to|into|like|up|down|out)\b)"
+)
+
 
 def _has_inner_clause(text: str) -> bool:
-    if _INNER.search(text):
+    if _INNER.search(text) or any(m[1] in _PLURAL_OF for m in _OWN_VERB.finditer(text)):
         return True
     for part in _PART.finditer(text):
         if part[1].lower() in _PLURAL_OF or part[1].lower() in _SINGULAR_OF:
@@ -74,6 +82,17 @@ def _has_inner_clause(text: str) -> bool:
         if any(word in _SURE or word in _MODALS for word in re.findall(r"[a-z]+", rest)):
             return True
     return False
+
+
+def has_verb(text: str) -> bool:
+    """Whether a word of `text` is a known verb's form that is no noun ("looks", not "stands")."""
+    return any(word in _SURE or word in _MODALS for word in re.findall(r"[a-z]+", text.lower()))
+
+
+def begins_with_verb(text: str) -> bool:
+    """Whether `text` begins with a verb, as a predicate does; adverbs may stand before it."""
+    found = re.match(rf"(?:{_ADVERB}\s+)*(\w+)\b(?![-'])", text)
+    return found is not None and has_verb(found[1])
 
 
 @dataclass(frozen=True)
@@ -95,6 +114,7 @@ class Clause:
     closed: bool = False
 
 
+@lru_cache(maxsize=65536)
 def parse(description: str, names: tuple[str, ...]) -> Clause:
     """Take one description of the class called `names` apart."""
     text = _one_line(description)

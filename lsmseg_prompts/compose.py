@@ -3,17 +3,19 @@
 The paper's example: "A cat has a small, sleek, and agile shape with a long tail and pointed ears,
 is small to medium-sized, weighing between 3 to 7 kg, has soft, fluffy fur, and is often black,
 white, orange, or gray." Each description is a clause; those with the class as their subject share
-it, the others follow as clauses of their own. Over CLIP's 77 tokens whole clauses are dropped,
-the last first, never part of one.
+it, the others follow as clauses of their own. Over CLIP's 77 tokens first trailing parts of the
+descriptions are left out (shortening.py), then whole descriptions, the last first.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lsmseg_prompts.clauses import Clause, Number, is_person, parse, to_number
 from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.errors import RefusedError
+from lsmseg_prompts.shortening import shorten
 from lsmseg_prompts.vocabularies import ClassEntry
 from lsmseg_prompts.wording import names_pattern
 
@@ -42,19 +44,39 @@ class _Main:
         return ", ".join(self.parts[:-1]) + ", and " + self.parts[-1]
 
 
-def compose(descriptions: Sequence[str], entry: ClassEntry) -> tuple[str, int]:
-    """(one sentence, how many of the descriptions it holds), within CLIP's 77 tokens.
+class Composed(NamedTuple):
+    """A composed sentence, how many of the descriptions are in it, and how many parts of those
+    were left out."""
 
-    The clauses keep the order of `descriptions`. Raises RefusedError if not even the first fits.
+    text: str
+    kept: int
+    cuts: int
+
+
+def compose(descriptions: Sequence[str], entry: ClassEntry) -> Composed:
+    """One sentence of the descriptions, in their order, within CLIP's 77 tokens.
+
+    Too long, it loses trailing parts of the longest description first, one at a time, and whole
+    descriptions, the last first, only where that does not suffice. Raises RefusedError if not
+    even the first fits.
     """
     for kept in range(len(descriptions), 0, -1):
-        text = join(descriptions[:kept], entry)
-        tokens = count_tokens(text)
-        if tokens <= CONTEXT_LENGTH:
-            return text, kept
+        held = list(descriptions[:kept])
+        cuts = 0
+        while True:
+            text = join(held, entry)
+            if count_tokens(text) <= CONTEXT_LENGTH:
+                return Composed(text, kept, cuts)
+            shorter = [shorten(sentence, entry.names) for sentence in held]
+            places = [place for place, sentence in enumerate(shorter) if sentence]
+            if not places:
+                break
+            longest = max(places, key=lambda place: (count_tokens(held[place]), place))
+            held[longest] = shorter[longest] or held[longest]
+            cuts += 1
     raise RefusedError(
-        f"The description of {entry.readable!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} tokens "
-        "and cannot be shortened by whole clauses: write a shorter one."
+        f"The description of {entry.readable!r} takes {count_tokens(text)} of CLIP's "
+        f"{CONTEXT_LENGTH} tokens and cannot be shortened by whole clauses: write a shorter one."
     )
 
 

@@ -35,7 +35,8 @@ class PromptSet:
 
     name: "color+shape", "random(color+shape)", "shuffled(color+shape)", "name" or "typical".
     class_names: the benchmark's names, in order.
-    shortened: indices of the classes whose last clauses were dropped to fit CLIP's 77 tokens.
+    shortened: indices of the classes where something was left out to fit CLIP's 77 tokens.
+    dropped: indices of those that lost the whole description of an attribute, or several.
     """
 
     name: str
@@ -46,6 +47,7 @@ class PromptSet:
     class_names: tuple[str, ...]
     texts: tuple[tuple[str, ...], ...]
     shortened: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -76,17 +78,20 @@ def build_prompt_set(
         texts: list[tuple[str, ...]] = [(name_prompt(entry),) for entry in vocabulary]
         for entry, group in zip(vocabulary, texts, strict=True):
             _refuse_long(group[0], entry)
-        return _prompt_set("name", vocabulary, attributes, composition, "none", texts, [])
+        return _prompt_set("name", vocabulary, attributes, composition, "none", texts, [], [])
     if control == "shuffled":
         descriptions = shuffle(descriptions, vocabulary, attributes, seed)
     texts = []
     shortened: list[int] = []
+    dropped: list[int] = []
     for entry in vocabulary:
         sentences = [descriptions[entry.index, attribute] for attribute in attributes]
         if composition == "concat":
-            text, kept = compose(sentences, entry)
-            texts.append((text,))
-            if kept < len(sentences):
+            composed = compose(sentences, entry)
+            texts.append((composed.text,))
+            if composed.kept < len(sentences):
+                dropped.append(entry.index)
+            if composed.cuts or composed.kept < len(sentences):
                 shortened.append(entry.index)
         else:
             for sentence in sentences:
@@ -95,7 +100,7 @@ def build_prompt_set(
     if control == "random":
         texts = _random_like(texts, vocabulary, seed)
     name = f"{control}({joined})" if control else joined
-    return _prompt_set(name, vocabulary, attributes, composition, llm, texts, shortened)
+    return _prompt_set(name, vocabulary, attributes, composition, llm, texts, shortened, dropped)
 
 
 def name_prompt(entry: ClassEntry) -> str:
@@ -111,10 +116,19 @@ def _prompt_set(
     llm: str,
     texts: Sequence[tuple[str, ...]],
     shortened: Sequence[int],
+    dropped: Sequence[int],
 ) -> PromptSet:
     names = tuple(entry.name for entry in vocabulary)
     return PromptSet(
-        name, vocabulary.name, attributes, composition, llm, names, tuple(texts), tuple(shortened)
+        name,
+        vocabulary.name,
+        attributes,
+        composition,
+        llm,
+        names,
+        tuple(texts),
+        tuple(shortened),
+        tuple(dropped),
     )
 
 

@@ -54,10 +54,21 @@ def test_any_texts_come_back(tmp_path_factory, classes):
     entries = tuple(ClassEntry(i, name, name) for i, (name, _) in enumerate(classes))
     made = PromptSet(
         "x", "own", ("x",), "ensemble", "l", tuple(e.name for e in entries),
-        tuple(tuple(texts) for _, texts in classes), (0,),
+        tuple(tuple(texts) for _, texts in classes), (0,), (0,),
     )  # fmt: skip
     path = tmp_path_factory.mktemp("export") / "p.json"
     assert load_native(export_native(made, Vocabulary("own", "", entries), path)) == made
+
+
+def test_what_was_left_out_comes_back(tmp_path, prompt_set):
+    assert set(prompt_set.dropped) <= set(prompt_set.shortened)
+    made = dataclasses.replace(prompt_set, shortened=(1, 2, 3), dropped=(2,))
+    path = export_native(made, CAMVID, tmp_path / "p.json")
+    assert load_native(path) == made
+    raw = json.loads(path.read_text())
+    del raw["dropped"]  # as once written, when whole descriptions were all that was left out
+    path.write_text(json.dumps(raw))
+    assert load_native(path).dropped == (1, 2, 3)
 
 
 def test_texts_over_77_tokens_are_refused_and_the_old_file_stays(tmp_path, prompt_set):
@@ -105,6 +116,7 @@ def change_class(**fields):
         (change(llm=None), "llm is not text"),
         (change(attributes="color"), "attributes is not a list"),
         (change(shortened=[99]), "shortened is not"),
+        (change(dropped=[True]), "dropped is not"),
         (change_class(index=7), "class with index 2"),
         (change_class(name=""), "name is not text"),
         (change_class(texts="A pole."), "texts is not a list"),

@@ -15,6 +15,7 @@ from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.lint import is_one_sentence
 from lsmseg_prompts.prompt_set import build_prompt_set, donors
 from lsmseg_prompts.renaming import rename
+from lsmseg_prompts.shortening import shorten
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 from lsmseg_prompts.wording import is_named
 
@@ -102,22 +103,31 @@ def test_predicates_change_number_only_where_it_is_safe():
         assert join([first, second], ZEBRA) == expected
 
 
+def shortest(sentence, entry):
+    while (less := shorten(sentence, entry.names)) is not None:
+        sentence = less
+    return sentence
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(COCO.classes), st.permutations(list(ATTRIBUTES)), st.integers(1, 5))
 def test_composed_bundled_sentences(entry, attributes, count):
     sentences = [bundled()[entry.index, attribute] for attribute in attributes[:count]]
-    text, kept = compose(sentences, entry)
+    text, kept, cuts = compose(sentences, entry)
     assert count_tokens(text) <= CONTEXT_LENGTH
     assert is_one_sentence(text)
     assert is_named(text, entry.names)
     assert 1 <= kept <= count
-    if kept < count:  # only what does not fit is dropped
-        assert count_tokens(join(sentences[: kept + 1], entry)) > CONTEXT_LENGTH
+    if kept < count:  # a description is dropped only where shortening all of them does not do
+        briefest = [shortest(sentence, entry) for sentence in sentences[: kept + 1]]
+        assert count_tokens(join(briefest, entry)) > CONTEXT_LENGTH
+    if cuts:
+        assert count_tokens(join(sentences[:kept], entry)) > CONTEXT_LENGTH
     # The clauses keep the order of the attributes: words that only one has stand in that order.
     end = 0
     for sentence in sentences[:kept]:
         others = " ".join(other for other in sentences[:kept] if other != sentence)
-        own = set(re.findall(r"\w{5,}", sentence.lower()))
+        own = set(re.findall(r"\w{5,}", shortest(sentence, entry).lower()))
         own -= set(re.findall(r"\w+", others.lower()))
         own = {
             word
@@ -126,8 +136,10 @@ def test_composed_bundled_sentences(entry, attributes, count):
         }
         found = [re.search(rf"\b{word}\b", text.lower()) for word in own]
         places = [match.start() for match in found if match]
-        assert places and end <= min(places)
-        end = max(places)
+        assert places or shortest(sentence, entry) != sentence
+        if places:
+            assert end <= min(places)
+            end = max(places)
 
 
 words = st.text(st.characters(categories=["Ll", "Lu", "Nd", "Po", "Pd"]), min_size=1, max_size=12)
@@ -143,7 +155,7 @@ def test_composing_anything_gives_one_short_sentence_that_names_the_class(parts,
         frames[i % 4].format(" ".join(part), name=entry.readable) for i, part in enumerate(parts)
     ]
     assume(count_tokens(sentences[0]) <= CONTEXT_LENGTH - 2)
-    text, kept = compose(sentences, entry)
+    text, kept, _ = compose(sentences, entry)
     assert count_tokens(text) <= CONTEXT_LENGTH
     assert is_named(text, entry.names)
     assert text.endswith(".") and not re.search(r"[.!?;]\s", text)
@@ -153,6 +165,69 @@ def test_composing_anything_gives_one_short_sentence_that_names_the_class(parts,
 def test_a_single_description_stays_as_it_is_worded():
     for (index, _), text in bundled().items():
         assert join([text], COCO[index]) == text
+
+
+# What is left out over the budget ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("A zebra is black and white, with a dark muzzle.", "A zebra is black and white."),
+        ("A zebra is black and white, though foals look brown.", "A zebra is black and white."),
+        (
+            "A zebra is black, white, or gray, sometimes brown, with dark ears, legs, and hoofs.",
+            "A zebra is black, white, or gray, sometimes brown.",
+        ),
+        ("A zebra is black, white, or gray, sometimes brown.", "A zebra is black, white, or gray."),
+        ("A zebra's coat is short, and its mane is stiff.", "A zebra's coat is short."),
+        ("Zebras look sleek and tall, standing in a herd.", "Zebras look sleek and tall."),
+        ("A zebra has a striped coat, which shines in the sun.", "A zebra has a striped coat."),
+        # A list stays whole, wherever it is.
+        ("A zebra is black, white, and sometimes brown.", None),
+        ("A zebra has a long face, round ears, and legs that look thin.", None),
+        ("A zebra walks, rests, looks around, and stays close.", None),
+        ("A zebra has short, sleek hair, often dusty, and a dark nose.", None),
+        ("A zebra lies on the grass, under trees, or in the dust.", None),
+        ("Zebras have a long muzzle, drooping or upright ears, and thin legs.", None),
+        # What remained would be no sentence, not name the class, or not say the main thing.
+        ("Some animals of the plains, like zebras, are striped.", None),
+        ("Most are striped in the wild, though a zebra may be plain.", None),
+        ("A zebra is black, or, in the sun, brown.", None),
+        ("A zebra is vivid, often a mix of red, blue, and green.", None),
+        ("With thin legs and round ears, a zebra looks tall.", None),
+        ("A zebra is black and white.", None),
+    ],
+)
+def test_a_trailing_part_is_left_out_or_nothing(sentence, expected):
+    assert shorten(sentence, ZEBRA.names) == expected
+
+
+def test_the_longest_description_is_shortened_first_and_dropped_last():
+    tail = ", with " + "very " * 60 + "dark stripes"
+    first, second = "A zebra is quite tall, often plump.", f"A zebra has a short coat{tail}."
+    assert compose([first, second], ZEBRA) == (
+        "A zebra is quite tall, often plump, and has a short coat.",
+        2,
+        1,
+    )
+    long = f"A zebra has {'very ' * 40}dark stripes."
+    assert compose([first, long, long], ZEBRA).kept == 2
+    assert compose([first, long.replace("very " * 40, "very " * 70)], ZEBRA) == (first, 1, 0)
+
+
+def test_bundled_remainders_are_whole_sentences():
+    for (index, _), text in bundled().items():
+        entry, brief = COCO[index], shortest(text, COCO[index])
+        assert is_one_sentence(brief) and is_named(brief, entry.names)
+        assert text.startswith(brief[:-1])
+        assert not re.search(r"\b(?:and|or|but|with|of|the|a|an|is|are)\.$", brief), brief
+
+
+def test_most_classes_keep_four_attributes():
+    four = build_prompt_set(bundled(), COCO, ["size", "shape", "texture", "color"])
+    assert len(COCO) - len(four.dropped) > 120
+    assert set(four.dropped) < set(four.shortened)
 
 
 # Prompt sets ----------------------------------------------------------------------------------
@@ -170,7 +245,7 @@ def test_concat_has_one_text_a_class_and_says_what_it_shortened():
     assert all(texts == (bundled()[i, "color"],) for i, texts in enumerate(one.texts))
     many = build_prompt_set(bundled(), COCO, list(ATTRIBUTES))
     assert len(many) == 171
-    assert len(many.shortened) == 171  # nine clauses never fit
+    assert len(many.shortened) == len(many.dropped) == 171  # nine clauses never fit
     assert max(count_tokens(text) for (text,) in many.texts) <= CONTEXT_LENGTH
     two = build_prompt_set(bundled(), COCO, ["color", "shape"])
     assert two.name == "color+shape"
@@ -181,7 +256,7 @@ def test_concat_has_one_text_a_class_and_says_what_it_shortened():
 def test_ensemble_keeps_the_sentences():
     prompt_set = build_prompt_set(bundled(), COCO, ["shape", "color"], composition="ensemble")
     assert prompt_set.texts[22] == (bundled()[22, "shape"], bundled()[22, "color"])
-    assert prompt_set.shortened == ()
+    assert prompt_set.shortened == prompt_set.dropped == ()
 
 
 @pytest.mark.parametrize("composition", ["concat", "ensemble"])

@@ -66,7 +66,8 @@ def directory(tmp_path: Path) -> Path:
             {
                 "vocabulary": "four",
                 "composition": "concat",
-                "shortened": 1,
+                "shortened": 3,
+                "dropped": 1,
                 "classes": [{"index": 0, "name": "zebra", "texts": [EVIL]}],
             }
         ],

@@ -3,11 +3,14 @@
     {"format": "lsmseg-prompts/native", "version": 1,
      "name": "color+shape", "vocabulary": "coco-stuff", "attributes": ["color", "shape"],
      "composition": "concat", "llm": "bundled", "shortened": [],
+     "dropped": [],
      "scores": ..., "provenance": ...,
      "classes": [{"index": 0, "name": "person", "readable": "person",
                   "texts": ["A person ..."], "tokens": [46]}, ...]}
 
-`tokens` counts CLIP's tokens of each text, start and end included; none is over 77. `scores` and
+`tokens` counts CLIP's tokens of each text, start and end included; none is over 77. `shortened`
+are the indices of the classes where something was left out to fit, `dropped` of those that lost
+a whole description; in a file without `dropped` they are all of `shortened`. `scores` and
 `provenance` are whatever JSON the caller gives, or null.
 """
 
@@ -69,6 +72,7 @@ def export_native(
         "composition": prompt_set.composition,
         "llm": prompt_set.llm,
         "shortened": list(prompt_set.shortened),
+        "dropped": list(prompt_set.dropped),
         "scores": _plain(scores),
         "provenance": _plain(provenance),
         "classes": classes,
@@ -110,11 +114,8 @@ def load_native(path: str | Path) -> PromptSet:
     composition = _text(raw, "composition", path)
     if composition not in COMPOSITIONS:
         raise _misshapen(path, f"the composition {composition!r} is unknown")
-    shortened = raw.get("shortened", [])
-    if not isinstance(shortened, list) or not all(
-        type(i) is int and 0 <= i < len(texts) for i in shortened
-    ):
-        raise _misshapen(path, "shortened is not a list of class indices")
+    shortened = _indices(raw.get("shortened", []), "shortened", len(texts), path)
+    dropped = _indices(raw.get("dropped", list(shortened)), "dropped", len(texts), path)
     return PromptSet(
         name=_text(raw, "name", path),
         vocabulary=_text(raw, "vocabulary", path),
@@ -123,7 +124,8 @@ def load_native(path: str | Path) -> PromptSet:
         llm=_text(raw, "llm", path),
         class_names=tuple(names),
         texts=tuple(texts),
-        shortened=tuple(shortened),
+        shortened=shortened,
+        dropped=dropped,
     )
 
 
@@ -155,6 +157,12 @@ def _texts(item: Mapping[str, Any], key: str, path: str | Path, where: str = "")
     value = item.get(key)
     if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
         raise _misshapen(path, f"{where} {key} is not a list of texts".strip())
+    return tuple(value)
+
+
+def _indices(value: Any, key: str, count: int, path: str | Path) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(i) is int and 0 <= i < count for i in value):
+        raise _misshapen(path, f"{key} is not a list of class indices")
     return tuple(value)
 
 

@@ -59,6 +59,11 @@ def _environment() -> Any:
     return environment
 
 
+@cache
+def _compiled(name: str) -> Any:
+    return _environment().from_string(source(name))
+
+
 def render(name: str, **values: Any) -> str:
     """The query `name` with its values filled in; `sense` may be left out.
 
@@ -66,8 +71,8 @@ def render(name: str, **values: Any) -> str:
     """
     from jinja2 import UndefinedError
 
-    text = source(name)
+    template = _compiled(name)
     try:
-        return _environment().from_string(text).render({"sense": None, **values}).strip()
+        return template.render({"sense": None, **values}).strip()
     except UndefinedError as error:
         raise UsageError(f"The template {name} lacks a value: {error.message}.") from None
