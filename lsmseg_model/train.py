@@ -226,14 +226,21 @@ def _text(
 ) -> Tensor:
     """[T, D] embeddings of the batch's sentences, some of their tokens dropped at random."""
     tokens = tokenize(sentences, clip.model.context_length)
-    tokens = tokens[:, : int(tokens.argmax(dim=-1).max()) + 1].to(device)
-    if not options["token_dropout"]:
-        return clip.encode_tokens(tokens)
-    generator = torch.Generator().manual_seed(noise)
-    kept = torch.rand(tokens.shape, generator=generator) >= options["token_dropout"]
-    kept[:, 0] = True
-    kept = kept.to(device) | (tokens == tokens.max())  # the end token stays
-    return clip.encode_tokens(tokens, clip.model.token_embedding(tokens) * kept[..., None])
+    kept = torch.ones(tokens.shape)
+    if options["token_dropout"]:
+        generator = torch.Generator().manual_seed(noise)
+        kept = (torch.rand(tokens.shape, generator=generator) >= options["token_dropout"]).float()
+    ends = tokens.argmax(dim=-1)
+    order = ends.argsort(stable=True)
+    parts = []
+    for rows in order.split(32):  # short sentences do not pay for the longest
+        length = int(ends[rows].max()) + 1
+        part, keep = tokens[rows, :length], kept[rows, :length]
+        keep[:, 0] = 1
+        keep[torch.arange(len(rows)), ends[rows]] = 1  # start and end tokens stay
+        part, keep = part.to(device), keep.to(device)
+        parts.append(clip.encode_tokens(part, clip.model.token_embedding(part) * keep[..., None]))
+    return torch.cat(parts)[order.argsort().to(device)]
 
 
 def _shrink(labels: Tensor, size: int) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .drawing import Colour, Pen, Rng, band, lumpy, oval
 
@@ -106,8 +105,8 @@ def trace(rng: Rng, pen: Pen, shape: str, texture: str) -> None:
             pen.polygon(oval(at_x, at_y, s, s))
     else:
         a = np.arange(40) * (np.pi / 20)
-        wave: NDArray[Any] = 0.75 + 0.2 * np.sin(2 * a + rng.uniform(0, 6)) + 0.08 * np.sin(5 * a)
-        radius = r * wave / wave.max()
+        wave: Any = 0.75 + 0.2 * np.sin(2 * a + rng.uniform(0, 6)) + 0.08 * np.sin(5 * a)
+        radius: Any = r * wave / wave.max()
         pen.polygon(
             [
                 (c + s * float(np.cos(t)), c + s * float(np.sin(t)))
