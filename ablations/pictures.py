@@ -49,15 +49,14 @@ def choose_classes(
     )
     novel = [c for c in order if unseen[c]]
     known = [c for c in order if not unseen[c]]
-    chosen = novel[: count - 1] if known else novel[:count]
-    chosen += known[: count - len(chosen)]
     pairs: list[tuple[int, int]] = []
     free = np.ones(len(covered), dtype=bool)
-    for c in chosen:
-        distance = np.where(free & present[:, c], np.abs(covered[:, c] - TARGET), np.inf)
-        if np.isfinite(distance.min()):
-            pairs.append((int(distance.argmin()), c))
-            free[pairs[-1][0]] = False
+    for group, most in ((novel, count - 1 if known else count), (known, count), (novel, count)):
+        for c in group:
+            distance = np.where(free & present[:, c], np.abs(covered[:, c] - TARGET), np.inf)
+            if len(pairs) < most and np.isfinite(distance.min()) and c not in [x for _, x in pairs]:
+                pairs.append((int(distance.argmin()), c))
+                free[pairs[-1][0]] = False
     return pairs
 
 

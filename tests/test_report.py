@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ablation_fakes import ATTRIBUTES, board, by_table
+from ablation_fakes import ATTRIBUTES, FakeBenchmark, board, by_table
 from PIL import Image
 
 from ablations import plots
 from ablations.combine import path_rows, search
+from ablations.pictures import broken, choose_classes, choose_pictures, coverage
 from ablations.report import write_report
 from ablations.runner import report
 from ablations.single import singles
@@ -165,6 +166,40 @@ def test_many_classes_keep_a_plot_readable(tmp_path: Path) -> None:
     ]
     with Image.open(plots.per_class_plot(rows, "color", tmp_path / "c.png")) as picture:
         assert picture.height < 3000
+
+
+def test_cost_maps_show_unseen_objects_each_in_a_picture_of_its_own() -> None:
+    covered = np.zeros((6, 5))
+    covered[:, 0] = 0.7  # a region, seen
+    covered[[1, 2], 1] = 0.1, 0.2  # an unseen object
+    covered[[2, 3], 2] = 0.11, 0.12  # another
+    covered[4, 3] = 0.01  # too small to be shown
+    covered[0, 4] = 0.3  # a seen object
+    unseen = [False, True, True, True, False]
+    assert choose_classes(covered, unseen, 3) == [(3, 2), (2, 1), (0, 4)]
+    assert choose_classes(covered, unseen, 4) == [(3, 2), (2, 1), (0, 4), (1, 0)]
+    assert choose_classes(covered[:1], [True] * 5, 4) == [(0, 4)]
+    assert choose_classes(np.zeros((3, 5)), unseen) == []
+
+
+def test_segmentations_show_many_classes_and_unseen_ones_first() -> None:
+    covered = np.zeros((4, 5))
+    covered[0, [0, 1]] = 0.5
+    covered[1, [0, 2]] = 0.5
+    covered[2, [0, 1]] = 0.5
+    covered[3, [3, 4]] = 0.5
+    assert choose_pictures(covered, [False, False, True, False, False], 3) == [1, 3, 0]
+    assert sorted(choose_pictures(covered, [False] * 5, 9)) == [0, 1, 2, 3]
+
+
+def test_coverage_counts_scored_classes_only() -> None:
+    covered = coverage(FakeBenchmark(pictures=2, class_indices=(0, 2), size=(4, 4)))
+    np.testing.assert_allclose(covered, [[7 / 16, 8 / 16], [8 / 16, 7 / 16]])
+
+
+def test_long_names_are_broken_after_a_plus() -> None:
+    assert broken("color+shape+texture+pattern+size") == "color+shape+texture+\npattern+size"
+    assert broken("name") == "name"
 
 
 def test_palette_is_stable_distinct_and_coloured() -> None:
