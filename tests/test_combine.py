@@ -37,6 +37,8 @@ def test_greedy_path_and_its_end() -> None:
         ("shape+color+action", "rejected"),
     ]
     assert found.best.name == "shape+color"
+    another_order = search(board(by_table(GROWING)), ("action", "color", "shape"))
+    assert [s.added for s in another_order.steps] == ["shape", "color", "action"]
     assert found.tried == 3 + 2 + 1 == len(found.candidates)
     assert [c["prompts"] for c in found.candidates if c["chosen"]] == ["shape", "shape+color"]
     assert {c["split"] for c in found.candidates} == {"selection"}
