@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import DataError
@@ -11,7 +11,15 @@ from .errors import DataError
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it replaces ``path``, else it vanishes."""
+    """Yield a temporary path beside ``path``; on success it replaces ``path``, else it vanishes.
+
+    A link is followed. A folder or a device is refused: os.replace would take a device's place.
+    """
+    shown, path = path, Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise DataError(
+            f"cannot write {shown}: it is no file but a folder or a device; name a file."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
@@ -20,7 +28,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.close(handle)
     except OSError as error:
         raise DataError(
-            f"cannot write {path}: {error.strerror or error}; choose a writable place."
+            f"cannot write {shown}: {_reason(error)}; choose a writable place."
         ) from error
     temporary = Path(name)
     try:
@@ -30,9 +38,37 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror or error}.") from error
+        raise DataError(
+            f"cannot write {shown}: {_reason(error)}; choose a writable place."
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a folder that takes results; one that was made here and stays empty goes again."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot make {path}: {_reason(error)}; choose a writable place."
+        ) from error
+    try:
+        yield path
+    except BaseException:
+        with suppress(OSError):  # not empty: what is in it is whole
+            for folder in made:
+                folder.rmdir()
+        raise
+
+
+def _reason(error: OSError) -> str:
+    """What the system says; mkdir says "File exists" of a file where a folder should be."""
+    if isinstance(error, FileExistsError):
+        return f"{error.filename} is a file, not a folder"
+    return error.strerror or str(error)
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:

@@ -4,7 +4,7 @@ Every item is a function of (seed, step, place in the batch), so a resumed run s
 unbroken one would have seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ..errors import LsmsegModelError
 from .benchmark import Benchmark, MiniStuff
 
 
@@ -28,6 +29,18 @@ class TrainingItem:
     labels: Tensor  # int64 [S, S]
     captions: dict[int, tuple[str, ...]] = field(default_factory=dict)
     decoys: tuple[str, ...] = ()
+
+
+def batches(loader: Iterable[list[TrainingItem]]) -> Iterator[list[TrainingItem]]:
+    """The batches of a loader; an error in a worker process as the one sentence it was there.
+
+    torch raises it again with the worker's whole traceback for a message, our sentence last.
+    """
+    try:
+        yield from loader
+    except LsmsegModelError as error:
+        sentence = str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
+        raise type(error)(sentence) from error
 
 
 class MiniStuffTraining(Dataset[TrainingItem]):
