@@ -198,6 +198,17 @@ class Clip(nn.Module):
         return F.normalize(torch.stack(means), dim=-1)
 
 
+def check_device(device: str) -> None:
+    """Raise UsageError for a device that torch does not know or cannot reach here."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"the device {device!r} cannot be used here; choose --device cpu, or cuda on a machine "
+            "with an NVIDIA GPU and its driver."
+        ) from error
+
+
 def read_config(name: str) -> dict[str, Any]:
     """The named configuration of ``lsmseg_model/configs`` or a JSON file of the same form."""
     path = Path(name) if name.endswith(".json") else CONFIGS / f"{name}.json"
@@ -208,6 +219,8 @@ def read_config(name: str) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON ({error}).") from error
+    if not isinstance(config, dict):
+        raise ConfigError(f"{path} is not a configuration; see {CONFIGS}/lsmseg-tiny.json for one.")
     missing = {"name", "clip", "view", "train"} - config.keys()
     if missing:
         raise ConfigError(f"{path} lacks the field(s) {', '.join(sorted(missing))}.")
@@ -227,9 +240,11 @@ def build_clip(config: dict[str, Any], weights_hash: str = "random") -> Clip:
             quick_gelu=sizes.get("quick_gelu", False),
             init_logit_bias=0.0,
         )
+        view = View(**config["view"])
     except (TypeError, KeyError) as error:
-        raise ConfigError(f"configuration {config['name']!r}: field 'clip': {error}.") from error
-    view = View(**config["view"])
+        raise ConfigError(
+            f"configuration {config['name']!r}: field 'clip' or 'view': {error}."
+        ) from error
     return Clip(model, config["name"], config.get("dense", "catseg"), view, weights_hash)
 
 
@@ -246,6 +261,9 @@ def load_clip(
     is downloaded.
     """
     ours = name.endswith(".json") or (CONFIGS / f"{name}.json").is_file()
+    if not ours:
+        _check_name(name)
+    check_device(device)
     path = Path(pretrained) if pretrained else WEIGHTS / f"{name}.safetensors"
     if not path.is_file():
         raise CheckpointError(
@@ -272,17 +290,32 @@ def load_clip(
     return clip.to(device).eval()
 
 
-def _open_clip_model(name: str, openai_layout: bool) -> Any:
-    """An empty open_clip model. OpenAI's own files were trained with QuickGELU."""
+def _check_name(name: str) -> None:
+    """Raise UsageError, with the nearest names, for a model that open_clip does not know."""
+    import difflib
+
     import open_clip
 
-    if name not in open_clip.list_models():
-        import difflib
+    models = open_clip.list_models()
+    if name not in models:
+        known = [*(path.stem for path in CONFIGS.glob("*.json")), *models]
+        near = difflib.get_close_matches(name, known, 3)
+        hint = f"did you mean {', '.join(near)}?" if near else "try lsmseg-tiny or ViT-B-16."
+        raise UsageError(f"unknown model {name!r}; {hint}")
 
-        near = difflib.get_close_matches(name, open_clip.list_models(), 3)
-        hint = f"; did you mean {', '.join(near)}?" if near else "."
-        raise UsageError(f"unknown model {name!r}{hint}")
-    model = open_clip.create_model(name, load_weights=False, force_quick_gelu=openai_layout)
+
+def _open_clip_model(name: str, openai_layout: bool) -> Any:
+    """An empty open_clip model. OpenAI's own files were trained with QuickGELU."""
+    import logging
+
+    import open_clip
+
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it warns of random weights, which ours soon replace
+    try:
+        model = open_clip.create_model(name, load_weights=False, force_quick_gelu=openai_layout)
+    finally:
+        logging.disable(before)
     if not hasattr(getattr(model, "visual", None), "class_embedding") or not hasattr(
         model, "token_embedding"
     ):
@@ -302,6 +335,7 @@ def _fill(model: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> 
         example = sorted([*missing, *unexpected, *wrong])[0]
         raise CheckpointError(
             f"{path} does not hold the weights of {name}: {len(missing)} keys missing, "
-            f"{len(unexpected)} unexpected, {len(wrong)} of another shape (for example {example})."
+            f"{len(unexpected)} unexpected, {len(wrong)} of another shape (for example {example}); "
+            "name the model that they belong to with --model."
         )
     model.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()})
