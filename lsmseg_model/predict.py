@@ -76,12 +76,23 @@ def predict(
     device: str = "cpu",
 ) -> Prediction:
     """Segment one picture file; with ``out`` write the coloured overlay with a legend there."""
+    if out is not None:
+        _check_format(out)
     image = read_picture(picture)
     prediction = Predictor(model, pretrained, device).predict(image, classes, texts)
     if out is not None:
         write_whole(out, lambda path: draw_overlay(path, image, prediction))
         prediction.out = out
     return prediction
+
+
+def _check_format(out: Path) -> None:
+    """Raise UsageError for an ending that is no picture format, before the model runs."""
+    from matplotlib.figure import Figure
+
+    known = Figure().canvas.get_supported_filetypes()
+    if out.suffix and out.suffix.lstrip(".").lower() not in known:
+        raise UsageError(f"cannot write {out}: {out.suffix} is no picture format; try .png.")
 
 
 def draw_overlay(path: Path, image: np.ndarray, prediction: Prediction, alpha: float = 0.6) -> None:
