@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from errno import EISDIR
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -100,6 +101,8 @@ class StoreFile:
 
 def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     """Open the file in autocommit mode: only our own BEGIN IMMEDIATE begins a transaction."""
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, "it is a folder", str(path))
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode={mode}",
         uri=True,
@@ -143,8 +146,11 @@ def translated(path: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorname", None) or ""
         raise StoreError(_sentence(path, code, str(error))) from error
     except OSError as error:
+        reason = error.strerror or error
+        if isinstance(error, FileExistsError):  # mkdir says so of a file in a folder's place
+            reason = f"{error.filename} is a file, not a folder"
         raise StoreError(
-            f"Cannot open the store {path}: {error.strerror or error}; name another place with "
+            f"Cannot open the store {path}: {reason}; name another place with "
             "--store or LSMSEG_PROMPTS_STORE."
         ) from error
 
