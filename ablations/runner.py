@@ -20,9 +20,10 @@ from lsmseg_prompts.descriptions import check_attributes, generate, load
 from lsmseg_prompts.errors import ConfigurationError, LsmsegPromptsError, UsageError
 from lsmseg_prompts.llm import make_llm
 from lsmseg_prompts.prompt_set import COMPOSITIONS
+from lsmseg_prompts.prompting import vocabulary_for
 from lsmseg_prompts.store import open_store, working_store_path
 from lsmseg_prompts.terminal import note, progress_bar
-from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
+from lsmseg_prompts.vocabularies import Vocabulary
 
 if TYPE_CHECKING:
     from ablations.scoreboard import Bench
@@ -235,18 +236,11 @@ def _attributes(names: Sequence[str] | None) -> list[str]:
 
 def _vocabulary(data: str, vocab: str | None) -> Vocabulary:
     """The vocabulary a benchmark is labelled with, or the one that was asked for."""
-    from lsmseg_prompts.vocabularies import available_vocabularies
-
-    own = data if data in available_vocabularies() else None
-    if data == "ministuff":
-        own = "coco-stuff"
-    if vocab is None and own is None:
-        raise UsageError(f"Say which classes the labels of {data} mean with --vocab.")
-    vocabulary = load_vocabulary(vocab or own or "")
-    if data == "ministuff" and vocabulary.name != own:
+    vocabulary = vocabulary_for(data, vocab)
+    if data == "ministuff" and vocabulary.name != "coco-stuff":
         raise UsageError(
-            f"MiniStuff is labelled with {own}, not {vocabulary.name}: leave out --vocab, or give "
-            "data that is labelled with it."
+            f"MiniStuff is labelled with coco-stuff, not {vocabulary.name}: leave out --vocab, or "
+            "give data that is labelled with it."
         )
     return vocabulary
 
@@ -278,7 +272,7 @@ def _run_directory(out: str | Path | None) -> Iterator[Path]:
     while out is None and path.exists():
         number += 1
         path = Path("runs") / f"{stamp}-{number}"
-    there = path.exists()
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / ".writable"
@@ -291,9 +285,9 @@ def _run_directory(out: str | Path | None) -> Iterator[Path]:
     try:
         yield path
     except BaseException:
-        if not there:
-            with suppress(OSError):  # not empty: what is in it is whole and may be of use
-                path.rmdir()
+        with suppress(OSError):  # not empty: what is in it is whole and may be of use
+            for folder in made:
+                folder.rmdir()
         raise
 
 

@@ -281,10 +281,11 @@ def load(
     ]
     if lacking and require:
         entry, attribute = lacking[0]
+        own = vocabulary.name in available_vocabularies()
         raise ConfigurationError(
             f"{len(lacking)} of {len(vocabulary) * len(wanted)} descriptions by {llm} are missing "
             f"(first: {attribute} of {entry.readable!r}): run `lsmseg-prompts generate --llm {llm} "
-            f"--vocab {vocabulary.name}` and see what it says about them."
+            f"--vocab {vocabulary.name if own else 'FILE'}` and see what it says about them."
         )
     return {
         (entry.index, attribute): found[entry.index, attribute]

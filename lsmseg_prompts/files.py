@@ -36,7 +36,11 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if target.parent.is_dir():  # /proc and its like take no new files
+            raise ConfigurationError(
+                f"Cannot write {shown}: {shown.parent} takes no files; choose another place."
+            ) from error
         raise ConfigurationError(
             f"Cannot write {shown}: the folder {shown.parent} does not exist; make it first."
         ) from None

@@ -20,7 +20,7 @@ from lsmseg_prompts.vocabularies import (
     available_vocabularies,
     load_vocabulary,
 )
-from lsmseg_prompts.wording import normalise
+from lsmseg_prompts.wording import nearest, normalise
 
 DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
 """The attributes a known class is described by when the user names none."""
@@ -29,8 +29,15 @@ DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
 def vocabulary_for(data: str, named: str | None = None) -> Vocabulary:
     """The vocabulary that is named, else the one that the benchmark `data` is labelled with.
 
-    Raises UsageError for a folder of the user's own, whose labels may mean anything.
+    Raises UsageError for an unknown benchmark, with the nearest names, and for a folder of the
+    user's own without a vocabulary: its labels may mean anything.
     """
+    benchmarks = ("ministuff", *available_vocabularies())
+    if data not in benchmarks and not os.path.isdir(data):
+        raise UsageError(
+            f"There is no benchmark {data!r}{nearest(data, benchmarks)}: name "
+            f"{', '.join(benchmarks)}, or a folder with images/ and annotations/ and its --vocab."
+        )
     if named is None and data != "ministuff" and data not in available_vocabularies():
         raise UsageError(f"Say which classes the labels of {data} mean with --vocab.")
     return load_vocabulary(named or ("coco-stuff" if data == "ministuff" else data))

@@ -16,7 +16,7 @@ from ablations.tables import print_result
 from lsmseg_model.checkpoints import save_weights
 from lsmseg_model.clip import build_clip, read_config
 from lsmseg_model.errors import CheckpointError, DataError
-from lsmseg_prompts.errors import ConfigurationError, LsmsegPromptsError, StoreError, UsageError
+from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.export.native import load_native
 from lsmseg_prompts.store import open_store_readonly
 
@@ -222,8 +222,8 @@ def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
         ({"vocab": None}, UsageError, "--vocab"),
         ({"vocab": "coco-stufff"}, UsageError, "coco-stuff"),
         ({"data_root": ["a", "b"]}, UsageError, "same order"),
-        ({"data": ["nowhere"]}, LsmsegPromptsError, "--data-root"),
-        ({"data": ["nowhere"], "data_root": ["x"]}, Exception, "unknown benchmark"),
+        ({"data": ["nowhere"]}, UsageError, "no benchmark"),
+        ({"data": ["nowhere"], "data_root": ["x"]}, UsageError, "no benchmark"),
         ({"data": ["ministuff"]}, UsageError, "MiniStuff"),
         ({"limit": 1}, UsageError, "at least 2"),
         ({"pretrained": "none.pt"}, CheckpointError, "none.pt"),

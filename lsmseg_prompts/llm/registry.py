@@ -6,6 +6,7 @@ import re
 
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.base import LLM
+from lsmseg_prompts.wording import nearest
 
 # o1, o3, o4-mini ...; gpt-4, gpt-4o ...; or the provider spelled out.
 _OPENAI = re.compile(r"(openai/.+|gpt-.+|chatgpt-.+|o\d.*)", re.IGNORECASE)
@@ -29,6 +30,6 @@ def make_llm(name: str) -> LLM:
                 "version of lsmseg-prompts; `--llm bundled` works now, offline and without a key."
             )
     raise UsageError(
-        f"There is no LLM {name!r}: use bundled, or (in a later version) gpt-*, o*, "
-        "openai/<model>, qwen* or dashscope/<model>."
+        f"There is no LLM {name!r}{nearest(name, ['bundled'])}: use bundled, or (in a later "
+        "version) gpt-*, o*, openai/<model>, qwen* or dashscope/<model>."
     )
