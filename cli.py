@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -577,26 +578,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: errors made on purpose are one sentence on stderr."""
     _Shown.debug = _Shown.quiet = False
     try:
-        app(None if arguments is None else list(arguments), prog_name="lsmseg-prompts")
+        try:
+            app(None if arguments is None else list(arguments), prog_name="lsmseg-prompts")
+        finally:
+            if sys.stdout:  # closed by the caller, it is None
+                sys.stdout.flush()  # here its errors can be told; at exit Python only complains
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(1)
     except SystemExit as stop:
         if stop.code == 130:
             print("Interrupted; what was finished is kept.", file=sys.stderr)
         raise
     except Exception as error:
-        if _Shown.debug:
-            raise
         code = getattr(error, "exit_code", None)
-        if code is None:
+        if _Shown.debug:
+            import traceback
+
+            traceback.print_exc()
+        elif code is None:
             print(
                 f"Unexpected error: {type(error).__name__}: {error} (--debug shows more)",
                 file=sys.stderr,
             )
         else:
             print(f"Error: {error}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _drop_stdout()
         sys.exit(code or 1)
+
+
+def _drop_stdout() -> None:
+    """Send what is left for stdout nowhere: Python would try, and fail, once more at exit."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":
