@@ -20,12 +20,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from .checkpoints import save_weights
-from .clip import Clip, View, build_clip, load_clip, read_config
+from .clip import Clip, View, build_clip, check_device, load_clip, read_config
 from .cost_map import upsample
 from .data.benchmark import load_benchmark
-from .data.training import Places, TrainingItem, training_data
+from .data.training import Places, TrainingItem, batches, training_data
 from .errors import CheckpointError, ConfigError, DataError
-from .files import write_whole
+from .files import new_folder, write_whole
 from .losses import LOSSES, text_targets
 from .text import tokenize
 
@@ -92,6 +92,7 @@ def train(
     configuration's name. ``minutes`` stops early, resumable. ``precision``: fp32, bf16, or auto
     (bf16 where it is native).
     """
+    check_device(device)
     settings = read_config(config)
     options = _options(settings, iterations=iterations, batch_size=batch_size, lr=lr)
     settings["train"] = options
@@ -106,7 +107,6 @@ def train(
             f"{benchmark.name} is labelled with {benchmark.vocabulary}, not {vocabulary_name}; "
             f"use --vocab {benchmark.vocabulary}."
         )
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     clip = _start(settings, config, init, device)
     optimizer = _optimizer(clip, options)
@@ -133,9 +133,9 @@ def train(
     began = time.monotonic()
     step = start
     clip.train()
-    with _bar(progress, options["iterations"], start) as report:
+    with new_folder(out), _bar(progress, options["iterations"], start) as report:
         try:
-            for step, items in enumerate(loader, start):
+            for step, items in enumerate(batches(loader), start):
                 rate = _rate(step, options)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
