@@ -11,6 +11,7 @@ Commands inside the text are only parsed.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -190,7 +191,7 @@ def test_commands_run(document: Path, command: list[str]) -> None:
             continue
         done = subprocess.run(
             [*command, *example.arguments], env=environment, capture_output=True, text=True,
-            timeout=120, check=False,
+            timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == example.code, f"{example}\n{done.stdout}\n{done.stderr}"
     if skipped:
@@ -261,6 +262,14 @@ def test_the_run_directory_is_as_the_readme_says() -> None:
     table = re.findall(r"^\| (`.+?`) \|", (ROOT / "README.md").read_text("utf-8"), re.M)
     named = {name for cell in table for name in re.findall(r"`([^`]+)`", cell)}
     assert named == FILES
+
+
+def test_the_configuration_is_quoted_as_it_is() -> None:
+    """Otherwise: put lsmseg_model/configs/lsmseg-tiny.json into docs/lsmseg-tiny.md."""
+    text = (ROOT / "docs" / "lsmseg-tiny.md").read_text("utf-8")
+    (quoted,) = re.findall(r"^```json\n(.*?)^```$", text, re.M | re.S)
+    config = ROOT / "lsmseg_model" / "configs" / "lsmseg-tiny.json"
+    assert json.loads(quoted) == json.loads(config.read_text("utf-8"))
 
 
 def test_ministuff_classes_are_listed() -> None:

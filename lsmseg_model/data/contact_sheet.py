@@ -66,7 +66,11 @@ def _cell(sheet: Image.Image, scene: Scene, origin: tuple[int, int]) -> None:
     for place, pixels in enumerate((scene.image, colour(scene.labels, CLASS_COUNT))):
         tile = Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(tile, (left + place * side, top))
-    for place, (index, name) in enumerate(class_names(scene)[: NAME_ROWS * NAME_COLUMNS]):
+    names = class_names(scene)
+    room = NAME_ROWS * NAME_COLUMNS
+    if len(names) > room:
+        pen.text((left + 2 * side, top + side + 2), f"+{len(names) - room}", "black", font, "ra")
+    for place, (index, name) in enumerate(names[:room]):
         x = left + place // NAME_ROWS * side
         y = top + side + place % NAME_ROWS * LINE + LINE // 2 + 2
         box = (x, y - SWATCH // 2, x + SWATCH, y + SWATCH // 2)
