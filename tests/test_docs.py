@@ -11,7 +11,6 @@ Commands inside the text are only parsed.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -262,14 +261,6 @@ def test_the_run_directory_is_as_the_readme_says() -> None:
     table = re.findall(r"^\| (`.+?`) \|", (ROOT / "README.md").read_text("utf-8"), re.M)
     named = {name for cell in table for name in re.findall(r"`([^`]+)`", cell)}
     assert named == FILES
-
-
-def test_the_configuration_is_quoted_as_it_is() -> None:
-    """Otherwise: put lsmseg_model/configs/lsmseg-tiny.json into docs/lsmseg-tiny.md."""
-    text = (ROOT / "docs" / "lsmseg-tiny.md").read_text("utf-8")
-    (quoted,) = re.findall(r"^```json\n(.*?)^```$", text, re.M | re.S)
-    config = ROOT / "lsmseg_model" / "configs" / "lsmseg-tiny.json"
-    assert json.loads(quoted) == json.loads(config.read_text("utf-8"))
 
 
 def test_ministuff_classes_are_listed() -> None:
