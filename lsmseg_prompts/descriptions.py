@@ -152,6 +152,7 @@ async def _generate(
         for index, attribute in batch:
             request = _request(vocabulary, vocabulary[index], attribute, templates[attribute])
             replies.append((request, await llm.complete(request)))
+            await asyncio.sleep(0)  # Ctrl-C gets in here, also where complete() never waits
         failures += _file(store, vocabulary, llm.name, replies)
         asked += len(batch)
         if progress is not None:
