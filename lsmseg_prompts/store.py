@@ -88,7 +88,7 @@ def open_store_readonly(path: str | os.PathLike[str]) -> Store:
         raise absent(path)
     # Plain read-only mode still makes -wal and -shm files beside a WAL database; `immutable`
     # does not, but would miss what a running writer has so far put into the -wal file only.
-    wal = path.with_name(path.name + "-wal")
+    wal = Path(f"{path}-wal")
     mode = "ro" if wal.exists() and wal.stat().st_size else "ro&immutable=1"
     with translated(path):
         store = Store(path, connect(path, mode, BUSY_SECONDS))
