@@ -5,25 +5,37 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def bce(logits: Tensor, target: Tensor, compared: Tensor) -> Tensor:
-    """Binary cross-entropy averaged over labelled pixels and compared texts (the paper's loss).
+def bce(logits: Tensor, target: Tensor, compared: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross-entropy averaged over pixels and compared texts (the paper's loss).
 
-    logits: [B, K, H, W]; target: int64 [B, H, W], which of the K texts the pixel is, or -1
-    (leaves the loss); compared: bool [B, K], False for padding. With y = 1 for the target only,
-    the sum over texts of softplus(x) - y x.
+    logits: [B, K, H, W]; target: int64 [B, H, W], which of the K texts the pixel is, or -1;
+    compared: bool [B, K], False for padding; weight: [B, H, W] of the pixels, 0 where target is
+    -1. With y = 1 for the target only, the sum over texts of softplus(x) - y x.
     """
-    labelled = target >= 0
     negative = (F.softplus(logits) * compared[:, :, None, None]).sum(dim=1)
     positive = logits.gather(1, target.clamp(min=0)[:, None])[:, 0]
-    pairs = (labelled.sum(dim=(1, 2)) * compared.sum(dim=1)).sum()
-    return ((negative - positive) * labelled).sum() / pairs.clamp(min=1)
+    pairs = (weight.sum(dim=(1, 2)) * compared.sum(dim=1)).sum()
+    return ((negative - positive) * weight).sum() / pairs.clamp(min=1e-6)
 
 
-def softmax(logits: Tensor, target: Tensor, compared: Tensor) -> Tensor:
-    """Cross-entropy over the compared texts, averaged over labelled pixels. Shapes as ``bce``."""
+def softmax(logits: Tensor, target: Tensor, compared: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy over the compared texts, averaged over pixels. Shapes as ``bce``."""
     masked = logits.masked_fill(~compared[:, :, None, None], float("-inf"))
-    total = F.cross_entropy(masked, target, ignore_index=-1, reduction="sum")
-    return total / (target >= 0).sum().clamp(min=1)
+    pixel = F.cross_entropy(masked, target, ignore_index=-1, reduction="none")
+    return (pixel * weight).sum() / weight.sum().clamp(min=1e-6)
+
+
+def pixel_weights(target: Tensor, balance: float) -> Tensor:
+    """[B, H, W] weights: area ** -balance of what the pixel belongs to, 0 for unlabelled pixels.
+
+    ``balance`` 0 counts every pixel alike, 1 everything in a picture alike whatever its size.
+    """
+    weight = torch.zeros(target.shape)
+    for picture, things in enumerate(target):
+        values, where, area = things.unique(return_inverse=True, return_counts=True)
+        each = area.float().pow(-balance).masked_fill(values < 0, 0.0)
+        weight[picture] = each[where]
+    return weight
 
 
 def text_targets(labels: Tensor, keys: list[dict[int, int]]) -> tuple[Tensor, Tensor, Tensor]:

@@ -26,7 +26,7 @@ from .data.benchmark import load_benchmark
 from .data.training import Places, TrainingItem, batches, training_data
 from .errors import CheckpointError, ConfigError, DataError
 from .files import new_folder, write_whole
-from .losses import LOSSES, text_targets
+from .losses import LOSSES, pixel_weights, text_targets
 from .text import tokenize
 
 FIELDS = {
@@ -40,6 +40,8 @@ FIELDS = {
     "loss_size": int,
     "logit_scale": float,
     "logit_bias": float,
+    "word_lr_factor": float,
+    "balance": float,
     "token_dropout": float,
     "decoys_per_picture": int,
 }
@@ -138,7 +140,7 @@ def train(
             for step, items in enumerate(batches(loader), start):
                 rate = _rate(step, options)
                 for group in optimizer.param_groups:
-                    group["lr"] = rate
+                    group["lr"] = rate * group["factor"]
                 rng = np.random.default_rng([seed, step])
                 sentences, keys = choose_texts(items, classes, texts, options, rng)
                 size = options["loss_size"]
@@ -151,7 +153,8 @@ def train(
                     cost = torch.einsum("bhwd,bkd->bkhw", features, text)  # Eq. 1
                 logits = upsample(cost.float(), (size, size))
                 logits = logits * clip.model.logit_scale.exp() + clip.model.logit_bias
-                loss = loss_of(logits, target.to(device), compared.to(device))
+                weight = pixel_weights(target, options["balance"])
+                loss = loss_of(logits, *(t.to(device) for t in (target, compared, weight)))
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(clip.parameters(), options["clip_grad"])
@@ -266,11 +269,15 @@ def _start(settings: dict[str, Any], config: str, init: str | None, device: str)
 
 def _optimizer(clip: Clip, options: dict[str, Any]) -> torch.optim.Optimizer:
     named = [(n, p) for n, p in clip.named_parameters() if p.requires_grad]
-    plain = [p for n, p in named if p.ndim < 2 or "embedding" in n]
-    decayed = [p for n, p in named if not (p.ndim < 2 or "embedding" in n)]
+    words = [p for n, p in named if "token_embedding" in n]
+    plain = [p for n, p in named if p.ndim < 2 or n.endswith("positional_embedding")]
+    chosen = {id(p) for p in (*words, *plain)}
+    decayed = [p for _, p in named if id(p) not in chosen]
     groups = [
-        {"params": decayed, "weight_decay": options["weight_decay"]},
-        {"params": plain, "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": options["weight_decay"], "factor": 1.0},
+        {"params": plain, "weight_decay": 0.0, "factor": 1.0},
+        # A word is met rarely, so each meeting must teach more.
+        {"params": words, "weight_decay": 0.0, "factor": options["word_lr_factor"]},
     ]
     return torch.optim.AdamW(groups, lr=options["lr"], betas=(0.9, 0.98), fused=True)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from lsmseg_model.clip import CONFIGS, load_clip
 from lsmseg_model.data.training import Places, TrainingItem
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError
-from lsmseg_model.losses import bce, softmax, text_targets
+from lsmseg_model.losses import bce, pixel_weights, softmax, text_targets
 from lsmseg_model.train import choose_texts, train
 
 TEXTS = [["a blue thing", "the sky"], ["a gray block"], *[[f"thing number {i}"] for i in range(9)]]
@@ -80,17 +80,26 @@ def test_bce_by_hand() -> None:
     logits = torch.tensor([[[[2.0, 9.0]], [[-1.0, 9.0]], [[50.0, 9.0]]]])
     target = torch.tensor([[[0, -1]]])
     compared = torch.tensor([[True, True, False]])
+    weight = torch.tensor([[[1.0, 0.0]]])
     expected = (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1))) / 2
-    assert float(bce(logits, target, compared)) == pytest.approx(expected, rel=1e-6)
+    assert float(bce(logits, target, compared, weight)) == pytest.approx(expected, rel=1e-6)
     expected = math.log1p(math.exp(-3))
-    assert float(softmax(logits, target, compared)) == pytest.approx(expected, rel=1e-6)
+    assert float(softmax(logits, target, compared, weight)) == pytest.approx(expected, rel=1e-6)
 
 
 def test_losses_of_a_picture_without_labels_are_zero_not_nan() -> None:
     logits = torch.zeros(1, 2, 1, 1)
     target, compared = torch.tensor([[[-1]]]), torch.tensor([[True, True]])
-    assert float(bce(logits, target, compared)) == 0.0
-    assert float(softmax(logits, target, compared)) == 0.0
+    weight = torch.zeros(1, 1, 1)
+    assert float(bce(logits, target, compared, weight)) == 0.0
+    assert float(softmax(logits, target, compared, weight)) == 0.0
+
+
+def test_pixel_weights_by_hand() -> None:
+    target = torch.tensor([[[0, 0, 0], [0, 1, -1]]])
+    half = pixel_weights(target, 0.5)
+    assert half.tolist() == [[[0.5, 0.5, 0.5], [0.5, 1.0, 0.0]]]
+    assert pixel_weights(target, 0.0).tolist() == [[[1, 1, 1], [1, 1, 0]]]
 
 
 def test_targets_only_compare_own_captions() -> None:
