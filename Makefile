@@ -36,7 +36,8 @@ store: $(VENV)/.installed
 
 # Train lsmseg-tiny again from scratch (docs/lsmseg-tiny.md says how long it takes).
 weights: $(VENV)/.installed
-	$(BIN)/lsmseg-prompts train --config lsmseg-tiny --data ministuff --out runs/lsmseg-tiny
+	$(BIN)/lsmseg-prompts train --config lsmseg-tiny --data ministuff --out runs/lsmseg-tiny --resume
+	cp runs/lsmseg-tiny/lsmseg-tiny.safetensors lsmseg_model/weights/
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

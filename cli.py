@@ -46,7 +46,7 @@ MaybeVocab = Annotated[
 Llm = Annotated[str, Option("--llm", help="Who writes the descriptions; bundled is offline.")]
 StorePath = Annotated[
     Path | None,
-    Option("--store", help="The attribute store [default: $LSMSEG_PROMPTS_STORE, else ./runs/]."),
+    Option("--store", help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/)."),
 ]
 Attributes = Annotated[
     str | None, Option("--attributes", help="Attributes between commas, such as size,shape.")
@@ -95,7 +95,7 @@ def _global(
 @app.command()
 def run(
     out: Annotated[
-        Path | None, Option("--out", help="The folder for the results [default: runs/<time>].")
+        Path | None, Option("--out", help="The folder for the results (default: runs/<time>).")
     ] = None,
     llm: Llm = "bundled",
     vocab: MaybeVocab = None,
@@ -190,7 +190,7 @@ def ablate(
     seed: Annotated[int, Option("--seed", help="Seed of everything random.")] = 0,
     store: StorePath = None,
     out: Annotated[
-        Path | None, Option("--out", help="The folder for the results [default: runs/<time>].")
+        Path | None, Option("--out", help="The folder for the results (default: runs/<time>).")
     ] = None,
     device: Device = "cpu",
     json: Json = False,
@@ -281,13 +281,13 @@ def train(
     ] = None,
     resume: Annotated[bool, Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     iterations: Annotated[
-        int | None, Option("--iterations", min=1, help="Steps [default: the config's].")
+        int | None, Option("--iterations", min=1, help="Steps (default: the config's).")
     ] = None,
     batch_size: Annotated[
-        int | None, Option("--batch-size", min=1, help="Pictures a step [default: the config's].")
+        int | None, Option("--batch-size", min=1, help="Pictures a step (default: the config's).")
     ] = None,
     lr: Annotated[
-        float | None, Option("--lr", min=0, help="Learning rate [default: the config's].")
+        float | None, Option("--lr", min=0, help="Learning rate (default: the config's).")
     ] = None,
     minutes: Annotated[
         float | None, Option("--minutes", min=0, help="Stop after so long; --resume goes on.")
@@ -339,7 +339,7 @@ def evaluate(
     ] = "ministuff",
     data_root: DataRoot = None,
     split: Annotated[
-        str | None, Option("--split", help="The part of the data [default: its validation part].")
+        str | None, Option("--split", help="The part of the data (default: its validation part).")
     ] = None,
     vocab: MaybeVocab = None,
     prompts: Prompts = None,
@@ -491,7 +491,7 @@ def store_show(
 @store_app.command("lint")
 def store_lint(
     vocab: Annotated[
-        str | None, Option("--vocab", help="One vocabulary [default: all that ship inside].")
+        str | None, Option("--vocab", help="One vocabulary (default: all that ship inside).")
     ] = None,
     llm: Llm = "bundled",
     store: StorePath = None,

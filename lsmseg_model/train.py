@@ -6,6 +6,8 @@ run that was killed and resumed equals an unbroken one (tests/test_train.py).
 """
 
 import csv
+import hashlib
+import json
 import math
 import time
 from collections.abc import Sequence
@@ -90,7 +92,8 @@ def train(
     """Train ``config`` on the train split of ``data``; texts: sentences per vocabulary class.
 
     Leaves in ``out``: ``<name>.safetensors`` (weights with their configuration), ``last.pt``
-    (to resume from), ``loss.csv`` and ``loss.png``. ``init``: weights to start from, a file or a
+    (to resume from), ``loss.csv`` and ``loss.png``. ``resume`` goes on from ``last.pt`` if there is
+    one. ``init``: weights to start from, a file or a
     configuration's name. ``minutes`` stops early, resumable. ``precision``: fp32, bf16, or auto
     (bf16 where it is native).
     """
@@ -115,8 +118,9 @@ def train(
     start = 0
     losses: list[tuple[int, float, float]] = []
     last = out / "last.pt"
-    if resume:
-        start, losses = _resume(last, clip, optimizer)
+    same = _fingerprint(options, benchmark.name, seed, texts, init)
+    if resume and last.exists():
+        start, losses = _resume(last, clip, optimizer, same)
     elif last.exists():
         raise DataError(f"{last} exists; add --resume to go on, or choose another --out.")
     classes = [c for c in benchmark.class_indices if benchmark.seen is None or c in benchmark.seen]
@@ -167,17 +171,17 @@ def train(
                 spent = time.monotonic() - began
                 stop = minutes is not None and spent > 60 * minutes
                 if (step + 1) % checkpoint_every == 0 or stop:
-                    _save_last(last, clip, optimizer, step + 1, losses)
+                    _save_last(last, clip, optimizer, step + 1, losses, same)
                 if stop:
                     break
         except KeyboardInterrupt:
             if losses:
-                _save_last(last, clip, optimizer, losses[-1][0] + 1, losses)
+                _save_last(last, clip, optimizer, losses[-1][0] + 1, losses, same)
             raise
     if not losses:
         raise DataError(f"{last} has already reached {start} iterations; ask for more.")
     done = losses[-1][0] + 1
-    _save_last(last, clip, optimizer, done, losses)
+    _save_last(last, clip, optimizer, done, losses, same)
     weights = out / f"{settings['name']}.safetensors"
     about = {
         "format": "lsmseg-prompts/weights",
@@ -308,10 +312,29 @@ def _options(settings: dict[str, Any], **given: Any) -> dict[str, Any]:
     return {name: kind(options[name]) for name, kind in FIELDS.items()}
 
 
+def _fingerprint(
+    options: dict[str, Any],
+    data: str,
+    seed: int,
+    texts: Sequence[Sequence[str]],
+    init: str | None,
+) -> str:
+    """What must stay the same for a resumed run to equal an unbroken one."""
+    lengths = {k: v for k, v in options.items() if k != "iterations"}
+    said = json.dumps([lengths, data, seed, [list(group) for group in texts], init])
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
 def _save_last(
-    path: Path, clip: Clip, optimizer: torch.optim.Optimizer, step: int, losses: list[Any]
+    path: Path,
+    clip: Clip,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    losses: list[Any],
+    same: str,
 ) -> None:
     state = {
+        "same": same,
         "model": clip.model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
@@ -320,9 +343,9 @@ def _save_last(
     write_whole(path, lambda temporary: torch.save(state, temporary))
 
 
-def _resume(path: Path, clip: Clip, optimizer: torch.optim.Optimizer) -> tuple[int, list[Any]]:
-    if not path.is_file():
-        raise CheckpointError(f"nothing to resume: {path} does not exist.")
+def _resume(
+    path: Path, clip: Clip, optimizer: torch.optim.Optimizer, same: str
+) -> tuple[int, list[Any]]:
     try:
         state = torch.load(path, map_location=clip.device, weights_only=True)
         clip.model.load_state_dict(state["model"])
@@ -332,6 +355,11 @@ def _resume(path: Path, clip: Clip, optimizer: torch.optim.Optimizer) -> tuple[i
         raise CheckpointError(
             f"{path} cannot be resumed from; it is damaged or of another configuration."
         ) from error
+    if state["same"] != same:
+        raise CheckpointError(
+            f"{path} was made with other options, texts, data or seed; repeat the command that "
+            "made it with --resume, or choose another --out."
+        )
     return int(state["step"]), losses
 
 

@@ -255,8 +255,9 @@ def load(
 ) -> dict[Cell, str]:
     """The descriptions by `llm` of a vocabulary: (class index, attribute) -> sentence.
 
-    They come from the working store (`store`: its path, None for the usual one), where it
-    exists. What `bundled` lacks there is taken from the shipped store; nothing is written.
+    They come from the working store (`store`: its path, which must exist; None for the usual
+    one, which need not). What `bundled` lacks there is taken from the shipped store; nothing is
+    written.
 
     With `require`, cells without a description raise ConfigurationError that says which
     command makes them. Raises UsageError and StoreError.
@@ -267,7 +268,7 @@ def load(
     wanted = check_attributes(attributes)
     path = working_store_path(store)
     found: dict[Cell, str] = {}
-    if Path(path).exists():
+    if store is not None or Path(path).exists():  # a store asked for by name must be there
         with open_store_readonly(path) as file:
             found = file.descriptions(vocabulary, llm)
     if llm == "bundled":

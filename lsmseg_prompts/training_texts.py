@@ -61,5 +61,3 @@ def training_texts(
 def _without_name(text: str, entry: ClassEntry, rng: random.Random) -> str:
     word = rng.choice(STAND_INS)
     return rename(text, entry, ClassEntry(0, word, word, None, ()))
-
-

@@ -165,11 +165,11 @@ def test_starting_from_weights(tmp_path: Path, config: str, data: Path) -> None:
 
 
 def test_errors(tmp_path: Path, config: str, data: Path) -> None:
-    with pytest.raises(CheckpointError, match="nothing to resume"):
-        run(config, data, tmp_path / "new", resume=True)
     run(config, data, tmp_path / "out", iterations=1)
     with pytest.raises(DataError, match="--resume"):
         run(config, data, tmp_path / "out")
+    with pytest.raises(CheckpointError, match="other options, texts, data or seed"):
+        run(config, data, tmp_path / "out", resume=True, seed=7)
     (tmp_path / "out/last.pt").write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="cannot be resumed from"):
         run(config, data, tmp_path / "out", resume=True)

@@ -117,6 +117,11 @@ class FolderBenchmark:
                 f"{path} holds label {labels.max()}, outside the vocabulary's "
                 f"{len(self.class_indices)} classes (0 to {len(self.class_indices) - 1}); "
                 "unlabelled pixels are 255."
+                + (
+                    " COCO-Stuff's raw 182-id label maps are read with --data coco-stuff."
+                    if self.vocabulary == "coco-stuff"
+                    else ""
+                )
             )
         return labels
 
@@ -126,6 +131,8 @@ def _pick_split(root: Path, split: str | None, layout: Layout | None) -> str:
     if not folder.is_dir() or not (root / "annotations").is_dir():
         raise DataError(f"{root} needs the folders images/ and annotations/.")
     there = sorted(p.name for p in folder.iterdir() if p.is_dir())
+    if split == "train" and split not in there:  # COCO's name for it; or one set of pictures
+        split = "train2017" if "train2017" in there else (None if not there else split)
     if split is not None:
         if split not in there:
             raise DataError(

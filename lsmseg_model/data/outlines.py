@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .drawing import Colour, Pen, Rng, band, lumpy, oval
@@ -104,12 +102,12 @@ def trace(rng: Rng, pen: Pen, shape: str, texture: str) -> None:
         ):
             pen.polygon(oval(at_x, at_y, s, s))
     else:
-        a = np.arange(40) * (np.pi / 20)
-        wave: Any = 0.75 + 0.2 * np.sin(2 * a + rng.uniform(0, 6)) + 0.08 * np.sin(5 * a)
-        radius: Any = r * wave / wave.max()
+        around = np.arange(40) * (np.pi / 20)
+        wave = 0.75 + 0.2 * np.sin(2 * around + rng.uniform(0, 6)) + 0.08 * np.sin(5 * around)
+        reach = r * wave / wave.max()
         pen.polygon(
             [
                 (c + s * float(np.cos(t)), c + s * float(np.sin(t)))
-                for s, t in zip(radius, a, strict=True)
+                for s, t in zip(reach, around, strict=True)
             ]
         )
