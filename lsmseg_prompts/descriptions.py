@@ -255,9 +255,8 @@ def load(
 ) -> dict[Cell, str]:
     """The descriptions by `llm` of a vocabulary: (class index, attribute) -> sentence.
 
-    They come from the working store (`store`: its path, which must exist; None for the usual
-    one, which need not). What `bundled` lacks there is taken from the shipped store; nothing is
-    written.
+    They come from the working store (`store`: its path, None for the usual one), where it
+    exists. What `bundled` lacks there is taken from the shipped store; nothing is written.
 
     With `require`, cells without a description raise ConfigurationError that says which
     command makes them. Raises UsageError and StoreError.
@@ -268,7 +267,7 @@ def load(
     wanted = check_attributes(attributes)
     path = working_store_path(store)
     found: dict[Cell, str] = {}
-    if store is not None or Path(path).exists():  # a store asked for by name must be there
+    if Path(path).exists():
         with open_store_readonly(path) as file:
             found = file.descriptions(vocabulary, llm)
     if llm == "bundled":
