@@ -43,6 +43,7 @@ FIELDS = {
     "logit_scale": float,
     "logit_bias": float,
     "word_lr_factor": float,
+    "muon_lr_factor": float,
     "balance": float,
     "token_dropout": float,
     "decoys_per_picture": int,
@@ -114,7 +115,7 @@ def train(
         )
     torch.manual_seed(seed)
     clip = _start(settings, config, init, device)
-    optimizer = _optimizer(clip, options)
+    optimizer = Optimizers(clip, options)
     start = 0
     losses: list[tuple[int, float, float]] = []
     last = out / "last.pt"
@@ -143,8 +144,6 @@ def train(
         try:
             for step, items in enumerate(batches(loader), start):
                 rate = _rate(step, options)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * group["factor"]
                 rng = np.random.default_rng([seed, step])
                 sentences, keys = choose_texts(items, classes, texts, options, rng)
                 size = options["loss_size"]
@@ -159,10 +158,9 @@ def train(
                 logits = logits * clip.model.logit_scale.exp() + clip.model.logit_bias
                 weight = pixel_weights(target, options["balance"])
                 loss = loss_of(logits, *(t.to(device) for t in (target, compared, weight)))
-                optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(clip.parameters(), options["clip_grad"])
-                optimizer.step()
+                optimizer.step(rate)
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     raise DataError(f"the loss is {value} at step {step}; try a lower --lr.")
@@ -233,20 +231,21 @@ def _text(
 ) -> Tensor:
     """[T, D] embeddings of the batch's sentences, some of their tokens dropped at random."""
     tokens = tokenize(sentences, clip.model.context_length)
+    ends = tokens.argmax(dim=-1)
+    tokens = tokens[:, : int(ends.max()) + 1]
     kept = torch.ones(tokens.shape)
     if options["token_dropout"]:
         generator = torch.Generator().manual_seed(noise)
         kept = (torch.rand(tokens.shape, generator=generator) >= options["token_dropout"]).float()
-    ends = tokens.argmax(dim=-1)
+        kept[:, 0] = 1
+        kept[torch.arange(len(ends)), ends] = 1  # start and end tokens stay
+    tokens, kept = tokens.to(device), kept.to(device)
+    embedded = clip.model.token_embedding(tokens) * kept[..., None]
     order = ends.argsort(stable=True)
     parts = []
     for rows in order.split(32):  # short sentences do not pay for the longest
         length = int(ends[rows].max()) + 1
-        part, keep = tokens[rows, :length], kept[rows, :length]
-        keep[:, 0] = 1
-        keep[torch.arange(len(rows)), ends[rows]] = 1  # start and end tokens stay
-        part, keep = part.to(device), keep.to(device)
-        parts.append(clip.encode_tokens(part, clip.model.token_embedding(part) * keep[..., None]))
+        parts.append(clip.encode_tokens(tokens[rows, :length], embedded[rows, :length]))
     return torch.cat(parts)[order.argsort().to(device)]
 
 
@@ -271,19 +270,47 @@ def _start(settings: dict[str, Any], config: str, init: str | None, device: str)
     return clip
 
 
-def _optimizer(clip: Clip, options: dict[str, Any]) -> torch.optim.Optimizer:
-    named = [(n, p) for n, p in clip.named_parameters() if p.requires_grad]
-    words = [p for n, p in named if "token_embedding" in n]
-    plain = [p for n, p in named if p.ndim < 2 or n.endswith("positional_embedding")]
-    chosen = {id(p) for p in (*words, *plain)}
-    decayed = [p for _, p in named if id(p) not in chosen]
-    groups = [
-        {"params": decayed, "weight_decay": options["weight_decay"], "factor": 1.0},
-        {"params": plain, "weight_decay": 0.0, "factor": 1.0},
-        # A word is met rarely, so each meeting must teach more.
-        {"params": words, "weight_decay": 0.0, "factor": options["word_lr_factor"]},
-    ]
-    return torch.optim.AdamW(groups, lr=options["lr"], betas=(0.9, 0.98), fused=True)
+class Optimizers:
+    """Muon for the matrices of the transformer blocks, AdamW for everything else."""
+
+    def __init__(self, clip: Clip, options: dict[str, Any]) -> None:
+        named = [(n, p) for n, p in clip.named_parameters() if p.requires_grad]
+        words = [p for n, p in named if "token_embedding" in n]
+        blocks = [p for n, p in named if "resblocks" in n and p.ndim == 2]
+        chosen = {id(p) for p in (*words, *blocks)}
+        rest = [p for _, p in named if id(p) not in chosen]
+        decay = options["weight_decay"]
+        self.adamw = torch.optim.AdamW(
+            [
+                {"params": rest, "factor": 1.0},
+                # A word is met rarely, so each meeting must teach more.
+                {"params": words, "factor": options["word_lr_factor"]},
+            ],
+            lr=options["lr"],
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+            fused=True,
+        )
+        self.muon = torch.optim.Muon(
+            [{"params": blocks, "factor": options["muon_lr_factor"]}],
+            lr=options["lr"],
+            weight_decay=decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
+
+    def step(self, rate: float) -> None:
+        for optimizer in (self.adamw, self.muon):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["factor"]
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"adamw": self.adamw.state_dict(), "muon": self.muon.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.adamw.load_state_dict(state["adamw"])
+        self.muon.load_state_dict(state["muon"])
 
 
 def _rate(step: int, options: dict[str, Any]) -> float:
@@ -328,7 +355,7 @@ def _fingerprint(
 def _save_last(
     path: Path,
     clip: Clip,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizers,
     step: int,
     losses: list[Any],
     same: str,
@@ -343,9 +370,7 @@ def _save_last(
     write_whole(path, lambda temporary: torch.save(state, temporary))
 
 
-def _resume(
-    path: Path, clip: Clip, optimizer: torch.optim.Optimizer, same: str
-) -> tuple[int, list[Any]]:
+def _resume(path: Path, clip: Clip, optimizer: Optimizers, same: str) -> tuple[int, list[Any]]:
     try:
         state = torch.load(path, map_location=clip.device, weights_only=True)
         clip.model.load_state_dict(state["model"])

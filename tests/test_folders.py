@@ -38,6 +38,13 @@ def test_folders_without_splits(tmp_path: Path) -> None:
     assert len(load_benchmark(str(root), class_count=1, vocabulary="mine")) == 1
 
 
+@pytest.mark.parametrize(("there", "found"), [("train2017", "train2017"), (".", "")])
+def test_training_split_by_other_names(tmp_path: Path, there: str, found: str) -> None:
+    root = make(tmp_path, {"a": np.zeros((2, 2))}, split=there)
+    benchmark = load_benchmark("coco-stuff", root, split="train")
+    assert (benchmark.split, len(benchmark)) == (found, 1)
+
+
 def test_camvid_void_is_ignored(tmp_path: Path) -> None:
     root = make(tmp_path, {"a": np.array([[10, 11]])})
     assert load_benchmark("camvid", root).labels(0).tolist() == [[10, IGNORE]]
