@@ -289,6 +289,14 @@ def train(
     lr: Annotated[
         float | None, Option("--lr", min=0, help="Learning rate (default: the config's).")
     ] = None,
+    short_side: Annotated[
+        int | None,
+        Option("--short-side", min=16, help="Pixels of a picture's short side; kept in weights."),
+    ] = None,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"],
+        Option("--precision", help="auto takes bf16 where the processor has it."),
+    ] = "auto",
     minutes: Annotated[
         float | None, Option("--minutes", min=0, help="Stop after so long; --resume goes on.")
     ] = None,
@@ -324,6 +332,8 @@ def train(
         iterations=iterations,
         batch_size=batch_size,
         lr=lr,
+        short_side=short_side,
+        precision=precision,
         seed=seed,
         device=device,
         minutes=minutes,
