@@ -1,6 +1,7 @@
 """Reading and writing weights: safetensors, or pickles with ``weights_only=True``."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ def _load_torch(path: Path) -> Any:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                return torch.jit.load(str(path), map_location="cpu").state_dict()
+                with warnings.catch_warnings():  # archives stay readable, whatever torch prefers
+                    warnings.simplefilter("ignore")
+                    return torch.jit.load(str(path), map_location="cpu").state_dict()
     return torch.load(path, map_location="cpu", weights_only=True)
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -81,14 +80,19 @@ def test_every_command_and_option_has_help(path: tuple[str, ...], call) -> None:
     assert result.code == 0 and "Usage: lsmseg-prompts" in result.out
 
 
-def test_help_is_quick() -> None:
-    began = []
-    for _ in range(3):
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "cli.py", "ablate", "--help"], cwd=ROOT, check=True,
-                       capture_output=True)  # fmt: skip
-        began.append(time.perf_counter() - start)
-    assert min(began) < 0.5
+def test_help_loads_nothing_heavy() -> None:
+    """What keeps --help quick; benchmarks/help.py has the seconds."""
+    code = (
+        "import sys, cli\n"
+        "sys.argv = ['lsmseg-prompts', 'ablate', '--help']\n"
+        "try: cli.main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'open_clip', 'pandas', 'numpy', 'matplotlib', 'sqlite_utils', 'PIL'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    assert b"Usage: lsmseg-prompts" in done.stdout
+    assert done.stderr.strip() == b"[]"
 
 
 def test_version(call) -> None:

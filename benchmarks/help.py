@@ -1,0 +1,45 @@
+"""How long `lsmseg-prompts COMMAND --help` takes, beside the start of Python itself.
+
+python benchmarks/help.py
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+
+COMMANDS = [
+    "run",
+    "attributes",
+    "generate",
+    "ablate",
+    "export",
+    "report",
+    "train",
+    "evaluate",
+    "predict",
+    "store",
+    "vocab",
+]
+
+
+def seconds(*command: str, times: int = 5) -> float:
+    """The median wall time."""
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+def main() -> None:
+    bare = seconds(sys.executable, "-c", "pass")
+    print(f"| command | seconds | times python -c pass ({bare:.3f} s) |\n|---|---|---|")
+    for command in COMMANDS:
+        took = seconds(sys.executable, "-m", "cli", command, "--help")
+        print(f"| {command} --help | {took:.2f} | {took / bare:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
