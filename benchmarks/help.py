@@ -1,6 +1,6 @@
 """How long `lsmseg-prompts COMMAND --help` takes, beside the start of Python itself.
 
-    python benchmarks/help.py
+python benchmarks/help.py
 """
 
 import statistics
