@@ -65,7 +65,8 @@ def bf16_is_fast(device: str) -> bool:
     """Whether 16-bit brain floats are a native instruction of the device."""
     if device.startswith("cuda"):
         return torch.cuda.is_bf16_supported()
-    return device == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # private in torch
+    return device == "cpu" and native()
 
 
 def train(
