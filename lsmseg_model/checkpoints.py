@@ -76,14 +76,19 @@ def save_weights(
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What ``save_weights`` wrote beside the weights; empty for files of others."""
+    """What ``save_weights`` wrote beside the weights; empty for files of others.
+
+    Raises CheckpointError when a file of ours cannot be read.
+    """
     if path.suffix != ".safetensors":
         return {}
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             text = file.metadata() or {}
-        return {key: json.loads(value) for key, value in text.items()}
-    except Exception:
-        return {}
+        return {key: json.loads(value) for key, value in text.items()} if "config" in text else {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"the configuration inside {path} cannot be read; the file may be damaged."
+        ) from error

@@ -120,7 +120,7 @@ def train(
     start = 0
     losses: list[tuple[int, float, float]] = []
     last = out / "last.pt"
-    same = _fingerprint(options, benchmark.name, seed, texts, init)
+    same = _fingerprint(settings, (benchmark.name, len(benchmark)), seed, texts, init)
     if resume and last.exists():
         start, losses = _resume(last, clip, optimizer, same)
     elif last.exists():
@@ -341,15 +341,16 @@ def _options(settings: dict[str, Any], **given: Any) -> dict[str, Any]:
 
 
 def _fingerprint(
-    options: dict[str, Any],
-    data: str,
+    settings: dict[str, Any],
+    data: tuple[str, int],
     seed: int,
     texts: Sequence[Sequence[str]],
     init: str | None,
 ) -> str:
     """What must stay the same for a resumed run to equal an unbroken one."""
-    lengths = {k: v for k, v in options.items() if k != "iterations"}
-    said = json.dumps([lengths, data, seed, [list(group) for group in texts], init])
+    options = {k: v for k, v in settings["train"].items() if k != "iterations"}
+    fixed = {**settings, "train": options}
+    said = json.dumps([fixed, data, seed, [list(group) for group in texts], init])
     return hashlib.sha256(said.encode()).hexdigest()
 
 

@@ -18,28 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from PIL import Image
+from small_clip import SMALL
 
 import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = Path(sys.executable).with_name("lsmseg-prompts")
 COMMAND = [str(SCRIPT)] if SCRIPT.exists() else [sys.executable, "-m", "cli"]
-FRESH: dict[str, Any] = {
-    "name": "small",
-    "clip": {
-        "embed_dim": 8,
-        "vision_cfg": {
-            "image_size": 16,
-            "layers": 1,
-            "width": 16,
-            "head_width": 8,
-            "patch_size": 4,
-        },
-        "text_cfg": {"context_length": 77, "width": 16, "heads": 2, "layers": 1},
-    },
-    "view": {"short_side": 16, "window": 16, "stride": 8},
-    "train": {},
-}
 
 
 class Outcome(NamedTuple):
@@ -116,9 +101,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
     torch.manual_seed(0)
-    save_weights(path, build_clip(FRESH).model.state_dict(), {"config": FRESH})
+    save_weights(path, build_clip(SMALL).model.state_dict(), {"config": SMALL})
     train = {**read_config("lsmseg-tiny")["train"], "iterations": 6, "batch_size": 2}
-    config = {**FRESH, "train": {**train, "warmup": 1, "loss_size": 8}}
+    config = {**SMALL, "train": {**train, "warmup": 1, "loss_size": 8}}
     path.with_suffix(".json").write_text(json.dumps(config))
     return path
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_clip import SMALL
 from torch.nn import functional as F
 
 from lsmseg_model.checkpoints import save_weights
@@ -14,22 +15,6 @@ from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
 from lsmseg_model.text import tokenize
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "catseg_clip_small.safetensors"
-SMALL = {
-    "name": "small",
-    "clip": {
-        "embed_dim": 8,
-        "vision_cfg": {
-            "image_size": 16,
-            "layers": 2,
-            "width": 16,
-            "head_width": 8,
-            "patch_size": 4,
-        },
-        "text_cfg": {"context_length": 77, "width": 16, "heads": 2, "layers": 2},
-    },
-    "view": {"short_side": 16, "window": 16, "stride": 8},
-    "train": {},
-}
 
 
 @pytest.fixture(scope="module")

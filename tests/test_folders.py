@@ -70,7 +70,7 @@ def test_coco_table_is_a_bijection_onto_171() -> None:
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="../shared/real is not on this machine")
 def test_real_coco_stuff_labels_name_what_is_in_the_pictures() -> None:
-    """Picture 000000000 ... each label set must be inside the 171 classes and match raw ids."""
+    """Every value of the first map, moved down by the unused ids below it, is its class."""
     benchmark = load_benchmark("coco-stuff", REAL / "coco-stuff", split="train2017")
     assert len(benchmark) == 13
     raw = np.asarray(

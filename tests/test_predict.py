@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_clip import SMALL
+from small_clip import SMALL
 
 from lsmseg_model.checkpoints import save_weights
 from lsmseg_model.clip import Clip, View, build_clip

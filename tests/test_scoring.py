@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark
+from small_clip import SMALL
 from torch.nn import functional as F
 
 from ablations import scoring
@@ -15,22 +16,6 @@ from lsmseg_model.metrics import confusion_counts
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompt_set import build_prompt_set
 
-SMALL = {
-    "name": "small",
-    "clip": {
-        "embed_dim": 8,
-        "vision_cfg": {
-            "image_size": 16,
-            "layers": 1,
-            "width": 16,
-            "head_width": 8,
-            "patch_size": 4,
-        },
-        "text_cfg": {"context_length": 77, "width": 16, "heads": 2, "layers": 1},
-    },
-    "view": {"short_side": 16, "window": 16, "stride": 8},
-    "train": {},
-}
 COLOR = build_prompt_set(DESCRIPTIONS, VOCABULARY, ["color"])
 BOTH = build_prompt_set(DESCRIPTIONS, VOCABULARY, ["color", "shape"], "ensemble")
 

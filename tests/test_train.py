@@ -170,6 +170,8 @@ def test_errors(tmp_path: Path, config: str, data: Path) -> None:
         run(config, data, tmp_path / "out")
     with pytest.raises(CheckpointError, match="other options, texts, data or seed"):
         run(config, data, tmp_path / "out", resume=True, seed=7)
+    with pytest.raises(CheckpointError, match="other options, texts, data or seed"):
+        run(config, data, tmp_path / "out", resume=True, short_side=48)
     (tmp_path / "out/last.pt").write_bytes(b"damaged")
     with pytest.raises(CheckpointError, match="cannot be resumed from"):
         run(config, data, tmp_path / "out", resume=True)

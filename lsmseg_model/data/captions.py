@@ -14,7 +14,8 @@ from .drawing import COLOURS, Rng
 from .lexicon import FILLERS, NOUNS, PART_WORDS, SHAPE_WORDS, SIZE_WORDS
 from .lexicon_surfaces import COLOUR_WORDS, PATTERN_WORDS, TEXTURE_WORDS
 
-MOST_WORDS = 42  # keeps every caption within 77 CLIP tokens
+# Keeps every caption within 77 CLIP tokens; the longest, 1 in 100, end there in mid-sentence.
+MOST_WORDS = 42
 ATTRIBUTES = ("color", "shape", "pattern", "texture", "size")
 
 
