@@ -182,9 +182,9 @@ class Store(StoreFile):
 
     def record_attempt(
         self,
-        vocabulary: Vocabulary | str,
-        index: int,
-        attribute: str,
+        vocabulary: Vocabulary | str | None,
+        index: int | None,
+        attribute: str | None,
         llm: str,
         *,
         asked_model: str,
@@ -195,12 +195,13 @@ class Store(StoreFile):
     ) -> int:
         """Enter one question to an LLM and what came back; returns the attempt's id.
 
-        `fields` are further columns of the table: template_hash, served_model, reply,
-        finish_reason, input_tokens, output_tokens, cost_usd, http_status, error_class,
-        error_message, request_id, duration_seconds.
+        `fields` are further columns of the table: purpose, state, attributes (JSON, where it is
+        about several), run, batch, host, try, history (JSON), template_hash, served_model,
+        reply, verdict, finish_reason, input_tokens, output_tokens, cost_usd, cost_is_bound,
+        http_status, error_class, error_message, request_id, duration_seconds.
         """
         row = {
-            "vocabulary": _name(vocabulary),
+            "vocabulary": None if vocabulary is None else _name(vocabulary),
             "class_index": index,
             "attribute": attribute,
             "llm": llm,
@@ -211,9 +212,15 @@ class Store(StoreFile):
             **fields,
         }
         with self.transaction():
-            self.add_attribute(attribute)
+            if attribute is not None:
+                self.add_attribute(attribute)
             self.add_llm(llm)
             return int(self.write("attempts", row).lastrowid or 0)
+
+    def update_attempt(self, attempt: int, **fields: Any) -> None:
+        """Fill further columns of an attempt, when its reply arrives or is judged."""
+        settings = ", ".join(f"{name} = :{name}" for name in fields)
+        self.execute(f"UPDATE attempts SET {settings} WHERE id = :id", {**fields, "id": attempt})
 
     def put_description(
         self,
@@ -228,11 +235,14 @@ class Store(StoreFile):
         reason: str | None = None,
         attempt: int | None = None,
         updated_at: str | None = None,
+        source: str = "llm",
+        review: str | None = None,
     ) -> None:
         """Fill a cell: `text` with its count of CLIP tokens, or `status="failed"` and why.
 
-        A failure never replaces a description that is done. The schema refuses a done text of
-        more than 77 tokens (StoreError).
+        `source` says who wrote it: "llm", "human" or "import"; `review` what a person should
+        look at. A failure never replaces a description that is done, and nothing replaces a
+        locked one. The schema refuses a done text of more than 77 tokens (StoreError).
         """
         row = {
             "vocabulary": _name(vocabulary),
@@ -246,8 +256,13 @@ class Store(StoreFile):
             "template_hash": template_hash,
             "attempt_id": attempt,
             "updated_at": updated_at or utc_now(),
+            "source": source,
+            "review": review,
+            "stale": 0,
         }
-        fresh = ("text", "tokens", "status", "reason", "template_hash", "attempt_id", "updated_at")
+        fresh = [
+            name for name in row if name not in ("vocabulary", "class_index", "attribute", "llm")
+        ]
         with self.transaction():
             self.add_attribute(attribute)
             self.add_llm(llm)
@@ -255,7 +270,8 @@ class Store(StoreFile):
                 "descriptions",
                 row,
                 f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in fresh)} "
-                "WHERE excluded.status = 'done' OR descriptions.status <> 'done'",
+                "WHERE descriptions.locked = 0 "
+                "AND (excluded.status = 'done' OR descriptions.status <> 'done')",
             )
 
     def descriptions(
@@ -311,7 +327,7 @@ class Store(StoreFile):
         """Filled cells, done and failed, as rows; each argument narrows them.
 
         Keys: vocabulary, class_index, class, readable, attribute, llm, text, tokens, status,
-        reason, template_hash, updated_at. In the paper's order of the attributes.
+        reason, source, locked, review, template_hash, updated_at. In the paper's order of the attributes.
         """
         wheres, values = ["1"], list[Any]()
         for column, value in (
@@ -328,7 +344,8 @@ class Store(StoreFile):
             values.extend(attributes)
         rows = self.rows(
             "SELECT d.vocabulary, d.class_index, c.name AS class, c.readable, d.attribute, d.llm, "
-            "d.text, d.tokens, d.status, d.reason, d.template_hash, d.updated_at "
+            "d.text, d.tokens, d.status, d.reason, d.source, d.locked, d.review, "
+            "d.template_hash, d.updated_at "
             "FROM descriptions AS d JOIN classes AS c USING (vocabulary, class_index) "
             f"WHERE {' AND '.join(wheres)}",
             values,

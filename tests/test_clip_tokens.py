@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from functools import lru_cache
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens, fits
+from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens, fits, is_whole_word, token_ids
 
 
 def test_known_counts():
@@ -20,20 +21,33 @@ def test_known_counts():
     assert 57 <= count_tokens(paper) <= 66  # what the paper's four-attribute sentences take
 
 
-@settings(max_examples=60, deadline=None)
+@lru_cache
+def clip():
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()
+
+
+@settings(max_examples=150, deadline=None)
 @given(st.text(max_size=200))
 @example("café — naïve & <b>bold</b> 😀 'tis")
-def test_count_is_what_open_clip_encodes(text):
-    from open_clip import get_tokenizer
+@example("<start_of_text> a cat <END_OF_TEXT>!")
+@example("It&amp;#39;s 12 km/h; I'LL see’n it\u3000now")
+def test_tokens_are_open_clips_own(text):
+    assert list(token_ids(text)) == clip().encode(text)
 
-    encoded = get_tokenizer("ViT-B-16", context_length=2048)([text])[0]
-    assert count_tokens(text) == int((encoded != 0).sum()) + _exclamations(text, encoded)
+
+def test_every_word_of_clip_and_pairs_of_them_are_split_as_clip_does():
+    words = [token[:-4] for token in clip().encoder if token.endswith("</w>")]
+    pairs = [a + b for a, b in zip(words[::7], words[3::7], strict=False)]
+    assert len(pairs) > 3000
+    wrong = [w for w in words[::5] + pairs if list(token_ids(w)) != clip().encode(w)]
+    assert wrong == []
 
 
-def _exclamations(text, encoded):
-    """Token 0 is "!", which the padding is made of too: count those before the end token."""
-    end = int(encoded.argmax())
-    return int((encoded[: end + 1] == 0).sum())
+def test_whole_words():
+    assert is_whole_word("bamboo") and is_whole_word("weaving")
+    assert not is_whole_word("bambooweaving")
 
 
 def test_the_budget_is_exact():

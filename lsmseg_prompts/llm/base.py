@@ -13,50 +13,79 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from lsmseg_prompts.vocabularies import ClassEntry
 
-ErrorScope = Literal["cell", "passing", "run"]
+ErrorScope = Literal["cell", "adapted", "passing", "throttled", "account", "setup"]
+"""Whom a failure concerns, and so what is done about it.
+
+    cell       this question only (refused, filtered, too long): it fails, the run goes on
+    adapted    the provider left out a parameter the model does not take: ask again at once
+    passing    nothing lasting (5xx, timeout, cut connection): ask again after a while
+    throttled  too many requests: everyone waits, fewer at a time, then ask again
+    account    quota or credit used up: the run ends, resumable (exit code 5)
+    setup      key, model, host, TLS or proxy: the run ends until that is put right (exit code 4)
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture that goes along with a question."""
+
+    mime: str
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question about one cell.
+    """One question, about one class and one or more attributes, or about neither.
 
-    `prompt` is the user message and `system` an optional system message. The cell (vocabulary
-    name, class, attribute) goes along for providers that answer from a table; stage 1, which
-    is about no class, leaves `entry` None. `parameters` are the provider's own (temperature,
-    seed, max_output_tokens, ...).
+    `prompt` is the user message and `system` an optional system message. `history` holds what
+    was said before `prompt`: (earlier question, its reply) pairs, oldest first. `schema` is the
+    JSON schema of the wanted answer, where JSON is wanted. The cell (vocabulary name, class,
+    attributes) goes along for providers that answer from a table. `parameters` are the
+    provider's own (temperature, seed, ...).
     """
 
     prompt: str
     system: str | None = None
+    history: tuple[tuple[str, str], ...] = ()
+    images: tuple[Image, ...] = ()
+    schema: Mapping[str, Any] | None = None
+    max_output_tokens: int | None = None
     vocabulary: str | None = None
     entry: ClassEntry | None = None
-    attribute: str | None = None
+    attributes: tuple[str, ...] = ()
     template_hash: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def attribute(self) -> str | None:
+        """The attribute, where it is about just one."""
+        return self.attributes[0] if len(self.attributes) == 1 else None
+
+    @property
     def messages(self) -> list[dict[str, str]]:
-        """The chat form that OpenAI's and DashScope's interfaces take."""
-        system = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return [*system, {"role": "user", "content": self.prompt}]
+        """The chat form that OpenAI's and DashScope's interfaces take, without pictures."""
+        messages = [] if self.system is None else [{"role": "system", "content": self.system}]
+        for question, answer in self.history:
+            messages.append({"role": "user", "content": question})
+            messages.append({"role": "assistant", "content": answer})
+        return [*messages, {"role": "user", "content": self.prompt}]
 
 
 @dataclass(frozen=True)
 class Reply:
     """What came back, a failure included: a failed attempt costs money and is recorded too.
 
-    `error_scope` says whom a failure concerns: this "cell" only (refused, filtered, unknown to
-    the provider), nothing lasting ("passing": throttled, timed out; may be asked again), or
-    the whole "run" (key rejected, quota used up, host unknown). None where there was none.
+    `error_scope` is None where nothing failed. `billed` says whether the provider may charge
+    for a failed attempt whose usage is unknown (a timeout may be charged, a 429 is not).
     """
 
     text: str | None
     asked_model: str
     served_model: str | None = None
     finish_reason: str | None = None
+    refusal: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    cost_usd: float | None = None
     http_status: int | None = None
     request_id: str | None = None
     started_at: str | None = None  # ISO 8601, UTC
@@ -65,17 +94,17 @@ class Reply:
     error_class: str | None = None
     error_message: str | None = None
     retry_after_seconds: float | None = None
+    billed: bool = False
 
     def attempt_fields(self) -> dict[str, Any]:
         """The columns of the `attempts` table that a reply fills."""
         return {
             "asked_model": self.asked_model,
             "served_model": self.served_model,
-            "reply": self.text,
+            "reply": self.text if self.text is not None else self.refusal,
             "finish_reason": self.finish_reason,
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
-            "cost_usd": self.cost_usd,
             "http_status": self.http_status,
             "error_class": self.error_class,
             "error_message": self.error_message,
@@ -90,13 +119,20 @@ class LLM(Protocol):
     """A provider and its model.
 
     name: what `--llm` is given and the store files the texts under, such as "bundled".
+    model: what the provider calls it, such as "gpt-4".
+    host: the effective base URL, without credentials; None where no network is used.
     provenance: who wrote the texts, in a sentence.
     free: whether asking costs nothing, so that failed cells may be asked again unbidden.
-    commit_every: how many replies may be lost to a kill; 1 where each has been paid for.
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def host(self) -> str | None: ...
 
     @property
     def provenance(self) -> str: ...
@@ -104,10 +140,16 @@ class LLM(Protocol):
     @property
     def free(self) -> bool: ...
 
-    @property
-    def commit_every(self) -> int: ...
+    def check(self) -> None:
+        """Raise ConfigurationError, without touching the network, for what is plainly missing
+        or wrong: no key, a key with a line break in it, a certificate file that is not there."""
+        ...
 
     async def complete(self, request: Request) -> Reply:
-        """Ask once. What the provider answers comes back as a Reply, errors too; it raises
-        ConfigurationError only for what is wrong before anything is sent (a missing key)."""
+        """Ask once, without retrying. What the provider answers comes back as a Reply, errors
+        too, with keys masked in every text."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
         ...

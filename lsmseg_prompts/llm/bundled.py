@@ -28,8 +28,15 @@ class Bundled:
 
     name = LLM_NAME
     provenance = PROVENANCE
+    model = LLM_NAME
+    host = None
     free = True
-    commit_every = 1000
+
+    def check(self) -> None:
+        """Nothing can be missing."""
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
     @cached_property
     def _texts(self) -> dict[str, dict[tuple[int, str], str]]:
@@ -93,7 +100,6 @@ class Bundled:
             asked_model=self.name,
             served_model=self.name,
             finish_reason="stop",
-            cost_usd=0.0,
             started_at=started,
             duration_seconds=0.0,
         )
@@ -105,7 +111,6 @@ class Bundled:
             error_scope="cell",
             error_class="NotBundled",
             error_message=message,
-            cost_usd=0.0,
             started_at=started,
             duration_seconds=0.0,
         )
