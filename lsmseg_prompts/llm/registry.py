@@ -1,35 +1,79 @@
-"""From the name after `--llm` to the LLM that answers."""
+"""From the name after `--llm` to the LLM that answers.
+
+    bundled                                       the shipped store, offline
+    gpt-*, chatgpt-*, o1, o3 ..., openai/<model>  OpenAI's protocol; the address is --base-url,
+                                                  OPENAI_BASE_URL or OpenAI's own
+    qwen*, qwq*, qvq*, dashscope/<model>          DashScope's own API; the address is
+                                                  DASHSCOPE_HTTP_BASE_URL or DashScope's own
+
+A base URL given on the command line is only for OpenAI's protocol: who serves Qwen on a machine
+of their own writes openai/<model>.
+"""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.wording import nearest
 
 # o1, o3, o4-mini ...; gpt-4, gpt-4o ...; or the provider spelled out.
-_OPENAI = re.compile(r"(openai/.+|gpt-.+|chatgpt-.+|o\d.*)", re.IGNORECASE)
-_DASHSCOPE = re.compile(r"(dashscope/.+|qwen.*|qwq.*)", re.IGNORECASE)
+_OPENAI = re.compile(r"openai/(\S+)|(gpt-\S+|chatgpt-\S+|o\d\S*)", re.IGNORECASE)
+_DASHSCOPE = re.compile(r"dashscope/(\S+)|(qwen\S*|qwq\S*|qvq\S*)", re.IGNORECASE)
+_USUAL = (
+    "bundled", "gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-5", "o3", "o4-mini",
+    "qwen-max", "qwen-plus", "qwen-turbo", "qwen2.5-72b-instruct", "openai/<model>",
+    "dashscope/<model>",
+)  # fmt: skip
 
 
-def make_llm(name: str) -> LLM:
-    """The LLM called `name`.
-
-    Raises ConfigurationError for models of OpenAI and DashScope, which this version cannot ask
-    yet, and UsageError for a name that stands for nothing.
-    """
-    if name == "bundled":
-        from lsmseg_prompts.llm.bundled import Bundled
-
-        return Bundled()
-    for pattern, provider in ((_OPENAI, "OpenAI"), (_DASHSCOPE, "DashScope")):
-        if pattern.fullmatch(name):
-            raise ConfigurationError(
-                f"The model {name!r} needs the {provider} provider, which comes with a later "
-                "version of lsmseg-prompts; `--llm bundled` works now, offline and without a key."
-            )
+def check_name(name: str) -> None:
+    """Raise UsageError where `name` stands for no LLM."""
+    if name == "bundled" or _OPENAI.fullmatch(name) or _DASHSCOPE.fullmatch(name):
+        return
     raise UsageError(
-        f"There is no LLM {name!r}{nearest(name, ['bundled'])}: use bundled, or (in a later "
-        "version) gpt-*, o*, openai/<model>, qwen* or dashscope/<model>."
+        f"There is no LLM {name!r}{nearest(name, _USUAL)}: use bundled, gpt-*, o*, "
+        "openai/<model> (with --base-url for a server of your own), qwen* or dashscope/<model>."
     )
+
+
+def make_llm(
+    name: str,
+    base_url: str | None = None,
+    key_file: str | Path | None = None,
+    timeout: float = 120.0,
+) -> LLM:
+    """The LLM called `name`; neither key nor network is touched: that is for `LLM.check` and on.
+
+    `base_url` is the address of a server that speaks OpenAI's protocol, `key_file` a file that
+    holds the key, `timeout` bounds each call, in seconds.
+
+    Raises UsageError for a name that stands for nothing, for a base URL that is none and for
+    one that goes with another protocol.
+    """
+    check_name(name)
+    openai, dashscope = _OPENAI.fullmatch(name), _DASHSCOPE.fullmatch(name)
+    if base_url is not None and openai is None:
+        advice = f"openai/{dashscope[1] or dashscope[2]}" if dashscope else "openai/<model>"
+        raise UsageError(
+            f"--base-url is for servers that speak OpenAI's protocol, and {name!r} does not: "
+            f"write --llm {advice}."
+        )
+    if openai:
+        from lsmseg_prompts.llm.openai_chat import OpenAIChat, check_url
+
+        if base_url is not None:
+            try:
+                check_url(base_url)
+            except ConfigurationError as error:
+                raise UsageError(str(error)) from None
+        return OpenAIChat(name, openai[1] or openai[2].lower(), base_url, key_file, timeout)
+    if dashscope:
+        from lsmseg_prompts.llm.dashscope_native import DashScope
+
+        return DashScope(name, dashscope[1] or dashscope[2].lower(), key_file, timeout)
+    from lsmseg_prompts.llm.bundled import Bundled
+
+    return Bundled()

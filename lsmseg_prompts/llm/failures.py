@@ -1,0 +1,229 @@
+"""What each failure of each provider means: whom it concerns, its cause, whether it is billed.
+
+Providers disagree: `insufficient_quota` is final at OpenAI and a passing throttle in DashScope's
+OpenAI-compatible mode, so each has its own table.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from lsmseg_prompts.llm.base import ErrorScope, Reply
+from lsmseg_prompts.llm.keys import shown_url
+
+CONNECTION_CLASSES = ("DNS", "Refused", "TLS", "Proxy", "Reset", "Timeout")
+"""The `error_class` of a failure that is not an answer of the provider."""
+
+
+class Passing(Exception):
+    """A call beside the questions (files, batches) failed for now; `reply` says how."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(reply.error_message)
+        self.reply = reply
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`kind` becomes the reply's `error_class`."""
+
+    scope: ErrorScope
+    kind: str
+    message: str
+    billed: bool = False
+
+
+_FILTERED = re.compile(
+    r"content.?(filter|policy|management)|responsible.?ai|data.?inspection|safety system", re.I
+)
+_TOO_LONG = re.compile(r"context.?length|maximum context|context window|too many tokens", re.I)
+_NO_MODEL = re.compile(
+    r"model.?not.?found|model_not_exist|invalid model|model\b.{0,80}\bdoes not exist", re.I
+)
+_NO_MONEY = re.compile(
+    r"insufficient_quota|billing|account_deactivated|credit.?balance|arrearage", re.I
+)
+
+
+def error_details(body: Any) -> tuple[str, str, str]:
+    """(code, message, parameter named) of an error body in any of the usual forms."""
+    if isinstance(body, dict):
+        error = body.get("error", body.get("detail", body))
+        if isinstance(error, dict):
+            code = error.get("code") or error.get("type") or ""
+            message = error.get("message") or error.get("detail") or error.get("msg") or ""
+            return str(code), str(message), str(error.get("param") or "")
+        return str(body.get("code") or ""), str(error), ""
+    text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", str(body), flags=re.I | re.S)
+    return "", " ".join(text.split())[:300], ""
+
+
+def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
+    """An error answer of a server that speaks OpenAI's protocol, at the base URL `url`."""
+    code, message, _ = error_details(body)
+    said = f"{_host(url)} answered {status}" + (f" ({code})" if code else "")
+    said += f": {message.rstrip('.')}." if message else "."
+    both = f"{code} {message}"
+    if status == 401:
+        return Failure("setup", "Key", f"The key was refused: {said}")
+    if status == 403:
+        if _is_dashscope(url) and re.search(r"AllocationQuota|FreeTierOnly", both, re.I):
+            return Failure("account", "Quota", f"The quota is used up: {said}")
+        return Failure("setup", "Forbidden", f"This key may not use {model}: {said}")
+    if status == 404 or (status in (400, 422) and _NO_MODEL.search(both)):
+        hint = "" if code or urlsplit(url).path.rstrip("/") else " Is /v1 missing in the base URL?"
+        return Failure("setup", "NotFound", f"There is no model {model!r} there: {said}{hint}")
+    if status == 405 or 300 <= status < 400:
+        return Failure("setup", "BaseURL", f"{shown_url(url)} is not the base URL: {said}")
+    if status == 402:
+        return Failure("account", "Payment", f"The account wants payment: {said}")
+    if status == 429:
+        if _NO_MONEY.search(code) and not _is_dashscope(url):
+            return Failure("account", "Quota", f"The quota or credit is used up: {said}")
+        return Failure("throttled", "RateLimit", f"Too many requests: {said}")
+    if status in (408, 409, 425) or status >= 500:
+        return Failure("passing", f"HTTP{status}", f"The provider failed for now: {said}")
+    if _FILTERED.search(both):
+        return Failure("cell", "ContentFilter", f"The question was filtered: {said}")
+    if _NO_MONEY.search(code):
+        return Failure("account", "Quota", f"The quota or credit is used up: {said}")
+    if _TOO_LONG.search(both):
+        return Failure("cell", "TooLong", f"The question is too long for {model}: {said}")
+    return Failure("cell", f"HTTP{status}", f"The question was refused: {said}")
+
+
+def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
+    """An error answer of DashScope's own API."""
+    code, message, _ = error_details(body)
+    said = f"{_host(url)} answered {status}" + (f" ({code})" if code else "")
+    said += f": {message.rstrip('.')}." if message else "."
+    if code.startswith("Arrearage") or status == 402:
+        return Failure("account", "Payment", f"The account wants payment: {said}")
+    if code.startswith(("AllocationQuota", "FreeTierOnly")) and status != 429:
+        return Failure("account", "Quota", f"The quota is used up: {said}")
+    if status == 401 or code == "InvalidApiKey":
+        return Failure("setup", "Key", f"The key was refused: {said}")
+    if status == 403:
+        return Failure("setup", "Forbidden", f"This key may not use {model}: {said}")
+    if status == 404 or code.startswith("ModelNotFound"):
+        return Failure("setup", "NotFound", f"There is no model {model!r} there: {said}")
+    if status == 405 or 300 <= status < 400:
+        return Failure("setup", "BaseURL", f"{shown_url(url)} is not the base URL: {said}")
+    if status == 429 or code.startswith("Throttling"):
+        return Failure("throttled", "RateLimit", f"Too many requests: {said}")
+    if status in (408, 409, 425) or status >= 500:
+        return Failure("passing", f"HTTP{status}", f"The provider failed for now: {said}")
+    if _FILTERED.search(code):
+        return Failure("cell", "ContentFilter", f"The question was filtered: {said}")
+    if re.search(r"only support stream|model not exist", message, re.I):
+        return Failure("setup", "Unsupported", f"{model!r} cannot be asked like this: {said}")
+    if re.search(r"range of input length|context", message, re.I):
+        return Failure("cell", "TooLong", f"The question is too long for {model}: {said}")
+    return Failure("cell", f"HTTP{status}", f"The question was refused: {said}")
+
+
+def connection_failure(error: BaseException, url: str, timeout: float) -> Failure:
+    """What kept the connection to `url` from being made or ended it; `timeout` in seconds."""
+    causes = list(_causes(error))
+    names = {name for cause in causes for name in _class_names(cause)}
+    host, proxy = _host(url), proxy_of(url)
+    tls = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
+    if tls is not None or names & {"ClientConnectorSSLError", "ClientConnectorCertificateError"}:
+        return Failure("setup", "TLS", _tls_message(tls or error, host))
+    if names & {"ProxyError", "ClientProxyConnectionError", "ClientHttpProxyError"} or (
+        proxy and names & {"ConnectError", "ConnectTimeout", "ClientConnectorError"}
+    ):
+        return Failure(
+            "passing",
+            "Proxy",
+            f"The proxy {proxy or ''} did not connect to {host} ({_words(error)}): correct "
+            "HTTPS_PROXY or HTTP_PROXY, or put the host in NO_PROXY.".replace("  ", " "),
+        )
+    if names & {"gaierror", "ClientConnectorDNSError"}:
+        return Failure(
+            "passing",
+            "DNS",
+            f"The host name of {host} cannot be found: check its spelling and the network.",
+        )
+    if names & {"ConnectTimeout", "ConnectionTimeoutError"}:
+        return Failure(
+            "passing",
+            "Timeout",
+            f"{host} did not take the connection in time: is the server running, and is a "
+            "firewall in between?",
+        )
+    if "TimeoutError" in names or any("Timeout" in name for name in names):
+        return Failure(
+            "passing",
+            "Timeout",
+            f"{host} did not answer within {timeout:g} s: it may be busy; --timeout waits longer.",
+            billed=True,
+        )
+    if "ConnectionRefusedError" in names:
+        return Failure("passing", "Refused", f"{host} refuses connections: is the server running?")
+    if names & {"ConnectError", "ClientConnectorError"}:
+        return Failure("passing", "Refused", f"{host} cannot be reached: {_words(error)}.")
+    if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError", "NonHttpUrlClientError"}:
+        return Failure("setup", "BaseURL", f"{shown_url(url)} cannot be called: {_words(error)}.")
+    return Failure(
+        "passing", "Reset", f"{host} cut the connection ({_words(error)}).", billed=True
+    )
+
+
+def proxy_of(url: str) -> str | None:
+    """host:port of the proxy that the environment names for `url`, for messages only."""
+    from urllib.request import getproxies_environment, proxy_bypass_environment
+
+    parts = urlsplit(url)
+    proxies = getproxies_environment()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass_environment(parts.netloc.rpartition("@")[2]):
+        return None
+    return proxy.rpartition("@")[2].rpartition("://")[2].rstrip("/")
+
+
+def _causes(error: BaseException | None, depth: int = 0) -> Iterator[BaseException]:
+    """The error and all that led to it, through groups too."""
+    if error is None or depth > 12:
+        return
+    yield error
+    for inner in getattr(error, "exceptions", ()):
+        yield from _causes(inner, depth + 1)
+    yield from _causes(error.__cause__ or error.__context__, depth + 1)
+
+
+def _class_names(error: BaseException) -> Iterator[str]:
+    for base in type(error).__mro__:
+        yield base.__name__
+
+
+def _words(error: BaseException) -> str:
+    """The innermost message that says anything."""
+    texts = [str(cause).strip().rstrip(".") for cause in _causes(error)]
+    said = [text for text in texts if text and text != "Connection error"]
+    return said[-1] if said else type(error).__name__
+
+
+def _tls_message(error: BaseException, host: str) -> str:
+    words = _words(error)
+    if re.search(r"wrong.version.number|record layer|unknown.protocol", words, re.I):
+        return f"{host} does not speak TLS: does its base URL start with http:// instead?"
+    return (
+        f"The TLS certificate of {host} cannot be verified ({words}): set SSL_CERT_FILE to the "
+        "certificates of the authority that signed it."
+    )
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return host or shown_url(url)
+
+
+def _is_dashscope(url: str) -> bool:
+    return (urlsplit(url).hostname or "").endswith("aliyuncs.com")
