@@ -170,19 +170,17 @@ def connection_failure(error: BaseException, url: str, timeout: float) -> Failur
         return Failure("passing", "Refused", f"{host} cannot be reached: {_words(error)}.")
     if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError", "NonHttpUrlClientError"}:
         return Failure("setup", "BaseURL", f"{shown_url(url)} cannot be called: {_words(error)}.")
-    return Failure(
-        "passing", "Reset", f"{host} cut the connection ({_words(error)}).", billed=True
-    )
+    return Failure("passing", "Reset", f"{host} cut the connection ({_words(error)}).", billed=True)
 
 
 def proxy_of(url: str) -> str | None:
     """host:port of the proxy that the environment names for `url`, for messages only."""
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
-    proxies = getproxies_environment()
+    proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass_environment(parts.netloc.rpartition("@")[2]):
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     return proxy.rpartition("@")[2].rpartition("://")[2].rstrip("/")
 

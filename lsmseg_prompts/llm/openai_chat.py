@@ -166,7 +166,8 @@ class OpenAIChat:
         if body.get("error"):  # some servers send errors with status 200
             code = body["error"].get("code") if isinstance(body["error"], dict) else None
             return self._error(code if isinstance(code, int) and code >= 400 else 500, body)
-        usage = body.get("usage") if isinstance(body.get("usage"), dict) else {}
+        usage = body.get("usage")
+        usage = usage if isinstance(usage, dict) else {}
         served = body.get("model")
         reply = Reply(
             text=None,
@@ -323,9 +324,7 @@ class OpenAIChat:
             limits = httpx2.Limits(
                 max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS
             )
-            http_client = httpx2.AsyncClient(
-                timeout=timeout, limits=limits, follow_redirects=False
-            )
+            http_client = httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
             self._client = AsyncOpenAI(
                 api_key=self._key,
                 base_url=self._url,
