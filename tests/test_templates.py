@@ -1,7 +1,6 @@
 """The queries are the published ones, rendered safely; stage 1 reads the answers."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +13,7 @@ from lsmseg_prompts.attributes import (
     parse_attributes,
 )
 from lsmseg_prompts.errors import ProviderError, UsageError
+from lsmseg_prompts.llm.base import Reply
 from lsmseg_prompts.templates import NAMES, render, template_hash
 
 STAGE_1 = (
@@ -102,14 +102,22 @@ def test_own_attributes_and_meanings_are_kept():
 
 
 class Canned:
-    name = "canned"
+    name = model = "canned"
+    host, provenance, free = None, "A test.", True
 
     def __init__(self, text, message=None):
-        self.reply = SimpleNamespace(text=text, error_message=message, error_class=None)
+        scope = "cell" if text is None else None
+        self.reply = Reply(text, "canned", error_scope=scope, error_message=message)
+
+    def check(self):
+        pass
 
     async def complete(self, request):
         self.request = request
         return self.reply
+
+    async def close(self):
+        pass
 
 
 def test_ask_attributes_puts_the_question_and_reads_the_reply():
