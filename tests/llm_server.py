@@ -209,7 +209,8 @@ class Connection(asyncio.Protocol):
         try:
             asked = json.loads(body)
         except ValueError:
-            self.write(Answer(b'{"error": {"message": "We could not parse the JSON."}}', 400))
+            _, error = OPENAI.error(0, "", {"status": 400, "message": "The body is not JSON."})
+            self.write(Answer(json.dumps(error).encode(), 400))
             return
         server = self.server
         server.waiting += 1
