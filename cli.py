@@ -44,6 +44,18 @@ MaybeVocab = Annotated[
     str | None, Option("--vocab", help="The vocabulary; by default the one the data has.")
 ]
 Llm = Annotated[str, Option("--llm", help="Who writes the descriptions; bundled is offline.")]
+Llms = Annotated[
+    list[str] | None, Option("--llm", help="Who writes; may be repeated (default: bundled).")
+]
+BaseUrl = Annotated[
+    str | None,
+    Option(
+        "--base-url", help="A server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp ..."
+    ),
+]
+KeyFile = Annotated[
+    Path | None, Option("--key-file", help="A file with the key (default: the environment).")
+]
 StorePath = Annotated[
     Path | None,
     Option("--store", help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/)."),
@@ -128,39 +140,98 @@ def attributes(
 
 @app.command()
 def generate(
-    llm: Llm = "bundled",
+    llm: Llms = None,
     vocab: Vocab = "coco-stuff",
-    attributes: Attributes = None,
+    attribute: Annotated[
+        list[str] | None,
+        Option("--attribute", "--attributes", help="Only these; repeated or between commas."),
+    ] = None,
+    classes: Annotated[
+        str | None, Option("--classes", help="Only these classes, between commas.")
+    ] = None,
+    limit: Annotated[
+        int | None, Option("--limit", min=1, help="At most so many descriptions in this run.")
+    ] = None,
+    base_url: BaseUrl = None,
+    key_file: KeyFile = None,
     wording: Annotated[
         Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
     ] = "paper",
+    template: Annotated[
+        Path | None, Option("--template", help="A question of your own: a Jinja2 file.")
+    ] = None,
+    per_call: Annotated[
+        Literal["cell", "class"],
+        Option("--per-call", help="Ask for one attribute at a time, or all of a class's."),
+    ] = "cell",
+    temperature: Annotated[
+        float | None, Option("--temperature", min=0, max=2, help="Default: the provider's.")
+    ] = None,
+    concurrency: Annotated[
+        int, Option("-j", "--concurrency", min=1, max=512, help="Requests on their way at once.")
+    ] = 8,
+    rpm: Annotated[float | None, Option("--rpm", help="Requests a minute, at most.")] = None,
+    tpm: Annotated[float | None, Option("--tpm", help="Tokens a minute, at most.")] = None,
+    timeout: Annotated[float, Option("--timeout", help="Seconds for one request.")] = 120.0,
+    max_retries: Annotated[
+        int, Option("--max-retries", min=0, help="For failures that pass, of one question.")
+    ] = 6,
+    max_cost: Annotated[
+        float | None, Option("--max-cost", min=0, help="US dollars for this run, at most.")
+    ] = None,
+    max_calls: Annotated[
+        int | None, Option("--max-calls", min=0, help="Requests in this run, at most.")
+    ] = None,
+    price_in: Annotated[
+        float | None, Option("--price-in", min=0, help="US dollars per million input tokens.")
+    ] = None,
+    price_out: Annotated[
+        float | None, Option("--price-out", min=0, help="US dollars per million output tokens.")
+    ] = None,
     redo: Annotated[bool, Option("--redo", help="Ask anew for what is there already.")] = False,
+    retry_errors: Annotated[
+        bool, Option("--retry-errors", help="Ask again for what failed before.")
+    ] = False,
+    batch: Annotated[
+        bool, Option("--batch", help="OpenAI's Batch API: submit now, collect when it is done.")
+    ] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would be asked and what it would cost.")
+    ] = False,
     store: StorePath = None,
     json: Json = False,
 ) -> None:
-    """Stage 2: ask an LLM for the descriptions that the store lacks."""
-    from lsmseg_prompts.descriptions import generate as generate_descriptions
-    from lsmseg_prompts.errors import PartialError
-    from lsmseg_prompts.store import working_store_path
-    from lsmseg_prompts.terminal import note, print_json, progress_bar
+    """Stage 2: ask LLMs for the descriptions that the store lacks."""
+    from lsmseg_prompts.generation import session
 
-    path = working_store_path(store)
-    with progress_bar(f"asking {llm}", not _Shown.quiet) as progress:
-        summary = generate_descriptions(
-            path, vocab, llm, _names(attributes), f"describe-{wording}", redo, progress
-        )
-    if json:
-        print_json({**asdict(summary), "store": path})
+    names = llm or ["bundled"]
+    providers = [_make_llm(name, base_url, key_file, timeout, len(names)) for name in names]
+    options = session.options(
+        attributes=[name for part in attribute for name in _names(part) or []]
+        if attribute
+        else None,
+        classes=_names(classes),
+        limit=limit,
+        template=template or f"describe-{wording}",
+        per_call=per_call,
+        redo=redo,
+        retry_errors=retry_errors,
+        temperature=temperature,
+        price_in=price_in,
+        price_out=price_out,
+        concurrency=concurrency,
+        rpm=rpm,
+        tpm=tpm,
+        max_retries=max_retries,
+        max_cost=max_cost,
+        max_calls=max_calls,
+    )
+    if dry_run:
+        session.show_estimates(store, vocab, providers, options, batch, json)
+    elif batch:
+        session.run_batch(store, vocab, providers, options, json, not _Shown.quiet)
     else:
-        print(
-            f"{summary.vocabulary} by {summary.llm}: {summary.cells} descriptions, "
-            f"{summary.skipped} were there, {summary.done} added, {summary.failed} failed; "
-            f"in {path}"
-        )
-    for line in list(dict.fromkeys(f"{f.name}: {f.reason}" for f in summary.failures))[:10]:
-        note(f"failed: {line}")
-    if summary.failed:
-        raise PartialError(f"{summary.failed} of {summary.cells} descriptions could not be had.")
+        session.run(store, vocab, providers, options, json, not _Shown.quiet)
 
 
 @app.command()
@@ -547,6 +618,16 @@ def _names(option: str | None) -> list[str] | None:
     return None if option is None else [name.strip() for name in option.split(",") if name.strip()]
 
 
+def _make_llm(
+    name: str, base_url: str | None, key_file: Path | None, timeout: float, named: int
+) -> Any:
+    """The LLM; of several, --base-url is for those called openai/<model>."""
+    from lsmseg_prompts.llm import make_llm
+
+    own = base_url if named == 1 or name.startswith("openai/") else None
+    return make_llm(name, own, key_file, timeout)
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
@@ -597,9 +678,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _drop_stdout()
         sys.exit(1)
     except SystemExit as stop:
-        if stop.code == 130:
+        if stop.code in (130, 143):
             print("Interrupted; what was finished is kept.", file=sys.stderr)
         raise
+    except KeyboardInterrupt as stop:
+        print("Interrupted; what was finished is kept.", file=sys.stderr)
+        sys.exit(getattr(stop, "exit_code", 130))
     except Exception as error:
         code = getattr(error, "exit_code", None)
         if _Shown.debug:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, ask_attributes
-from lsmseg_prompts.descriptions import check_attributes, generate, load
+from lsmseg_prompts.descriptions import check_attributes, load
 from lsmseg_prompts.errors import ConfigurationError, LsmsegPromptsError, UsageError
+from lsmseg_prompts.generation.run import generate
 from lsmseg_prompts.llm import make_llm
 from lsmseg_prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.prompting import vocabulary_for

@@ -30,6 +30,11 @@ def named_attributes(text: str) -> dict[str, list[str]]:
     return found
 
 
+def names(text: str, attribute: str) -> bool:
+    """Whether `text` names one of the nine attributes."""
+    return _patterns()[attribute].search(text) is not None
+
+
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
     raw = json.loads((files("lsmseg_prompts") / "attribute_words.json").read_text("utf-8"))

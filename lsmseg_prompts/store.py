@@ -296,7 +296,8 @@ class Store(StoreFile):
     ) -> list[tuple[int, str]]:
         """The cells (class index, attribute) still to be asked, class by class.
 
-        Cells that failed before count as missing unless `retry_failed` is off.
+        Cells that failed before count as missing unless `retry_failed` is off; so do stale
+        ones, whose text is to be asked anew. A locked cell never does.
         """
         self.check_vocabulary(vocabulary)
         states = ("done",) if retry_failed else ("done", "failed")
@@ -304,7 +305,8 @@ class Store(StoreFile):
             (row["class_index"], row["attribute"])
             for row in self.rows(
                 "SELECT class_index, attribute FROM descriptions WHERE vocabulary = ? "
-                f"AND llm = ? AND status IN ({', '.join('?' * len(states))})",
+                f"AND llm = ? AND (locked OR (status IN ({', '.join('?' * len(states))}) "
+                "AND NOT stale))",
                 [vocabulary.name, llm, *states],
             )
         }
@@ -315,6 +317,18 @@ class Store(StoreFile):
             for attribute in wanted
             if (entry.index, attribute) not in have
         ]
+
+    def mark_stale(
+        self, vocabulary: Vocabulary, llm: str, cells: Iterable[tuple[int, str]]
+    ) -> None:
+        """Have these cells asked anew; until then they keep their texts. Locked ones stay."""
+        with self.transaction():
+            for index, attribute in cells:
+                self.execute(
+                    "UPDATE descriptions SET stale = 1 WHERE vocabulary = ? AND llm = ? "
+                    "AND class_index = ? AND attribute = ? AND NOT locked",
+                    [vocabulary.name, llm, index, attribute],
+                )
 
     def cells(
         self,
@@ -327,7 +341,8 @@ class Store(StoreFile):
         """Filled cells, done and failed, as rows; each argument narrows them.
 
         Keys: vocabulary, class_index, class, readable, attribute, llm, text, tokens, status,
-        reason, source, locked, review, template_hash, updated_at. In the paper's order of the attributes.
+        reason, source, locked, review, template_hash, updated_at. In the paper's order of the
+        attributes.
         """
         wheres, values = ["1"], list[Any]()
         for column, value in (

@@ -8,11 +8,16 @@ Rendered in a sandbox: class names and attributes may come from anywhere.
     describe-paper, describe-thesis       stage 2: class_name, attribute, sense
     typical-paper                         the "typical" row of Table 3: class_name, sense
     check-images-thesis                   the thesis's check of stage 1 on pictures (no values)
+
+`read_query` takes a file of the user's own in their place.
 """
 
 import hashlib
+import os
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.errors import UsageError
@@ -26,6 +31,8 @@ NAMES = (
     "typical-paper",
     "check-images-thesis",
 )
+
+MOST_CHARACTERS = 20_000
 
 
 def with_article(name: str) -> str:
@@ -45,23 +52,7 @@ def source(name: str) -> str:
 @cache
 def template_hash(name: str) -> str:
     """SHA-256 of a template's text, in hex: what tells two versions of a query apart."""
-    return hashlib.sha256(source(name).encode("utf-8")).hexdigest()
-
-
-@cache
-def _environment() -> Any:
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
-
-    # Plain text for a language model, not HTML: escaping would alter names such as "B&B".
-    environment = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
-    environment.filters["with_article"] = with_article
-    return environment
-
-
-@cache
-def _compiled(name: str) -> Any:
-    return _environment().from_string(source(name))
+    return query(name).hash
 
 
 def render(name: str, **values: Any) -> str:
@@ -69,10 +60,91 @@ def render(name: str, **values: Any) -> str:
 
     Raises UsageError for an unknown template or a missing value.
     """
-    from jinja2 import UndefinedError
+    return query(name).render(**values)
 
-    template = _compiled(name)
+
+@dataclass(frozen=True)
+class Query:
+    """A question to an LLM: one of ours, or a Jinja2 file of the user's own."""
+
+    name: str
+    text: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the text, in hex."""
+        return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
+
+    def render(self, **values: Any) -> str:
+        """The question with its values filled in; `sense` may be left out.
+
+        Raises UsageError for a missing value and for what the sandbox forbids.
+        """
+        from jinja2 import TemplateError, UndefinedError
+
+        try:
+            return _compiled(self.text).render({"sense": None, **values}).strip()
+        except UndefinedError as error:
+            raise UsageError(f"The template {self.name} lacks a value: {error.message}.") from None
+        except (TemplateError, ArithmeticError, TypeError, ValueError) as error:
+            raise UsageError(f"The template {self.name} cannot be used: {error}.") from None
+
+
+@cache
+def query(name: str) -> Query:
+    """One of our own queries; raises UsageError for an unknown name."""
+    return Query(name, source(name))
+
+
+def read_query(path: str | os.PathLike[str]) -> Query:
+    """The user's own query, a Jinja2 file that is rendered in a sandbox.
+
+    It is given class_name, attribute, meaning (of the attribute), sense, synonyms and name (the
+    benchmark's spelling). Raises UsageError if it cannot be read, does not compile, leaves the
+    class or the attribute out, or writes more than MOST_CHARACTERS.
+    """
+    path = Path(path)
     try:
-        return template.render({"sense": None, **values}).strip()
-    except UndefinedError as error:
-        raise UsageError(f"The template {name} lacks a value: {error.message}.") from None
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise UsageError(f"Cannot read the template {path}: {reason}.") from None
+    own = Query(path.name, text)
+    sample = {"meaning": "m", "sense": "s", "synonyms": ["y"], "name": "n"}
+    shown = own.render(class_name="xylophone", attribute="color", **sample)
+    if "xylophone" not in shown:
+        raise UsageError(f"The template {path} does not name the class: put {{{{ class_name }}}}.")
+    if own.render(class_name="xylophone", attribute="size", **sample) == shown:
+        raise UsageError(
+            f"The template {path} does not name the attribute: put {{{{ attribute }}}}."
+        )
+    if len(shown) > MOST_CHARACTERS:
+        raise UsageError(
+            f"The template {path} makes questions of {len(shown)} characters: {MOST_CHARACTERS} is "
+            "the most."
+        )
+    return own
+
+
+@cache
+def _environment() -> Any:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import SandboxedEnvironment, SecurityError
+
+    class Sandbox(SandboxedEnvironment):
+        """Jinja2's sandbox, which would still let "a" * 10**10 fill the memory."""
+
+        intercepted_binops = frozenset(["*", "**", "%"])
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            raise SecurityError(f"the operator {operator} is not allowed here")
+
+    # Plain text for a language model, not HTML: escaping would alter names such as "B&B".
+    environment = Sandbox(undefined=StrictUndefined, autoescape=False)
+    environment.filters["with_article"] = with_article
+    return environment
+
+
+@cache
+def _compiled(text: str) -> Any:
+    return _environment().from_string(text)

@@ -1,0 +1,246 @@
+"""What a run writes into the store while it asks: itself, its claims, its requests.
+
+A request is on file before it is sent, and its reply as soon as it is there, so that a kill
+loses nothing but what is on its way. A run that was killed is known by its pid or its silence;
+its claims are then free for others, and its requests count as lost, at their worst cost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from lsmseg_prompts.errors import StoreError
+from lsmseg_prompts.llm.base import LLM, Reply, Request
+from lsmseg_prompts.store import Store, utc_now
+
+SILENCE = 60.0  # seconds after which a run that has not been seen counts as dead
+HEARTBEAT = 10.0
+BALLAST = 4 << 20  # bytes kept back on the disk for the replies on their way when it is full
+
+Cell = tuple[int, str]
+
+
+class Ledger:
+    """The store as a run writes it. Use as a context manager: it enters the run and ends it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.run = uuid.uuid4().hex
+        self._ballast = Path(f"{store.path}.ballast-{self.run[:8]}")
+
+    def __enter__(self) -> Ledger:
+        free_dead_runs(self.store)
+        restore_rescued(self.store)
+        self.store.write(
+            "runs",
+            {
+                "id": self.run,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "started_at": utc_now(),
+                "seen_at": time.time(),
+            },
+        )
+        try:
+            self._ballast.write_bytes(os.urandom(BALLAST))
+        except OSError as error:
+            self._drop_ballast()
+            raise StoreError(
+                f"There is no room beside the store {self.store.path} ({error.strerror}): free at "
+                f"least {BALLAST >> 20} MB, so that no reply that is paid for gets lost."
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._drop_ballast()
+        with suppress(StoreError):  # an error that is already on its way says the same
+            end_run(self.store, self.run, lost="the run was stopped before the reply came")
+
+    def seen(self) -> None:
+        """Say that this run is alive."""
+        self.store.execute("UPDATE runs SET seen_at = ? WHERE id = ?", [time.time(), self.run])
+
+    # -- requests ------------------------------------------------------------------------
+
+    def sent(
+        self, llm: LLM, request: Request, purpose: str, number: int, worst: float | None
+    ) -> int:
+        """Enter a request that is about to be sent; `worst` is what it may cost, in dollars."""
+        several = len(request.attributes) > 1
+        parameters = {**request.parameters, "max_output_tokens": request.max_output_tokens}
+        return self.store.record_attempt(
+            request.vocabulary,
+            request.entry.index if request.entry else None,
+            request.attribute,
+            llm.name,
+            asked_model=llm.model,
+            prompt=request.prompt,
+            parameters={key: value for key, value in parameters.items() if value is not None},
+            purpose=purpose,
+            state="sent",
+            attributes=json.dumps(request.attributes) if several else None,
+            run=self.run,
+            host=llm.host,
+            history=json.dumps(request.history, ensure_ascii=False) if request.history else None,
+            template_hash=request.template_hash,
+            cost_usd=worst,
+            cost_is_bound=1,
+            **{"try": number},
+        )
+
+    def ended(self, attempt: int, reply: Reply, cost: float | None, is_bound: bool) -> None:
+        """Enter what came back. On a full disk the ballast makes room for it; where even that
+        fails, the reply goes into a file in the folder for temporary files, and is entered by
+        the next run."""
+        fields = {
+            **reply.attempt_fields(),
+            "state": "ended",
+            "cost_usd": cost,
+            "cost_is_bound": int(is_bound),
+        }
+        fields.pop("asked_model")
+        fields = {key: value for key, value in fields.items() if value is not None}
+        try:
+            self.store.update_attempt(attempt, **fields)
+        except StoreError:
+            self._drop_ballast()
+            try:
+                self.store.update_attempt(attempt, **fields)
+            except StoreError:
+                _rescue(self.store.path, self.run, attempt, fields)
+            raise
+
+    def _drop_ballast(self) -> None:
+        with suppress(OSError):
+            self._ballast.unlink()
+
+    # -- claims --------------------------------------------------------------------------
+
+    def claim(
+        self, vocabulary: str, llm: str, cells: Sequence[Cell], failed_too: bool
+    ) -> tuple[list[Cell], list[Cell]]:
+        """Claim those of `cells` that are still to be asked: (claimed, claimed by others).
+
+        What neither list has is filled by now. `failed_too`: a failed cell is to be asked again.
+        """
+        mine, others = [], []
+        with self.store.transaction():
+            for index, attribute in cells:
+                if not self._missing(vocabulary, llm, index, attribute, failed_too):
+                    continue
+                row = {
+                    "vocabulary": vocabulary,
+                    "class_index": index,
+                    "attribute": attribute,
+                    "llm": llm,
+                    "owner": self.run,
+                }
+                got = self.store.write("claims", row).rowcount > 0
+                (mine if got else others).append((index, attribute))
+        return mine, others
+
+    def _missing(
+        self, vocabulary: str, llm: str, index: int, attribute: str, failed_too: bool
+    ) -> bool:
+        row = self.store.execute(
+            "SELECT status, stale, locked FROM descriptions "
+            "WHERE vocabulary = ? AND class_index = ? AND attribute = ? AND llm = ?",
+            [vocabulary, index, attribute, llm],
+        ).fetchone()
+        if row is None:
+            return True
+        status, stale, locked = row
+        return not locked and bool(stale or (failed_too and status == "failed"))
+
+    def unclaim(self, vocabulary: str, llm: str, cells: Iterable[Cell]) -> None:
+        """Give up the claims of this run on some cells."""
+        with self.store.transaction():
+            for index, attribute in cells:
+                self.store.execute(
+                    "DELETE FROM claims WHERE vocabulary = ? AND class_index = ? "
+                    "AND attribute = ? AND llm = ? AND owner = ?",
+                    [vocabulary, index, attribute, llm, self.run],
+                )
+
+
+def free_dead_runs(store: Store) -> int:
+    """End the runs that were killed; returns how many there were."""
+    runs = store.rows("SELECT id, host, pid, seen_at FROM runs WHERE ended_at IS NULL")
+    dead = [row for row in runs if not _alive(row)]
+    for row in dead:
+        end_run(store, row["id"], lost="the run was killed before the reply came")
+    return len(dead)
+
+
+def _alive(row: dict[str, Any]) -> bool:
+    if time.time() - row["seen_at"] > SILENCE:
+        return False
+    if row["host"] != socket.gethostname() or sys.platform == "win32":
+        return True
+    try:
+        os.kill(row["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def end_run(store: Store, run: str, lost: str) -> None:
+    """Free the claims of a run; its requests without a reply are lost, at their worst cost."""
+    with store.transaction():
+        store.execute("DELETE FROM claims WHERE owner = ?", [run])
+        store.execute(
+            "UPDATE attempts SET state = 'lost', error_class = 'Lost', error_message = ? "
+            "WHERE run = ? AND state = 'sent'",
+            [lost, run],
+        )
+        store.execute("UPDATE runs SET ended_at = ? WHERE id = ?", [utc_now(), run])
+
+
+def _rescue(store: Path, run: str, attempt: int, fields: dict[str, Any]) -> None:
+    """Put a reply that the store could not take into a file; `restore_rescued` reads it back."""
+    import tempfile
+
+    line = json.dumps({"attempt": attempt, "fields": fields}, ensure_ascii=False)
+    for folder in (store.parent, Path(tempfile.gettempdir())):
+        try:
+            with open(_rescued(folder, store, run), "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+            return
+        except OSError:
+            continue
+    print(f"This reply could not be stored: {line}", file=sys.stderr)
+
+
+def _rescued(folder: Path, store: Path, run: str) -> Path:
+    import hashlib
+
+    name = hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:12]
+    return folder / f"lsmseg-rescued-{name}-{run}.jsonl"
+
+
+def restore_rescued(store: Store) -> int:
+    """Enter the replies that an earlier run could not store; returns how many."""
+    import tempfile
+
+    count = 0
+    for folder in {store.path.resolve().parent, Path(tempfile.gettempdir()).resolve()}:
+        for path in sorted(folder.glob(_rescued(folder, store.path, "*").name)):
+            with suppress(OSError, ValueError), store.transaction():
+                for line in path.read_text("utf-8").splitlines():
+                    saved = json.loads(line)
+                    store.update_attempt(saved["attempt"], **saved["fields"])
+                    count += 1
+            with suppress(OSError):
+                path.unlink()
+    return count

@@ -1,0 +1,150 @@
+"""What a run will ask, and what that will take, without touching the network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.generation.asking import price_for, room
+from lsmseg_prompts.generation.filling import calls_for
+from lsmseg_prompts.generation.ledger import Cell
+from lsmseg_prompts.generation.limits import Limits
+from lsmseg_prompts.generation.questions import Asked, Call
+from lsmseg_prompts.llm.base import LLM
+from lsmseg_prompts.store import Store
+from lsmseg_prompts.vocabularies import Vocabulary
+
+USUAL_OUTPUT = 45  # tokens of one description: CLIP's 77 at most, 30 to 60 in the usual reply
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one LLM: all that are wanted, those to be asked, and the calls for them.
+
+    failed_before: cells that failed in an earlier run and are not asked again.
+    """
+
+    cells: int
+    missing: list[Cell]
+    calls: list[Call]
+    failed_too: bool
+    failed_before: int = 0
+
+
+def make_plan(
+    store: Store | None,
+    vocabulary: Vocabulary,
+    llm: LLM,
+    attributes: Sequence[str],
+    *,
+    classes: Sequence[str] | None = None,
+    limit: int | None = None,
+    retry_errors: bool = False,
+    redo: bool = False,
+    together: bool = False,
+) -> Plan:
+    """Which cells are missing. `classes` and `limit` narrow them; a free LLM is asked again for
+    what failed. With `redo` every cell that is not locked counts as missing.
+
+    Raises UsageError for a class that the vocabulary does not have.
+    """
+    chosen = _chosen(vocabulary, classes)
+    failed_too = retry_errors or redo or llm.free
+    wanted = [(e.index, a) for e in vocabulary.classes if e.index in chosen for a in attributes]
+    if store is None:
+        missing, failed = wanted, 0
+    else:
+        left = set(store.missing(vocabulary, llm.name, attributes, failed_too))
+        with_failed = set(store.missing(vocabulary, llm.name, attributes, True))
+        failed = sum(cell in with_failed and cell not in left for cell in wanted)
+        if redo:
+            locked = store.rows(
+                "SELECT class_index, attribute FROM descriptions "
+                "WHERE vocabulary = ? AND llm = ? AND locked",
+                [vocabulary.name, llm.name],
+            )
+            kept = {(row["class_index"], row["attribute"]) for row in locked}
+            left = {cell for cell in wanted if cell not in kept}
+        missing = [cell for cell in wanted if cell in left]
+    missing = missing if limit is None else missing[:limit]
+    calls = calls_for(vocabulary, missing, together)
+    return Plan(len(wanted), missing, calls, failed_too, failed)
+
+
+def _chosen(vocabulary: Vocabulary, classes: Sequence[str] | None) -> set[int]:
+    if classes is None:
+        return {entry.index for entry in vocabulary.classes}
+    chosen = {vocabulary.find(name).index for name in classes}
+    if not chosen:
+        raise UsageError("No class is named: give some, such as --classes zebra,sky.")
+    return chosen
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What `generate --dry-run` says of one LLM.
+
+    Tokens and dollars are for one reply to each call; replies that will not do are asked again.
+    cost_low: replies of usual length. cost_high: every reply as long as it may get.
+    """
+
+    llm: str
+    vocabulary: str
+    host: str | None
+    cells: int
+    missing: int
+    failed_before: int
+    calls: int
+    input_tokens: int
+    counted_exactly: bool
+    output_tokens: int
+    output_tokens_at_most: int
+    cost_low_usd: float | None
+    cost_high_usd: float | None
+    price: str | None
+    longest: list[dict[str, Any]] = field(default_factory=list)
+
+
+def estimate(
+    plan: Plan, asked: Asked, vocabulary: Vocabulary, llm: LLM, limits: Limits, batch: bool = False
+) -> Estimate:
+    """Count the tokens of every first request of a plan, and price them."""
+    from lsmseg_prompts.llm.llm_tokens import input_tokens
+
+    exact, into, most = True, 0, 0
+    sizes: list[tuple[int, Call, str]] = []
+    for call in plan.calls:
+        request = asked.first(call)
+        count, sure = input_tokens(request.messages, llm.model)
+        exact, into, most = exact and sure, into + count, most + room(llm, request)
+        sizes.append((count, call, request.prompt))
+    out = USUAL_OUTPUT * len(plan.missing)
+    price = price_for(llm, limits)
+    factor = 0.5 if batch else 1.0
+    longest = sorted(sizes, key=lambda size: -size[0])[:3]
+    return Estimate(
+        llm=llm.name,
+        vocabulary=vocabulary.name,
+        host=llm.host,
+        cells=plan.cells,
+        missing=len(plan.missing),
+        failed_before=plan.failed_before,
+        calls=len(plan.calls),
+        input_tokens=into,
+        counted_exactly=exact,
+        output_tokens=out,
+        output_tokens_at_most=most,
+        cost_low_usd=None if price is None else factor * price.cost(into, out),
+        cost_high_usd=None if price is None else factor * price.cost(into, most),
+        price=None
+        if price is None
+        else f"${price.input_usd_per_million:g} in, ${price.output_usd_per_million:g} out per "
+        f"million tokens ({price.source}{f', {price.as_of}' if price.as_of else ''})"
+        + (", halved in a batch" if batch else ""),
+        longest=[
+            {"class": call.entry.readable, "tokens": count, "prompt": prompt}
+            for count, call, prompt in longest
+        ],
+    )
