@@ -231,9 +231,8 @@ class DashScope:
                 )
         except Exception as error:
             if not seen:  # else it is the SDK that does not expect such an answer
-                if not isinstance(
-                    error, aiohttp.ClientError | OSError | ConnectTimeout | NotAnswered
-                ):
+                ours = (aiohttp.ClientError, OSError, ConnectTimeout, NotAnswered)
+                if not isinstance(error, ours):
                     raise
                 failure = connection_failure(error, self._url, self.timeout)
                 return Reply(

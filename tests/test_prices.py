@@ -1,0 +1,58 @@
+"""Prices: certain ones only, on the provider's own host only."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import pytest
+
+from lsmseg_prompts.llm.prices import Price, price_of
+
+OPENAI = "https://api.openai.com/v1"
+
+
+def test_a_price_is_for_a_million_tokens() -> None:
+    price = price_of("gpt-4", OPENAI)
+    assert price is not None and price.as_of and "OpenAI" in price.source
+    assert price.cost(1_000_000, 0) == pytest.approx(30)
+    assert price.cost(0, 1000) == pytest.approx(0.06)
+
+
+def test_names_of_the_command_line_are_understood() -> None:
+    assert price_of("openai/gpt-4o", OPENAI) == price_of("GPT-4o", OPENAI) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("gpt-4", "http://localhost:8000/v1"), ("gpt-4", None), ("gpt-9", OPENAI),
+        ("gpt-4", "https://api.openai.com.evil.example/v1"),
+        ("ft:gpt-4o-mini:me", OPENAI), ("qwen-max", OPENAI),
+        ("qwen-max", "https://dashscope.aliyuncs.com/api/v1"),
+    ],
+)  # fmt: skip
+def test_no_price_is_guessed(name: str, host: str | None) -> None:
+    assert price_of(name, host) is None
+
+
+def test_batches_cost_half_at_openai() -> None:
+    full, half = price_of("gpt-4.1", OPENAI), price_of("gpt-4.1", OPENAI, batch=True)
+    assert full is not None and half is not None
+    assert half.cost(10**6, 10**6) == pytest.approx(full.cost(10**6, 10**6) / 2)
+    host = "https://dashscope-intl.aliyuncs.com/api/v1"
+    assert price_of("qwen-max", host) is not None
+    assert price_of("qwen-max", host, batch=True) is None
+
+
+def test_every_row_is_a_price_and_the_file_says_when() -> None:
+    table = json.loads(files("lsmseg_prompts.llm").joinpath("prices.json").read_text())
+    assert "bill decides" in table["note"] and "looked up on 20" in table["note"]
+    for provider in table["providers"]:
+        assert provider["as_of"] and provider["source"]
+        for model, (given, made) in provider["models"].items():
+            assert model == model.lower() and 0 < given < made < 1000
+
+
+def test_a_users_price_says_so() -> None:
+    assert Price(1, 2).source == "given on the command line"
