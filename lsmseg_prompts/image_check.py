@@ -177,7 +177,9 @@ def read_picture(path: str | Path) -> Image:
 
 
 _BULLET = re.compile(r"^\s*[-*•+]\s+")
-_NUMBER = re.compile(r"(?:^|(?<=[.!?\"'*)\s]))[ \t]*(?:\*\*)?(\d{1,2})[.)]\s+", re.MULTILINE)
+_NUMBER = re.compile(
+    r"(?:^|(?<=[.!?\"'*)\s]))[ \t]*(?:\*\*)?(\d{1,2})[.)](?:\*\*)?\s+", re.MULTILINE
+)
 _END = re.compile(r"(?<=[.!?])[\"')*]*\s+(?=[\"'(*]*[A-Z0-9])")
 
 
