@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from errno import EISDIR
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -43,10 +44,16 @@ class StoreFile:
     """An open SQLite file whose errors all arrive as StoreError; a context manager."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        from sqlite_utils import Database  # pulls in pandas where that is installed: slow
-
         self.path = path
-        self.db: Database = Database(connection)
+        self.connection = connection
+        self._entered: set[tuple[str, str | None]] = set()
+
+    @cached_property
+    def db(self) -> Database:
+        """The same file for sqlite-utils, with its tables, schemas and search."""
+        from sqlite_utils import Database  # pulls in pandas: a quarter of a second
+
+        return Database(self.connection)
 
     def __enter__(self) -> Self:
         return self
@@ -61,25 +68,25 @@ class StoreFile:
 
     def close(self) -> None:
         """Close the file; the last one to close a WAL database folds the log into it."""
-        self.db.close()
+        self.connection.close()
 
     def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
         """Run one statement; outside a transaction it is committed at once."""
         with translated(self.path):
             parameters = dict(values) if isinstance(values, Mapping) else tuple(values)
-            return self.db.execute(sql, parameters)
+            return self.connection.execute(sql, parameters)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a SELECT as dictionaries."""
         with translated(self.path):
-            cursor = self.db.execute(sql, tuple(values))
+            cursor = self.connection.execute(sql, tuple(values))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Write several rows at once or none; inside another transaction it joins that one."""
-        if self.db.conn.in_transaction:
+        if self.connection.in_transaction:
             yield
             return
         self.execute("BEGIN IMMEDIATE")
@@ -87,8 +94,16 @@ class StoreFile:
             yield
             self.execute("COMMIT")
         except BaseException:
-            self.db.rollback()
+            self._entered.clear()
+            self.connection.rollback()
             raise
+
+    def once(self, table: str, name: str, more: str | None = None) -> bool:
+        """Whether this is the first time that this open file hears of a row of `table`."""
+        key = (f"{table} {name}", more)
+        new = key not in self._entered
+        self._entered.add(key)
+        return new
 
     def write(self, table: str, row: Mapping[str, Any], update: str = "NOTHING") -> sqlite3.Cursor:
         """One INSERT ... ON CONFLICT DO `update`: the single-statement upsert."""
@@ -114,12 +129,15 @@ def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     return connection
 
 
-def enable_wal(db: Database, busy_seconds: float) -> None:
+def enable_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
     """Switch to WAL; where the file system cannot do that, SQLite keeps its rollback journal."""
     end = time.monotonic() + busy_seconds
     while True:
         try:
-            db.enable_wal()
+            connection.execute("PRAGMA journal_mode = wal")
+            # In WAL mode a kill loses nothing that was committed, synced or not; only a power
+            # cut may lose the last moments. A sync for every reply would cost a slow disk's pace.
+            connection.execute("PRAGMA synchronous = NORMAL")
             return
         except sqlite3.OperationalError as error:
             # The switch does not wait for the busy timeout when two processes do it at once.

@@ -10,17 +10,14 @@ A step that has been released is never edited; a change of the schema is a new s
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from sqlite3 import Connection
 
 from lsmseg_prompts.errors import StoreError
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
 
 APPLICATION_ID = 0x4C534D53  # "LSMS"
 
 
-def _initial(db: Database) -> None:
+def _initial(db: Connection) -> None:
     """Vocabularies, classes, attributes, LLMs, templates, attempts, descriptions, evaluations."""
     for statement in (
         """CREATE TABLE vocabularies (
@@ -127,7 +124,7 @@ def _initial(db: Database) -> None:
         db.execute(statement)
 
 
-def _generation(db: Database) -> None:
+def _generation(db: Connection) -> None:
     """Attempts that are about no class or several attributes, that were sent and maybe lost, or
     that belong to a batch; who is asking what; texts of people's own; reviews."""
     for statement in (
@@ -228,11 +225,11 @@ _FIRST_ATTEMPTS = (
     "http_status, error_class, error_message, request_id, started_at, duration_seconds"
 )
 
-MIGRATIONS: list[Callable[[Database], None]] = [_initial, _generation]
+MIGRATIONS: list[Callable[[Connection], None]] = [_initial, _generation]
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
-def migrate(db: Database, where: str) -> None:
+def migrate(db: Connection, where: str) -> None:
     """Bring `db` to SCHEMA_VERSION. `where` names the file in messages.
 
     Raises StoreError for a newer schema and for a database that is not an attribute store.
@@ -261,7 +258,7 @@ def migrate(db: Database, where: str) -> None:
         db.execute("PRAGMA foreign_keys = ON")
 
 
-def check_readable(db: Database, where: str) -> None:
+def check_readable(db: Connection, where: str) -> None:
     """Raise StoreError unless `db` is an attribute store of exactly this schema."""
     version = schema_version(db, where)
     if version < SCHEMA_VERSION:
@@ -272,7 +269,7 @@ def check_readable(db: Database, where: str) -> None:
         )
 
 
-def schema_version(db: Database, where: str) -> int:
+def schema_version(db: Connection, where: str) -> int:
     """The schema number of `db`, 0 for an empty file.
 
     Raises StoreError for a database that is not an attribute store, or of a newer schema.

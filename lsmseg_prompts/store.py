@@ -69,9 +69,10 @@ def open_store(
         path.parent.mkdir(parents=True, exist_ok=True)
         store = Store(path, connect(path, "rwc", busy_seconds))
         try:
-            schema_version(store.db, str(path))  # before WAL: someone else's file stays as it is
-            enable_wal(store.db, busy_seconds)
-            migrate(store.db, str(path))
+            # Before WAL: someone else's file stays as it is.
+            schema_version(store.connection, str(path))
+            enable_wal(store.connection, busy_seconds)
+            migrate(store.connection, str(path))
         except BaseException:
             store.close()
             raise
@@ -93,7 +94,7 @@ def open_store_readonly(path: str | os.PathLike[str]) -> Store:
     with translated(path):
         store = Store(path, connect(path, mode, BUSY_SECONDS))
         try:
-            check_readable(store.db, str(path))
+            check_readable(store.connection, str(path))
         except BaseException:
             store.close()
             raise
@@ -159,6 +160,8 @@ class Store(StoreFile):
 
     def add_attribute(self, name: str, meaning: str | None = None) -> None:
         """Enter an attribute: one of the paper's nine, a pseudo-attribute or the user's own."""
+        if not self.once("attributes", name, meaning):
+            return
         kind = "user"
         if name in ATTRIBUTES:
             kind, meaning = "paper", meaning or ATTRIBUTES[name]
@@ -168,6 +171,8 @@ class Store(StoreFile):
 
     def add_llm(self, name: str, provenance: str | None = None) -> None:
         """Enter an LLM by the name it is asked under; `provenance` says who wrote the texts."""
+        if not self.once("llms", name, provenance):
+            return
         self.write(
             "llms",
             {"name": name, "provenance": provenance},

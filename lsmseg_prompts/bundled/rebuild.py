@@ -39,7 +39,7 @@ def build() -> bytes:
         # Not WAL: a WAL file could not be opened where its folder is not writable.
         connection.execute("PRAGMA journal_mode = delete")
         with Store(path, connection) as store:
-            migrate(store.db, STORE_NAME)
+            migrate(store.connection, STORE_NAME)
             with store.transaction():
                 _fill(store)
             store.execute("VACUUM")

@@ -146,3 +146,10 @@ def read_object(reply: str) -> dict[str, Any] | None:
             return {str(key).strip().lower(): item for key, item in value.items()}
         return None
     return None
+
+
+def warm_up() -> None:
+    """Load what judging needs, so that the first reply need not wait for it."""
+    count_tokens("a")
+    for attribute in CLOSED:
+        names("a", attribute)

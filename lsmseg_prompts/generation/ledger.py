@@ -76,6 +76,7 @@ class Ledger:
     ) -> int:
         """Enter a request that is about to be sent; `worst` is what it may cost, in dollars."""
         several = len(request.attributes) > 1
+        more: dict[str, Any] = {"try": number}  # a word of Python's
         parameters = {**request.parameters, "max_output_tokens": request.max_output_tokens}
         return self.store.record_attempt(
             request.vocabulary,
@@ -94,7 +95,7 @@ class Ledger:
             template_hash=request.template_hash,
             cost_usd=worst,
             cost_is_bound=1,
-            **{"try": number},
+            **more,
         )
 
     def ended(self, attempt: int, reply: Reply, cost: float | None, is_bound: bool) -> None:
@@ -132,7 +133,8 @@ class Ledger:
 
         What neither list has is filled by now. `failed_too`: a failed cell is to be asked again.
         """
-        mine, others = [], []
+        mine: list[Cell] = []
+        others: list[Cell] = []
         with self.store.transaction():
             for index, attribute in cells:
                 if not self._missing(vocabulary, llm, index, attribute, failed_too):

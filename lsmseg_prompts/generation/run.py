@@ -15,7 +15,7 @@ from lsmseg_prompts.descriptions import check_attributes
 from lsmseg_prompts.errors import LsmsegPromptsError, UsageError
 from lsmseg_prompts.generation.asking import Asker, run_async, run_workers, signals_stop
 from lsmseg_prompts.generation.filling import Desk, Failure, Tally, fill
-from lsmseg_prompts.generation.judging import judge
+from lsmseg_prompts.generation.judging import judge, warm_up
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Limits, Stop
 from lsmseg_prompts.generation.plan import Estimate, Plan, estimate, make_plan
@@ -236,9 +236,12 @@ async def _generate_all(
             )
 
         with signals_stop(everything, tell):
+            # Reading word lists takes as long as the first reply: do both at once.
+            warm = asyncio.create_task(asyncio.to_thread(warm_up))
             await asyncio.gather(
                 *(_guarded(one(place), askers[place].stop, ledger) for place in range(len(llms)))
             )
+            await warm
             for llm in llms:
                 await llm.close()
     seconds = time.monotonic() - began
