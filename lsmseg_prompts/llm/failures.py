@@ -19,6 +19,9 @@ from lsmseg_prompts.llm.keys import shown_url
 CONNECTION_CLASSES = ("DNS", "Refused", "TLS", "Proxy", "Reset", "Timeout")
 """The `error_class` of a failure that is not an answer of the provider."""
 
+# Not about trust: the connection was cut, or not ready in time, while TLS was being agreed on.
+_CUT = (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
 
 class Passing(Exception):
     """A call beside the questions (files, batches) failed for now; `reply` says how."""
@@ -132,9 +135,9 @@ def connection_failure(error: BaseException, url: str, timeout: float) -> Failur
     causes = list(_causes(error))
     names = {name for cause in causes for name in _class_names(cause)}
     host, proxy = _host(url), proxy_of(url)
-    tls = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
-    if tls is not None or names & {"ClientConnectorSSLError", "ClientConnectorCertificateError"}:
-        return Failure("setup", "TLS", _tls_message(tls or error, host))
+    tls = next((c for c in causes if isinstance(c, ssl.SSLError) and not isinstance(c, _CUT)), None)
+    if tls is not None:
+        return Failure("setup", "TLS", _tls_message(tls, host))
     if names & {"ProxyError", "ClientProxyConnectionError", "ClientHttpProxyError"} or (
         proxy and names & {"ConnectError", "ConnectTimeout", "ClientConnectorError"}
     ):

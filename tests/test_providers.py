@@ -1,0 +1,503 @@
+"""What the two providers send, and what they make of every kind of answer.
+
+Most tests run over both: what differs is the address, the shape of an answer and a few codes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_http import CUT, HANG, Scripted, answer, with_server
+
+from lsmseg_prompts.errors import ConfigurationError
+from lsmseg_prompts.llm import Reply, Request, make_llm
+from lsmseg_prompts.llm.base import Image
+
+KEY = "sk-test-0123456789"
+ASK = Request("What colour is a zebra?", max_output_tokens=100)
+BOTH = pytest.mark.parametrize("name", ["openai/m", "qwen-max"])
+NETWORK = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in NETWORK:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    yield
+
+
+def said(name: str, text: Any = "Black and white.", finish: str = "stop", **more: Any) -> Any:
+    """The provider's JSON for an answer."""
+    message = {"role": "assistant", "content": text, **more}
+    choices = [{"index": 0, "message": message, "finish_reason": finish}]
+    if name.startswith("qwen"):
+        usage = {"input_tokens": 9, "output_tokens": 4}
+        return {"request_id": "r-1", "output": {"choices": choices}, "usage": usage}
+    usage = {"prompt_tokens": 9, "completion_tokens": 4}
+    return {"model": "m-2024", "choices": choices, "usage": usage}
+
+
+def refused(name: str, code: str, message: str = "No.", param: str | None = None) -> Any:
+    if name.startswith("qwen"):
+        return {"code": code, "message": message, "request_id": "r-1"}
+    return {"error": {"code": code, "message": message, "param": param, "type": "x"}}
+
+
+def build(name: str, address: str, monkeypatch: pytest.MonkeyPatch, timeout: float = 10) -> Any:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{address}/v1")
+    monkeypatch.setenv("DASHSCOPE_HTTP_BASE_URL", f"{address}/api/v1")
+    return make_llm(name, timeout=timeout)
+
+
+def ask(
+    name: str,
+    script: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    request: Request = ASK,
+    timeout: float = 10,
+    times: int = 1,
+    tls: ssl.SSLContext | None = None,
+) -> tuple[list[Reply], Scripted]:
+    """Ask `times` times, one after the other."""
+
+    async def use(server: Scripted) -> tuple[list[Reply], Scripted]:
+        llm = build(name, server.address, monkeypatch, timeout)
+        try:
+            return [await llm.complete(request) for _ in range(times)], server
+        finally:
+            await llm.close()
+
+    return with_server(script, use, tls)
+
+
+# -- a good answer -------------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_good_answer(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"x-request-id": "r-1"}
+    [reply], server = ask(name, [answer(said(name), headers=headers)], monkeypatch)
+    assert reply.text == "Black and white." and reply.error_scope is None
+    assert (reply.input_tokens, reply.output_tokens, reply.http_status) == (9, 4, 200)
+    assert reply.finish_reason == "stop" and reply.request_id == "r-1"
+    assert reply.started_at and reply.duration_seconds is not None
+    assert reply.asked_model == name.removeprefix("openai/")
+    assert server.calls[0].headers["authorization"] == f"Bearer {KEY}"
+    if name == "openai/m":
+        assert reply.served_model == "m-2024"
+        assert server.calls[0].path == "/v1/chat/completions"
+        assert server.calls[0].body == {
+            "model": "m", "messages": ASK.messages, "max_tokens": 100
+        }  # fmt: skip
+    else:
+        assert server.calls[0].path == "/api/v1/services/aigc/text-generation/generation"
+        assert server.calls[0].body == {
+            "model": "qwen-max",
+            "input": {"messages": ASK.messages},
+            "parameters": {"max_tokens": 100, "result_format": "message"},
+        }
+
+
+@BOTH
+def test_parameters_history_and_schema_are_sent(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = replace(
+        ASK, system="Be brief.", history=(("q", "a"),), parameters={"temperature": 0.5},
+        schema={"type": "object", "title": "all of them"},
+    )  # fmt: skip
+    _, server = ask(name, [answer(said(name))], monkeypatch, request)
+    body = server.calls[0].body
+    sent = body if name == "openai/m" else {**body["input"], **body["parameters"]}
+    assert [m["role"] for m in sent["messages"]] == ["system", "user", "assistant", "user"]
+    assert sent["temperature"] == 0.5
+    if name == "openai/m":
+        schema = {"name": "all_of_them", "strict": True, "schema": request.schema}
+        assert sent["response_format"] == {"type": "json_schema", "json_schema": schema}
+    else:
+        assert sent["response_format"] == {"type": "json_object"}
+
+
+@pytest.mark.parametrize("name", ["openai/m", "qwen-vl-max", "qwen-max"])
+def test_pictures_go_along(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = replace(ASK, images=(Image("image/png", b"\x89P"), Image("image/jpeg", b"\xff")))
+    content = "Stripes." if name == "openai/m" else [{"text": "Stripes."}]
+    [reply], server = ask(name, [answer(said(name, content))], monkeypatch, request)
+    assert reply.text == "Stripes."
+    call = server.calls[0]
+    if name == "openai/m":
+        parts = call.body["messages"][0]["content"]
+        assert parts[0] == {"type": "text", "text": ASK.prompt}
+        assert parts[1]["image_url"]["url"] == "data:image/png;base64,iVA="
+    else:
+        assert call.path == "/api/v1/services/aigc/multimodal-generation/generation"
+        parts = call.body["input"]["messages"][0]["content"]
+        assert parts[0] == {"image": "data:image/png;base64,iVA="}
+        assert parts[2] == {"text": ASK.prompt}
+
+
+def test_a_prompt_that_is_the_name_of_a_file_is_not_uploaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("secret").write_text("mine")
+    [reply], server = ask(
+        "qwen-vl-max", [answer(said("qwen"))], monkeypatch, replace(ASK, prompt="secret")
+    )
+    assert reply.text and [c.path for c in server.calls] == [server.calls[0].path]
+    assert server.calls[0].body["input"]["messages"][0]["content"] == [{"text": "secret"}]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, ""),
+        ("", ""),
+        ([{"type": "text", "text": "Black "}, {"text": "and white."}, {"type": "x"}], None),
+        (7, ""),
+        ("\ud83d alone, \u00e9", "\ufffd alone, \u00e9"),
+    ],
+)
+def test_contents_of_every_kind(
+    name: str, content: Any, text: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [reply], _ = ask(name, [answer(said(name, content))], monkeypatch)
+    assert reply.text == ("Black and white." if text is None else text)
+    assert reply.error_scope is None
+    reply.text.encode()  # or no database takes it
+
+
+def test_a_refusal_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    [reply], _ = ask("openai/m", [answer(said("", None, refusal="I can't."))], monkeypatch)
+    assert reply.text is None and reply.refusal == "I can't." and reply.error_scope is None
+
+
+@BOTH
+def test_the_filter_cuts_an_answer_off(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [reply], _ = ask(name, [answer(said(name, "Bla", "content_filter"))], monkeypatch)
+    assert (reply.error_scope, reply.error_class) == ("cell", "ContentFilter")
+    assert reply.text is None and reply.attempt_fields()["reply"] == "Bla" and reply.billed
+
+
+@BOTH
+def test_cut_off_by_length(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [reply], _ = ask(name, [answer(said(name, "Bla", "length"))], monkeypatch)
+    assert (reply.text, reply.finish_reason, reply.error_scope) == ("Bla", "length", None)
+
+
+# -- answers that are none -----------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("<html><body>Welcome</body></html>", "NotJSON"),
+        ('{"choices": [{"message": {"cont', "NotJSON"),
+        (b"\xff\xfe\xfd", "NotJSON"),
+        ("", "NotJSON"),
+        ([], "NotJSON"),
+        ("null", "NotJSON"),
+        ("[" * 100_000, "NotJSON"),
+        ({}, "NoChoices"),
+        ({"choices": []}, "NoChoices"),
+        ({"output": None, "choices": None}, "NoChoices"),
+        ({"choices": ["x"], "output": {"choices": ["x"]}}, "NoChoices"),
+        ({"choices": [{}], "output": {"choices": [{"message": None}]}, "usage": 3}, "NoChoices"),
+    ],
+)
+def test_status_200_without_an_answer(
+    name: str, body: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [reply], server = ask(name, [answer(body)], monkeypatch)
+    assert (reply.error_scope, reply.error_class, reply.http_status) == ("passing", kind, 200)
+    assert reply.text is None and reply.billed and reply.error_message
+    assert len(server.calls) == 1
+
+
+def test_an_error_with_status_200(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = [{"error": {"code": 429, "message": "slow down"}}, {"error": "overloaded"}]
+    replies, _ = ask("openai/m", [answer(b) for b in bodies], monkeypatch, times=2)
+    assert [r.error_scope for r in replies] == ["throttled", "passing"]
+
+
+@BOTH
+def test_a_truncated_body(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [reply], server = ask(
+        name, [answer('{"cho', headers={"Content-Length": "999999"})], monkeypatch
+    )
+    assert (reply.error_scope, reply.error_class) == ("passing", "Reset")
+    assert reply.billed and len(server.calls) == 1
+
+
+@BOTH
+def test_a_cut_connection_is_not_asked_again_behind_our_back(
+    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    [reply], server = ask(name, [CUT], monkeypatch)
+    assert (reply.error_scope, reply.error_class, reply.billed) == ("passing", "Reset", True)
+    assert len(server.calls) == 1
+    assert capfd.readouterr() == ("", "")
+
+
+@BOTH
+def test_a_timeout_bounds_the_whole_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [reply], server = ask(name, [HANG], monkeypatch, timeout=0.3)
+    assert (reply.error_scope, reply.error_class, reply.billed) == ("passing", "Timeout", True)
+    assert "--timeout" in (reply.error_message or "") and len(server.calls) == 1
+    assert 0.2 < (reply.duration_seconds or 0) < 5
+
+
+# -- statuses ------------------------------------------------------------------------------------
+
+STATUSES = [
+    ("openai/m", 401, "invalid_api_key", "setup"),
+    ("openai/m", 403, "unsupported_country", "setup"),
+    ("openai/m", 404, "model_not_found", "setup"),
+    ("openai/m", 400, "model_not_found", "setup"),
+    ("openai/m", 307, "", "setup"),
+    ("openai/m", 402, "", "account"),
+    ("openai/m", 400, "content_policy_violation", "cell"),
+    ("openai/m", 400, "context_length_exceeded", "cell"),
+    ("openai/m", 413, "", "cell"),
+    ("openai/m", 422, "", "cell"),
+    ("openai/m", 400, "billing_hard_limit_reached", "account"),
+    ("openai/m", 429, "insufficient_quota", "account"),
+    ("openai/m", 429, "billing_not_active", "account"),
+    ("openai/m", 429, "account_deactivated", "account"),
+    ("openai/m", 429, "rate_limit_exceeded", "throttled"),
+    *(("openai/m", status, "", "passing") for status in (408, 409, 425, 500, 502, 503, 504, 529)),
+    ("qwen-max", 400, "DataInspectionFailed", "cell"),
+    ("qwen-max", 400, "data_inspection_failed", "cell"),
+    ("qwen-max", 400, "InvalidParameter", "cell"),
+    ("qwen-max", 400, "Arrearage", "account"),
+    ("qwen-max", 401, "InvalidApiKey", "setup"),
+    ("qwen-max", 403, "AccessDenied.Unpurchased", "setup"),
+    ("qwen-max", 403, "AllocationQuota.FreeTierOnly", "account"),
+    ("qwen-max", 404, "ModelNotFound", "setup"),
+    ("qwen-max", 429, "Throttling.RateQuota", "throttled"),
+    ("qwen-max", 429, "Throttling.AllocationQuota", "throttled"),
+    *(("qwen-max", status, "InternalError", "passing") for status in (408, 500, 503)),
+]
+
+
+@pytest.mark.parametrize(("name", "status", "code", "scope"), STATUSES)
+def test_statuses(
+    name: str, status: int, code: str, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = refused(name, code, f"It said {KEY} no.")
+    headers = {"Retry-After": "7", "Location": "/elsewhere"}
+    [reply], server = ask(name, [answer(body, status, headers)], monkeypatch)
+    assert (reply.error_scope, reply.http_status) == (scope, status)
+    assert reply.text is None and not reply.billed and reply.error_class
+    assert "It said sk-*** no." in (reply.error_message or "") and KEY not in str(reply)
+    waits = scope in ("passing", "throttled", "account")
+    assert reply.retry_after_seconds == (7 if waits else None)
+    assert len(server.calls) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("body", ["<h1>Bad gateway</h1>", "", {}, [], {"error": "busy"}])
+def test_error_bodies_of_every_kind(name: str, body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    [reply], _ = ask(name, [answer(body, 503)], monkeypatch)
+    assert (reply.error_scope, reply.http_status) == ("passing", 503)
+
+
+def test_insufficient_quota_is_a_throttle_in_dashscopes_compatible_mode(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    llm = build("openai/qwen-max", "https://dashscope.aliyuncs.com/compatible-mode", monkeypatch)
+    body = refused("openai", "insufficient_quota")
+    assert llm.parse_body(429, body).error_scope == "throttled"
+
+
+# -- connections ---------------------------------------------------------------------------------
+
+
+def ask_at(name: str, address: str, monkeypatch: pytest.MonkeyPatch, timeout: float = 10) -> Reply:
+    async def use() -> Reply:
+        llm = build(name, address, monkeypatch, timeout)
+        try:
+            return await llm.complete(ASK)
+        finally:
+            await llm.close()
+
+    return asyncio.run(use())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@BOTH
+def test_nobody_listens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    reply = ask_at(name, f"http://127.0.0.1:{port}", monkeypatch)
+    assert (reply.error_scope, reply.error_class, reply.billed) == ("passing", "Refused", False)
+    assert reply.error_message == (f"127.0.0.1:{port} refuses connections: is the server running?")
+
+
+@BOTH
+def test_no_such_host(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*args: Any, **kwargs: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", missing)
+    reply = ask_at(name, "http://no-such-host.invalid", monkeypatch)
+    assert (reply.error_scope, reply.error_class, reply.billed) == ("passing", "DNS", False)
+    assert "no-such-host.invalid cannot be found" in (reply.error_message or "")
+
+
+@BOTH
+def test_a_connection_that_is_never_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as full, socket.socket() as one, socket.socket() as two:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for filler in (one, two):  # the queue is full now, and further ones are let wait
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        address = f"http://127.0.0.1:{full.getsockname()[1]}"
+        reply = ask_at(name, address, monkeypatch, timeout=0.5)
+    assert (reply.error_scope, reply.error_class, reply.billed) == ("passing", "Timeout", False)
+    assert "did not take the connection" in (reply.error_message or "")
+
+
+@BOTH
+def test_the_proxy_is_down(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:secret@127.0.0.1:{port}")
+    reply = ask_at(name, "http://llm.example", monkeypatch)
+    assert (reply.error_scope, reply.error_class, reply.billed) == ("passing", "Proxy", False)
+    assert f"127.0.0.1:{port}" in (reply.error_message or "")
+    assert "NO_PROXY" in (reply.error_message or "") and "secret" not in str(reply)
+
+
+@BOTH
+def test_the_proxy_refuses_the_host(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(server: Scripted) -> Reply:
+        monkeypatch.setenv("HTTPS_PROXY", server.address)
+        llm = build(name, "https://llm.example", monkeypatch)
+        reply = await llm.complete(ASK)
+        await llm.close()
+        return reply
+
+    reply = with_server([answer("no", 403)], use)
+    assert (reply.error_scope, reply.error_class) == ("passing", "Proxy")
+    assert "llm.example" in (reply.error_message or "")
+
+
+@BOTH
+def test_the_proxy_is_used_and_no_proxy_honoured(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    [reply], _ = ask(name, [answer(said(name))], monkeypatch)
+    assert reply.text
+
+
+@BOTH
+def test_the_server_speaks_no_tls(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(server: Scripted) -> Reply:
+        llm = build(name, server.address.replace("http:", "https:"), monkeypatch)
+        reply = await llm.complete(ASK)
+        await llm.close()
+        return reply
+
+    reply = with_server([answer("hello")], use)
+    assert (reply.error_scope, reply.error_class, reply.billed) == ("setup", "TLS", False)
+    assert "http://" in (reply.error_message or "")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1 and its key, in one file."""
+    if shutil.which("openssl") is None:
+        pytest.skip("the openssl command makes the certificate")
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    command = (
+        f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 "
+        f"-addext subjectAltName=IP:127.0.0.1 -keyout {file} -out {file}.crt"
+    )
+    subprocess.run(command.split(), check=True, capture_output=True)
+    file.write_text(file.read_text() + Path(f"{file}.crt").read_text())
+    return file
+
+
+@BOTH
+def test_an_unknown_certificate_and_ssl_cert_file(
+    name: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    [reply], server = ask(name, [answer(said(name))], monkeypatch, tls=tls)
+    assert (reply.error_scope, reply.error_class, reply.billed) == ("setup", "TLS", False)
+    assert "SSL_CERT_FILE" in (reply.error_message or "") and not server.calls
+    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+    [reply], server = ask(name, [answer(said(name))], monkeypatch, tls=tls)
+    assert reply.text == "Black and white." and len(server.calls) == 1
+
+
+# -- before the first call -----------------------------------------------------------------------
+
+
+@BOTH
+def test_check_names_what_is_missing(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    llm = build(name, "https://api.openai.com", monkeypatch)
+    llm.check()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    with pytest.raises(ConfigurationError, match=r"SSL_CERT_FILE=.*missing\.pem"):
+        llm.check()
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("DASHSCOPE_API_KEY")
+    with pytest.raises(ConfigurationError, match="There is no key"):
+        llm.check()
+
+
+def test_a_server_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY")
+    [reply], server = ask("openai/m", [answer(said(""))], monkeypatch)
+    assert reply.text and server.calls[0].headers["authorization"] == "Bearer no-key-needed"
+
+
+@BOTH
+def test_a_key_in_the_clear_is_noted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for address, notes in (("http://far.example", 1), ("https://far.example", 0)):
+        llm = build(name, address, monkeypatch)
+        llm.check()
+        assert len(llm.notes()) == notes
+
+
+@BOTH
+def test_a_key_in_the_reply_is_masked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    [reply], _ = ask(name, [answer(said(name, f"Your key is {KEY}."))], monkeypatch)
+    assert reply.text == "Your key is sk-***."
+
+
+@BOTH
+def test_one_llm_serves_several_event_loops(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    async def use(server: Scripted) -> Reply:
+        llm = made[0] if made else build(name, server.address, monkeypatch)
+        made.append(llm)
+        llm._url = llm._url.replace(llm._url.split("/")[2], server.address.split("/")[2])
+        return await llm.complete(ASK)
+
+    for _ in range(2):
+        assert with_server([answer(said(name))], use).text == "Black and white."
