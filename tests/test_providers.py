@@ -321,6 +321,21 @@ def test_insufficient_quota_is_a_throttle_in_dashscopes_compatible_mode(
     assert llm.parse_body(429, body).error_scope == "throttled"
 
 
+def test_dashscopes_compatible_mode_takes_dashscopes_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm = build("openai/qwen-max", "https://dashscope.aliyuncs.com/compatible-mode", monkeypatch)
+    monkeypatch.delenv("DASHSCOPE_API_KEY")
+    with pytest.raises(ConfigurationError, match="DASHSCOPE_API_KEY"):
+        llm.check()
+
+
+@BOTH
+def test_half_a_surrogate_pair_can_be_asked_about(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [reply], server = ask(name, [answer(said(name))], monkeypatch, replace(ASK, prompt="\ud83d?"))
+    assert reply.text and "\ufffd?" in str(server.calls[0].body)
+
+
 # -- connections ---------------------------------------------------------------------------------
 
 
@@ -396,6 +411,13 @@ def test_the_proxy_refuses_the_host(name: str, monkeypatch: pytest.MonkeyPatch) 
     reply = with_server([answer("no", 403)], use)
     assert (reply.error_scope, reply.error_class) == ("passing", "Proxy")
     assert "llm.example" in (reply.error_message or "")
+
+
+@BOTH
+def test_a_proxy_of_a_kind_that_cannot_be_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "gopher://127.0.0.1:70")
+    reply = ask_at(name, "http://llm.example", monkeypatch)
+    assert reply.error_class == "Proxy" and "127.0.0.1:70" in (reply.error_message or "")
 
 
 @BOTH

@@ -15,6 +15,7 @@ from typing import Any
 
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.llm.failures import error_details
+from lsmseg_prompts.llm.wire import storable
 
 RUNGS = ("json_schema", "json_object", None)
 """How JSON is asked for, strictest first."""
@@ -43,7 +44,10 @@ class Taken:
 
     def messages(self, request: Request) -> list[dict[str, Any]]:
         """The chat messages; without system messages the first question opens with its text."""
-        messages: list[dict[str, Any]] = [dict(message) for message in request.messages]
+        messages: list[dict[str, Any]] = [
+            {"role": message["role"], "content": storable(message["content"])}
+            for message in request.messages
+        ]
         if not self.system and messages[0]["role"] == "system":
             first = messages.pop(0)
             messages[0]["content"] = f"{first['content']}\n\n{messages[0]['content']}"

@@ -10,7 +10,6 @@ whose name a prompt happens to be.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import re
@@ -25,16 +24,17 @@ from lsmseg_prompts.llm.adapting import RUNGS, Taken
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.failures import connection_failure, dashscope_failure
 from lsmseg_prompts.llm.keys import find_key, mask, mask_key, shown_url, travels_unencrypted
-from lsmseg_prompts.llm.openai_chat import (
+from lsmseg_prompts.llm.retry_after import retry_after
+from lsmseg_prompts.llm.wire import (
     CONNECT_SECONDS,
     check_certificates,
     check_url,
     count,
     data_url,
     joined,
+    parsed,
     storable,
 )
-from lsmseg_prompts.llm.retry_after import retry_after
 from lsmseg_prompts.store import utc_now
 
 if TYPE_CHECKING:
@@ -133,12 +133,12 @@ class DashScope:
         reply, answer = await self._send(self._sees(request), body)
         if answer is not None:
             status, headers, content = answer
-            parsed = _parsed(content)
-            reply = self.parse_body(status, parsed)
-            if reply.error_scope is not None and self._adapt(status, parsed, body):
+            body_read = parsed(content)
+            reply = self.parse_body(status, body_read)
+            if reply.error_scope is not None and self._adapt(status, body_read, body):
                 reply = replace(reply, error_scope="adapted")
             failed = reply.error_scope in ("passing", "throttled", "account")
-            request_id = parsed.get("request_id") if isinstance(parsed, dict) else None
+            request_id = body_read.get("request_id") if isinstance(body_read, dict) else None
             reply = replace(
                 reply,
                 request_id=request_id if isinstance(request_id, str) else None,
@@ -315,11 +315,3 @@ def _sdk_call(sees: bool) -> Any:
             return False  # nothing is a file to upload
 
     return Conversation.call
-
-
-def _parsed(content: bytes) -> Any:
-    """The JSON of an answer, else its text."""
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return content.decode("utf-8", "replace")

@@ -46,7 +46,8 @@ _FILTERED = re.compile(
 )
 _TOO_LONG = re.compile(r"context.?length|maximum context|context window|too many tokens", re.I)
 _NO_MODEL = re.compile(
-    r"model.?not.?found|model_not_exist|invalid model|model\b.{0,80}\bdoes not exist", re.I
+    r"model.?not.?found|model_not_exist|invalid model|model\b.{0,80}\b(does not exist|not found)",
+    re.I,
 )
 _NO_MONEY = re.compile(
     r"insufficient_quota|billing|account_deactivated|credit.?balance|arrearage", re.I
@@ -75,18 +76,20 @@ def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
     if status == 401:
         return Failure("setup", "Key", f"The key was refused: {said}")
     if status == 403:
-        if _is_dashscope(url) and re.search(r"AllocationQuota|FreeTierOnly", both, re.I):
+        if is_dashscope(url) and re.search(r"AllocationQuota|FreeTierOnly", both, re.I):
             return Failure("account", "Quota", f"The quota is used up: {said}")
         return Failure("setup", "Forbidden", f"This key may not use {model}: {said}")
-    if status == 404 or (status in (400, 422) and _NO_MODEL.search(both)):
-        hint = "" if code or urlsplit(url).path.rstrip("/") else " Is /v1 missing in the base URL?"
-        return Failure("setup", "NotFound", f"There is no model {model!r} there: {said}{hint}")
+    if status in (400, 404, 422) and _NO_MODEL.search(both):
+        return Failure("setup", "NotFound", f"There is no model {model!r} there: {said}")
+    if status == 404:
+        hint = "" if urlsplit(url).path.rstrip("/") else " Is /v1 missing in the base URL?"
+        return Failure("setup", "NotFound", f"There is no such thing: {said}{hint}")
     if status == 405 or 300 <= status < 400:
         return Failure("setup", "BaseURL", f"{shown_url(url)} is not the base URL: {said}")
     if status == 402:
         return Failure("account", "Payment", f"The account wants payment: {said}")
     if status == 429:
-        if _NO_MONEY.search(code) and not _is_dashscope(url):
+        if _NO_MONEY.search(code) and not is_dashscope(url):
             return Failure("account", "Quota", f"The quota or credit is used up: {said}")
         return Failure("throttled", "RateLimit", f"Too many requests: {said}")
     if status in (408, 409, 425) or status >= 500:
@@ -176,6 +179,15 @@ def connection_failure(error: BaseException, url: str, timeout: float) -> Failur
     return Failure("passing", "Reset", f"{host} cut the connection ({_words(error)}).", billed=True)
 
 
+def unusable(error: BaseException, url: str) -> Failure:
+    """A base URL or proxy that the HTTP library refuses before it connects."""
+    if proxy_of(url):
+        return Failure(
+            "setup", "Proxy", f"The proxy {proxy_of(url)} cannot be used: {_words(error)}."
+        )
+    return Failure("setup", "BaseURL", f"{shown_url(url)} cannot be called: {_words(error)}.")
+
+
 def proxy_of(url: str) -> str | None:
     """host:port of the proxy that the environment names for `url`, for messages only."""
     from urllib.request import getproxies, proxy_bypass
@@ -226,5 +238,6 @@ def _host(url: str) -> str:
     return host or shown_url(url)
 
 
-def _is_dashscope(url: str) -> bool:
+def is_dashscope(url: str) -> bool:
+    """Whether `url` is DashScope's, in whichever of its protocols."""
     return (urlsplit(url).hostname or "").endswith("aliyuncs.com")

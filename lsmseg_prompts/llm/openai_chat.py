@@ -9,8 +9,6 @@ a key is for the host that was named.
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import os
 import re
 import time
@@ -23,7 +21,14 @@ from urllib.parse import urlsplit
 from lsmseg_prompts.errors import ConfigurationError, ProviderError
 from lsmseg_prompts.llm.adapting import Taken
 from lsmseg_prompts.llm.base import Reply, Request
-from lsmseg_prompts.llm.failures import Passing, connection_failure, openai_failure
+from lsmseg_prompts.llm.failures import (
+    Failure,
+    Passing,
+    connection_failure,
+    is_dashscope,
+    openai_failure,
+    unusable,
+)
 from lsmseg_prompts.llm.keys import (
     find_key,
     mask,
@@ -32,6 +37,16 @@ from lsmseg_prompts.llm.keys import (
     travels_unencrypted,
 )
 from lsmseg_prompts.llm.retry_after import retry_after
+from lsmseg_prompts.llm.wire import (
+    CONNECT_SECONDS,
+    check_certificates,
+    check_url,
+    count,
+    data_url,
+    joined,
+    parsed,
+    storable,
+)
 from lsmseg_prompts.store import utc_now
 
 if TYPE_CHECKING:
@@ -39,7 +54,6 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 OPENAI_URL = "https://api.openai.com/v1"
-CONNECT_SECONDS = 10.0
 CONNECTIONS = 2048
 FILE_SECONDS = 600.0
 """The least time given to the upload or download of a batch file."""
@@ -105,7 +119,10 @@ class OpenAIChat:
         """See LLM.check."""
         check_url(self._url)
         check_certificates()
-        self._key = find_key("OPENAI_API_KEY", self._key_file, needed=self.is_openai)
+        if is_dashscope(self._url):  # its OpenAI-compatible mode
+            self._key = find_key("DASHSCOPE_API_KEY", self._key_file)
+        else:
+            self._key = find_key("OPENAI_API_KEY", self._key_file, needed=self.is_openai)
 
     def notes(self) -> list[str]:
         """What the user should know before the first call; call `check` first."""
@@ -143,7 +160,7 @@ class OpenAIChat:
         started, clock = utc_now(), time.monotonic()
         reply, answer = await self._send("post", "/chat/completions", self.timeout, body=body)
         if answer is not None:
-            status, content = answer.status_code, _parsed(answer)
+            status, content = answer.status_code, parsed(answer.content)
             reply = self.parse_body(status, content)
             if reply.error_scope is not None and self._taken.adapt(status, content, body):
                 reply = replace(reply, error_scope="adapted")
@@ -258,7 +275,7 @@ class OpenAIChat:
         return (await self._fetch("get", f"/files/{file_id}/content", seconds)).content
 
     async def _json(self, method: str, path: str, seconds: float, **more: Any) -> dict[str, Any]:
-        answer = _parsed(await self._fetch(method, path, seconds, **more))
+        answer = parsed((await self._fetch(method, path, seconds, **more)).content)
         if not isinstance(answer, dict):
             raise Passing(self._bad("NotJSON", f"{self.host}{path} answered without JSON"))
         return answer
@@ -277,7 +294,7 @@ class OpenAIChat:
         if answer is not None:
             if answer.status_code == 200:
                 return answer
-            reply = self._error(answer.status_code, _parsed(answer))
+            reply = self._error(answer.status_code, parsed(answer.content))
             reply = replace(reply, retry_after_seconds=retry_after(answer.headers))
         if reply.error_scope in ("passing", "throttled"):
             raise Passing(reply)
@@ -295,23 +312,16 @@ class OpenAIChat:
 
         try:
             client = self._connected()
+        except (httpx2.InvalidURL, ValueError, ImportError) as error:
+            return self._failed(unusable(error, self._url)), None
+        try:
             async with asyncio.timeout(seconds):
                 call = client.post if method == "post" else client.get
                 return Reply(None, self.model), await call(path, cast_to=httpx2.Response, **more)
         except openai.APIStatusError as error:
             return Reply(None, self.model), error.response
-        except (openai.OpenAIError, httpx2.HTTPError, OSError, ValueError, ImportError) as error:
-            failure = connection_failure(error, self._url, seconds)
-            if isinstance(error, ImportError | ValueError):  # a proxy it cannot speak to
-                failure = replace(failure, scope="setup", kind="Proxy", billed=False)
-            return Reply(
-                text=None,
-                asked_model=self.model,
-                error_scope=failure.scope,
-                error_class=failure.kind,
-                error_message=mask(failure.message, self._key),
-                billed=failure.billed,
-            ), None
+        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            return self._failed(connection_failure(error, self._url, seconds)), None
 
     def _connected(self) -> AsyncOpenAI:
         """The client, made anew where the event loop is another."""
@@ -336,7 +346,9 @@ class OpenAIChat:
         return self._client
 
     def _error(self, status: int, body: Any) -> Reply:
-        failure = openai_failure(status, body, self._url, self.model)
+        return self._failed(openai_failure(status, body, self._url, self.model), status)
+
+    def _failed(self, failure: Failure, status: int | None = None) -> Reply:
         return Reply(
             text=None,
             asked_model=self.model,
@@ -344,6 +356,7 @@ class OpenAIChat:
             error_scope=failure.scope,
             error_class=failure.kind,
             error_message=mask(failure.message, self._key),
+            billed=failure.billed,
         )
 
     def _bad(self, kind: str, message: str) -> Reply:
@@ -359,67 +372,3 @@ class OpenAIChat:
 
     def _text(self, text: str) -> str:
         return mask_key(storable(text), self._key)
-
-
-def check_url(url: str) -> None:
-    """Raise ConfigurationError where `url` cannot be a base URL."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or re.search(r"\s", url):
-        raise ConfigurationError(
-            f"The base URL {shown_url(url)!r} is not one: write it like http://localhost:8000/v1."
-        )
-
-
-def check_certificates() -> None:
-    """Raise ConfigurationError where SSL_CERT_FILE names no file of certificates."""
-    name = os.environ.get("SSL_CERT_FILE")
-    if not name:
-        return
-    import ssl
-
-    try:
-        ssl.create_default_context(cafile=name)
-    except OSError as error:  # ssl.SSLError is one too
-        raise ConfigurationError(
-            f"SSL_CERT_FILE={name} holds no certificates that can be read: "
-            f"{error.strerror or error}."
-        ) from None
-
-
-def data_url(mime: str, data: bytes) -> str:
-    return f"data:{mime};base64,{base64.b64encode(data).decode('ascii')}"
-
-
-def joined(content: Any) -> str:
-    """The text of a message's content: a string, a list of parts, or nothing."""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        return ""
-    parts = [part.get("text") if isinstance(part, dict) else part for part in content]
-    return "".join(part for part in parts if isinstance(part, str))
-
-
-def storable(text: str) -> str:
-    """`text` with halves of surrogate pairs, which no database takes, replaced."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def count(value: Any) -> int | None:
-    """A count of tokens, if it is one."""
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if good else None
-
-
-def _parsed(answer: httpx2.Response) -> Any:
-    """The JSON of an answer, else its text."""
-    try:
-        return json.loads(answer.content)
-    except (ValueError, RecursionError):
-        return answer.text

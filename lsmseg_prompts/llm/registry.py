@@ -62,7 +62,8 @@ def make_llm(
             f"write --llm {advice}."
         )
     if openai:
-        from lsmseg_prompts.llm.openai_chat import OpenAIChat, check_url
+        from lsmseg_prompts.llm.openai_chat import OpenAIChat
+        from lsmseg_prompts.llm.wire import check_url
 
         if base_url is not None:
             try:
