@@ -226,7 +226,8 @@ class Asker:
             self._end(ProviderError(f"{self.llm.name} ended the run: {_why(reply)}; {RESUME}."))
         if scope == "setup" or (never and reply.error_class in NEVER_REACHED):
             self._end(ConfigurationError(f"{self.llm.name}: {_why(reply)}."))
-        if scope == "cell" and never:
+        status = reply.http_status or 0
+        if scope == "cell" and never and 400 <= status < 500:
             self._refusals_before_success += 1
             if self._refusals_before_success >= 3:
                 self._end(

@@ -14,6 +14,7 @@ from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs
 from lsmseg_prompts.generation.questions import Asked, Call
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.store import Store
+from lsmseg_prompts.templates import query
 from lsmseg_prompts.vocabularies import Vocabulary
 
 TRIES = 3  # replies that are looked at for one cell before it counts as failed
@@ -77,6 +78,8 @@ class Desk:
     def settle(self, request: Request, attribute: str, verdict: Verdict, attempt: int) -> None:
         """File the outcome of a cell and give up the claim on it."""
         assert request.entry is not None
+        # In a request about several attributes, typical is asked with a question of its own.
+        asked_with = query("typical-paper").hash if attribute == "typical" else None
         keep = verdict.fault is None or verdict.soft
         with self.store.transaction():
             self.store.put_description(
@@ -84,7 +87,7 @@ class Desk:
                 request.entry.index,
                 attribute,
                 self.llm,
-                request.template_hash,
+                asked_with or request.template_hash,
                 verdict.text or None,
                 verdict.tokens if verdict.text else None,
                 status="done" if keep else "failed",
@@ -244,12 +247,8 @@ def _claim(
 
 
 def calls_for(vocabulary: Vocabulary, cells: Sequence[Cell], together: bool) -> list[Call]:
-    """The calls that ask for `cells`: one each, or one for all cells of a class `together`.
-
-    `typical`, which the paper asks with a question of its own, always has a call of its own.
-    """
+    """The calls that ask for `cells`: one each, or one for all cells of a class `together`."""
     calls: dict[tuple[int, str], list[str]] = {}
     for index, attribute in cells:
-        alone = not together or attribute == "typical"
-        calls.setdefault((index, attribute if alone else ""), []).append(attribute)
+        calls.setdefault((index, "" if together else attribute), []).append(attribute)
     return [Call(vocabulary[index], tuple(names)) for (index, _), names in calls.items()]

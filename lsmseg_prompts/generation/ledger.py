@@ -127,11 +127,17 @@ class Ledger:
     # -- claims --------------------------------------------------------------------------
 
     def claim(
-        self, vocabulary: str, llm: str, cells: Sequence[Cell], failed_too: bool
+        self,
+        vocabulary: str,
+        llm: str,
+        cells: Sequence[Cell],
+        failed_too: bool,
+        owner: str | None = None,
     ) -> tuple[list[Cell], list[Cell]]:
         """Claim those of `cells` that are still to be asked: (claimed, claimed by others).
 
-        What neither list has is filled by now. `failed_too`: a failed cell is to be asked again.
+        What neither list has is filled by now, or in a batch. `failed_too`: a failed cell is to
+        be asked again. `owner` is a batch that claims; by default this run does.
         """
         mine: list[Cell] = []
         others: list[Cell] = []
@@ -144,10 +150,12 @@ class Ledger:
                     "class_index": index,
                     "attribute": attribute,
                     "llm": llm,
-                    "owner": self.run,
+                    "owner": owner or self.run,
                 }
-                got = self.store.write("claims", row).rowcount > 0
-                (mine if got else others).append((index, attribute))
+                if self.store.write("claims", row).rowcount > 0:
+                    mine.append((index, attribute))
+                elif (index, attribute) not in in_batches(self.store, vocabulary, llm):
+                    others.append((index, attribute))
         return mine, others
 
     def _missing(
@@ -172,6 +180,16 @@ class Ledger:
                     "AND attribute = ? AND llm = ? AND owner = ?",
                     [vocabulary, index, attribute, llm, self.run],
                 )
+
+
+def in_batches(store: Store, vocabulary: str, llm: str) -> set[Cell]:
+    """The cells that are in a batch which has not been collected yet."""
+    rows = store.rows(
+        "SELECT class_index, attribute FROM claims WHERE vocabulary = ? AND llm = ? "
+        "AND owner IN (SELECT id FROM batches WHERE ended_at IS NULL)",
+        [vocabulary, llm],
+    )
+    return {(row["class_index"], row["attribute"]) for row in rows}
 
 
 def free_dead_runs(store: Store) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.generation.asking import price_for, room
 from lsmseg_prompts.generation.filling import calls_for
-from lsmseg_prompts.generation.ledger import Cell
+from lsmseg_prompts.generation.ledger import Cell, in_batches
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.questions import Asked, Call
 from lsmseg_prompts.llm.base import LLM
@@ -23,7 +23,8 @@ USUAL_OUTPUT = 45  # tokens of one description: CLIP's 77 at most, 30 to 60 in t
 class Plan:
     """The cells of one LLM: all that are wanted, those to be asked, and the calls for them.
 
-    failed_before: cells that failed in an earlier run and are not asked again.
+    failed_before: cells that failed in an earlier run and are not asked again. in_batch: cells
+    that a batch under way asks for.
     """
 
     cells: int
@@ -31,6 +32,7 @@ class Plan:
     calls: list[Call]
     failed_too: bool
     failed_before: int = 0
+    in_batch: int = 0
 
 
 def make_plan(
@@ -53,6 +55,7 @@ def make_plan(
     chosen = _chosen(vocabulary, classes)
     failed_too = retry_errors or redo or llm.free
     wanted = [(e.index, a) for e in vocabulary.classes if e.index in chosen for a in attributes]
+    batched: set[Cell] = set()
     if store is None:
         missing, failed = wanted, 0
     else:
@@ -67,10 +70,11 @@ def make_plan(
             )
             kept = {(row["class_index"], row["attribute"]) for row in locked}
             left = {cell for cell in wanted if cell not in kept}
-        missing = [cell for cell in wanted if cell in left]
+        batched = in_batches(store, vocabulary.name, llm.name) & left
+        missing = [cell for cell in wanted if cell in left and cell not in batched]
     missing = missing if limit is None else missing[:limit]
     calls = calls_for(vocabulary, missing, together)
-    return Plan(len(wanted), missing, calls, failed_too, failed)
+    return Plan(len(wanted), missing, calls, failed_too, failed, len(batched))
 
 
 def _chosen(vocabulary: Vocabulary, classes: Sequence[str] | None) -> set[int]:

@@ -115,7 +115,7 @@ class Asked:
             vocabulary=self.vocabulary,
             entry=call.entry,
             attributes=call.attributes,
-            template_hash=self.query(call.attributes[0]).hash,
+            template_hash=self.query(min(call.attributes, key=lambda a: a == "typical")).hash,
             parameters=self.parameters,
         )
 

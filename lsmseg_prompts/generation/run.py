@@ -37,9 +37,10 @@ class Summary:
 
     Of `cells` wanted, `skipped` needed nothing, `done` were filled by this run (`review` of them
     are marked for a person's review), `failed` failed, `elsewhere` were filled by other
-    processes, `left` were not got to. `asked` = `done` + `failed`. `cost_usd` is None where the
-    price is not known; up to `uncertain_usd` of it may not have been charged. `error` is what
-    ended the run before its time, None if nothing did.
+    processes, `left` were not got to, `in_batch` are in a batch that is not collected yet.
+    `asked` = `done` + `failed`. `cost_usd` is None where the price is not known; up to
+    `uncertain_usd` of it may not have been charged. `error` is what ended the run before its
+    time, None if nothing did.
     """
 
     vocabulary: str
@@ -54,6 +55,7 @@ class Summary:
     review: int = 0
     elsewhere: int = 0
     left: int = 0
+    in_batch: int = 0
     requests: int = 0
     failed_requests: int = 0
     input_tokens: int = 0
@@ -205,7 +207,7 @@ async def _generate_all(
     budget = Budget(options.limits.max_cost, options.limits.max_calls)
     with Ledger(store) as ledger:
         desks = [Desk(store, ledger, vocabulary, llm.name) for llm in llms]
-        _enter(store, llms, asked)
+        enter(store, llms, asked)
         for desk in desks:
             recover(desk)
         plans = [options.plan(store, vocabulary, llm) for llm in llms]
@@ -260,7 +262,8 @@ async def _guarded(work: Any, stop: Stop, ledger: Ledger) -> None:
     await run_workers([worker], ledger, stop)
 
 
-def _enter(store: Store, llms: Sequence[LLM], asked: Asked) -> None:
+def enter(store: Store, llms: Sequence[LLM], asked: Asked) -> None:
+    """Enter the LLMs and the queries of a run into the store."""
     with store.transaction():
         for llm in llms:
             store.add_llm(llm.name, llm.provenance)
@@ -281,7 +284,7 @@ def recover(desk: Desk) -> int:
         several = row["attributes"]
         attributes = tuple(json.loads(several)) if several else (row["attribute"],)
         call = Call(desk.vocabulary[row["class_index"]], attributes)
-        reply = Reply(row["reply"], row["asked_model"], finish_reason=row["finish_reason"])
+        reply = recorded(row)
         request = Request(row["prompt"], entry=call.entry, template_hash=row["template_hash"])
         verdicts = judge(reply, call.entry, attributes, desk.twin(call.entry.index))
         with desk.store.transaction():
@@ -290,6 +293,11 @@ def recover(desk: Desk) -> int:
                 if verdict.fault is None or verdict.soft:
                     desk.settle(request, attribute, verdict, row["id"])
     return len(rows)
+
+
+def recorded(row: Mapping[str, Any]) -> Reply:
+    """The reply that a row of the attempts holds, as far as judging it goes."""
+    return Reply(row["reply"], row["asked_model"], finish_reason=row["finish_reason"])
 
 
 def _summary(
@@ -303,12 +311,13 @@ def _summary(
         asked=tally.done + tally.failed,
         done=tally.done,
         failed=tally.failed,
-        skipped=plan.cells - len(plan.missing),
+        skipped=plan.cells - len(plan.missing) - plan.in_batch,
         failures=tuple(tally.failures),
         failed_before=plan.failed_before,
         review=tally.review,
         elsewhere=tally.elsewhere,
         left=len(plan.missing) - tally.settled,
+        in_batch=plan.in_batch,
         requests=usage.requests,
         failed_requests=usage.failed_requests,
         input_tokens=usage.input_tokens,

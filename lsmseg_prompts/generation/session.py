@@ -57,6 +57,8 @@ def run(
 ) -> None:
     """Run, show, and end with the error that counts most."""
     path = working_store_path(store)
+    if shown:
+        _warn(llms)
     with watching(shown) as watch:
         summaries = generate_all(path, vocab, llms, chosen, watch)
     show_summaries(summaries, path, json, shown)
@@ -74,10 +76,21 @@ def run_batch(
     from lsmseg_prompts.generation.batch import batch_all
 
     path = working_store_path(store)
+    if shown:
+        _warn(llms)
     summaries, batches = batch_all(path, vocab, llms, chosen, note if shown else None)
     if batches and shown:
         note(f"{len(batches)} batches are under way; to collect them later: {_command()}")
     show_summaries(summaries, path, json, shown, {"batches": batches})
+
+
+def _warn(llms: Sequence[LLM]) -> None:
+    """Say what an LLM wants known beforehand (a key that travels unencrypted)."""
+    for llm in llms:
+        if notes := getattr(llm, "notes", None):
+            llm.check()
+            for line in notes():
+                note(line)
 
 
 def show_summaries(
