@@ -178,7 +178,9 @@ def test_adapting_ends(order: list[str]) -> None:
 def test_dashscope_never_uses_openais_name_of_the_limit() -> None:
     llm = DashScope("qwen-max", "qwen-max")
     sent = llm.body(ASK)
-    assert llm._adapt(400, {"code": "InvalidParameter", "message": "Unsupported: max_tokens"}, sent)
+    assert llm._adapt(
+        400, {"code": "InvalidParameter", "message": "Unsupported: max_tokens"}, sent, False
+    )
     assert not {"max_tokens", "max_completion_tokens"} & set(llm.body(ASK))
 
 

@@ -6,6 +6,7 @@ Most tests run over both: what differs is the address, the shape of an answer an
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import socket
 import ssl
@@ -193,6 +194,26 @@ def test_the_filter_cuts_an_answer_off(name: str, monkeypatch: pytest.MonkeyPatc
 def test_cut_off_by_length(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     [reply], _ = ask(name, [answer(said(name, "Bla", "length"))], monkeypatch)
     assert (reply.text, reply.finish_reason, reply.error_scope) == ("Bla", "length", None)
+
+
+def streamed(*events: Any) -> bytes:
+    lines = "".join(
+        f"id:1\nevent:result\n:HTTP_STATUS/200\ndata:{json.dumps(e)}\n\n" for e in events
+    )
+    return answer(lines, headers={"Content-Type": "text/event-stream"})
+
+
+def test_a_model_that_answers_in_pieces_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    no = refused("qwen", "InvalidParameter", "This model only support stream mode.")
+    pieces = [said("qwen", "Black ", "null"), said("qwen", "and white.")]
+    broken = {"code": "InternalError", "message": "Oh.", "request_id": "r-1"}
+    script = [answer(no, 400), streamed(*pieces), streamed(pieces[0], broken), CUT]
+    replies, server = ask("qwen-max", script, monkeypatch, times=4)
+    assert [r.error_scope for r in replies] == ["adapted", None, "passing", "passing"]
+    assert (replies[1].text, replies[1].finish_reason) == ("Black and white.", "stop")
+    assert (replies[1].output_tokens, replies[1].request_id) == (4, "r-1")
+    assert replies[3].error_class == "Reset" and len(server.calls) == 4
+    assert server.calls[1].headers["x-dashscope-sse"] == "enable"
 
 
 # -- answers that are none -----------------------------------------------------------------------

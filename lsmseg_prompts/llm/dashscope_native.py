@@ -74,6 +74,7 @@ class DashScope:
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._taken = Taken("max_tokens", rung=RUNGS.index("json_object"))
+        self._streams = False  # until a model says that it answers in pieces only
 
     @property
     def host(self) -> str:
@@ -128,14 +129,14 @@ class DashScope:
         """See LLM.complete."""
         if self._key is None:
             self.check()
-        body = self.body(request)
+        body, streams = self.body(request), self._streams
         started, clock = utc_now(), time.monotonic()
-        reply, answer = await self._send(self._sees(request), body)
+        reply, answer = await self._send(self._sees(request), body, streams)
         if answer is not None:
             status, headers, content = answer
-            body_read = parsed(content)
+            body_read = _pieced_together(content) if streams else parsed(content)
             reply = self.parse_body(status, body_read)
-            if reply.error_scope is not None and self._adapt(status, body_read, body):
+            if reply.error_scope is not None and self._adapt(status, body_read, body, streams):
                 reply = replace(reply, error_scope="adapted")
             failed = reply.error_scope in ("passing", "throttled", "account")
             request_id = body_read.get("request_id") if isinstance(body_read, dict) else None
@@ -147,7 +148,10 @@ class DashScope:
         duration = time.monotonic() - clock
         return replace(reply, started_at=started, duration_seconds=duration)
 
-    def _adapt(self, status: int, answer: Any, sent: dict[str, Any]) -> bool:
+    def _adapt(self, status: int, answer: Any, sent: dict[str, Any], streams: bool) -> bool:
+        if not streams and re.search(r"only support.{0,3} stream", str(answer), re.I):
+            self._streams = True
+            return True
         adapted = self._taken.adapt(status, answer, sent)
         if self._taken.token_name == "max_completion_tokens":  # which is OpenAI's alone
             self._taken.token_name = None
@@ -212,23 +216,31 @@ class DashScope:
         if session is not None:
             await session.close()
 
-    async def _send(self, sees: bool, body: dict[str, Any]) -> tuple[Reply, _Answer | None]:
+    async def _send(
+        self, sees: bool, body: dict[str, Any], streams: bool
+    ) -> tuple[Reply, _Answer | None]:
         """The raw answer, whatever its status; else None, and the reply says what was wrong."""
         import aiohttp
 
-        call = _sdk_call(sees)
+        call, pieces = _sdk_call(sees), {}
+        if streams:
+            pieces = {"stream": True, "incremental_output": True}
         seen: list[_Answer] = []
         token = _answer.set(seen)
         try:
             async with asyncio.timeout(self.timeout):
-                await call(
+                answer = await call(
                     **body,
+                    **pieces,
                     result_format="message",
                     api_key=self._key,
                     base_address=self._url,
                     request_timeout=self.timeout,
                     session=self._connected(),
                 )
+                if pieces:
+                    async for _ in answer:  # only now is the request sent
+                        pass
         except Exception as error:
             if not seen:  # else it is the SDK that does not expect such an answer
                 ours = (aiohttp.ClientError, OSError, ConnectTimeout, NotAnswered)
@@ -315,3 +327,20 @@ def _sdk_call(sees: bool) -> Any:
             return False  # nothing is a file to upload
 
     return Conversation.call
+
+
+def _pieced_together(content: bytes) -> Any:
+    """The answer whose pieces a stream of server-sent events holds, as if it had come whole."""
+    lines = [line for line in content.splitlines() if line.startswith(b"data:")]
+    events = [parsed(line.removeprefix(b"data:")) for line in lines]
+    if not events or not all(isinstance(event, dict) for event in events):
+        return parsed(content)
+    last, texts = events[-1], []
+    for event in events:
+        try:
+            texts.append(joined(event["output"]["choices"][0]["message"]["content"]))
+        except (KeyError, IndexError, TypeError):
+            return event  # an error, or no answer
+    message = {**last["output"]["choices"][0]["message"], "content": "".join(texts)}
+    choice = {**last["output"]["choices"][0], "message": message}
+    return {**last, "output": {**last["output"], "choices": [choice]}}

@@ -126,7 +126,7 @@ def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
         return Failure("passing", f"HTTP{status}", f"The provider failed for now: {said}")
     if _FILTERED.search(code):
         return Failure("cell", "ContentFilter", f"The question was filtered: {said}")
-    if re.search(r"only support stream|model not exist", message, re.I):
+    if re.search(r"model not exist", message, re.I):
         return Failure("setup", "Unsupported", f"{model!r} cannot be asked like this: {said}")
     if re.search(r"range of input length|context", message, re.I):
         return Failure("cell", "TooLong", f"The question is too long for {model}: {said}")
