@@ -17,66 +17,40 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from lsmseg_prompts.commands.options import (
+    Attributes,
+    BaseUrl,
+    Composition,
+    DataRoot,
+    Device,
+    Json,
+    KeyFile,
+    Llm,
+    Llms,
+    MaybeVocab,
+    Model,
+    Pretrained,
+    Prompts,
+    StorePath,
+    Vocab,
+)
+from lsmseg_prompts.commands.options import Shown as _Shown
+from lsmseg_prompts.commands.options import names as _names
+from lsmseg_prompts.commands.options import show as _show
+from lsmseg_prompts.commands.store import app as store_app
+
 app = typer.Typer(
     name="lsmseg-prompts",
     help="Attribute-enriched text prompts for open-vocabulary segmentation (LSMSeg).",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-store_app = typer.Typer(help="The attribute store: where it is and what it holds.")
 vocab_app = typer.Typer(help="The vocabularies: ordered lists of classes.")
 app.add_typer(store_app, name="store", no_args_is_help=True)
 app.add_typer(vocab_app, name="vocab", no_args_is_help=True)
 
 
-class _Shown:
-    """The global options, which the commands and main() read."""
-
-    debug = False
-    quiet = False
-
-
 Option = typer.Option
-Vocab = Annotated[
-    str, Option("--vocab", help="coco-stuff, camvid, or a .txt or .json file of your own classes.")
-]
-MaybeVocab = Annotated[
-    str | None, Option("--vocab", help="The vocabulary; by default the one the data has.")
-]
-Llm = Annotated[str, Option("--llm", help="Who writes the descriptions; bundled is offline.")]
-Llms = Annotated[
-    list[str] | None, Option("--llm", help="Who writes; may be repeated (default: bundled).")
-]
-BaseUrl = Annotated[
-    str | None,
-    Option(
-        "--base-url", help="A server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp ..."
-    ),
-]
-KeyFile = Annotated[
-    Path | None, Option("--key-file", help="A file with the key (default: the environment).")
-]
-StorePath = Annotated[
-    Path | None,
-    Option("--store", help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/)."),
-]
-Attributes = Annotated[
-    str | None, Option("--attributes", help="Attributes between commas, such as size,shape.")
-]
-Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
-Composition = Annotated[
-    Literal["concat", "ensemble"],
-    Option("--composition", help="One sentence a class, or the average of several."),
-]
-Model = Annotated[str, Option("--model", help="lsmseg-tiny, or an open_clip model name.")]
-Pretrained = Annotated[
-    Path | None, Option("--pretrained", help="A weights file for the model, on this machine.")
-]
-Device = Annotated[str, Option("--device", help="Where to compute: cpu, cuda, cuda:1, ...")]
-DataRoot = Annotated[
-    str | None, Option("--data-root", help="The folder that holds the data's pictures.")
-]
-Prompts = Annotated[Path | None, Option("--prompts", help="A prompt set exported as native JSON.")]
 
 
 def _version(wanted: bool) -> None:
@@ -531,68 +505,6 @@ def predict(
             print(result.out)
 
 
-@store_app.command("path")
-def store_path(
-    store: StorePath = None,
-    shipped: Annotated[
-        bool, Option("--shipped", help="The read-only store with the bundled descriptions.")
-    ] = False,
-) -> None:
-    """Print where results go, or where the shipped store lies."""
-    from lsmseg_prompts.database import shipped_store_path, working_store_path
-
-    print(shipped_store_path() if shipped else working_store_path(store))
-
-
-@store_app.command("status")
-def store_status(store: StorePath = None, json: Json = False) -> None:
-    """How many descriptions there are, in the working store and in the shipped one."""
-    from lsmseg_prompts.store import status
-
-    _show(status(store), json)
-
-
-@store_app.command("show")
-def store_show(
-    name: Annotated[str, typer.Argument(help="A class, such as zebra.")],
-    vocab: Vocab = "coco-stuff",
-    attributes: Attributes = None,
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    json: Json = False,
-) -> None:
-    """The descriptions of a class."""
-    from lsmseg_prompts.descriptions import show
-    from lsmseg_prompts.vocabularies import load_vocabulary
-
-    rows = show(load_vocabulary(vocab), name, llm, _names(attributes), store)
-    _show(rows, json, ["attribute", "tokens", "text"])
-
-
-@store_app.command("lint")
-def store_lint(
-    vocab: Annotated[
-        str | None, Option("--vocab", help="One vocabulary (default: all that ship inside).")
-    ] = None,
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    json: Json = False,
-) -> None:
-    """Check the descriptions: tokens, class named, one sentence, duplicates, leaks."""
-    from lsmseg_prompts.descriptions import lint_store
-    from lsmseg_prompts.errors import RefusedError
-
-    cells, findings = lint_store(None if vocab is None else [vocab], llm, store)
-    if json:
-        _show({"cells": cells, "findings": findings}, json)
-    elif findings:
-        _show(findings, json)
-    else:
-        print(f"{cells} descriptions by {llm}: nothing found.")
-    if findings:
-        raise RefusedError(f"{len(findings)} findings in {cells} descriptions by {llm}.")
-
-
 @vocab_app.command("list")
 def vocab_list(json: Json = False) -> None:
     """The vocabularies that ship inside."""
@@ -613,11 +525,6 @@ def vocab_show(
     _show([asdict(entry) for entry in load_vocabulary(name).classes], json)
 
 
-def _names(option: str | None) -> list[str] | None:
-    """The names between the commas of an option."""
-    return None if option is None else [name.strip() for name in option.split(",") if name.strip()]
-
-
 def _make_llm(
     name: str, base_url: str | None, key_file: Path | None, timeout: float, named: int
 ) -> Any:
@@ -635,23 +542,6 @@ def _text(path: Path | None) -> str | None:
 def _not_both(prompts: Path | None, attributes: str | None) -> None:
     if prompts is not None and attributes is not None:
         raise typer.BadParameter("give --prompts or --attributes, not both")
-
-
-def _show(value: Any, as_json: bool, columns: Sequence[str] | None = None) -> None:
-    """A result on stdout: JSON, or a table of its rows, or a line for each of its values."""
-    from lsmseg_prompts.terminal import print_json, print_table
-
-    if as_json:
-        print_json(value)
-    elif isinstance(value, list):
-        print_table(value, columns)
-    else:
-        for key, item in value.items():
-            print(
-                f"{key.replace('_', ' ')}: {item:.4f}"
-                if isinstance(item, float)
-                else f"{key.replace('_', ' ')}: {item}"
-            )
 
 
 def _show_ablation(result: Any, as_json: bool) -> None:

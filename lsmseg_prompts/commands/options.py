@@ -1,0 +1,80 @@
+"""Options that several commands have, and how results are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from typer import Option
+
+
+class Shown:
+    """The global options, which the commands and main() read."""
+
+    debug = False
+    quiet = False
+
+
+Vocab = Annotated[
+    str, Option("--vocab", help="coco-stuff, camvid, or a .txt or .json file of your own classes.")
+]
+MaybeVocab = Annotated[
+    str | None, Option("--vocab", help="The vocabulary; by default the one the data has.")
+]
+Llm = Annotated[str, Option("--llm", help="Who writes the descriptions; bundled is offline.")]
+Llms = Annotated[
+    list[str] | None, Option("--llm", help="Who writes; may be repeated (default: bundled).")
+]
+BaseUrl = Annotated[
+    str | None,
+    Option(
+        "--base-url", help="A server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp ..."
+    ),
+]
+KeyFile = Annotated[
+    Path | None, Option("--key-file", help="A file with the key (default: the environment).")
+]
+StorePath = Annotated[
+    Path | None,
+    Option("--store", help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/)."),
+]
+Attributes = Annotated[
+    str | None, Option("--attributes", help="Attributes between commas, such as size,shape.")
+]
+Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
+Composition = Annotated[
+    Literal["concat", "ensemble"],
+    Option("--composition", help="One sentence a class, or the average of several."),
+]
+Model = Annotated[str, Option("--model", help="lsmseg-tiny, or an open_clip model name.")]
+Pretrained = Annotated[
+    Path | None, Option("--pretrained", help="A weights file for the model, on this machine.")
+]
+Device = Annotated[str, Option("--device", help="Where to compute: cpu, cuda, cuda:1, ...")]
+DataRoot = Annotated[
+    str | None, Option("--data-root", help="The folder that holds the data's pictures.")
+]
+Prompts = Annotated[Path | None, Option("--prompts", help="A prompt set exported as native JSON.")]
+
+
+def names(option: str | None) -> list[str] | None:
+    """The names between the commas of an option."""
+    return None if option is None else [name.strip() for name in option.split(",") if name.strip()]
+
+
+def show(value: Any, as_json: bool, columns: Sequence[str] | None = None) -> None:
+    """A result on stdout: JSON, or a table of its rows, or a line for each of its values."""
+    from lsmseg_prompts.terminal import print_json, print_table
+
+    if as_json:
+        print_json(value)
+    elif isinstance(value, list):
+        print_table(value, columns)
+    else:
+        for key, item in value.items():
+            print(
+                f"{key.replace('_', ' ')}: {item:.4f}"
+                if isinstance(item, float)
+                else f"{key.replace('_', ' ')}: {item}"
+            )
