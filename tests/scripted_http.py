@@ -53,7 +53,10 @@ class Scripted:
             while True:
                 first = await reader.readexactly(1)
                 if first == b"\x16":  # TLS, which this server does not speak
-                    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    if self.script[0] is HANG:
+                        await asyncio.Event().wait()
+                    if self.script[0] is not CUT:
+                        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
                     return
                 head = (first + await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
                 headers = dict(_header(line) for line in head[1:] if line)

@@ -263,12 +263,16 @@ def test_a_truncated_body(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @BOTH
 def test_a_cut_connection_is_not_asked_again_behind_our_back(
-    name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     [reply], server = ask(name, [CUT], monkeypatch)
     assert (reply.error_scope, reply.error_class, reply.billed) == ("passing", "Reset", True)
     assert len(server.calls) == 1
     assert capfd.readouterr() == ("", "")
+    assert [r for r in caplog.records if r.name == "dashscope"] == []  # it would print them
 
 
 @BOTH
@@ -462,6 +466,22 @@ def test_the_server_speaks_no_tls(name: str, monkeypatch: pytest.MonkeyPatch) ->
     reply = with_server([answer("hello")], use)
     assert (reply.error_scope, reply.error_class, reply.billed) == ("setup", "TLS", False)
     assert "http://" in (reply.error_message or "")
+
+
+@BOTH
+@pytest.mark.parametrize("script", [CUT, HANG])
+def test_a_cut_while_tls_is_agreed_on_says_nothing_of_trust(
+    name: str, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(server: Scripted) -> Reply:
+        llm = build(name, server.address.replace("http:", "https:"), monkeypatch, timeout=0.5)
+        reply = await llm.complete(ASK)
+        await llm.close()
+        return reply
+
+    reply = with_server([script], use)
+    assert reply.error_scope == "passing"
+    assert reply.error_class in (("Timeout",) if script is HANG else ("Reset", "Refused"))
 
 
 @pytest.fixture(scope="module")
