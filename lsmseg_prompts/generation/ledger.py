@@ -194,11 +194,16 @@ def in_batches(store: Store, vocabulary: str, llm: str) -> set[Cell]:
 
 def free_dead_runs(store: Store) -> int:
     """End the runs that were killed; returns how many there were."""
-    runs = store.rows("SELECT id, host, pid, seen_at FROM runs WHERE ended_at IS NULL")
-    dead = [row for row in runs if not _alive(row)]
-    for row in dead:
-        end_run(store, row["id"], lost="the run was killed before the reply came")
+    dead = dead_runs(store)
+    for run in dead:
+        end_run(store, run, lost="the run was killed before the reply came")
     return len(dead)
+
+
+def dead_runs(store: Store) -> list[str]:
+    """The runs that were killed and still hold what they claimed."""
+    runs = store.rows("SELECT id, host, pid, seen_at FROM runs WHERE ended_at IS NULL")
+    return [row["id"] for row in runs if not _alive(row)]
 
 
 def _alive(row: dict[str, Any]) -> bool:
