@@ -210,7 +210,7 @@ def generate(
 
 @app.command()
 def ablate(
-    llm: Llm = "bundled",
+    llm: Llms = None,
     data: Annotated[
         list[str] | None,
         Option("--data", help="ministuff, coco-stuff, camvid or a folder; may be repeated."),
@@ -240,28 +240,39 @@ def ablate(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Stages 3 and 4: score every attribute alone, then search for the best combination."""
+    """Stages 3 and 4: score every attribute alone, then search for the best combination.
+
+    With several --llm this is done for each of them, and they are compared.
+    """
     from ablations import runner
 
-    result = runner.ablate(
-        llm=llm,
-        data=data or ["ministuff"],
-        data_root=data_root,
-        vocab=vocab,
-        model=model,
-        pretrained=_text(pretrained),
-        attributes=_names(attributes),
-        composition=composition,
-        limit=limit,
-        samples=samples,
-        rule=rule,
-        seed=seed,
-        store=_text(store),
-        out=out,
-        device=device,
-        progress=not _Shown.quiet,
-    )
-    _show_ablation(result, json)
+    options: dict[str, Any] = {
+        "data": data or ["ministuff"],
+        "data_root": data_root,
+        "vocab": vocab,
+        "model": model,
+        "pretrained": _text(pretrained),
+        "attributes": _names(attributes),
+        "composition": composition,
+        "limit": limit,
+        "samples": samples,
+        "rule": rule,
+        "seed": seed,
+        "store": _text(store),
+        "out": out,
+        "device": device,
+        "progress": not _Shown.quiet,
+    }
+    if llm is None or len(llm) == 1:
+        _show_ablation(runner.ablate(llm=llm[0] if llm else "bundled", **options), json)
+        return
+    comparison = runner.compare(llms=llm, **options)
+    if json:
+        _show(asdict(comparison), json)
+    else:
+        from ablations.tables import print_comparison
+
+        print_comparison(comparison)
 
 
 @app.command()

@@ -149,7 +149,7 @@ class Outcome:
             ("combinations.csv", self.path, "stage 4: the path on the report split"),
             ("candidates.csv", self.found.candidates, "every candidate of the search"),
         ):
-            _write_csv(directory / name, rows)
+            write_csv(directory / name, rows)
             files[name] = what
         for bench, suffix in self._suffixes():
             name = f"best_prompts{suffix}.json"
@@ -158,7 +158,7 @@ class Outcome:
                 bench.vocabulary,
                 directory / name,
                 scores=self.best["scores"],
-                provenance=self._provenance(),
+                provenance=self.provenance(),
             )
             files[name] = f"the best prompts ({self.candidate.name}) for training and evaluation"
         per_class = [row for bench in self.board.benches for row in self._per_class(bench)]
@@ -178,8 +178,8 @@ class Outcome:
             "summary": self.best["summary"],
             "search_note": self._search_note(),
             "cards": self._cards(),
-            **self._provenance(),
-            "versions": _versions(),
+            **self.provenance(),
+            "versions": versions(),
             "store": str(self.store),
             "best": self.best,
             "figures": figures,
@@ -201,7 +201,8 @@ class Outcome:
             first.setdefault(bench.vocabulary.name, bench)
         return [(b, f"-{name}" if i else "") for i, (name, b) in enumerate(first.items())]
 
-    def _provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, Any]:
+        """What the scores were made from and how, for the records."""
         keys = ("composition", "rule", "samples", "seed", "limit", "attributes", "device")
         return {
             "llm": self.llm,
@@ -247,11 +248,16 @@ class Outcome:
             ],
         }
 
-    def evaluations(self, run: str) -> Iterator[dict[str, Any]]:
-        """Arguments of `Store.add_evaluation`: every score of the tables, part by part."""
+    def evaluations(
+        self, run: str, stages: Sequence[tuple[str, Sequence[dict[str, Any]]]] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Arguments of `Store.add_evaluation`: every score of the tables, part by part.
+
+        stages: (stage, rows of a table); by default the tables of stages 3 and 4.
+        """
         benches = {bench.name: bench for bench in self.board.benches}
         done = set()
-        for stage, rows in ((3, self.alone.rows), (4, self.path)):
+        for stage, rows in stages or (("3", self.alone.rows), ("4", self.path)):
             for row in rows:
                 key = (row["prompts"], row["split"], row["benchmark"])
                 bench = benches.get(row["benchmark"])
@@ -265,7 +271,7 @@ class Outcome:
                         continue
                     yield {
                         "run": run,
-                        "stage": str(stage),
+                        "stage": stage,
                         "benchmark": bench.name,
                         "split": benchmark.split,
                         "pictures": len(benchmark),
@@ -305,7 +311,8 @@ def _describe(bench: Bench) -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of what the scores depend on."""
     found = {"Python": platform.python_version()}
     for name in SOFTWARE:
         try:
@@ -315,7 +322,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Rows as CSV; the columns are those of all rows, in the order they first come up."""
     import pandas as pd
 

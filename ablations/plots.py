@@ -22,6 +22,7 @@ COLOURS = {
     "control": "#9aa3ad",
 }
 CHOSEN = "#d1495b"
+LLM_COLOURS = ("#2f6fb3", "#d1495b", "#2a8c74", "#7a5ba8", "#c2773b", "#5b6570")
 INK, FAINT = "#22272e", "#d9dde2"
 TITLES = {"miou": "all classes", "seen": "seen classes", "unseen": "unseen classes"}
 MOST_CLASSES = 60
@@ -121,13 +122,7 @@ def _dots(
             if row is None or row.get(column) is None:
                 continue
             colour = CHOSEN if row.get("chosen") else COLOURS[row[kind]]
-            low, high = row[f"{column}_low"], row[f"{column}_high"]
-            if low is not None:
-                axis.plot([100 * low, 100 * high], [y, y], color=colour, lw=1.6, alpha=0.6)
-            hollow = row[kind] == "rejected"
-            axis.plot(
-                100 * row[column], y, "o", color=colour, ms=5.5, mfc="white" if hollow else colour
-            )
+            _dot(axis, row, column, y, colour, hollow=row[kind] == "rejected")
             if row[kind] in connect:
                 line_x.append(100 * row[column])
                 line_y.append(y)
@@ -142,6 +137,79 @@ def _dots(
     axes[0][0].set_yticks(range(len(names)), labels)
     axes[0][0].set_ylim(len(names) - 0.4, -0.6)
     return save(figure, path)
+
+
+def llm_plot(rows: Sequence[Row], path: Path) -> Path:
+    """LLMs side by side: their scores above, the paired differences to the first one below.
+
+    rows: see `ablations.comparison.comparison_rows`. Filled dots: the same attributes for all;
+    hollow ones: each LLM's own best.
+    """
+    plt = pyplot()
+    shown = panels(rows)
+    llms = list(dict.fromkeys(row["llm"] for row in rows if row["llm"] is not None))
+    cells = {(row["set"], row["llm"], row["benchmark"]): row for row in rows}
+    figure, axes = plt.subplots(
+        2,
+        len(shown),
+        figsize=(max(6.4, 2.2 + 2.6 * len(shown)), 2.1 + 0.5 * (2 * len(llms) - 1)),
+        height_ratios=[len(llms) + 0.6, len(llms) - 1 + 0.6],
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)
+    colours = {llm: LLM_COLOURS[i % len(LLM_COLOURS)] for i, llm in enumerate(llms)}
+    for place, (title, benchmark, column) in enumerate(shown):
+        above, below = axes[:, place]
+        name = cells["baseline", None, benchmark].get(column)
+        if name is not None:
+            above.axvline(100 * name, color=COLOURS["baseline"], lw=0.8, ls=":", zorder=0)
+        below.axvline(0, color=INK, lw=0.8, zorder=0)
+        difference = "difference" if column == "miou" else f"{column}_difference"
+        for y, llm in enumerate(llms):
+            for kind, offset in (("same", -0.14), ("own", 0.14)):
+                row = cells[kind, llm, benchmark]
+                _dot(above, row, column, y + offset, colours[llm], hollow=kind == "own")
+                if y:
+                    _dot(below, row, difference, y - 1 + offset, colours[llm], kind == "own")
+        above.set_title(title)
+        above.set_xlabel("mIoU, %")
+        below.set_xlabel(f"points against {short(llms[0], 22)}")
+        for axis in (above, below):
+            axis.grid(axis="x", color=FAINT, lw=0.6)
+            axis.set_axisbelow(True)
+            axis.tick_params(length=0)
+    labels = [short(llm) for llm in llms]
+    axes[0][0].set_yticks(range(len(llms)), labels)
+    axes[0][0].set_ylim(len(llms) - 0.5, -0.5)
+    axes[1][0].set_yticks(range(len(llms) - 1), labels[1:])
+    axes[1][0].set_ylim(len(llms) - 1.5, -0.5)
+    same = cells["same", llms[0], shown[0][1]]["prompts"]
+    marks: dict[str, dict[str, Any]] = {
+        f"all on {same}": {"marker": "o", "ls": "", "color": INK},
+        "each on its own best": {"marker": "o", "ls": "", "color": INK, "mfc": "white"},
+        "name": {"ls": ":", "lw": 1, "color": COLOURS["baseline"]},
+    }
+    handles = [plt.Line2D([], [], ms=5, label=label, **mark) for label, mark in marks.items()]
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False)
+    return save(figure, path)
+
+
+def _dot(axis: Any, row: Row, column: str, y: float, colour: str, hollow: bool) -> None:
+    """A value with its interval, in per cent; nothing where it is undefined."""
+    if row.get(column) is None:
+        return
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    if low is not None:
+        axis.plot([100 * low, 100 * high], [y, y], color=colour, lw=1.6, alpha=0.6)
+    axis.plot(100 * row[column], y, "o", color=colour, ms=5.5, mfc="white" if hollow else colour)
+
+
+def short(name: str, most: int = 34) -> str:
+    """A long name with its middle left out."""
+    half = most // 2
+    return name if len(name) <= most else f"{name[:half]}\u2026{name[-half + 1 :]}"
 
 
 def per_class_plot(rows: Sequence[Row], best: str, path: Path) -> Path:

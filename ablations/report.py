@@ -1,4 +1,4 @@
-"""report.html: one page that holds a whole run, made from its run.json and pictures.
+"""report.html: one page that holds a whole run or comparison, made from run.json and pictures.
 
 Nothing is loaded from elsewhere: pictures are data URIs, the style is inline. Texts come from
 language models and users and are escaped.
@@ -9,18 +9,30 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ablations.plots import DPI
-from ablations.tables import candidate_sheet, combination_sheet, score, signed, single_sheet
+from ablations.tables import (
+    candidate_sheet,
+    combination_sheet,
+    llm_sheets,
+    score,
+    signed,
+    single_sheet,
+)
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 
 FORMAT, VERSION = "lsmseg-prompts/run", 1
+COMPARISON = "lsmseg-prompts/comparison"
 RUN, PAGE = "run.json", "report.html"
 
 
 def read_run(directory: Path) -> dict[str, Any]:
-    """The run.json of a run. Raises UsageError if it is missing, damaged or of another kind."""
+    """The run.json of a run, or of a comparison of several.
+
+    Raises UsageError if it is missing, damaged or of another kind.
+    """
     path = directory / RUN
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
@@ -31,7 +43,7 @@ def read_run(directory: Path) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise UsageError(f"{path} is damaged ({error}): run the ablation again.") from error
-    if not isinstance(run, dict) or run.get("format") != FORMAT:
+    if not isinstance(run, dict) or run.get("format") not in (FORMAT, COMPARISON):
         raise UsageError(f"{path} is not the record of a run of lsmseg-prompts.")
     if run.get("version") != VERSION:
         raise UsageError(
@@ -45,7 +57,8 @@ def write_report(directory: str | Path) -> Path:
     """Write report.html from what the run left in ``directory``; returns its path."""
     directory = Path(directory)
     run = read_run(directory)
-    return write_whole(directory / PAGE, render(run, directory))
+    page = render_comparison if run["format"] == COMPARISON else render
+    return write_whole(directory / PAGE, page(run, directory))
 
 
 def _css_width(png: bytes) -> int:
@@ -54,8 +67,21 @@ def _css_width(png: bytes) -> int:
     return round(width * 100 / DPI)
 
 
-def render(run: Mapping[str, Any], directory: Path) -> str:
-    """The page as text; figures whose PNG is gone are left out."""
+def _figures(run: Mapping[str, Any], directory: Path) -> dict[str, list[dict[str, Any]]]:
+    """The figures of each section, with their data; those whose PNG is gone are left out."""
+    figures: dict[str, list[dict[str, Any]]] = {}
+    for figure in run["figures"]:
+        path = directory / Path(figure["file"]).name
+        if path.is_file():
+            data = path.read_bytes()
+            source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
+            figures.setdefault(figure["section"], []).append(
+                {**figure, "source": source, "width": _css_width(data)}
+            )
+    return figures
+
+
+def _fill(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -66,20 +92,45 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(score=score, signed=signed)
-    figures: dict[str, list[dict[str, Any]]] = {}
-    for figure in run["figures"]:
-        path = directory / Path(figure["file"]).name
-        if path.is_file():
-            data = path.read_bytes()
-            source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
-            figures.setdefault(figure["section"], []).append(
-                {**figure, "source": source, "width": _css_width(data)}
-            )
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template(template).render(**values)
+
+
+def render(run: Mapping[str, Any], directory: Path) -> str:
+    """The page of a run as text."""
+    return _fill(
+        "report.html.j2",
         run=run,
         best=run["best"],
-        figures=figures,
+        figures=_figures(run, directory),
         singles=single_sheet(run["single"]),
         combinations=combination_sheet(run["combinations"]),
         candidates=candidate_sheet(run["candidates"]),
+    )
+
+
+def render_comparison(run: Mapping[str, Any], directory: Path) -> str:
+    """The page of a comparison as text; it holds the tables and plots of the LLMs' own runs."""
+    parts = []
+    for llm in run["llms"]:
+        folder = directory / Path(llm["directory"]).name
+        part: dict[str, Any] = {"llm": llm, "link": None}
+        try:
+            own = read_run(folder)
+        except UsageError:  # moved or deleted; the comparison stands by itself
+            parts.append(part)
+            continue
+        part |= {
+            "link": f"{quote(folder.name)}/{PAGE}",
+            "run": own,
+            "figures": _figures(own, folder),
+            "singles": single_sheet(own["single"]),
+            "combinations": combination_sheet(own["combinations"]),
+        }
+        parts.append(part)
+    return _fill(
+        "comparison.html.j2",
+        run=run,
+        figures=_figures(run, directory),
+        sheets=llm_sheets(run["rows"]),
+        parts=parts,
     )

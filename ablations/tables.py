@@ -1,4 +1,4 @@
-"""The two tables of a run, laid out like the paper's Tables 2 and 3, for terminal and report.
+"""The tables of a run and of a comparison, laid out like the paper's, for terminal and report.
 
 A `Sheet` holds finished text, so that both show the same: scores in per cent with 95 % intervals
 in brackets, on the report split; differences are paired.
@@ -147,6 +147,70 @@ def candidate_sheet(rows: Sequence[Row]) -> Sheet:
     )
 
 
+def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
+    """LLMs side by side, as in Table 5.9 of the thesis: on the same attributes, and on their own.
+
+    rows: see `ablations.comparison.comparison_rows`.
+    """
+    shown, compared = _columns(rows)
+    first = next(row for row in rows if row["set"] == "same")
+    cells = {(row["set"], row["llm"], row["benchmark"]): row for row in rows}
+    headers = tuple(h for h, _, _ in shown)
+
+    def lines(kind: str, own: bool, differences: bool = False) -> tuple[Line, ...]:
+        made = []
+        for row in (
+            r for r in rows if r["set"] in ("baseline", kind) and r["benchmark"] == compared
+        ):
+            leads = row["llm"] == first["llm"]
+            if differences and leads:
+                continue
+            here = [(cells[row["set"], row["llm"], b], c) for _, b, c in shown]
+            name = row["llm"] if row["llm"] is not None else "name"
+            beside = (row["prompts"] if row["llm"] is not None else "",) if own else ()
+            if differences:
+                values = tuple(signed(r, _difference(c)) for r, c in here)
+            else:
+                values = (
+                    *(score(r, c) for r, c in here),
+                    "" if leads else signed(row, "difference"),
+                    "" if row["llm"] is None else signed(row, "over_name"),
+                )
+            kind_of_line = "baseline" if row["llm"] is None else "attribute"
+            made.append(Line(kind_of_line, (name, *beside, *values)))
+        return tuple(made)
+
+    against = (f"against {first['llm']}", "against name")
+    return [
+        Sheet(
+            f"The same attributes: {first['prompts']} (as in Table 5.9 of the thesis)",
+            ("LLM", *headers, *against),
+            lines("same", own=False),
+            "mIoU in % on the report split, all LLMs on the attributes chosen with "
+            f"{first['llm']} on the selection split; name: the plain name, without any LLM.",
+        ),
+        Sheet(
+            f"Differences from {first['llm']} on the same attributes",
+            ("LLM", *headers),
+            lines("same", own=False, differences=True),
+            "In points of mIoU, paired: both on the same resamples of the pictures. The intervals "
+            "tell what other pictures would give, not what the LLM would answer another time.",
+        ),
+        Sheet(
+            "Each LLM's own best attributes",
+            ("LLM", "attributes", *headers, *against),
+            lines("own", own=True),
+            "mIoU in % on the report split, each LLM on the attributes chosen with it on the "
+            "selection split.",
+        ),
+    ]
+
+
+def _difference(column: str) -> str:
+    """The column of the difference that belongs to a score's column."""
+    return "difference" if column == "miou" else f"{column}_difference"
+
+
 STYLES = {"baseline": "bold", "control": "dim", "rejected": "dim"}
 
 
@@ -179,4 +243,14 @@ def print_result(result: Any, file: Any = None) -> None:
     print(result.best["summary"], file=file)
     print(f"\nEverything lies in {result.directory}", file=file)
     for name, what in result.files.items():
+        print(f"  {name:24} {what}", file=file)
+
+
+def print_comparison(comparison: Any, file: Any = None) -> None:
+    """The tables of a `Comparison`, what they say in words, and where everything lies."""
+    for sheet in llm_sheets(comparison.rows):
+        print_sheet(sheet, file)
+    print(comparison.summary, file=file)
+    print(f"\nEverything lies in {comparison.directory}", file=file)
+    for name, what in comparison.files.items():
         print(f"  {name:24} {what}", file=file)

@@ -227,7 +227,7 @@ def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
         ({"data": ["ministuff"]}, UsageError, "MiniStuff"),
         ({"limit": 1}, UsageError, "at least 2"),
         ({"pretrained": "none.pt"}, CheckpointError, "none.pt"),
-        ({"llm": "gpt-4"}, ConfigurationError, "later"),
+        ({"llm": "gpt-4"}, ConfigurationError, "generate --llm gpt-4 --vocab FILE"),
         ({"store": "atom.txt"}, StoreError, "atom.txt"),
     ],
 )
