@@ -168,6 +168,9 @@ class Connection(asyncio.Protocol):
     def read(self) -> None:
         """Take the next whole request out of the buffer, if there is one."""
         end = self.buffer.find(b"\r\n\r\n")
+        if self.buffer[:1] == b"\x16":  # a TLS handshake, where plain HTTP is spoken
+            self.keep_alive = False
+            self.write(Answer(b"", 400))
         if end < 0:
             return
         first, *lines = self.buffer[:end].decode("latin-1").split("\r\n")

@@ -11,7 +11,7 @@ one the call gets a good answer. All keys are optional.
             contains        text anywhere in the messages; last_contains: in the last one
             parameter       a parameter that was sent
 
-    good    reply           the text, with {class}, {attribute}, {n}
+    good    reply           the text, with {class}, {attribute}, {n}, {key}
             replies, omit   texts of some keys of a JSON answer; keys left out of it
             usage           token counts in the provider's words, or null for none
             served_model, finish_reason
@@ -243,6 +243,7 @@ def _filled(text: str, call: Call) -> str:
         text.replace("{class}", call.question.name or "")
         .replace("{attribute}", attributes)
         .replace("{n}", str(call.number))
+        .replace("{key}", call.key)
     )
 
 

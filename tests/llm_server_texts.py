@@ -22,6 +22,8 @@ _QUERY = re.compile(
     r"(?:a given (?P<b>[^.?\n]{1,60})|(?P<typical>its typical attributes))"
     rf"|Describe what (?P<c>.{{1,120}}?){_SENSE.replace('sense', 'sense_2')} generally looks? like "
     r"in terms of (?P<d>[^.?\n]{1,60})"
+    rf"|what is usual for (?P<e>.{{1,120}}?){_SENSE.replace('sense', 'sense_3')} as to "
+    r"(?P<f>[^?\n]{1,200})\?"
 )
 
 
@@ -58,10 +60,11 @@ def read_question(messages: list[Any], query: re.Pattern[str] | None = None) -> 
         found = list(_QUERY.finditer(text))
         if found:
             first = found[0]
-            names = [m["b"] or m["d"] or "typical" for m in found]
+            names = [m["b"] or m["d"] or m["f"] or "typical" for m in found]
+            names = ", ".join(names).replace("typical looks", "typical").split(", ")
             return Question(
-                first["a"] or first["c"],
-                first["sense"] or first["sense_2"],
+                first["a"] or first["c"] or first["e"],
+                first["sense"] or first["sense_2"] or first["sense_3"],
                 tuple(dict.fromkeys(names)),
             )
     return Question(None, None, ())

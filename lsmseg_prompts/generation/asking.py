@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -188,9 +188,7 @@ class Asker:
             return 0, 0.0
         from lsmseg_prompts.llm.llm_tokens import input_tokens_bound
 
-        into = input_tokens_bound(request.messages) + 2000 * len(request.images)
-        if request.schema is not None:
-            into += len(str(request.schema))
+        into = input_tokens_bound(request.messages, len(request.images), request.schema)
         out = room(self.llm, request)
         return into + out, None if self.price is None else self.price.cost(into, out)
 
@@ -333,7 +331,7 @@ async def run_workers(
             await worker()
         except Stopped:
             pass
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             stop.set(error)
 
     async def heartbeat() -> None:
@@ -368,7 +366,8 @@ def signals_stop(stop: Stop, tell: Callable[[], None] | None = None) -> Iterator
     for signum in (signal.SIGINT, signal.SIGTERM):
         before[signum] = signal.getsignal(signum)
         if before[signum] is not signal.SIG_IGN:
-            loop.add_signal_handler(signum, stopped, signum)
+            with suppress(NotImplementedError):  # Windows: Ctrl-C ends the run at once
+                loop.add_signal_handler(signum, stopped, signum)
     try:
         yield
     except asyncio.CancelledError:
@@ -377,15 +376,19 @@ def signals_stop(stop: Stop, tell: Callable[[], None] | None = None) -> Iterator
         raise
     finally:
         for signum, handler in before.items():
-            loop.remove_signal_handler(signum)
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(signum)
             signal.signal(signum, handler)
 
 
 def run_async(work: Coroutine[Any, Any, _T]) -> _T:
     """asyncio.run, also inside a notebook, where a loop is running already."""
+    inside = True
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        inside = False
+    if not inside:  # not in the handler: its error would be the context of every other
         return asyncio.run(work)
     with ThreadPoolExecutor(max_workers=1) as pool:
         return pool.submit(asyncio.run, work).result()

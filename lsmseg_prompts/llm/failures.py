@@ -88,6 +88,8 @@ def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
         return Failure("setup", "BaseURL", f"{shown_url(url)} is not the base URL: {said}")
     if status == 402:
         return Failure("account", "Payment", f"The account wants payment: {said}")
+    if status == 407:
+        return Failure("setup", "Proxy", f"The proxy wants a name and a password: {said}")
     if status == 429:
         if _NO_MONEY.search(code) and not is_dashscope(url):
             return Failure("account", "Quota", f"The quota or credit is used up: {said}")
@@ -120,6 +122,8 @@ def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
         return Failure("setup", "NotFound", f"There is no model {model!r} there: {said}")
     if status == 405 or 300 <= status < 400:
         return Failure("setup", "BaseURL", f"{shown_url(url)} is not the base URL: {said}")
+    if status == 407:
+        return Failure("setup", "Proxy", f"The proxy wants a name and a password: {said}")
     if status == 429 or code.startswith("Throttling"):
         return Failure("throttled", "RateLimit", f"Too many requests: {said}")
     if status in (408, 409, 425) or status >= 500:
