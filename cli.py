@@ -38,6 +38,7 @@ from lsmseg_prompts.commands.options import Shown as _Shown
 from lsmseg_prompts.commands.options import names as _names
 from lsmseg_prompts.commands.options import show as _show
 from lsmseg_prompts.commands.store import app as store_app
+from lsmseg_prompts.commands.vocab import app as vocab_app
 
 app = typer.Typer(
     name="lsmseg-prompts",
@@ -45,7 +46,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-vocab_app = typer.Typer(help="The vocabularies: ordered lists of classes.")
 app.add_typer(store_app, name="store", no_args_is_help=True)
 app.add_typer(vocab_app, name="vocab", no_args_is_help=True)
 
@@ -99,17 +99,35 @@ def run(
 
 @app.command()
 def attributes(
+    pictures: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures for --check-images.", show_default=False)
+    ] = None,
     wording: Annotated[
         Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
     ] = "paper",
     llm: Llm = "bundled",
+    base_url: BaseUrl = None,
+    key_file: KeyFile = None,
+    check_images: Annotated[
+        bool,
+        Option("--check-images", help="Which of the nine a vision model names in the PICTURES."),
+    ] = False,
+    raw: Annotated[bool, Option("--raw", help="Print the raw reply.")] = False,
+    store: StorePath = None,
     json: Json = False,
 ) -> None:
     """Stage 1: which visual attributes to describe classes by."""
-    from lsmseg_prompts.attributes import ask_attributes
+    from lsmseg_prompts.commands import stage1
     from lsmseg_prompts.llm import make_llm
 
-    _show([asdict(attribute) for attribute in ask_attributes(make_llm(llm), wording)], json)
+    if check_images != bool(pictures):
+        given = "pictures after --check-images" if check_images else "--check-images with pictures"
+        raise typer.BadParameter(f"give {given}: --check-images a.jpg b.jpg")
+    provider = make_llm(llm, base_url, key_file)
+    if pictures:
+        stage1.check(provider, pictures, store, raw, json, not _Shown.quiet)
+    else:
+        stage1.ask(provider, wording, store, raw, json)
 
 
 @app.command()
@@ -514,26 +532,6 @@ def predict(
         _show([{"class": name, "share": share} for name, share in result.shares.items()], json)
         if result.out is not None:
             print(result.out)
-
-
-@vocab_app.command("list")
-def vocab_list(json: Json = False) -> None:
-    """The vocabularies that ship inside."""
-    from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
-
-    loaded = [load_vocabulary(name) for name in available_vocabularies()]
-    _show([{"name": v.name, "classes": len(v), "title": v.title} for v in loaded], json)
-
-
-@vocab_app.command("show")
-def vocab_show(
-    name: Annotated[str, typer.Argument(help="A vocabulary's name, or a file of your own.")],
-    json: Json = False,
-) -> None:
-    """The classes of a vocabulary."""
-    from lsmseg_prompts.vocabularies import load_vocabulary
-
-    _show([asdict(entry) for entry in load_vocabulary(name).classes], json)
 
 
 def _make_llm(
