@@ -76,6 +76,7 @@ class Asker:
         self.price = price_for(llm, limits)
         self.usage = Usage(cost_usd=None if self.price is None else 0.0)
         self.waiting = 0  # questions that wait to be asked again
+        self._first = asyncio.Lock()
         self._last_success = -1.0
         self._refusals_before_success = 0
 
@@ -85,7 +86,19 @@ class Asker:
         The reply has text, or it failed for this question only ("cell"), or it kept failing
         in passing although others succeeded ("passing", "throttled"). Raises Stopped when the
         run is over; `stop.error` says why.
+
+        Until one question has been answered, only one is asked, with its retries: a wrong key,
+        or a provider that is down, is not tried by everyone.
         """
+        if not self.gate.opened:
+            async with self._first:
+                if not self.gate.opened:
+                    return await self._until_answered(request, purpose, number)
+        return await self._until_answered(request, purpose, number)
+
+    async def _until_answered(
+        self, request: Request, purpose: str, number: int
+    ) -> tuple[Reply, int]:
         began = previous = time.monotonic()
         retries = adaptations = 0
         while True:

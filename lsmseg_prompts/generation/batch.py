@@ -310,7 +310,9 @@ class Clerk:
         if self.price is None:
             return 0.0
         out = room(self.llm, request)
-        return HALF * self.price.cost(input_tokens_bound(request.messages), out)
+        return HALF * self.price.cost(
+            input_tokens_bound(request.messages, schema=request.schema), out
+        )
 
     def _request(self, call: Call) -> tuple[Request, int]:
         """The request for a call, and which try it is: a follow-up where the last batch's reply

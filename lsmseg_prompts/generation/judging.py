@@ -35,6 +35,8 @@ CLOSED = ("color", "shape", "size", "texture", "material", "pattern")
 """The attributes whose words are few enough to be listed; any word may tell of a position, an
 action or a context."""
 
+BRACES = 20  # of a reply that are tried as the beginning of the object
+
 Twin = Callable[[str, str], str | None]
 """(attribute, text) -> the other class that has this very text, if there is one."""
 
@@ -134,11 +136,13 @@ def _of_other_attributes(text: str, entry: ClassEntry, attribute: str) -> str:
 
 def read_object(reply: str) -> dict[str, Any] | None:
     """The JSON object in a reply, bare, in a code fence or among words; keys in lower case."""
-    for start in (m.start() for m in re.finditer(r"\{", reply)):
+    for start in [match.start() for match in re.finditer(r"\{", reply)][:BRACES]:
         try:
-            value, _ = json.JSONDecoder().raw_decode(reply[start:])
-        except (ValueError, RecursionError):
+            value, _ = json.JSONDecoder().raw_decode(reply, start)
+        except ValueError:
             continue
+        except RecursionError:
+            return None
         if isinstance(value, dict) and len(value) == 1:
             only = next(iter(value.values()))
             value = only if isinstance(only, dict) else value
