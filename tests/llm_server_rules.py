@@ -12,7 +12,7 @@ one the call gets a good answer. All keys are optional.
             parameter       a parameter that was sent
 
     good    reply           the text, with {class}, {attribute}, {n}, {key}
-            replies, omit   texts of some keys of a JSON answer; keys left out of it
+            replies, omit   texts for some attributes; keys left out of a JSON answer
             usage           token counts in the provider's words, or null for none
             served_model, finish_reason
     odd     refusal (true or its text), content_filter, empty, null, no_choices,

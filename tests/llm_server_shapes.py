@@ -67,7 +67,7 @@ class Shape:
         """The JSON schema of the answer, if one is given, and whether JSON is wanted."""
         form = parameters.get("response_format") or {}
         schema = (form.get("json_schema") or {}).get("schema")
-        asked = any("JSON object" in str(m.get("content")) for m in messages)
+        asked = bool(messages) and "JSON object" in str(messages[-1].get("content"))
         return schema, asked or form.get("type") in ("json_object", "json_schema")
 
     def output_limit(self, parameters: dict[str, Any]) -> int | None:

@@ -91,9 +91,10 @@ def has_picture(messages: list[Any]) -> bool:
 def answer(
     question: Question, messages: list[Any], schema: Any, wants_json: bool, own: dict[str, Any]
 ) -> str:
-    """A good answer. `own` holds texts that replace those of some keys of a JSON answer."""
+    """A good answer. `own` holds texts to say of some attributes instead."""
     if has_picture(messages) and not wants_json:
         return PICTURE
+    question = question._replace(attributes=_asked_last(question.attributes, messages))
     if wants_json:
         if schema:
             value = _instance(schema, question, own, "")
@@ -103,7 +104,17 @@ def answer(
     if question.subject is None:
         asks_for_attributes = any("visual attributes" in text_of(m) for m in messages)
         return ATTRIBUTE_LIST if asks_for_attributes else "There is nothing to describe here."
-    return sentence(question, question.attributes[0])
+    one = question.attributes[0]
+    return own.get(one, sentence(question, one))
+
+
+def _asked_last(attributes: tuple[str, ...], messages: list[Any]) -> tuple[str, ...]:
+    """Those of the attributes that the last message asks for, after a talk about several."""
+    last = text_of(messages[-1]) if messages else ""
+    named = [a for a in attributes if f'"{a}"' in last] or [
+        a for a in attributes if f"its {a} again" in last
+    ]
+    return tuple(named) or attributes
 
 
 def _instance(schema: Any, question: Question, own: dict[str, Any], key: str) -> Any:

@@ -76,10 +76,10 @@ def judge(
 
 def _as_a_whole(reply: Reply) -> Verdict | None:
     """What is wrong with all of a reply."""
-    if reply.refusal:
-        return Verdict("", 0, "the LLM refused to answer", kind="refused")
     if reply.finish_reason == "content_filter":
         return Verdict("", 0, "the provider's content filter held the reply back", final=True)
+    if reply.refusal:
+        return Verdict("", 0, "the LLM refused to answer", kind="refused")
     if reply.error_scope == "cell":
         reason = reply.error_message or reply.error_class or "the request failed"
         return Verdict("", 0, reason.rstrip(". "), final=True)
