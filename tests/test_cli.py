@@ -66,7 +66,7 @@ def test_the_commands_are_those_promised() -> None:
     assert {" ".join(path) for path in COMMANDS if path} == {
         "run", "attributes", "generate", "ablate", "export", "report", "train", "evaluate",
         "predict", "store", "store path", "store status", "store show", "store lint", "vocab",
-        "vocab list", "vocab show",
+        "vocab list", "vocab show", "vocab check",
     }  # fmt: skip
 
 
