@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations import setup
+from ablations import prepare
 from lsmseg_prompts.attributes import ask_attributes
 from lsmseg_prompts.descriptions import check_attributes
 from lsmseg_prompts.errors import UsageError
@@ -57,7 +57,7 @@ def run(
     stage is told on stderr. Raises what the stages raise; nothing is written before stage 2.
     """
     data = options.get("data") or ["ministuff"]
-    vocabularies = {v.name: v for v in (setup.labelled_with(d, vocab) for d in data)}
+    vocabularies = {v.name: v for v in (prepare.labelled_with(d, vocab) for d in data)}
     provider = make_llm(llm)
     found = [attribute.name for attribute in ask_attributes(provider)]
     if progress:
@@ -65,7 +65,7 @@ def run(
     attributes = options.pop("attributes", None) or list(check_attributes(found))
     for vocabulary in vocabularies.values():
         with progress_bar(
-            f"Stage 2  asking {llm} about {vocabulary.name}", setup.bars(progress)
+            f"Stage 2  asking {llm} about {vocabulary.name}", prepare.bars(progress)
         ) as tell:
             summary = generate(
                 working_store_path(store),
@@ -121,11 +121,11 @@ def ablate(
     """
     arguments = dict(locals())
     started = time.monotonic()
-    job = setup.check(arguments)
-    described = setup.descriptions(job, [llm])
-    with setup.run_directory(out) as directory:
-        clip, benches = setup.look(job)
-        work = _Work(job, clip, benches, setup.command("ablate", arguments))
+    job = prepare.check(arguments)
+    described = prepare.descriptions(job, [llm])
+    with prepare.run_directory(out) as directory:
+        clip, benches = prepare.look(job)
+        work = _Work(job, clip, benches, prepare.command("ablate", arguments))
         return work.search(llm, described[llm], directory, directory.name, started)[1]
 
 
@@ -150,18 +150,18 @@ def compare(*, llms: Sequence[str], **options: Any) -> "Comparison":
     if len(names) < 2:
         raise UsageError("Name at least two LLMs to compare; one alone is for `ablate`.")
     started = time.monotonic()
-    job = setup.check(arguments)
-    described = setup.descriptions(job, names)
-    with setup.run_directory(job.arguments["out"]) as directory:
+    job = prepare.check(arguments)
+    described = prepare.descriptions(job, names)
+    with prepare.run_directory(job.arguments["out"]) as directory:
         # torch from here on
         from ablations.comparison import safe_names, write_comparison
 
-        clip, benches = setup.look(job)
-        command = setup.command("compare", {"llms": names, **arguments})
+        clip, benches = prepare.look(job)
+        command = prepare.command("compare", {"llms": names, **arguments})
         work = _Work(job, clip, benches, command)
         outcomes: dict[str, Outcome] = {}
         for llm, folder in safe_names(names).items():
-            with setup.run_directory(directory / folder) as below:
+            with prepare.run_directory(directory / folder) as below:
                 run = f"{directory.name}/{folder}"
                 outcomes[llm], _ = work.search(llm, described[llm], below, run, time.monotonic())
         return write_comparison(outcomes, directory, started)
@@ -171,13 +171,13 @@ def compare(*, llms: Sequence[str], **options: Any) -> "Comparison":
 class _Work:
     """A checked request with its model and its pictures looked at, whoever wrote the texts."""
 
-    job: setup.Setup
+    job: prepare.Job
     clip: "Clip"
     benches: "list[Bench]"
     command: str
 
     def search(
-        self, llm: str, described: setup.Described, directory: Path, run: str, started: float
+        self, llm: str, described: prepare.Described, directory: Path, run: str, started: float
     ) -> "tuple[Outcome, RunResult]":
         """Stages 3 and 4 with one LLM's descriptions; fills ``directory`` and the store.
 
@@ -198,11 +198,11 @@ class _Work:
             seed=wanted["seed"],
         )
         whose = f"{llm}: " if "llm" not in wanted else ""
-        with progress_bar(f"Stage 3  {whose}every attribute alone", setup.bars(progress)) as tell:
+        with progress_bar(f"Stage 3  {whose}every attribute alone", prepare.bars(progress)) as tell:
             alone = singles(board, names, tell)
         if progress:
             note(f"Stage 3  {whose}best alone on the selection split: {alone.best.name}")
-        with progress_bar(f"Stage 4  {whose}combinations", setup.bars(progress)) as tell:
+        with progress_bar(f"Stage 4  {whose}combinations", prepare.bars(progress)) as tell:
             found = search(board, names, wanted["rule"], tell)
             path = path_rows(board, found, tell)
         if progress:
@@ -217,10 +217,10 @@ class _Work:
             path=path,
             settings=self.job.settings,
             command=self.command,
-            llm={"name": llm, "provenance": setup.provenance(llm, store)},
+            llm={"name": llm, "provenance": prepare.provenance(llm, store)},
             store=store,
         )
-        files = outcome.write(directory, started, setup.bars(progress))
+        files = outcome.write(directory, started, prepare.bars(progress))
         with open_store(store) as file, file.transaction():
             for row in outcome.evaluations(run):
                 file.add_evaluation(**row)

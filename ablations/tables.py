@@ -225,7 +225,8 @@ def print_sheet(sheet: Sheet, file: Any = None) -> None:
         console = Console(file=file, width=160)  # a pipe has no width; 80 would fold the cells
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for place, column in enumerate(sheet.columns):
-        table.add_column(column, justify="left" if place == 0 else "right")
+        # A long name is broken, not cut.
+        table.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
     for line in sheet.lines:
         style = "bold green" if line.chosen else STYLES.get(line.kind, "")
         # Text, so that brackets are not read as markup.

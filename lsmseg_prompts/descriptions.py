@@ -71,13 +71,15 @@ def load(
     wanted = check_attributes(attributes)
     path = working_store_path(store)
     found: dict[Cell, str] = {}
+    known = False  # imported texts may stand under a name that cannot be asked
     if Path(path).exists():
         with open_store_readonly(path) as file:
             found = file.descriptions(vocabulary, llm)
+            known = bool(file.rows("SELECT 1 FROM llms WHERE name = ?", [llm]))
     if llm == "bundled":
         found = {**_bundled(vocabulary, wanted), **found}
-    else:
-        check_name(llm) if not found else None
+    elif not known:
+        check_name(llm)
     lacking = [
         (entry, attribute)
         for entry in vocabulary.classes
@@ -86,11 +88,9 @@ def load(
     ]
     if lacking and require:
         entry, attribute = lacking[0]
-        own = vocabulary.name in available_vocabularies()
         raise ConfigurationError(
             f"{len(lacking)} of {len(vocabulary) * len(wanted)} descriptions by {llm} are missing "
-            f"(first: {attribute} of {entry.readable!r}): run `lsmseg-prompts generate --llm {llm} "
-            f"--vocab {vocabulary.name if own else 'FILE'}` and see what it says about them."
+            f"(first: {attribute} of {entry.readable!r}): {_remedy(llm, vocabulary)}."
         )
     return {
         (entry.index, attribute): found[entry.index, attribute]
@@ -98,6 +98,21 @@ def load(
         for attribute in wanted
         if (entry.index, attribute) in found
     }
+
+
+def _remedy(llm: str, vocabulary: Vocabulary) -> str:
+    """What to do about missing descriptions, as the end of a sentence."""
+    try:
+        check_name(llm)
+    except UsageError:
+        return (
+            f"{llm} cannot be asked for them, so import them for {vocabulary.name}, or name only "
+            "--attributes that are there"
+        )
+    file = vocabulary.name if vocabulary.name in available_vocabularies() else "FILE"
+    return (
+        f"run `lsmseg-prompts generate --llm {llm} --vocab {file}` and see what it says about them"
+    )
 
 
 def show(

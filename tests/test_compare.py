@@ -238,7 +238,7 @@ def file_under(path: Path, vocabulary: Vocabulary, llm: str, mixed: bool = False
         cells = shuffle(cells, vocabulary, sorted({attribute for _, attribute in cells}), 1)
     with open_store(path) as store, store.transaction():
         store.add_vocabulary(vocabulary)
-        store.add_llm(llm, f"Texts by {llm}.")
+        store.add_llm(llm, None if llm == EVIL else f"Texts by {llm}.")
         for (index, attribute), text in cells.items():
             store.put_description(
                 vocabulary, index, attribute, llm, None, text, count_tokens(text), source="import"
@@ -312,6 +312,7 @@ def test_the_record_holds_everything(compared: Comparison) -> None:
     assert [one["name"] for one in record["llms"]] == list(LLMS)
     assert record["llms"][0]["provenance"] == "Texts by me."
     assert "not GPT-4" in record["llms"][1]["provenance"]
+    assert record["llms"][3]["provenance"] is None  # nobody noted where these come from
     (group,) = record["classes"]
     assert len(group["classes"]) == 4
     gaps = [max(c["iou"].values()) - min(c["iou"].values()) for c in group["classes"]]
@@ -398,6 +399,20 @@ def test_llms_are_checked_before_anything_runs(
     monkeypatch.setattr("lsmseg_model.clip.load_clip", lambda *a: pytest.fail("too late"))
     with pytest.raises(error, match=says):
         runner.compare(llms=llms, **options(world, out="out"))
+    assert not Path("out").exists()
+
+
+def test_an_imported_llm_that_lacks_texts_is_not_one_to_ask(world: Path) -> None:  # noqa: F811
+    vocabulary = load_vocabulary(str(world / "four.txt"))
+    with open_store("s.sqlite") as store:
+        store.add_vocabulary(vocabulary)
+        store.put_description(vocabulary, 0, "color", "cupl", None, "A zebra is striped.", 7)
+    llms = ["bundled", "cupl"]
+    with pytest.raises(ConfigurationError, match=r"11 of 12 .*cupl cannot be asked.* import"):
+        runner.compare(llms=llms, **options(world, out="out", store="s.sqlite"))
+    other = options(world, out="out", store="s.sqlite", data=["ministuff"], vocab=None)
+    with pytest.raises(ConfigurationError, match=r"513 of 513 .* for coco-stuff"):
+        runner.compare(llms=llms, **other)
     assert not Path("out").exists()
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.descriptions import check_attributes, load
-from lsmseg_prompts.errors import ConfigurationError, LsmsegPromptsError, UsageError
-from lsmseg_prompts.llm import make_llm
+from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.prompting import vocabulary_for
 from lsmseg_prompts.store import open_store, open_store_readonly, working_store_path
@@ -30,7 +30,7 @@ Described = list[dict[tuple[int, str], str]]
 
 
 @dataclass(frozen=True)
-class Setup:
+class Job:
     """A checked request: the benchmarks with their folders and vocabularies, the attributes."""
 
     data: list[str]
@@ -49,7 +49,7 @@ class Setup:
         return {**self.arguments, "data": self.data, "attributes": self.attributes}
 
 
-def check(arguments: dict[str, Any]) -> Setup:
+def check(arguments: dict[str, Any]) -> Job:
     """Check the arguments of `runner.ablate`. Raises UsageError."""
     data = arguments["data"]
     data = [data] if isinstance(data, str) else list(data)
@@ -64,23 +64,23 @@ def check(arguments: dict[str, Any]) -> Setup:
     if arguments["samples"] < 1:
         raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
     vocabularies = [labelled_with(name, arguments["vocab"]) for name in data]
-    return Setup(data, _roots(data, arguments["data_root"]), vocabularies, names, arguments)
+    return Job(data, _roots(data, arguments["data_root"]), vocabularies, names, arguments)
 
 
-def descriptions(setup: Setup, llms: Sequence[str]) -> dict[str, Described]:
+def descriptions(job: Job, llms: Sequence[str]) -> dict[str, Described]:
     """What each LLM has written, `typical` too where it is there.
 
     Raises ConfigurationError that says which commands make what is missing, of all LLMs at once.
     """
-    store = setup.arguments["store"]
+    store = job.arguments["store"]
     found: dict[str, Described] = {}
     lacking: dict[str, None] = {}
     for llm in llms:
         try:
             found[llm] = [
-                load(v, llm, setup.attributes, store)
+                load(v, llm, job.attributes, store)
                 | load(v, llm, ["typical"], store, require=False)
-                for v in setup.vocabularies
+                for v in job.vocabularies
             ]
         except ConfigurationError as error:
             lacking[str(error)] = None
@@ -89,7 +89,7 @@ def descriptions(setup: Setup, llms: Sequence[str]) -> dict[str, Described]:
     return found
 
 
-def look(setup: Setup) -> tuple["Clip", list["Bench"]]:
+def look(job: Job) -> tuple["Clip", list["Bench"]]:
     """Load the model and look at all pictures; the benches have no descriptions yet.
 
     The second benchmark of a name is called name#2. Raises what the model and the data raise.
@@ -98,17 +98,17 @@ def look(setup: Setup) -> tuple["Clip", list["Bench"]]:
     from ablations.scoring import FrozenScorer, open_splits
     from lsmseg_model.clip import load_clip
 
-    wanted = setup.arguments
+    wanted = job.arguments
     splits = [
         open_splits(name, root, wanted["limit"], len(v), v.name, wanted["seed"])
-        for name, root, v in zip(setup.data, setup.roots, setup.vocabularies, strict=True)
+        for name, root, v in zip(job.data, job.roots, job.vocabularies, strict=True)
     ]
     clip = load_clip(wanted["model"], wanted["pretrained"], wanted["device"])
-    with open_store(setup.store) as file, file.transaction():
-        for vocabulary in setup.vocabularies:
+    with open_store(job.store) as file, file.transaction():
+        for vocabulary in job.vocabularies:
             file.add_vocabulary(vocabulary)
     benches: list[Bench] = []
-    for parts, vocabulary in zip(splits, setup.vocabularies, strict=True):
+    for parts, vocabulary in zip(splits, job.vocabularies, strict=True):
         name = parts["report"].name
         twins = sum(bench.name.partition("#")[0] == name for bench in benches)
         title = f"{name}#{twins + 1}" if twins else name
@@ -194,15 +194,11 @@ def bars(progress: bool) -> bool:
 
 
 def provenance(llm: str, store: Path) -> str | None:
-    """Who wrote the texts: as the store has it, else as the provider says."""
+    """Who wrote the texts, as the store has it: asking made the note, or importing did."""
     with open_store_readonly(store) as file:
         rows = file.rows("SELECT provenance FROM llms WHERE name = ?", [llm])
-    if rows and rows[0]["provenance"]:
-        return str(rows[0]["provenance"])
-    try:
-        return make_llm(llm).provenance
-    except LsmsegPromptsError:
-        return None  # a name that only the store knows, and nothing about it
+    noted = rows[0]["provenance"] if rows else None
+    return noted or (PROVENANCE if llm == LLM_NAME else None)
 
 
 def command(call: str, arguments: Mapping[str, Any]) -> str:
