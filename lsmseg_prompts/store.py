@@ -426,17 +426,22 @@ class Store(StoreFile):
     def status(self) -> list[dict[str, Any]]:
         """How full the store is: a row for each vocabulary and LLM.
 
-        Keys: vocabulary, classes, llm, attributes, done, failed, attempts, cost_usd.
+        Keys: vocabulary, classes, llm, attributes, done, failed, and of these cells review,
+        locked, stale; attempts, cost_usd, evaluations.
         """
         return self.rows(
             "SELECT v.name AS vocabulary, v.class_count AS classes, d.llm, "
             "count(DISTINCT d.attribute) AS attributes, "
             "coalesce(sum(d.status = 'done'), 0) AS done, "
             "coalesce(sum(d.status = 'failed'), 0) AS failed, "
+            "coalesce(sum(d.review IS NOT NULL), 0) AS review, "
+            "coalesce(sum(d.locked), 0) AS locked, coalesce(sum(d.stale), 0) AS stale, "
             "(SELECT count(*) FROM attempts AS a "
             " WHERE a.vocabulary = v.name AND a.llm = d.llm) AS attempts, "
             "(SELECT sum(cost_usd) FROM attempts AS a "
-            " WHERE a.vocabulary = v.name AND a.llm = d.llm) AS cost_usd "
+            " WHERE a.vocabulary = v.name AND a.llm = d.llm) AS cost_usd, "
+            "(SELECT count(*) FROM evaluations AS e "
+            " WHERE e.vocabulary = v.name AND (e.llm = d.llm OR d.llm IS NULL)) AS evaluations "
             "FROM vocabularies AS v LEFT JOIN descriptions AS d ON d.vocabulary = v.name "
             "GROUP BY v.name, d.llm ORDER BY v.name, d.llm"
         )

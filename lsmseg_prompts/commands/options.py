@@ -40,7 +40,8 @@ StorePath = Annotated[
     Option("--store", help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/)."),
 ]
 Attributes = Annotated[
-    str | None, Option("--attributes", help="Attributes between commas, such as size,shape.")
+    str | None,
+    Option("--attributes", "--attribute", help="Attributes between commas, such as size,shape."),
 ]
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 Composition = Annotated[

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
-from lsmseg_prompts.commands.options import Attributes, Json, Llm, StorePath, Vocab, names, show
+from lsmseg_prompts.commands.options import (
+    Attributes,
+    Json,
+    Llm,
+    Llms,
+    Shown,
+    StorePath,
+    Vocab,
+    names,
+    show,
+)
 
 app = typer.Typer(help="The attribute store: where it is and what it holds.")
+
+ClassName = Annotated[str, Argument(help="A class, such as zebra.")]
 
 
 @app.command("path")
@@ -34,20 +47,199 @@ def store_status(store: StorePath = None, json: Json = False) -> None:
 
 
 @app.command("show")
-def storeshow(
-    name: Annotated[str, typer.Argument(help="A class, such as zebra.")],
+def store_show(
+    name: ClassName,
     vocab: Vocab = "coco-stuff",
     attributes: Attributes = None,
+    llm: Annotated[
+        list[str] | None,
+        Option("--llm", help="Who wrote them; repeated, side by side; all (default: bundled)."),
+    ] = None,
+    attempts: Annotated[
+        bool, Option("--attempts", help="Every question asked about it, with the raw reply.")
+    ] = False,
+    edits: Annotated[
+        bool, Option("--edits", help="What people and imports replaced, with the old text.")
+    ] = False,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """The descriptions of a class, by one LLM or by several."""
+    from lsmseg_prompts import store_edit, store_report
+    from lsmseg_prompts.commands import store_tables
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    vocabulary, wanted = load_vocabulary(vocab), names(attributes)
+    llms = list(dict.fromkeys(llm or ["bundled"]))
+    if llms == ["all"]:
+        llms = store_report.llms_of(vocabulary, name, store)
+    if attempts:
+        found = store_report.attempts(vocabulary, name, llms, wanted, store)
+        store_tables.attempts(found, json)
+    elif edits:
+        show(store_edit.edits(vocabulary, vocabulary.find(name).index, store), json)
+    else:
+        rows = store_report.side_by_side(vocabulary, name, llms, wanted, store)
+        store_tables.cells(rows, llms, json)
+
+
+@app.command("edit")
+def store_edit(
+    name: ClassName,
+    attribute: Annotated[str, Argument(help="The attribute, such as color.")],
+    text: Annotated[
+        str | None, Option("--text", help="The new sentence (default: $EDITOR opens).")
+    ] = None,
+    file: Annotated[
+        Path | None, Option("--file", help="A file with the new sentence; - is stdin.")
+    ] = None,
+    force: Annotated[
+        bool, Option("--force", help="Also if it is no sentence or does not name the class.")
+    ] = False,
+    vocab: Vocab = "coco-stuff",
     llm: Llm = "bundled",
     store: StorePath = None,
     json: Json = False,
 ) -> None:
-    """The descriptions of a class."""
-    from lsmseg_prompts.descriptions import show as descriptions_of
+    """Put your own sentence in a description's place, and lock it."""
+    from lsmseg_prompts import store_edit
+    from lsmseg_prompts.commands.typing_in import text_from
     from lsmseg_prompts.vocabularies import load_vocabulary
 
-    rows = descriptions_of(load_vocabulary(vocab), name, llm, names(attributes), store)
-    show(rows, json, ["attribute", "tokens", "text"])
+    vocabulary = load_vocabulary(vocab)
+    now = store_edit.editable(vocabulary, name, attribute, llm, store)
+    given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
+    cell = store_edit.edit(vocabulary, name, attribute, given, llm, store, force)
+    show(cell if json else [cell], json, ["attribute", "tokens", "source", "locked", "text"])
+
+
+@app.command("lock")
+def store_lock(
+    name: ClassName,
+    attribute: Annotated[
+        str | None, Argument(help="The attribute (default: all of the class's).")
+    ] = None,
+    vocab: Vocab = "coco-stuff",
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Keep descriptions as they are: no rerun and no import overwrites them."""
+    from lsmseg_prompts.store_edit import lock
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    rows = lock(load_vocabulary(vocab), name, attribute, llm, store)
+    show(rows if json else {"locked": len(rows)}, json)
+
+
+@app.command("unlock")
+def store_unlock(
+    name: ClassName,
+    attribute: Annotated[
+        str | None, Argument(help="The attribute (default: all of the class's).")
+    ] = None,
+    vocab: Vocab = "coco-stuff",
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Let reruns and imports overwrite descriptions again."""
+    from lsmseg_prompts.store_edit import lock
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    rows = lock(load_vocabulary(vocab), name, attribute, llm, store, locked=False)
+    show(rows if json else {"unlocked": len(rows)}, json)
+
+
+@app.command("diff")
+def store_diff(
+    llm: Llms = None,
+    vocab: Vocab = "coco-stuff",
+    attributes: Attributes = None,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """What two LLMs wrote differently, word by word."""
+    from lsmseg_prompts.commands import store_tables
+    from lsmseg_prompts.store_report import diff
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    if llm is None or len(llm) != 2:
+        raise typer.BadParameter("give --llm twice: --llm bundled --llm gpt-4")
+    first, second = llm
+    found = diff(load_vocabulary(vocab), first, second, names(attributes), store)
+    store_tables.diff(found, json)
+
+
+@app.command("import")
+def store_import(
+    file: Annotated[Path, Argument(help="A JSON file of CuPL, DCLIP or ProLab.")],
+    llm: Annotated[str, Option("--llm", help="The name to file the texts under, such as cupl.")],
+    format: Annotated[
+        Literal["auto", "cupl", "dclip", "prolab"],
+        Option("--format", help="Whose file it is; auto looks at it."),
+    ] = "auto",
+    vocab: Vocab = "coco-stuff",
+    replace: Annotated[
+        bool, Option("--replace", help="Also where a description is, unless it is locked.")
+    ] = False,
+    verbose: Annotated[bool, Option("--verbose", help="List the phrases that are left out.")] = (
+        False
+    ),
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Take over the descriptions of another project, with their source."""
+    from lsmseg_prompts.commands import store_tables
+    from lsmseg_prompts.errors import PartialError
+    from lsmseg_prompts.store_import import import_file
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    result = import_file(file, load_vocabulary(vocab), llm, format, store, replace)
+    store_tables.imported(result, json, verbose, Shown.quiet)
+    if result.empty:
+        raise PartialError(
+            f"{len(result.empty)} classes of {result.vocabulary} have nothing by {llm} "
+            f"(first: {', '.join(result.empty[:5])}): the file has no texts for them."
+        )
+
+
+@app.command("backup")
+def store_backup(
+    file: Annotated[Path, Argument(help="The copy to write.")],
+    force: Annotated[bool, Option("--force", help="Replace the file if it exists.")] = False,
+    store: StorePath = None,
+) -> None:
+    """Copy the store into one file, also while others write to it."""
+    from lsmseg_prompts.store_backup import backup
+
+    print(backup(file, store, force))
+
+
+@app.command("check")
+def store_check(store: StorePath = None, json: Json = False) -> None:
+    """Look for damage, wrong token counts, and what needs a person's look."""
+    from lsmseg_prompts.store_check import check
+
+    result = check(store)
+    show(result.rows, json)
+    if (error := result.error()) is not None:
+        raise error
+
+
+@app.command("costs")
+def store_costs(
+    by: Annotated[
+        Literal["llm", "model", "purpose", "day"],
+        Option("--by", help="A row for each LLM, model served, purpose, or day in UTC."),
+    ] = "llm",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """What asking cost, in US dollars."""
+    from lsmseg_prompts.store_report import costs
+
+    show(costs(store, by), json)
 
 
 @app.command("lint")
