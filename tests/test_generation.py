@@ -21,7 +21,7 @@ from lsmseg_prompts.errors import (
     UsageError,
 )
 from lsmseg_prompts.generation import asking
-from lsmseg_prompts.generation.ledger import BALLAST, Ledger, free_dead_runs, restore_rescued
+from lsmseg_prompts.generation.ledger import Ledger, free_dead_runs, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.run import Options, dry_run, generate, generate_all
 from lsmseg_prompts.llm import Reply, Request
@@ -463,8 +463,9 @@ def test_several_llms_fill_side_by_side_and_one_may_fail(path: Path) -> None:
 def test_claims_of_others_are_left_alone_until_they_are_gone(path: Path) -> None:
     with open_store(path) as store:
         store.add_vocabulary(PETS)
-        with Ledger(store) as one, Ledger(store) as other:
+        with Ledger(store, 4) as one, Ledger(store, 4) as other:
             cells = [(0, "color"), (1, "color")]
+            assert len(list(path.parent.glob("*.ballast-*"))) == 2
             assert one.claim("pets", "a", cells[:1], False) == (cells[:1], [])
             assert other.claim("pets", "a", cells, False) == (cells[1:], cells[:1])
             assert other.claim("pets", "b", cells, False) == (cells, [])
@@ -571,7 +572,6 @@ def test_the_ballast_makes_room_on_a_full_disk(path: Path, monkeypatch: pytest.M
     ]
     with open_store(path) as store:
         assert restore_rescued(store) == 0
-    assert BALLAST >= 1 << 20
 
 
 # -- templates and parameters ------------------------------------------------------------

@@ -327,11 +327,11 @@ def test_a_later_step_is_applied_to_an_older_store(store: Store, monkeypatch) ->
         "MIGRATIONS",
         [*migrations.MIGRATIONS, lambda db: db.execute("ALTER TABLE llms ADD COLUMN url TEXT")],
     )
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", migrations.SCHEMA_VERSION + 1)
     with pytest.raises(StoreError, match="older schema"):
         open_store_readonly(store.path)
     with open_store(store.path) as newer:
-        assert newer.rows("PRAGMA user_version") == [{"user_version": 2}]
+        assert newer.rows("PRAGMA user_version") == [{"user_version": migrations.SCHEMA_VERSION}]
         assert newer.rows("SELECT url FROM llms") == [{"url": None}]
         assert len(newer.descriptions("pets")) == 1
 
@@ -344,7 +344,7 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(store: Store, monkeypatch)
         db.execute("NONSENSE")
 
     monkeypatch.setattr(migrations, "MIGRATIONS", [*migrations.MIGRATIONS, broken])
-    monkeypatch.setattr(migrations, "SCHEMA_VERSION", 2)
+    monkeypatch.setattr(migrations, "SCHEMA_VERSION", migrations.SCHEMA_VERSION + 1)
     with pytest.raises(StoreError):
         open_store(store.path)
     monkeypatch.undo()
@@ -355,7 +355,7 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(store: Store, monkeypatch)
 def test_tables_and_columns_read_well_in_a_shell(store: Store) -> None:
     assert set(store.db.table_names()) == {
         "vocabularies", "classes", "attributes", "llms", "templates", "attempts", "descriptions",
-        "evaluations",
+        "evaluations", "runs", "batches", "claims", "edits",
     }  # fmt: skip
     assert store.db.view_names() == ["current_descriptions"]
     put(store, 0, "color", "A cat is black.")

@@ -311,7 +311,8 @@ def ask(
     async def work() -> list[Reply]:
         stop = Stop()
         budget = Budget(limits.max_cost, limits.max_calls)
-        with Ledger(store) if store is not None else nullcontext() as ledger:
+        paid = 0 if llm.free else limits.concurrency
+        with Ledger(store, paid) if store is not None else nullcontext() as ledger:
             if store is not None:
                 store.add_llm(llm.name, llm.provenance)
             asker = Asker(llm, limits, budget, stop, ledger)

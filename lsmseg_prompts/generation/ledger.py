@@ -24,18 +24,21 @@ from lsmseg_prompts.store import Store, utc_now
 
 SILENCE = 60.0  # seconds after which a run that has not been seen counts as dead
 HEARTBEAT = 10.0
-BALLAST = 4 << 20  # bytes kept back on the disk for the replies on their way when it is full
+BALLAST = 32 << 10  # bytes kept back on the disk for each reply on its way when it is full
 
 Cell = tuple[int, str]
 
 
 class Ledger:
-    """The store as a run writes it. Use as a context manager: it enters the run and ends it."""
+    """The store as a run writes it. Use as a context manager: it enters the run and ends it.
 
-    def __init__(self, store: Store) -> None:
+    `on_their_way` is how many paid requests there can be at once.
+    """
+
+    def __init__(self, store: Store, on_their_way: int = 0) -> None:
         self.store = store
         self.run = uuid.uuid4().hex
-        self._ballast = Path(f"{store.path}.ballast-{self.run[:8]}")
+        self._bytes = BALLAST * on_their_way
 
     def __enter__(self) -> Ledger:
         free_dead_runs(self.store)
@@ -51,17 +54,18 @@ class Ledger:
             },
         )
         try:
-            self._ballast.write_bytes(os.urandom(BALLAST))
+            if self._bytes:
+                _ballast(self.store, self.run).write_bytes(os.urandom(self._bytes))
         except OSError as error:
-            self._drop_ballast()
+            _drop_ballast(self.store, self.run)
             raise StoreError(
-                f"There is no room beside the store {self.store.path} ({error.strerror}): free at "
-                f"least {BALLAST >> 20} MB, so that no reply that is paid for gets lost."
+                f"There is no room beside the store {self.store.path} ({error.strerror}): free "
+                f"{self._bytes >> 10} KB and more, so that no reply that is paid for gets lost."
             ) from error
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._drop_ballast()
+        _drop_ballast(self.store, self.run)
         with suppress(StoreError):  # an error that is already on its way says the same
             end_run(self.store, self.run, lost="the run was stopped before the reply came")
 
@@ -113,16 +117,12 @@ class Ledger:
         try:
             self.store.update_attempt(attempt, **fields)
         except StoreError:
-            self._drop_ballast()
+            _drop_ballast(self.store, self.run)
             try:
                 self.store.update_attempt(attempt, **fields)
             except StoreError:
                 _rescue(self.store.path, self.run, attempt, fields)
             raise
-
-    def _drop_ballast(self) -> None:
-        with suppress(OSError):
-            self._ballast.unlink()
 
     # -- claims --------------------------------------------------------------------------
 
@@ -182,6 +182,15 @@ class Ledger:
                 )
 
 
+def _ballast(store: Store, run: str) -> Path:
+    return Path(f"{store.path}.ballast-{run}")
+
+
+def _drop_ballast(store: Store, run: str) -> None:
+    with suppress(OSError):
+        _ballast(store, run).unlink()
+
+
 def in_batches(store: Store, vocabulary: str, llm: str) -> set[Cell]:
     """The cells that are in a batch which has not been collected yet."""
     rows = store.rows(
@@ -222,6 +231,7 @@ def _alive(row: dict[str, Any]) -> bool:
 
 def end_run(store: Store, run: str, lost: str) -> None:
     """Free the claims of a run; its requests without a reply are lost, at their worst cost."""
+    _drop_ballast(store, run)
     with store.transaction():
         store.execute("DELETE FROM claims WHERE owner = ?", [run])
         store.execute(

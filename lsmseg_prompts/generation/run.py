@@ -91,6 +91,7 @@ class Options:
             raise UsageError(f"per_call is cell or class, not {self.per_call!r}.")
         if self.limit is not None and self.limit < 1:
             raise UsageError("limit, the number of cells to ask for, must be at least 1.")
+        _query(self.template)
 
     def plan(self, store: Store | None, vocabulary: Vocabulary, llm: LLM) -> Plan:
         return make_plan(
@@ -205,7 +206,8 @@ async def _generate_all(
     store.add_vocabulary(vocabulary)
     everything = Stop()
     budget = Budget(options.limits.max_cost, options.limits.max_calls)
-    with Ledger(store) as ledger:
+    paid = 0 if all(llm.free for llm in llms) else options.limits.concurrency * len(llms)
+    with Ledger(store, paid) as ledger:
         desks = [Desk(store, ledger, vocabulary, llm.name) for llm in llms]
         enter(store, llms, asked)
         for desk in desks:
