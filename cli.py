@@ -577,12 +577,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _drop_stdout()
         sys.exit(1)
     except SystemExit as stop:
-        if stop.code in (130, 143):
-            print("Interrupted; what was finished is kept.", file=sys.stderr)
-        raise
+        if stop.code != 130:
+            raise
+        _interrupted(stop)
     except KeyboardInterrupt as stop:
-        print("Interrupted; what was finished is kept.", file=sys.stderr)
-        sys.exit(getattr(stop, "exit_code", 130))
+        _interrupted(stop)
     except Exception as error:
         code = getattr(error, "exit_code", None)
         if _Shown.debug:
@@ -599,6 +598,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(error, OSError):
             _drop_stdout()
         sys.exit(code or 1)
+
+
+def _interrupted(error: BaseException | None) -> None:
+    """Exit as the signal wants it: Typer makes 130 of every KeyboardInterrupt, SIGTERM's too."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    print("Interrupted; what was finished is kept.", file=sys.stderr)
+    sys.exit(getattr(error, "exit_code", 130))
 
 
 def _drop_stdout() -> None:
