@@ -100,7 +100,13 @@ def show_summaries(
     shown: bool,
     extra: dict[str, Any] | None = None,
 ) -> None:
-    """The table at the end, the reasons of failures, what to run next; then the exit code."""
+    """The table at the end, the reasons of failures, what to run next; then the exit code.
+
+    Where a run ended before anything came of it, the error alone is said.
+    """
+    error = gravest(summaries)
+    if error is not None and not any(s.asked or s.elsewhere for s in summaries):
+        raise error
     if json:
         rows = [
             {**asdict(s), "error": None if s.error is None else str(s.error)} for s in summaries
@@ -125,7 +131,6 @@ def show_summaries(
     if shown:
         for line in what_next(summaries, _command()):
             note(line)
-    error = gravest(summaries)
     if error is not None:
         raise error
     failed = sum(s.failed + s.failed_before for s in summaries)
