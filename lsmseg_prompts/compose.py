@@ -82,6 +82,8 @@ def compose(descriptions: Sequence[str], entry: ClassEntry) -> Composed:
 
 def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
     """All the descriptions as one sentence, however long; a single one stays as it is worded."""
+    if listed := _listed(descriptions, entry):
+        return listed
     clauses = [parse(description, entry.names) for description in descriptions]
     person = is_person(entry.names)
     first = clauses[0]
@@ -91,6 +93,16 @@ def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
         _add(mains, clause, entry, person)
     text = _link(mains)
     return text[:1].upper() + text[1:] + "."
+
+
+def _listed(descriptions: Sequence[str], entry: ClassEntry) -> str | None:
+    """Imported lists of phrases (phrases.py), "A zebra: ...", as one such list."""
+    head = rf"((?:(?:an?|the) )?{names_pattern(entry.names).pattern}): (.+)"
+    found = [re.fullmatch(head, text.rstrip("."), re.IGNORECASE) for text in descriptions]
+    phrases = [match[2] for match in found if match]
+    if not found[0] or len(phrases) < len(found):
+        return None
+    return f"{found[0][1]}: {', '.join(phrases)}."
 
 
 def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) -> None:

@@ -340,6 +340,7 @@ def test_a_backup_is_one_whole_file(store: Store, call) -> None:  # noqa: F811
     result = call("store", "backup", "b.sqlite", "--store", "s.sqlite")
     assert (result.code, result.out) == (0, f"{Path('b.sqlite').resolve()}\n")
     assert [path.name for path in Path().glob("b.sqlite*")] == ["b.sqlite"]
+    assert Path("b.sqlite").read_bytes()[18:20] == b"\1\1"  # not in WAL mode: readable anywhere
     with open_store_readonly("b.sqlite") as copy:
         assert copy.descriptions(CAMVID, "gpt-4") == {(FENCE, "color"): OLD}
     assert check("b.sqlite").error() is None

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens, fits
+from lsmseg_prompts.compose import join
 from lsmseg_prompts.errors import StoreError, UsageError
 from lsmseg_prompts.lint import check_text
 from lsmseg_prompts.phrases import evidence, from_phrases, from_sentences
@@ -99,6 +100,16 @@ def test_what_is_too_long_is_left_out_whole_and_said() -> None:
     assert all(fits(text) for text in cells.texts.values())
     taken = [p for p in phrases if any(p in text for text in cells.texts.values())]
     assert sorted(taken + [p for p, _ in cells.left_out]) == sorted(phrases)
+
+
+def test_lists_are_composed_as_one_list() -> None:
+    texts = from_phrases(PROLAB, BICYCLE).texts
+    assert join([texts["shape"], texts["material"]], BICYCLE) == (
+        "A bicycle: frame shaped like a diamond, made of metal, often aluminum."
+    )
+    assert join([texts["shape"]], BICYCLE) == texts["shape"]
+    mixed = join([texts["shape"], "A bicycle is black."], BICYCLE)
+    assert check_text(mixed, BICYCLE) == [] and mixed.count(":") == 1
 
 
 def test_doubles_and_what_is_no_sentence_are_listed() -> None:
