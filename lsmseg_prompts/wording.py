@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 
 IRREGULAR = {
     "person": "people",
@@ -97,7 +97,7 @@ def _indefinite(low: str) -> str:
     return "an" if re.match(r"[aeiou]|hour|honest", low) else "a"
 
 
-@cache
+@lru_cache(maxsize=1024)
 def name_forms(names: tuple[str, ...]) -> tuple[str, ...]:
     """Every form, singular and plural, under which a sentence may name a class; longest first.
 
@@ -123,7 +123,7 @@ def name_forms(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
-@cache
+@lru_cache(maxsize=1024)
 def names_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     """Matches any form of any of the names as whole words, case-insensitively."""
     body = "|".join(re.escape(form).replace(r"\ ", r"\s+") for form in name_forms(names))

@@ -200,6 +200,8 @@ async def fill(
     claimed: deque[Call] = deque()
     elsewhere: list[Call] = []
     stop, ledger = asker.stop, desk.ledger
+    # Some more than may be on their way, so that the next request is ready when a reply comes.
+    workers = asker.limits.concurrency + min(8, asker.limits.concurrency // 2)
 
     def next_call() -> Call | None:
         while not claimed and queue:
@@ -214,7 +216,7 @@ async def fill(
 
     try:
         while queue and not stop:
-            await run_workers([worker] * asker.limits.concurrency, ledger, stop)
+            await run_workers([worker] * workers, ledger, stop)
             if elsewhere and not stop:
                 tell()
                 await stop.sleep(POLL)

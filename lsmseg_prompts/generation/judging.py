@@ -153,7 +153,10 @@ def read_object(reply: str) -> dict[str, Any] | None:
 
 
 def warm_up() -> None:
-    """Load what judging needs, so that the first reply need not wait for it."""
+    """Load what judging, and the table at the end, need: nobody should wait for that later."""
+    import rich.console
+    import rich.table  # noqa: F401
+
     count_tokens("a")
     for attribute in CLOSED:
         names("a", attribute)
