@@ -277,3 +277,25 @@ def test_the_cells_of_a_killed_process_pass_to_another():
     assert len(descriptions()) == len(described()) == 12
     assert Counter(row["state"] for row in attempts()) == {"ended": 12, "lost": 2}
     whole()
+
+
+def test_the_reply_of_a_killed_process_is_not_asked_for_again():
+    """Its reply is on file but was never looked at, and another process waits for the cell."""
+    classes("zebra", "cat", "dog")
+    with LLMServer([{"match": {"n": 2}, "hang": True}]) as server:
+        first = start(server, "-j", "1")
+        wait_for(lambda: len(server.requests()) >= 2)
+        second = start(server, "-j", "1")
+        wait_for(lambda: len(described()) == 2)
+        with sqlite3.connect("s.sqlite") as store:
+            store.execute(
+                "UPDATE attempts SET state = 'ended', reply = 'A cat is black.', "
+                "finish_reason = 'stop', http_status = 200 WHERE class_index = 1"
+            )
+        store.close()
+        os.kill(first.pid, signal.SIGKILL)
+        first.communicate()
+        assert ended(second).code == 0
+        assert len(server.requests()) == 3
+    assert described()[1, "color"] == "A cat is black."
+    whole()

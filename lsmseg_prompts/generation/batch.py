@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
 from lsmseg_prompts.generation.asking import LONGEST_WAIT, RESUME, price_for, room, run_async
-from lsmseg_prompts.generation.filling import TRIES, Desk, Failure, calls_for
+from lsmseg_prompts.generation.filling import TRIES, Desk, Failure, calls_for, recorded, recover
 from lsmseg_prompts.generation.judging import judge
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.questions import Asked, Call
-from lsmseg_prompts.generation.run import Options, Summary, enter, recorded, recover
+from lsmseg_prompts.generation.run import Options, Summary, enter
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.openai_chat import OpenAIChat
 from lsmseg_prompts.store import open_store, utc_now, working_store_path

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lsmseg_prompts.generation.asking import Asker, run_workers
 from lsmseg_prompts.generation.judging import Verdict, judge
 from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs
 from lsmseg_prompts.generation.questions import Asked, Call
-from lsmseg_prompts.llm.base import Request
+from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.store import Store
 from lsmseg_prompts.templates import query
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -221,6 +223,7 @@ async def fill(
                 tell()
                 await stop.sleep(POLL)
                 free_dead_runs(desk.store)
+                recover(desk)
             queue.extend(elsewhere)
             elsewhere.clear()
     finally:
@@ -246,6 +249,36 @@ def _claim(
             attributes = tuple(a for a in call.attributes if (call.entry.index, a) in found)
             if attributes:
                 into.append(replace(call, attributes=attributes))
+
+
+def recover(desk: Desk) -> int:
+    """Judge replies that are on file but were never judged: a kill came between, or they are
+    the results of a batch. Returns how many there were. Those of runs that live are theirs."""
+    rows = desk.store.rows(
+        "SELECT * FROM attempts WHERE purpose = 'describe' AND state = 'ended' "
+        "AND verdict IS NULL AND vocabulary = ? AND llm = ? "
+        "AND (error_class IS NULL OR reply IS NOT NULL) "
+        "AND (run IS NULL OR run IN (SELECT id FROM runs WHERE ended_at IS NOT NULL)) ORDER BY id",
+        [desk.vocabulary.name, desk.llm],
+    )
+    for row in rows:
+        several = row["attributes"]
+        attributes = tuple(json.loads(several)) if several else (row["attribute"],)
+        call = Call(desk.vocabulary[row["class_index"]], attributes)
+        reply = recorded(row)
+        request = Request(row["prompt"], entry=call.entry, template_hash=row["template_hash"])
+        verdicts = judge(reply, call.entry, attributes, desk.twin(call.entry.index))
+        with desk.store.transaction():
+            desk.note(row["id"], verdicts)
+            for attribute, verdict in verdicts.items():
+                if verdict.fault is None or verdict.soft:
+                    desk.settle(request, attribute, verdict, row["id"])
+    return len(rows)
+
+
+def recorded(row: Mapping[str, Any]) -> Reply:
+    """The reply that a row of the attempts holds, as far as judging it goes."""
+    return Reply(row["reply"], row["asked_model"], finish_reason=row["finish_reason"])
 
 
 def calls_for(vocabulary: Vocabulary, cells: Sequence[Cell], together: bool) -> list[Call]:

@@ -145,6 +145,9 @@ class Ledger:
             for index, attribute in cells:
                 if not self._missing(vocabulary, llm, index, attribute, failed_too):
                     continue
+                if self._unjudged(vocabulary, llm, index, attribute):
+                    others.append((index, attribute))
+                    continue
                 row = {
                     "vocabulary": vocabulary,
                     "class_index": index,
@@ -170,6 +173,17 @@ class Ledger:
             return True
         status, stale, locked = row
         return not locked and bool(stale or (failed_too and status == "failed"))
+
+    def _unjudged(self, vocabulary: str, llm: str, index: int, attribute: str) -> bool:
+        """Whether a reply is on file that a killed run did not come to look at."""
+        found = self.store.execute(
+            "SELECT 1 FROM attempts WHERE vocabulary = ? AND class_index = ? AND llm = ? "
+            "AND (attribute = ? OR attributes IS NOT NULL) AND purpose = 'describe' "
+            "AND state = 'ended' AND verdict IS NULL "
+            "AND (error_class IS NULL OR reply IS NOT NULL) LIMIT 1",
+            [vocabulary, index, llm, attribute],
+        )
+        return found.fetchone() is not None
 
     def unclaim(self, vocabulary: str, llm: str, cells: Iterable[Cell]) -> None:
         """Give up the claims of this run on some cells."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from lsmseg_prompts.descriptions import check_attributes
 from lsmseg_prompts.errors import LsmsegPromptsError, UsageError
 from lsmseg_prompts.generation.asking import Asker, run_async, run_workers, signals_stop
-from lsmseg_prompts.generation.filling import Desk, Failure, Tally, fill
-from lsmseg_prompts.generation.judging import judge, warm_up
+from lsmseg_prompts.generation.filling import Desk, Failure, Tally, fill, recover
+from lsmseg_prompts.generation.judging import warm_up
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Limits, Stop
 from lsmseg_prompts.generation.plan import Estimate, Plan, estimate, make_plan
-from lsmseg_prompts.generation.questions import Asked, Call
-from lsmseg_prompts.llm.base import LLM, Reply, Request
+from lsmseg_prompts.generation.questions import Asked
+from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.llm.registry import make_llm
 from lsmseg_prompts.templates import Query, query, read_query
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
@@ -271,35 +270,6 @@ def enter(store: Store, llms: Sequence[LLM], asked: Asked) -> None:
             store.add_llm(llm.name, llm.provenance)
         for one in (asked.describe, asked.query("typical")):
             store.add_template(one.name, one.text, one.hash)
-
-
-def recover(desk: Desk) -> int:
-    """Judge replies that are on file but were never judged: a kill came between, or they are
-    the results of a batch. Returns how many there were."""
-    rows = desk.store.rows(
-        "SELECT * FROM attempts WHERE purpose = 'describe' AND state = 'ended' "
-        "AND verdict IS NULL AND vocabulary = ? AND llm = ? "
-        "AND (error_class IS NULL OR reply IS NOT NULL) ORDER BY id",
-        [desk.vocabulary.name, desk.llm],
-    )
-    for row in rows:
-        several = row["attributes"]
-        attributes = tuple(json.loads(several)) if several else (row["attribute"],)
-        call = Call(desk.vocabulary[row["class_index"]], attributes)
-        reply = recorded(row)
-        request = Request(row["prompt"], entry=call.entry, template_hash=row["template_hash"])
-        verdicts = judge(reply, call.entry, attributes, desk.twin(call.entry.index))
-        with desk.store.transaction():
-            desk.note(row["id"], verdicts)
-            for attribute, verdict in verdicts.items():
-                if verdict.fault is None or verdict.soft:
-                    desk.settle(request, attribute, verdict, row["id"])
-    return len(rows)
-
-
-def recorded(row: Mapping[str, Any]) -> Reply:
-    """The reply that a row of the attempts holds, as far as judging it goes."""
-    return Reply(row["reply"], row["asked_model"], finish_reason=row["finish_reason"])
 
 
 def _summary(
