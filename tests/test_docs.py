@@ -230,7 +230,7 @@ def test_every_exit_code_is_documented() -> None:
         for base in (LsmsegPromptsError, LsmsegModelError)
         for error in (base, *base.__subclasses__())
     }
-    assert {int(code) for code in rows} == raised | {0, 130}
+    assert {int(code) for code in rows} == raised | {0, 130, 143}
 
 
 # -- what else the documents promise -----------------------------------------------------

@@ -13,7 +13,7 @@ from lsmseg_prompts.generation.filling import Tally
 from lsmseg_prompts.generation.run import Summary, Watch
 
 LOG_EVERY = 30.0  # seconds between lines where stderr is a file
-DRAW_EVERY = 0.2
+STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C again ends at once."
 
 
 @contextmanager
@@ -30,17 +30,17 @@ def watching(wanted: bool = True) -> Iterator[Watch | None]:
 
 @contextmanager
 def _live() -> Iterator[Watch]:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.live import Live
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
     latest: list[tuple[Sequence[Tally], Sequence[Asker]]] = []
 
-    def draw() -> Table:
+    def draw() -> Group:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         if not latest:
-            return table
+            return Group(table)
         for heading in ("", "", "done", "failed", "on the way", "waiting", "a minute", "tokens",
                         "cost", "time left"):  # fmt: skip
             table.add_column(heading, justify="left" if not heading else "right")
@@ -48,14 +48,9 @@ def _live() -> Iterator[Watch]:
             row = progress_row(tally, asker)
             bar = ProgressBar(total=max(1, tally.to_ask), completed=tally.settled, width=24)
             table.add_row(tally.llm, bar, *row)
-        for asker in latest[-1][1]:
-            if isinstance(asker.stop.error, Interrupted):
-                table.add_row(
-                    "Stopping: replies on their way are paid for and waited for; "
-                    "Ctrl-C again ends at once."
-                )
-                break
-        return table
+        if any(isinstance(asker.stop.error, Interrupted) for asker in latest[-1][1]):
+            return Group(table, STOPPING)
+        return Group(table)
 
     console = Console(stderr=True)
     with Live(get_renderable=draw, console=console, transient=True, refresh_per_second=5):
@@ -123,9 +118,9 @@ def summary_row(summary: Summary) -> dict[str, Any]:
     row: dict[str, Any] = {
         "llm": summary.llm,
         "cells": summary.cells,
-        "there": summary.skipped,
+        "there": summary.skipped - summary.failed_before,
         "added": summary.done,
-        "failed": summary.failed,
+        "failed": summary.failed + summary.failed_before,
         "left": summary.left,
     }
     if summary.elsewhere:
