@@ -74,6 +74,22 @@ def test_unused_tokens_are_given_back() -> None:
     assert rate.wait() == pytest.approx(6 * 1.005)
 
 
+def test_tokens_that_come_back_shorten_the_wait() -> None:
+    async def work() -> float:
+        gate = Gate(Limits(concurrency=2, tpm=60_000), Stop())
+        gate.succeeded()
+        await gate.enter(10_000)  # 10 seconds' worth
+        waiting = asyncio.create_task(gate.enter(10))
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)
+        began = loop.time()
+        gate.leave(10_000, used=100)
+        await waiting
+        return loop.time() - began
+
+    assert run(work()) < 2
+
+
 # -- the gate ----------------------------------------------------------------------------
 
 

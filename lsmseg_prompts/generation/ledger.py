@@ -121,7 +121,8 @@ class Ledger:
             try:
                 self.store.update_attempt(attempt, **fields)
             except StoreError:
-                _rescue(self.store.path, self.run, attempt, fields)
+                if self._bytes:  # what was free can be had again
+                    _rescue(self.store.path, self.run, attempt, fields)
             raise
 
     # -- claims --------------------------------------------------------------------------

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lsmseg_prompts.llm.prices import Price
 
 LATENESS = 0.1  # seconds by which a late request may be made good for without exceeding the rate
+GLANCE = 0.05  # seconds
 MARGIN = 1.005  # a rate is a count in any minute, its two ends included: stay a little below
 
 
@@ -146,8 +147,11 @@ class Gate:
                     await self._either(self._left)
                     continue
                 wait = self.paused_until - self._clock()
-                for rate in (self._requests, self._tokens):
-                    wait = wait if rate is None else max(wait, rate.wait())
+                if self._requests is not None:
+                    wait = max(wait, self._requests.wait())
+                if self._tokens is not None and self._tokens.wait() > wait:
+                    # Tokens are given back when replies come: look again soon.
+                    wait = max(wait, min(GLANCE, self._tokens.wait()))
                 if wait <= 0:
                     break
                 await self._stop.sleep(wait)

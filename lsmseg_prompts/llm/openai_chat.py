@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -123,6 +124,7 @@ class OpenAIChat:
             self._key = find_key("DASHSCOPE_API_KEY", self._key_file)
         else:
             self._key = find_key("OPENAI_API_KEY", self._key_file, needed=self.is_openai)
+        import_module("openai")  # half a second that is not the first call's
 
     def notes(self) -> list[str]:
         """What the user should know before the first call; call `check` first."""
