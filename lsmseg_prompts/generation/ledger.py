@@ -38,6 +38,7 @@ class Ledger:
     def __init__(self, store: Store, on_their_way: int = 0) -> None:
         self.store = store
         self.run = uuid.uuid4().hex
+        self.started = utc_now()
         self._bytes = BALLAST * on_their_way
 
     def __enter__(self) -> Ledger:
@@ -49,7 +50,7 @@ class Ledger:
                 "id": self.run,
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
-                "started_at": utc_now(),
+                "started_at": self.started,
                 "seen_at": time.time(),
             },
         )
@@ -78,7 +79,16 @@ class Ledger:
     def sent(
         self, llm: LLM, request: Request, purpose: str, number: int, worst: float | None
     ) -> int:
-        """Enter a request that is about to be sent; `worst` is what it may cost, in dollars."""
+        """Enter a request that is about to be sent; `worst` is what it may cost, in dollars.
+
+        Raises StoreError where another process has taken this run for dead and its claims away.
+        """
+        ended = "SELECT ended_at FROM runs WHERE id = ?"
+        if self.store.execute(ended, [self.run]).fetchone() != (None,):
+            raise StoreError(
+                "Another process took this run for dead (was it or the computer asleep?) and goes "
+                "on in its place: the same command asks for what that one leaves."
+            )
         several = len(request.attributes) > 1
         more: dict[str, Any] = {"try": number}  # a word of Python's
         parameters = {**request.parameters, "max_output_tokens": request.max_output_tokens}
@@ -113,7 +123,12 @@ class Ledger:
             "cost_is_bound": int(is_bound),
         }
         fields.pop("asked_model")
-        fields = {key: value for key, value in fields.items() if value is not None}
+        # An error is written also where there is none: the request may have counted as lost.
+        fields = {
+            key: value
+            for key, value in fields.items()
+            if value is not None or key.startswith("error_")
+        }
         try:
             self.store.update_attempt(attempt, **fields)
         except StoreError:
@@ -137,8 +152,9 @@ class Ledger:
     ) -> tuple[list[Cell], list[Cell]]:
         """Claim those of `cells` that are still to be asked: (claimed, claimed by others).
 
-        What neither list has is filled by now, or in a batch. `failed_too`: a failed cell is to
-        be asked again. `owner` is a batch that claims; by default this run does.
+        What neither list has is filled by now, or in a batch. `failed_too`: a cell that had
+        failed before this run began is to be asked again. `owner` is a batch that claims; by
+        default this run does.
         """
         mine: list[Cell] = []
         others: list[Cell] = []
@@ -166,14 +182,15 @@ class Ledger:
         self, vocabulary: str, llm: str, index: int, attribute: str, failed_too: bool
     ) -> bool:
         row = self.store.execute(
-            "SELECT status, stale, locked FROM descriptions "
+            "SELECT status, stale, locked, updated_at FROM descriptions "
             "WHERE vocabulary = ? AND class_index = ? AND attribute = ? AND llm = ?",
             [vocabulary, index, attribute, llm],
         ).fetchone()
         if row is None:
             return True
-        status, stale, locked = row
-        return not locked and bool(stale or (failed_too and status == "failed"))
+        status, stale, locked, updated_at = row
+        failed_before = status == "failed" and updated_at <= self.started
+        return not locked and bool(stale or (failed_too and failed_before))
 
     def _unjudged(self, vocabulary: str, llm: str, index: int, attribute: str) -> bool:
         """Whether a reply is on file that a killed run did not come to look at."""
@@ -259,12 +276,10 @@ def end_run(store: Store, run: str, lost: str) -> None:
 
 def _rescue(store: Path, run: str, attempt: int, fields: dict[str, Any]) -> None:
     """Put a reply that the store could not take into a file; `restore_rescued` reads it back."""
-    import tempfile
-
-    line = json.dumps({"attempt": attempt, "fields": fields}, ensure_ascii=False)
-    for folder in (store.parent, Path(tempfile.gettempdir())):
+    line = json.dumps({"attempt": attempt, "fields": fields})
+    for folder in _rescue_folders(store):
         try:
-            with open(_rescued(folder, store, run), "a", encoding="utf-8") as file:
+            with open(folder / _rescued(store, run), "a", encoding="ascii") as file:
                 file.write(line + "\n")
             return
         except OSError:
@@ -272,25 +287,43 @@ def _rescue(store: Path, run: str, attempt: int, fields: dict[str, Any]) -> None
     print(f"This reply could not be stored: {line}", file=sys.stderr)
 
 
-def _rescued(folder: Path, store: Path, run: str) -> Path:
+def _rescue_folders(store: Path) -> list[Path]:
+    import tempfile
+
+    return [store.resolve().parent, Path(tempfile.gettempdir())]
+
+
+def _rescued(store: Path, run: str) -> str:
     import hashlib
 
     name = hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:12]
-    return folder / f"lsmseg-rescued-{name}-{run}.jsonl"
+    return f"lsmseg-rescued-{name}-{run}.jsonl"
 
 
 def restore_rescued(store: Store) -> int:
-    """Enter the replies that an earlier run could not store; returns how many."""
-    import tempfile
+    """Enter the replies that an earlier run could not store; returns how many.
 
+    Only into attempts of that run, and only into the columns that a reply fills: the folder for
+    temporary files is open to others.
+    """
+    known = {*Reply(None, "").attempt_fields(), "state", "cost_usd", "cost_is_bound"}
     count = 0
-    for folder in {store.path.resolve().parent, Path(tempfile.gettempdir()).resolve()}:
-        for path in sorted(folder.glob(_rescued(folder, store.path, "*").name)):
-            with suppress(OSError, ValueError), store.transaction():
-                for line in path.read_text("utf-8").splitlines():
-                    saved = json.loads(line)
-                    store.update_attempt(saved["attempt"], **saved["fields"])
-                    count += 1
+    for folder in _rescue_folders(store.path):
+        for path in sorted(folder.glob(_rescued(store.path, "*"))):
+            run = path.stem.rpartition("-")[2]
+            try:
+                lines = path.read_text("utf-8").split("\n")
+            except (OSError, ValueError):
+                continue
+            with store.transaction():
+                for line in lines:
+                    with suppress(ValueError, LookupError, TypeError, AttributeError):  # cut off
+                        saved = json.loads(line)
+                        fields = {k: v for k, v in saved["fields"].items() if k in known}
+                        sql = "SELECT 1 FROM attempts WHERE id = ? AND run = ?"
+                        if store.execute(sql, [saved["attempt"], run]).fetchone():
+                            store.update_attempt(saved["attempt"], **fields)
+                            count += 1
             with suppress(OSError):
                 path.unlink()
     return count
