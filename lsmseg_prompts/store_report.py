@@ -89,7 +89,7 @@ def attempts(
 
 
 def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> list[str]:
-    """Every LLM that a class has cells by, `bundled` first."""
+    """Every LLM that a class has cells by, or that was asked about it; `bundled` first."""
     index = vocabulary.find(name).index
     found: dict[str, None] = {}
     for path in (shipped_store_path(), working_store_path(store)):
@@ -97,9 +97,10 @@ def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> lis
             with open_store_readonly(path) as file:
                 file.check_vocabulary(vocabulary)
                 for row in file.rows(
-                    "SELECT DISTINCT llm FROM descriptions WHERE vocabulary = ? "
-                    "AND class_index = ? ORDER BY llm",
-                    [vocabulary.name, index],
+                    "SELECT llm FROM descriptions WHERE vocabulary = ? AND class_index = ? "
+                    "UNION SELECT llm FROM attempts WHERE vocabulary = ? AND class_index = ? "
+                    "ORDER BY llm",
+                    [vocabulary.name, index] * 2,
                 ):
                     found[row["llm"]] = None
     if not found:

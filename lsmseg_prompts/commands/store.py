@@ -53,7 +53,7 @@ def store_show(
     attributes: Attributes = None,
     llm: Annotated[
         list[str] | None,
-        Option("--llm", help="Who wrote them; repeated, side by side; all (default: bundled)."),
+        Option("--llm", help="Who wrote them; repeated, side by side (default: all that did)."),
     ] = None,
     attempts: Annotated[
         bool, Option("--attempts", help="Every question asked about it, with the raw reply.")
@@ -70,7 +70,7 @@ def store_show(
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     vocabulary, wanted = load_vocabulary(vocab), names(attributes)
-    llms = list(dict.fromkeys(llm or ["bundled"]))
+    llms = list(dict.fromkeys(llm or ["all"]))
     if llms == ["all"]:
         llms = store_report.llms_of(vocabulary, name, store)
     if attempts:

@@ -34,7 +34,10 @@ def cells(rows: list[dict[str, Any]], llms: Sequence[str], as_json: bool) -> Non
 
 
 def _text(row: dict[str, Any]) -> str:
-    return row["text"] if row["text"] is not None else f"(failed: {row['reason']})"
+    """The text; of a failed cell why it failed, and the text that would not do."""
+    if row["status"] == "done":
+        return str(row["text"])
+    return f"(failed: {row['reason']})" + (f" {row['text']}" if row["text"] else "")
 
 
 def _marked(row: dict[str, Any] | None) -> str | None:

@@ -106,7 +106,7 @@ class Asker:
             scope = reply.error_scope
             self._end_if_for_all(reply)
             if scope in (None, "cell"):
-                return reply, attempt
+                return self._cautious(reply), attempt
             if scope == "adapted" and adaptations < MOST_ADAPTATIONS:
                 adaptations += 1
                 continue
@@ -247,6 +247,15 @@ class Asker:
                     )
                 )
 
+    def _cautious(self, reply: Reply) -> Reply:
+        """Before anything succeeded a refused request may be for a wrong model or address: its
+        cell stays missing instead of counting as failed."""
+        status = reply.http_status or 0
+        early = self._last_success < 0 and 400 <= status < 500
+        if reply.error_scope == "cell" and early and reply.error_class != "ContentFilter":
+            return replace(reply, error_scope="passing")
+        return reply
+
     def _end(self, error: LsmsegPromptsError) -> NoReturn:
         self.stop.set(error)
         raise Stopped
@@ -279,7 +288,7 @@ def price_for(llm: LLM, limits: Limits) -> Price | None:
 
 
 def _why(reply: Reply) -> str:
-    return (reply.error_message or reply.error_class or "no reason was given").rstrip(". ")
+    return (reply.error_message or reply.error_class or "no reason was given").rstrip("?. ")
 
 
 def _duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from lsmseg_prompts.generation.asking import Asker, run_workers
 from lsmseg_prompts.generation.judging import Verdict, judge
 from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs
 from lsmseg_prompts.generation.questions import Asked, Call
-from lsmseg_prompts.llm.base import Reply, Request
+from lsmseg_prompts.llm.base import REFUSAL, Reply, Request
 from lsmseg_prompts.store import Store
 from lsmseg_prompts.templates import query
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -139,14 +139,14 @@ async def converse(asker: Asker, asked: Asked, desk: Desk, call: Call, tally: Ta
         first = verdicts[left[0]]
         call = Call(call.entry, left)
         if first.kind == "refused":
-            history, request = [], asked.reworded(call)
+            history, request = [], asked.reworded(call, room)
         elif first.kind in ("cut", "empty"):
             room = room * 2 if first.kind == "cut" else room
             history, request = [], asked.first(call, room)
         else:
             history.append((request.prompt, reply.text or ""))
             reasons = {a: verdicts[a].fault or "" for a in left}
-            request = asked.again(call, history, reasons)
+            request = asked.again(call, history, reasons, room)
 
 
 def _settle(
@@ -227,6 +227,8 @@ async def fill(
             queue.extend(elsewhere)
             elsewhere.clear()
     finally:
+        if stop:  # other LLMs of this run may go on for hours
+            ledger.unclaim_all(desk.vocabulary.name, desk.llm)
         tell()
 
 
@@ -278,7 +280,13 @@ def recover(desk: Desk) -> int:
 
 def recorded(row: Mapping[str, Any]) -> Reply:
     """The reply that a row of the attempts holds, as far as judging it goes."""
-    return Reply(row["reply"], row["asked_model"], finish_reason=row["finish_reason"])
+    refused = row["error_class"] == REFUSAL
+    return Reply(
+        None if refused else row["reply"],
+        row["asked_model"],
+        finish_reason=row["finish_reason"],
+        refusal=row["reply"] if refused else None,
+    )
 
 
 def calls_for(vocabulary: Vocabulary, cells: Sequence[Cell], together: bool) -> list[Call]:

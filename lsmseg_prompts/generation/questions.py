@@ -66,7 +66,7 @@ class Asked:
         )
         return self._request(call, prompt, room)
 
-    def reworded(self, call: Call) -> Request:
+    def reworded(self, call: Call, room: int = 1) -> Request:
         """Another try after a refusal, in other words."""
         name = with_article(call.entry.readable)
         sense = f" ({call.entry.sense})" if call.entry.sense else ""
@@ -79,10 +79,14 @@ class Asked:
         if len(call.attributes) > 1:
             keys = ", ".join(f'"{attribute}"' for attribute in call.attributes)
             prompt += f" Reply with nothing but a JSON object with the keys {keys}."
-        return self._request(call, prompt, 1)
+        return self._request(call, prompt, room)
 
     def again(
-        self, call: Call, history: Sequence[tuple[str, str]], reasons: Mapping[str, str]
+        self,
+        call: Call,
+        history: Sequence[tuple[str, str]],
+        reasons: Mapping[str, str],
+        room: int = 1,
     ) -> Request:
         """The follow-up: the reasons why the last reply will not do, attribute by attribute."""
         name = f'"{call.entry.readable}"' + (f" ({call.entry.sense})" if call.entry.sense else "")
@@ -101,7 +105,7 @@ class Asked:
                 f"{WORDS} words that names {name}. Reply with nothing but a JSON object with the "
                 f"keys {keys}."
             )
-        return self._request(call, prompt, 1, tuple(history))
+        return self._request(call, prompt, room, tuple(history))
 
     def _request(
         self, call: Call, prompt: str, room: int, history: tuple[tuple[str, str], ...] = ()
