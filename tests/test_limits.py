@@ -225,6 +225,14 @@ def test_max_calls_counts_requests() -> None:
         await budget.reserve(0.0, stop)
         budget.unsent(0.0)  # it was not sent after all
         await budget.reserve(0.0, stop)
+        waiting = asyncio.create_task(budget.reserve(0.0, stop))
+        await asyncio.sleep(0)
+        budget.settle(0.0, 0.0)
+        await asyncio.sleep(0)
+        assert not waiting.done()  # the other may still not be sent
+        budget.settle(0.0, 0.0)
+        with pytest.raises(BudgetError, match="limit of 2 requests"):
+            await waiting
         with pytest.raises(BudgetError, match="limit of 2 requests"):
             await budget.reserve(0.0, stop)
 

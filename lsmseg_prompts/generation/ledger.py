@@ -213,6 +213,13 @@ class Ledger:
                     [vocabulary, index, attribute, llm, self.run],
                 )
 
+    def unclaim_all(self, vocabulary: str, llm: str) -> None:
+        """Give up what this run still holds for one LLM."""
+        self.store.execute(
+            "DELETE FROM claims WHERE owner = ? AND vocabulary = ? AND llm = ?",
+            [self.run, vocabulary, llm],
+        )
+
 
 def _ballast(store: Store, run: str) -> Path:
     return Path(f"{store.path}.ballast-{run}")

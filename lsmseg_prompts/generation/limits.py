@@ -197,29 +197,33 @@ class Budget:
     """The money and the requests of a run, those on their way included.
 
     The worst case is reserved before a request is sent. A request that does not fit waits for
-    the others to come back, because they mostly cost less than the worst case.
+    the others to come back, because they mostly cost less than the worst case, or are not sent
+    after all; those that wait to be sent are not cut off by it.
     """
 
     def __init__(self, max_cost: float | None, max_calls: int | None) -> None:
         self._max_cost, self._max_calls = max_cost, max_calls
         self.spent = self.reserved = 0.0
-        self.calls = 0
+        self.calls = self.outstanding = 0
         self._changed = asyncio.Event()
 
     async def reserve(self, worst: float, stop: Stop) -> None:
         """Raises BudgetError if the request cannot be had for what is left."""
         while True:
             stop.check()
-            if self._max_calls is not None and self.calls >= self._max_calls:
+            enough_calls = self._max_calls is None or self.calls < self._max_calls
+            total = self.spent + self.reserved + worst
+            if enough_calls and (self._max_cost is None or total <= self._max_cost):
+                self.reserved += worst
+                self.calls += 1
+                self.outstanding += 1
+                return
+            if self.outstanding == 0 and not enough_calls:
                 raise BudgetError(
                     f"The limit of {self._max_calls} requests is reached; what came back is kept: "
                     "the same command goes on from there, with a limit of its own."
                 )
-            if self._max_cost is None or self.spent + self.reserved + worst <= self._max_cost:
-                self.reserved += worst
-                self.calls += 1
-                return
-            if self.reserved <= 0:
+            if self.outstanding == 0:
                 raise BudgetError(
                     f"The budget of ${self._max_cost:g} is reached: ${self.spent:.4f} is spent, "
                     f"and the next request may cost ${worst:.4f}. What came back is kept: the "
@@ -230,9 +234,8 @@ class Budget:
 
     def settle(self, worst: float, cost: float) -> None:
         """The request cost this much, instead of the worst case."""
-        self.reserved = max(0.0, self.reserved - worst)
-        if self.reserved < 1e-12:
-            self.reserved = 0.0
+        self.outstanding -= 1
+        self.reserved = max(0.0, self.reserved - worst) if self.outstanding else 0.0
         self.spent += cost
         self._changed.set()
 

@@ -70,7 +70,7 @@ def make_plan(
             )
             kept = {(row["class_index"], row["attribute"]) for row in locked}
             left = {cell for cell in wanted if cell not in kept}
-        batched = in_batches(store, vocabulary.name, llm.name) & left
+        batched = in_batches(store, vocabulary.name, llm.name) & left & set(wanted)
         missing = [cell for cell in wanted if cell in left and cell not in batched]
     missing = missing if limit is None else missing[:limit]
     calls = calls_for(vocabulary, missing, together)

@@ -215,9 +215,10 @@ async def _generate_all(
         for llm, plan in zip(llms, plans, strict=True):
             if plan.missing:
                 llm.check()
-            if options.redo:
-                store.mark_stale(vocabulary, llm.name, plan.missing)
         askers = [Asker(llm, options.limits, budget, Stop(everything), ledger) for llm in llms]
+        if options.redo:  # only now that nothing more can be refused
+            for llm, plan in zip(llms, plans, strict=True):
+                store.mark_stale(vocabulary, llm.name, plan.missing)
         tallies = [
             Tally(llm.name, plan.cells, len(plan.missing))
             for llm, plan in zip(llms, plans, strict=True)

@@ -6,11 +6,12 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lsmseg_prompts.errors import PartialError, UsageError
+from lsmseg_prompts.errors import ConfigurationError, PartialError, UsageError
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.run import Options, Summary, dry_run, generate_all, gravest
 from lsmseg_prompts.generation.watching import money, summary_row, watching, what_next
@@ -88,7 +89,8 @@ def _warn(llms: Sequence[LLM]) -> None:
     """Say what an LLM wants known beforehand (a key that travels unencrypted)."""
     for llm in llms:
         if notes := getattr(llm, "notes", None):
-            llm.check()
+            with suppress(ConfigurationError):  # said where it matters: nothing may be missing
+                llm.check()
             for line in notes():
                 note(line)
 

@@ -24,6 +24,9 @@ ErrorScope = Literal["cell", "adapted", "passing", "throttled", "account", "setu
     setup      key, model, host, TLS or proxy: the run ends until that is put right (exit code 4)
 """
 
+REFUSAL = "Refusal"
+"""The `error_class` of an attempt whose reply is what the provider marks as a refusal."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -106,7 +109,8 @@ class Reply:
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "http_status": self.http_status,
-            "error_class": self.error_class,
+            "error_class": self.error_class
+            or (REFUSAL if self.refusal and self.text is None else None),
             "error_message": self.error_message,
             "request_id": self.request_id,
             "started_at": self.started_at,
