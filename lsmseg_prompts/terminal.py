@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+FOLDED = 24  # signs; columns that are wider may be folded, to no less than this
+
 
 def print_json(value: Any) -> None:
     """`value` as indented JSON on stdout; paths as strings, NaN as null."""
@@ -39,21 +41,50 @@ def note(text: str) -> None:
 def print_table(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str = ""
 ) -> None:
-    """Rows of equal keys as a table on stdout; `columns` chooses and orders the keys."""
+    """Rows of equal keys as a table on stdout; `columns` chooses and orders the keys.
+
+    Only long texts are folded, and nothing is cut. On a terminal too narrow for the rest each
+    row is shown as lines of key and value.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     columns = list(columns or dict.fromkeys(key for row in rows for key in row))
+    heads = [column.replace("_", " ") for column in columns]
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(cell_len(text) for text in texts) for texts in zip(heads, *cells, strict=True)]
+    folded = [width > FOLDED for width in widths]
+    needed = 2 * len(columns) + sum(
+        FOLDED if fold else width for fold, width in zip(folded, widths, strict=True)
+    )
     # Piped output has no width of its own; 80 columns would fold every sentence.
-    console = Console(width=None if sys.stdout.isatty() else 200, soft_wrap=False)
+    console = Console(
+        width=None if sys.stdout.isatty() else max(200, needed), soft_wrap=False, highlight=False
+    )
+    lines = needed > console.width + 2 and bool(rows)
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for column in columns:
+    if lines:
+        table.show_header = False
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for place, row in enumerate(cells):
+            if place:
+                table.add_row()
+            for head, cell in zip(heads, row, strict=True):
+                if cell:
+                    table.add_row(head, Text(cell))
+        console.print(table)
+        return
+    for column, head, fold in zip(columns, heads, folded, strict=True):
         numeric = any(_is_number(row.get(column)) for row in rows)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
-    for row in rows:
+        table.add_column(
+            head, justify="right" if numeric else "left", no_wrap=not fold, overflow="fold"
+        )
+    for row in cells:
         # Text, so that square brackets in an LLM's sentence are not read as markup.
-        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+        table.add_row(*map(Text, row))
     console.print(table)
 
 

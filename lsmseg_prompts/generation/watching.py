@@ -32,6 +32,7 @@ def watching(wanted: bool = True) -> Iterator[Watch | None]:
 def _live() -> Iterator[Watch]:
     from rich.console import Console, Group
     from rich.live import Live
+    from rich.measure import Measurement
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
@@ -48,11 +49,16 @@ def _live() -> Iterator[Watch]:
             row = progress_row(tally, asker)
             bar = ProgressBar(total=max(1, tally.to_ask), completed=tally.settled, width=24)
             table.add_row(tally.llm, bar, *row)
+        shown: list[Any] = [table]
+        if Measurement.get(console, console.options.update(width=1000), table).maximum > (
+            console.width
+        ):
+            shown = [progress_line(*pair) for pair in zip(*latest[-1], strict=True)]
         if any(isinstance(asker.stop.error, Interrupted) for asker in latest[-1][1]):
-            return Group(table, STOPPING)
-        return Group(table)
+            shown.append(STOPPING)
+        return Group(*shown)
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, highlight=False)
     with Live(get_renderable=draw, console=console, transient=True, refresh_per_second=5):
 
         def watch(tallies: Sequence[Tally], askers: Sequence[Asker]) -> None:
@@ -70,15 +76,18 @@ def _log() -> Watch:
             return
         last = time.monotonic()
         for tally, asker in zip(tallies, askers, strict=True):
-            done, failed, _, waiting, rate, tokens, cost, left = progress_row(tally, asker)
-            print(
-                f"{tally.llm}: {done} done, {failed} failed, {waiting} waiting, {rate} a minute, "
-                f"{tokens} tokens, {cost}, {left} left",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(progress_line(tally, asker), file=sys.stderr, flush=True)
 
     return watch
+
+
+def progress_line(tally: Tally, asker: Asker) -> str:
+    """The row in words, for a log and for a narrow terminal."""
+    done, failed, under_way, waiting, rate, tokens, cost, left = progress_row(tally, asker)
+    return (
+        f"{tally.llm}: {done} done, {failed} failed, {under_way} on the way, {waiting} waiting, "
+        f"{rate} a minute, {tokens} tokens, {cost}, {left} left"
+    )
 
 
 def progress_row(tally: Tally, asker: Asker) -> tuple[str, ...]:
@@ -125,6 +134,8 @@ def summary_row(summary: Summary) -> dict[str, Any]:
     }
     if summary.elsewhere:
         row["by others"] = summary.elsewhere
+    if summary.in_batch:
+        row["in batch"] = summary.in_batch
     if summary.review:
         row["review"] = summary.review
     row |= {
@@ -152,6 +163,16 @@ def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
             lines.append(
                 f"{summary.llm}: {summary.left + passing} cells are still to be asked for; the "
                 f"same command does that: {resume}"
+            )
+        if summary.in_batch and "--batch" not in resume.split():
+            lines.append(
+                f"{summary.llm}: {summary.in_batch} cells are in a batch under way; to collect "
+                f"it: {resume} --batch"
+            )
+        if summary.in_batch and "--batch" not in resume.split():
+            lines.append(
+                f"{summary.llm}: {summary.in_batch} cells are in a batch; to collect it: "
+                f"{resume} --batch"
             )
         if rejected or summary.failed_before:
             lines.append(
