@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from lsmseg_prompts.generation.batch import batch_all
 from lsmseg_prompts.generation.ledger import Ledger, end_run, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.run import Options, generate, generate_all
+from lsmseg_prompts.generation.watching import what_next
 from lsmseg_prompts.llm import Reply, Request
 from lsmseg_prompts.llm.openai_chat import OpenAIChat
 from lsmseg_prompts.store import Store, open_store, open_store_readonly
@@ -203,16 +205,12 @@ def test_an_interrupt_reaches_a_run_inside_a_notebook(path: Path) -> None:
     llm = Scripted(good, delay=0.02)
 
     async def notebook() -> None:
-        main = threading.get_ident()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as a notebook has it
 
         def interrupt() -> None:
-            import ctypes
-
             while len(llm.requests) < 4:
                 time.sleep(0.001)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                ctypes.c_ulong(main), ctypes.py_object(KeyboardInterrupt)
-            )
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
         threading.Thread(target=interrupt).start()
         generate(path, MANY, llm, ["color"], limits=Limits(1))
@@ -309,6 +307,27 @@ def run_in_thread(call: Callable[[], Any]) -> None:
     thread = threading.Thread(target=call)
     thread.start()
     thread.join()
+
+
+def test_a_batch_that_is_refused_holds_no_cells(path: Path) -> None:
+    def refuse() -> None:
+        raise ConfigurationError("This model has no batches.")
+
+    llm = Batches(of_color)
+    llm.before_create = refuse
+    (summary,), under_way = run_batch(path, llm)
+    assert isinstance(summary.error, ConfigurationError)
+    assert (summary.left, summary.in_batch, under_way) == (2, 0, [])
+
+
+def test_a_run_beside_a_batch_says_so(path: Path) -> None:
+    llm = Batches(of_color)
+    llm.status = "in_progress"
+    run_batch(path, llm)
+    summaries = generate_all(path, PETS, [llm], Options(["color"]))
+    assert summaries[0].in_batch == 2
+    (line,) = what_next(summaries, "the call")
+    assert "2 cells are in a batch" in line and "the call --batch" in line
 
 
 def test_collecting_a_redo_does_not_redo_it(path: Path) -> None:

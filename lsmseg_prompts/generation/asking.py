@@ -413,5 +413,20 @@ def run_async(work: Coroutine[Any, Any, _T]) -> _T:
         inside = False
     if not inside:  # not in the handler: its error would be the context of every other
         return asyncio.run(work)
+    task: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+
+    async def cancellable() -> _T:
+        current = asyncio.current_task()
+        assert current is not None
+        task.append((asyncio.get_running_loop(), current))
+        return await work
+
     with ThreadPoolExecutor(max_workers=1) as pool:
-        return pool.submit(asyncio.run, work).result()
+        result = pool.submit(asyncio.run, cancellable())
+        try:
+            return result.result()
+        except KeyboardInterrupt:  # the thread does not hear of it, and would go on to spend
+            for loop, running in task:
+                with suppress(RuntimeError):  # it has just ended
+                    loop.call_soon_threadsafe(running.cancel)
+            raise

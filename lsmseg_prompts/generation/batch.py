@@ -18,10 +18,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
-from lsmseg_prompts.generation.asking import LONGEST_WAIT, RESUME, price_for, room, run_async
+from lsmseg_prompts.generation.asking import (
+    LONGEST_WAIT,
+    RESUME,
+    price_for,
+    room,
+    run_async,
+    run_workers,
+)
 from lsmseg_prompts.generation.filling import TRIES, Desk, Failure, calls_for, recorded, recover
 from lsmseg_prompts.generation.judging import judge
-from lsmseg_prompts.generation.ledger import Ledger
+from lsmseg_prompts.generation.ledger import Ledger, lives
+from lsmseg_prompts.generation.limits import Stop
 from lsmseg_prompts.generation.questions import Asked, Call
 from lsmseg_prompts.generation.run import Options, Summary, enter
 from lsmseg_prompts.llm.base import LLM, Reply, Request
@@ -66,10 +74,19 @@ def batch_all(
             if isinstance(llm, OpenAIChat)
         ]
 
-        async def work() -> list[Summary]:
-            return [await clerk.work() for clerk in clerks]
+        summaries: list[Summary] = []
 
-        summaries = run_async(work())
+        async def one_by_one() -> None:
+            for clerk in clerks:
+                summaries.append(await clerk.work())
+
+        async def work() -> None:
+            stop = Stop()
+            await run_workers([one_by_one], ledger, stop)  # it says that it lives meanwhile
+            if stop.error is not None:
+                raise stop.error
+
+        run_async(work())
         under_way = [row for clerk in clerks for row in clerk.under_way()]
     return summaries, under_way
 
@@ -103,9 +120,13 @@ class Clerk:
         recover(self.desk)
         error: BaseException | None = None
         try:
-            for row in self._open_batches():
+            under_way = self._open_batches()
+            for row in under_way:
                 await self._collect(row)
-            await self._submit()
+            redo = self.options.redo and not under_way
+            if self.options.redo and not redo:
+                self.tell("--redo waits for a command that finds no batch under way.")
+            await self._submit(redo)
         except (ConfigurationError, ProviderError, BudgetError) as reason:
             error = reason
         finally:
@@ -164,6 +185,9 @@ class Clerk:
         """Enter the results of a batch, if it is over; free the cells it leaves open."""
         remote = await self._remote(row)
         if remote is None:
+            if lives(self.store, row["id"].partition(".")[0]):
+                self.tell("Another process is about to create a batch.")
+                return
             self._close(row["id"], "never created", [])
             self.tell("A batch was never created; its cells are asked for again.")
             return
@@ -263,10 +287,10 @@ class Clerk:
 
     # -- submitting --------------------------------------------------------------------------
 
-    async def _submit(self) -> None:
+    async def _submit(self, redo: bool) -> None:
         """Put what is missing into batches; stops with BudgetError where the budget ends."""
-        plan = self._plan(self.options.redo)
-        if self.options.redo:
+        plan = self._plan(redo)
+        if redo:
             self.store.mark_stale(self.vocabulary, self.llm.name, plan.missing)
         together = self.options.per_call == "class"
         calls = calls_for(self.vocabulary, plan.missing, together)
@@ -319,18 +343,20 @@ class Clerk:
         would not do."""
         rows = self.store.rows(
             "SELECT * FROM attempts WHERE vocabulary = ? AND class_index = ? AND llm = ? "
-            "AND batch IS NOT NULL AND verdict IS NOT NULL AND verdict <> 'accepted' "
+            "AND batch IS NOT NULL AND verdict IS NOT NULL "
             "ORDER BY id DESC LIMIT 20",
             [self.vocabulary.name, call.entry.index, self.llm.name],
         )
         for row in rows:
             about = json.loads(row["attributes"]) if row["attributes"] else [row["attribute"]]
-            if not set(call.attributes) <= set(about) or row["try"] >= TRIES:
+            if not set(call.attributes) <= set(about):
                 continue
+            if row["verdict"] == "accepted" or row["try"] >= TRIES:
+                break  # that is over: this is a new beginning
             verdicts = judge(recorded(row), call.entry, about, self.desk.twin(call.entry.index))
             faults = {a: verdicts[a].fault or "" for a in call.attributes}
-            if not all(faults.values()):
-                continue
+            if not all(faults.values()) or verdicts[call.attributes[0]].final:
+                break
             kind, number = verdicts[call.attributes[0]].kind, int(row["try"]) + 1
             if kind == "refused":
                 return self.asked.reworded(call), number
@@ -345,7 +371,7 @@ class Clerk:
         self, lines: Sequence[str], sent: Sequence[dict[str, Any]], failed_too: bool
     ) -> None:
         """Claim the cells for a batch, then upload and create it."""
-        batch = uuid.uuid4().hex
+        batch = f"{self.ledger.run}.{uuid.uuid4().hex[:8]}"  # `_collect` asks whose it is
         cells = [(one["index"], a) for one in sent for a in one["attributes"]]
         with self.store.transaction():
             self.store.write(
@@ -374,8 +400,14 @@ class Clerk:
         except BaseException:
             self._close(batch, "never created", [])
             raise
-        # From here on the batch may exist, whatever the answer: the next run looks for its name.
-        remote = await self._patiently(self.llm.create_batch, file_id, {"lsmseg_prompts": batch})
+        # From here on the batch may exist, unless it is refused: the next run looks for its name.
+        try:
+            remote = await self._patiently(
+                self.llm.create_batch, file_id, {"lsmseg_prompts": batch}
+            )
+        except ConfigurationError:
+            self._close(batch, "refused", [])
+            raise
         self.store.execute(
             "UPDATE batches SET remote_id = ?, status = ? WHERE id = ?",
             [remote["id"], str(remote.get("status") or "validating"), batch],
@@ -416,9 +448,9 @@ def _sent(call: Call, request: Request, number: int) -> dict[str, Any]:
 def _lines(data: bytes) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file; lines that are none are left out."""
     found = []
-    for line in data.decode("utf-8", "replace").splitlines():
+    for line in data.split(b"\n"):  # a text may hold other line ends as they are
         try:
-            value = json.loads(line)
+            value = json.loads(line.decode("utf-8", "replace"))
         except ValueError:
             continue
         if isinstance(value, dict):

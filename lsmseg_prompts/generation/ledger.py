@@ -254,6 +254,14 @@ def dead_runs(store: Store) -> list[str]:
     return [row["id"] for row in runs if not _alive(row)]
 
 
+def lives(store: Store, run: str) -> bool:
+    """Whether a run is under way."""
+    found = store.rows(
+        "SELECT host, pid, seen_at FROM runs WHERE id = ? AND ended_at IS NULL", [run]
+    )
+    return any(_alive(row) for row in found)
+
+
 def _alive(row: dict[str, Any]) -> bool:
     if time.time() - row["seen_at"] > SILENCE:
         return False

@@ -166,11 +166,6 @@ def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
             )
         if summary.in_batch and "--batch" not in resume.split():
             lines.append(
-                f"{summary.llm}: {summary.in_batch} cells are in a batch under way; to collect "
-                f"it: {resume} --batch"
-            )
-        if summary.in_batch and "--batch" not in resume.split():
-            lines.append(
                 f"{summary.llm}: {summary.in_batch} cells are in a batch; to collect it: "
                 f"{resume} --batch"
             )
