@@ -164,7 +164,9 @@ def generate(
     ] = 8,
     rpm: Annotated[float | None, Option("--rpm", help="Requests a minute, at most.")] = None,
     tpm: Annotated[float | None, Option("--tpm", help="Tokens a minute, at most.")] = None,
-    timeout: Annotated[float, Option("--timeout", help="Seconds for one request.")] = 120.0,
+    timeout: Annotated[
+        float, Option("--timeout", min=0.1, help="Seconds for one request.")
+    ] = 120.0,
     max_retries: Annotated[
         int, Option("--max-retries", min=0, help="For failures that pass, of one question.")
     ] = 6,

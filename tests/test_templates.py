@@ -14,7 +14,7 @@ from lsmseg_prompts.attributes import (
 )
 from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.llm.base import Reply
-from lsmseg_prompts.templates import NAMES, render, template_hash
+from lsmseg_prompts.templates import NAMES, read_query, render, template_hash
 
 STAGE_1 = (
     "What visual attributes are most relevant for generating descriptive text prompts to enhance "
@@ -140,3 +140,17 @@ def test_ask_attributes_says_what_went_wrong():
         ask_attributes(Canned(None, "the quota is used up."))
     with pytest.raises(ProviderError, match="without naming"):
         ask_attributes(Canned("I cannot help with that."))
+
+
+def test_in_an_own_query_nothing_is_written_for_what_a_class_lacks(tmp_path):
+    file = tmp_path / "own.j2"
+    file.write_text("{{ class_name }} {{ sense }}({{ synonyms }}) {{ attribute }}")
+    values = {"class_name": "bat", "attribute": "color", "meaning": "hues", "name": "bat"}
+    own = read_query(file)
+    assert own.render(**values, sense=None, synonyms=[]) == "bat () color"
+    assert own.render(**values, sense="the animal", synonyms=["a", "b"]) == (
+        "bat the animal(a, b) color"
+    )
+    file.write_text("{{ class_name ")
+    with pytest.raises(UsageError, match=r"cannot be used: .*[^.]\.$"):
+        read_query(file)

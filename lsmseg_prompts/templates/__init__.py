@@ -87,7 +87,8 @@ class Query:
         except UndefinedError as error:
             raise UsageError(f"The template {self.name} lacks a value: {error.message}.") from None
         except (TemplateError, ArithmeticError, TypeError, ValueError) as error:
-            raise UsageError(f"The template {self.name} cannot be used: {error}.") from None
+            reason = str(error).rstrip(".")
+            raise UsageError(f"The template {self.name} cannot be used: {reason}.") from None
 
 
 @cache
@@ -140,9 +141,17 @@ def _environment() -> Any:
             raise SecurityError(f"the operator {operator} is not allowed here")
 
     # Plain text for a language model, not HTML: escaping would alter names such as "B&B".
-    environment = Sandbox(undefined=StrictUndefined, autoescape=False)
+    environment = Sandbox(undefined=StrictUndefined, autoescape=False, finalize=_written)
     environment.filters["with_article"] = with_article
     return environment
+
+
+def _written(value: Any) -> Any:
+    """What {{ value }} writes: nothing for None, such as the sense of a class that has none, and
+    the words of a list between commas."""
+    if value is None:
+        return ""
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 @cache
