@@ -194,6 +194,8 @@ def _generation(db: Connection) -> None:
             FOREIGN KEY (vocabulary, class_index) REFERENCES classes(vocabulary, class_index)
         )""",
         f"INSERT INTO attempts_2 ({_FIRST_ATTEMPTS}) SELECT {_FIRST_ATTEMPTS} FROM attempts",
+        # They were judged when they came; one without a verdict would be judged anew.
+        "UPDATE attempts_2 SET verdict = 'judged before verdicts were kept' WHERE reply NOT NULL",
         "DROP TABLE attempts",
         "ALTER TABLE attempts_2 RENAME TO attempts",
         "CREATE INDEX attempts_of_cell ON attempts (vocabulary, class_index, attribute, llm)",

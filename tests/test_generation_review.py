@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from scripted_llm import PETS, Scripted, failed, good, reply
 
 from lsmseg_prompts.descriptions import load
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, StoreError
-from lsmseg_prompts.generation import asking
+from lsmseg_prompts.generation import asking, session
 from lsmseg_prompts.generation.batch import batch_all
 from lsmseg_prompts.generation.ledger import Ledger, end_run, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
@@ -24,10 +25,12 @@ from lsmseg_prompts.generation.run import Options, generate, generate_all
 from lsmseg_prompts.generation.watching import what_next
 from lsmseg_prompts.llm import Reply, Request
 from lsmseg_prompts.llm.openai_chat import OpenAIChat
+from lsmseg_prompts.migrations import APPLICATION_ID, MIGRATIONS
 from lsmseg_prompts.store import Store, open_store, open_store_readonly
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 CAT = Vocabulary("p", "p", PETS.classes[:1])
+CAT_OF_PETS = Vocabulary("pets", "pets", PETS.classes[:1])
 MANY = Vocabulary("m", "m", tuple(ClassEntry(i, f"cat {i}", f"cat {i}") for i in range(40)))
 
 
@@ -196,6 +199,47 @@ def test_a_recorded_refusal_is_still_one(path: Path) -> None:
         store.execute("UPDATE attempts SET verdict = NULL")
     generate(path, CAT, Scripted(lambda r: ""), ["color"])
     assert load(CAT, "scripted", ["color"], path, require=False) == {}
+
+
+def test_a_class_that_was_taken_out_of_the_vocabulary_is_left_alone(path: Path) -> None:
+    generate(path, PETS, Scripted(lambda r: "A cat or a dog is black."), ["color"])
+    with open_store(path) as store:
+        store.execute("DELETE FROM descriptions WHERE class_index = 0")
+        store.execute("UPDATE attempts SET verdict = NULL WHERE class_index = 1")
+    shorter = Vocabulary("pets", "pets", PETS.classes[:1])
+    llm = Scripted(lambda r: "A cat or a dog is black.")
+    assert generate(path, shorter, llm, ["color"]).done == 1
+
+
+def test_replies_of_schema_1_are_not_judged_anew(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    MIGRATIONS[0](connection)
+    connection.execute("PRAGMA user_version = 1")
+    for sql in (
+        "INSERT INTO vocabularies VALUES ('pets', 'pets', 2)",
+        "INSERT INTO classes (vocabulary, class_index, name, readable) "
+        "VALUES ('pets', 0, 'cat', 'cat')",
+        "INSERT INTO attributes (name) VALUES ('color')",
+        "INSERT INTO llms (name) VALUES ('scripted')",
+        "INSERT INTO attempts (vocabulary, class_index, attribute, llm, asked_model, prompt, "
+        "reply, started_at) VALUES ('pets', 0, 'color', 'scripted', 'm', 'p', "
+        "'A cat is white.', '2026')",
+    ):
+        connection.execute(sql)
+    connection.commit()
+    connection.close()
+    with open_store(path) as store:
+        store.put_description("pets", 0, "color", "scripted", None, "A cat is black.", 7,
+                              source="import")  # fmt: skip
+    generate(path, CAT_OF_PETS, Scripted(good), ["color"])
+    assert load(PETS, "scripted", ["color"], path, require=False)[0, "color"] == "A cat is black."
+
+
+def test_a_password_in_an_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ["lsmseg-prompts", "generate", "--base-url", "https://me:secret@host/v1", "--redo"]
+    monkeypatch.setattr("sys.argv", given)
+    assert session._command() == "lsmseg-prompts generate --base-url https://host/v1"
 
 
 # -- a notebook --------------------------------------------------------------------------

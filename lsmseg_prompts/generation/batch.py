@@ -240,6 +240,8 @@ class Clerk:
         answer = line.get("response")
         if not isinstance(answer, dict):  # expired before it was asked: not charged, still missing
             return
+        if sent["index"] >= len(self.vocabulary):  # taken out of the vocabulary meanwhile
+            return
         reply = self.llm.parse_body(int(answer.get("status_code") or 500), answer.get("body"))
         call = Call(self.vocabulary[sent["index"]], tuple(sent["attributes"]))
         into, out = reply.input_tokens or 0, reply.output_tokens or 0

@@ -70,8 +70,9 @@ class Desk:
         def other(attribute: str, text: str) -> str | None:
             row = self.store.execute(
                 "SELECT class_index FROM descriptions WHERE vocabulary = ? AND llm = ? "
-                "AND attribute = ? AND text = ? AND class_index <> ? AND status = 'done'",
-                [self.vocabulary.name, self.llm, attribute, text, index],
+                "AND attribute = ? AND text = ? AND class_index <> ? AND status = 'done' "
+                "AND class_index < ?",
+                [self.vocabulary.name, self.llm, attribute, text, index, len(self.vocabulary)],
             ).fetchone()
             return None if row is None else self.vocabulary[row[0]].readable
 
@@ -258,10 +259,10 @@ def recover(desk: Desk) -> int:
     the results of a batch. Returns how many there were. Those of runs that live are theirs."""
     rows = desk.store.rows(
         "SELECT * FROM attempts WHERE purpose = 'describe' AND state = 'ended' "
-        "AND verdict IS NULL AND vocabulary = ? AND llm = ? "
+        "AND verdict IS NULL AND vocabulary = ? AND llm = ? AND class_index < ? "
         "AND (error_class IS NULL OR reply IS NOT NULL) "
         "AND (run IS NULL OR run IN (SELECT id FROM runs WHERE ended_at IS NOT NULL)) ORDER BY id",
-        [desk.vocabulary.name, desk.llm],
+        [desk.vocabulary.name, desk.llm, len(desk.vocabulary)],  # classes may have been taken out
     )
     for row in rows:
         several = row["attributes"]
