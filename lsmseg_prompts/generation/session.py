@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -185,4 +186,5 @@ def _command() -> str:
     if Path(sys.argv[0]).stem not in ("lsmseg-prompts", "cli"):
         return "the same call"
     words = [word for word in sys.argv[1:] if word not in ("--redo", "--retry-errors")]
+    words = [re.sub(r"(?<=://)[^/@]*@", "", word) for word in words]  # a name and a password
     return shlex.join(["lsmseg-prompts", *words])
