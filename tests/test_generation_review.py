@@ -173,6 +173,21 @@ def test_what_another_process_failed_at_meanwhile_is_not_asked_again(path: Path)
         assert later.claim("p", "scripted", cells, True) == (cells, [])
 
 
+def test_what_another_process_failed_at_counts_as_failed(path: Path) -> None:
+    def answer(request: Request) -> str:
+        if len(llm.requests) == 1:  # the other one has the dog, and fails
+            with open_store(path) as store:
+                store.put_description(
+                    "pets", 1, "color", "scripted", None, None, None, status="failed", reason="no"
+                )
+        return good(request)
+
+    llm = Scripted(answer)
+    summary = generate(path, PETS, llm, ["color"], limits=Limits(1))
+    assert (summary.done, summary.elsewhere, summary.failed, summary.left) == (1, 0, 1, 0)
+    assert [f.reason for f in summary.failures] == ["no"]
+
+
 def test_a_run_that_was_taken_for_dead_sends_nothing_more(path: Path) -> None:
     """A computer that slept: its other process has freed the claims."""
 

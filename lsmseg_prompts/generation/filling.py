@@ -78,6 +78,15 @@ class Desk:
 
         return other
 
+    def failed(self, index: int, attribute: str) -> str | None:
+        """Why a cell has failed; None where it has not."""
+        row = self.store.execute(
+            "SELECT reason FROM descriptions WHERE vocabulary = ? AND class_index = ? "
+            "AND attribute = ? AND llm = ? AND status = 'failed'",
+            [self.vocabulary.name, index, attribute, self.llm],
+        ).fetchone()
+        return None if row is None else row[0] or "it failed"
+
     def settle(self, request: Request, attribute: str, verdict: Verdict, attempt: int) -> None:
         """File the outcome of a cell and give up the claim on it."""
         assert request.entry is not None
@@ -246,7 +255,12 @@ def _claim(
     batch = [queue.popleft() for _ in range(min(count, len(queue)))]
     cells = [(call.entry.index, a) for call in batch for a in call.attributes]
     mine, others = desk.ledger.claim(desk.vocabulary.name, desk.llm, cells, failed_too)
-    tally.elsewhere += len(cells) - len(mine) - len(others)
+    for cell in set(cells).difference(mine, others):
+        if reason := desk.failed(*cell):
+            name = desk.vocabulary[cell[0]].name
+            tally.failures.append(Failure(cell[0], name, cell[1], reason))
+        else:
+            tally.elsewhere += 1
     for found, into in ((set(mine), claimed), (set(others), elsewhere)):
         for call in batch:
             attributes = tuple(a for a in call.attributes if (call.entry.index, a) in found)
