@@ -92,7 +92,7 @@ def test_classes_and_limit_narrow_the_run(path: Path) -> None:
     assert generate(path, PETS, llm, ["color", "shape"], classes=["dog"]).cells == 2
     assert llm.asked == [("dog", "color"), ("dog", "shape")]
     summary = generate(path, PETS, llm, ["color", "shape", "size"], limit=3)
-    assert (summary.asked, summary.cells, summary.skipped) == (3, 6, 3)
+    assert (summary.asked, summary.cells, summary.skipped, summary.left) == (3, 6, 2, 1)
     with pytest.raises(UsageError, match=r"no class 'dig'.*dog"):
         generate(path, PETS, llm, classes=["dig"])
 

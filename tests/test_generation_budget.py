@@ -179,6 +179,8 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(server):
                             attribute="color,size", code=0))  # fmt: skip
     assert (left["missing"], left["calls"]) == (18, 11)
     assert left["cost_low_usd"] is None
+    some = generate(server, "--dry-run", "--limit", "3", attribute="color,size", code=0).out
+    assert "18 missing of 22 in classes, 3 of them now" in some
     plain = generate(server, "--dry-run", code=0).out
     assert server.url in plain and "price unknown" in plain
     assert len(server.requests()) == 4
@@ -188,8 +190,10 @@ def test_narrowing(server):
     classes(*MANY)
     generate(server, "--classes", "cat,cow", attribute="size,shape", code=0)
     assert {name for name, _ in asked(server)} == {"cat", "cow"} and len(asked(server)) == 4
-    generate(server, "--limit", "3", attribute="size,shape", code=0)
+    outcome = generate(server, "--limit", "3", "--json", attribute="size,shape", code=0)
     assert len(asked(server)) == 7 and len(described()) == 7
+    assert (summary(outcome)["skipped"], summary(outcome)["left"]) == (4, 15)
+    assert "15 cells are still to be asked for" in outcome.err
     generate(server, "--classes", "cat", "--redo", attribute="size", code=0)
     assert asked(server)[7:] == [("cat", "size")]
     generate(server, "--classes", "cut", code=2)

@@ -132,7 +132,7 @@ class Clerk:
         finally:
             await self.llm.close()
         plan = self._plan()
-        left = len(plan.missing)
+        left = len(plan.missing) + plan.beyond_limit
         return Summary(
             vocabulary=self.vocabulary.name,
             llm=self.llm.name,

@@ -24,7 +24,7 @@ class Plan:
     """The cells of one LLM: all that are wanted, those to be asked, and the calls for them.
 
     failed_before: cells that failed in an earlier run and are not asked again. in_batch: cells
-    that a batch under way asks for.
+    that a batch under way asks for. beyond_limit: missing cells that the limit leaves for later.
     """
 
     cells: int
@@ -33,6 +33,7 @@ class Plan:
     failed_too: bool
     failed_before: int = 0
     in_batch: int = 0
+    beyond_limit: int = 0
 
 
 def make_plan(
@@ -72,9 +73,10 @@ def make_plan(
             left = {cell for cell in wanted if cell not in kept}
         batched = in_batches(store, vocabulary.name, llm.name) & left & set(wanted)
         missing = [cell for cell in wanted if cell in left and cell not in batched]
-    missing = missing if limit is None else missing[:limit]
-    calls = calls_for(vocabulary, missing, together)
-    return Plan(len(wanted), missing, calls, failed_too, failed, len(batched))
+    now = missing[:limit]
+    calls = calls_for(vocabulary, now, together)
+    beyond = len(missing) - len(now)
+    return Plan(len(wanted), now, calls, failed_too, failed, len(batched), beyond)
 
 
 def _chosen(vocabulary: Vocabulary, classes: Sequence[str] | None) -> set[int]:
@@ -108,6 +110,8 @@ class Estimate:
     cost_low_usd: float | None
     cost_high_usd: float | None
     price: str | None
+    in_batch: int = 0
+    beyond_limit: int = 0
     longest: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -147,6 +151,8 @@ def estimate(
         else f"${price.input_usd_per_million:g} in, ${price.output_usd_per_million:g} out per "
         f"million tokens ({price.source}{f', {price.as_of}' if price.as_of else ''})"
         + (", halved in a batch" if batch else ""),
+        in_batch=plan.in_batch,
+        beyond_limit=plan.beyond_limit,
         longest=[
             {"class": call.entry.readable, "tokens": count, "prompt": prompt}
             for count, call, prompt in longest

@@ -36,10 +36,10 @@ class Summary:
 
     Of `cells` wanted, `skipped` needed nothing, `done` were filled by this run (`review` of them
     are marked for a person's review), `failed` failed, `elsewhere` were filled by other
-    processes, `left` were not got to, `in_batch` are in a batch that is not collected yet.
-    `asked` = `done` + `failed`. `cost_usd` is None where the price is not known; up to
-    `uncertain_usd` of it may not have been charged. `error` is what ended the run before its
-    time, None if nothing did.
+    processes, `left` were not got to (or lie beyond the limit), `in_batch` are in a batch that is
+    not collected yet. `asked` = `done` + `failed`. `cost_usd` is None where the price is not
+    known; up to `uncertain_usd` of it may not have been charged. `error` is what ended the run
+    before its time, None if nothing did.
     """
 
     vocabulary: str
@@ -284,12 +284,12 @@ def _summary(
         asked=tally.done + tally.failed,
         done=tally.done,
         failed=tally.failed,
-        skipped=plan.cells - len(plan.missing) - plan.in_batch,
+        skipped=plan.cells - len(plan.missing) - plan.in_batch - plan.beyond_limit,
         failures=tuple(tally.failures),
         failed_before=plan.failed_before,
         review=tally.review,
         elsewhere=tally.elsewhere,
-        left=len(plan.missing) - tally.settled,
+        left=len(plan.missing) - tally.settled + plan.beyond_limit,
         in_batch=plan.in_batch,
         requests=usage.requests,
         failed_requests=usage.failed_requests,

@@ -163,12 +163,17 @@ def show_estimates(
         lines = {
             "LLM": e.llm,
             "host": e.host or "none: offline",
-            "cells": f"{e.missing} missing of {e.cells} in {e.vocabulary}",
+            "cells": f"{e.missing + e.beyond_limit} missing of {e.cells} in {e.vocabulary}"
+            + (f", {e.missing} of them now" if e.beyond_limit else ""),
             "calls": f"{e.calls}, one for a {'class' if chosen.per_call == 'class' else 'cell'}",
             "input": f"{e.input_tokens:,} tokens ({how})",
             "output": f"about {e.output_tokens:,} tokens, at most {e.output_tokens_at_most:,}",
             "cost": cost,
         }
+        if not e.missing:
+            lines = {key: lines[key] for key in ("LLM", "host", "cells")}
+        if e.in_batch:
+            lines["batch"] = f"{e.in_batch} cells are in a batch; --batch collects it"
         if e.failed_before:
             lines["failed"] = f"{e.failed_before} failed before; --retry-errors asks again"
         for key, value in lines.items():
@@ -178,7 +183,9 @@ def show_estimates(
             for one in e.longest:
                 first = one["prompt"].splitlines()[0]
                 print(f"  {one['tokens']:5} tokens  {one['class']}: {first}")
-        print("Replies that will not do are asked for again, which adds to this. Nothing was sent.")
+        if e.missing:
+            print("Replies that will not do are asked for again, which adds to this.")
+    print("Nothing was sent.")
 
 
 def _command() -> str:

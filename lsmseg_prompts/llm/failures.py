@@ -71,7 +71,7 @@ def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
     """An error answer of a server that speaks OpenAI's protocol, at the base URL `url`."""
     code, message, _ = error_details(body)
     said = f"{_host(url)} answered {status}" + (f" ({code})" if code else "")
-    said += f": {message.rstrip('.')}." if message else "."
+    said += f": {message.rstrip('.!? ')}." if message else "."
     both = f"{code} {message}"
     if status == 401:
         return Failure("setup", "Key", f"The key was refused: {said}")
@@ -109,7 +109,7 @@ def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
     """An error answer of DashScope's own API."""
     code, message, _ = error_details(body)
     said = f"{_host(url)} answered {status}" + (f" ({code})" if code else "")
-    said += f": {message.rstrip('.')}." if message else "."
+    said += f": {message.rstrip('.!? ')}." if message else "."
     if code.startswith("Arrearage") or status == 402:
         return Failure("account", "Payment", f"The account wants payment: {said}")
     if code.startswith(("AllocationQuota", "FreeTierOnly")) and status != 429:
