@@ -60,7 +60,7 @@ def attempts(
     """Every question asked about a class, oldest first, with its raw reply.
 
     Keys: id, started_at, llm, attributes, try, state, verdict, http_status, input_tokens,
-    output_tokens, cost_usd, cost_is_bound, reply, error. Raises UsageError, StoreError.
+    output_tokens, cost_usd, cost_is_bound, prompt, reply, error. Raises UsageError, StoreError.
     """
     entry = vocabulary.find(name)
     wanted = set(check_attributes(attributes))
@@ -71,7 +71,7 @@ def attempts(
         file.check_vocabulary(vocabulary)
         rows = file.rows(
             "SELECT id, started_at, llm, attribute, attributes, try, state, verdict, http_status, "
-            "input_tokens, output_tokens, cost_usd, cost_is_bound, reply, error_class, "
+            "input_tokens, output_tokens, cost_usd, cost_is_bound, prompt, reply, error_class, "
             "error_message FROM attempts WHERE vocabulary = ? AND class_index = ? "
             f"AND llm IN ({', '.join('?' * len(llms))}) ORDER BY id",
             [vocabulary.name, entry.index, *llms],

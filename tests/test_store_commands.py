@@ -257,7 +257,7 @@ def test_attempts_are_shown_with_their_raw_replies(store: Store, call) -> None: 
     assert rows[0]["reply"].startswith("Sure!") and rows[0]["cost_usd"] == 0.25
     text = call(*shown).out
     assert "not one sentence" in text and "at most $0.500000" in text and "\x1b" not in text
-    assert "state: lost" in text and text.count("== attempt") == 4
+    assert "state: lost" in text and text.count("== attempt") == 4 and text.count("\n> p\n") == 4
     assert "No question" in call("store", "show", "sky", "--attempts", *ON).out
 
 

@@ -110,7 +110,8 @@ def store_edit(
     now = store_edit.editable(vocabulary, name, attribute, llm, store)
     given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
     cell = store_edit.edit(vocabulary, name, attribute, given, llm, store, force)
-    show(cell if json else [cell], json, ["attribute", "tokens", "source", "locked", "text"])
+    shown = [{**cell, "locked": bool(cell["locked"])}]
+    show(cell if json else shown, json, ["attribute", "tokens", "source", "locked", "text"])
 
 
 @app.command("lock")

@@ -66,6 +66,7 @@ def attempts(rows: list[dict[str, Any]], as_json: bool) -> None:
             f"cost: {bound if row['cost_usd'] is not None else ''}{cost}; "
             f"HTTP status: {_known(row['http_status'])}"
         )
+        print("\n".join(f"> {line}" for line in printable(row["prompt"] or "").splitlines()))
         if row["error"]:
             print(f"error: {printable(row['error'])}")
         if row["reply"] is not None:
