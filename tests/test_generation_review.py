@@ -24,6 +24,7 @@ from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.run import Options, generate, generate_all
 from lsmseg_prompts.generation.watching import what_next
 from lsmseg_prompts.llm import Reply, Request
+from lsmseg_prompts.llm.failures import openai_failure
 from lsmseg_prompts.llm.openai_chat import OpenAIChat
 from lsmseg_prompts.migrations import APPLICATION_ID, MIGRATIONS
 from lsmseg_prompts.store import Store, open_store, open_store_readonly
@@ -255,6 +256,16 @@ def test_a_password_in_an_address_is_not_repeated(monkeypatch: pytest.MonkeyPatc
     given = ["lsmseg-prompts", "generate", "--base-url", "https://me:secret@host/v1", "--redo"]
     monkeypatch.setattr("sys.argv", given)
     assert session._command() == "lsmseg-prompts generate --base-url https://host/v1"
+
+
+def test_what_a_server_says_of_an_error_is_one_plain_line() -> None:
+    for body in (
+        {"error": {"code": "x\x1b", "message": "bad\x1b[31m\nred"}},
+        {"code": "x", "error": "bad\x1b[31m\nred"},
+        "<p>bad\x1b[31m\nred</p>",
+    ):
+        failure = openai_failure(400, body, "http://host/v1", "m")
+        assert "bad [31m red" in failure.message and failure.message.isprintable()
 
 
 # -- a notebook --------------------------------------------------------------------------

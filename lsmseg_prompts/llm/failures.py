@@ -61,10 +61,15 @@ def error_details(body: Any) -> tuple[str, str, str]:
         if isinstance(error, dict):
             code = error.get("code") or error.get("type") or ""
             message = error.get("message") or error.get("detail") or error.get("msg") or ""
-            return str(code), str(message), str(error.get("param") or "")
-        return str(body.get("code") or ""), str(error), ""
+            return _line(code), _line(message), str(error.get("param") or "")
+        return _line(body.get("code") or ""), _line(error), ""
     text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", str(body), flags=re.I | re.S)
-    return "", " ".join(text.split())[:300], ""
+    return "", _line(text)[:300], ""
+
+
+def _line(said: Any) -> str:
+    """What a server says, for a terminal: one line without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(said)).split())
 
 
 def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
