@@ -332,6 +332,8 @@ class Batches(OpenAIChat):
         return await self.retrieve_batch(identity)
 
     async def retrieve_batch(self, batch_id: str) -> dict[str, Any]:
+        if batch_id not in self.batches:
+            raise ConfigurationError("There is no such batch.")
         return {**self.batches[batch_id], "status": self.status}
 
     async def list_batches(self, limit: int = 100) -> list[dict[str, Any]]:
@@ -388,6 +390,20 @@ def test_a_batch_that_is_refused_holds_no_cells(path: Path) -> None:
     (summary,), under_way = run_batch(path, llm)
     assert isinstance(summary.error, ConfigurationError)
     assert (summary.left, summary.in_batch, under_way) == (2, 0, [])
+
+
+def test_a_batch_that_the_provider_has_forgotten_does_not_hold_its_cells_for_ever(
+    path: Path,
+) -> None:
+    llm = Batches(of_color)
+    run_batch(path, llm)
+    llm.batches.clear()
+    (summary,), under_way = run_batch(path, llm)  # the key of another project?
+    assert isinstance(summary.error, ConfigurationError) and len(under_way) == 1
+    with open_store(path) as store:
+        store.execute("UPDATE batches SET created_at = '2020-01-01T00:00:00.000Z'")
+    (summary,), under_way = run_batch(path, llm)
+    assert (summary.error, summary.in_batch, len(llm.prompts)) == (None, 2, 2)
 
 
 def test_a_run_beside_a_batch_says_so(path: Path) -> None:

@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 MOST_REQUESTS = 50_000  # in one batch
 MOST_BYTES = 190_000_000  # of its file
 HALF = 0.5  # of the price
+KEPT_DAYS = 30  # that a batch's files are kept
 OVER = ("completed", "expired", "cancelled", "failed")
 
 
@@ -122,7 +124,13 @@ class Clerk:
         try:
             under_way = self._open_batches()
             for row in under_way:
-                await self._collect(row)
+                try:
+                    await self._collect(row)
+                except ConfigurationError:
+                    if row["created_at"] > _long_ago():
+                        raise
+                    self._close(row["id"], "gone", [])
+                    self.tell("A batch of long ago is gone; its cells are asked for again.")
             redo = self.options.redo and not under_way
             if self.options.redo and not redo:
                 self.tell("--redo waits for a command that finds no batch under way.")
@@ -445,6 +453,11 @@ def _sent(call: Call, request: Request, number: int) -> dict[str, Any]:
         "parameters": {**request.parameters, "max_output_tokens": request.max_output_tokens},
         "try": number,
     }
+
+
+def _long_ago() -> str:
+    """Results of batches from before this moment are no longer kept by the provider."""
+    return (datetime.now(UTC) - timedelta(days=KEPT_DAYS)).isoformat()
 
 
 def _lines(data: bytes) -> list[dict[str, Any]]:
