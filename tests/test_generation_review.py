@@ -16,7 +16,7 @@ import pytest
 from scripted_llm import PETS, Scripted, failed, good, reply
 
 from lsmseg_prompts.descriptions import load
-from lsmseg_prompts.errors import BudgetError, ConfigurationError, StoreError
+from lsmseg_prompts.errors import BudgetError, ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.generation import asking, session
 from lsmseg_prompts.generation.batch import batch_all
 from lsmseg_prompts.generation.ledger import Ledger, end_run, restore_rescued
@@ -28,6 +28,7 @@ from lsmseg_prompts.llm.failures import openai_failure
 from lsmseg_prompts.llm.openai_chat import OpenAIChat
 from lsmseg_prompts.migrations import APPLICATION_ID, MIGRATIONS
 from lsmseg_prompts.store import Store, open_store, open_store_readonly
+from lsmseg_prompts.templates import read_query
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 CAT = Vocabulary("p", "p", PETS.classes[:1])
@@ -266,6 +267,15 @@ def test_what_a_server_says_of_an_error_is_one_plain_line() -> None:
     ):
         failure = openai_failure(400, body, "http://host/v1", "m")
         assert "bad [31m red" in failure.message and failure.message.isprintable()
+
+
+def test_a_template_from_windows_and_one_that_looks_up_nothing(tmp_path: Path) -> None:
+    own = tmp_path / "own.j2"
+    own.write_text("Describe {{ class_name }}: {{ attribute }}", "utf-8-sig")
+    assert read_query(own).render(class_name="a", attribute="b") == "Describe a: b"
+    own.write_text("{{ class_name }} {{ attribute }} {{ '%(x)s' | format(y=1) }}")
+    with pytest.raises(UsageError, match="cannot be used"):
+        read_query(own)
 
 
 # -- a notebook --------------------------------------------------------------------------

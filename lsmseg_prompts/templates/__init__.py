@@ -86,7 +86,7 @@ class Query:
             return _compiled(self.text).render({"sense": None, **values}).strip()
         except UndefinedError as error:
             raise UsageError(f"The template {self.name} lacks a value: {error.message}.") from None
-        except (TemplateError, ArithmeticError, TypeError, ValueError) as error:
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             reason = str(error).rstrip(".")
             raise UsageError(f"The template {self.name} cannot be used: {reason}.") from None
 
@@ -106,7 +106,7 @@ def read_query(path: str | os.PathLike[str]) -> Query:
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8")
+        text = path.read_text("utf-8-sig")  # Windows puts a mark in front
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise UsageError(f"Cannot read the template {path}: {reason}.") from None
