@@ -114,11 +114,20 @@ class Store(StoreFile):
     def add_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Enter a vocabulary and its classes; entered before, readable names are refreshed.
 
+        What LLMs wrote about a class that now has another readable name or sense is stale: the
+        next run asks anew.
+
         Raises UsageError where a class index already stands for another class: descriptions
         belong to (vocabulary, index) and would silently pass to the wrong class.
         """
         with self.transaction():
             self.check_vocabulary(vocabulary)
+            for index in self.renamed(vocabulary):
+                self.execute(
+                    "UPDATE descriptions SET stale = 1 WHERE vocabulary = ? AND class_index = ? "
+                    "AND NOT locked AND source = 'llm'",
+                    [vocabulary.name, index],
+                )
             self.write(
                 "vocabularies",
                 {
@@ -315,6 +324,7 @@ class Store(StoreFile):
                 [vocabulary.name, llm, *states],
             )
         }
+        have -= self._renamed_cells(vocabulary, llm)
         wanted = list(attributes)
         return [
             (entry.index, attribute)
@@ -323,17 +333,54 @@ class Store(StoreFile):
             if (entry.index, attribute) not in have
         ]
 
+    def _renamed_cells(self, vocabulary: Vocabulary, llm: str) -> set[tuple[int, str]]:
+        """The cells that `add_vocabulary` would find stale."""
+        renamed = self.renamed(vocabulary)
+        if not renamed:
+            return set()
+        rows = self.rows(
+            "SELECT class_index, attribute FROM descriptions WHERE vocabulary = ? AND llm = ? "
+            "AND NOT locked AND source = 'llm'",
+            [vocabulary.name, llm],
+        )
+        return {(r["class_index"], r["attribute"]) for r in rows if r["class_index"] in renamed}
+
     def mark_stale(
-        self, vocabulary: Vocabulary, llm: str, cells: Iterable[tuple[int, str]]
-    ) -> None:
-        """Have these cells asked anew; until then they keep their texts. Locked ones stay."""
+        self,
+        vocabulary: Vocabulary,
+        llm: str,
+        cells: Iterable[tuple[int, str]],
+        stale: bool = True,
+    ) -> list[tuple[int, str]]:
+        """Have these cells asked anew; until then they keep their texts. Locked ones stay.
+
+        Returns the cells that were marked by this call; with `stale` off they are unmarked.
+        """
         with self.transaction():
-            for index, attribute in cells:
-                self.execute(
-                    "UPDATE descriptions SET stale = 1 WHERE vocabulary = ? AND llm = ? "
-                    "AND class_index = ? AND attribute = ? AND NOT locked",
-                    [vocabulary.name, llm, index, attribute],
-                )
+            return [
+                (index, attribute)
+                for index, attribute in cells
+                if self.execute(
+                    "UPDATE descriptions SET stale = ? WHERE vocabulary = ? AND llm = ? "
+                    "AND class_index = ? AND attribute = ? AND NOT locked AND stale <> ?",
+                    [stale, vocabulary.name, llm, index, attribute, stale],
+                ).rowcount
+            ]
+
+    def renamed(self, vocabulary: Vocabulary) -> set[int]:
+        """The classes whose readable name or sense is another than in the store: what LLMs wrote
+        about them was asked for under that other name."""
+        rows = self.rows(
+            "SELECT class_index, readable, sense FROM classes WHERE vocabulary = ?",
+            [vocabulary.name],
+        )
+        return {
+            row["class_index"]
+            for row in rows
+            if row["class_index"] < len(vocabulary)
+            and (row["readable"], row["sense"])
+            != (vocabulary[row["class_index"]].readable, vocabulary[row["class_index"]].sense)
+        }
 
     def cells(
         self,

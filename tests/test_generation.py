@@ -168,6 +168,38 @@ def test_a_users_vocabulary_is_answered_as_far_as_known(path: Path) -> None:
         load(mine, store=path)
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_a_first_question_that_always_fails_holds_nobody_up(path: Path, concurrency: int) -> None:
+    def answer(request: Request) -> str | Reply:
+        return failed("passing") if request.entry and request.entry.name == "cat" else good(request)
+
+    limits = Limits(concurrency=concurrency, max_retries=1)
+    summary = generate(path, PETS, Scripted(answer), ["color"], limits=limits)
+    assert (summary.done, summary.failed) == (1, 1)
+
+
+def test_a_corrected_name_or_sense_is_asked_anew(path: Path) -> None:
+    generate(path, PETS, Scripted(good), ["color", "shape"])
+    with open_store(path) as store:
+        store.execute("UPDATE descriptions SET locked = 1 WHERE attribute = 'shape'")
+    corrected = Vocabulary(
+        "pets", "pets", (PETS[0], ClassEntry(1, "dog", "dog", sense="the animal"))
+    )
+    (planned,) = dry_run(path, corrected, [Scripted(good)], Options(["color", "shape"]))
+    assert planned.missing == 1
+    llm = Scripted(good)
+    assert generate(path, corrected, llm, ["color", "shape"]).done == 1
+    assert llm.asked == [("dog", "color")] and "(the animal)" in llm.requests[0].prompt
+    assert generate(path, corrected, llm, ["color", "shape"]).asked == 0
+
+
+def test_a_redo_that_could_not_begin_marks_nothing(path: Path) -> None:
+    generate(path, PETS, Scripted(good), ["color"])
+    with pytest.raises(ConfigurationError):
+        generate(path, PETS, Scripted(lambda r: failed("setup")), ["color"], redo=True)
+    assert generate(path, PETS, Scripted(good), ["color"]).asked == 0
+
+
 # -- asking again ------------------------------------------------------------------------
 
 
@@ -318,9 +350,9 @@ def test_retry_after_is_waited_for_by_all(path: Path) -> None:
 
 def test_a_provider_that_is_down_ends_the_run(path: Path) -> None:
     llm = Scripted(lambda r: failed("passing"))
-    with pytest.raises(ProviderError, match=r"failed 3 times in a row.*goes on from there"):
+    with pytest.raises(ProviderError, match=r"keeps failing .3 times in a row.*goes on"):
         generate(path, PETS, llm, ["color"], limits=Limits(max_retries=2))
-    assert len(llm.requests) == 3
+    assert len(llm.requests) == 6  # two questions, to know that it is not the question
     assert generate(path, PETS, Scripted(good), ["color"]).done == 2
 
 

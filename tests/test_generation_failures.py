@@ -186,7 +186,7 @@ def test_a_provider_that_is_down_ends_the_run(server, provider):
     classes("zebra")
     server.script([{"status": 500, "retry_after_ms": 50}])
     said = generate(server, "--max-retries", "2", provider=provider, code=5).err
-    assert "failed 3 times in a row" in said
+    assert "keeps failing (3 times in a row)" in said
     assert len(server.requests()) == len(attempts()) == 3 and descriptions() == []
     assert all(gap >= 0.05 for gap in gaps(server.requests()))
     server.script()

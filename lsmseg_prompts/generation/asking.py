@@ -78,6 +78,8 @@ class Asker:
         self.waiting = 0  # questions that wait to be asked again
         self._first = asyncio.Lock()
         self._last_success = -1.0
+        self._given_up: list[float] = []  # when, since the last success
+        self._down: ProviderError | None = None
         self._refusals_before_success = 0
 
     async def ask(self, request: Request, purpose: str, number: int = 1) -> tuple[Reply, int]:
@@ -117,13 +119,16 @@ class Asker:
                 retries += 1
             previous = time.monotonic()
             if retries > self.limits.max_retries:
-                if self._last_success < began:
-                    self._end(
-                        ProviderError(
-                            f"{self.llm.name} failed {retries} times in a row: {_why(reply)}; "
-                            f"{RESUME}."
-                        )
-                    )
+                # One question may fail for reasons of its own; two, and nothing else succeeded
+                # meanwhile, are the provider's failure.
+                self._given_up = [t for t in self._given_up if t > self._last_success]
+                self._given_up.append(time.monotonic())
+                self._down = ProviderError(
+                    f"{self.llm.name} keeps failing ({retries} times in a row): {_why(reply)}; "
+                    f"{RESUME}."
+                )
+                if self._last_success < began and len(self._given_up) > 1:
+                    self._end(self._down)
                 return reply, attempt
             await self._wait(reply, retries)
 
@@ -247,6 +252,11 @@ class Asker:
                     )
                 )
 
+    def finish(self) -> None:
+        """All questions were asked. If not one succeeded, it was not the questions."""
+        if self._down is not None and self._last_success < 0 and not self.stop:
+            self.stop.set(self._down)
+
     def _cautious(self, reply: Reply) -> Reply:
         """Before anything succeeded a refused request may be for a wrong model or address: its
         cell stays missing instead of counting as failed."""
@@ -336,6 +346,7 @@ def ask(
 
             with signals_stop(stop):
                 await run_workers([worker] * limits.concurrency, ledger, stop)
+                asker.finish()
                 await llm.close()
             if stop.error is not None:
                 raise stop.error

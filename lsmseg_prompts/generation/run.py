@@ -184,11 +184,14 @@ def generate_all(
         raise UsageError(f"--llm {min(doubles)} is given twice.")
     check_attributes(options.attributes)
     asked = options.asked(vocabulary)
-    opened = (
-        open_store(working_store_path(store))
-        if store is None or isinstance(store, str | os.PathLike)
-        else nullcontext(store)
-    )
+    if store is None or isinstance(store, str | os.PathLike):
+        path = working_store_path(store)
+        if not path.exists():
+            for llm in providers:
+                llm.check()  # before a file is made for nothing
+        opened = open_store(path)
+    else:
+        opened = nullcontext(store)
     with opened as file:
         return run_async(_generate_all(file, vocabulary, providers, options, asked, watch))
 
@@ -216,9 +219,11 @@ async def _generate_all(
             if plan.missing:
                 llm.check()
         askers = [Asker(llm, options.limits, budget, Stop(everything), ledger) for llm in llms]
-        if options.redo:  # only now that nothing more can be refused
-            for llm, plan in zip(llms, plans, strict=True):
-                store.mark_stale(vocabulary, llm.name, plan.missing)
+        marked = [
+            # Only now that nothing more can be refused.
+            store.mark_stale(vocabulary, llm.name, plan.missing) if options.redo else []
+            for llm, plan in zip(llms, plans, strict=True)
+        ]
         tallies = [
             Tally(llm.name, plan.cells, len(plan.missing))
             for llm, plan in zip(llms, plans, strict=True)
@@ -248,6 +253,10 @@ async def _generate_all(
             await warm
             for llm in llms:
                 await llm.close()
+        for llm, asker, cells in zip(llms, askers, marked, strict=True):
+            asker.finish()
+            if not asker.gate.opened:  # a wrong key, say: as if it had not been tried
+                store.mark_stale(vocabulary, llm.name, cells, stale=False)
     seconds = time.monotonic() - began
     return [
         _summary(vocabulary, plan, tally, asker, seconds)
