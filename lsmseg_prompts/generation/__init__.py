@@ -2,6 +2,7 @@
 
 limits     what holds a run back: rate, concurrency, money
 ledger     what a run writes into the store while it asks
+running    workers, the heartbeat of a run, signals
 asking     one request after the other until there is an answer
 questions  what is asked, and asked again
 judging    whether a reply will do

@@ -19,20 +19,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
-from lsmseg_prompts.generation.asking import (
-    LONGEST_WAIT,
-    RESUME,
-    price_for,
-    room,
-    run_async,
-    run_workers,
-)
+from lsmseg_prompts.generation.asking import LONGEST_WAIT, RESUME, price_for, room
 from lsmseg_prompts.generation.filling import TRIES, Desk, Failure, calls_for, recorded, recover
 from lsmseg_prompts.generation.judging import judge
 from lsmseg_prompts.generation.ledger import Ledger, lives
 from lsmseg_prompts.generation.limits import Stop
 from lsmseg_prompts.generation.questions import Asked, Call
 from lsmseg_prompts.generation.run import Options, Summary, enter
+from lsmseg_prompts.generation.running import run_async, run_workers
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.openai_chat import OpenAIChat
 from lsmseg_prompts.store import open_store, utc_now, working_store_path
@@ -253,7 +247,11 @@ class Clerk:
         reply = self.llm.parse_body(int(answer.get("status_code") or 500), answer.get("body"))
         call = Call(self.vocabulary[sent["index"]], tuple(sent["attributes"]))
         into, out = reply.input_tokens or 0, reply.output_tokens or 0
-        cost = None if self.price is None else HALF * self.price.cost(into, out)
+        # A result whose use is not told costs what it may have cost at most.
+        unknown = answer.get("status_code") == 200 and reply.output_tokens is None
+        cost = sent.get("worst") if unknown else None
+        if self.price is not None and not unknown:
+            cost = HALF * self.price.cost(into, out)
         several = len(call.attributes) > 1
         more: dict[str, Any] = {"try": sent["try"]}
         attempt = self.store.record_attempt(
@@ -269,6 +267,7 @@ class Clerk:
             template_hash=sent["hash"],
             history=json.dumps(sent["history"], ensure_ascii=False) if sent["history"] else None,
             cost_usd=cost,
+            cost_is_bound=int(unknown),
             **{**reply.attempt_fields(), "request_id": answer.get("request_id")},
             **more,
         )
@@ -327,7 +326,7 @@ class Clerk:
                 lines, sent, size = [], [], 0
                 line = self._line(0, request)
             lines.append(line)
-            sent.append(_sent(call, request, number))
+            sent.append({**_sent(call, request, number), "worst": worst if self.price else None})
             size, spent, count = size + len(line), spent + worst, count + 1
         if lines:
             await self._create(lines, sent, plan.failed_too)

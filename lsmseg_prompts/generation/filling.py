@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lsmseg_prompts.generation.asking import Asker, run_workers
+from lsmseg_prompts.generation.asking import Asker
 from lsmseg_prompts.generation.judging import Verdict, judge
 from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs
 from lsmseg_prompts.generation.questions import Asked, Call
+from lsmseg_prompts.generation.running import run_workers
 from lsmseg_prompts.llm.base import REFUSAL, Reply, Request
 from lsmseg_prompts.store import Store
 from lsmseg_prompts.templates import query

@@ -6,19 +6,20 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from lsmseg_prompts.descriptions import check_attributes
 from lsmseg_prompts.errors import LsmsegPromptsError, UsageError
-from lsmseg_prompts.generation.asking import Asker, run_async, run_workers, signals_stop
+from lsmseg_prompts.generation.asking import Asker
 from lsmseg_prompts.generation.filling import Desk, Failure, Tally, fill, recover
 from lsmseg_prompts.generation.judging import warm_up
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Limits, Stop
 from lsmseg_prompts.generation.plan import Estimate, Plan, estimate, make_plan
 from lsmseg_prompts.generation.questions import Asked
+from lsmseg_prompts.generation.running import run_async, run_workers, signals_stop
 from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.llm.registry import make_llm
 from lsmseg_prompts.templates import Query, query, read_query
@@ -184,6 +185,7 @@ def generate_all(
         raise UsageError(f"--llm {min(doubles)} is given twice.")
     check_attributes(options.attributes)
     asked = options.asked(vocabulary)
+    opened: AbstractContextManager[Store]
     if store is None or isinstance(store, str | os.PathLike):
         path = working_store_path(store)
         if not path.exists():

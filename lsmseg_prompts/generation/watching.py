@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from lsmseg_prompts.generation.asking import Asker, Interrupted
+from lsmseg_prompts.generation.asking import Asker
 from lsmseg_prompts.generation.filling import Tally
 from lsmseg_prompts.generation.run import Summary, Watch
+from lsmseg_prompts.generation.running import Interrupted
 
 LOG_EVERY = 30.0  # seconds between lines where stderr is a file
 STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C again ends at once."
