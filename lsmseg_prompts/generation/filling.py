@@ -70,9 +70,10 @@ class Desk:
 
         def other(attribute: str, text: str) -> str | None:
             row = self.store.execute(
-                "SELECT class_index FROM descriptions WHERE vocabulary = ? AND llm = ? "
-                "AND attribute = ? AND text = ? AND class_index <> ? AND status = 'done' "
-                "AND class_index < ?",
+                # Else SQLite takes the index of the classes, which lists half of the table.
+                "SELECT class_index FROM descriptions INDEXED BY descriptions_of_text "
+                "WHERE vocabulary = ? AND llm = ? AND attribute = ? AND text = ? "
+                "AND class_index <> ? AND status = 'done' AND class_index < ?",
                 [self.vocabulary.name, self.llm, attribute, text, index, len(self.vocabulary)],
             ).fetchone()
             return None if row is None else self.vocabulary[row[0]].readable
