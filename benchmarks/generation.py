@@ -75,9 +75,7 @@ def loop(server: LLMServer) -> float:
     began = time.perf_counter()
     for entry in load_vocabulary("coco-stuff").classes[:LOOP_CELLS]:
         prompt = render("describe-paper", class_name=entry.readable, attribute="color")
-        client.chat.completions.create(
-            model="test", messages=[{"role": "user", "content": prompt}]
-        )
+        client.chat.completions.create(model="test", messages=[{"role": "user", "content": prompt}])
     return LOOP_CELLS / (time.perf_counter() - began)
 
 
