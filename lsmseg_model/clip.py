@@ -145,6 +145,19 @@ class Clip(nn.Module):
 
         Returns [B, H / patch, W / patch, D] features (F_c of Eq. 1), of length 1 if normalized.
         """
+        x, _ = self._walk(images, ())
+        return F.normalize(x, dim=-1) if normalize else x
+
+    def encode_layers(self, images: Tensor, blocks: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Dense features and what some blocks (from 0) put out, without the class token.
+
+        images: as `encode_dense`. Returns [B, D, h, w], not normalised, and [B, width, h, w] each.
+        """
+        dense, between = self._walk(images, tuple(blocks))
+        return dense.permute(0, 3, 1, 2), [x.permute(0, 3, 1, 2) for x in between]
+
+    def _walk(self, images: Tensor, wanted: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
+        """Dense features [B, h, w, D] and the wanted blocks' outputs, [B, h, w, width] each."""
         visual = self.model.visual
         x = visual.conv1((images - self.mean) / self.std)  # [B, width, h, w]
         grid = (x.shape[2], x.shape[3])
@@ -152,11 +165,13 @@ class Clip(nn.Module):
         cls = visual.class_embedding.expand(x.shape[0], 1, -1)
         x = visual.ln_pre(torch.cat([cls, x], dim=1) + self._position(grid))
         blocks = visual.transformer.resblocks
-        for block in blocks[:-1]:
+        between = []
+        for index, block in enumerate(blocks[:-1]):
             x = block(x)
+            if index in wanted:
+                between.append(x[:, 1:].unflatten(1, grid))
         x = DENSE[self.dense](blocks[-1], x, grid)[:, 1:]
-        x = visual.ln_post(x) @ visual.proj
-        return (F.normalize(x, dim=-1) if normalize else x).unflatten(1, grid)
+        return (visual.ln_post(x) @ visual.proj).unflatten(1, grid), between
 
     def encode_tokens(self, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
         """tokens: [T, L] with L <= context length -> [T, D] text features of length 1.

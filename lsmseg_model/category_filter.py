@@ -1,0 +1,36 @@
+"""The category filter: only the classes that respond most go on (Eq. 2 to 4).
+
+CAT-Seg does the same with 256 classes; LSMSeg keeps 32, in training too. There a class of the
+labels that would be dropped is forced back in: its logit would be a constant, a loss without a
+gradient.
+"""
+
+import torch
+from torch import Tensor
+
+DROPPED = -100.0
+"""The logit of a class that was filtered out."""
+
+
+def keep(cost_map: Tensor, k: int, wanted: Tensor | None = None) -> Tensor:
+    """The classes to keep: int64 [B, min(k, N)], in no order.
+
+    cost_map: [B, N, H, W]. A class responds as much as at its best position (Eq. 2). wanted:
+    bool [B, N], classes of the labels, kept first (the best of them where they are more than k).
+    """
+    response = cost_map.flatten(2).amax(dim=2)
+    if wanted is not None:
+        response = torch.where(wanted, response + 3.0, response)  # a cosine is at most 1
+    return response.topk(min(k, cost_map.shape[1]), dim=1, sorted=False).indices
+
+
+def gather(texts: Tensor, kept: Tensor) -> Tensor:
+    """The embeddings of the kept classes (Eq. 4). texts: [B, N, D] -> [B, k, D]"""
+    return texts.gather(1, kept[..., None].expand(-1, -1, texts.shape[2]))
+
+
+def scatter(logits: Tensor, kept: Tensor, classes: int) -> Tensor:
+    """logits: [B, k, H, W] of the kept classes -> [B, N, H, W], DROPPED elsewhere."""
+    shape = (logits.shape[0], classes, *logits.shape[2:])
+    index = kept[:, :, None, None].expand_as(logits)
+    return logits.new_full(shape, DROPPED).scatter(1, index, logits)

@@ -1,0 +1,110 @@
+"""The whole network at small size: every configuration computes, learns and says what is wrong."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from small_clip import SMALL as CLIP
+
+from lsmseg_model.clip import build_clip
+from lsmseg_model.errors import ConfigError
+from lsmseg_model.lsmseg import CLIP_PARTS, REFINEMENTS, LsmSeg, NetworkConfig
+
+SIZES = {
+    "blocks": [0, 1], "hidden": 32, "guidance": [24, 24], "projected": [16, 16],
+    "decoder": [32, 16], "layers": 1, "window": 2, "resolution": 4, "k": 3,
+}  # fmt: skip
+WITH_SAM = {"encoder": "sam-tiny", "encoder_size": 64, "fusion": "weight_generator"}
+
+
+def network(**changes: object) -> LsmSeg:
+    torch.manual_seed(0)
+    settings = copy.deepcopy(CLIP)
+    settings["clip"]["vision_cfg"]["layers"] = 3
+    return LsmSeg(build_clip(settings), NetworkConfig.read({**SIZES, **changes}, "test"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        *({"refinement": kind} for kind in REFINEMENTS),
+        {"k": 9},
+        {"pad_len": 8},
+        WITH_SAM,
+        {**WITH_SAM, "fusion": "scalar", "cost_map": "fused"},
+        {**WITH_SAM, "fusion": "attention"},
+    ],
+    ids=str,
+)
+def test_every_part_computes_and_learns(changes: dict[str, object]) -> None:
+    net = network(**changes).train()
+    net.trainable("qv")
+    images, texts = torch.rand(2, 3, 16, 16), torch.randn(5, 8)
+    logits, kept = net(images, texts)
+    count = min(5, net.config.k)
+    assert logits.shape == (2, count, 16, 16)
+    assert (kept is None) == (count == 5)
+    logits.square().mean().backward()
+    learnt = {n for n, p in net.named_parameters() if p.requires_grad and p.grad is not None}
+    still = {n for n, p in net.named_parameters() if p.requires_grad} - learnt
+    # The texts are given, so the text tower stays; without its guidance nothing sees E_3.
+    assert all(n.startswith("clip.model.transformer") for n in still if "fusion" not in n), still
+    with torch.inference_mode():
+        assert torch.isfinite(net.eval()(images, texts)[0]).all()
+
+
+@pytest.mark.parametrize("parts", CLIP_PARTS)
+def test_which_of_clips_weights_learn(parts: str) -> None:
+    net = network()
+    net.trainable(parts)
+    logits, _ = net(torch.rand(1, 3, 16, 16), torch.randn(3, 8))
+    logits.square().mean().backward()
+    attention = net.clip.model.visual.transformer.resblocks[0].attn
+    if parts == "freeze":
+        assert attention.in_proj_weight.grad is None
+        return
+    rows = attention.in_proj_weight.grad.abs().sum(dim=1).view(3, -1).amax(dim=1) > 0
+    moved = "".join(letter for letter, moves in zip("qkv", rows.tolist(), strict=True) if moves)
+    assert moved == ("qkv" if parts == "full" else parts)
+    assert (attention.out_proj.weight.grad is not None) == (parts == "full")
+
+
+def test_labels_keep_their_classes_in() -> None:
+    net = network().eval()
+    wanted = torch.zeros(1, 6, dtype=torch.bool)
+    wanted[0, 4] = True
+    for seed in range(4):
+        torch.manual_seed(seed)
+        _, kept = net(torch.rand(1, 3, 16, 16), torch.randn(6, 8), wanted)
+        assert kept is not None and 4 in kept[0].tolist()
+
+
+def test_a_filter_that_keeps_all_changes_nothing() -> None:
+    images, texts = torch.rand(1, 3, 16, 16), torch.randn(4, 8)
+    with torch.inference_mode():
+        a, _ = network(k=4).eval()(images, texts)
+        b, _ = network(k=99).eval()(images, texts)
+    torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"refinment": "both"}, "did you mean 'refinement'"),
+        ({"refinement": "spatail"}, "did you mean 'spatial'"),
+        ({"encoder": "sam-x"}, "encoder is 'sam-x'"),
+        ({"encoder": "sam-b"}, "go together"),
+        ({"cost_map": "fused"}, "needs a fusion"),
+    ],
+)
+def test_wrong_fields_name_the_right_one(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        NetworkConfig.read({**SIZES, **changes}, "test")
+
+
+def test_an_unknown_part_of_clip() -> None:
+    with pytest.raises(ConfigError, match="choose freeze"):
+        network().trainable("qx")
