@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -83,6 +84,8 @@ def start(
     return subprocess.Popen(
         command(server, *more, store=store, **options), env=variables(server),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # What is started in the background has Ctrl-C ignored, and hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
