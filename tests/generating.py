@@ -7,8 +7,8 @@ for in all it wrote: the store, stdout, stderr.
 from __future__ import annotations
 
 import json
-import sqlite3
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def start(
         command(server, *more, store=store, **options), env=variables(server),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         # What is started in the background has Ctrl-C ignored, and hands that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
 
 

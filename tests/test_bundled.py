@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from lsmseg_prompts.bundled import BUNDLED_ATTRIBUTES, PROVENANCE, read_bundled
+from lsmseg_prompts.bundled import (
+    BUNDLED_ATTRIBUTES,
+    DESCRIBED_VOCABULARIES,
+    PROVENANCE,
+    read_bundled,
+)
 from lsmseg_prompts.bundled.rebuild import build, check, main
 from lsmseg_prompts.clip_tokens import count_tokens
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.lint import lint
 from lsmseg_prompts.store import open_store_readonly, shipped_store_path
-from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
+from lsmseg_prompts.vocabularies import load_vocabulary
 
-VOCABULARIES = available_vocabularies()
+VOCABULARIES = DESCRIBED_VOCABULARIES
 
 
 @pytest.fixture(scope="module")

@@ -78,16 +78,16 @@ def interrupted(outcome: Outcome) -> None:
 # -- stage 2 -----------------------------------------------------------------------------
 
 GENERATE = ("generate", "--vocab", "camvid", "--store", "s.sqlite")
-SMALL_COMMITS = "owner.commit_every = 40"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
 def test_generate_goes_on(how: str, call) -> None:
     place = "lsmseg_prompts.llm.bundled:Bundled.complete"
-    outcome = struck(place, 60, how, *GENERATE, more=SMALL_COMMITS)
+    outcome = struck(place, 60, how, *GENERATE)
     if how == "SIGINT":
-        interrupted(outcome)
+        assert outcome.code == 130 and "Traceback" not in outcome.err
+        assert "Interrupted; what was finished is kept." in outcome.err
     else:
         assert outcome.code == -signal.SIGKILL
     with sqlite3.connect("s.sqlite") as connection:
@@ -95,9 +95,10 @@ def test_generate_goes_on(how: str, call) -> None:
         counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
                   for table in ("attempts", "descriptions")]  # fmt: skip
     connection.close()
-    assert counts == [40, 40]
+    assert counts[0] - 1 <= counts[1] <= counts[0] and 55 <= counts[1] <= 65
     summary = json.loads(call(*GENERATE, "--json").out)
-    assert (summary["skipped"], summary["done"], summary["failed"]) == (40, 70, 0)
+    assert summary["skipped"] + summary["done"] == 110 and summary["failed"] == 0
+    assert counts[1] <= summary["skipped"] <= counts[1] + 1
 
 
 # -- stages 3 and 4 ----------------------------------------------------------------------

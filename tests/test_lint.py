@@ -6,9 +6,9 @@ from importlib.resources import files
 
 import pytest
 
-from lsmseg_prompts.bundled import read_bundled
+from lsmseg_prompts.bundled import DESCRIBED_VOCABULARIES, read_bundled
 from lsmseg_prompts.lint import RULES, check_text, is_one_sentence, lint
-from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
+from lsmseg_prompts.vocabularies import load_vocabulary
 
 COCO = load_vocabulary("coco-stuff")
 ZEBRA, HORSE, TABLE = (COCO.find(n).index for n in ("zebra", "horse", "wall-wood"))
@@ -100,7 +100,7 @@ def test_check_text_is_about_one_sentence_alone():
     ]
 
 
-@pytest.mark.parametrize("name", available_vocabularies())
+@pytest.mark.parametrize("name", DESCRIBED_VOCABULARIES)
 def test_the_bundled_descriptions_are_clean(name):
     vocabulary = load_vocabulary(name)
     findings = lint(read_bundled(name), vocabulary)
