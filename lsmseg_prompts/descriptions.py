@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical
+from lsmseg_prompts.bundled import DESCRIBED_VOCABULARIES, LLM_NAME
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.lint import lint
 from lsmseg_prompts.llm.registry import check_name
@@ -25,6 +26,14 @@ DESCRIBED = (*ATTRIBUTES, "typical")
 """The attributes that have descriptions: the paper's nine, and `typical`."""
 
 Cell = tuple[int, str]
+
+
+def described_by(llm: str) -> tuple[str, ...]:
+    """The shipped vocabularies that `llm` may have described in its own words.
+
+    For `bundled` those with texts of their own: its other answers are the same texts again.
+    """
+    return DESCRIBED_VOCABULARIES if llm == LLM_NAME else available_vocabularies()
 
 
 def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
@@ -155,11 +164,11 @@ def lint_store(
     """Lint every description there is by `llm`: (how many, findings as rows).
 
     Keys of a row: vocabulary, class, attribute, rule, message, text. `vocabularies` default to
-    those that ship inside.
+    those that ship inside (see `described_by`).
     """
     count = 0
     rows = []
-    for name in available_vocabularies() if vocabularies is None else vocabularies:
+    for name in described_by(llm) if vocabularies is None else vocabularies:
         vocabulary = load_vocabulary(name)
         cells = load(vocabulary, llm, None, store, require=vocabularies is not None)
         count += len(cells)

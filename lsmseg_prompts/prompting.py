@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lsmseg_prompts import __version__
 from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
-from lsmseg_prompts.descriptions import check_attributes, load
+from lsmseg_prompts.descriptions import check_attributes, described_by, load
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.bundled import call_it
 from lsmseg_prompts.prompt_set import PromptSet, build_prompt_set
@@ -131,7 +131,7 @@ def _described(
     store: str | os.PathLike[str] | None,
 ) -> dict[int, list[str]]:
     """Composed texts of those classes that the shipped vocabularies know and `llm` described."""
-    homes = [load_vocabulary(name) for name in available_vocabularies()]
+    homes = [load_vocabulary(name) for name in described_by(llm)]
     texts = [load(home, llm, attributes, store, require=False) for home in homes]
     known: list[ClassEntry] = []
     sentences: dict[tuple[int, str], str] = {}

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
+from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 LLM_NAME = "bundled"
 PROVENANCE = (
@@ -21,6 +21,8 @@ PROVENANCE = (
 )
 WRITTEN = "2026-11-20T00:00:00.000Z"
 BUNDLED_ATTRIBUTES = (*ATTRIBUTES, "typical")
+DESCRIBED_VOCABULARIES = ("coco-stuff", "camvid")
+"""The vocabularies with bundled texts of their own, a file of JSON Lines each."""
 
 
 def read_bundled(vocabulary: Vocabulary | str) -> dict[tuple[int, str], str]:
@@ -30,7 +32,7 @@ def read_bundled(vocabulary: Vocabulary | str) -> dict[tuple[int, str], str]:
     not fit the vocabulary or fills a cell twice.
     """
     name = vocabulary if isinstance(vocabulary, str) else vocabulary.name
-    if name not in available_vocabularies():
+    if name not in DESCRIBED_VOCABULARIES:
         raise UsageError(f"There are no bundled descriptions of the vocabulary {name!r}.")
     classes = load_vocabulary(name)
     cells: dict[tuple[int, str], str] = {}

@@ -13,7 +13,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE, WRITTEN, read_bundled
+from lsmseg_prompts.bundled import (
+    DESCRIBED_VOCABULARIES,
+    LLM_NAME,
+    PROVENANCE,
+    WRITTEN,
+    read_bundled,
+)
 from lsmseg_prompts.clip_tokens import count_tokens
 from lsmseg_prompts.database import connect
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError
@@ -21,7 +27,7 @@ from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.migrations import migrate
 from lsmseg_prompts.store import STORE_NAME, Store, shipped_store_path
 from lsmseg_prompts.templates import source, template_hash
-from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
+from lsmseg_prompts.vocabularies import load_vocabulary
 
 PAGE_SIZE = 4096
 # Bytes 96..99 of a SQLite file name the library that wrote it last. Nothing reads them (see
@@ -54,7 +60,7 @@ def _fill(store: Store) -> None:
     for template in ("describe-paper", "typical-paper"):
         hashes[template] = template_hash(template)
         store.add_template(template, source(template), hashes[template])
-    for name in available_vocabularies():
+    for name in DESCRIBED_VOCABULARIES:
         vocabulary = load_vocabulary(name)
         store.add_vocabulary(vocabulary)
         for (index, attribute), text in read_bundled(name).items():

@@ -17,7 +17,8 @@ class Shown:
 
 
 Vocab = Annotated[
-    str, Option("--vocab", help="coco-stuff, camvid, or a .txt or .json file of your own classes.")
+    str,
+    Option("--vocab", help="A name of vocab list, or a .txt or .json file of your own classes."),
 ]
 MaybeVocab = Annotated[
     str | None, Option("--vocab", help="The vocabulary; by default the one the data has.")

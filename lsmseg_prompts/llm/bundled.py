@@ -1,8 +1,8 @@
 """The LLM that is no call at all: it answers from the shipped store, offline and free.
 
-Classes of the shipped vocabularies are answered by (vocabulary, index). A class of a user's
-own vocabulary is answered when a shipped class has its name or a synonym, and the senses do
-not contradict each other; the sentence then names the class as the user does.
+Classes of the described vocabularies are answered by (vocabulary, index). A class of any other
+vocabulary is answered when a described class has its name or a synonym, and the senses do not
+contradict each other; the sentence then names the class as the user does.
 """
 
 from __future__ import annotations
@@ -10,16 +10,12 @@ from __future__ import annotations
 from functools import cached_property
 
 from lsmseg_prompts.attributes import as_reply
-from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
+from lsmseg_prompts.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, PROVENANCE
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.renaming import rename
 from lsmseg_prompts.store import open_store_readonly, shipped_store_path, utc_now
-from lsmseg_prompts.vocabularies import (
-    ClassEntry,
-    available_vocabularies,
-    load_vocabulary,
-)
+from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 from lsmseg_prompts.wording import is_named, normalise
 
 
@@ -42,7 +38,7 @@ class Bundled:
     def _texts(self) -> dict[str, dict[tuple[int, str], str]]:
         """Vocabulary name -> (class index, attribute) -> sentence."""
         with open_store_readonly(shipped_store_path()) as store:
-            return {name: store.descriptions(name, LLM_NAME) for name in available_vocabularies()}
+            return {name: store.descriptions(name, LLM_NAME) for name in DESCRIBED_VOCABULARIES}
 
     def answer(self, vocabulary: str | None, entry: ClassEntry, attribute: str) -> str:
         """The bundled sentence for a cell.
@@ -57,14 +53,14 @@ class Bundled:
 
     def _shipped_class(self, vocabulary: str | None, entry: ClassEntry) -> tuple[str, ClassEntry]:
         """The shipped class that `entry` is, with the name of its vocabulary."""
-        if vocabulary in available_vocabularies():
+        if vocabulary in DESCRIBED_VOCABULARIES:
             assert vocabulary is not None
             classes = load_vocabulary(vocabulary)
             if entry.index < len(classes) and classes[entry.index].name == entry.name:
                 return vocabulary, classes[entry.index]
         clash = None
         for name in entry.names:
-            for home in available_vocabularies():
+            for home in DESCRIBED_VOCABULARIES:
                 try:
                     shipped = load_vocabulary(home).find(name)
                 except UsageError:

@@ -16,7 +16,16 @@ from pathlib import Path
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.wording import nearest, normalise
 
-BUILT_IN = ("coco-stuff", "camvid")
+BUILT_IN = (
+    "coco-stuff",
+    "camvid",
+    "ade20k-150",
+    "ade20k-847",
+    "pc-59",
+    "pc-459",
+    "voc-20",
+    "voc-21",
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,7 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
         return user_file.read(path)
     near = nearest(wanted, BUILT_IN)
     raise UsageError(
-        f"There is no vocabulary {wanted!r}{near}; built in are {' and '.join(BUILT_IN)}, "
+        f"There is no vocabulary {wanted!r}{near}; built in are {', '.join(BUILT_IN)}; "
         "or give a .txt or .json file with your own class names."
     )
 

@@ -36,7 +36,7 @@ def read(path: Path) -> Vocabulary:
     vocabulary = Vocabulary(name, title, tuple(entries))
     if normalise(name) in BUILT_IN:
         own = load_vocabulary(name)
-        if [e.name for e in own] != [e.name for e in vocabulary]:
+        if [normalise(e.name) for e in own] != [normalise(e.name) for e in vocabulary]:
             raise UsageError(
                 f"The class list {path} would be called {name} like the built-in vocabulary but "
                 "has other classes: rename it."
