@@ -328,7 +328,12 @@ def _open_clip_model(name: str, openai_layout: bool) -> Any:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it warns of random weights, which ours soon replace
     try:
-        model = open_clip.create_model(name, load_weights=False, force_quick_gelu=openai_layout)
+        model = open_clip.create_model(
+            name,
+            load_weights=False,
+            force_quick_gelu=openai_layout,
+            device=torch.get_default_device(),  # "meta" where only shapes are wanted
+        )
     finally:
         logging.disable(before)
     if not hasattr(getattr(model, "visual", None), "class_embedding") or not hasattr(

@@ -1,15 +1,16 @@
 """Fusion of CLIP's features with those of a second encoder, layer by layer (Eq. 6).
 
-    weight_generator  the paper's: a weight for every position and channel, from a local and a
-                      global branch that see both features
+    weight_generator  the paper's: a weight for every position, from a local and a global branch
+                      that see both features
     scalar            the thesis's: one learnt weight for each layer, 0.5 at the start
     mean, concat, attention    the alternatives of Table 6 and of the thesis
     none              CLIP's features as they are
 
 The weight is CLIP's share: E = a F_clip + (1 - a) F_other. Of the weight generator the paper
 gives a figure, not sizes: here the local branch is a bottleneck of 1x1 convolutions at every
-position, the global branch the same over the picture's mean, and the sigmoid of their sum is a.
-Its last layers begin at zero, so that a begins at 0.5 everywhere.
+position, the global branch the same over the picture's mean, and the sigmoid of their sum is a,
+one number a position. HIDDEN is what makes the learnable parameters those of the paper's Table 7
+(73.4 million with ViT-L and SAM-L). The last layers begin at zero, so that a begins at 0.5.
 """
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 
 from .errors import UsageError
 
-REDUCTION = 4  # of the channels inside the weight generator's branches
+HIDDEN = 16  # channels inside the weight generator's branches
 
 
 class Adapter(nn.Module):
@@ -36,7 +37,7 @@ class Adapter(nn.Module):
 
 
 class WeightGenerator(nn.Module):
-    """Eq. 6 of the paper, with a weight for every position and channel."""
+    """Eq. 6 of the paper, with a weight for every position."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class WeightGenerator(nn.Module):
         self.whole = _branch(dim)
 
     def weight(self, clip: Tensor, other: Tensor) -> Tensor:
-        """CLIP's share [B, dim, H, W], in 0..1."""
+        """CLIP's share [B, 1, H, W], in 0..1."""
         both = torch.cat([clip, other], dim=1)
         return torch.sigmoid(self.local(both) + self.whole(both.mean(dim=(2, 3), keepdim=True)))
 
@@ -54,12 +55,11 @@ class WeightGenerator(nn.Module):
 
 
 def _branch(dim: int) -> nn.Sequential:
-    hidden = max(8, dim // REDUCTION)
-    last = nn.Conv2d(hidden, dim, 1)
+    last = nn.Conv2d(HIDDEN, 1, 1)
     nn.init.zeros_(last.weight)
     assert last.bias is not None
     nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Conv2d(2 * dim, hidden, 1), nn.ReLU(), last)
+    return nn.Sequential(nn.Conv2d(2 * dim, HIDDEN, 1), nn.ReLU(), last)
 
 
 class Scalar(nn.Module):
