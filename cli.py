@@ -48,6 +48,8 @@ app = typer.Typer(
 )
 app.add_typer(store_app, name="store", no_args_is_help=True)
 app.add_typer(vocab_app, name="vocab", no_args_is_help=True)
+model_app = typer.Typer(help="The networks.")
+app.add_typer(model_app, name="model", no_args_is_help=True)
 
 
 Option = typer.Option
@@ -553,6 +555,36 @@ def _text(path: Path | None) -> str | None:
 def _not_both(prompts: Path | None, attributes: str | None) -> None:
     if prompts is not None and attributes is not None:
         raise typer.BadParameter("give --prompts or --attributes, not both")
+
+
+@model_app.command("list")
+def model_list(json: Json = False) -> None:
+    """The networks that have a name."""
+    from lsmseg_model.networks import available, read_network
+
+    _show([{"name": name, "title": read_network(name)["title"]} for name in available()], json)
+
+
+@model_app.command("describe")
+def model_describe(
+    name: Annotated[str, typer.Argument(help="A network's name, or a JSON file of your own.")],
+    classes: Annotated[int, Option("--classes", min=1, help="Classes to tell apart.")] = 171,
+    clip: Annotated[
+        Literal["freeze", "qk", "kv", "qv", "full"],
+        Option("--clip", help="Which projections of CLIP's attention learn."),
+    ] = "qv",
+    json: Json = False,
+) -> None:
+    """The parts of a network, its parameters, and what one view of a picture takes."""
+    from lsmseg_model.describe import describe, lines
+
+    found = describe(name, classes, clip)
+    if json:
+        _show(asdict(found), json)
+    else:
+        _show(found.parts, json)
+        for line in lines(found):
+            print(line)
 
 
 def _show_ablation(result: Any, as_json: bool) -> None:

@@ -295,7 +295,7 @@ def load_clip(
             clip.dense = dense
     else:
         clip = Clip(
-            _open_clip_model(name, openai_layout),
+            open_clip_model(name, openai_layout),
             name,
             dense or "naclip",
             View(**DEFAULT_VIEW),
@@ -319,7 +319,7 @@ def _check_name(name: str) -> None:
         raise UsageError(f"unknown model {name!r}; {hint}")
 
 
-def _open_clip_model(name: str, openai_layout: bool) -> Any:
+def open_clip_model(name: str, openai_layout: bool) -> Any:
     """An empty open_clip model. OpenAI's own files were trained with QuickGELU."""
     import logging
 

@@ -79,7 +79,9 @@ def describe(name: str, classes: int = 171, clip: str = "qv", **changes: Any) ->
 
 
 def _parts(network: LsmSeg, clip: str) -> list[dict[str, Any]]:
-    rows = {part: {"part": part, "parameters": 0, "trainable": 0} for part in PARTS}
+    rows: dict[str, dict[str, Any]] = {
+        part: {"part": part, "parameters": 0, "trainable": 0} for part in PARTS
+    }
     for name, parameter in network.named_parameters():
         part = next(p for p, starts in PARTS.items() if name.startswith(starts))
         rows[part]["parameters"] += parameter.numel()
@@ -94,3 +96,21 @@ def _learning(name: str, parameter: nn.Parameter, clip: str) -> int:
     if name.endswith("attn.in_proj_weight") and clip not in ("full", "freeze"):
         return parameter.numel() * len(clip) // 3
     return parameter.numel()
+
+
+def lines(found: Description) -> list[str]:
+    """What a description says below its parts."""
+    said = [
+        f"{found.title}: {found.parameters / 1e6:.2f} million parameters, "
+        f"{found.trainable / 1e6:.2f} million of them learn; {found.megabytes:.0f} MB as 32-bit "
+        "floats",
+        f"{found.gflops:.1f} GFLOPs for one view of {found.crop} x {found.crop} pixels and "
+        f"{found.classes} classes, texts left out",
+    ]
+    if found.paper:
+        said.append(
+            f"Table 7 of the paper: {found.paper['learnable_millions']} million that learn, "
+            f"{found.paper['gflops']} GFLOPs. Its picture size and what it counts as an operation "
+            "are not told, so the GFLOPs cannot be compared."
+        )
+    return said

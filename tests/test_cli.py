@@ -69,7 +69,7 @@ def test_the_commands_are_those_promised() -> None:
         "predict", "store", "store path", "store status", "store show", "store lint", "store edit",
         "store lock", "store unlock", "store diff", "store import", "store backup", "store check",
         "store costs", "vocab",
-        "vocab list", "vocab show", "vocab check",
+        "vocab list", "vocab show", "vocab check", "model", "model list", "model describe",
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..clip import Clip, View, _open_clip_model
+from ..clip import Clip, View, open_clip_model
 from ..errors import ConfigError, UsageError
 from ..lsmseg import LsmSeg, NetworkConfig
 
@@ -45,7 +45,7 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
 def build_network(name: str, **changes: Any) -> LsmSeg:
     """A network by name with random weights; `changes` as in `read_network`."""
     settings = read_network(name, **changes)
-    model = _open_clip_model(settings["clip"], openai_layout=False)
+    model = open_clip_model(settings["clip"], openai_layout=False)
     crop = settings["crop"]
     clip = Clip(model, settings["clip"], "catseg", View(crop, crop, crop), "random")
     return LsmSeg(clip, NetworkConfig.read(settings["network"], settings["name"]))
