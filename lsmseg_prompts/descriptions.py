@@ -196,5 +196,5 @@ def _bundled(vocabulary: Vocabulary, attributes: Sequence[str]) -> dict[Cell, st
             try:
                 found[entry.index, attribute] = bundled.answer(vocabulary.name, entry, attribute)
             except UsageError:
-                break  # no shipped class has this name: none of its cells can be had
+                break  # no described class has this name: none of its cells can be had
     return found

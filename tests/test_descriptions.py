@@ -8,7 +8,14 @@ import pytest
 from scripted_llm import PETS, Scripted, good
 
 from lsmseg_prompts.bundled import read_bundled
-from lsmseg_prompts.descriptions import DESCRIBED, check_attributes, lint_store, load, show
+from lsmseg_prompts.descriptions import (
+    DESCRIBED,
+    check_attributes,
+    described_by,
+    lint_store,
+    load,
+    show,
+)
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.generation.run import generate
 from lsmseg_prompts.store import open_store
@@ -55,6 +62,18 @@ def test_attribute_names() -> None:
     for wrong in (["name"], ["random"], []):
         with pytest.raises(UsageError):
             check_attributes(wrong)
+
+
+def test_lint_store_reads_texts_once_but_all_of_another_llm(path: Path) -> None:
+    assert described_by("bundled") == ("coco-stuff", "camvid")
+    ade = load_vocabulary("ade20k-150")
+    with open_store(path) as store:
+        store.add_vocabulary(ade)
+        store.put_description(ade, 7, "color", "gpt-4", None, "It is wooden.", 6)
+    count, findings = lint_store(llm="gpt-4", store=path)
+    assert count == 1
+    assert {(f["vocabulary"], f["class"]) for f in findings} == {("ade20k-150", "bed ")}
+    assert lint_store(store=path) == (1820, [])
 
 
 def test_lint_store_finds_what_was_put_in(path: Path) -> None:

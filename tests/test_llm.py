@@ -121,6 +121,21 @@ def test_another_sense_is_not_answered() -> None:
     assert "of a computer mouse, not of the small rodent" in (reply.error_message or "")
 
 
+def test_classes_of_shipped_vocabularies_without_texts_are_answered_by_name_and_sense() -> None:
+    def text(vocabulary: str, name: str) -> str | None:
+        return ask(load_vocabulary(vocabulary).find(name), "color", vocabulary).text
+
+    mouse = ask(COCO.find("mouse"), vocabulary="coco-stuff").text
+    assert mouse and text("pc-59", "mouse") == text("pc-459", "mouse") == mouse
+    # Its synonym "couch" stands in the text already.
+    assert text("voc-20", "sofa") == ask(COCO.find("couch"), vocabulary="coco-stuff").text
+    # COCO-Stuff's straw is hay and its dish is food; the lamp is no other light.
+    assert text("pc-459", "straw") is None
+    assert text("ade20k-847", "dish, dish aerial, dish antenna, saucer") is None
+    assert text("ade20k-150", "lamp") is None
+    assert text("voc-21", "background") is None
+
+
 @pytest.mark.parametrize(
     ("entry", "attribute"),
     [(ClassEntry(0, "flux capacitor", "flux capacitor"), "color"), (COCO[0], "smell")],

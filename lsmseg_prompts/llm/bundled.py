@@ -52,7 +52,7 @@ class Bundled:
         return call_it(text, shipped, entry)
 
     def _shipped_class(self, vocabulary: str | None, entry: ClassEntry) -> tuple[str, ClassEntry]:
-        """The shipped class that `entry` is, with the name of its vocabulary."""
+        """The described class that `entry` is, with the name of its vocabulary."""
         if vocabulary in DESCRIBED_VOCABULARIES:
             assert vocabulary is not None
             classes = load_vocabulary(vocabulary)
@@ -74,7 +74,7 @@ class Bundled:
                 f"not of {entry.sense}."
             )
         raise UsageError(
-            f"There are no bundled descriptions of {entry.readable!r}: no shipped class has that "
+            f"There are no bundled descriptions of {entry.readable!r}: no described class has that "
             "name."
         )
 
