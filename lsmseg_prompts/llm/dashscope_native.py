@@ -263,7 +263,7 @@ class DashScope:
         """The session, made anew where the event loop is another."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
-            self._session = _new_session(min(CONNECT_SECONDS, 0.9 * self.timeout))
+            self._session = _new_session(min(CONNECT_SECONDS, 0.5 * self.timeout))
             self._loop = loop
         return self._session
 

@@ -332,7 +332,7 @@ class OpenAIChat:
             import httpx2
             from openai import AsyncOpenAI
 
-            timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, 0.9 * self.timeout))
+            timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, 0.5 * self.timeout))
             limits = httpx2.Limits(
                 max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS
             )
