@@ -239,7 +239,7 @@ def test_connecting_is_bounded_too():
             client.close()
     assert "did not take the connection in time" in said
     (attempt,) = attempts()
-    assert attempt["error_class"] == "Timeout" and 0.8 < attempt["duration_seconds"] < 3
+    assert attempt["error_class"] == "Timeout" and 0.4 < attempt["duration_seconds"] < 3
 
 
 # -- 20: key, model, host, TLS, proxy ----------------------------------------------------
