@@ -28,7 +28,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
 
             state: Any = load_file(path)
         else:
-            state = _load_torch(path)
+            state = load_torch(path)
     except CheckpointError:
         raise
     except Exception as error:
@@ -45,7 +45,8 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
     return {k: v for k, v in state.items() if k not in OPENAI_EXTRAS}, openai_layout
 
 
-def _load_torch(path: Path) -> Any:
+def load_torch(path: Path) -> Any:
+    """A pickle of tensors, or a TorchScript archive as its weights; code is never run."""
     import zipfile
 
     if zipfile.is_zipfile(path):

@@ -1,0 +1,96 @@
+"""Published CAT-Seg checkpoints (model_base.pth, model_large.pth) into our network.
+
+    sem_seg_head.predictor.clip_model.*    CLIP, its joint projections split into q, k and v
+    sem_seg_head.predictor.transformer.*   the head, under the names of `Aggregator`
+    upsample1.*, upsample2.*               the decoder's guidance
+
+Written from the published code's names; no published file was at hand. Whatever else a file holds
+is reported, not loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .checkpoints import load_torch
+from .errors import CheckpointError
+from .lsmseg import LsmSeg
+
+CLIP = "sem_seg_head.predictor.clip_model."
+HEAD = "sem_seg_head.predictor.transformer."
+OURS = {CLIP: "clip.model.", HEAD: "transformer."}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What became of a checkpoint's keys: how many were used, which were of no use here, and
+    which of the network's are not in the file."""
+
+    used: int
+    unexpected: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def load_catseg(network: LsmSeg, path: str | Path) -> Loaded:
+    """Fill `network` (cat-seg-b, cat-seg-l or a small one like them) from a CAT-Seg file.
+
+    Keys that the file has beside are listed in the result. Raises CheckpointError for a file that
+    cannot be read, holds something else, lacks a key of the network, or has one of another shape.
+    """
+    path = Path(path)
+    state = translate(_read(path))
+    expected = network.state_dict()
+    optional = {k for k in expected if k.endswith(("logit_scale", "logit_bias", "attn_mask"))}
+    missing = tuple(sorted(expected.keys() - state.keys() - optional))
+    wrong = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
+    if missing or wrong:
+        example = sorted([*missing, *wrong])[0]
+        raise CheckpointError(
+            f"{path} does not fit the network: {len(missing)} keys missing, {len(wrong)} of "
+            f"another shape (for example {example}); is it of the other size (cat-seg-b, cat-seg-l)?"
+        )
+    used = {k: v for k, v in state.items() if k in expected}
+    network.load_state_dict(used, strict=False)
+    unexpected = tuple(sorted(state.keys() - expected.keys()))
+    return Loaded(len(used), unexpected, tuple(sorted(optional - state.keys())))
+
+
+def translate(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """CAT-Seg's keys to ours; split projections are joined again."""
+    ours: dict[str, Tensor] = {}
+    for key, value in state.items():
+        for theirs, own in OURS.items():
+            if key.startswith(theirs):
+                key = own + key.removeprefix(theirs)
+                break
+        ours[key] = value
+    for key in [k for k in ours if k.endswith("attn.q_proj_weight")]:
+        stem = key.removesuffix("q_proj_weight")
+        parts = [ours.pop(f"{stem}{part}_proj_weight", None) for part in "qkv"]
+        if any(part is None for part in parts):
+            raise CheckpointError(f"{stem} lacks one of its query, key and value projections.")
+        ours[f"{stem}in_proj_weight"] = torch.cat([p for p in parts if p is not None])
+    return ours
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}.")
+    try:
+        raw = load_torch(path)
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be read as weights; it may be truncated, or hold code "
+            f"({type(error).__name__}), which is never run."
+        ) from error
+    state = raw.get("model", raw) if isinstance(raw, dict) else None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds no weights.")
+    tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
+    if not any(key.startswith(HEAD) for key in tensors):
+        raise CheckpointError(f"{path} is no CAT-Seg checkpoint: it has no key below {HEAD}")
+    return tensors
