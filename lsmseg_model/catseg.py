@@ -51,7 +51,7 @@ def load_catseg(network: LsmSeg, path: str | Path) -> Loaded:
         example = sorted([*missing, *wrong])[0]
         raise CheckpointError(
             f"{path} does not fit the network: {len(missing)} keys missing, {len(wrong)} of "
-            f"another shape (for example {example}); is it of the other size (cat-seg-b, cat-seg-l)?"
+            f"another shape (for example {example}); is it of the other size (cat-seg-b or -l)?"
         )
     used = {k: v for k, v in state.items() if k in expected}
     network.load_state_dict(used, strict=False)
