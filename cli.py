@@ -7,6 +7,7 @@ Data goes to stdout, progress and notes to stderr. Exit codes: 0 done; 1 unexpec
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -605,6 +606,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             app(None if arguments is None else list(arguments), prog_name="lsmseg-prompts")
         finally:
+            if arguments is None:
+                gc.freeze()  # the process ends: a last search for garbage would take 0.3 s
             if sys.stdout:  # closed by the caller, it is None
                 sys.stdout.flush()  # here its errors can be told; at exit Python only complains
     except BrokenPipeError:

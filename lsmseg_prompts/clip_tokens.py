@@ -79,15 +79,15 @@ def _encode() -> Callable[[bytes], list[int]]:
     data = Path(package.origin).with_name("bpe_simple_vocab_16e6.txt.gz").read_bytes()
     lines = gzip.decompress(data).decode("utf-8").split("\n")[1 : _MERGES + 1]
     alphabet = _alphabet()
+    bytes_of = {ord(char): chr(byte) for char, byte in alphabet.items()} | {ord(" "): None}
     ranks: dict[bytes, int] = {}
     for end in (b"", _END):
         for byte in alphabet.values():
             ranks[bytes([byte]) + end] = len(ranks)
     for line in lines:
-        merged = line.replace(" ", "")
-        word = merged.removesuffix("</w>")
-        end = _END if word != merged else b""
-        ranks[bytes(alphabet[c] for c in word) + end] = len(ranks)
+        word = line.removesuffix("</w>")
+        end = b"" if word == line else _END
+        ranks[word.translate(bytes_of).encode("latin-1") + end] = len(ranks)
     encoding = Encoding("clip", pat_str=r"\S+", mergeable_ranks=ranks, special_tokens={})
     return encoding._encode_single_piece
 

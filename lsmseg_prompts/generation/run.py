@@ -247,12 +247,11 @@ async def _generate_all(
             )
 
         with signals_stop(everything, tell):
-            # Reading word lists takes as long as the first reply: do both at once.
-            warm = asyncio.create_task(asyncio.to_thread(warm_up))
+            warm = asyncio.create_task(_warm_up(askers))
             await asyncio.gather(
                 *(_guarded(one(place), askers[place].stop, ledger) for place in range(len(llms)))
             )
-            await warm
+            warm.cancel()
             for llm in llms:
                 await llm.close()
         for llm, asker, cells in zip(llms, askers, marked, strict=True):
@@ -264,6 +263,13 @@ async def _generate_all(
         _summary(vocabulary, plan, tally, asker, seconds)
         for plan, tally, asker in zip(plans, tallies, askers, strict=True)
     ]
+
+
+async def _warm_up(askers: Sequence[Asker]) -> None:
+    """Reading word lists takes as long as a reply: do it while the first is on its way."""
+    while not any(asker.gate.on_their_way for asker in askers):
+        await asyncio.sleep(0.002)
+    await asyncio.to_thread(warm_up)
 
 
 async def _guarded(work: Any, stop: Stop, ledger: Ledger) -> None:
