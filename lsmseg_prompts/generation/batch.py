@@ -284,7 +284,8 @@ class Clerk:
         self.desk.note(attempt, verdicts)
         request = Request(sent["prompt"], entry=call.entry, template_hash=sent["hash"])
         for attribute, verdict in verdicts.items():
-            if verdict.fault and not verdict.final and sent["try"] < TRIES:
+            tries = 2 if verdict.kind == "refused" else TRIES
+            if verdict.fault and not verdict.final and sent["try"] < tries:
                 continue  # it goes into the next batch, with the reason
             self.desk.settle(request, attribute, verdict, attempt)
             if verdict.fault is None or verdict.soft:

@@ -144,7 +144,7 @@ class Gate:
                 self._stop.check()
                 if self.on_their_way >= int(self.at_once):
                     self._left.clear()
-                    await self._either(self._left)
+                    await self._left.wait()  # after a stop too: all on the way come back
                     continue
                 wait = self.paused_until - self._clock()
                 if self._requests is not None:
@@ -160,12 +160,6 @@ class Gate:
             if self._tokens is not None:
                 self._tokens.take(tokens)
             self.on_their_way += 1
-
-    async def _either(self, event: asyncio.Event) -> None:
-        """Wait for the event; a stop wakes it too, because everyone on the way comes back."""
-        if self._stop and not self.on_their_way:
-            raise Stopped
-        await event.wait()
 
     def leave(self, tokens: int, used: int | None) -> None:
         """The request is over; `used` of the tokens are known to have been used."""
