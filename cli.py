@@ -18,11 +18,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ablations.commands.evaluate import evaluate
+from ablations.commands.networks import app as model_app
+from ablations.commands.predict import predict
+from ablations.commands.train import train
 from lsmseg_prompts.commands.options import (
     Attributes,
     BaseUrl,
     Composition,
-    DataRoot,
     Device,
     Json,
     KeyFile,
@@ -31,7 +34,6 @@ from lsmseg_prompts.commands.options import (
     MaybeVocab,
     Model,
     Pretrained,
-    Prompts,
     StorePath,
     Vocab,
 )
@@ -49,7 +51,6 @@ app = typer.Typer(
 )
 app.add_typer(store_app, name="store", no_args_is_help=True)
 app.add_typer(vocab_app, name="vocab", no_args_is_help=True)
-model_app = typer.Typer(help="The networks.")
 app.add_typer(model_app, name="model", no_args_is_help=True)
 
 
@@ -341,202 +342,8 @@ def report(
     print(runner.report(directory))
 
 
-@app.command()
-def train(
-    out: Annotated[Path, Option("--out", help="The folder for weights and checkpoints.")],
-    config: Annotated[
-        str, Option("--config", help="The network: a name, or a JSON file.")
-    ] = "lsmseg-tiny",
-    data: Annotated[
-        str, Option("--data", help="ministuff, coco-stuff, camvid or a folder.")
-    ] = "ministuff",
-    data_root: DataRoot = None,
-    vocab: MaybeVocab = None,
-    prompts: Prompts = None,
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    init: Annotated[
-        str | None, Option("--init", help="Weights to start from: a file or a model name.")
-    ] = None,
-    resume: Annotated[bool, Option("--resume", help="Go on from the checkpoint in --out.")] = False,
-    iterations: Annotated[
-        int | None, Option("--iterations", min=1, help="Steps (default: the config's).")
-    ] = None,
-    batch_size: Annotated[
-        int | None, Option("--batch-size", min=1, help="Pictures a step (default: the config's).")
-    ] = None,
-    lr: Annotated[
-        float | None, Option("--lr", min=0, help="Learning rate (default: the config's).")
-    ] = None,
-    short_side: Annotated[
-        int | None,
-        Option("--short-side", min=16, help="Pixels of a picture's short side; kept in weights."),
-    ] = None,
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        Option("--precision", help="auto takes bf16 where the processor has it."),
-    ] = "auto",
-    minutes: Annotated[
-        float | None, Option("--minutes", min=0, help="Stop after so long; --resume goes on.")
-    ] = None,
-    seed: Annotated[int, Option("--seed", help="Seed of everything random.")] = 0,
-    device: Device = "cpu",
-    json: Json = False,
-) -> None:
-    """Train a network on pictures and prompts; leaves weights and a checkpoint in --out."""
-    from lsmseg_prompts.descriptions import load
-    from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompting import vocabulary_for
-    from lsmseg_prompts.training_texts import training_texts
-
-    if prompts is not None:
-        loaded = load_native(prompts)
-        name, texts = loaded.vocabulary, [list(group) for group in loaded.texts]
-    else:
-        vocabulary = vocabulary_for(data, vocab)
-        name = vocabulary.name
-        texts = training_texts(load(vocabulary, llm, store=store, require=False), vocabulary, seed)
-
-    from lsmseg_model.train import train as train_network
-
-    result = train_network(
-        config=config,
-        data=data,
-        data_root=data_root,
-        texts=texts,
-        vocabulary_name=name,
-        out=out,
-        init=init,
-        resume=resume,
-        iterations=iterations,
-        batch_size=batch_size,
-        lr=lr,
-        short_side=short_side,
-        precision=precision,
-        seed=seed,
-        device=device,
-        minutes=minutes,
-        progress=not _Shown.quiet,
-    )
-    _show(asdict(result), json)
-
-
-@app.command()
-def evaluate(
-    data: Annotated[
-        str, Option("--data", help="ministuff, coco-stuff, camvid or a folder.")
-    ] = "ministuff",
-    data_root: DataRoot = None,
-    split: Annotated[
-        str | None, Option("--split", help="The part of the data (default: its validation part).")
-    ] = None,
-    vocab: MaybeVocab = None,
-    prompts: Prompts = None,
-    attributes: Attributes = None,
-    composition: Composition = "concat",
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    model: Model = "lsmseg-tiny",
-    pretrained: Pretrained = None,
-    limit: Annotated[
-        int | None, Option("--limit", min=1, help="Use only the first pictures.")
-    ] = None,
-    device: Device = "cpu",
-    json: Json = False,
-) -> None:
-    """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
-    from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompting import DEFAULT_ATTRIBUTES, prompt_set_for, vocabulary_for
-    from lsmseg_prompts.terminal import progress_bar
-
-    _not_both(prompts, attributes)
-    chosen = (
-        load_native(prompts)
-        if prompts is not None
-        else prompt_set_for(
-            vocabulary_for(data, vocab),
-            _names(attributes) or DEFAULT_ATTRIBUTES,
-            composition,
-            llm,
-            store,
-        )
-    )
-    from lsmseg_model.evaluate import evaluate as evaluate_texts
-
-    with progress_bar("looking at pictures", not _Shown.quiet) as progress:
-        result = evaluate_texts(
-            data=data,
-            data_root=data_root,
-            split=split,
-            model=model,
-            pretrained=_text(pretrained),
-            texts=[list(group) for group in chosen.texts],
-            vocabulary_name=chosen.vocabulary,
-            class_names=list(chosen.class_names),
-            limit=limit,
-            device=device,
-            progress=progress,
-        )
-    summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
-    if json:
-        _show({"summary": summary, "classes": result.rows}, json)
-    else:
-        _show(result.rows, json)
-        _show(summary, json)
-
-
-@app.command()
-def predict(
-    picture: Annotated[Path, typer.Argument(help="The picture to segment.")],
-    classes: Annotated[
-        str, Option("--classes", help='Any class names between commas: "sky, grass, zebra".')
-    ],
-    output: Annotated[
-        Path | None, Option("-o", "--output", help="Where to write the coloured overlay.")
-    ] = None,
-    prompts: Prompts = None,
-    attributes: Attributes = None,
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    model: Model = "lsmseg-tiny",
-    pretrained: Pretrained = None,
-    device: Device = "cpu",
-    json: Json = False,
-) -> None:
-    """Segment a picture with any class names; known ones are described by attributes."""
-    from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompting import texts_for_classes
-    from lsmseg_prompts.terminal import note
-
-    _not_both(prompts, attributes)
-    chosen = texts_for_classes(
-        classes.split(","),
-        _names(attributes),
-        llm,
-        store,
-        None if prompts is None else load_native(prompts),
-    )
-    if not _Shown.quiet:
-        for name, text, described in zip(*chosen, strict=True):
-            note(f"{name}: {'described' if described else 'by name only'}: {' '.join(text)}")
-
-    from lsmseg_model.predict import predict as segment
-
-    result = segment(
-        picture=picture,
-        classes=chosen.classes,
-        texts=chosen.texts,
-        model=model,
-        pretrained=_text(pretrained),
-        out=output,
-        device=device,
-    )
-    if json:
-        _show({"shares": result.shares, "overlay": result.out}, json)
-    else:
-        _show([{"class": name, "share": share} for name, share in result.shares.items()], json)
-        if result.out is not None:
-            print(result.out)
+for command in (train, evaluate, predict):
+    app.command()(command)
 
 
 def _make_llm(
@@ -551,41 +358,6 @@ def _make_llm(
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _not_both(prompts: Path | None, attributes: str | None) -> None:
-    if prompts is not None and attributes is not None:
-        raise typer.BadParameter("give --prompts or --attributes, not both")
-
-
-@model_app.command("list")
-def model_list(json: Json = False) -> None:
-    """The networks that have a name."""
-    from lsmseg_model.networks import available, read_network
-
-    _show([{"name": name, "title": read_network(name)["title"]} for name in available()], json)
-
-
-@model_app.command("describe")
-def model_describe(
-    name: Annotated[str, typer.Argument(help="A network's name, or a JSON file of your own.")],
-    classes: Annotated[int, Option("--classes", min=1, help="Classes to tell apart.")] = 171,
-    clip: Annotated[
-        Literal["freeze", "qk", "kv", "qv", "full"],
-        Option("--clip", help="Which projections of CLIP's attention learn."),
-    ] = "qv",
-    json: Json = False,
-) -> None:
-    """The parts of a network, its parameters, and what one view of a picture takes."""
-    from lsmseg_model.describe import describe, lines
-
-    found = describe(name, classes, clip)
-    if json:
-        _show(asdict(found), json)
-    else:
-        _show(found.parts, json)
-        for line in lines(found):
-            print(line)
 
 
 def _show_ablation(result: Any, as_json: bool) -> None:

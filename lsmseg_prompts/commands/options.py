@@ -80,3 +80,11 @@ def show(value: Any, as_json: bool, columns: Sequence[str] | None = None) -> Non
                 if isinstance(item, float)
                 else f"{key.replace('_', ' ')}: {item}"
             )
+
+
+def not_both(prompts: Path | None, attributes: str | None) -> None:
+    """Raise typer's usage error where --prompts and --attributes are both given."""
+    if prompts is not None and attributes is not None:
+        from typer import BadParameter
+
+        raise BadParameter("give --prompts or --attributes, not both")

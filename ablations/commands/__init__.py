@@ -1,0 +1,1 @@
+"""Commands that need the vision room; cli.py mounts them."""

@@ -1,0 +1,46 @@
+"""The commands `model ...`: the networks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+from typer import Option
+
+from lsmseg_prompts.commands.options import (
+    Json,
+    show,
+)
+
+app = typer.Typer(help="The networks.")
+
+
+@app.command("list")
+def model_list(json: Json = False) -> None:
+    """The networks that have a name."""
+    from lsmseg_model.networks import available, read_network
+
+    show([{"name": name, "title": read_network(name)["title"]} for name in available()], json)
+
+
+@app.command("describe")
+def model_describe(
+    name: Annotated[str, typer.Argument(help="A network's name, or a JSON file of your own.")],
+    classes: Annotated[int, Option("--classes", min=1, help="Classes to tell apart.")] = 171,
+    clip: Annotated[
+        Literal["freeze", "qk", "kv", "qv", "full"],
+        Option("--clip", help="Which projections of CLIP's attention learn."),
+    ] = "qv",
+    json: Json = False,
+) -> None:
+    """The parts of a network, its parameters, and what one view of a picture takes."""
+    from lsmseg_model.describe import describe, lines
+
+    found = describe(name, classes, clip)
+    if json:
+        show(asdict(found), json)
+    else:
+        show(found.parts, json)
+        for line in lines(found):
+            print(line)
