@@ -21,7 +21,7 @@ import typer
 from ablations.commands.evaluate import evaluate
 from ablations.commands.networks import app as model_app
 from ablations.commands.predict import predict
-from ablations.commands.train import train
+from ablations.commands.pretrain import pretrain
 from lsmseg_prompts.commands.options import (
     Attributes,
     BaseUrl,
@@ -342,7 +342,7 @@ def report(
     print(runner.report(directory))
 
 
-for command in (train, evaluate, predict):
+for command in (pretrain, evaluate, predict):
     app.command()(command)
 
 

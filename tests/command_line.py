@@ -122,11 +122,11 @@ def data() -> Path:
 
 
 def arguments_for(command: str, weights: Path) -> list[str]:
-    """`evaluate`, `ablate` or `train` on the folder `data`, as small as can be."""
+    """`evaluate`, `ablate` or `pretrain` on the folder `data`, as small as can be."""
     more = {
         "evaluate": ["--pretrained", str(weights), "--attributes", "name"],
         "ablate": ["--pretrained", str(weights), "--attributes", "color", "--samples", "5",
                    "--out", "o", "--store", "s.sqlite"],
-        "train": ["--config", str(weights.with_suffix(".json")), "--out", "o"],
+        "pretrain": ["--config", str(weights.with_suffix(".json")), "--out", "o"],
     }  # fmt: skip
     return [command, "--data", "camvid", "--data-root", "data", *more[command]]

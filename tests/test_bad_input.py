@@ -60,7 +60,7 @@ EXPORT = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "p.json"
         ("generate --batch", 2, "Batch API"),
         ("evaluate --data camvit", 2, "did you mean camvid"),
         ("ablate --data camvit --vocab camvid", 2, "did you mean camvid"),
-        ("train --data minstuff --out o", 2, "did you mean ministuff"),
+        ("pretrain --data minstuff --out o", 2, "did you mean ministuff"),
         ("ablate --data camvid", 2, "--data-root"),
         ("report nowhere", 2, "nowhere is not a run"),
         ("evaluate --prompts missing.json", 2, "no file missing.json"),
@@ -105,7 +105,7 @@ def test_a_class_list_that_is_none(name: str, content: bytes, says: str, call) -
 )
 def test_a_prompts_file_that_is_none(text: str, code: int, says: str, call) -> None:
     Path("p.json").write_text(text)
-    for command in ("evaluate", "train --out o", "predict x.png --classes sky"):
+    for command in ("evaluate", "pretrain --out o", "predict x.png --classes sky"):
         refused(call(*command.split(), "--prompts", "p.json"), code, "p.json", says)
     assert list(listing()) == ["p.json"]
 
@@ -113,7 +113,7 @@ def test_a_prompts_file_that_is_none(text: str, code: int, says: str, call) -> N
 def test_prompts_of_another_vocabulary(call, weights: Path) -> None:
     assert call(*EXPORT).code == 0
     before = listing()
-    for command in (["evaluate", "--pretrained", str(weights)], ["train", "--out", "o"]):
+    for command in (["evaluate", "--pretrained", str(weights)], ["pretrain", "--out", "o"]):
         refused(call(*command, "--prompts", "p.json"), 4, "coco-stuff", "camvid")
     assert listing() == before
 
@@ -224,7 +224,7 @@ def test_a_place_that_cannot_be_written(unwritable: str, call, data: Path, weigh
     refused(call(*EXPORT[:-1], f"{unwritable}/p.json"), 4, unwritable)
     picture = ("predict", "data/images/val/a.png", "--classes", "sky", "--pretrained", str(weights))
     refused(call("-q", *picture, "-o", f"{unwritable}/o.png"), 4, unwritable, "writable place")
-    for command in ("ablate", "train"):
+    for command in ("ablate", "pretrain"):
         arguments = arguments_for(command, weights)
         arguments[arguments.index("o")] = f"{unwritable}/o"
         refused(call(*arguments), 4, unwritable)
@@ -319,7 +319,7 @@ def truncate(path: Path) -> None:
 def test_pictures_and_label_maps(spoil, says: str, call, data: Path, weights: Path) -> None:
     spoil()
     before = listing()
-    for command in ("evaluate", "ablate", "train"):
+    for command in ("evaluate", "ablate", "pretrain"):
         refused(call(*arguments_for(command, weights)), 4, says)
         # ablate opens its store before it looks at pictures: whole, and of use the next time.
         Path("s.sqlite").unlink(missing_ok=True)
@@ -330,7 +330,7 @@ def test_pictures_and_label_maps(spoil, says: str, call, data: Path, weights: Pa
 def test_pictures_and_label_maps_in_processes(data: Path, weights: Path) -> None:
     change("images", truncate)()
     before = listing()
-    for command in ("evaluate", "train"):
+    for command in ("evaluate", "pretrain"):
         refused(process(*arguments_for(command, weights)), 4, "cannot be read as a picture")
     loud = process("--debug", *arguments_for("evaluate", weights))
     assert loud.code == 4 and loud.err.startswith("Traceback") and "DataError" in loud.err
@@ -340,7 +340,7 @@ def test_pictures_and_label_maps_in_processes(data: Path, weights: Path) -> None
 def test_a_class_list_of_another_length(call, data: Path, weights: Path) -> None:
     Path("two.txt").write_text("sky\nroad\n")
     before = listing()
-    for command in ("evaluate", "ablate", "train"):
+    for command in ("evaluate", "ablate", "pretrain"):
         arguments = arguments_for(command, weights)
         refused(call(*arguments, "--vocab", "two.txt"), 4, "11 classes", "has 2")
     arguments = arguments_for("evaluate", weights)
@@ -390,14 +390,14 @@ def test_training_options(call, data: Path, weights: Path) -> None:
     Path("old").mkdir()
     Path("old/last.pt").write_bytes(b"no checkpoint")
     before = listing()
-    train = arguments_for("train", weights)
+    pretrain = arguments_for("pretrain", weights)
     for config, code, says in (
         ("lsmseg-tyni", 2, "lsmseg-tiny"),
         ("list.json", 4, "not a configuration"),
         ("half.json", 4, "half"),
     ):
-        refused(call(*train, "--config", config), code, says)
-    refused(call(*train, "--device", "gpu"), 2, "--device cpu")
-    refused(call(*train, "--out", "old"), 4, "old/last.pt exists", "--resume")
-    refused(call(*train, "--out", "old", "--resume"), 4, "old/last.pt", "damaged")
+        refused(call(*pretrain, "--config", config), code, says)
+    refused(call(*pretrain, "--device", "gpu"), 2, "--device cpu")
+    refused(call(*pretrain, "--out", "old"), 4, "old/last.pt exists", "--resume")
+    refused(call(*pretrain, "--out", "old", "--resume"), 4, "old/last.pt", "damaged")
     assert listing() == before

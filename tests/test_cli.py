@@ -65,7 +65,7 @@ COMMANDS = dict(commands())
 
 def test_the_commands_are_those_promised() -> None:
     assert {" ".join(path) for path in COMMANDS if path} == {
-        "run", "attributes", "generate", "ablate", "export", "report", "train", "evaluate",
+        "run", "attributes", "generate", "ablate", "export", "report", "pretrain", "evaluate",
         "predict", "store", "store path", "store status", "store show", "store lint", "store edit",
         "store lock", "store unlock", "store diff", "store import", "store backup", "store check",
         "store costs", "vocab",
@@ -189,7 +189,7 @@ def test_export_writes_and_refuses(call) -> None:
         (("evaluate", "--prompts", "a.json", "--attributes", "color"), 2, "not both"),
         (("evaluate", "--prompts", "a.json"), 2, "a.json"),
         (("evaluate", "--data", "folder"), 2, "--vocab"),
-        (("train", "--data", "folder", "--out", "o"), 2, "--vocab"),
+        (("pretrain", "--data", "folder", "--out", "o"), 2, "--vocab"),
         (("store", "status", "--store", "none.sqlite"), 8, "no attribute store"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
@@ -338,26 +338,26 @@ def test_predict_says_which_classes_are_described(call, passed) -> None:
     assert "sky: described" in result.err and "sofa: by name only" in result.err
 
 
-def test_train_gets_names_descriptions_and_combinations(call, passed, monkeypatch) -> None:
-    from lsmseg_model.train import TrainResult
+def test_pretrain_gets_names_descriptions_and_combinations(call, passed, monkeypatch) -> None:
+    from lsmseg_model.pretrain import PretrainResult
 
     kept, _ = passed
-    module = pytest.importorskip("lsmseg_model.train")
-    real = module.train
+    module = pytest.importorskip("lsmseg_model.pretrain")
+    real = module.pretrain
 
-    def keep(**given: Any) -> TrainResult:
+    def keep(**given: Any) -> PretrainResult:
         inspect.signature(real).bind(**given)
-        kept["train"] = given
-        return TrainResult(Path("w.safetensors"), Path("loss.csv"), 1, 0.5, 1.0)
+        kept["pretrain"] = given
+        return PretrainResult(Path("w.safetensors"), Path("loss.csv"), 1, 0.5, 1.0)
 
-    monkeypatch.setattr(module, "train", keep)
-    result = call("train", "--data", "camvid", "--out", "o", "--iterations", "5")
+    monkeypatch.setattr(module, "pretrain", keep)
+    result = call("pretrain", "--data", "camvid", "--out", "o", "--iterations", "5")
     assert result.code == 0, result.err
-    given = kept["train"]
+    given = kept["pretrain"]
     assert (given["vocabulary_name"], given["iterations"]) == ("camvid", 5)
     assert len(given["texts"]) == 11
     assert all(len(set(texts)) > 60 for texts in given["texts"])
     assert given["texts"][0][0] == "a photo of a sky"
     call("export", "--attributes", "color", "--vocab", "camvid", "-o", "p.json")
-    call("train", "--data", "camvid", "--out", "o", "--prompts", "p.json")
-    assert all(len(texts) == 1 for texts in kept["train"]["texts"])
+    call("pretrain", "--data", "camvid", "--out", "o", "--prompts", "p.json")
+    assert all(len(texts) == 1 for texts in kept["pretrain"]["texts"])

@@ -149,11 +149,11 @@ def test_markers_are_understood(tmp_path: Path) -> None:
     document.write_text(
         "Say `lsmseg-prompts run` or\n\n    lsmseg-prompts vocab list   # all\n\n"
         "```sh\nlsmseg-prompts attributes  # 1\n```\n"
-        "<!-- test: exits with 4 -->\n```sh\nlsmseg-prompts train --out o\n```\n"
+        "<!-- test: exits with 4 -->\n```sh\nlsmseg-prompts pretrain --out o\n```\n"
         "<!-- test: options only (long) -->\n```sh\nlsmseg-prompts ablate\n```\n"
     )
     assert [(str(e).removeprefix("lsmseg-prompts "), e.code) for e in examples(document)] == [
-        ("run", None), ("vocab list", None), ("attributes", 0), ("train --out o", 4),
+        ("run", None), ("vocab list", None), ("attributes", 0), ("pretrain --out o", 4),
         ("ablate", None),
     ]  # fmt: skip
 

@@ -127,12 +127,12 @@ def test_ablate_interrupted(place: str, step: int, data: Path, weights: Path, ca
 
 # -- training ----------------------------------------------------------------------------
 
-STEP = "lsmseg_model.train:choose_texts"
+STEP = "lsmseg_model.pretrain:choose_texts"
 
 
 @pytest.mark.slow
-def test_train_interrupted_then_resumed(data: Path, weights: Path, call) -> None:
-    train = arguments_for("train", weights)
+def test_pretrain_interrupted_then_resumed(data: Path, weights: Path, call) -> None:
+    train = arguments_for("pretrain", weights)
     interrupted(struck(STEP, 4, "SIGINT", *train))
     assert [path.name for path in Path("o").iterdir()] == ["last.pt"]
     result = call(*train, "--resume", "--json")
@@ -142,12 +142,12 @@ def test_train_interrupted_then_resumed(data: Path, weights: Path, call) -> None
 
 
 @pytest.mark.slow
-def test_train_killed(data: Path, weights: Path, call) -> None:
+def test_pretrain_killed(data: Path, weights: Path, call) -> None:
     """Before the first checkpoint the same command begins anew; after it --resume goes on."""
-    train = arguments_for("train", weights)
+    train = arguments_for("pretrain", weights)
     assert struck(STEP, 3, "SIGKILL", *train).code == -signal.SIGKILL
     assert list(Path("o").iterdir()) == []
-    often = "original.__globals__['train'].__kwdefaults__['checkpoint_every'] = 2"
+    often = "original.__globals__['pretrain'].__kwdefaults__['checkpoint_every'] = 2"
     assert struck(STEP, 4, "SIGKILL", *train, more=often).code == -signal.SIGKILL
     assert [path.name for path in Path("o").iterdir()] == ["last.pt"]
     assert call(*train).code == 4
@@ -208,7 +208,7 @@ def test_json_of_what_needs_a_model(call, data: Path, weights: Path) -> None:
     ablated = json.loads(call(*arguments_for("ablate", weights), "--json").out)
     assert ablated["directory"] == "o" and ablated["single"]
     trained = json.loads(
-        call(*arguments_for("train", weights), "--out", "t", "--iterations", "2", "--json").out
+        call(*arguments_for("pretrain", weights), "--out", "t", "--iterations", "2", "--json").out
     )
     assert Path(trained["weights"]).is_file()
     picture = ("predict", "data/images/val/a.png", "--classes", "sky, road", "--json")

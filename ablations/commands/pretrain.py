@@ -1,4 +1,4 @@
-"""`train`: a network from pictures and prompts."""
+"""`pretrain`: a small CLIP from scratch, on pictures and their texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lsmseg_prompts.commands.options import (
 )
 
 
-def train(
+def pretrain(
     out: Annotated[Path, Option("--out", help="The folder for weights and checkpoints.")],
     config: Annotated[
         str, Option("--config", help="The network: a name, or a JSON file.")
@@ -62,7 +62,7 @@ def train(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """Train a network on pictures and prompts; leaves weights and a checkpoint in --out."""
+    """Train a CLIP on pictures and texts by its cost map; leaves weights and a checkpoint."""
     from lsmseg_prompts.descriptions import load
     from lsmseg_prompts.export.native import load_native
     from lsmseg_prompts.prompting import vocabulary_for
@@ -76,9 +76,9 @@ def train(
         name = vocabulary.name
         texts = training_texts(load(vocabulary, llm, store=store, require=False), vocabulary, seed)
 
-    from lsmseg_model.train import train as train_network
+    from lsmseg_model.pretrain import pretrain as pretrain_clip
 
-    result = train_network(
+    result = pretrain_clip(
         config=config,
         data=data,
         data_root=data_root,

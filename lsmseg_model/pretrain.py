@@ -1,8 +1,8 @@
-"""Training a Clip as a segmentation network: cost map (Eq. 1) against label maps.
+"""Pre-training a Clip for segmentation from scratch: cost map (Eq. 1) against label maps.
 
 Each step every class is described by one of its texts, drawn at random, so that one model learns
 to read names, single attributes and combinations. Everything random follows from (seed, step): a
-run that was killed and resumed equals an unbroken one (tests/test_train.py).
+run that was killed and resumed equals an unbroken one (tests/test_pretrain.py).
 """
 
 import csv
@@ -51,7 +51,7 @@ FIELDS = {
 
 
 @dataclass
-class TrainResult:
+class PretrainResult:
     """Where the run left its files, and how it went."""
 
     weights: Path
@@ -69,7 +69,7 @@ def bf16_is_fast(device: str) -> bool:
     return device == "cpu" and native()
 
 
-def train(
+def pretrain(
     *,
     config: str = "lsmseg-tiny",
     data: str = "ministuff",
@@ -90,7 +90,7 @@ def train(
     minutes: float | None = None,
     checkpoint_every: int = 250,
     progress: bool = True,
-) -> TrainResult:
+) -> PretrainResult:
     """Train ``config`` on the train split of ``data``; texts: sentences per vocabulary class.
 
     Leaves in ``out``: ``<name>.safetensors`` (weights with their configuration), ``last.pt``
@@ -196,7 +196,7 @@ def train(
     write_whole(log, lambda path: _write_log(path, losses))
     write_whole(out / "loss.png", lambda path: _plot(path, losses))
     tail = [value for _, value, _ in losses[-50:]]
-    return TrainResult(weights, log, done, sum(tail) / len(tail), time.monotonic() - began)
+    return PretrainResult(weights, log, done, sum(tail) / len(tail), time.monotonic() - began)
 
 
 def choose_texts(

@@ -13,7 +13,7 @@ from lsmseg_model.clip import CONFIGS, load_clip
 from lsmseg_model.data.training import Places, TrainingItem
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError
 from lsmseg_model.losses import bce, pixel_weights, softmax, text_targets
-from lsmseg_model.train import choose_texts, train
+from lsmseg_model.pretrain import choose_texts, pretrain
 
 TEXTS = [["a blue thing", "the sky"], ["a gray block"], *[[f"thing number {i}"] for i in range(9)]]
 
@@ -62,7 +62,7 @@ def config(tmp_path: Path) -> str:
 
 def run(config: str, data: Path, out: Path, **more: object) -> list[float]:
     options = {"workers": 0, "progress": False, "precision": "fp32", **more}
-    result = train(
+    result = pretrain(
         config=config,
         data="camvid",
         data_root=data,
