@@ -19,6 +19,7 @@ from ablations.plots import llm_plot
 from ablations.report import COMPARISON, PAGE, RUN, VERSION, write_report
 from ablations.scoreboard import NAME, Candidate, Scoreboard, number, table_rows
 from ablations.tables import score, signed
+from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.store import open_store
@@ -215,10 +216,11 @@ def _classes(boards: Mapping[str, Scoreboard], candidate: Candidate) -> list[dic
         part = {llm: iou(total) for llm, total in totals.items()}
         sets = {llm: b.prompt_set(b.benches[place], candidate) for llm, b in boards.items()}
         labelled = next(iter(totals.values()))[:, 2]
+        names = scored_names(benchmark, [entry.readable for entry in bench.vocabulary])
         rows: list[dict[str, Any]] = [
             {
                 "index": index,
-                "name": bench.vocabulary[index].readable,
+                "name": names[at],
                 "seen": None if benchmark.seen is None else index in benchmark.seen,
                 "iou": {llm: number(float(values[at])) for llm, values in part.items()},
                 "texts": {llm: list(one.texts[index]) for llm, one in sets.items()},

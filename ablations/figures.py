@@ -7,6 +7,7 @@ from typing import Any
 from ablations import pictures, plots
 from ablations.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.single import Singles
+from lsmseg_model.data import scored_names
 
 BY_LABELS = "were chosen by their labels, not by their scores."
 
@@ -59,6 +60,8 @@ def _pictures(
     scorer = bench.scorers["report"]
     benchmark = scorer.benchmark
     readable = [entry.readable for entry in bench.vocabulary]
+    for index, name in zip(benchmark.class_indices, scored_names(benchmark, readable), strict=True):
+        readable[index] = name
     name_set, best_set = board.prompt_set(bench, NAME), board.prompt_set(bench, best)
     covered = pictures.coverage(benchmark)
     unseen = [

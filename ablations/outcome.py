@@ -20,6 +20,7 @@ from ablations.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fi
 from ablations.single import Singles, controls
 from ablations.tables import score, signed
 from lsmseg_model.clip import Clip
+from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.export.native import export_native
 from lsmseg_prompts.files import write_whole
@@ -222,17 +223,18 @@ class Outcome:
         before, after = iou(name.totals[bench.name]), iou(best.totals[bench.name])
         labelled = best.totals[bench.name][:, 2]
         benchmark = bench.scorers["report"].benchmark
+        names = scored_names(benchmark, [entry.readable for entry in bench.vocabulary])
         return [
             {
                 "benchmark": bench.name,
                 "index": index,
-                "name": bench.vocabulary[index].readable,
+                "name": name,
                 "seen": None if benchmark.seen is None else index in benchmark.seen,
                 "labelled": int(labelled[at]),
                 "baseline": number(float(before[at])) if labelled[at] else None,
                 "best": number(float(after[at])) if labelled[at] else None,
             }
-            for at, index in enumerate(benchmark.class_indices)
+            for at, (index, name) in enumerate(zip(benchmark.class_indices, names, strict=True))
         ]
 
     def _prompts(self, bench: Bench) -> dict[str, Any]:

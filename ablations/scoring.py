@@ -11,7 +11,7 @@ import torch
 
 from lsmseg_model.clip import Clip
 from lsmseg_model.cost_map import cost_map, upsample
-from lsmseg_model.data.benchmark import Benchmark, load_benchmark
+from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark
 from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features, segment
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompt_set import PromptSet
@@ -24,8 +24,9 @@ SPLITS = ("selection", "report")
 class FrozenScorer:
     """Scores prompt sets with a frozen CLIP on one benchmark.
 
-    Only the classes of ``benchmark.class_indices`` compete and count; the counts' class axis is
-    in their order. Equal texts are scored once, however many prompt sets share them.
+    Only the classes of ``benchmark.class_indices`` compete and count (of a benchmark with
+    ``owners`` all prompts compete); the counts' class axis is in their order. Equal texts are
+    scored once, however many prompt sets share them.
     """
 
     def __init__(self, clip: Clip, benchmark: Benchmark) -> None:
@@ -40,13 +41,13 @@ class FrozenScorer:
         return self._features
 
     def texts(self, prompt_set: PromptSet) -> Texts:
-        """The texts of the scored classes. Raises UsageError for another vocabulary's set."""
+        """The texts of the competing prompts. Raises UsageError for another vocabulary's set."""
         if prompt_set.vocabulary != self.benchmark.vocabulary:
             raise UsageError(
                 f"The prompt set {prompt_set.name} is for the vocabulary {prompt_set.vocabulary}, "
                 f"but {self.benchmark.name} is labelled with {self.benchmark.vocabulary}."
             )
-        return tuple(prompt_set.texts[index] for index in self.benchmark.class_indices)
+        return tuple(prompt_set.texts[index] for index in competing(self.benchmark)[0])
 
     def score(
         self, prompt_sets: Sequence[PromptSet], progress: Progress | None = None
@@ -60,21 +61,24 @@ class FrozenScorer:
         return np.stack([self._counts[texts] for texts in wanted])
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
-        """int64 [H, W]: the vocabulary index with the highest cosine at every pixel."""
+        """int64 [H, W]: the scored class with the highest cosine at every pixel."""
         features = self.features()
         text = self.clip.encode_texts(self.texts(prompt_set))
         height, width = features.labels[picture].shape
         position, _ = segment(features.maps[picture].to(text.device), text, (height, width))
-        return np.asarray(self.benchmark.class_indices)[position[0]]
+        return np.asarray(self.benchmark.class_indices)[features.stands_for[position[0]]]
 
     @torch.inference_mode()
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
-        """float32 [H, W]: the cosine (Eq. 1) of every pixel with the class ``index``."""
+        """float32 [H, W]: the cosine (Eq. 1) of every pixel with the scored class ``index``, the
+        highest of its prompts."""
         features = self.features()
-        text = self.clip.encode_texts([prompt_set.texts[index]])
+        owners = self.benchmark.owners
+        prompts = [index] if owners is None else [p for p, o in enumerate(owners) if o == index]
+        text = self.clip.encode_texts([prompt_set.texts[p] for p in prompts])
         height, width = features.labels[picture].shape
         cost = cost_map(features.maps[picture].to(text.device)[None], text)
-        return upsample(cost, (height, width))[0, 0].cpu().numpy()
+        return upsample(cost, (height, width))[0].amax(0).cpu().numpy()
 
 
 class Part:
@@ -84,6 +88,7 @@ class Part:
         self.whole, self.pictures, self.split = whole, tuple(pictures), split
         self.name, self.vocabulary = whole.name, whole.vocabulary
         self.class_indices, self.seen = whole.class_indices, whole.seen
+        self.owners = whole.owners
 
     def __len__(self) -> int:
         return len(self.pictures)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .clip import Clip, load_clip
 from .cost_map import cost_map, upsample
-from .data.benchmark import IGNORE, Benchmark, load_benchmark
+from .data.benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
 from .errors import DataError
 from .metrics import confusion_counts, iou, miou
 
@@ -82,6 +82,7 @@ class Features:
 
     maps: list[Tensor]  # [h, w, D] each, on the CPU
     labels: list[np.ndarray]  # int16 [H, W] positions in class_indices, or IGNORE
+    stands_for: np.ndarray  # int64 [N]: the position that each competing prompt stands for
 
 
 def dense_features(clip: Clip, benchmark: Benchmark, progress: Progress | None = None) -> Features:
@@ -90,7 +91,7 @@ def dense_features(clip: Clip, benchmark: Benchmark, progress: Progress | None =
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
     position = np.full(max(benchmark.class_indices) + 2, IGNORE, dtype=np.int16)
     position[list(benchmark.class_indices)] = np.arange(len(benchmark.class_indices))
-    features = Features([], [])
+    features = Features([], [], np.array(competing(benchmark)[1]))
     for index in range(len(benchmark)):
         labels = position[benchmark.labels(index)]  # IGNORE = -1 reads the last entry: IGNORE
         features.maps.append(picture_features(clip, benchmark.picture(index)).cpu())
@@ -108,16 +109,18 @@ def count_prompt_sets(
 ) -> np.ndarray:
     """Score S text sets in one pass over the pictures.
 
-    texts: S sets x C classes x sentences -> int64 [S, P, C, 3] counts (see ``metrics``).
+    texts: S sets x N competing prompts x sentences -> int64 [S, P, C, 3] counts (see ``metrics``)
+    of the scored classes.
     """
-    sets, classes = len(texts), len(texts[0])
+    sets, classes = len(texts), int(features.stands_for.max()) + 1
     embeddings = clip.encode_texts([group for text_set in texts for group in text_set])
     counts = np.zeros((sets, len(features.maps), classes, 3), dtype=np.int64)
     for picture, (feature, labels) in enumerate(zip(features.maps, features.labels, strict=True)):
         size = (labels.shape[0], labels.shape[1])
         predicted, _ = segment(feature.to(clip.device), embeddings, size, sets)
         for s in range(sets):
-            counts[s, picture] = confusion_counts(predicted[s], labels, classes)
+            found = features.stands_for[predicted[s]]
+            counts[s, picture] = confusion_counts(found, labels, classes)
         if progress:
             progress(picture + 1, len(features.maps))
     return counts
@@ -155,7 +158,7 @@ def evaluate(
         )
     clip = load_clip(model, pretrained, device)
     features = dense_features(clip, benchmark, progress)
-    chosen = [texts[i] for i in benchmark.class_indices]
+    chosen = [texts[i] for i in competing(benchmark)[0]]
     counts = count_prompt_sets(clip, features, [chosen])[0]
     total = counts.sum(axis=0)
     per_class = iou(total)
@@ -163,13 +166,15 @@ def evaluate(
     rows = [
         {
             "index": index,
-            "name": class_names[index],
+            "name": name,
             "iou": None if np.isnan(per_class[at]) else float(per_class[at]),
             "labelled": int(total[at, 2]),
             "predicted": int(total[at, 1]),
             **({} if seen is None else {"seen": index in seen}),
         }
-        for at, index in enumerate(benchmark.class_indices)
+        for at, (index, name) in enumerate(
+            zip(benchmark.class_indices, scored_names(benchmark, class_names), strict=True)
+        )
     ]
     labelled = int(total[:, 2].sum())
     summary: dict[str, Any] = {

@@ -31,9 +31,10 @@ class FakeBenchmark:
         class_indices: tuple[int, ...] = (0, 1, 2, 3),
         seen: frozenset[int] | None = frozenset({0, 1}),
         size: tuple[int, int] = (16, 24),
+        owners: tuple[int, ...] | None = None,
     ) -> None:
         self.name, self.split, self.vocabulary = name, split, VOCABULARY.name
-        self.class_indices, self.seen = class_indices, seen
+        self.class_indices, self.seen, self.owners = class_indices, seen, owners
         self._pictures, self._size = pictures, size
 
     def __len__(self) -> int:

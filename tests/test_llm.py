@@ -133,7 +133,6 @@ def test_classes_of_shipped_vocabularies_without_texts_are_answered_by_name_and_
     assert text("pc-459", "straw") is None
     assert text("ade20k-847", "dish, dish aerial, dish antenna, saucer") is None
     assert text("ade20k-150", "lamp") is None
-    assert text("voc-21", "background") is None
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class Two:
 
     name, split, vocabulary = "two", "val", "ten"
     class_indices: tuple[int, ...] = (3, 7)
-    seen = None
+    seen, owners = None, None
 
     def __len__(self) -> int:
         return 2

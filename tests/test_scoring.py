@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ablations import scoring
 from ablations.scoring import FrozenScorer, halves, open_splits
 from lsmseg_model.clip import Clip, build_clip
+from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompt_set import build_prompt_set
@@ -82,6 +83,24 @@ def test_segmentation_and_cost_map_agree_with_the_counts(clip: Clip) -> None:
     costs = np.stack([scorer.cost_map(COLOR, 0, index) for index in (1, 3)])
     assert np.abs(costs).max() <= 1 + 1e-5
     np.testing.assert_array_equal(np.array([1, 3])[costs.argmax(0)], segmented)
+
+
+def test_prompts_that_stand_for_one_class_count_together(clip: Clip) -> None:
+    """Classes 0 and 1, then background: 2 and 3 both stand for 2, whose own prompt is no more."""
+    plain = FakeBenchmark(pictures=2, size=(16, 16))
+    owned = FakeBenchmark(pictures=2, size=(16, 16), class_indices=(0, 1, 2), owners=(0, 1, 2, 2))
+    owned.labels = lambda index: np.minimum(plain.labels(index), 2)  # type: ignore[method-assign]
+    scorer, without = FrozenScorer(clip, owned), FrozenScorer(clip, plain)
+    counts = scorer.score([COLOR])
+    for p in range(2):
+        found = np.minimum(without.segment(COLOR, p), 2)
+        np.testing.assert_array_equal(scorer.segment(COLOR, p), found)
+        np.testing.assert_array_equal(counts[0, p], confusion_counts(found, owned.labels(p), 3))
+        costs = [without.cost_map(COLOR, p, index) for index in (2, 3)]
+        np.testing.assert_allclose(scorer.cost_map(COLOR, p, 2), np.max(costs, axis=0), atol=1e-6)
+    assert scored_names(owned, "abcd") == ["a", "b", "background"]
+    assert scored_names(plain, "abcd") == ["a", "b", "c", "d"]
+    assert halves(owned)["report"].owners == (0, 1, 2, 2)
 
 
 def test_another_vocabularys_prompts_are_refused(clip: Clip) -> None:

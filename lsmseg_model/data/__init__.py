@@ -1,5 +1,5 @@
 """Pictures with label maps: the drawn MiniStuff and folders on disk."""
 
-from .benchmark import IGNORE, Benchmark, load_benchmark
+from .benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
 
-__all__ = ["IGNORE", "Benchmark", "load_benchmark"]
+__all__ = ["IGNORE", "Benchmark", "competing", "load_benchmark", "scored_names"]

@@ -1,6 +1,7 @@
 """A benchmark: pictures, label maps and the classes of a vocabulary that they are scored on."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +16,9 @@ class Benchmark(Protocol):
     """What scorers and training need of a data set.
 
     ``class_indices`` are the scored classes as indices into the vocabulary; ``seen`` those of
-    them that a model may be trained on (None where the data set makes no such split).
+    them that a model may be trained on (None where the data set makes no such split). ``owners``
+    has for every prompt of the vocabulary the scored class that it stands for, None where each
+    prompt is its own class: the prompts 20 to 58 of voc-21 all stand for class 20, background.
     """
 
     name: str
@@ -23,6 +26,7 @@ class Benchmark(Protocol):
     vocabulary: str
     class_indices: tuple[int, ...]
     seen: frozenset[int] | None
+    owners: tuple[int, ...] | None
 
     def __len__(self) -> int:
         """How many pictures."""
@@ -37,11 +41,30 @@ class Benchmark(Protocol):
         """int64 [H, W]: vocabulary indices, or IGNORE."""
 
 
+def competing(benchmark: Benchmark) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The prompts that compete, and for each the position in class_indices that it stands for."""
+    if benchmark.owners is None:
+        return benchmark.class_indices, tuple(range(len(benchmark.class_indices)))
+    position = {index: at for at, index in enumerate(benchmark.class_indices)}
+    return tuple(range(len(benchmark.owners))), tuple(position[o] for o in benchmark.owners)
+
+
+def scored_names(benchmark: Benchmark, names: Sequence[str]) -> list[str]:
+    """The names of class_indices, of a vocabulary's ``names``; what several prompts stand for
+    has none of their names but "background"."""
+    owners = benchmark.owners or ()
+    return [
+        "background" if owners.count(index) > 1 else names[index]
+        for index in benchmark.class_indices
+    ]
+
+
 class MiniStuff:
     """The drawn benchmark; see ``ministuff.py``. Scenes are drawn when asked for."""
 
     name = "ministuff"
     vocabulary = "coco-stuff"
+    owners: tuple[int, ...] | None = None
 
     def __init__(self, split: str = "report", limit: int | None = None) -> None:
         from . import ministuff

@@ -59,6 +59,7 @@ class FolderBenchmark:
     """Pictures and label maps with equal stems, found when opened, read when asked for."""
 
     seen: frozenset[int] | None = None
+    owners: tuple[int, ...] | None = None
 
     def __init__(
         self,
