@@ -22,8 +22,20 @@ from .errors import UsageError
 HIDDEN = 16  # channels inside the weight generator's branches
 
 
+def fit(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """[B, C, h, w] -> float32 [B, C, *size]: bilinear, averaging where it gets smaller."""
+    if features.shape[2:] == size:
+        return features.float()
+    return F.interpolate(
+        features.float(), size, mode="bilinear", align_corners=False, antialias=True
+    )
+
+
 class Adapter(nn.Module):
-    """From the second encoder's channels to CLIP's, normalised: 1x1 convolution and LayerNorm."""
+    """From the second encoder's channels to CLIP's, normalised: 1x1 convolution and LayerNorm.
+
+    Resized first: the encoder is frozen, so this part of its features can be kept (cached.py).
+    """
 
     def __init__(self, other: int, dim: int) -> None:
         super().__init__()
@@ -31,9 +43,8 @@ class Adapter(nn.Module):
         self.norm = nn.GroupNorm(1, dim)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """x: [B, other, h, w] -> [B, dim, *size], resized bilinearly."""
-        x = self.norm(self.project(x))
-        return F.interpolate(x, size, mode="bilinear", align_corners=False)
+        """x: [B, other, h, w] -> [B, dim, *size]"""
+        return self.norm(self.project(fit(x, size)))
 
 
 class WeightGenerator(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lsmseg_model.category_filter import DROPPED, gather, keep, scatter
 from lsmseg_model.errors import UsageError
-from lsmseg_model.fusion import FUSIONS, Fusion, Mean, Scalar, WeightGenerator
+from lsmseg_model.fusion import FUSIONS, Adapter, Fusion, Mean, Scalar, WeightGenerator, fit
 
 
 @pytest.fixture
@@ -58,6 +58,14 @@ def test_the_weight_generator_by_hand() -> None:
     a = torch.sigmoid(torch.tensor([1.0 + 2 * 2.0, 3.0 + 2 * 2.0]))  # the mean of 1 and 3 is 2
     expected = a * clip.flatten() + (1 - a) * other.flatten()
     torch.testing.assert_close(generator(clip, other).flatten(), expected)
+
+
+def test_features_resized_before_are_the_same_to_the_adapter() -> None:
+    x, adapter = torch.randn(1, 3, 8, 8), Adapter(3, 4)
+    assert torch.equal(adapter(fit(x, (4, 4)), (4, 4)), adapter(x, (4, 4)))
+    line = torch.arange(8.0).expand(1, 1, 8, 8)
+    inner = fit(line, (4, 4))[0, 0, 0, 1:3]  # weights 1 3 3 1: around 2.5 and 4.5
+    torch.testing.assert_close(inner, torch.tensor([2.5, 4.5]))
 
 
 def test_unknown_fusion() -> None:
