@@ -59,6 +59,22 @@ def load_catseg(network: LsmSeg, path: str | Path) -> Loaded:
     return Loaded(len(used), unexpected, tuple(sorted(optional - state.keys())))
 
 
+def size_of(path: str | Path) -> str:
+    """Which network a CAT-Seg file belongs to: cat-seg-b or cat-seg-l, by CLIP's width.
+
+    Raises CheckpointError for a file that is none.
+    """
+    path = Path(path)
+    weight = _read(path).get(f"{CLIP}visual.conv1.weight")
+    widths = {768: "cat-seg-b", 1024: "cat-seg-l"}
+    if weight is None or weight.shape[0] not in widths:
+        raise CheckpointError(
+            f"{path} is neither of CAT-Seg's published sizes (ViT-B/16, ViT-L/14); name the "
+            "network that it belongs to with --model."
+        )
+    return widths[weight.shape[0]]
+
+
 def translate(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """CAT-Seg's keys to ours; split projections are joined again."""
     ours: dict[str, Tensor] = {}

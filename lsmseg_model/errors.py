@@ -32,3 +32,9 @@ class ConfigError(LsmsegModelError):
     """A configuration with a wrong field or value."""
 
     exit_code = 4
+
+
+class TrainingError(LsmsegModelError):
+    """A training run that cannot go on: a loss that is no number, a full GPU."""
+
+    exit_code = 4

@@ -21,11 +21,12 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
+from .bar import LossBar
 from .checkpoints import save_weights
 from .clip import Clip, View, build_clip, check_device, load_clip, read_config
 from .cost_map import upsample
 from .data.benchmark import load_benchmark
-from .data.training import Places, TrainingItem, batches, training_data
+from .data.training import Augment, Places, TrainingItem, batches, training_data
 from .errors import CheckpointError, ConfigError, DataError
 from .files import new_folder, write_whole
 from .losses import LOSSES, pixel_weights, text_targets
@@ -126,9 +127,8 @@ def pretrain(
     elif last.exists():
         raise DataError(f"{last} exists; add --resume to go on, or choose another --out.")
     classes = [c for c in benchmark.class_indices if benchmark.seen is None or c in benchmark.seen]
-    dataset, epoch = training_data(
-        benchmark, settings["view"]["short_side"], settings["view"]["window"], seed
-    )
+    view = settings["view"]
+    dataset, epoch = training_data(benchmark, Augment(view["short_side"], view["window"]), seed)
     places = Places(start, options["iterations"], options["batch_size"], seed, epoch)
     loader = (
         DataLoader(
@@ -141,7 +141,7 @@ def pretrain(
     began = time.monotonic()
     step = start
     clip.train()
-    with new_folder(out), _bar(progress, options["iterations"], start) as report:
+    with new_folder(out), LossBar(progress, options["iterations"], start) as report:
         try:
             for step, items in enumerate(batches(loader), start):
                 rate = _rate(step, options)
@@ -412,40 +412,3 @@ def _plot(path: Path, losses: list[tuple[int, float, float]]) -> None:
     axes.set(xlabel="iteration", ylabel="loss", yscale="log")
     figure.savefig(path, dpi=130)
     plt.close(figure)
-
-
-class _bar:
-    """A progress bar on stderr with the running loss; silent when not wanted."""
-
-    def __init__(self, wanted: bool, total: int, start: int) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not wanted,
-        )
-        self._task = self._progress.add_task("", total=total, completed=start, loss=0.0)
-        self._loss: float | None = None
-
-    def __enter__(self) -> Any:
-        self._progress.__enter__()
-        return self._update
-
-    def _update(self, step: int, loss: float) -> None:
-        self._loss = loss if self._loss is None else 0.98 * self._loss + 0.02 * loss
-        self._progress.update(self._task, completed=step, loss=self._loss)
-
-    def __exit__(self, *error: Any) -> None:
-        self._progress.__exit__(*error)

@@ -54,7 +54,7 @@ def test_fields_may_be_changed_and_wrong_ones_are_named(tmp_path: Path) -> None:
     own.write_text(json.dumps({**read_network("lsmseg-b"), "crop": 336}))
     assert read_network(str(own))["crop"] == 336
     own.write_text("{}")
-    with pytest.raises(ConfigError, match="exactly the fields"):
+    with pytest.raises(ConfigError, match="must have the fields"):
         read_network(str(own))
     own.write_text("{")
     with pytest.raises(ConfigError, match="not valid JSON"):

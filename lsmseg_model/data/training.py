@@ -58,20 +58,31 @@ class MiniStuffTraining(Dataset[TrainingItem]):
         return TrainingItem(image, labels, scene.captions, scene.decoys)
 
 
-class FolderTraining(Dataset[TrainingItem]):
-    """Random crops of a benchmark's pictures: scale 0.75 to 1.5, flip, colour jitter."""
+@dataclass(frozen=True)
+class Augment:
+    """How a picture is varied: its short side resized to `short_side` pixels times a factor
+    drawn from `scale`, a square of `crop` pixels cut out, mirrored or not, its colours changed
+    ("mild", or "ssd", the photometric distortion of SSD that CAT-Seg trains with)."""
 
-    def __init__(self, benchmark: Benchmark, short_side: int, window: int, seed: int) -> None:
-        self.benchmark, self.short_side, self.window = benchmark, short_side, window
-        self.seed = seed
+    short_side: int
+    crop: int
+    scale: tuple[float, float] = (0.75, 1.5)
+    colors: str = "mild"
+
+
+class FolderTraining(Dataset[TrainingItem]):
+    """Random crops of a benchmark's pictures."""
+
+    def __init__(self, benchmark: Benchmark, augment: Augment, seed: int) -> None:
+        self.benchmark, self.augment, self.seed = benchmark, augment, seed
         self._cache: dict[int, tuple[Tensor, Tensor]] = {}
 
     def _read(self, index: int) -> tuple[Tensor, Tensor]:
-        """Pictures are kept once read, at most a thousand of them."""
+        """Pictures of small data sets are kept once read."""
         if index not in self._cache:
             image = torch.from_numpy(np.array(self.benchmark.picture(index))).permute(2, 0, 1)
             labels = torch.from_numpy(self.benchmark.labels(index))[None]
-            if len(self._cache) >= 1000:
+            if len(self.benchmark) > 1000:
                 return image, labels
             self._cache[index] = (image, labels)
         return self._cache[index]
@@ -81,16 +92,22 @@ class FolderTraining(Dataset[TrainingItem]):
         from torchvision.transforms import v2
 
         image, labels = self._read(place[2])
+        how = self.augment
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_entropy(self.seed, *place))
-            scale = float(torch.empty(1).uniform_(0.75, 1.5))
-            side = max(self.window, round(self.short_side * scale))
+            scale = float(torch.empty(1).uniform_(*how.scale))
+            side = max(how.crop, round(how.short_side * scale))
+            colors = (
+                v2.ColorJitter(0.3, 0.3, 0.3, 0.05)
+                if how.colors == "mild"
+                else v2.RandomPhotometricDistort()
+            )
             augment = v2.Compose(
                 [
                     v2.Resize(side, antialias=True),
-                    v2.RandomCrop(self.window),
+                    v2.RandomCrop(how.crop),
                     v2.RandomHorizontalFlip(),
-                    v2.ColorJitter(0.3, 0.3, 0.3, 0.05),
+                    colors,
                     v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}, scale=True),
                 ]
             )
@@ -102,14 +119,23 @@ class Places(Sampler[list[tuple[int, int, int]]]):
     """Batches of (step, place, picture index) from ``start`` to ``iterations``.
 
     With ``pictures`` every epoch is a permutation drawn from (seed, epoch); without, indices
-    simply run on (drawn scenes never repeat).
+    simply run on (drawn scenes never repeat). Of several processes each gets its share of the
+    places of every batch.
     """
 
     def __init__(
-        self, start: int, iterations: int, batch_size: int, seed: int, pictures: int | None
+        self,
+        start: int,
+        iterations: int,
+        batch_size: int,
+        seed: int,
+        pictures: int | None,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         self.start, self.iterations, self.batch_size = start, iterations, batch_size
         self.seed, self.pictures = seed, pictures
+        self.rank, self.processes = rank, processes
 
     def __len__(self) -> int:
         return self.iterations - self.start
@@ -126,16 +152,16 @@ class Places(Sampler[list[tuple[int, int, int]]]):
                         order = np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
                     index = int(order[index % self.pictures])
                 batch.append((step, place, index))
-            yield batch
+            yield batch[self.rank :: self.processes]
 
 
 def training_data(
-    benchmark: Benchmark, short_side: int, window: int, seed: int
+    benchmark: Benchmark, augment: Augment, seed: int
 ) -> tuple[Dataset[TrainingItem], int | None]:
     """The items of a benchmark, and how many pictures make an epoch (None: endless)."""
     if isinstance(benchmark, MiniStuff):
         return MiniStuffTraining(seed), None
-    return FolderTraining(benchmark, short_side, window, seed), len(benchmark)
+    return FolderTraining(benchmark, augment, seed), len(benchmark)
 
 
 def _entropy(*numbers: int) -> int:

@@ -1,17 +1,24 @@
-"""Networks by name: their configurations as data, and building them."""
+"""Networks by name: their configurations as data, building, loading and saving them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from ..clip import Clip, View, open_clip_model
-from ..errors import ConfigError, UsageError
+from torch import Tensor
+
+from ..checkpoints import read_metadata, read_state_dict, save_weights
+from ..clip import CONFIGS, Clip, View, build_clip, check_device, open_clip_model, read_config
+from ..errors import CheckpointError, ConfigError, UsageError
 from ..lsmseg import LsmSeg, NetworkConfig
+from ..sliding import Protocol
 
 HERE = Path(__file__).parent
 FIELDS = {"name", "title", "clip", "crop", "network"}
+MORE = {"test", "train"}  # the protocol and the training, where they are not CAT-Seg's
+FORMAT = "lsmseg-prompts/network"
 
 
 def available() -> list[str]:
@@ -35,8 +42,11 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
         settings = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON: {error}.") from error
-    if not isinstance(settings, dict) or settings.keys() != FIELDS:
-        raise ConfigError(f"{path} must have exactly the fields {', '.join(sorted(FIELDS))}.")
+    if not isinstance(settings, dict) or settings.keys() - MORE != FIELDS:
+        raise ConfigError(
+            f"{path} must have the fields {', '.join(sorted(FIELDS))}, and may have "
+            f"{', '.join(sorted(MORE))}."
+        )
     settings["network"] = {**settings["network"], **changes}
     NetworkConfig.read(settings["network"], settings["name"])
     return settings
@@ -44,8 +54,135 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
 
 def build_network(name: str, **changes: Any) -> LsmSeg:
     """A network by name with random weights; `changes` as in `read_network`."""
-    settings = read_network(name, **changes)
-    model = open_clip_model(settings["clip"], openai_layout=False)
+    return build(read_network(name, **changes))
+
+
+def build(settings: dict[str, Any]) -> LsmSeg:
+    """A network of these settings (see `read_network`) with random weights.
+
+    Raises ConfigError for wrong settings.
+    """
     crop = settings["crop"]
-    clip = Clip(model, settings["clip"], "catseg", View(crop, crop, crop), "random")
-    return LsmSeg(clip, NetworkConfig.read(settings["network"], settings["name"]))
+    if (CONFIGS / f"{settings['clip']}.json").is_file():
+        clip = build_clip(read_config(settings["clip"]))
+        clip.dense = "catseg"
+        clip.view = View(crop, crop, crop)
+    else:
+        model = open_clip_model(settings["clip"], openai_layout=False)
+        clip = Clip(model, settings["clip"], "catseg", View(crop, crop, crop), "random")
+    network = LsmSeg(clip, NetworkConfig.read(settings["network"], settings["name"]))
+    network.name, network.settings = settings["name"], settings
+    try:
+        network.protocol = Protocol(**settings.get("test", {}))
+    except TypeError as error:
+        raise ConfigError(f"{settings['name']}: field 'test': {error}.") from error
+    return network
+
+
+def save_network(
+    path: Path, network: LsmSeg, about: dict[str, Any], state: dict[str, Tensor] | None = None
+) -> None:
+    """Write the weights with their settings, whole or not at all; `about`: what else to keep.
+
+    The file needs no other one beside it: CLIP and the second encoder are in it.
+    """
+    metadata = {"format": FORMAT, "config": network.settings, **about}
+    save_weights(path, network.state_dict() if state is None else state, metadata)
+
+
+def load_network(
+    path: str | Path, *, name: str | None = None, format: str = "lsmseg", device: str = "cpu"
+) -> LsmSeg:
+    """A trained network in evaluation mode.
+
+    format: "lsmseg", a file that `train` left, or "cat-seg", a published checkpoint, whose
+    network is `name` (by default cat-seg-b or cat-seg-l, as the weights' width tells); then
+    `network.loaded` tells which keys were used. Raises CheckpointError, UsageError.
+    """
+    check_device(device)
+    path = Path(path)
+    if format not in ("lsmseg", "cat-seg"):
+        raise UsageError(f"unknown format {format!r}; choose lsmseg or cat-seg.")
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}.")
+    if format == "cat-seg":
+        from ..catseg import load_catseg, size_of
+
+        network = build_network(name or size_of(path))
+        network.loaded = load_catseg(network, path)
+    else:
+        network = _load(path)
+        if name not in (None, network.name):
+            raise CheckpointError(f"{path} holds {network.name}, not {name}.")
+    network.weights_hash = _hash(path)
+    return network.to(device).eval()
+
+
+def _load(path: Path) -> LsmSeg:
+    metadata = read_metadata(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is no network that `train` left; weights of a CLIP alone are given with "
+            "--pretrained, CAT-Seg's checkpoints with --format cat-seg."
+        )
+    state, _ = read_state_dict(path)
+    network = build(metadata["config"])
+    expected = network.state_dict()
+    wrong = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
+    odd = sorted([*(expected.keys() ^ state.keys()), *wrong])
+    if odd:
+        raise CheckpointError(
+            f"{path} does not hold the weights that its configuration asks for: {len(odd)} keys "
+            f"differ, for example {odd[0]}."
+        )
+    network.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()})
+    return network
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def start_network(
+    settings: dict[str, Any],
+    pretrained: str | Path | None,
+    encoder: str | Path | None,
+    half: bool = False,
+) -> LsmSeg:
+    """A network to train: CLIP and the second encoder filled, the head random.
+
+    pretrained: CLIP's weights, as `load_clip` takes them (None: those that ship with one of our
+    own configurations). encoder: the second encoder's weights. Both may be "random".
+    Raises CheckpointError where weights are missing or do not fit.
+    """
+    from ..clip import load_clip
+
+    network = build(settings)
+    ours = (CONFIGS / f"{settings['clip']}.json").is_file()
+    if pretrained is None and not ours:
+        raise CheckpointError(
+            f"{settings['name']} starts from weights of CLIP {settings['clip']}: give the file "
+            "with --pretrained FILE (or --pretrained random, for a trial of speed and memory)."
+        )
+    if str(pretrained) != "random":
+        found = load_clip(settings["clip"], pretrained)
+        network.clip.model.load_state_dict(found.model.state_dict())
+        network.clip.weights_hash = found.weights_hash
+    fill_encoder(network, encoder, half)
+    return network
+
+
+def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> None:
+    """Load the second encoder's weights, if there is one."""
+    from ..sam import load_sam
+
+    kind = network.config.encoder
+    if kind == "none" or str(weights) == "random" or (weights is None and kind.endswith("-tiny")):
+        return
+    if weights is None:
+        raise CheckpointError(
+            f"{network.name} needs the weights of {kind}: give Meta's file with --encoder FILE "
+            "(or --encoder random, for a trial of speed and memory)."
+        )
+    network.sam = load_sam(kind, weights, half=half)

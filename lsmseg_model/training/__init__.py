@@ -1,0 +1,1 @@
+"""The parts of `lsmseg_model.train`: options, one step, what is kept."""

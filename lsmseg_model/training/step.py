@@ -1,0 +1,148 @@
+"""One step of training: texts, network, loss; and the optimizer with its schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..lsmseg import LsmSeg
+from ..text import tokenize
+from .options import TrainOptions
+
+
+class Step(nn.Module):
+    """What torchrun's processes compute together: the loss of some pictures."""
+
+    def __init__(self, network: LsmSeg, ignored: str) -> None:
+        super().__init__()
+        self.network, self.ignored = network, ignored
+
+    def forward(self, images: Tensor, labels: Tensor, texts: Tensor) -> Tensor:
+        """The sum of the binary cross-entropies of pixels x kept classes, over the kept classes.
+
+        images: [B, 3, S, S] in 0..1. labels: int64 [B, S, S], positions in the texts or -1.
+        texts: [N, D] embeddings, or int64 [N, L] tokens, which are embedded with a gradient.
+        """
+        if not texts.is_floating_point():
+            texts = embed(self.network, texts)
+        wanted = torch.zeros(len(labels), len(texts) + 1, dtype=torch.bool, device=labels.device)
+        wanted.scatter_(1, labels.flatten(1) + 1, True)
+        logits, kept = self.network(images, texts, wanted[:, 1:])
+        logits = F.interpolate(logits.float(), labels.shape[1:], mode="bilinear")
+        return bce_sum(logits, labels, kept, self.ignored)
+
+
+def bce_sum(logits: Tensor, labels: Tensor, kept: Tensor | None, ignored: str) -> Tensor:
+    """Binary cross-entropy, summed over pixels and averaged over the kept classes.
+
+    logits: [B, k, H, W] of the classes kept [B, k] (None: of all). labels: int64 [B, H, W], -1 for
+    unlabelled pixels, which "leave" the sum or are "zero" for every class.
+    """
+    if kept is None:
+        kept = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
+    target = (labels[:, None] == kept[:, :, None, None]).to(logits.dtype)
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
+    return (each * (labels >= 0)).sum() if ignored == "leave" else each.sum()
+
+
+def pixels(labels: Tensor, ignored: str) -> int:
+    """How many pixels `bce_sum` sums over."""
+    return int((labels >= 0).sum()) if ignored == "leave" else labels.numel()
+
+
+def embed(network: LsmSeg, tokens: Tensor, together: int = 32) -> Tensor:
+    """tokens: int64 [T, L] -> [T, D] with a gradient, in batches cut to their longest sentence."""
+    ends = tokens.argmax(dim=-1)
+    order = ends.argsort(stable=True)
+    parts = [
+        network.clip.encode_tokens(tokens[rows, : int(ends[rows].max()) + 1])
+        for rows in order.split(together)
+    ]
+    return torch.cat(parts)[order.argsort()]
+
+
+class Texts:
+    """The texts of the classes, embedded once while the text tower is frozen."""
+
+    def __init__(self, network: LsmSeg, groups: Sequence[Sequence[str]], trains: bool) -> None:
+        """groups: one or more sentences for every class; one of them is drawn in each step."""
+        self.groups = [list(group) for group in groups]
+        sentences = list(dict.fromkeys(s for group in self.groups for s in group))
+        self.row = {sentence: row for row, sentence in enumerate(sentences)}
+        device = network.clip.device
+        if trains:
+            self.table = tokenize(sentences, network.clip.model.context_length).to(device)
+        else:
+            self.table = network.clip.encode_texts([[s] for s in sentences]).clone()
+
+    def draw(self, rng: Any) -> Tensor:
+        """One sentence of every class: rows of tokens [N, L], or of embeddings [N, D]."""
+        chosen = [group[int(rng.integers(len(group)))] for group in self.groups]
+        return self.table[[self.row[sentence] for sentence in chosen]]
+
+
+class Optimizer:
+    """AdamW: CLIP's projections at a lower rate, norms without decay, all gradients clipped.
+
+    Of CLIP's joint projections only the rows that learn may decay: AdamW would shrink them all, so
+    that is done here.
+    """
+
+    def __init__(self, network: LsmSeg, options: TrainOptions) -> None:
+        norms = {
+            id(p)
+            for m in network.modules()
+            if isinstance(m, nn.LayerNorm | nn.GroupNorm)
+            for p in m.parameters()
+        }
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        self.partly: list[tuple[nn.Parameter, Tensor]] = []
+        for name, parameter in network.named_parameters():
+            if not parameter.requires_grad:
+                continue
+            in_clip = name.startswith("clip.")
+            partly = name.endswith("attn.in_proj_weight") and options.clip not in ("full", "freeze")
+            decay = 0.0 if id(parameter) in norms or partly else options.weight_decay
+            factor = options.clip_lr_factor if in_clip else 1.0
+            groups.setdefault((factor, decay), []).append(parameter)
+            if partly:
+                learn = torch.tensor([[part in options.clip] for part in "qkv"])
+                rows = learn.repeat_interleave(len(parameter) // 3, dim=0)
+                self.partly.append((parameter, rows.to(parameter.device)))
+        self.options = options
+        self.parameters = [p for group in groups.values() for p in group]
+        self.adamw = torch.optim.AdamW(
+            [
+                {"params": found, "factor": factor, "weight_decay": decay}
+                for (factor, decay), found in groups.items()
+            ],
+            lr=options.lr,
+        )
+
+    def step(self, rate: float) -> None:
+        """One update; `rate` is the head's learning rate."""
+        for group in self.adamw.param_groups:
+            group["lr"] = rate * group["factor"]
+        shrink = 1 - rate * self.options.clip_lr_factor * self.options.weight_decay
+        with torch.no_grad():
+            for parameter, rows in self.partly:
+                parameter.mul_(torch.where(rows, shrink, 1.0))
+        self.adamw.step()
+        self.adamw.zero_grad(set_to_none=True)
+
+    def clip(self) -> float:
+        """Limit the norm of all gradients together; returns what it was."""
+        return float(nn.utils.clip_grad_norm_(self.parameters, self.options.clip_grad))
+
+
+def rate_at(step: int, options: TrainOptions) -> float:
+    """The learning rate: a linear rise, then a cosine to zero at the last iteration."""
+    if step < options.warmup:
+        return options.lr * (step + 1) / options.warmup
+    along = (step - options.warmup) / max(1, options.iterations - options.warmup)
+    return options.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, along)))
