@@ -1,15 +1,12 @@
 """LSMSeg: CLIP, a frozen second encoder, fusion, category filter, refinement, decoder.
 
 One network for the paper's model, the thesis's and CAT-Seg; a configuration
-(`lsmseg_model/configs`) says which. No public code of LSMSeg exists: what the texts leave open is
+(`lsmseg_model/networks`) says which. No public code of LSMSeg exists: what the texts leave open is
 decided in `NetworkConfig` and docs/network.md. Shapes: B pictures, N classes, H x W positions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -18,82 +15,13 @@ from torch.nn import functional as F
 
 from .aggregator import Aggregator, HeadSizes
 from .clip import Clip
+from .encoders import second_encoder
 from .errors import ConfigError
-from .fusion import FUSIONS, Fusion
-from .sam import SIZES, Sam
+from .frozen import FrozenEncoder
+from .fusion import Fusion
+from .network_config import REFINEMENTS, NetworkConfig
 
-REFINEMENTS = {
-    "both": (True, True),
-    "spatial": (True, False),
-    "class": (False, True),
-    "none": (False, False),
-}
-COST_MAPS = ("clip", "fused")
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """What a network is made of, beside its CLIP.
-
-    blocks: CLIP's blocks (from 0) whose outputs guide the decoder. encoder: the second encoder
-    ("sam-b", ..., or "none"), fused by `fusion`. cost_map: from CLIP's dense features ("clip",
-    the paper) or the fused ones ("fused", the thesis). refinement: "both", "spatial", "class" or
-    "none". k: classes that the category filter keeps. pad_len: see `HeadSizes`.
-    """
-
-    blocks: tuple[int, int] = (3, 7)
-    encoder: str = "none"
-    encoder_size: int = 1024
-    fusion: str = "none"
-    cost_map: str = "clip"
-    refinement: str = "both"
-    k: int = 32
-    pad_len: int = 0
-    hidden: int = 128
-    guidance: tuple[int, int] = (256, 128)
-    projected: tuple[int, int] = (32, 16)
-    decoder: tuple[int, int] = (64, 32)
-    layers: int = 2
-    heads: int = 4
-    window: int = 12
-    resolution: int = 24
-    pooling: tuple[int, int] = field(default=(2, 1))  # in training, at test
-
-    @classmethod
-    def read(cls, values: dict[str, Any], where: str) -> NetworkConfig:
-        """From the field `network` of a configuration; `where` names it in messages.
-
-        Raises ConfigError for an unknown field or value, with the nearest right one.
-        """
-        known = [f.name for f in fields(cls)]
-        for name in values:
-            if name not in known:
-                near = get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}."
-                raise ConfigError(f"{where}: the network has no field {name!r}{hint}")
-        given: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        made = cls(**given)
-        choices: dict[str, Sequence[str]] = {
-            "encoder": [*SIZES, "none"],
-            "fusion": [*FUSIONS, "none"],
-            "cost_map": COST_MAPS,
-            "refinement": list(REFINEMENTS),
-        }
-        for name, allowed in choices.items():
-            value = getattr(made, name)
-            if value not in allowed:
-                near = get_close_matches(str(value), allowed, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else "."
-                raise ConfigError(
-                    f"{where}: {name} is {value!r}; choose {', '.join(allowed)}{hint}"
-                )
-        if (made.encoder == "none") != (made.fusion == "none"):
-            raise ConfigError(f"{where}: encoder and fusion go together; one of them is none.")
-        if made.cost_map == "fused" and made.fusion == "none":
-            raise ConfigError(f"{where}: a fused cost map needs a fusion.")
-        return made
+__all__ = ["CLIP_PARTS", "REFINEMENTS", "LsmSeg", "NetworkConfig"]
 
 
 class LsmSeg(nn.Module):
@@ -101,16 +29,27 @@ class LsmSeg(nn.Module):
 
     def __init__(self, clip: Clip, config: NetworkConfig) -> None:
         super().__init__()
+        # Who this is and how it is tested; `networks.build` and `load_network` fill them in.
+        self.name, self.weights_hash = "", "random"
+        self.settings: dict[str, Any] = {}
+        self.protocol: Any = None  # sliding.Protocol
+        self.loaded: Any = None  # catseg.Loaded
         self.clip, self.config = clip, config
         width = clip.model.visual.conv1.out_channels
         dim = clip.embed_dim
+        _check_fit(clip, config)
         spatial, classes = REFINEMENTS[config.refinement]
         self.upsample1 = nn.ConvTranspose2d(width, config.guidance[0], 2, stride=2)
         self.upsample2 = nn.ConvTranspose2d(width, config.guidance[1], 4, stride=4)
-        self.sam: Sam | None = None
+        self.sam: FrozenEncoder | None = None
         self.fusion: Fusion | None = None
         if config.encoder != "none":
-            self.sam = Sam(config.encoder)
+            self.sam = second_encoder(config.encoder)
+            if config.encoder_size % self.sam.patch:
+                raise ConfigError(
+                    f"encoder_size is {config.encoder_size}, but {config.encoder} takes multiples "
+                    f"of {self.sam.patch} pixels."
+                )
             self.fusion = Fusion(config.fusion, [width, width, dim], [self.sam.width] * 3)
         self.transformer = Aggregator(
             HeadSizes(
@@ -158,7 +97,7 @@ class LsmSeg(nn.Module):
         appearance = dense
         if self.sam is not None and self.fusion is not None:
             if large is None:
-                side = self.config.encoder_size
+                side = self.config.encoder_size or self.sam.size
                 large = F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
             first, second, appearance = self.fusion([*layers, dense], self.sam(large))
             layers = [first, second]
@@ -191,6 +130,22 @@ class LsmSeg(nn.Module):
 
 
 CLIP_PARTS = ("freeze", "qk", "kv", "qv", "full")
+
+
+def _check_fit(clip: Clip, config: NetworkConfig) -> None:
+    """Raise ConfigError where CLIP does not have what the configuration asks for."""
+    depth = len(clip.model.visual.transformer.resblocks)
+    if max(config.blocks) >= depth - 1:
+        raise ConfigError(
+            f"blocks are {config.blocks[0]},{config.blocks[1]}, but {clip.name} has {depth} blocks "
+            f"and the last one gives the dense features: choose from 0 to {depth - 2}."
+        )
+    side, patch = clip.view.window, clip.patch_size
+    if side % patch:
+        raise ConfigError(
+            f"crop is {side}, but {clip.name} takes multiples of {patch} pixels; "
+            f"try crop={side // patch * patch}."
+        )
 
 
 def _blocks(clip: Clip) -> list[Any]:

@@ -6,22 +6,18 @@ Smaller pictures than SAM's 1024 pixels are possible: the absolute positions are
 the relative ones by segment-anything.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .checkpoints import read_state_dict
-from .errors import CheckpointError, UsageError
-
-# Per channel, RGB in 0..1: SAM's own 123.675 / 58.395 ... divided by 255.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+from .errors import UsageError
+from .frozen import FrozenEncoder
 
 
 @dataclass(frozen=True)
@@ -45,34 +41,19 @@ SIZES = {
 }
 
 
-class Sam(nn.Module):
-    """A frozen SAM image encoder. `width` is the number of channels of its features."""
+class Sam(FrozenEncoder):
+    """A frozen SAM picture encoder."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
-        self.mean: Tensor
-        self.std: Tensor
         if name not in SIZES:
             raise UsageError(f"unknown SAM {name!r}; choose one of {', '.join(SIZES)}.")
-        self.name, self.sizes = name, SIZES[name]
-        self.width = self.sizes.width
-        self.encoder = build_encoder(self.sizes)
-        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
-        self.requires_grad_(False)
+        sizes = SIZES[name]
+        super().__init__(name, build_encoder(sizes), sizes.width, sizes.patch, sizes.image_size)
+        self.sizes = sizes
 
-    def train(self, mode: bool = True) -> "Sam":
-        """Stays in evaluation mode: it is frozen."""
-        return super().train(False)
-
-    @torch.no_grad()
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """images: [B, 3, H, W] RGB in 0..1, sides multiples of the patch size.
-
-        Returns the outputs of the last three global-attention blocks, each [B, width, h, w].
-        """
-        dtype = next(self.encoder.parameters()).dtype
-        x = self.encoder.patch_embed(((images - self.mean) / self.std).to(dtype))
+    def _features(self, images: Tensor) -> list[Tensor]:
+        """The outputs of the last three global-attention blocks."""
+        x = self.encoder.patch_embed(images)
         x = x + self._position(x.shape[1], x.shape[2])
         found = []
         wanted = self.sizes.global_blocks[-3:]
@@ -81,6 +62,13 @@ class Sam(nn.Module):
             if index in wanted:
                 found.append(x.permute(0, 3, 1, 2))
         return found
+
+    @staticmethod
+    def translate(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+        """Of Meta's files only the picture encoder is of use."""
+        prefix = "image_encoder."
+        own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        return own or state
 
     def _position(self, height: int, width: int) -> Tensor:
         """Absolute positions [1, h, w, D], bicubically resized where the grid differs."""
@@ -112,35 +100,8 @@ def build_encoder(sizes: SamSizes) -> Any:
     )
 
 
-def load_sam(name: str, checkpoint: str | Path, *, device: str = "cpu", half: bool = False) -> Sam:
-    """SAM with the weights of a file as Meta publishes it (`image_encoder.*`), or safetensors.
+def load_sam(name: str, checkpoint: str | Path, *, device: str = "cpu", half: bool = False) -> Any:
+    """SAM with the weights of a file: `encoders.load_second_encoder`."""
+    from .encoders import load_second_encoder
 
-    Raises CheckpointError if the file is missing, damaged or of another size, UsageError for an
-    unknown name.
-    """
-    sam = Sam(name)
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise CheckpointError(f"no SAM weights at {path}; give Meta's file for {name}.")
-    state, _ = read_state_dict(path)
-    prefix = "image_encoder."
-    own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    expected = sam.encoder.state_dict()
-    fill(sam.encoder, own or state, expected, f"{path} does not hold the weights of {name}")
-    return (sam.half() if half else sam).to(device)
-
-
-def fill(
-    module: nn.Module, state: dict[str, Tensor], expected: dict[str, Tensor], complaint: str
-) -> None:
-    """Load `state`. Raises CheckpointError, beginning with `complaint`, unless all fits."""
-    wrong = _differences(state, expected)
-    if wrong:
-        raise CheckpointError(f"{complaint}: {len(wrong)} keys differ, for example {wrong[0]}.")
-    module.load_state_dict(state)
-
-
-def _differences(state: dict[str, Tensor], expected: dict[str, Tensor]) -> Sequence[str]:
-    same = state.keys() & expected.keys()
-    odd = state.keys() ^ expected.keys()
-    return sorted([*odd, *(k for k in same if state[k].shape != expected[k].shape)])
+    return load_second_encoder(name, checkpoint, device=device, half=half)

@@ -36,6 +36,7 @@ def network(**changes: object) -> LsmSeg:
         WITH_SAM,
         {**WITH_SAM, "fusion": "scalar", "cost_map": "fused"},
         {**WITH_SAM, "fusion": "attention"},
+        {**WITH_SAM, "encoder": "dinov2-tiny", "encoder_size": 0},
     ],
     ids=str,
 )
@@ -103,6 +104,29 @@ def test_a_filter_that_keeps_all_changes_nothing() -> None:
 def test_wrong_fields_name_the_right_one(changes: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         NetworkConfig.read({**SIZES, **changes}, "test")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"blocks": [0, 2]}, "has 3 blocks .* choose from 0 to 1"),
+        ({**WITH_SAM, "encoder_size": 60}, "sam-tiny takes multiples of 8"),
+    ],
+)
+def test_what_clip_and_the_encoder_do_not_have(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        network(**changes)
+
+
+def test_an_encoders_own_size() -> None:
+    """Without encoder_size, pictures come to it in the size that it was trained with."""
+    net = network(**{**WITH_SAM, "encoder_size": 0}).eval()
+    assert net.sam is not None
+    seen: list[tuple[int, ...]] = []
+    net.sam.register_forward_pre_hook(lambda _m, given: seen.append(given[0].shape))
+    net(torch.rand(1, 3, 16, 16), torch.randn(5, 8))
+    net(torch.rand(1, 3, 16, 16), torch.randn(5, 8), None, torch.rand(1, 3, 64, 64))
+    assert seen == [(1, 3, 128, 128), (1, 3, 64, 64)]
 
 
 def test_an_unknown_part_of_clip() -> None:

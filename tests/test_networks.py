@@ -9,6 +9,7 @@ import pytest
 
 from lsmseg_model.describe import describe, lines
 from lsmseg_model.errors import ConfigError, UsageError
+from lsmseg_model.network_config import NetworkConfig, changed, overlay, parse_changes
 from lsmseg_model.networks import available, read_network
 
 
@@ -40,6 +41,70 @@ def test_the_filter_saves_operations() -> None:
     assert describe("lsmseg-b-no-sam").gflops < 0.5 * describe("cat-seg-b").gflops
     few, many = describe("lsmseg-b-no-sam", 100), describe("lsmseg-b-no-sam", 800)
     assert many.gflops < 1.01 * few.gflops
+
+
+@pytest.mark.parametrize(
+    ("texts", "changes"),
+    [
+        (["k=64", "fusion = mean"], {"k": 64, "fusion": "mean"}),
+        (["blocks=7,15", "pooling=[1, 1]"], {"blocks": (7, 15), "pooling": (1, 1)}),
+        (["encoder_size=0", "crop=336"], {"encoder_size": 0, "crop": 336}),
+        (["clip=ViT-L-14-336-quickgelu"], {"clip": "ViT-L-14-336-quickgelu"}),
+        (["k=1", "k=2"], {"k": 2}),
+        ([], {}),
+    ],
+)
+def test_changes_as_text(texts: list[str], changes: dict[str, object]) -> None:
+    assert parse_changes(texts) == changes
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("k", "write a field and its value: k=64"),
+        ("k=", "is no change"),
+        ("refinment=both", "no field 'refinment'; did you mean 'refinement'"),
+        ("colour=3", "no field 'colour'; known: blocks"),
+        ("fusion=maen", "fusion is 'maen'; choose .*; did you mean 'mean'"),
+        ("encoder=dino-b", "did you mean 'dinov2-b'"),
+        ("k=many", "k must be a whole number from 1 on, such as 32, not 'many'"),
+        ("k=0", "k must be a whole number from 1 on"),
+        ("k=1.5", "k must be a whole number"),
+        ("k=1,2", "k must be a whole number"),
+        ("blocks=3", "blocks must be two whole numbers from 0 on, such as 3,7, not 3"),
+        ("blocks=-1,3", "blocks must be two whole numbers from 0 on"),
+    ],
+)
+def test_wrong_changes(text: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        parse_changes([text])
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"k": "64"}, "k must be a whole number"),
+        ({"k": True}, "k must be a whole number"),
+        ({"blocks": [1, 2, 3]}, "two whole numbers"),
+        ({"fusion": ["mean"]}, "fusion is"),
+        ({"hidden": 30}, "no multiple of heads"),
+    ],
+)
+def test_wrong_values_in_files(values: dict[str, object], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        NetworkConfig.read(values, "mine.json")
+
+
+def test_settings_over_a_base() -> None:
+    base = {"name": "a", "title": "A", "clip": "x", "crop": 384, "network": {"k": 32, "layers": 2}}
+    made = overlay(base, {"base": "a", "network": {"k": 64}, "test": {"side": 512}}, "mine.json")
+    assert made == {**base, "network": {"k": 64, "layers": 2}, "test": {"side": 512}}
+    assert changed(base, {"crop": 336, "k": 8})["network"] == {"k": 8, "layers": 2}
+    assert changed(base, {"crop": 336, "k": 8})["crop"] == 336
+    with pytest.raises(ConfigError, match="did you mean 'network'"):
+        overlay(base, {"netwrok": {}}, "mine.json")
+    with pytest.raises(ConfigError, match="network must hold fields"):
+        overlay(base, {"network": 3}, "mine.json")
 
 
 def test_fields_may_be_changed_and_wrong_ones_are_named(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
-"""SAM's image encoder: the features in between, other sizes, files."""
+"""SAM's picture encoder: the features in between, other sizes, half precision."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from lsmseg_model.errors import CheckpointError, UsageError
-from lsmseg_model.sam import SIZES, Sam, load_sam
+from lsmseg_model.errors import UsageError
+from lsmseg_model.sam import SIZES, Sam, build_encoder
 
 
 @pytest.fixture
@@ -41,6 +42,47 @@ def test_other_sizes(sam: Sam, size: tuple[int, int]) -> None:
     assert sam(torch.rand(1, 3, *size))[0].shape == (1, 96, size[0] // 8, size[1] // 8)
 
 
+@torch.inference_mode()
+def test_a_smaller_picture_is_seen_as_by_a_smaller_sam(sam: Sam) -> None:
+    """segment-anything's forward at half the size, its tables resized by hand, is ours."""
+    small = build_encoder(replace(sam.sizes, image_size=64)).eval()
+    state = sam.encoder.state_dict()
+    for name, wanted in small.state_dict().items():
+        value = state[name]
+        if name == "pos_embed":
+            rows = F.interpolate(value.permute(0, 3, 1, 2), (8, 8), mode="bicubic")
+            value = rows.permute(0, 2, 3, 1)
+        elif value.shape != wanted.shape:  # relative positions of the global blocks: 31 to 15
+            assert (value.shape[0], wanted.shape[0]) == (31, 15)
+            value = F.interpolate(value.T[None], 15, mode="linear")[0].T
+        state[name] = value
+    small.load_state_dict(state)
+    images = torch.rand(1, 3, 64, 64)
+    expected = small((images - sam.mean) / sam.std)
+    torch.testing.assert_close(sam.encoder.neck(sam(images)[-1]), expected)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("precision", "off"), [("bf16", 0.05), ("fp16", 0.01)])
+def test_half_precision(sam: Sam, precision: str, off: float) -> None:
+    images = torch.rand(1, 3, 128, 128)
+    full = sam(images)
+    halved = sam.set_precision(precision)(images)
+    assert next(sam.encoder.parameters()).dtype != torch.float32
+    for a, b in zip(full, halved, strict=True):
+        assert b.dtype == torch.float32  # as the pictures, so as the network
+        assert 0 < (a - b).norm() / a.norm() < off
+
+
+def test_other_sides_and_names_are_refused(sam: Sam) -> None:
+    with pytest.raises(UsageError, match="multiples of 8 pixels, not 100 x 128"):
+        sam(torch.rand(1, 3, 100, 128))
+    with pytest.raises(UsageError, match="unknown precision 'int8'; choose fp32, bf16, fp16"):
+        sam.set_precision("int8")
+    with pytest.raises(UsageError, match="unknown SAM 'sam-x'"):
+        Sam("sam-x")
+
+
 def test_it_is_frozen(sam: Sam) -> None:
     assert not any(p.requires_grad for p in sam.parameters())
     assert not sam.train().training
@@ -52,21 +94,3 @@ def test_the_published_sizes() -> None:
     last = {name: sizes.global_blocks[-3:] for name, sizes in SIZES.items()}
     assert last["sam-b"] == (5, 8, 11) and last["sam-l"] == (11, 17, 23)
     assert last["sam-h"] == (15, 23, 31)
-
-
-def test_files(sam: Sam, tmp_path: Path) -> None:
-    path = tmp_path / "sam.pth"
-    state = {f"image_encoder.{k}": v for k, v in sam.encoder.state_dict().items()}
-    torch.save({**state, "mask_decoder.x": torch.zeros(1)}, path)
-    loaded = load_sam("sam-tiny", path)
-    images = torch.rand(1, 3, 128, 128)
-    torch.testing.assert_close(loaded(images)[2], sam(images)[2])
-    assert load_sam("sam-tiny", path, half=True)(images)[2].dtype == torch.float16
-    state.popitem()
-    torch.save(state, path)
-    with pytest.raises(CheckpointError, match="1 keys differ"):
-        load_sam("sam-tiny", path)
-    with pytest.raises(CheckpointError, match="no SAM weights"):
-        load_sam("sam-tiny", tmp_path / "none.pth")
-    with pytest.raises(UsageError, match="unknown SAM 'sam-x'"):
-        Sam("sam-x")
