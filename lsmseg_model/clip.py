@@ -325,6 +325,7 @@ def open_clip_model(name: str, openai_layout: bool) -> Any:
 
     import open_clip
 
+    _check_name(name)
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it warns of random weights, which ours soon replace
     try:

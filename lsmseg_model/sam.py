@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -98,10 +97,3 @@ def build_encoder(sizes: SamSizes) -> Any:
         window_size=sizes.window,
         global_attn_indexes=sizes.global_blocks,
     )
-
-
-def load_sam(name: str, checkpoint: str | Path, *, device: str = "cpu", half: bool = False) -> Any:
-    """SAM with the weights of a file: `encoders.load_second_encoder`."""
-    from .encoders import load_second_encoder
-
-    return load_second_encoder(name, checkpoint, device=device, half=half)

@@ -10,7 +10,7 @@ import pytest
 from lsmseg_model.describe import describe, lines
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.network_config import NetworkConfig, changed, overlay, parse_changes
-from lsmseg_model.networks import available, read_network
+from lsmseg_model.networks import available, build_network, read_network
 
 
 def test_the_names() -> None:
@@ -118,6 +118,21 @@ def test_fields_may_be_changed_and_wrong_ones_are_named(tmp_path: Path) -> None:
     own = tmp_path / "own.json"
     own.write_text(json.dumps({**read_network("lsmseg-b"), "crop": 336}))
     assert read_network(str(own))["crop"] == 336
+    own.write_text('{"base": "lsmseg-b", "network": {"k": 64}}')
+    found, base = read_network(str(own), clip="ViT-L-14-336-quickgelu"), read_network("lsmseg-b")
+    assert found == {
+        **base,
+        "name": "own",
+        "clip": "ViT-L-14-336-quickgelu",
+        "network": {**base["network"], "k": 64},
+    }
+    with pytest.raises(ConfigError, match=r"crop is 384, .* multiples of 14 pixels; try crop=378"):
+        build_network(str(own), clip="ViT-L-14-336-quickgelu")
+    with pytest.raises(UsageError, match="unknown model 'ViT-B-61'; did you mean ViT-B-16"):
+        build_network(str(own), clip="ViT-B-61")
+    own.write_text('{"base": "own.json", "network": {"k": 64}}')
+    with pytest.raises(ConfigError, match="base is 'own.json'; choose cat-seg-b"):
+        read_network(str(own))
     own.write_text("{}")
     with pytest.raises(ConfigError, match="must have the fields"):
         read_network(str(own))

@@ -13,6 +13,7 @@ from ..checkpoints import read_metadata, read_state_dict, save_weights
 from ..clip import CONFIGS, Clip, View, build_clip, check_device, open_clip_model, read_config
 from ..errors import CheckpointError, ConfigError, UsageError
 from ..lsmseg import LsmSeg, NetworkConfig
+from ..network_config import changed, overlay
 from ..sliding import Protocol
 
 HERE = Path(__file__).parent
@@ -27,8 +28,9 @@ def available() -> list[str]:
 
 
 def read_network(name: str, **changes: Any) -> dict[str, Any]:
-    """A configuration by name, or of a JSON file; `changes` replace fields of its network.
+    """A configuration by name, or of a JSON file, which may say only what differs from a "base".
 
+    changes: fields of its network, clip or crop instead (`network_config.parse_changes`).
     Raises UsageError for an unknown name, ConfigError for a file that is none.
     """
     from difflib import get_close_matches
@@ -42,12 +44,18 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
         settings = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+    if isinstance(settings, dict) and "base" in settings:
+        if settings["base"] not in available():
+            known = ", ".join(available())
+            raise ConfigError(f"{path}: base is {settings['base']!r}; choose {known}.")
+        own = {"name": path.stem, **settings}
+        settings = overlay(read_network(settings["base"]), own, str(path))
     if not isinstance(settings, dict) or settings.keys() - MORE != FIELDS:
         raise ConfigError(
             f"{path} must have the fields {', '.join(sorted(FIELDS))}, and may have "
             f"{', '.join(sorted(MORE))}."
         )
-    settings["network"] = {**settings["network"], **changes}
+    settings = changed(settings, changes)
     NetworkConfig.read(settings["network"], settings["name"])
     return settings
 
@@ -175,7 +183,7 @@ def start_network(
 
 def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> None:
     """Load the second encoder's weights, if there is one."""
-    from ..sam import load_sam
+    from ..encoders import load_second_encoder
 
     kind = network.config.encoder
     if kind == "none" or str(weights) == "random" or (weights is None and kind.endswith("-tiny")):
@@ -185,4 +193,4 @@ def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> Non
             f"{network.name} needs the weights of {kind}: give Meta's file with --encoder FILE "
             "(or --encoder random, for a trial of speed and memory)."
         )
-    network.sam = load_sam(kind, weights, half=half)
+    network.sam = load_second_encoder(kind, weights, half=half)
