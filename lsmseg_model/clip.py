@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .checkpoints import read_metadata, read_state_dict
+from .dense import DENSE, NEEDS_PROXY, SAM_PROXY, check_dense, sam_proxy
 from .errors import CheckpointError, ConfigError, UsageError
+from .frozen import FrozenEncoder
+from .fusion import fit
 
 CONFIGS = Path(__file__).parent / "configs"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -36,86 +39,20 @@ class View:
 DEFAULT_VIEW = {"short_side": 336, "window": 224, "stride": 112}
 
 
-def _qkv(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x: [B, L, D] -> queries, keys, values, each [B, heads, L, D / heads]."""
-    attention: Any = block.attn
-    q, k, v = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
-    heads = attention.num_heads
-
-    def split(t: Tensor) -> Tensor:
-        return t.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-    return split(q), split(k), split(v)
-
-
-def _out(block: nn.Module, heads: Tensor) -> Tensor:
-    """heads: [B, heads, L, D / heads] -> [B, L, D] through the block's output projection."""
-    return block.attn.out_proj(heads.transpose(1, 2).flatten(2))  # type: ignore[operator,union-attr]
-
-
-def _mlp(block: Any, x: Tensor) -> Tensor:
-    return x + block.mlp(block.ln_2(x))
-
-
-def _catseg(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """CAT-Seg's last block: values only, the class token added to every position, then the MLP."""
-    _, _, v = _qkv(block, block.ln_1(x))
-    return _mlp(block, _out(block, v) + x[:, :1])
-
-
-def _maskclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """MaskCLIP: identity attention, no residual, no MLP."""
-    _, _, v = _qkv(block, block.ln_1(x))
-    return _out(block, v)
-
-
-def _sclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """SCLIP: softmax(q q^T) + softmax(k k^T), residual and MLP kept."""
-    q, k, v = _qkv(block, block.ln_1(x))
-    scale = q.shape[-1] ** -0.5
-    attention = (q @ q.mT * scale).softmax(-1) + (k @ k.mT * scale).softmax(-1)
-    return _mlp(block, x + _out(block, attention @ v))
-
-
-def _clearclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """ClearCLIP: softmax(q q^T), no residual, no MLP."""
-    q, _, v = _qkv(block, block.ln_1(x))
-    return _out(block, (q @ q.mT * q.shape[-1] ** -0.5).softmax(-1) @ v)
-
-
-def _naclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """NACLIP: softmax(k k^T / sqrt(d) + Gaussian of the distance, sigma 5), no residual, no MLP."""
-    _, k, v = _qkv(block, block.ln_1(x))
-    rows = torch.arange(grid[0], device=x.device).repeat_interleave(grid[1])
-    columns = torch.arange(grid[1], device=x.device).repeat(grid[0])
-    distance = (rows[:, None] - rows) ** 2 + (columns[:, None] - columns) ** 2
-    near = torch.exp(-distance / (2 * 5.0**2)).to(x.dtype)
-    attention = (k @ k.mT * k.shape[-1] ** -0.5) + F.pad(near, (1, 0, 1, 0))
-    return _out(block, attention.softmax(-1) @ v)
-
-
-DENSE = {
-    "catseg": _catseg,
-    "maskclip": _maskclip,
-    "sclip": _sclip,
-    "clearclip": _clearclip,
-    "naclip": _naclip,
-}
-
-
 class Clip(nn.Module):
     """An open_clip ViT seen as a segmentation network: dense features and text embeddings.
 
-    ``name``, ``view`` and ``weights_hash`` identify what computed a score.
+    ``name``, ``view`` and ``weights_hash`` identify what computed a score. ``dense`` names the
+    last block's variant; ``proxy`` is the encoder that "sam-proxy" looks at pictures with.
     """
 
     def __init__(self, model: Any, name: str, dense: str, view: View, weights_hash: str) -> None:
         super().__init__()
         self.mean: Tensor
         self.std: Tensor
-        if dense not in DENSE:
-            raise UsageError(f"unknown dense variant {dense!r}; choose one of {', '.join(DENSE)}.")
+        check_dense(dense)
         self.model = model
+        self.proxy: FrozenEncoder | None = None
         self.name, self.dense, self.view, self.weights_hash = name, dense, view, weights_hash
         self.patch_size: int = model.visual.patch_size[0]
         self.image_size: int = model.visual.image_size[0]
@@ -140,13 +77,31 @@ class Clip(nn.Module):
         resized = F.interpolate(rows, size=grid, mode="bicubic", align_corners=False)
         return torch.cat([position[:1], resized[0].permute(1, 2, 0).flatten(0, 1)])
 
-    def encode_dense(self, images: Tensor, normalize: bool = True) -> Tensor:
+    def encode_dense(
+        self, images: Tensor, normalize: bool = True, proxy: Tensor | None = None
+    ) -> Tensor:
         """images: [B, 3, H, W] RGB in 0..1, H and W multiples of the patch size.
 
+        proxy: [B, C, h, w], what another encoder sees there, for the variant "sam-proxy" (by
+        default from `proxy_features`); resized to this grid.
         Returns [B, H / patch, W / patch, D] features (F_c of Eq. 1), of length 1 if normalized.
         """
-        x, _ = self._walk(images, ())
+        x, _ = self._walk(images, (), proxy)
         return F.normalize(x, dim=-1) if normalize else x
+
+    @torch.no_grad()
+    def proxy_features(self, images: Tensor) -> Tensor:
+        """images: [B, 3, H, W] RGB in 0..1 -> [B, C, h, w], the last features of ``proxy``.
+
+        It sees them squashed to the size that it was trained with. Raises UsageError without one.
+        """
+        if self.proxy is None:
+            raise UsageError(NEEDS_PROXY)
+        side = self.proxy.size
+        large = F.interpolate(
+            images, (side, side), mode="bilinear", align_corners=False, antialias=True
+        )
+        return self.proxy(large)[-1]
 
     def encode_layers(self, images: Tensor, blocks: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
         """Dense features and what some blocks (from 0) put out, without the class token.
@@ -156,7 +111,9 @@ class Clip(nn.Module):
         dense, between = self._walk(images, tuple(blocks))
         return dense.permute(0, 3, 1, 2), [x.permute(0, 3, 1, 2) for x in between]
 
-    def _walk(self, images: Tensor, wanted: tuple[int, ...]) -> tuple[Tensor, list[Tensor]]:
+    def _walk(
+        self, images: Tensor, wanted: tuple[int, ...], proxy: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
         """Dense features [B, h, w, D] and the wanted blocks' outputs, [B, h, w, width] each."""
         visual = self.model.visual
         x = visual.conv1((images - self.mean) / self.std)  # [B, width, h, w]
@@ -170,7 +127,11 @@ class Clip(nn.Module):
             x = block(x)
             if index in wanted:
                 between.append(x[:, 1:].unflatten(1, grid))
-        x = DENSE[self.dense](blocks[-1], x, grid)[:, 1:]
+        if self.dense == SAM_PROXY:
+            other = fit(self.proxy_features(images) if proxy is None else proxy, grid)
+            x = sam_proxy(blocks[-1], x[:, 1:], other.flatten(2).mT)
+        else:
+            x = DENSE[self.dense](blocks[-1], x, grid)[:, 1:]
         return (visual.ln_post(x) @ visual.proj).unflatten(1, grid), between
 
     def encode_tokens(self, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
@@ -268,8 +229,12 @@ def load_clip(
     pretrained: str | Path | None = None,
     device: str = "cpu",
     dense: str | None = None,
+    proxy: FrozenEncoder | None = None,
 ) -> Clip:
     """Load a CLIP by name: a configuration of ours, or any ViT that open_clip knows.
+
+    ``dense``: the last block's variant (by default that of the configuration, else "naclip");
+    "sam-proxy" goes with a ``proxy`` (`encoders.load_second_encoder`).
 
     ``pretrained`` is a local file: safetensors, an open_clip or OpenAI state dict, or OpenAI's
     TorchScript archive. Our own configurations find their shipped weights by themselves. Nothing
@@ -278,6 +243,10 @@ def load_clip(
     ours = name.endswith(".json") or (CONFIGS / f"{name}.json").is_file()
     if not ours:
         _check_name(name)
+    if dense is not None:
+        check_dense(dense)
+    if (dense == SAM_PROXY) != (proxy is not None):
+        raise UsageError(NEEDS_PROXY)
     check_device(device)
     path = Path(pretrained) if pretrained else WEIGHTS / f"{name}.safetensors"
     if not path.is_file():
@@ -302,6 +271,7 @@ def load_clip(
             weights_hash,
         )
     _fill(clip.model, state, path, name)
+    clip.proxy = proxy
     return clip.to(device).eval()
 
 

@@ -9,8 +9,10 @@ from small_clip import SMALL
 from torch.nn import functional as F
 
 from lsmseg_model.checkpoints import save_weights
-from lsmseg_model.clip import DENSE, Clip, View, build_clip, load_clip, read_config
+from lsmseg_model.clip import Clip, View, build_clip, load_clip, read_config
 from lsmseg_model.cost_map import cost_map, upsample
+from lsmseg_model.dense import DENSE, DENSE_NAMES, SAM_PROXY, sam_proxy
+from lsmseg_model.encoders import second_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
 from lsmseg_model.text import tokenize
 
@@ -53,18 +55,20 @@ def test_catseg_block_by_hand(small: Clip) -> None:
     torch.testing.assert_close(DENSE["catseg"](block, x, (4, 4)), expected, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("dense", sorted(DENSE))
+@pytest.mark.parametrize("dense", DENSE_NAMES)
 def test_dense_variants_have_unit_length_and_any_grid(small: Clip, dense: str) -> None:
     clip = Clip(small.model, "small", dense, View(16, 16, 8), "none")
+    clip.proxy = second_encoder("dinov2-tiny")
     features = clip.encode_dense(torch.rand(2, 3, 24, 16))
     assert features.shape == (2, 6, 4, 8)
     torch.testing.assert_close(features.norm(dim=-1), torch.ones(2, 6, 4))
 
 
 def test_dense_variants_differ(small: Clip) -> None:
-    image = torch.rand(1, 3, 16, 16)
+    image, other = torch.rand(1, 3, 16, 16), torch.randn(1, 5, 4, 4)
     outputs = [
-        Clip(small.model, "small", d, View(16, 16, 8), "none").encode_dense(image) for d in DENSE
+        Clip(small.model, "small", d, View(16, 16, 8), "none").encode_dense(image, proxy=other)
+        for d in DENSE_NAMES
     ]
     for i, first in enumerate(outputs):
         for second in outputs[:i]:
@@ -85,6 +89,61 @@ def test_naclip_attention_by_hand() -> None:
         heads.append(((k[:, h] @ k[:, h].T / 8**0.5) + near).softmax(-1) @ v[:, h])
     expected = block.attn.out_proj(torch.cat(heads, dim=-1))[None]
     torch.testing.assert_close(DENSE["naclip"](block, x, (1, 2)), expected, atol=1e-5, rtol=0)
+
+
+def test_sam_proxy_attention_by_hand(small: Clip) -> None:
+    """Cosines 0.8, 0 and 0.6 between three positions: their mean with the three ones is 5.8 / 9.
+
+    1.2 of it is 0.773, so the first two see each other with 3 (0.8 - 0.773), the third itself.
+    """
+    block = small.model.visual.transformer.resblocks[-1]
+    other = torch.tensor([[[2.0, 0.0], [0.8, 0.6], [0.0, 0.5]]])  # their lengths do not matter
+    threshold = 1.2 * 5.8 / 9
+    own, pair = np.exp(3 * (1 - threshold)), np.exp(3 * (0.8 - threshold))
+    a = own / (own + pair)
+    attention = torch.tensor([[a, 1 - a, 0], [1 - a, a, 0], [0, 0, 1]], dtype=torch.float32)
+    x = torch.randn(1, 3, 16)
+    weight, bias = block.attn.in_proj_weight[32:], block.attn.in_proj_bias[32:]
+    expected = block.attn.out_proj(attention @ F.linear(block.ln_1(x), weight, bias))
+    torch.testing.assert_close(sam_proxy(block, x, other), expected, atol=1e-6, rtol=0)
+
+
+def test_sam_proxy_sees_alike_and_unlike_positions(small: Clip) -> None:
+    """Positions of one kind get one feature; of no likeness at all, MaskCLIP's."""
+    image = torch.rand(1, 3, 16, 16)
+    clip = Clip(small.model, "small", SAM_PROXY, View(16, 16, 8), "none")
+    alone = torch.eye(16).view(1, 16, 4, 4)
+    plain = Clip(small.model, "small", "maskclip", View(16, 16, 8), "none")
+    torch.testing.assert_close(
+        clip.encode_dense(image, proxy=alone), plain.encode_dense(image), atol=1e-6, rtol=0
+    )
+    halves = torch.zeros(1, 2, 8, 8)  # resized to the grid of 4 x 4
+    halves[:, 0, :, :4] = halves[:, 1, :, 4:] = 1.0
+    found = clip.encode_dense(image, proxy=halves.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    torch.testing.assert_close(found[0, 0, 0], found[0, 3, 0])
+    assert (found[0, 0, 0] - found[0, 0, 3]).abs().max() > 1e-4
+    same = clip.encode_dense(image, proxy=torch.ones(1, 3, 4, 4))  # all below 1.2 of the mean
+    torch.testing.assert_close(same, plain.encode_dense(image), atol=1e-6, rtol=0)
+
+
+def test_sam_proxy_looks_with_the_other_encoder(small: Clip, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    save_weights(path, small.model.state_dict(), {"config": SMALL})
+    torch.manual_seed(0)
+    encoder = second_encoder("sam-tiny")
+    clip = load_clip("lsmseg-tiny", path, dense=SAM_PROXY, proxy=encoder)
+    image = torch.rand(2, 3, 16, 16)
+    large = F.interpolate(image, (128, 128), mode="bilinear")
+    expected = clip.encode_dense(image, proxy=encoder(large)[-1])
+    torch.testing.assert_close(clip.encode_dense(image), expected)
+    for dense, proxy in ((SAM_PROXY, None), ("naclip", encoder), (None, encoder)):
+        with pytest.raises(UsageError, match="--dense sam-proxy --sam FILE"):
+            load_clip("lsmseg-tiny", path, dense=dense, proxy=proxy)
+    with pytest.raises(UsageError, match=r"unknown dense variant 'sclop'; .* sam-proxy"):
+        load_clip("lsmseg-tiny", path, dense="sclop")
+    clip.proxy = None
+    with pytest.raises(UsageError, match="go together"):
+        clip.encode_dense(image)
 
 
 def test_cost_map_by_hand() -> None:
