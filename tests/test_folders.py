@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from lsmseg_model.data import IGNORE, load_benchmark
-from lsmseg_model.data.folders import COCO_UNUSED_IDS, coco_stuff_table
+from lsmseg_model.data.label_maps import COCO_UNUSED_IDS, label_table
 from lsmseg_model.errors import DataError, UsageError
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -63,7 +63,7 @@ def test_coco_stuff_converted_ids_stay(tmp_path: Path) -> None:
 
 
 def test_coco_table_is_a_bijection_onto_171() -> None:
-    table = coco_stuff_table()
+    table = label_table("coco 182", 171)
     assert sorted(table[table >= 0]) == list(range(171))
     assert all(table[i - 1] == IGNORE for i in COCO_UNUSED_IDS)
 
@@ -86,7 +86,7 @@ def test_real_coco_stuff_labels_name_what_is_in_the_pictures() -> None:
 def test_label_map_without_picture(tmp_path: Path) -> None:
     root = make(tmp_path, {"a": np.zeros((2, 2)), "b": np.zeros((2, 2))})
     (root / "images/val/b.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 label map\(s\).*no picture.*b.png"):
+    with pytest.raises(DataError, match=r"1 label map\(s\).*no picture.*example b;"):
         load_benchmark("camvid", root)
 
 
@@ -129,10 +129,12 @@ def test_wrong_names_and_missing_folders(tmp_path: Path) -> None:
         load_benchmark("camvid")
     with pytest.raises(DataError, match="is not a folder"):
         load_benchmark("camvid", tmp_path / "nowhere")
-    with pytest.raises(DataError, match="needs the folders images/ and annotations/"):
+    with pytest.raises(
+        DataError, match="does not hold camvid: it needs images/val with annotations/val"
+    ):
         load_benchmark("camvid", tmp_path)
     root = make(tmp_path, {"a": np.zeros((2, 2))})
-    with pytest.raises(DataError, match="no split 'test'; it has val"):
+    with pytest.raises(DataError, match="no split 'test' of camvid; it has val"):
         load_benchmark("camvid", root, split="test")
     with pytest.raises(DataError, match="11 classes but the vocabulary has 171"):
         load_benchmark("camvid", root, class_count=171)

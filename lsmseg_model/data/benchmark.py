@@ -109,11 +109,13 @@ def load_benchmark(
     class_count: int | None = None,
     vocabulary: str | None = None,
 ) -> Benchmark:
-    """Open a benchmark by name (ministuff, coco-stuff, camvid) or by folder.
+    """Open a benchmark by name (ministuff, those of layouts.py) or by folder.
 
-    A folder holds ``images/`` and ``annotations/`` (PNG label maps, 255 ignored), each with a
-    sub-folder per split or none. ``class_count`` is the length of the vocabulary that the labels
-    index; a label beyond it is an error. ``limit`` keeps the first pictures only.
+    ``root`` is the benchmark's folder or one above it. A folder of one's own holds ``images/`` and
+    ``annotations/`` (label maps, 255 ignored; for more than 255 classes of 16 bits, 65535
+    ignored), each with a sub-folder per split or none. ``class_count`` is the number of prompts of
+    the vocabulary; a label outside it is an error. ``limit`` keeps the first pictures only.
+    Raises UsageError for an unknown name, DataError for folders that do not fit.
     """
     from .folders import LAYOUTS, FolderBenchmark
 

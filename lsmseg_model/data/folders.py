@@ -1,65 +1,168 @@
-"""Benchmarks in folders: ``images/[split]/*.jpg|png`` and ``annotations/[split]/*.png``."""
+"""Benchmarks in folders: pictures and label maps with equal stems (layouts.py, label_maps.py)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ..errors import DataError
-from .benchmark import IGNORE
+from .label_maps import (
+    OUTSIDE,
+    label_table,
+    proves_182_ids,
+    read_label_map,
+    read_picture,
+    size_of,
+    to_classes,
+)
+from .layouts import LAYOUTS, OWN, Layout, Place
 
+__all__ = ["LAYOUTS", "FolderBenchmark", "Found", "find", "read_picture"]
+
+UNFINISHED = ".unfinished"  # stands among label maps while `data prepare` makes them
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-# The 182-id convention of COCO-Stuff's raw label maps (value = id - 1) skips 11 thing ids that
-# COCO never annotated; without them the 171 classes of the benchmark remain.
-COCO_UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
-
-
-def coco_stuff_table() -> np.ndarray:
-    """int64 [256]: raw 182-id label value -> index among the 171 classes, or IGNORE."""
-    table = np.full(256, IGNORE, dtype=np.int64)
-    used = [i for i in range(1, 183) if i not in COCO_UNUSED_IDS]
-    table[[i - 1 for i in used]] = np.arange(len(used))
-    return table
-
-
-def uses_182_ids(root: Path, split: str) -> bool:
-    """Whether COCO-Stuff label maps keep the raw 182 ids rather than 0..170.
-
-    Decided by the first label map that proves one or the other: only raw maps hold 171..181, only
-    converted maps hold the values of the unused ids. Without proof they count as converted.
-    """
-    for _, path in _pairs(root, split):
-        values = np.unique(_read_labels(path))
-        if ((values >= 171) & (values < 182)).any():
-            return True
-        if np.isin(values, [i - 1 for i in COCO_UNUSED_IDS]).any():
-            return False
-    return False
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What a named benchmark has on disk."""
+class Found:
+    """A benchmark's split as it lies on disk."""
 
-    vocabulary: str
-    class_count: int
-    splits: tuple[str, ...]  # the first that exists is the default
-    raw_182: bool = False  # label maps may use COCO-Stuff's 182 ids
-    void: tuple[int, ...] = ()  # label values that mean "no class", beside 255
+    name: str
+    layout: Layout
+    place: Place
+    base: Path
+    split: str
+    pictures: Path
+    labels: Path
+
+    def files(self) -> "Files":
+        """The files of the split. Raises DataError where they are not all made yet, and where
+        the list of names cannot be read."""
+        if (self.labels / UNFINISHED).exists():
+            raise DataError(
+                f"{self.labels} is unfinished: data prepare was interrupted; run it again."
+            )
+        endings = self.place.endings
+        pictures = {p.stem: p for p in _entries(self.pictures) if p.suffix.lower() in PICTURES}
+        labels = {
+            p.name[: -len(end)]: p
+            for p in _entries(self.labels)
+            for end in endings
+            if _ends(p.name, (end,))
+        }
+        if self.place.names is None:
+            wanted = sorted(labels)
+        else:
+            wanted = _names(self.base / self.place.names.format(split=self.split))
+        return Files(
+            [(pictures[w], labels[w]) for w in wanted if w in pictures and w in labels],
+            [w for w in wanted if w not in pictures],
+            [w for w in wanted if w not in labels],
+            len(pictures.keys() - labels.keys()) if self.place.names is None else 0,
+        )
 
 
-LAYOUTS = {
-    "coco-stuff": Layout("coco-stuff", 171, ("val2017", "train2017"), raw_182=True),
-    "camvid": Layout("camvid", 11, ("val", "test", "train"), void=(11,)),
-}
+@dataclass(frozen=True)
+class Files:
+    """Pictures with their label maps; names without the one or the other; pictures left out."""
+
+    pairs: list[tuple[Path, Path]]
+    without_picture: list[str]
+    without_labels: list[str]
+    left_out: int
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read; it must hold a picture's name a line.") from error
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def find(name: str, layout: Layout, root: Path, split: str | None = None) -> Found:
+    """Where the split of a benchmark lies; without ``split`` the first there is.
+
+    ``root`` may be the benchmark's folder or one above it. Of places that overlap, such as
+    SegmentationClassAug and SegmentationClass, the first that has every label map is taken.
+    Raises DataError with what was looked for.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; --data-root must hold the pictures of {name}.")
+    bases = [base for base in (root, *(root / f for f in layout.folders)) if base.is_dir()]
+    known = [on_disk for _, names in layout.splits for on_disk in names]
+    if split is None:
+        others = [s for base in bases for s in _subfolders(base / "images") if s not in known]
+        wanted = [*known, *others, ""]
+    else:
+        # One set of pictures without splits is a training set too.
+        wanted = [*layout.on_disk(split), split, *([""] if split == "train" else [])]
+    for on_disk in dict.fromkeys(wanted):
+        found = list(_places(name, layout, bases, on_disk))
+        if len(found) > 1:
+            return next((f for f in found if not f.files().without_labels), found[0])
+        if found:
+            return found[0]
+    raise DataError(_missing(name, layout, root, bases, split))
+
+
+def _places(name: str, layout: Layout, bases: list[Path], split: str) -> Iterator[Found]:
+    for base in bases:
+        for place in layout.places:
+            if not split and ("{split}" not in place.pictures or _subfolders(base / "images")):
+                continue  # without a split's name: only a folder that has no splits
+            pictures = base / place.pictures.format(split=split)
+            labels = base / place.labels.format(split=split)
+            names = base / place.names.format(split=split) if place.names else base
+            if pictures.is_dir() and names.exists() and _has(labels, place.endings):
+                yield Found(name, layout, place, base, split, pictures, labels)
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+
+
+def _has(folder: Path, endings: tuple[str, ...]) -> bool:
+    return folder.is_dir() and any(_ends(p.name, endings) for p in folder.iterdir())
+
+
+def _ends(name: str, endings: tuple[str, ...]) -> bool:
+    return name.lower().endswith(tuple(end.lower() for end in endings))
+
+
+def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: str | None) -> str:
+    """What is said where nothing was found."""
+    if layout.original and any((base / layout.original).is_dir() for base in bases):
+        return (
+            f"{root} holds the original download of {name}, without label maps of "
+            f"{split or 'its validation pictures'}; make them with: lsmseg-prompts data prepare "
+            f"--data {name} --from {root}."
+        )
+    known = [on_disk for _, names in layout.splits for on_disk in names]
+    there = sorted(
+        s
+        for s in {*known, *(s for base in bases for s in _subfolders(base / "images"))}
+        if any(_places(name, layout, bases, s))
+    )
+    if split is not None and there:
+        return f"{root} has no split {split!r} of {name}; it has {', '.join(there)}."
+    shown = split or (layout.splits[0][1][0] if layout is not OWN else "<split>")
+    trees = dict.fromkeys(
+        f"{p.pictures} with {p.labels}/*{p.endings[0]}" + (f" and {p.names}" if p.names else "")
+        for p in layout.places
+    )
+    looked = "; or ".join(tree.format(split=shown) for tree in trees)
+    inside = f" ({', '.join(layout.folders)} may be inside it)" if layout.folders else ""
+    return f"{root} does not hold {name}: it needs {looked}{inside}; see docs/benchmarks.md."
 
 
 class FolderBenchmark:
     """Pictures and label maps with equal stems, found when opened, read when asked for."""
-
-    seen: frozenset[int] | None = None
-    owners: tuple[int, ...] | None = None
 
     def __init__(
         self,
@@ -71,24 +174,25 @@ class FolderBenchmark:
         class_count: int | None,
         vocabulary: str | None,
     ) -> None:
-        if layout and class_count is not None and class_count != layout.class_count:
+        if layout and class_count is not None and class_count != layout.prompts:
             raise DataError(
-                f"{name} has {layout.class_count} classes but the vocabulary has {class_count}; "
+                f"{name} has {layout.prompts} classes but the vocabulary has {class_count}; "
                 f"use --vocab {layout.vocabulary} or data that fits your vocabulary."
             )
-        count = layout.class_count if layout else class_count
+        count = layout.classes if layout else class_count
         if count is None:
             raise DataError(f"say which classes the labels of {root} mean with --vocab.")
-        if not root.is_dir():
-            raise DataError(f"{root} is not a folder; --data-root must hold images/, annotations/.")
         self.name, self.root = name, root
         self.vocabulary = vocabulary or (layout.vocabulary if layout else name)
         self.class_indices = tuple(range(count))
-        self._void = layout.void if layout else ()
-        self.split = _pick_split(root, split, layout)
-        self._pairs = _pairs(root, self.split)
-        self._pairs = self._pairs[:limit] if limit else self._pairs
-        self._raw_182 = bool(layout and layout.raw_182 and uses_182_ids(root, self.split))
+        self.seen = layout.seen if layout else None
+        self.owners = layout.owners if layout else None
+        found = find(name, layout or OWN, root, split)
+        self.split = found.split
+        files = found.files()
+        _whole(found, files)
+        self._pairs = files.pairs[:limit] if limit else files.pairs
+        self.reader = LabelReader(found, files, count)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -100,87 +204,81 @@ class FolderBenchmark:
         return read_picture(self._pairs[index][0])
 
     def labels(self, index: int) -> np.ndarray:
-        picture, path = self._pairs[index]
-        raw = _read_labels(path)
-        with Image.open(picture) as opened:
-            width, height = opened.size
+        return self.reader.labels(*self._pairs[index])
+
+
+def _whole(found: Found, files: Files) -> None:
+    """Raise DataError for label maps without pictures, or none at all."""
+    if files.without_picture:
+        raise DataError(
+            f"{len(files.without_picture)} label map(s) in {found.labels} have no picture in "
+            f"{found.pictures}, for example {files.without_picture[0]}; add the picture or remove "
+            "the label map."
+        )
+    if files.without_labels:
+        raise DataError(
+            f"{len(files.without_labels)} name(s) of {found.place.names} have no label map in "
+            f"{found.labels}, for example {files.without_labels[0]}; add it or remove the name."
+        )
+    if not files.pairs:
+        raise DataError(f"{found.labels} and {found.pictures} have no picture in common.")
+
+
+class LabelReader:
+    """Reads the label maps of a split as classes; refuses what is none."""
+
+    def __init__(self, found: Found, files: Files, classes: int) -> None:
+        values = found.place.values
+        if values == "coco-stuff":
+            values = "coco 182" if _uses_182_ids(files) else "index"
+        self.name, self.classes, self.values = found.name, classes, values
+        self.own = found.layout is OWN
+        self.table = label_table(values, classes, found.layout.void)
+
+    def labels(self, picture: Path, path: Path) -> np.ndarray:
+        """int64 [H, W]: classes or IGNORE. Raises DataError with what is wrong."""
+        raw = read_label_map(path)
+        height, width = size_of(picture)
         if raw.shape != (height, width):
             raise DataError(
                 f"{path} is {raw.shape[1]}x{raw.shape[0]} but its picture {picture.name} is "
                 f"{width}x{height}; label maps must have the size of their picture."
             )
-        if self._raw_182:
-            return coco_stuff_table()[raw]
-        labels = raw.astype(np.int64)
-        labels[np.isin(raw, (255, *self._void))] = IGNORE
-        if labels.max(initial=0) >= len(self.class_indices):
+        if self.classes > 255 and raw.dtype.itemsize == 1:
             raise DataError(
-                f"{path} holds label {labels.max()}, outside the vocabulary's "
-                f"{len(self.class_indices)} classes (0 to {len(self.class_indices) - 1}); "
-                "unlabelled pixels are 255."
+                f"{path} has 8 bits a pixel, too few for the {self.classes} classes of "
+                f"{self.name}: labels above 255 were lost when it was written; " + self._anew()
+            )
+        labels = to_classes(raw, self.table)
+        if (labels == OUTSIDE).any():
+            worst = raw[labels == OUTSIDE].max()
+            first = 1 if self.values in ("from 1", "background 0") else 0
+            valid = np.flatnonzero(self.table >= 0)
+            raise DataError(
+                f"{path} holds label {worst}, outside the vocabulary's {self.classes} classes "
+                f"({max(first, valid[0])} to {valid[-1]}); unlabelled pixels are "
+                f"{255 if self.classes <= 255 else 65535}."
                 + (
                     " COCO-Stuff's raw 182-id label maps are read with --data coco-stuff."
-                    if self.vocabulary == "coco-stuff"
+                    if self.own and self.classes == 171
                     else ""
                 )
             )
         return labels
 
-
-def _pick_split(root: Path, split: str | None, layout: Layout | None) -> str:
-    folder = root / "images"
-    if not folder.is_dir() or not (root / "annotations").is_dir():
-        raise DataError(f"{root} needs the folders images/ and annotations/.")
-    there = sorted(p.name for p in folder.iterdir() if p.is_dir())
-    if split == "train" and split not in there:  # COCO's name for it; or one set of pictures
-        split = "train2017" if "train2017" in there else (None if not there else split)
-    if split is not None:
-        if split not in there:
-            raise DataError(
-                f"{folder} has no split {split!r}"
-                + (f"; it has {', '.join(there)}." if there else ".")
-            )
-        return split
-    preferred = [s for s in (layout.splits if layout else ("val", "test", "train")) if s in there]
-    return preferred[0] if preferred else (there[0] if there else "")
-
-
-def _pairs(root: Path, split: str) -> list[tuple[Path, Path]]:
-    pictures_in, labels_in = root / "images" / split, root / "annotations" / split
-    if not labels_in.is_dir():
-        raise DataError(f"{labels_in} does not exist; every split needs its label maps.")
-    pictures = {p.stem: p for p in sorted(pictures_in.iterdir()) if p.suffix.lower() in PICTURES}
-    labels = {p.stem: p for p in sorted(labels_in.iterdir()) if p.suffix.lower() == ".png"}
-    lonely = sorted(labels.keys() - pictures.keys())
-    if lonely:
-        raise DataError(
-            f"{len(lonely)} label map(s) in {labels_in} have no picture, for example "
-            f"{lonely[0]}.png; add the picture or remove the label map."
+    def _anew(self) -> str:
+        if self.own:
+            return "write label maps as PNG or TIFF of 16 bits, 65535 for unlabelled."
+        return (
+            "make 16-bit ones from the original download with: lsmseg-prompts data prepare "
+            f"--data {self.name} --from DIR."
         )
-    if not labels:
-        raise DataError(f"{labels_in} holds no PNG label maps.")
-    return [(pictures[stem], labels[stem]) for stem in sorted(labels)]
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """uint8 [H, W, 3] RGB. Raises DataError for a file that is missing or no picture."""
-    try:
-        with Image.open(path) as opened:
-            return np.asarray(opened.convert("RGB"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path} cannot be read as a picture; it may be corrupt.") from error
-
-
-def _read_labels(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as opened:
-            labels = np.asarray(opened)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{path} cannot be read as a label map; it may be corrupt.") from error
-    if labels.ndim != 2:
-        raise DataError(
-            f"{path} is a colour picture, not a label map; it needs one class index a pixel."
-        )
-    return labels
+def _uses_182_ids(files: Files) -> bool:
+    """Decided by the first label map that proves one or the other; without proof: converted."""
+    for _, path in files.pairs:
+        proof = proves_182_ids(np.unique(read_label_map(path)))
+        if proof is not None:
+            return proof
+    return False

@@ -1,0 +1,111 @@
+"""Label maps: reading them, what their values mean, writing them.
+
+A table of 65,536 entries turns label values into classes; each benchmark has its own.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import DataError
+from .benchmark import IGNORE
+
+OUTSIDE = -2  # in a table: a value that the vocabulary has no class for
+# The 182-id convention of COCO-Stuff's raw label maps (value = id - 1) skips 11 thing ids that
+# COCO never annotated; without them the 171 classes of the benchmark remain.
+COCO_UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
+VALUES = {
+    "index": "0 is the first class",
+    "from 1": "1 is the first class, 0 is ignored",
+    "background 0": "1 is the first class, 0 is background, the last class",
+    "coco 182": "COCO-Stuff's 182 ids, value = id - 1",
+}
+
+
+def label_table(values: str, classes: int, void: Iterable[int] = ()) -> np.ndarray:
+    """int64 [65536]: label value -> class, IGNORE or OUTSIDE, under a meaning of VALUES.
+
+    65535 and ``void`` are ignored, and 255 where all classes fit below it.
+    """
+    table = np.full(65536, OUTSIDE, dtype=np.int64)
+    if values == "index":
+        table[:classes] = np.arange(classes)
+    elif values == "from 1":
+        table[: classes + 1] = np.arange(-1, classes)
+        table[0] = IGNORE
+    elif values == "background 0":
+        table[0] = classes - 1
+        table[1:classes] = np.arange(classes - 1)
+    elif values == "coco 182":
+        table[:182] = IGNORE
+        used = [i - 1 for i in range(1, 183) if i not in COCO_UNUSED_IDS]
+        table[used] = np.arange(len(used))
+    else:
+        raise ValueError(f"values must be one of {', '.join(VALUES)}, not {values!r}")
+    table[[65535, *([255] if classes <= 255 else []), *void]] = IGNORE
+    return table
+
+
+def to_classes(raw: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """raw: whole numbers [H, W] -> int64 [H, W] classes, IGNORE or OUTSIDE."""
+    if raw.dtype.itemsize <= 2 and raw.dtype.kind == "u":
+        return table[raw]
+    kept = np.clip(raw, 0, len(table) - 1)
+    return np.where(raw == kept, table[kept], OUTSIDE)
+
+
+def proves_182_ids(values: np.ndarray) -> bool | None:
+    """Whether these label values of COCO-Stuff are raw ids (True), converted (False) or either.
+
+    Only raw maps hold 171..181; only converted ones hold the values of the unused ids.
+    """
+    if ((values >= 171) & (values < 182)).any():
+        return True
+    return False if np.isin(values, [i - 1 for i in COCO_UNUSED_IDS]).any() else None
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """uint8 [H, W, 3] RGB. Raises DataError for a file that is missing or no picture."""
+    try:
+        with Image.open(path) as opened:
+            return np.asarray(opened.convert("RGB"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist.") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path} cannot be read as a picture; it may be corrupt.") from error
+
+
+def read_label_map(path: Path) -> np.ndarray:
+    """Whole numbers [H, W] as they stand in the file: uint8, uint16 or int32."""
+    try:
+        with Image.open(path) as opened:
+            labels = np.asarray(opened)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist.") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path} cannot be read as a label map; it may be corrupt.") from error
+    if labels.ndim != 2 or labels.dtype.kind not in "uib":
+        raise DataError(
+            f"{path} is a colour picture, not a label map; it needs one class index a pixel."
+        )
+    return labels.astype(np.uint8) if labels.dtype == bool else labels
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """(height, width) of a picture, from its header."""
+    try:
+        with Image.open(path) as opened:
+            return opened.height, opened.width
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{path} cannot be read as a picture; it may be corrupt.") from error
+
+
+def write_label_map(path: Path, labels: np.ndarray, classes: int) -> None:
+    """Write classes [H, W] (IGNORE: ignored) so that "index" reads them: 8 bits, or 16 and 65535
+    for more than 255 classes."""
+    wide = classes > 255
+    void, kind = (65535, np.uint16) if wide else (255, np.uint8)
+    more = {"compression": "tiff_lzw"} if path.suffix == ".tif" else {}
+    Image.fromarray(np.where(labels < 0, void, labels).astype(kind)).save(path, **more)
