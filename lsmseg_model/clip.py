@@ -270,8 +270,10 @@ def load_clip(
             View(**DEFAULT_VIEW),
             weights_hash,
         )
-    _fill(clip.model, state, path, name)
-    clip.proxy = proxy
+    fill(clip.model, state, path, name)
+    if proxy is not None:
+        clip.proxy = proxy
+        clip.weights_hash += f"-{proxy.fingerprint()}"
     return clip.to(device).eval()
 
 
@@ -314,7 +316,7 @@ def open_clip_model(name: str, openai_layout: bool) -> Any:
     return model
 
 
-def _fill(model: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
+def fill(model: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
     """Load ``state`` into ``model``; every key and shape must fit."""
     expected = model.state_dict()
     if "logit_bias" in expected and "logit_bias" not in state:

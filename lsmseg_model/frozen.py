@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import torch
@@ -58,8 +59,19 @@ class FrozenEncoder(nn.Module):
                 f"not {height} x {width}."
             )
         dtype = next(self.encoder.parameters()).dtype
-        features = self._features(((images - self.mean) / self.std).to(dtype))
-        return [feature.to(images.dtype) for feature in features]
+        shown = ((images - self.mean) / self.std).to(dtype)
+        # One at a time where that is as fast: attention over 64 x 64 positions takes gigabytes.
+        parts = shown.split(1) if shown.is_cpu else (shown,)
+        layers = zip(*(self._features(part) for part in parts), strict=True)
+        return [torch.cat(layer).to(images.dtype) for layer in layers]
+
+    def fingerprint(self) -> str:
+        """Of the network, its weights and their precision."""
+        digest = hashlib.sha256(self.name.encode())
+        for name, value in self.encoder.state_dict().items():
+            digest.update(f"{name} {value.dtype}".encode())
+            digest.update(value.cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]
 
     def _features(self, images: Tensor) -> list[Tensor]:
         raise NotImplementedError

@@ -7,6 +7,7 @@ decided in `NetworkConfig` and docs/network.md. Shapes: B pictures, N classes, H
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .aggregator import Aggregator, HeadSizes
+from .cached import CachedEncoder
 from .clip import Clip
 from .encoders import second_encoder
-from .errors import ConfigError
+from .errors import ConfigError, UsageError
 from .frozen import FrozenEncoder
 from .fusion import Fusion
 from .network_config import REFINEMENTS, NetworkConfig
@@ -42,6 +44,7 @@ class LsmSeg(nn.Module):
         self.upsample1 = nn.ConvTranspose2d(width, config.guidance[0], 2, stride=2)
         self.upsample2 = nn.ConvTranspose2d(width, config.guidance[1], 4, stride=4)
         self.sam: FrozenEncoder | None = None
+        self.cached: CachedEncoder | None = None
         self.fusion: Fusion | None = None
         if config.encoder != "none":
             self.sam = second_encoder(config.encoder)
@@ -99,12 +102,24 @@ class LsmSeg(nn.Module):
             if large is None:
                 side = self.config.encoder_size or self.sam.size
                 large = F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
-            first, second, appearance = self.fusion([*layers, dense], self.sam(large))
+            look = self.sam if self.training or self.cached is None else self.cached
+            first, second, appearance = self.fusion([*layers, dense], look(large))
             layers = [first, second]
         guidance = [self.upsample1(layers[0]), self.upsample2(layers[1])]
         features = appearance if self.config.cost_map == "fused" else dense
         each = texts.expand(images.shape[0], -1, -1)
         return self.transformer(features, each, appearance, guidance, wanted)
+
+    def keep_features(self, folder: str | Path, half: bool = True) -> CachedEncoder:
+        """Keep what the second encoder sees on disk, for evaluation; see `CachedEncoder`.
+
+        Raises UsageError where there is no second encoder.
+        """
+        if self.sam is None:
+            raise UsageError(f"{self.name or 'this network'} has no second encoder to keep.")
+        cells = self.clip.view.window // self.clip.patch_size
+        self.cached = CachedEncoder(self.sam, folder, (cells, cells), half)
+        return self.cached
 
     def trainable(self, clip: str = "qv") -> None:
         """Set which parameters learn: the head, and of CLIP's blocks, in both towers, the

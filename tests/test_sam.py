@@ -29,10 +29,11 @@ def test_the_features_are_those_of_segment_anythings_forward(sam: Sam) -> None:
     for index, block in enumerate(sam.encoder.blocks):
         block.register_forward_hook(lambda _m, _i, out, index=index: seen.__setitem__(index, out))
     output = sam.encoder((images - sam.mean) / sam.std)
+    theirs = dict(seen)
     features = sam(images)
     assert [f.shape for f in features] == [(2, 96, 16, 16)] * 3
     for index, feature in zip(sam.sizes.global_blocks[-3:], features, strict=True):
-        torch.testing.assert_close(feature.permute(0, 2, 3, 1), seen[index])
+        torch.testing.assert_close(feature.permute(0, 2, 3, 1), theirs[index])
     torch.testing.assert_close(sam.encoder.neck(features[-1]), output)
 
 
