@@ -238,8 +238,6 @@ class _Run:
                 if stop:
                     break
             self.board.close()
-            if self.team.first:
-                write_history(self.out, self.history)
             if asked:
                 raise asked[0]
             return self._end()
@@ -313,6 +311,7 @@ class _Run:
 
     def _save_last(self) -> None:
         save_last(self.last, self.network, self.optimizer, self.step, self.history, self.same)
+        write_history(self.out, self.history)
 
     def _end(self) -> TrainResult:
         weights = self.out / f"{self.settings['name']}.safetensors"

@@ -7,10 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from ..checkpoints import read_metadata, read_state_dict, save_weights
-from ..clip import CONFIGS, Clip, View, build_clip, check_device, open_clip_model, read_config
+from ..clip import (
+    CONFIGS,
+    WEIGHTS,
+    Clip,
+    View,
+    build_clip,
+    check_device,
+    fill,
+    open_clip_model,
+    read_config,
+)
 from ..errors import CheckpointError, ConfigError, UsageError
 from ..lsmseg import LsmSeg, NetworkConfig
 from ..network_config import changed, overlay
@@ -71,8 +79,8 @@ def build(settings: dict[str, Any]) -> LsmSeg:
     Raises ConfigError for wrong settings.
     """
     crop = settings["crop"]
-    if (CONFIGS / f"{settings['clip']}.json").is_file():
-        clip = build_clip(read_config(settings["clip"]))
+    if own := _own_clip(settings["clip"]):
+        clip = build_clip(own)
         clip.dense = "catseg"
         clip.view = View(crop, crop, crop)
     else:
@@ -87,15 +95,22 @@ def build(settings: dict[str, Any]) -> LsmSeg:
     return network
 
 
-def save_network(
-    path: Path, network: LsmSeg, about: dict[str, Any], state: dict[str, Tensor] | None = None
-) -> None:
+def _own_clip(clip: str | dict[str, Any]) -> dict[str, Any] | None:
+    """The configuration of a CLIP of ours, by name or file; None for one of open_clip's."""
+    if isinstance(clip, dict):
+        return clip
+    ours = clip.endswith(".json") or (CONFIGS / f"{clip}.json").is_file()
+    return read_config(clip) if ours else None
+
+
+def save_network(path: Path, network: LsmSeg, about: dict[str, Any]) -> None:
     """Write the weights with their settings, whole or not at all; `about`: what else to keep.
 
     The file needs no other one beside it: CLIP and the second encoder are in it.
     """
-    metadata = {"format": FORMAT, "config": network.settings, **about}
-    save_weights(path, network.state_dict() if state is None else state, metadata)
+    clip = network.settings["clip"]
+    settings = {**network.settings, "clip": _own_clip(clip) or clip}
+    save_weights(path, network.state_dict(), {"format": FORMAT, "config": settings, **about})
 
 
 def load_network(
@@ -164,19 +179,21 @@ def start_network(
     own configurations). encoder: the second encoder's weights. Both may be "random".
     Raises CheckpointError where weights are missing or do not fit.
     """
-    from ..clip import load_clip
-
     network = build(settings)
-    ours = (CONFIGS / f"{settings['clip']}.json").is_file()
-    if pretrained is None and not ours:
+    name = network.clip.name
+    shipped = WEIGHTS / f"{name}.safetensors"
+    if pretrained is None and not shipped.is_file():
         raise CheckpointError(
-            f"{settings['name']} starts from weights of CLIP {settings['clip']}: give the file "
-            "with --pretrained FILE (or --pretrained random, for a trial of speed and memory)."
+            f"{settings['name']} starts from weights of CLIP {name}: give the file with "
+            "--pretrained FILE (or --pretrained random, for a trial of speed and memory)."
         )
     if str(pretrained) != "random":
-        found = load_clip(settings["clip"], pretrained)
-        network.clip.model.load_state_dict(found.model.state_dict())
-        network.clip.weights_hash = found.weights_hash
+        path = Path(pretrained or shipped)
+        if not path.is_file():
+            raise CheckpointError(f"no weights at {path}; give CLIP's with --pretrained FILE.")
+        state, _ = read_state_dict(path)
+        fill(network.clip.model, state, path, name)
+        network.clip.weights_hash = _hash(path)
     fill_encoder(network, encoder, half)
     return network
 
