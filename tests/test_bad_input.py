@@ -306,7 +306,7 @@ def truncate(path: Path) -> None:
     ("spoil", "says"),
     [
         (lambda: shutil.rmtree("data"), "data is not a folder"),
-        (lambda: shutil.rmtree("data/annotations"), "images/ and annotations/"),
+        (lambda: shutil.rmtree("data/annotations"), "does not hold camvid: it needs images/"),
         (change("images", Path.unlink), "have no picture, for example b.png"),
         (change("images", truncate), "b.png cannot be read as a picture"),
         (change("annotations", truncate), "b.png cannot be read as a label map"),

@@ -57,7 +57,7 @@ class Found:
             wanted = _names(self.base / self.place.names.format(split=self.split))
         return Files(
             [(pictures[w], labels[w]) for w in wanted if w in pictures and w in labels],
-            [w for w in wanted if w not in pictures],
+            [labels[w].name if w in labels else w for w in wanted if w not in pictures],
             [w for w in wanted if w not in labels],
             len(pictures.keys() - labels.keys()) if self.place.names is None else 0,
         )
@@ -211,8 +211,8 @@ def _whole(found: Found, files: Files) -> None:
     """Raise DataError for label maps without pictures, or none at all."""
     if files.without_picture:
         raise DataError(
-            f"{len(files.without_picture)} label map(s) in {found.labels} have no picture in "
-            f"{found.pictures}, for example {files.without_picture[0]}; add the picture or remove "
+            f"{len(files.without_picture)} label map(s) in {found.labels} have no picture, for "
+            f"example {files.without_picture[0]}; add the picture or remove "
             "the label map."
         )
     if files.without_labels:
