@@ -49,7 +49,19 @@ def competing(benchmark: Benchmark) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(range(len(benchmark.owners))), tuple(position[o] for o in benchmark.owners)
 
 
-def scored_names(benchmark: Benchmark, names: Sequence[str]) -> list[str]:
+class Scored(Protocol):
+    """What `scored_names` needs to know."""
+
+    @property
+    def class_indices(self) -> tuple[int, ...]:
+        """The scored classes."""
+
+    @property
+    def owners(self) -> tuple[int, ...] | None:
+        """As in `Benchmark`."""
+
+
+def scored_names(benchmark: Scored, names: Sequence[str]) -> list[str]:
     """The names of class_indices, of a vocabulary's ``names``; what several prompts stand for
     has none of their names but "background"."""
     owners = benchmark.owners or ()

@@ -238,33 +238,53 @@ class LabelReader:
     def labels(self, picture: Path, path: Path) -> np.ndarray:
         """int64 [H, W]: classes or IGNORE. Raises DataError with what is wrong."""
         raw = read_label_map(path)
-        height, width = size_of(picture)
-        if raw.shape != (height, width):
-            raise DataError(
-                f"{path} is {raw.shape[1]}x{raw.shape[0]} but its picture {picture.name} is "
-                f"{width}x{height}; label maps must have the size of their picture."
-            )
-        if self.classes > 255 and raw.dtype.itemsize == 1:
-            raise DataError(
-                f"{path} has 8 bits a pixel, too few for the {self.classes} classes of "
-                f"{self.name}: labels above 255 were lost when it was written; " + self._anew()
-            )
+        labels, problems = self.judge(raw, path, size_of(picture))
+        if problems:
+            raise DataError(problems[0][1])
+        return labels
+
+    def judge(
+        self, raw: np.ndarray, path: Path, size: tuple[int, int] | None
+    ) -> tuple[np.ndarray, list[tuple[str, str]]]:
+        """Classes, IGNORE or OUTSIDE [H, W], and every problem as (kind, sentence).
+
+        raw: what stands in the file; size: (height, width) of the picture, None if unknown.
+        """
         labels = to_classes(raw, self.table)
-        if (labels == OUTSIDE).any():
-            worst = raw[labels == OUTSIDE].max()
-            first = 1 if self.values in ("from 1", "background 0") else 0
-            valid = np.flatnonzero(self.table >= 0)
-            raise DataError(
-                f"{path} holds label {worst}, outside the vocabulary's {self.classes} classes "
-                f"({max(first, valid[0])} to {valid[-1]}); unlabelled pixels are "
-                f"{255 if self.classes <= 255 else 65535}."
-                + (
-                    " COCO-Stuff's raw 182-id label maps are read with --data coco-stuff."
-                    if self.own and self.classes == 171
-                    else ""
+        problems = []
+        if size is not None and raw.shape != size:
+            problems.append(
+                (
+                    "size",
+                    f"{path} is {raw.shape[1]}x{raw.shape[0]} but its picture is "
+                    f"{size[1]}x{size[0]}; label maps must have the size of their picture.",
                 )
             )
-        return labels
+        if self.classes > 255 and raw.dtype.itemsize == 1:
+            problems.append(
+                (
+                    "8 bits",
+                    f"{path} has 8 bits a pixel, too few for the {self.classes} classes of "
+                    f"{self.name}: labels above 255 were lost when it was written; {self._anew()}",
+                )
+            )
+        if (labels == OUTSIDE).any():
+            valid = np.flatnonzero(self.table >= 0)
+            first = 1 if self.values == "background 0" else valid[0]
+            problems.append(
+                (
+                    "outside",
+                    f"{path} holds label {raw[labels == OUTSIDE].max()}, outside the vocabulary's "
+                    f"{self.classes} classes ({first} to {valid[-1]}); unlabelled pixels are "
+                    f"{255 if self.classes <= 255 else 65535}.{self._raw_coco()}",
+                )
+            )
+        return labels, problems
+
+    def _raw_coco(self) -> str:
+        if not (self.own and self.classes == 171):
+            return ""
+        return " COCO-Stuff's raw 182-id label maps are read with --data coco-stuff."
 
     def _anew(self) -> str:
         if self.own:

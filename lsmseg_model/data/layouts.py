@@ -52,6 +52,11 @@ class Layout:
         """How many prompts the vocabulary has; with owners more than classes."""
         return self.classes if self.owners is None else len(self.owners)
 
+    @property
+    def class_indices(self) -> tuple[int, ...]:
+        """The scored classes."""
+        return tuple(range(self.classes))
+
     def on_disk(self, split: str) -> tuple[str, ...]:
         """The names that a split may have on disk."""
         return dict(self.splits).get(split, (split,))
