@@ -22,6 +22,7 @@ from ablations.commands.evaluate import evaluate
 from ablations.commands.networks import app as model_app
 from ablations.commands.predict import predict
 from ablations.commands.pretrain import pretrain
+from ablations.commands.train import train
 from lsmseg_prompts.commands.options import (
     Attributes,
     BaseUrl,
@@ -342,7 +343,7 @@ def report(
     print(runner.report(directory))
 
 
-for command in (pretrain, evaluate, predict):
+for command in (pretrain, train, evaluate, predict):
     app.command()(command)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_network import NETWORK, TEXTS, make_pictures
+from mini_network import NETWORK, TEXTS, make_pictures
 
 from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.data.training import Places
@@ -345,3 +345,12 @@ def test_networks_without_a_second_encoder_train_too(data: Path, tmp_path: Path)
     path.write_text(json.dumps(settings))
     result = run(str(path), data, tmp_path / "out", precision="bf16")
     assert result.finished and np.isfinite(result.loss)
+
+
+def test_tensorboard_has_the_same_numbers(config: str, data: Path, tmp_path: Path) -> None:
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run(config, data, tmp_path / "out", tensorboard=True)
+    events = loader.EventAccumulator(str(tmp_path / "out/tensorboard")).Reload()
+    found = [event.value for event in events.Scalars("loss")]
+    np.testing.assert_allclose(found, losses(tmp_path / "out"), rtol=1e-6)
+    assert [event.step for event in events.Scalars("validation/miou")] == [3, 6]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -136,4 +137,5 @@ def train(
         minutes=minutes,
         progress=not Shown.quiet,
     )
-    show(asdict(result), json)
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
+        show(asdict(result), json)
