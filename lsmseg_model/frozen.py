@@ -13,6 +13,8 @@ from .errors import UsageError
 # Per channel, RGB in 0..1: ImageNet's, which SAM (123.675 / 255 ...) and DINOv2 both take.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+# Looked at together: attention over 64 x 64 takes gigabytes, and one such picture fills a GPU.
+POSITIONS = 64 * 64
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -60,8 +62,8 @@ class FrozenEncoder(nn.Module):
             )
         dtype = next(self.encoder.parameters()).dtype
         shown = ((images - self.mean) / self.std).to(dtype)
-        # One at a time where that is as fast: attention over 64 x 64 positions takes gigabytes.
-        parts = shown.split(1) if shown.is_cpu else (shown,)
+        positions = height * width // self.patch**2
+        parts = shown.split(max(1, POSITIONS // positions))
         layers = zip(*(self._features(part) for part in parts), strict=True)
         return [torch.cat(layer).to(images.dtype) for layer in layers]
 

@@ -94,7 +94,7 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not value:
-            raise ConfigError(f"{text!r} is no change; write a field and its value: k=64")
+            raise ConfigError(f"{text!r} is no change; write a field and its value, like k=64.")
         if name not in known:
             raise ConfigError(f"the network has no field {_near(name, known)}")
         read: Any = value

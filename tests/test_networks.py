@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from command_line import Outcome, call  # noqa: F401
 
 from lsmseg_model.describe import describe, lines
 from lsmseg_model.errors import ConfigError, UsageError
@@ -43,6 +45,51 @@ def test_the_filter_saves_operations() -> None:
     assert many.gflops < 1.01 * few.gflops
 
 
+def test_operations_add_up_and_follow_the_protocol() -> None:
+    found = describe("lsmseg-tiny", 40)
+    shown = [row["gflops"] for row in found.parts if row["part"] != "CLIP, texts"]
+    assert found.gflops == pytest.approx(sum(shown), abs=0.5)
+    assert (found.side, found.views) == (160, 5)
+    assert found.gflops_picture == pytest.approx(5 * found.gflops)
+    large = describe("lsmseg-tiny", 80, size=208)  # two steps of 48 more: 3 x 3 crops
+    assert (large.side, large.views) == (208, 10)
+    assert large.paper is None
+    assert large.gflops_texts == pytest.approx(2 * found.gflops_texts)
+    with pytest.raises(ConfigError, match="do not cover a picture of 200"):
+        describe("lsmseg-tiny", size=200)
+
+
+def test_operations_of_clip_by_hand() -> None:
+    """ViT-B/16 at 384: 577 positions, 12 blocks, the last one without attention."""
+    found = next(r for r in describe("cat-seg-b").parts if r["part"] == "CLIP, pictures")
+    blocks = 12 * 577 * 12 * 768**2 + 11 * 2 * 577**2 * 768
+    others = 576 * 768 * 3 * 16**2 + 576 * 768 * 512
+    assert found["gflops"] == pytest.approx(2 * (blocks + others) / 1e9, rel=0.005)
+
+
+def test_memory_is_that_of_the_tensors() -> None:
+    freeze, qv = describe("lsmseg-tiny", clip="freeze").memory, describe("lsmseg-tiny").memory
+    found = describe("lsmseg-tiny")
+    assert qv["weights"] == pytest.approx(4 * found.parameters / 1e6)
+    assert qv["adamw"] == pytest.approx(2 * qv["gradients"])
+    assert freeze["gradients"] < qv["gradients"] and freeze["kept"] < qv["kept"]
+    assert freeze["kept_texts"] == 0 < qv["kept_texts"]
+    assert qv["forward"] < qv["picture"] < 6 * qv["forward"]
+    fewer = describe("lsmseg-tiny", 80).memory
+    assert fewer["kept_texts"] == pytest.approx(qv["kept_texts"] * 80 / 171, rel=0.01)
+
+
+def test_describe_from_the_command_line(call: Callable[..., Outcome]) -> None:  # noqa: F811
+    done = call("model", "describe", "lsmseg-tiny", "--set", "k=8", "--set", "refinement=class",
+                "--size", "112", "--classes", "40", "--json")  # fmt: skip
+    found = json.loads(done.out)
+    assert (found["views"], found["side"], found["classes"]) == (1, 112, 40)
+    assert found["parameters"] < describe("lsmseg-tiny").parameters
+    for change, says in (("kk=8", "did you mean 'k'"), ("k=eight", "k must be a whole number")):
+        done = call("model", "describe", "lsmseg-tiny", "--set", change)
+        assert done.code == 4 and says in done.err
+
+
 @pytest.mark.parametrize(
     ("texts", "changes"),
     [
@@ -61,7 +108,7 @@ def test_changes_as_text(texts: list[str], changes: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("k", "write a field and its value: k=64"),
+        ("k", "write a field and its value, like k=64"),
         ("k=", "is no change"),
         ("refinment=both", "no field 'refinment'; did you mean 'refinement'"),
         ("colour=3", "no field 'colour'; known: blocks"),

@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 import typer
 from typer import Option
 
-from lsmseg_prompts.commands.options import (
-    Json,
-    show,
-)
+from lsmseg_prompts.commands.options import Json, show
 
 app = typer.Typer(help="The networks.")
+Set = Annotated[
+    list[str] | None,
+    Option("--set", help="A field of the network and its value, k=64; may be repeated."),
+]
 
 
 @app.command("list")
@@ -32,12 +33,18 @@ def model_describe(
         Literal["freeze", "qk", "kv", "qv", "full"],
         Option("--clip", help="Which projections of CLIP's attention learn."),
     ] = "qv",
+    size: Annotated[
+        int | None,
+        Option("--size", min=1, help="The side that pictures are squashed to (default: its own)."),
+    ] = None,
+    change: Set = None,
     json: Json = False,
 ) -> None:
-    """The parts of a network, its parameters, and what one view of a picture takes."""
+    """The parts of a network, its parameters, and the operations and memory of a picture."""
     from lsmseg_model.describe import describe, lines
+    from lsmseg_model.network_config import parse_changes
 
-    found = describe(name, classes, clip)
+    found = describe(name, classes, clip, size, **parse_changes(change or ()))
     if json:
         show(asdict(found), json)
     else:
