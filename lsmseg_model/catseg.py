@@ -10,6 +10,7 @@ is reported, not loaded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,21 @@ def load_catseg(network: LsmSeg, path: str | Path) -> Loaded:
     network.load_state_dict(used, strict=False)
     unexpected = tuple(sorted(state.keys() - expected.keys()))
     return Loaded(len(used), unexpected, tuple(sorted(optional - state.keys())))
+
+
+def told(loaded: Loaded) -> str:
+    """What became of the keys, in a line."""
+    parts = [f"{loaded.used} keys used"]
+    for word, keys in (("missing", loaded.missing), ("unexpected", loaded.unexpected)):
+        shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+        parts.append(f"{len(keys)} {word}" + (f" ({shown})" if keys else ""))
+    return "; ".join(parts)
+
+
+def published_texts(names: Sequence[str]) -> list[list[str]]:
+    """The text of each class as CAT-Seg was trained and tested: of a name with synonyms the first,
+    and nothing else of it changed."""
+    return [[f"A photo of a {name.split(', ')[0]} in the scene"] for name in names]
 
 
 def size_of(path: str | Path) -> str:

@@ -1,79 +1,25 @@
-"""Scoring texts on a benchmark without training: dense features once, any number of text sets."""
+"""Scoring texts on a benchmark: any model, or dense features once and many text sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from .clip import Clip, load_clip
-from .cost_map import cost_map, upsample
+from .catseg import told
+from .clip import Clip
+from .cost_map import segment
 from .data.benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
 from .errors import DataError
-from .metrics import confusion_counts, iou, miou
+from .files import new_folder, whole_file
+from .label_png import check_count, write_classes, write_label_map
+from .metrics import accuracy, confusion_counts, iou, miou
+from .segmenter import DEFAULT, Segmenter
+from .windows import picture_features
 
 Progress = Callable[[int, int], None]  # done, total
-
-
-@torch.inference_mode()
-def picture_features(clip: Clip, picture: np.ndarray) -> Tensor:
-    """picture: uint8 [H, W, 3] -> [h, w, D] dense features on the patch grid.
-
-    The picture's short side is resized to ``clip.view.short_side`` and seen through windows;
-    where they overlap their features are averaged. Logits are linear in the features, so this
-    equals averaging the windows' logits.
-    """
-    view, patch = clip.view, clip.patch_size
-    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None].float().div(255)
-    height, width = image.shape[-2:]
-    scale = view.short_side / min(height, width)
-    size = [max(view.window, round(side * scale / patch) * patch) for side in (height, width)]
-    if size != [height, width]:
-        image = F.interpolate(image, size=size, mode="bilinear", antialias=True)
-        image = image.clamp(0, 1)
-    tops, lefts = (_offsets(side, view.window, view.stride) for side in size)
-    boxes = [(top, left) for top in tops for left in lefts]
-    windows = torch.cat([image[..., t : t + view.window, s : s + view.window] for t, s in boxes])
-    rows, columns, cells = size[0] // patch, size[1] // patch, view.window // patch
-    total = torch.zeros(rows, columns, clip.embed_dim, device=clip.device)
-    count = torch.zeros(rows, columns, 1, device=clip.device)
-    for batch_start in range(0, len(boxes), 8):
-        batch = windows[batch_start : batch_start + 8].to(clip.device)
-        for feature, (top, left) in zip(
-            clip.encode_dense(batch), boxes[batch_start:], strict=False
-        ):
-            t, s = top // patch, left // patch
-            total[t : t + cells, s : s + cells] += feature
-            count[t : t + cells, s : s + cells] += 1
-    return total / count
-
-
-def _offsets(side: int, window: int, stride: int) -> list[int]:
-    """Window starts that cover ``side``; the last one ends at the border."""
-    starts = list(range(0, side - window, stride))
-    return [*starts, side - window]
-
-
-@torch.inference_mode()
-def segment(
-    features: Tensor, text: Tensor, size: tuple[int, int], sets: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """The class with the highest cosine at every pixel, for several text sets at once.
-
-    features: [h, w, D]; text: [S * N, D], the sets' classes one after the other.
-    Returns int64 [S, H, W] class positions and float32 [S, H, W] their cosines.
-    """
-    cost = cost_map(features[None], text)
-    best_class, best_cost = [], []
-    for part in cost.chunk(sets, dim=1):
-        value, position = upsample(part, size)[0].max(dim=0)
-        best_class.append(position.cpu().numpy())
-        best_cost.append(value.cpu().numpy())
-    return np.stack(best_class), np.stack(best_cost)
 
 
 @dataclass
@@ -85,15 +31,22 @@ class Features:
     stands_for: np.ndarray  # int64 [N]: the position that each competing prompt stands for
 
 
+def _positions(benchmark: Benchmark) -> np.ndarray:
+    """int16: vocabulary index -> position in class_indices; the last entry, which IGNORE = -1
+    reads, is IGNORE."""
+    position = np.full(max(benchmark.class_indices) + 2, IGNORE, dtype=np.int16)
+    position[list(benchmark.class_indices)] = np.arange(len(benchmark.class_indices))
+    return position
+
+
 def dense_features(clip: Clip, benchmark: Benchmark, progress: Progress | None = None) -> Features:
     """Run the picture tower once over every picture; labels become class positions."""
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
-    position = np.full(max(benchmark.class_indices) + 2, IGNORE, dtype=np.int16)
-    position[list(benchmark.class_indices)] = np.arange(len(benchmark.class_indices))
+    position = _positions(benchmark)
     features = Features([], [], np.array(competing(benchmark)[1]))
     for index in range(len(benchmark)):
-        labels = position[benchmark.labels(index)]  # IGNORE = -1 reads the last entry: IGNORE
+        labels = position[benchmark.labels(index)]
         features.maps.append(picture_features(clip, benchmark.picture(index)).cpu())
         features.labels.append(labels)
         if progress:
@@ -126,6 +79,36 @@ def count_prompt_sets(
     return counts
 
 
+def count_pictures(
+    segmenter: Segmenter,
+    benchmark: Benchmark,
+    text: Tensor,
+    pictures: Iterable[int] | None = None,
+    progress: Progress | None = None,
+    save: Callable[[int, np.ndarray], None] | None = None,
+) -> np.ndarray:
+    """int64 [P, C, 3] counts (see ``metrics``) of the scored classes, for each of ``pictures``
+    (by default all). A picture without a labelled pixel counts nothing.
+
+    text: [N, D] embeddings of the competing prompts. save: is given each picture's index and
+    int64 [H, W] positions in ``class_indices``.
+    """
+    position, owners = _positions(benchmark), competing(benchmark)[1]
+    classes = len(benchmark.class_indices)
+    chosen = list(range(len(benchmark)) if pictures is None else pictures)
+    counts = np.zeros((len(chosen), classes, 3), dtype=np.int64)
+    for at, index in enumerate(chosen):
+        labels = position[benchmark.labels(index)]
+        if save or (labels != IGNORE).any():
+            found, _ = segmenter.label(benchmark.picture(index), text, owners)
+            counts[at] = confusion_counts(found, labels, classes)
+            if save:
+                save(index, found)
+        if progress:
+            progress(at + 1, len(chosen))
+    return counts
+
+
 @dataclass
 class Evaluation:
     """Scores of one text set: a row per class, and the means."""
@@ -133,6 +116,7 @@ class Evaluation:
     rows: list[dict[str, Any]]
     summary: dict[str, Any]
     counts: np.ndarray  # int64 [P, C, 3]
+    keys: str | None = None  # what became of those of a CAT-Seg checkpoint
 
 
 def evaluate(
@@ -143,53 +127,115 @@ def evaluate(
     vocabulary_name: str,
     data_root: str | Path | None = None,
     split: str | None = None,
-    model: str = "lsmseg-tiny",
+    model: str = DEFAULT,
     pretrained: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    format: str = "lsmseg",
     limit: int | None = None,
     device: str = "cpu",
+    save_predictions: str | Path | None = None,
+    csv: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score one text set, a group of sentences per class of the vocabulary, on a benchmark."""
+    """Score one text set, a group of sentences per class of the vocabulary, on a benchmark.
+
+    model, pretrained, checkpoint, format: see `Segmenter`. save_predictions: a folder for label
+    maps in the vocabulary's indices. csv: a file for the rows.
+    """
     benchmark = load_benchmark(data, data_root, split, limit, len(texts), vocabulary_name)
     if benchmark.vocabulary != vocabulary_name:
         raise DataError(
             f"{benchmark.name} is labelled with {benchmark.vocabulary}, not {vocabulary_name}; "
             f"use --vocab {benchmark.vocabulary}."
         )
-    clip = load_clip(model, pretrained, device)
-    features = dense_features(clip, benchmark, progress)
-    chosen = [texts[i] for i in competing(benchmark)[0]]
-    counts = count_prompt_sets(clip, features, [chosen])[0]
-    total = counts.sum(axis=0)
-    per_class = iou(total)
-    seen = benchmark.seen
-    rows = [
+    if len(benchmark) == 0:
+        raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
+    segmenter = Segmenter(model, pretrained, checkpoint, format, device)
+    text = segmenter.encode_texts([texts[i] for i in competing(benchmark)[0]])
+    if save_predictions is None:
+        counts = count_pictures(segmenter, benchmark, text, progress=progress)
+    else:
+        check_count(len(class_names))
+        with new_folder(Path(save_predictions)) as folder:
+            write_classes(folder / "classes.json", class_names)
+            indices = np.asarray(benchmark.class_indices)
+
+            def save(picture: int, found: np.ndarray) -> None:
+                path = folder / f"{benchmark.key(picture)}.png"
+                write_label_map(path, indices[found], len(class_names))
+
+            counts = count_pictures(segmenter, benchmark, text, progress=progress, save=save)
+    rows = class_rows(counts, benchmark, class_names)
+    summary: dict[str, Any] = {
+        "benchmark": benchmark.name,
+        "split": benchmark.split,
+        "model": segmenter.name,
+        "weights": segmenter.weights_hash,
+        "dense": segmenter.clip.dense,
+        **summarise(counts, benchmark),
+    }
+    loaded = segmenter.loaded
+    if loaded is not None:
+        keys = {"used": loaded.used, "missing": loaded.missing, "unexpected": loaded.unexpected}
+        summary["checkpoint_keys"] = keys
+    if csv is not None:
+        _write_csv(Path(csv), rows)
+    return Evaluation(rows, summary, counts, None if loaded is None else told(loaded))
+
+
+def class_rows(
+    counts: np.ndarray, benchmark: Benchmark, class_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """counts: [P, C, 3] -> a row for every scored class; None for what was never met."""
+    total, seen = counts.sum(axis=0), benchmark.seen
+    per_class, found = iou(total), accuracy(total)
+    names = scored_names(benchmark, class_names)
+    return [
         {
             "index": index,
-            "name": name,
-            "iou": None if np.isnan(per_class[at]) else float(per_class[at]),
+            "name": names[at],
+            "iou": _number(per_class[at]),
+            "accuracy": _number(found[at]),
             "labelled": int(total[at, 2]),
             "predicted": int(total[at, 1]),
             **({} if seen is None else {"seen": index in seen}),
         }
-        for at, (index, name) in enumerate(
-            zip(benchmark.class_indices, scored_names(benchmark, class_names), strict=True)
-        )
+        for at, index in enumerate(benchmark.class_indices)
     ]
+
+
+def summarise(counts: np.ndarray, benchmark: Benchmark) -> dict[str, Any]:
+    """The means of counts [P, C, 3]: both mIoUs (``miou``, over the classes that occur in the
+    labels, is the headline), accuracies, and mIoU of seen and unseen classes apart."""
+    total = counts.sum(axis=0)
     labelled = int(total[:, 2].sum())
-    summary: dict[str, Any] = {
-        "benchmark": benchmark.name,
-        "split": benchmark.split,
-        "model": clip.name,
-        "weights": clip.weights_hash,
-        "dense": clip.dense,
-        "pictures": len(benchmark),
+    per_class = accuracy(total)[total[:, 2] > 0]
+    means: dict[str, Any] = {
+        "pictures": int((counts[:, :, 2].sum(axis=1) > 0).sum()),
         "miou": miou(total),
         "miou_union": miou(total, definition="union"),
         "pixel_accuracy": float(total[:, 0].sum() / labelled) if labelled else float("nan"),
+        "class_accuracy": float(per_class.mean()) if labelled else float("nan"),
     }
-    if seen is not None:
-        at_seen = [at for at, i in enumerate(benchmark.class_indices) if i in seen]
-        at_unseen = [at for at, i in enumerate(benchmark.class_indices) if i not in seen]
-        summary["miou_seen"], summary["miou_unseen"] = miou(total, at_seen), miou(total, at_unseen)
-    return Evaluation(rows, summary, counts)
+    if benchmark.seen is not None:
+        for name, wanted in (("miou_seen", True), ("miou_unseen", False)):
+            at = [
+                at
+                for at, index in enumerate(benchmark.class_indices)
+                if (index in benchmark.seen) == wanted
+            ]
+            means[name] = miou(total, at)
+    return means
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    import csv
+
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)

@@ -29,6 +29,13 @@ def iou(counts: np.ndarray) -> np.ndarray:
         return np.where(union > 0, intersection / union, np.nan)
 
 
+def accuracy(counts: np.ndarray) -> np.ndarray:
+    """counts: [..., C, 3] -> [..., C] part of a class's labelled pixels that is found, else nan."""
+    intersection, _, labelled = np.moveaxis(counts.astype(np.float64), -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(labelled > 0, intersection / labelled, np.nan)
+
+
 def miou(
     counts: np.ndarray,
     classes: Sequence[int] | None = None,

@@ -10,7 +10,8 @@ def palette(count: int) -> np.ndarray:
     """uint8 [count, 3] RGB; palette(m)[:n] equals palette(n), so a class keeps its colour.
 
     Each colour is the one farthest, in OKLab, from all before it, among colours that are neither
-    near black nor near white nor grey. The array is shared: copy it before changing it.
+    near black nor near white nor grey. There are 2,576 of those; then they come again. The array
+    is shared: copy it before changing it.
     """
     levels = np.linspace(0, 255, 18).round()
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
@@ -20,10 +21,10 @@ def palette(count: int) -> np.ndarray:
     grid, lab = grid[kept], lab[kept]
     chosen = [int(np.linalg.norm(grid - (70, 130, 200), axis=1).argmin())]
     distance = np.full(len(lab), np.inf)
-    while len(chosen) < count:
+    while len(chosen) < min(count, len(grid)):
         distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
         chosen.append(int(distance.argmax()))
-    colours = grid[chosen[:count]].astype(np.uint8)
+    colours = grid[np.resize(chosen, count)].astype(np.uint8)
     colours.setflags(write=False)
     return colours
 

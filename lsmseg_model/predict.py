@@ -1,89 +1,184 @@
-"""One picture in, masks out: segment with any class names, no data set needed."""
+"""Pictures in, masks out: segment files and folders with any class names, no data set needed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from __future__ import annotations
+
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from .clip import Clip, load_clip
-from .data.folders import read_picture
-from .errors import UsageError
-from .evaluate import picture_features, segment
-from .files import write_whole
+from .catseg import told
+from .errors import DataError, LsmsegModelError, UsageError
+from .files import new_folder, whole_file, write_whole
+from .label_png import check_count, write_classes, write_label_map
 from .palette import palette
+from .pictures import SUFFIXES, as_picture
+from .segmenter import DEFAULT, CostMaps, Prediction, Probabilities, Question, Segmenter
+
+Progress = Callable[[int, int], None]  # done, total
+MAPS_AT_ONCE = 8  # cost maps that are enlarged together
+TALL = 1200  # pixels that an overlay shows of a picture's height at most
+LEGEND = 24  # classes that a legend names at most
 
 
 @dataclass
-class Prediction:
-    """The class of every pixel.
+class Segmented:
+    """One picture of ``predict``: what was found, the files written, or why there are none."""
 
-    ``masks``: int64 [H, W] positions in ``classes``; ``cosines``: float32 [H, W];
-    ``shares``: part of the picture per class, largest first; ``out``: the overlay's path.
-    """
+    picture: Path
+    shares: dict[str, float] = field(default_factory=dict)
+    overlay: Path | None = None
+    labels: Path | None = None
+    error: str | None = None
+
+
+@dataclass
+class Predicted:
+    """What ``predict`` did, picture by picture; ``keys``: what became of those of a CAT-Seg
+    checkpoint."""
 
     classes: tuple[str, ...]
-    masks: np.ndarray
-    cosines: np.ndarray
-    shares: dict[str, float]
-    out: Path | None
+    pictures: list[Segmented]
+    keys: str | None
 
-
-class Predictor:
-    """A loaded model that segments many pictures: ``Predictor().predict(picture, classes)``."""
-
-    def __init__(
-        self,
-        model: str = "lsmseg-tiny",
-        pretrained: str | Path | None = None,
-        device: str = "cpu",
-    ) -> None:
-        self.clip: Clip = load_clip(model, pretrained, device)
-
-    def predict(
-        self,
-        picture: np.ndarray | str | Path,
-        classes: Sequence[str],
-        texts: Sequence[Sequence[str]] | None = None,
-    ) -> Prediction:
-        """Segment ``picture`` (a path or uint8 [H, W, 3]) into ``classes``.
-
-        ``texts``: one or more sentences per class; "a photo of a {class}" when not given.
-        """
-        if not classes:
-            raise UsageError("name at least one class.")
-        if texts is None:
-            texts = [[f"a photo of a {name}"] for name in classes]
-        if len(texts) != len(classes):
-            raise UsageError(f"{len(classes)} classes but texts for {len(texts)}.")
-        image = read_picture(Path(picture)) if isinstance(picture, str | Path) else picture
-        features = picture_features(self.clip, image)
-        size = (image.shape[0], image.shape[1])
-        masks, cosines = segment(features, self.clip.encode_texts(texts), size)
-        counts = np.bincount(masks[0].ravel(), minlength=len(classes)) / masks[0].size
-        shares = {classes[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable")}
-        return Prediction(tuple(classes), masks[0], cosines[0], shares, None)
+    @property
+    def failed(self) -> list[Segmented]:
+        return [one for one in self.pictures if one.error is not None]
 
 
 def predict(
     *,
-    picture: Path,
+    pictures: Sequence[str | Path],
     classes: Sequence[str],
     texts: Sequence[Sequence[str]] | None = None,
-    model: str = "lsmseg-tiny",
+    model: str = DEFAULT,
     pretrained: str | Path | None = None,
-    out: Path | None = None,
+    checkpoint: str | Path | None = None,
+    format: str = "lsmseg",
+    out: str | Path | None = None,
+    background: str | Sequence[str] | None = None,
+    threshold: float | None = None,
+    cost_maps: bool = False,
+    npz: bool = False,
     device: str = "cpu",
-) -> Prediction:
-    """Segment one picture file; with ``out`` write the coloured overlay with a legend there."""
-    if out is not None:
-        _check_format(out)
-    image = read_picture(picture)
-    prediction = Predictor(model, pretrained, device).predict(image, classes, texts)
-    if out is not None:
-        write_whole(out, lambda path: draw_overlay(path, image, prediction))
-        prediction.out = out
-    return prediction
+    progress: Progress | None = None,
+) -> Predicted:
+    """Segment picture files and all pictures of folders.
+
+    classes, texts, background, threshold: see `Segmenter.predict`. out: for one file the
+    overlay's; for more, or where it ends in "/", a folder that takes overlays/, labels/ and
+    classes.json, with ``cost_maps`` also cost_maps/ with a heat map for every class, with ``npz``
+    also npz/ with the label map, the scores and the cost maps as numbers.
+
+    A picture among several that cannot be read is told in its row and the rest is done; a single
+    one raises DataError. Raises UsageError for no picture and for two that would be written to
+    the same file.
+    """
+    files = find_pictures(pictures)
+    single = len(files) == 1 and not Path(pictures[0]).is_dir() and not str(out or "").endswith("/")
+    if out is not None and single:
+        _check_format(Path(out))
+    if (cost_maps or npz) and (out is None or single):
+        raise UsageError("cost maps and npz files need a folder: give -o DIR/, with the slash.")
+    if out is not None and not single:
+        check_count(len(classes) + 1)
+        if any(Path(out).resolve() == Path(given).resolve() for given in pictures):
+            raise UsageError(f"{out} holds the pictures themselves; name another folder with -o.")
+    if single:
+        as_picture(files[0])  # before a model is loaded for nothing
+    segmenter = Segmenter(model, pretrained, checkpoint, format, device)
+    question = Question(segmenter, classes, texts, background, threshold)
+    loaded = segmenter.loaded
+    result = Predicted(question.classes, [], None if loaded is None else told(loaded))
+    if out is None or single:
+        for done, file in enumerate(files, 1):
+            overlay = None if out is None else Path(out)
+            result.pictures.append(_segment(question, file, len(files) == 1, overlay))
+            if progress:
+                progress(done, len(files))
+        return result
+    names = file_names(files)
+    with new_folder(Path(out)) as folder:
+        write_classes(folder / "classes.json", question.classes)
+        for done, (file, name) in enumerate(zip(files, names, strict=True), 1):
+            overlay, labels = folder / "overlays" / f"{name}.png", folder / "labels" / f"{name}.png"
+            maps = folder / "cost_maps" / name if cost_maps else None
+            numbers = folder / "npz" / f"{name}.npz" if npz else None
+            alone = len(files) == 1
+            result.pictures.append(_segment(question, file, alone, overlay, labels, maps, numbers))
+            if progress:
+                progress(done, len(files))
+    return result
+
+
+def find_pictures(given: Sequence[str | Path]) -> list[Path]:
+    """The files that are named, and the pictures in folders that are, each folder in order.
+
+    Raises UsageError for none at all, DataError for a folder without pictures.
+    """
+    found: list[Path] = []
+    for path in map(Path, given):
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not inside:
+            raise DataError(f"{path} holds no pictures ({', '.join(SUFFIXES)}).")
+        found += inside
+    if not found:
+        raise UsageError("name at least one picture or folder.")
+    return list(dict.fromkeys(found))
+
+
+def file_names(files: Sequence[Path]) -> list[str]:
+    """A name for each file's results: its stem, or all of its name where two have that stem.
+
+    Raises UsageError where two files have the same name.
+    """
+    stems = Counter(file.stem for file in files)
+    names = [file.stem if stems[file.stem] == 1 else file.name for file in files]
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise UsageError(f"{count} pictures are called {name}; segment their folders one by one.")
+    return names
+
+
+def _segment(
+    question: Question,
+    file: Path,
+    alone: bool,
+    overlay: Path | None,
+    labels: Path | None = None,
+    maps: Path | None = None,
+    numbers: Path | None = None,
+) -> Segmented:
+    """One file: its row, and what is to be written."""
+    row = Segmented(file)
+    try:
+        image = as_picture(file)
+    except LsmsegModelError as error:
+        if alone:
+            raise
+        row.error = str(error)
+        return row
+    seen = question.look(image)
+    prediction = question.answer(image, seen)
+    row.shares = prediction.shares
+    if overlay is not None:
+        write_whole(overlay, lambda path: draw_overlay(path, prediction))
+        row.overlay = overlay
+    if labels is not None:
+        write_label_map(labels, prediction.masks, len(prediction.classes))
+        row.labels = labels
+    if maps is not None:
+        write_heat_maps(maps, question.names, seen)
+    if numbers is not None:
+        write_npz(numbers, question.names, seen, prediction)
+    return row
 
 
 def _check_format(out: Path) -> None:
@@ -95,19 +190,23 @@ def _check_format(out: Path) -> None:
         raise UsageError(f"cannot write {out}: {out.suffix} is no picture format; try .png.")
 
 
-def draw_overlay(path: Path, image: np.ndarray, prediction: Prediction, alpha: float = 0.6) -> None:
-    """Write ``image`` (uint8 [H, W, 3]) with class colours over it and a legend beside it."""
+def draw_overlay(path: Path, prediction: Prediction, alpha: float = 0.6) -> None:
+    """Write the picture with class colours over it and a legend beside it."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
+    step = -(-max(prediction.masks.shape) // TALL)
+    image, masks = prediction.image[::step, ::step], prediction.masks[::step, ::step]
     colors = palette(len(prediction.classes))
-    blend = (1 - alpha) * image + alpha * colors[prediction.masks]
+    blend = (1 - alpha) * image + alpha * colors[masks]
     height, width = image.shape[:2]
     tall = 5.0
-    figure = Figure(figsize=(tall * width / height + 2.2, tall), layout="constrained")
+    # A strip of a picture would ask for more pixels than a file can hold.
+    wide = min(max(tall * width / height, 1.0), 8 * tall)
+    figure = Figure(figsize=(wide + 2.2, tall), layout="constrained")
     axes = figure.subplots()
     axes.imshow(blend.astype(np.uint8), interpolation="nearest")
     axes.set_axis_off()
@@ -115,7 +214,77 @@ def draw_overlay(path: Path, image: np.ndarray, prediction: Prediction, alpha: f
     place = {name: i for i, name in enumerate(prediction.classes)}
     patches = [
         Patch(facecolor=colors[place[name]] / 255, edgecolor="0.3", label=f"{name}  {share:.1%}")
-        for name, share in shown
+        for name, share in shown[:LEGEND]
     ]
+    if len(shown) > LEGEND:
+        rest = sum(share for _, share in shown[LEGEND:])
+        patches.append(Patch(facecolor="none", label=f"{len(shown) - LEGEND} more  {rest:.1%}"))
     axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     figure.savefig(path, dpi=120, format=path.suffix.lstrip(".") or "png")
+
+
+def write_heat_maps(folder: Path, names: Sequence[str], seen: CostMaps | Probabilities) -> None:
+    """A PNG for every text: dark where its score is the lowest of all, bright where the highest.
+
+    All share one scale: a CLIP's from the lowest to the highest cosine in the picture, a
+    network's from 0 to 1; it stands in the files as the text "scale".
+    """
+    from matplotlib import colormaps
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    low, high = seen.range
+    viridis = (np.asarray(colormaps["viridis"].colors) * 255).round().astype(np.uint8)  # type: ignore[attr-defined]
+    about = PngInfo()
+    about.add_text("scale", f"{low:.6g} to {high:.6g}")
+    digits = len(str(len(names) - 1))
+    for start, maps in _cost_maps(names, seen):
+        for index, cost in enumerate(maps, start):
+            level = (cost - low) * (255 / max(high - low, 1e-12))
+            image = Image.fromarray(np.rint(level).clip(0, 255).astype(np.uint8))
+            image.putpalette(viridis.tobytes())
+            path = folder / f"{index:0{digits}}-{slug(names[index])}.png"
+            write_whole(path, lambda temporary: image.save(temporary, "PNG", pnginfo=about))  # noqa: B023
+
+
+def slug(name: str) -> str:
+    """A class name as part of a file name."""
+    return re.sub(r"[^\w]+", "-", name).strip("-")[:60]
+
+
+def write_npz(
+    path: Path, names: Sequence[str], seen: CostMaps | Probabilities, prediction: Prediction
+) -> None:
+    """Arrays for numpy.load: ``labels`` [H, W] of ``classes``, the winners' ``scores`` [H, W],
+    and ``cost_maps`` float32 [N, H, W] of ``prompts``; these are written a few at a time."""
+    height, width = prediction.masks.shape
+    with (
+        whole_file(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        small = {
+            "labels": prediction.masks.astype(np.int32),
+            "scores": prediction.scores,
+            "classes": np.array(prediction.classes),
+            "prompts": np.array(names),
+        }
+        for name, array in small.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+        header = {
+            "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
+            "fortran_order": False,
+            "shape": (len(names), height, width),
+        }
+        with archive.open("cost_maps.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for _, maps in _cost_maps(names, seen):
+                file.write(np.ascontiguousarray(maps).tobytes())
+
+
+def _cost_maps(
+    names: Sequence[str], seen: CostMaps | Probabilities
+) -> Iterator[tuple[int, np.ndarray]]:
+    """A few at a time: the first one's position, and float32 [w, H, W]."""
+    for start in range(0, len(names), MAPS_AT_ONCE):
+        yield start, seen.scores(range(start, min(start + MAPS_AT_ONCE, len(names))))

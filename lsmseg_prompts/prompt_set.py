@@ -104,8 +104,9 @@ def build_prompt_set(
 
 
 def name_prompt(entry: ClassEntry) -> str:
-    """The baseline of the paper, in CLIP's own template."""
-    return f"a photo of a {entry.readable}"
+    """The baseline of the paper, in CLIP's own template; a phrase may bring its article."""
+    own = entry.readable.partition(" ")[0].lower() in ("a", "an", "the", "some")
+    return f"a photo of {'' if own else 'a '}{entry.readable}"
 
 
 def _prompt_set(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -94,7 +95,8 @@ def texts_for_classes(
     names = [" ".join(name.split()) for name in classes if name.strip()]
     if not names:
         raise UsageError('No class is named: give some, such as --classes "sky, grass, zebra".')
-    doubles = {name for name in names if [normalise(n) for n in names].count(normalise(name)) > 1}
+    counts = Counter(map(normalise, names))
+    doubles = {name for name in names if counts[normalise(name)] > 1}
     if doubles:
         raise UsageError(f"The class {min(doubles)!r} is named twice.")
     entries = tuple(ClassEntry(i, name, name) for i, name in enumerate(names))

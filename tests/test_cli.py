@@ -70,6 +70,7 @@ def test_the_commands_are_those_promised() -> None:
         "store lock", "store unlock", "store diff", "store import", "store backup", "store check",
         "store costs", "vocab",
         "vocab list", "vocab show", "vocab check", "model", "model list", "model describe",
+        "data", "data check", "data prepare",
     }  # fmt: skip
 
 
@@ -269,10 +270,12 @@ def passed(monkeypatch):
     kept: dict[str, dict[str, Any]] = {}
     rows = [{"prompt_set": "color", "miou": 0.5}]
     tables = {"single": rows, "combinations": rows, "best": rows[0]}
+    picture = {"picture": Path("p.png"), "overlay": Path("o.png"), "labels": None, "error": None}
+    segmented = SimpleNamespace(**picture, shares={"sky": 1.0})
     results = {
         "ablate": SimpleNamespace(**tables, directory=Path("d")),
-        "evaluate": SimpleNamespace(rows=rows, summary={"miou": 0.5}),
-        "predict": SimpleNamespace(shares={"sky": 1.0}, out=Path("o.png")),
+        "evaluate": SimpleNamespace(rows=rows, summary={"miou": 0.5}, keys=None),
+        "predict": SimpleNamespace(pictures=[segmented], failed=[], keys=None),
     }
     results["run"] = results["ablate"]
 

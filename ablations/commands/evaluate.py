@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from lsmseg_prompts.commands.options import (
     Attributes,
+    Checkpoint,
     Composition,
     DataRoot,
     Device,
+    Format,
     Json,
     Llm,
     MaybeVocab,
@@ -41,8 +44,16 @@ def evaluate(
     store: StorePath = None,
     model: Model = "lsmseg-tiny",
     pretrained: Pretrained = None,
+    checkpoint: Checkpoint = None,
+    format: Format = "lsmseg",
     limit: Annotated[
         int | None, Option("--limit", min=1, help="Use only the first pictures.")
+    ] = None,
+    save_predictions: Annotated[
+        Path | None, Option("--save-predictions", help="A folder for the label maps found.")
+    ] = None,
+    csv: Annotated[
+        Path | None, Option("--csv", help="A file for the table of the classes.")
     ] = None,
     device: Device = "cpu",
     json: Json = False,
@@ -50,22 +61,27 @@ def evaluate(
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
     from lsmseg_prompts.prompting import DEFAULT_ATTRIBUTES, prompt_set_for, vocabulary_for
-    from lsmseg_prompts.terminal import progress_bar
+    from lsmseg_prompts.terminal import note, progress_bar
 
     not_both(prompts, attributes)
+    as_published = format == "cat-seg" and prompts is None and attributes is None
     chosen = (
         load_native(prompts)
         if prompts is not None
         else prompt_set_for(
             vocabulary_for(data, vocab),
-            names(attributes) or DEFAULT_ATTRIBUTES,
+            ("name",) if as_published else names(attributes) or DEFAULT_ATTRIBUTES,
             composition,
             llm,
             store,
         )
     )
+    from lsmseg_model.catseg import published_texts
     from lsmseg_model.evaluate import evaluate as evaluate_texts
 
+    texts = [list(group) for group in chosen.texts]
+    if as_published:
+        texts = published_texts([entry.name for entry in vocabulary_for(data, vocab)])
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         result = evaluate_texts(
             data=data,
@@ -73,16 +89,24 @@ def evaluate(
             split=split,
             model=model,
             pretrained=pretrained,
-            texts=[list(group) for group in chosen.texts],
+            checkpoint=checkpoint,
+            format=format,
+            texts=texts,
             vocabulary_name=chosen.vocabulary,
             class_names=list(chosen.class_names),
             limit=limit,
             device=device,
+            save_predictions=save_predictions,
+            csv=csv,
             progress=progress,
         )
-    summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
+    prompt_set = "cat-seg's template" if as_published else chosen.name
+    summary = {"prompt_set": prompt_set, "llm": chosen.llm, **result.summary}
+    if result.keys is not None and not Shown.quiet:
+        note(f"{checkpoint}: {result.keys}")
     if json:
         show({"summary": summary, "classes": result.rows}, json)
     else:
+        summary.pop("checkpoint_keys", None)
         show(result.rows, json)
         show(summary, json)

@@ -53,6 +53,13 @@ Model = Annotated[str, Option("--model", help="lsmseg-tiny, or an open_clip mode
 Pretrained = Annotated[
     Path | None, Option("--pretrained", help="A weights file for the model, on this machine.")
 ]
+Checkpoint = Annotated[
+    Path | None,
+    Option("--checkpoint", help="A whole network in place of a CLIP: what train left, or CAT-Seg."),
+]
+Format = Annotated[
+    Literal["lsmseg", "cat-seg"], Option("--format", help="Whose layout the checkpoint has.")
+]
 Device = Annotated[str, Option("--device", help="Where to compute: cpu, cuda, cuda:1, ...")]
 DataRoot = Annotated[
     str | None, Option("--data-root", help="The folder that holds the data's pictures.")

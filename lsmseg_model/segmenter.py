@@ -1,0 +1,334 @@
+"""One loaded model, any pictures, any classes: what prediction and evaluation stand on.
+
+    from lsmseg_model import Segmenter
+    Segmenter("lsmseg-tiny").predict("picture.png", ["sky", "a zebra with stripes"])
+
+A model is a CLIP with its training-free cost map, or a whole network (`checkpoint`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import sliding
+from .clip import Clip, load_clip
+from .cost_map import best_class, cost_map, upsample
+from .errors import DataError, UsageError
+from .lsmseg import LsmSeg
+from .pictures import as_picture
+from .sliding import Protocol
+from .windows import picture_features
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .catseg import Loaded
+
+DEFAULT = "lsmseg-tiny"
+BACKGROUND = "background"
+TEXTS_AT_ONCE = 1024
+Progress = Callable[[int, int], None]  # done, total
+
+
+@dataclass
+class Prediction:
+    """The class of every pixel.
+
+    ``classes``: the names, ``background`` the last where there is one; ``masks``: int64 [H, W]
+    positions in ``classes``; ``scores``: float32 [H, W], the winners' cosines or probabilities;
+    ``shares``: part of the picture per class, largest first; ``image``: uint8 [H, W, 3].
+    """
+
+    classes: tuple[str, ...]
+    masks: np.ndarray
+    scores: np.ndarray
+    shares: dict[str, float]
+    image: np.ndarray
+
+
+class Segmenter:
+    """A loaded model. ``name`` and ``weights_hash`` identify it.
+
+    model, pretrained: a CLIP, see `load_clip`. checkpoint: a whole network instead; format
+    "lsmseg" (as `train` leaves it) or "cat-seg" (as published), see `load_network`; a ``model``
+    other than the default then says which network it must be.
+    Raises UsageError, CheckpointError.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT,
+        pretrained: str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        format: str = "lsmseg",
+        device: str = "cpu",
+    ) -> None:
+        self.model: Clip | LsmSeg
+        if checkpoint is None:
+            if format != "lsmseg":
+                raise UsageError(f"--format {format} is about a --checkpoint FILE: name one.")
+            self.model = load_clip(model, pretrained, device)
+        else:
+            if pretrained is not None:
+                raise UsageError(
+                    "give --checkpoint, a whole network, or --pretrained, a CLIP's weights; "
+                    "not both."
+                )
+            from .networks import load_network
+
+            name = None if model == DEFAULT else model
+            self.model = load_network(checkpoint, name=name, format=format, device=device)
+
+    @classmethod
+    def of(cls, model: Clip | LsmSeg) -> Segmenter:
+        """Of a model that is there already; it should be in evaluation mode."""
+        made = cls.__new__(cls)
+        made.model = model
+        return made
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def weights_hash(self) -> str:
+        return self.model.weights_hash
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What became of the keys of a CAT-Seg checkpoint; None of anything else."""
+        return getattr(self.model, "loaded", None)
+
+    @property
+    def clip(self) -> Clip:
+        return self.model.clip if isinstance(self.model, LsmSeg) else self.model
+
+    @property
+    def score(self) -> str:
+        """What the scores are: "cosine", or "probability" of a whole network."""
+        return "probability" if isinstance(self.model, LsmSeg) else "cosine"
+
+    def default_texts(self, classes: Sequence[str]) -> list[list[str]]:
+        """What stands for classes without texts of their own: see `sentence`; a CAT-Seg
+        checkpoint has its own template."""
+        if self.loaded is not None:
+            from .catseg import published_texts
+
+            return published_texts(classes)
+        return [[sentence(name)] for name in classes]
+
+    def encode_texts(
+        self, texts: Sequence[Sequence[str]], progress: Progress | None = None
+    ) -> Tensor:
+        """texts: N classes of one or more sentences -> [N, D] embeddings of length 1.
+
+        See `Clip.encode_texts`. Raises UsageError for no text and for one over 77 tokens.
+        """
+        if not texts:
+            raise UsageError("name at least one class.")
+        parts = []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            parts.append(self.clip.encode_texts(texts[start : start + TEXTS_AT_ONCE]))
+            if progress:
+                progress(start + len(parts[-1]), len(texts))
+        return torch.cat(parts)
+
+    def look(self, image: np.ndarray, text: Tensor) -> CostMaps | Probabilities:
+        """What the model makes of a picture, uint8 [H, W, 3], and the texts [N, D].
+
+        It labels (`label`) and gives the scores of single classes (`scores`) at the picture's
+        size. Raises DataError where the GPU's memory does not suffice.
+        """
+        size = (image.shape[0], image.shape[1])
+        text = text.to(self.clip.device)
+        with torch.inference_mode(), enough_memory():
+            if isinstance(self.model, Clip):
+                return CostMaps(picture_features(self.model, image), text, size)
+            protocol = self.model.protocol or Protocol()
+            shown = _shown(image, protocol.side).to(self.clip.device)
+            return Probabilities(sliding.look(self.model, shown, text, protocol), len(text), size)
+
+    def label(
+        self, image: np.ndarray, text: Tensor, owners: Sequence[int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best text of every pixel and its score: int64 [H, W] and float32 [H, W].
+
+        image: uint8 [H, W, 3]. text: [N, D]. owners: for each text the class that it stands for;
+        the classes are returned then.
+        """
+        return self.look(image, text).label(owners)
+
+    def scores(self, image: np.ndarray, text: Tensor, wanted: Sequence[int]) -> np.ndarray:
+        """float32 [W, H, W]: the cost maps, or probabilities, of some of the texts [N, D]."""
+        return self.look(image, text).scores(wanted)
+
+    def predict(
+        self,
+        image: str | Path | Image | np.ndarray,
+        classes: Sequence[str],
+        texts: Sequence[Sequence[str]] | None = None,
+        background: str | Sequence[str] | None = None,
+        threshold: float | None = None,
+    ) -> Prediction:
+        """Segment a picture into ``classes``: names or phrases.
+
+        image: see `as_picture`. texts: one or more sentences for each class; "a photo of a
+        {class}" when not given. background: classes, or further names, whose pixels all become
+        "background". threshold: pixels whose best score is below it become background too;
+        cosines of a CLIP lie about 0.1 to 0.3, a network's probabilities between 0 and 1.
+        Raises UsageError, DataError.
+        """
+        question = Question(self, classes, texts, background, threshold)
+        return question.ask(as_picture(image))
+
+
+class Question:
+    """Classes put to a model: embedded once, asked of any number of pictures.
+
+    ``classes``: the names of the answer; ``names``: those of the prompts that compete.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        classes: Sequence[str],
+        texts: Sequence[Sequence[str]] | None = None,
+        background: str | Sequence[str] | None = None,
+        threshold: float | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        if not classes:
+            raise UsageError("name at least one class.")
+        texts = segmenter.default_texts(classes) if texts is None else texts
+        if len(texts) != len(classes):
+            raise UsageError(f"{len(classes)} classes but texts for {len(texts)}.")
+        apart = [background] if isinstance(background, str) else list(background or ())
+        if apart == [BACKGROUND] and threshold is not None and BACKGROUND not in classes:
+            apart = []  # only the name that it has anyway
+        added = [name for name in apart if name not in classes]
+        self.segmenter, self.threshold = segmenter, threshold
+        self.names = (*classes, *added)
+        kept = [name for name in classes if name not in apart]
+        if not kept:
+            raise UsageError("every class is background: name at least one that is not.")
+        with_background = bool(apart) or threshold is not None
+        if with_background and BACKGROUND not in kept:
+            kept.append(BACKGROUND)
+        self.classes = tuple(kept)
+        self._background = kept.index(BACKGROUND) if with_background else None
+        place = {name: i for i, name in enumerate(kept)}
+        self.owners = [place.get(name, place.get(BACKGROUND, 0)) for name in self.names]
+        every = [*texts, *segmenter.default_texts(added)]
+        with enough_memory():
+            self.text = segmenter.encode_texts(every, progress)
+
+    def look(self, image: np.ndarray) -> CostMaps | Probabilities:
+        return self.segmenter.look(image, self.text)
+
+    def ask(self, image: np.ndarray) -> Prediction:
+        """The prediction for a picture, uint8 [H, W, 3]."""
+        return self.answer(image, self.look(image))
+
+    def answer(self, image: np.ndarray, seen: CostMaps | Probabilities) -> Prediction:
+        """The prediction for a picture that was looked at."""
+        masks, scores = seen.label(self.owners)
+        if self.threshold is not None and self._background is not None:
+            masks[scores < self.threshold] = self._background
+        counts = np.bincount(masks.ravel(), minlength=len(self.classes)) / masks.size
+        shares = {self.classes[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable")}
+        return Prediction(self.classes, masks, scores, shares, image)
+
+
+class CostMaps:
+    """A picture as a CLIP sees it, and texts."""
+
+    def __init__(self, features: Tensor, text: Tensor, size: tuple[int, int]) -> None:
+        self.features, self.text, self.size = features, text, size
+
+    def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        with torch.inference_mode(), enough_memory():
+            return _owned(*best_class(self.features, self.text, self.size), owners)
+
+    def scores(self, wanted: Sequence[int]) -> np.ndarray:
+        with torch.inference_mode(), enough_memory():
+            cost = cost_map(self.features[None], self.text[list(wanted)])
+            return upsample(cost, self.size)[0].cpu().numpy()
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest cosine anywhere."""
+        flat = self.features.flatten(0, 1)
+        parts = [flat @ some.T for some in self.text.split(256)]
+        return min(float(p.min()) for p in parts), max(float(p.max()) for p in parts)
+
+
+class Probabilities:
+    """A picture as a whole network sees it, for ``count`` texts."""
+
+    range = (0.0, 1.0)
+
+    def __init__(self, views: sliding.Views, count: int, size: tuple[int, int]) -> None:
+        self.views, self.count, self.size = views, count, size
+
+    def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        with enough_memory():
+            return _owned(*sliding.label(self.views, self.count, self.size), owners)
+
+    def scores(self, wanted: Sequence[int]) -> np.ndarray:
+        with enough_memory():
+            some = torch.tensor(list(wanted), device=self.views.kept.device)
+            return sliding.scores(self.views, some, self.size).cpu().numpy()
+
+
+def sentence(name: str) -> str:
+    """A class as a text: what has an article, or is a sentence, is left as it is.
+
+    "zebra" -> "a photo of a zebra"; "a zebra with stripes" -> "a photo of a zebra with stripes".
+    """
+    name = " ".join(name.split())
+    if name.endswith("."):
+        return name
+    first = name.partition(" ")[0].lower()
+    return f"a photo of {'' if first in ('a', 'an', 'the', 'some') else 'a '}{name}"
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """DataError instead of CUDA's own where the GPU's memory does not suffice."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DataError(
+            "the GPU's memory does not suffice; name fewer classes, free the GPU, or use "
+            "--device cpu."
+        ) from error
+
+
+def _owned(
+    where: Tensor, best: Tensor, owners: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if owners is not None:
+        where = torch.tensor(owners, device=where.device)[where]
+    return where.cpu().numpy(), best.cpu().numpy()
+
+
+def _shown(image: np.ndarray, side: int) -> Tensor:
+    """float32 [3, h, w] in 0..1, before it is squashed: as CAT-Seg's loader resizes pictures, the
+    short side to ``side``, the long one to at most four times that, bilinear and smoothed."""
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    scale = min(side / min(height, width), 4 * side / max(height, width))
+    size = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
+    if size != (width, height):
+        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255)
