@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from . import category_filter
 from .decoder import Decoder
+from .quick import able
 from .refinement import RefinementLayer
 
 
@@ -96,14 +97,26 @@ class Aggregator(nn.Module):
         wanted: bool [B, N], classes that must be kept (those of the labels, in training).
         Returns ([B, k, 4H, 4W], the kept classes [B, k] or None where all were kept).
         """
-        texts = F.normalize(texts, dim=-1)
-        cost = torch.einsum("bchw,bnc->bnhw", F.normalize(features, dim=1), texts)  # Eq. 1
+        if able(features) and len(features) > 1:  # one after the other: less memory, in the cache
+            each = [
+                self(
+                    features[i : i + 1],
+                    texts[i : i + 1],
+                    appearance[i : i + 1],
+                    [g[i : i + 1] for g in guidance],
+                    None if wanted is None else wanted[i : i + 1],
+                )
+                for i in range(len(features))
+            ]
+            kept = None if each[0][1] is None else torch.cat([k for _, k in each if k is not None])
+            return torch.cat([logits for logits, _ in each]), kept
+        texts, features = F.normalize(texts, dim=-1), F.normalize(features, dim=1)
         kept = None
         if texts.shape[1] > self.sizes.k:
-            kept = category_filter.keep(cost, self.sizes.k, wanted)
-            texts = category_filter.gather(texts, kept)
-            index = kept[:, :, None, None].expand(-1, -1, *cost.shape[2:])
-            cost = cost.gather(1, index)  # Eq. 5
+            response = category_filter.respond(features, texts)
+            kept = category_filter.keep(response, self.sizes.k, wanted)
+            texts = category_filter.gather(texts, kept)  # Eq. 4
+        cost = (texts @ features.flatten(2)).unflatten(2, features.shape[2:])  # Eq. 1 and 5
         x = self.conv1(cost.flatten(0, 1)[:, None])
         x = x.permute(0, 2, 3, 1).unflatten(0, cost.shape[:2])  # [B, N, H, W, D]
         seen = said = None

@@ -12,16 +12,28 @@ DROPPED = -100.0
 """The logit of a class that was filtered out."""
 
 
-def keep(cost_map: Tensor, k: int, wanted: Tensor | None = None) -> Tensor:
+CLASSES_AT_ONCE = 1024
+
+
+@torch.no_grad()
+def respond(features: Tensor, texts: Tensor) -> Tensor:
+    """How much each class responds: the cosine at its best position (Eq. 2), [B, N].
+
+    features: [B, D, H, W], texts: [B, N, D], both of length 1. Some classes at a time.
+    """
+    flat = features.flatten(2)
+    return torch.cat([(t @ flat).amax(dim=2) for t in texts.split(CLASSES_AT_ONCE, dim=1)], dim=1)
+
+
+def keep(response: Tensor, k: int, wanted: Tensor | None = None) -> Tensor:
     """The classes to keep: int64 [B, min(k, N)], in no order.
 
-    cost_map: [B, N, H, W]. A class responds as much as at its best position (Eq. 2). wanted:
-    bool [B, N], classes of the labels, kept first (the best of them where they are more than k).
+    response: [B, N]. wanted: bool [B, N], classes of the labels, kept first (the best of them
+    where they are more than k).
     """
-    response = cost_map.flatten(2).amax(dim=2)
     if wanted is not None:
         response = torch.where(wanted, response + 3.0, response)  # a cosine is at most 1
-    return response.topk(min(k, cost_map.shape[1]), dim=1, sorted=False).indices
+    return response.topk(min(k, response.shape[1]), dim=1, sorted=False).indices
 
 
 def gather(texts: Tensor, kept: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from .dense import DENSE, NEEDS_PROXY, SAM_PROXY, check_dense, sam_proxy
 from .errors import CheckpointError, ConfigError, UsageError
 from .frozen import FrozenEncoder
 from .fusion import fit
+from .quick import quicken
 
 CONFIGS = Path(__file__).parent / "configs"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -58,6 +59,7 @@ class Clip(nn.Module):
         self.image_size: int = model.visual.image_size[0]
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+        quicken(model)
 
     @property
     def device(self) -> torch.device:

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .errors import UsageError
+from .quick import linear
 
 
 def _qkv(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """x: [B, L, D] -> queries, keys, values, each [B, heads, L, D / heads]."""
     attention: Any = block.attn
-    q, k, v = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
+    q, k, v = linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
     heads = attention.num_heads
 
     def split(t: Tensor) -> Tensor:
@@ -26,9 +27,21 @@ def _qkv(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return split(q), split(k), split(v)
 
 
-def _out(block: nn.Module, heads: Tensor) -> Tensor:
+def _out(block: Any, heads: Tensor) -> Tensor:
     """heads: [B, heads, L, D / heads] -> [B, L, D] through the block's output projection."""
-    return block.attn.out_proj(heads.transpose(1, 2).flatten(2))  # type: ignore[operator,union-attr]
+    return _project(block, heads.transpose(1, 2).flatten(2))
+
+
+def _project(block: Any, x: Tensor) -> Tensor:
+    return linear(x, block.attn.out_proj.weight, block.attn.out_proj.bias)
+
+
+def _values(block: Any, x: Tensor) -> Tensor:
+    """x: [B, L, D] -> what attention puts out where each position sees itself alone."""
+    width = x.shape[-1]
+    attention = block.attn
+    values = linear(x, attention.in_proj_weight[-width:], attention.in_proj_bias[-width:])
+    return _project(block, values)
 
 
 def _mlp(block: Any, x: Tensor) -> Tensor:
@@ -37,14 +50,12 @@ def _mlp(block: Any, x: Tensor) -> Tensor:
 
 def _catseg(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
     """CAT-Seg's last block: values only, the class token added to every position, then the MLP."""
-    _, _, v = _qkv(block, block.ln_1(x))
-    return _mlp(block, _out(block, v) + x[:, :1])
+    return _mlp(block, _values(block, block.ln_1(x)) + x[:, :1])
 
 
 def _maskclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
     """MaskCLIP: identity attention, no residual, no MLP."""
-    _, _, v = _qkv(block, block.ln_1(x))
-    return _out(block, v)
+    return _values(block, block.ln_1(x))
 
 
 def _sclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:

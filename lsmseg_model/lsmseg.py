@@ -22,6 +22,7 @@ from .errors import ConfigError, UsageError
 from .frozen import FrozenEncoder
 from .fusion import Fusion
 from .network_config import REFINEMENTS, NetworkConfig
+from .quick import quicken
 
 __all__ = ["CLIP_PARTS", "REFINEMENTS", "LsmSeg", "NetworkConfig"]
 
@@ -48,6 +49,7 @@ class LsmSeg(nn.Module):
         self.fusion: Fusion | None = None
         if config.encoder != "none":
             self.sam = second_encoder(config.encoder)
+            quicken(self.sam)
             if config.encoder_size % self.sam.patch:
                 raise ConfigError(
                     f"encoder_size is {config.encoder_size}, but {config.encoder} takes multiples "

@@ -2,20 +2,28 @@
 
 Eq. 7 and 8 of the paper, with CAT-Seg's parts under CAT-Seg's parameter names, so that its
 published weights load. Checked against CAT-Seg's own outputs at small size
-(tests/test_golden.py). What the code below does differently changes no number:
+(tests/test_golden.py) and a plain computation (tests/test_refinement.py). What the code below
+does differently changes no number:
 
 - the guidance of the pictures is the same for every class, and that of the texts the same at
   every position: their part of queries and keys is computed once, not once for each class;
-- the padding classes of CAT-Seg are all alike: they are one key and value, counted so many times.
+- the padding classes of CAT-Seg are all alike: they are one key and value, counted so many times;
+- on the CPU without gradients, a few classes (or positions) at a time go through a block, so that
+  what lies between its steps stays in the cache.
 
 Shapes: B pictures, N classes, D channels, H x W positions; cost maps are [B, N, H, W, D].
 """
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .quick import able, linear
+
+ROWS = 2304  # positions times classes at once
 
 
 class WindowAttention(nn.Module):
@@ -32,32 +40,29 @@ class WindowAttention(nn.Module):
         self.v = nn.Linear(dim, dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, guidance: Tensor, mask: Tensor | None) -> Tensor:
-        """x: [B, N, W, M, D] in W windows of M positions; guidance: [B, W, M, G].
+    def guided(self, guidance: Tensor) -> Tensor:
+        """What the guidance [B, W, M, G] and the biases add to q, k and v: [B, 1, W, M, 3 D]."""
+        q, k = (F.linear(guidance, t.weight[:, self.dim :], t.bias) for t in (self.q, self.k))
+        return torch.cat([q, k, self.v.bias.expand_as(q)], dim=-1)[:, None]
+
+    def forward(self, x: Tensor, seen: Tensor, mask: Tensor | None) -> Tensor:
+        """x: [B, N, W, M, D] in W windows of M positions; seen: what `guided` made.
 
         mask: [W, M, M] added to the scores, or None. Returns [B, N, W, M, D].
         """
-        q, k = (_guided(linear, x, guidance[:, None]) for linear in (self.q, self.k))
-        v = self.v(x)
-        windows = []
-        for i in range(x.shape[2]):
-            a, b, c = (_heads(t[:, :, i].flatten(0, 1), self.heads) for t in (q, k, v))
-            bias = None if mask is None else mask[i].to(x.dtype)
-            out = F.scaled_dot_product_attention(a, b, c, attn_mask=bias)
-            windows.append(out.transpose(1, 2).flatten(2))
-        return self.proj(torch.stack(windows, dim=1).unflatten(0, x.shape[:2]))
+        weight = [self.q.weight[:, : self.dim], self.k.weight[:, : self.dim], self.v.weight]
+        qkv = (linear(x, torch.cat(weight)) + seen).unflatten(-1, (3, self.heads, -1))
+        if mask is not None:
+            mask = mask.to(x.dtype)[:, None].repeat(qkv.shape[0] * qkv.shape[1], 1, 1, 1)
+        q, k, v = qkv.flatten(0, 2).permute(2, 0, 3, 1, 4)  # [B N W, heads, M, D / heads] each
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = out.transpose(1, 2).reshape(x.shape)
+        return linear(out, self.proj.weight, self.proj.bias)
 
 
-def _guided(linear: nn.Linear, x: Tensor, guidance: Tensor) -> Tensor:
-    """linear([x; guidance]) where the guidance is broadcast over a dimension of x."""
-    dim = x.shape[-1]
-    own = F.linear(x, linear.weight[:, :dim])
-    return own + F.linear(guidance, linear.weight[:, dim:], linear.bias)
-
-
-def _heads(x: Tensor, heads: int) -> Tensor:
-    """[R, M, D] -> [R, heads, M, D / heads]"""
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+def _at_once(x: Tensor, rows: int) -> int:
+    """How many of x's parts, `rows` rows each, go through a block together."""
+    return max(1, ROWS // rows) if able(x) else max(x.shape[1:3])
 
 
 class Mlp(nn.Module):
@@ -69,7 +74,8 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(ratio * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        hidden = linear(x, self.fc1.weight, self.fc1.bias, "gelu")
+        return linear(hidden, self.fc2.weight, self.fc2.bias)
 
 
 class SwinBlock(nn.Module):
@@ -91,12 +97,19 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]"""
         height, width = x.shape[2:4]
-        parts = self._windows(self.norm1(x))
-        seen = self._windows(guidance[:, None])[:, 0]
+        seen = self.attn.guided(self._windows(guidance[:, None])[:, 0])
         mask = None
         if self.shift or height % self.window or width % self.window:
             mask = shift_mask(height, width, self.window, self.shift).to(x.device)
-        x = x + self._whole(self.attn(parts, seen, mask), height, width)
+        parts = [
+            self._block(part, seen, mask)
+            for part in x.split(_at_once(x, x.shape[0] * height * width), dim=1)
+        ]
+        return torch.cat(parts, dim=1)
+
+    def _block(self, x: Tensor, seen: Tensor, mask: Tensor | None) -> Tensor:
+        attended = self.attn(self._windows(self.norm1(x)), seen, mask)
+        x = x + self._whole(attended, *x.shape[2:4])
         return x + self.mlp(self.norm2(x))
 
     def _windows(self, x: Tensor) -> Tensor:
@@ -161,35 +174,47 @@ class LinearAttention(nn.Module):
 
     def __init__(self, dim: int, guidance_dim: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.dim, self.heads = dim, heads
         self.q = nn.Linear(dim + guidance_dim, dim)
         self.k = nn.Linear(dim + guidance_dim, dim)
         self.v = nn.Linear(dim, dim)
 
-    def forward(
-        self, x: Tensor, guidance: Tensor, padding: tuple[Tensor, Tensor, int] | None
-    ) -> Tensor:
-        """x: [B, P, N, D] at P positions, guidance: [B, N, G] -> [B, P, N, D].
+    def guided(self, guidance: Tensor) -> tuple[Tensor, Tensor]:
+        """What the guidance [..., G] and the biases add to queries and keys: [..., D] each."""
+        q, k = (F.linear(guidance, t.weight[:, self.dim :], t.bias) for t in (self.q, self.k))
+        return q, k
 
-        padding: (x, guidance, count) of classes that are only attended to, all alike.
+    def forward(
+        self,
+        x: Tensor,
+        seen: tuple[Tensor, Tensor],
+        padding: tuple[Tensor, Tensor, int] | None,
+    ) -> Tensor:
+        """x: [B, N, P, D] at P positions, seen: `guided` of [B, N, 1, G] -> [B, N, P, D].
+
+        padding: (x [1, 1, D], guidance [1, 1, G], count) of classes that are only attended to,
+        all alike.
         """
 
-        def split(t: Tensor) -> Tensor:
-            return t.unflatten(-1, (self.heads, -1))
+        def split(t: Tensor) -> Tensor:  # [..., P, D] -> [..., P * heads, D / heads]
+            return t.unflatten(-1, (self.heads, -1)).flatten(-3, -2)
 
-        q = split(F.elu(_guided(self.q, x, guidance[:, None])) + 1)
-        k = split(F.elu(_guided(self.k, x, guidance[:, None])) + 1)
-        v = split(self.v(x))
-        both = torch.einsum("bpnhd,bpnhv->bphdv", k, v)
-        keys = k.sum(dim=2)
-        if padding is not None and padding[2]:
+        q = split(F.elu(linear(x, self.q.weight[:, : self.dim]) + seen[0]) + 1)
+        k = split(F.elu(linear(x, self.k.weight[:, : self.dim]) + seen[1]) + 1)
+        v = split(linear(x, self.v.weight, self.v.bias))
+        both = k.permute(0, 2, 3, 1) @ v.transpose(1, 2)  # [B, P * heads, d, d]
+        keys = k.sum(dim=1)
+        if padding is not None:
             token, guide, count = padding
-            one = split(F.elu(_guided(self.k, token, guide)) + 1)[0, 0]  # [heads, d]
-            both = both + count * torch.einsum("hd,hv->hdv", one, split(self.v(token))[0, 0])
-            keys = keys + count * one
-        scale = 1 / (torch.einsum("bpnhd,bphd->bpnh", q, keys) + 1e-6)
-        out = torch.einsum("bpnhd,bphdv->bpnhv", q, both) * scale[..., None]
-        return out.flatten(3)
+            one = F.linear(token, self.k.weight[:, : self.dim]) + self.guided(guide)[1]
+            one = split(F.elu(one) + 1)[0]  # [heads, d]
+            value = split(F.linear(token, self.v.weight, self.v.bias))[0]
+            again = x.shape[2]
+            both = both + (count * one[:, :, None] * value[:, None]).repeat(again, 1, 1)
+            keys = keys + (count * one).repeat(again, 1)
+        q = q / ((q * keys[:, None]).sum(dim=-1, keepdim=True) + 1e-6)
+        out = q.transpose(1, 2) @ both  # [B, P * heads, N, d]
+        return out.transpose(1, 2).reshape(x.shape)
 
 
 class ClassRefinement(nn.Module):
@@ -214,17 +239,27 @@ class ClassRefinement(nn.Module):
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """x: [B, N, H, W, D], guidance: [B, N, G] -> [B, N, H, W, D]"""
-        height, width = x.shape[2:4]
-        pooled = self._pool(x).permute(0, 2, 3, 1, 4)  # [B, h, w, N, D]
-        small = pooled.shape[1:3]
-        pooled = pooled.flatten(1, 2)
+        pooled = self._pool(x)
+        flat = pooled.flatten(2, 3)
+        seen = self.attention.guided(guidance[:, :, None])
         padding = None
         if count := max(0, self.pad_len - x.shape[1]):
             padding = (self.norm1(self.padding_tokens), self.padding_guidance, count)
-        pooled = pooled + self.attention(self.norm1(pooled), guidance, padding)
-        pooled = pooled + self.MLP(self.norm2(pooled))
-        pooled = pooled.unflatten(1, small).permute(0, 3, 1, 2, 4)  # [B, N, h, w, D]
-        return x + _enlarge(pooled, height, width)
+        parts = [
+            self._block(part, seen, padding)
+            for part in flat.split(_at_once(flat, x.shape[0] * x.shape[1]), dim=2)
+        ]
+        refined = torch.cat(parts, dim=2).view(pooled.shape)
+        return x + _enlarge(refined, *x.shape[2:4])
+
+    def _block(
+        self, x: Tensor, seen: tuple[Tensor, Tensor], padding: tuple[Tensor, Tensor, int] | None
+    ) -> Tensor:
+        x = x + self.attention(self.norm1(x), seen, padding)
+        first: Any = self.MLP[0]
+        second: Any = self.MLP[2]
+        hidden = linear(self.norm2(x), first.weight, first.bias, "relu")
+        return x + linear(hidden, second.weight, second.bias)
 
     def _pool(self, x: Tensor) -> Tensor:
         if self.pooling == 1:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lsmseg_model.category_filter import DROPPED, gather, keep, scatter
+from lsmseg_model.category_filter import DROPPED, gather, keep, respond, scatter
 from lsmseg_model.errors import UsageError
 from lsmseg_model.fusion import FUSIONS, Adapter, Fusion, Mean, Scalar, WeightGenerator, fit
 
@@ -79,18 +79,21 @@ def test_unknown_fusion() -> None:
 
 def test_the_best_responding_classes_are_kept() -> None:
     cost = torch.tensor([[0.1, 0.9], [0.5, 0.4], [0.2, 0.3], [0.8, 0.0]]).view(1, 4, 1, 2)
-    assert set(keep(cost, 2)[0].tolist()) == {0, 3}  # by their best position, 0.9 and 0.8
+    features = torch.eye(2).view(1, 2, 1, 2)  # so that the cosines are the texts themselves
+    response = respond(features, cost[:, :, 0])
+    assert response[0].tolist() == pytest.approx([0.9, 0.5, 0.3, 0.8])
+    assert set(keep(response, 2)[0].tolist()) == {0, 3}  # by their best position
 
 
 def test_classes_of_the_labels_are_forced_in() -> None:
     cost = torch.tensor([0.9, 0.5, -0.9, 0.8]).view(1, 4, 1, 1)
     wanted = torch.tensor([[False, False, True, False]])
-    assert set(keep(cost, 2, wanted)[0].tolist()) == {0, 2}
+    assert set(keep(cost[:, :, 0, 0], 2, wanted)[0].tolist()) == {0, 2}
 
 
 def test_keeping_all_changes_nothing_but_the_order() -> None:
     texts, cost = torch.randn(2, 5, 3), torch.randn(2, 5, 4, 4)
-    kept = keep(cost, 9)
+    kept = keep(cost.amax(dim=(2, 3)), 9)
     assert sorted(kept[0].tolist()) == list(range(5))
     logits = torch.randn(2, 5, 4, 4)
     index = kept[:, :, None, None].expand_as(logits)

@@ -1,0 +1,104 @@
+"""Matrix products on the CPU through oneDNN, for inference.
+
+PyTorch computes float32 products with MKL, which on processors other than Intel's leaves half of
+the vector width unused; oneDNN, which PyTorch uses for convolutions, does not, and adds the bias
+and the activation while it is there. On two AMD cores CLIP takes half the time. The results are
+the same but for rounding (tests/test_quick.py). With gradients, on another device or in another
+precision everything is as in PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Activation = Literal["none", "relu", "gelu"]
+SMALL = 1 << 20  # products of fewer multiplications are not worth the call
+ROWS = 640  # rows of an MLP at once: what lies between its layers stays in the cache
+
+
+def able(x: Tensor) -> bool:
+    """Whether tensors like x are computed here: CPU, float32, no gradients."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.is_available()
+        and not torch.compiler.is_compiling()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
+
+
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, then: Activation = "none"
+) -> Tensor:
+    """activation(x weight^T + bias), as F.linear. x: [..., I], weight: [O, I] -> [..., O]"""
+    if able(x) and weight.dtype == x.dtype and x.numel() * weight.shape[0] >= SMALL:
+        weight = weight.contiguous()  # otherwise oneDNN takes its slowest path
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], "none")
+    y = F.linear(x, weight, bias)
+    return y if then == "none" else F.relu(y) if then == "relu" else F.gelu(y)
+
+
+class Linear(nn.Linear):
+    """nn.Linear through `linear`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight, self.bias)
+
+
+class Attention(nn.MultiheadAttention):
+    """Self-attention of nn.MultiheadAttention (batch first) through `linear`."""
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Any:  # type: ignore[override]
+        mask = options.get("attn_mask")
+        known = options.keys() <= {"attn_mask", "need_weights"} and not options.get("need_weights")
+        if mask is not None and (mask.dtype != query.dtype or mask.ndim != 2):
+            known = False
+        if not (able(query) and known and query is key and key is value):
+            return super().forward(query, key, value, **options)
+        qkv = linear(query, self.in_proj_weight, self.in_proj_bias)
+        q, k, v = (t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in qkv.chunk(3, -1))
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return linear(
+            out.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias
+        ), None
+
+
+class Mlp(nn.Sequential):
+    """open_clip's MLP, some rows at a time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not able(x):
+            return super().forward(x)
+        rows = [super(Mlp, self).forward(part) for part in x.flatten(0, -2).split(ROWS)]
+        return torch.cat(rows).view(x.shape)
+
+
+def quicken(module: nn.Module) -> None:
+    """Make the linear layers and transformer blocks in `module` quicker at inference.
+
+    Only classes of modules change: parameters, their names and training stay.
+    """
+    for part in module.modules():
+        if type(part) is nn.Linear:
+            part.__class__ = Linear
+        elif type(part) is nn.MultiheadAttention and part.batch_first and _plain(part):
+            part.__class__ = Attention
+        elif type(part) is nn.Sequential and [n for n, _ in part.named_children()] == [
+            "c_fc", "gelu", "c_proj",
+        ]:  # fmt: skip
+            part.__class__ = Mlp
+
+
+def _plain(attention: nn.MultiheadAttention) -> bool:
+    return (
+        attention._qkv_same_embed_dim
+        and attention.bias_k is None
+        and not attention.add_zero_attn
+        and attention.dropout == 0
+    )

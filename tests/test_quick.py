@@ -1,0 +1,63 @@
+"""Products through oneDNN are PyTorch's but for rounding, and PyTorch's own where they must be."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from small_clip import SMALL
+from torch import nn
+from torch.nn import functional as F
+
+from lsmseg_model import quick
+from lsmseg_model.clip import build_clip
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick, "SMALL", 0)
+    monkeypatch.setattr(quick, "ROWS", 5)
+
+
+@pytest.mark.parametrize("then", ["none", "relu", "gelu"])
+@torch.inference_mode()
+def test_a_linear_layer(always: None, then: quick.Activation) -> None:
+    x, weight, bias = torch.randn(2, 3, 4, 8), torch.randn(5, 16), torch.randn(5)
+    plain = {"none": lambda y: y, "relu": F.relu, "gelu": F.gelu}[then]
+    for w in (weight[:, :8], weight[:, 8:]):
+        torch.testing.assert_close(quick.linear(x, w, bias, then), plain(F.linear(x, w, bias)))
+        torch.testing.assert_close(quick.linear(x, w, None, then), plain(F.linear(x, w)))
+
+
+def test_gradients_are_pytorchs(always: None) -> None:
+    layer = nn.Linear(8, 5)
+    quick.quicken(layer)
+    assert not quick.able(torch.ones(1))
+    layer(torch.ones(3, 8)).sum().backward()
+    assert layer.weight.grad is not None and torch.all(layer.weight.grad == 3)
+
+
+def test_both_towers_of_clip(always: None) -> None:
+    settings = copy.deepcopy(SMALL)
+    settings["clip"]["quick_gelu"] = True
+    torch.manual_seed(0)
+    clip = build_clip(settings).eval()
+    images, tokens = torch.rand(2, 3, 16, 16), torch.randint(1, 400, (3, 9))
+    plain = clip.encode_dense(images), clip.encode_tokens(tokens)  # with gradients: PyTorch's
+    names = list(clip.state_dict())
+    quick.quicken(clip)
+    assert list(clip.state_dict()) == names
+    kinds = {type(part) for part in clip.modules()}
+    assert {quick.Linear, quick.Attention, quick.Mlp} <= kinds and nn.Linear not in kinds
+    with torch.inference_mode():
+        torch.testing.assert_close(clip.encode_dense(images), plain[0])
+        torch.testing.assert_close(clip.encode_tokens(tokens), plain[1])
+
+
+@torch.inference_mode()
+def test_other_precisions_are_pytorchs(always: None) -> None:
+    assert not quick.able(torch.ones(1, dtype=torch.bfloat16))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not quick.able(torch.ones(1))
+        assert quick.linear(torch.ones(2, 3), torch.ones(4, 3)).dtype == torch.bfloat16
