@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from lsmseg_model.clip import Clip
-from lsmseg_model.cost_map import cost_map, upsample
+from lsmseg_model.cost_map import cost_map, segment, upsample
 from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark
-from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features, segment
+from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompt_set import PromptSet
 

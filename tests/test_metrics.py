@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lsmseg_model.metrics import confusion_counts, iou, miou
+from lsmseg_model.metrics import accuracy, confusion_counts, iou, miou
 
 PREDICTION = np.array([[0, 0, 1, 1], [0, 2, 1, 1]])
 LABEL = np.array([[0, 0, 1, -1], [1, 1, 1, -1]])
@@ -27,6 +27,11 @@ def test_iou_and_both_means_by_hand() -> None:
     np.testing.assert_allclose(iou(counts), [2 / 3, 1 / 2, 0, np.nan])
     assert miou(counts) == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert miou(counts, definition="union") == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+
+
+def test_accuracy_by_hand() -> None:
+    counts = confusion_counts(PREDICTION, LABEL, 4)
+    np.testing.assert_allclose(accuracy(counts), [1, 1 / 2, np.nan, np.nan])
 
 
 def test_pictures_are_added_up_before_the_quotient() -> None:
@@ -101,3 +106,21 @@ def test_agrees_with_torchmetrics(case: tuple[int, np.ndarray, np.ndarray]) -> N
     )
     counts = confusion_counts(prediction, label, classes)
     np.testing.assert_allclose(np.nan_to_num(iou(counts)), per_class.numpy(), atol=1e-6)
+    macro = functional.multiclass_jaccard_index(
+        torch.from_numpy(prediction),
+        torch.from_numpy(label),
+        num_classes=classes,
+        ignore_index=-1,
+        average="macro",  # over classes in labels or predictions
+    )
+    assert miou(counts, definition="union") == pytest.approx(float(macro), abs=1e-6)
+    labelled = per_class[np.unique(label[label >= 0])]
+    assert miou(counts) == pytest.approx(float(labelled.mean()), abs=1e-6)
+    recall = functional.multiclass_accuracy(
+        torch.from_numpy(prediction),
+        torch.from_numpy(label),
+        num_classes=classes,
+        ignore_index=-1,
+        average="none",
+    )
+    np.testing.assert_allclose(np.nan_to_num(accuracy(counts)), recall.numpy(), atol=1e-6)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from small_clip import SMALL
-from whole_network import catseg_file, small_network
 from torch.nn import functional as F
+from whole_network import catseg_file, small_network
 
 from lsmseg_model import Prediction, Segmenter
 from lsmseg_model.checkpoints import save_weights
