@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ablations.commands.data import app as data_app
 from ablations.commands.evaluate import evaluate
 from ablations.commands.networks import app as model_app
 from ablations.commands.predict import predict
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.add_typer(store_app, name="store", no_args_is_help=True)
 app.add_typer(vocab_app, name="vocab", no_args_is_help=True)
 app.add_typer(model_app, name="model", no_args_is_help=True)
+app.add_typer(data_app, name="data", no_args_is_help=True)
 
 
 Option = typer.Option
@@ -379,7 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         try:
             app(None if arguments is None else list(arguments), prog_name="lsmseg-prompts")
         finally:
-            if arguments is None:
+            if arguments is None and "triton" not in sys.modules:  # it would call that a leak
                 gc.freeze()  # the process ends: a last search for garbage would take 0.3 s
             if sys.stdout:  # closed by the caller, it is None
                 sys.stdout.flush()  # here its errors can be told; at exit Python only complains

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..errors import DataError, UsageError
 from .benchmark import IGNORE, scored_names
 from .folders import Files, Found, LabelReader, find
-from .label_maps import VALUES, read_label_map
+from .label_maps import UNREADABLE, VALUES, read_label_map
 from .layouts import LAYOUTS, OWN
 from .parallel import Progress, in_parallel
 
@@ -163,8 +163,8 @@ def _decode(picture: Path) -> tuple[int, int] | None:
     try:
         with Image.open(picture) as opened:
             width, height = opened.size
-            opened.draft("RGB", (width // 8, height // 8))
+            opened.draft("RGB", (max(1, width // 8), max(1, height // 8)))
             opened.load()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    except UNREADABLE:
         return None
     return height, width

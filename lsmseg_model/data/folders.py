@@ -54,7 +54,7 @@ class Found:
         if self.place.names is None:
             wanted = sorted(labels)
         else:
-            wanted = _names(self.base / self.place.names.format(split=self.split))
+            wanted = list_names(self.base / self.place.names.format(split=self.split))
         return Files(
             [(pictures[w], labels[w]) for w in wanted if w in pictures and w in labels],
             [labels[w].name if w in labels else w for w in wanted if w not in pictures],
@@ -77,7 +77,8 @@ def _entries(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
 
 
-def _names(path: Path) -> list[str]:
+def list_names(path: Path) -> list[str]:
+    """The first word of every line of a list of pictures."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -3,11 +3,13 @@
 A table of 65,536 entries turns label values into classes; each benchmark has its own.
 """
 
+import struct
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from ..errors import DataError
 from .benchmark import IGNORE
@@ -16,6 +18,11 @@ OUTSIDE = -2  # in a table: a value that the vocabulary has no class for
 # The 182-id convention of COCO-Stuff's raw label maps (value = id - 1) skips 11 thing ids that
 # COCO never annotated; without them the 171 classes of the benchmark remain.
 COCO_UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
+# What Pillow raises for damaged files, and for pictures too large to be meant.
+UNREADABLE = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
 VALUES = {
     "index": "0 is the first class",
     "from 1": "1 is the first class, 0 is ignored",
@@ -73,7 +80,7 @@ def read_picture(path: Path) -> np.ndarray:
             return np.asarray(opened.convert("RGB"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read as a picture; it may be corrupt.") from error
 
 
@@ -84,7 +91,7 @@ def read_label_map(path: Path) -> np.ndarray:
             labels = np.asarray(opened)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read as a label map; it may be corrupt.") from error
     if labels.ndim != 2 or labels.dtype.kind not in "uib":
         raise DataError(
@@ -98,7 +105,7 @@ def size_of(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as opened:
             return opened.height, opened.width
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read as a picture; it may be corrupt.") from error
 
 

@@ -32,7 +32,7 @@ class Layout:
     ``folders``: what its folder may be called below --data-root; ``splits``: the names on disk of
     each split, the default split first; ``published``: how many pictures a split has (the first
     number where copies in use differ by a few); ``void``: values that mean "no class" beside 255;
-    ``seen``: classes that COCO-Stuff has by the thesis's Table 5.2; ``original``: files that show
+    ``seen``: the seen classes of the thesis's Table 5.2; ``original``: files that show
     that a folder is the original download, of which `data prepare` makes label maps.
     """
 

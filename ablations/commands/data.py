@@ -1,0 +1,96 @@
+"""The commands `data ...`: is a benchmark's folder whole; label maps from original downloads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from lsmseg_prompts.commands.options import DataRoot, Json, MaybeVocab, Shown, show
+
+app = typer.Typer(help="The benchmarks on your disk.")
+
+Workers = Annotated[
+    int | None, Option("--workers", min=1, help="Files at a time (default: one a processor).")
+]
+Split = Annotated[str | None, Option("--split", help="The part of the data, such as val or train.")]
+
+
+@app.command("check")
+def data_check(
+    data: Annotated[str, Option("--data", help="A benchmark's name, or a folder.")],
+    data_root: DataRoot = None,
+    split: Split = None,
+    vocab: MaybeVocab = None,
+    limit: Annotated[
+        int | None, Option("--limit", min=1, help="Read only the first pictures.")
+    ] = None,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Read every picture and label map, and list what is not as it should be."""
+    from lsmseg_model.data.checking import check
+    from lsmseg_prompts.prompting import vocabulary_for
+    from lsmseg_prompts.terminal import note, print_table, progress_bar
+
+    names = [entry.readable for entry in vocabulary_for(data, vocab)]
+    with progress_bar("reading", not Shown.quiet) as progress:
+        report = check(
+            data,
+            data_root,
+            split,
+            class_names=names,
+            limit=limit,
+            workers=workers or os.cpu_count() or 1,
+            progress=progress,
+        )
+    if json:
+        show({"summary": report.summary, "findings": list(map(asdict, report.findings))}, json)
+    else:
+        show(report.summary, json)
+        if report.findings:
+            print_table([asdict(finding) for finding in report.findings])
+    if report.stops:
+        stopping = sum(finding.stops for finding in report.findings)
+        note(f"Error: {stopping} finding(s) would stop a run; see docs/benchmarks.md.")
+        raise typer.Exit(4)
+
+
+@app.command("prepare")
+def data_prepare(
+    data: Annotated[str, Option("--data", help="A benchmark's name.")],
+    source: Annotated[Path, Option("--from", help="The folder of the original download.")],
+    out: Annotated[
+        Path | None, Option("--out", help="The folder to fill (default: the download's own).")
+    ] = None,
+    split: Split = None,
+    redo: Annotated[bool, Option("--redo", help="Make anew what is there already.")] = False,
+    missing_ok: Annotated[
+        bool, Option("--missing-ok", help="Go on where no object has the name of a class.")
+    ] = False,
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Make a benchmark's label maps from its original download; goes on where it was cut short."""
+    from lsmseg_model.data.preparing import prepare
+    from lsmseg_prompts.prompting import vocabulary_for
+    from lsmseg_prompts.terminal import progress_bar
+
+    names = [entry.name for entry in vocabulary_for(data)]
+    with progress_bar("label maps", not Shown.quiet) as progress:
+        made = prepare(
+            data,
+            source,
+            out,
+            class_names=names,
+            split=split,
+            redo=redo,
+            missing_ok=missing_ok,
+            workers=workers or os.cpu_count() or 1,
+            progress=progress,
+        )
+    show([asdict(one) for one in made], json)
