@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Outcome, call  # noqa: F401
+from command_line import Outcome, call, process  # noqa: F401
 
 from lsmseg_model.describe import describe, lines
 from lsmseg_model.errors import ConfigError, UsageError
@@ -85,6 +85,8 @@ def test_describe_from_the_command_line(call: Callable[..., Outcome]) -> None:  
     found = json.loads(done.out)
     assert (found["views"], found["side"], found["classes"]) == (1, 112, 40)
     assert found["parameters"] < describe("lsmseg-tiny").parameters
+    done = process("model", "describe", "lsmseg-tiny")
+    assert (done.code, done.err) == (0, "") and "GFLOPs" in done.out
     for change, says in (("kk=8", "did you mean 'k'"), ("k=eight", "k must be a whole number")):
         done = call("model", "describe", "lsmseg-tiny", "--set", change)
         assert done.code == 4 and says in done.err
