@@ -60,11 +60,11 @@ def test_operations_add_up_and_follow_the_protocol() -> None:
 
 
 def test_operations_of_clip_by_hand() -> None:
-    """ViT-B/16 at 384: 577 positions, 12 blocks, the last one without attention."""
+    """ViT-B/16 at 384: 577 positions, 12 blocks, the last one with values only."""
     found = next(r for r in describe("cat-seg-b").parts if r["part"] == "CLIP, pictures")
-    blocks = 12 * 577 * 12 * 768**2 + 11 * 2 * 577**2 * 768
+    blocks = 577 * (12 * 12 - 2) * 768**2 + 11 * 2 * 577**2 * 768
     others = 576 * 768 * 3 * 16**2 + 576 * 768 * 512
-    assert found["gflops"] == pytest.approx(2 * (blocks + others) / 1e9, rel=0.005)
+    assert found["gflops"] == pytest.approx(2 * (blocks + others) / 1e9, rel=0.001)
 
 
 def test_memory_is_that_of_the_tensors() -> None:
