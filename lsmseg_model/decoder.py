@@ -23,10 +23,10 @@ class DoubleConv(nn.Module):
         self.double_conv = nn.Sequential(
             nn.Conv2d(into, out, 3, padding=1, bias=False),
             nn.GroupNorm(out // 16, out),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(out, out, 3, padding=1, bias=False),
             nn.GroupNorm(out // 16, out),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
 
@@ -57,7 +57,7 @@ class Up(nn.Module):
     def forward(self, x: Tensor, kernel: Tensor, seen: Tensor) -> Tensor:
         """x: [B * N, into, H, W]; seen: [B, out, 2H, 2W] -> [B * N, out, 2H, 2W]"""
         x = F.conv_transpose2d(x, kernel, stride=2, padding=1)
-        x = (x.unflatten(0, (seen.shape[0], -1)) + seen[:, None]).flatten(0, 1)
+        x.unflatten(0, (seen.shape[0], -1)).add_(seen[:, None])
         for layer in self.conv.double_conv[1:]:
             x = layer(x)
         return x

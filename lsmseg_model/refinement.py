@@ -51,7 +51,7 @@ class WindowAttention(nn.Module):
         mask: [W, M, M] added to the scores, or None. Returns [B, N, W, M, D].
         """
         weight = [self.q.weight[:, : self.dim], self.k.weight[:, : self.dim], self.v.weight]
-        qkv = (linear(x, torch.cat(weight)) + seen).unflatten(-1, (3, self.heads, -1))
+        qkv = linear(x, torch.cat(weight)).add_(seen).unflatten(-1, (3, self.heads, -1))
         if mask is not None:
             mask = mask.to(x.dtype)[:, None].repeat(qkv.shape[0] * qkv.shape[1], 1, 1, 1)
         q, k, v = qkv.flatten(0, 2).permute(2, 0, 3, 1, 4)  # [B N W, heads, M, D / heads] each
@@ -199,8 +199,10 @@ class LinearAttention(nn.Module):
         def split(t: Tensor) -> Tensor:  # [..., P, D] -> [..., P * heads, D / heads]
             return t.unflatten(-1, (self.heads, -1)).flatten(-3, -2)
 
-        q = split(F.elu(linear(x, self.q.weight[:, : self.dim]) + seen[0]) + 1)
-        k = split(F.elu(linear(x, self.k.weight[:, : self.dim]) + seen[1]) + 1)
+        q, k = (
+            split(F.elu(linear(x, t.weight[:, : self.dim]).add_(what)).add_(1))
+            for t, what in zip((self.q, self.k), seen, strict=True)
+        )
         v = split(linear(x, self.v.weight, self.v.bias))
         both = k.permute(0, 2, 3, 1) @ v.transpose(1, 2)  # [B, P * heads, d, d]
         keys = k.sum(dim=1)

@@ -38,9 +38,10 @@ def test_gradients_are_pytorchs(always: None) -> None:
     assert layer.weight.grad is not None and torch.all(layer.weight.grad == 3)
 
 
-def test_both_towers_of_clip(always: None) -> None:
+@pytest.mark.parametrize("activation", [True, False])
+def test_both_towers_of_clip(always: None, activation: bool) -> None:
     settings = copy.deepcopy(SMALL)
-    settings["clip"]["quick_gelu"] = True
+    settings["clip"]["quick_gelu"] = activation
     torch.manual_seed(0)
     clip = build_clip(settings).eval()
     images, tokens = torch.rand(2, 3, 16, 16), torch.randint(1, 400, (3, 9))
