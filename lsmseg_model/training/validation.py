@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
-from ..data.benchmark import IGNORE, Benchmark
+from ..data.benchmark import Benchmark, competing
+from ..evaluate import count_pictures, summarise
 from ..lsmseg import LsmSeg
-from ..metrics import confusion_counts, miou
-from ..sliding import label, look
+from ..segmenter import Segmenter
 from .processes import Processes
 
 
-@torch.inference_mode()
 def validate(
     network: LsmSeg,
     benchmark: Benchmark,
@@ -22,39 +20,17 @@ def validate(
     team: Processes,
     half: bool = False,
 ) -> dict[str, float]:
-    """Both mIoUs and pixel accuracy, of seen and unseen classes too where there are such.
+    """What `evaluate` says of the network: both mIoUs, accuracies, seen and unseen classes.
 
     texts: sentences for every prompt of the vocabulary, embedded with the weights of now.
     """
     network.eval()
-    owners = getattr(benchmark, "owners", None)
-    prompts = range(len(texts)) if owners else benchmark.class_indices
-    text = network.clip.encode_texts([texts[i] for i in prompts])
-    classes = benchmark.class_indices
-    place = np.full(max(classes) + 2, IGNORE, dtype=np.int64)  # IGNORE = -1 reads the last
-    place[list(classes)] = np.arange(len(classes))
-    means = place[list(owners)] if owners else np.arange(len(classes))
-    counts = torch.zeros(len(classes), 3, dtype=torch.int64, device=team.device)
-    for index in range(team.rank, len(benchmark), team.count):
-        picture = torch.from_numpy(np.array(benchmark.picture(index))).to(team.device)
-        labels = place[benchmark.labels(index)]
-        size = (labels.shape[0], labels.shape[1])
-        image = picture.permute(2, 0, 1).float() / 255
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=half):
-            seen = look(network, image, text, network.protocol)
-        found, _ = label(seen, len(text), size)
-        predicted = means[found.cpu().numpy()]
-        counts += torch.from_numpy(confusion_counts(predicted, labels, len(classes))).to(counts)
+    segmenter = Segmenter.of(network)
+    text = segmenter.encode_texts([texts[i] for i in competing(benchmark)[0]])
+    mine = range(team.rank, len(benchmark), team.count)
+    with torch.autocast(torch.device(team.device).type, torch.bfloat16, enabled=half):
+        counts = count_pictures(segmenter, benchmark, text, mine)
     network.train()
-    total = team.sum(counts).cpu().numpy()
-    labelled = max(1, int(total[:, 2].sum()))
-    scores = {
-        "miou": miou(total),
-        "miou_union": miou(total, definition="union"),
-        "pixel_accuracy": float(total[:, 0].sum() / labelled),
-    }
-    if benchmark.seen is not None:
-        for name, wanted in (("miou_seen", True), ("miou_unseen", False)):
-            at = [i for i, c in enumerate(classes) if (c in benchmark.seen) == wanted]
-            scores[name] = miou(total, at)
-    return scores
+    total = team.sum(torch.from_numpy(counts.sum(axis=0)).to(team.device)).cpu().numpy()
+    found = summarise(total[None], benchmark)
+    return {name: float(value) for name, value in found.items() if name != "pictures"}
