@@ -208,6 +208,20 @@ def test_what_was_cut_short_is_not_read_and_is_gone_on_with(context: Path, call)
     assert len(load_benchmark("pc-459", context)) == 2
 
 
+def test_interrupted_and_gone_on_with(context: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    wanted = classes("pc-59")
+    with pytest.raises(KeyboardInterrupt):
+        prepare("pc-59", context, class_names=wanted, progress=stop)
+    with pytest.raises(DataError, match="interrupted"):
+        load_benchmark("pc-59", context)
+    assert [p.label_maps for p in prepare("pc-59", context, class_names=wanted)] == [1, 1]
+    assert len(load_benchmark("pc-59", context)) == 1
+    assert not [p for p in context.rglob(".*")]
+
+
 def test_progress_reaches_the_total(context: Path) -> None:
     told: list[tuple[int, int]] = []
     prepare("pc-459", context, class_names=classes("pc-459"),
@@ -350,6 +364,14 @@ def test_check_of_limited_own_and_voc_21_folders(tmp_path: Path, call) -> None:
     report = check("voc-21", tmp_path / "voc", class_names=classes("voc-21"))
     never = next(f.what for f in report.findings if f.kind == "classes")
     assert never.endswith("tvmonitor, background") and "bag" not in never and not report.stops
+
+
+def test_check_of_coco_stuff_whose_first_label_map_is_torn(tmp_path: Path) -> None:
+    tree(tmp_path, "images/val2017", "annotations/val2017", {"a": [[0]], "b": [[181]]})
+    (tmp_path / "annotations/val2017/a.png").write_bytes(b"torn")
+    report = check("coco-stuff", tmp_path, class_names=classes("coco-stuff"))
+    assert [(f.kind, f.file) for f in report.findings if f.stops] == [("unreadable", "a.png")]
+    assert report.pixels[170] == 1 and "182 ids" in report.summary["values"]
 
 
 def test_check_refuses_what_it_cannot_check(tmp_path: Path, call) -> None:

@@ -74,36 +74,30 @@ def check(
     findings = _about_files(found, files)
     classes = layout.classes if layout else len(class_names)
     names = scored_names(layout, class_names) if layout else list(class_names)
-    reader = None
-    try:
-        reader = LabelReader(found, files, classes)
-    except DataError as error:  # COCO-Stuff: the meaning is told by label maps, one is corrupt
-        findings.append(Finding("unreadable", "", str(error)))
+    reader = LabelReader(found, files, classes)
     pixels, ignored = np.zeros(classes, np.int64), 0
     pairs = files.pairs[:limit] if limit else files.pairs
-    if reader is not None:
-        for part, void, problems in in_parallel(
-            lambda pair: _about_pair(reader, *pair), pairs, workers, progress
-        ):
-            pixels += part
-            ignored += void
-            findings += problems
+    for part, void, problems in in_parallel(
+        lambda pair: _about_pair(reader, *pair), pairs, workers, progress
+    ):
+        pixels += part
+        ignored += void
+        findings += problems
     never = [names[i] for i in np.flatnonzero(pixels == 0)]
-    if never and not limit and reader is not None:
+    if never and not limit:
         what = f"never labelled: {', '.join(never)}"
         findings.append(Finding("classes", "", what, stops=False))
     total = int(pixels.sum()) + ignored
+    published = found.layout.pictures_of(found.split)
     summary = {
         "benchmark": found.name,
         "split": found.split,
         "pictures_in": str(found.pictures),
         "labels_in": str(found.labels),
-        "values": "" if reader is None else VALUES[reader.values],
+        "values": VALUES[reader.values],
         "pictures": len(files.pairs),
-        "published": found.layout.pictures_of(found.split)[0]
-        if found.layout.pictures_of(found.split)
-        else None,
-        "checked": len(pairs) if reader is not None else 0,
+        "published": published[0] if published else None,
+        "checked": len(pairs),
         "classes": classes,
         "classes_labelled": classes - len(never),
         "ignored": ignored / total if total else None,

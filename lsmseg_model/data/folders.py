@@ -1,6 +1,7 @@
 """Benchmarks in folders: pictures and label maps with equal stems (layouts.py, label_maps.py)."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -299,7 +300,8 @@ class LabelReader:
 def _uses_182_ids(files: Files) -> bool:
     """Decided by the first label map that proves one or the other; without proof: converted."""
     for _, path in files.pairs:
-        proof = proves_182_ids(np.unique(read_label_map(path)))
-        if proof is not None:
-            return proof
+        with suppress(DataError):  # told when it is its turn
+            proof = proves_182_ids(np.unique(read_label_map(path)))
+            if proof is not None:
+                return proof
     return False
