@@ -131,6 +131,9 @@ def evaluate(
     pretrained: str | Path | None = None,
     checkpoint: str | Path | None = None,
     format: str = "lsmseg",
+    dense: str | None = None,
+    sam: str | Path | None = None,
+    cache: str | Path | None = None,
     limit: int | None = None,
     device: str = "cpu",
     save_predictions: str | Path | None = None,
@@ -139,8 +142,8 @@ def evaluate(
 ) -> Evaluation:
     """Score one text set, a group of sentences per class of the vocabulary, on a benchmark.
 
-    model, pretrained, checkpoint, format: see `Segmenter`. save_predictions: a folder for label
-    maps in the vocabulary's indices. csv: a file for the rows.
+    model, pretrained, checkpoint, format, dense, sam, cache: see `Segmenter`.
+    save_predictions: a folder for label maps in the vocabulary's indices. csv: a file for the rows.
     """
     benchmark = load_benchmark(data, data_root, split, limit, len(texts), vocabulary_name)
     if benchmark.vocabulary != vocabulary_name:
@@ -150,7 +153,7 @@ def evaluate(
         )
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
-    segmenter = Segmenter(model, pretrained, checkpoint, format, device)
+    segmenter = Segmenter(model, pretrained, checkpoint, format, device, dense, sam, cache)
     text = segmenter.encode_texts([texts[i] for i in competing(benchmark)[0]])
     if save_predictions is None:
         counts = count_pictures(segmenter, benchmark, text, progress=progress)
@@ -174,6 +177,8 @@ def evaluate(
         "dense": segmenter.clip.dense,
         **summarise(counts, benchmark),
     }
+    if cache is not None:
+        summary["cache"] = str(getattr(segmenter.model, "cached", ""))
     loaded = segmenter.loaded
     if loaded is not None:
         keys = {"used": loaded.used, "missing": loaded.missing, "unexpected": loaded.unexpected}

@@ -59,6 +59,8 @@ def predict(
     pretrained: str | Path | None = None,
     checkpoint: str | Path | None = None,
     format: str = "lsmseg",
+    dense: str | None = None,
+    sam: str | Path | None = None,
     out: str | Path | None = None,
     background: str | Sequence[str] | None = None,
     threshold: float | None = None,
@@ -90,7 +92,7 @@ def predict(
             raise UsageError(f"{out} holds the pictures themselves; name another folder with -o.")
     if single:
         as_picture(files[0])  # before a model is loaded for nothing
-    segmenter = Segmenter(model, pretrained, checkpoint, format, device)
+    segmenter = Segmenter(model, pretrained, checkpoint, format, device, dense, sam)
     question = Question(segmenter, classes, texts, background, threshold)
     loaded = segmenter.loaded
     result = Predicted(question.classes, [], None if loaded is None else told(loaded))

@@ -22,6 +22,7 @@ from torch import Tensor
 from . import sliding
 from .clip import Clip, load_clip
 from .cost_map import best_class, cost_map, upsample
+from .encoders import load_second_encoder
 from .errors import DataError, UsageError
 from .lsmseg import LsmSeg
 from .pictures import as_picture
@@ -61,6 +62,9 @@ class Segmenter:
     model, pretrained: a CLIP, see `load_clip`. checkpoint: a whole network instead; format
     "lsmseg" (as `train` leaves it) or "cat-seg" (as published), see `load_network`; a ``model``
     other than the default then says which network it must be.
+    dense, sam: of a CLIP, the last block's variant, and the weights of the encoder that the
+    variant "sam-proxy" looks with. cache: of a network, a folder that keeps what its second
+    encoder sees (`LsmSeg.keep_features`).
     Raises UsageError, CheckpointError.
     """
 
@@ -71,22 +75,38 @@ class Segmenter:
         checkpoint: str | Path | None = None,
         format: str = "lsmseg",
         device: str = "cpu",
+        dense: str | None = None,
+        sam: str | Path | None = None,
+        cache: str | Path | None = None,
     ) -> None:
         self.model: Clip | LsmSeg
         if checkpoint is None:
             if format != "lsmseg":
                 raise UsageError(f"--format {format} is about a --checkpoint FILE: name one.")
-            self.model = load_clip(model, pretrained, device)
+            if cache is not None:
+                raise UsageError(
+                    "--cache keeps what the second encoder of a network sees: give --checkpoint "
+                    "FILE too."
+                )
+            proxy = None if sam is None else load_second_encoder(None, sam, device=device)
+            self.model = load_clip(model, pretrained, device, dense, proxy)
         else:
             if pretrained is not None:
                 raise UsageError(
                     "give --checkpoint, a whole network, or --pretrained, a CLIP's weights; "
                     "not both."
                 )
+            if dense is not None or sam is not None:
+                raise UsageError(
+                    "--dense and --sam change a CLIP (--model, --pretrained); a whole network "
+                    "(--checkpoint) has its own."
+                )
             from .networks import load_network
 
             name = None if model == DEFAULT else model
             self.model = load_network(checkpoint, name=name, format=format, device=device)
+            if cache is not None:
+                self.model.keep_features(cache)
 
     @classmethod
     def of(cls, model: Clip | LsmSeg) -> Segmenter:

@@ -6,6 +6,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .clip import Clip
+from .dense import SAM_PROXY
+from .fusion import fit
 
 LONGEST = 16  # times the short side; longer pictures are squashed to it
 AT_ONCE = 8  # windows
@@ -17,7 +19,8 @@ def picture_features(clip: Clip, picture: np.ndarray) -> Tensor:
 
     The picture's short side is resized to ``clip.view.short_side`` and seen through windows;
     where they overlap their features are averaged. Logits are linear in the features, so this
-    equals averaging the windows' logits.
+    equals averaging the windows' logits. The other encoder of "sam-proxy" sees the whole picture
+    once.
     """
     view, patch = clip.view, clip.patch_size
     height, width = picture.shape[:2]
@@ -32,10 +35,16 @@ def picture_features(clip: Clip, picture: np.ndarray) -> Tensor:
     rows, columns, cells = size[0] // patch, size[1] // patch, view.window // patch
     total = torch.zeros(rows, columns, clip.embed_dim, device=clip.device)
     count = torch.zeros(rows, columns, 1, device=clip.device)
+    other = proxy = None
+    if clip.dense == SAM_PROXY:
+        other = fit(clip.proxy_features(image[None].to(clip.device)), (rows, columns))[0]
     for start in range(0, len(boxes), AT_ONCE):
         some = boxes[start : start + AT_ONCE]
         windows = [image[:, t : t + view.window, s : s + view.window] for t, s in some]
-        dense = clip.encode_dense(torch.stack(windows).to(clip.device))
+        if other is not None:
+            places = [(top // patch, left // patch) for top, left in some]
+            proxy = torch.stack([other[:, t : t + cells, s : s + cells] for t, s in places])
+        dense = clip.encode_dense(torch.stack(windows).to(clip.device), proxy=proxy)
         for feature, (top, left) in zip(dense, some, strict=True):
             t, s = top // patch, left // patch
             total[t : t + cells, s : s + cells] += feature

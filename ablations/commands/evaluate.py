@@ -12,6 +12,7 @@ from lsmseg_prompts.commands.options import (
     Checkpoint,
     Composition,
     DataRoot,
+    Dense,
     Device,
     Format,
     Json,
@@ -20,6 +21,7 @@ from lsmseg_prompts.commands.options import (
     Model,
     Pretrained,
     Prompts,
+    SamFile,
     Shown,
     StorePath,
     names,
@@ -30,7 +32,7 @@ from lsmseg_prompts.commands.options import (
 
 def evaluate(
     data: Annotated[
-        str, Option("--data", help="ministuff, coco-stuff, camvid or a folder.")
+        str, Option("--data", help="ministuff, a benchmark by its name, or a folder.")
     ] = "ministuff",
     data_root: DataRoot = None,
     split: Annotated[
@@ -46,6 +48,12 @@ def evaluate(
     pretrained: Pretrained = None,
     checkpoint: Checkpoint = None,
     format: Format = "lsmseg",
+    dense: Dense = None,
+    sam: SamFile = None,
+    cache: Annotated[
+        Path | None,
+        Option("--cache", help="A folder that keeps what a network's second encoder sees."),
+    ] = None,
     limit: Annotated[
         int | None, Option("--limit", min=1, help="Use only the first pictures.")
     ] = None,
@@ -91,6 +99,9 @@ def evaluate(
             pretrained=pretrained,
             checkpoint=checkpoint,
             format=format,
+            dense=dense,
+            sam=sam,
+            cache=cache,
             texts=texts,
             vocabulary_name=chosen.vocabulary,
             class_names=list(chosen.class_names),

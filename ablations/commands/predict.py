@@ -11,6 +11,7 @@ from typer import Option
 from lsmseg_prompts.commands.options import (
     Attributes,
     Checkpoint,
+    Dense,
     Device,
     Format,
     Json,
@@ -18,6 +19,7 @@ from lsmseg_prompts.commands.options import (
     Model,
     Pretrained,
     Prompts,
+    SamFile,
     Shown,
     StorePath,
     names,
@@ -65,6 +67,8 @@ def predict(
     pretrained: Pretrained = None,
     checkpoint: Checkpoint = None,
     format: Format = "lsmseg",
+    dense: Dense = None,
+    sam: SamFile = None,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
@@ -93,6 +97,8 @@ def predict(
             pretrained=pretrained,
             checkpoint=checkpoint,
             format=format,
+            dense=dense,
+            sam=sam,
             out=output,
             background=names(background),
             threshold=threshold,

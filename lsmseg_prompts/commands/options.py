@@ -53,6 +53,12 @@ Model = Annotated[str, Option("--model", help="lsmseg-tiny, or an open_clip mode
 Pretrained = Annotated[
     Path | None, Option("--pretrained", help="A weights file for the model, on this machine.")
 ]
+Dense = Annotated[
+    str | None, Option("--dense", help="Another last block of CLIP, such as sclip or sam-proxy.")
+]
+SamFile = Annotated[
+    Path | None, Option("--sam", help="Weights of SAM or DINOv2, for --dense sam-proxy.")
+]
 Checkpoint = Annotated[
     Path | None,
     Option("--checkpoint", help="A whole network in place of a CLIP: what train left, or CAT-Seg."),
