@@ -11,6 +11,7 @@ from small_clip import SMALL as CLIP
 from lsmseg_model.clip import build_clip
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.lsmseg import CLIP_PARTS, REFINEMENTS, LsmSeg, NetworkConfig
+from lsmseg_model.text import tokenize
 
 SIZES = {
     "blocks": [0, 1], "hidden": 32, "guidance": [24, 24], "projected": [16, 16],
@@ -59,18 +60,21 @@ def test_every_part_computes_and_learns(changes: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("parts", CLIP_PARTS)
 def test_which_of_clips_weights_learn(parts: str) -> None:
+    """In every block of both towers."""
     net = network()
     net.trainable(parts)
-    logits, _ = net(torch.rand(1, 3, 16, 16), torch.randn(3, 8))
+    logits, _ = net(torch.rand(1, 3, 16, 16), net.clip.encode_tokens(tokenize(["a", "b", "c"])))
     logits.square().mean().backward()
-    attention = net.clip.model.visual.transformer.resblocks[0].attn
-    if parts == "freeze":
-        assert attention.in_proj_weight.grad is None
-        return
-    rows = attention.in_proj_weight.grad.abs().sum(dim=1).view(3, -1).amax(dim=1) > 0
-    moved = "".join(letter for letter, moves in zip("qkv", rows.tolist(), strict=True) if moves)
-    assert moved == ("qkv" if parts == "full" else parts)
-    assert (attention.out_proj.weight.grad is not None) == (parts == "full")
+    for tower in (net.clip.model.visual.transformer, net.clip.model.transformer):
+        attention = tower.resblocks[0].attn
+        if parts == "freeze":
+            assert attention.in_proj_weight.grad is None
+            continue
+        rows = attention.in_proj_weight.grad.abs().sum(dim=1).view(3, -1).amax(dim=1) > 0
+        moved = "".join(letter for letter, moves in zip("qkv", rows.tolist(), strict=True) if moves)
+        assert moved == ("qkv" if parts == "full" else parts)
+        assert (attention.out_proj.weight.grad is not None) == (parts == "full")
+        assert all(block.attn.in_proj_weight.requires_grad for block in tower.resblocks)
 
 
 def test_labels_keep_their_classes_in() -> None:
