@@ -219,7 +219,7 @@ def test_interrupted_and_gone_on_with(context: Path) -> None:
         load_benchmark("pc-59", context)
     assert [p.label_maps for p in prepare("pc-59", context, class_names=wanted)] == [1, 1]
     assert len(load_benchmark("pc-59", context)) == 1
-    assert not [p for p in context.rglob(".*")]
+    assert not list(context.rglob(".*"))
 
 
 def test_progress_reaches_the_total(context: Path) -> None:
