@@ -28,6 +28,7 @@ from lsmseg_prompts.commands.options import (
     Attributes,
     BaseUrl,
     Composition,
+    Dense,
     Device,
     Json,
     KeyFile,
@@ -36,6 +37,7 @@ from lsmseg_prompts.commands.options import (
     MaybeVocab,
     Model,
     Pretrained,
+    SamFile,
     StorePath,
     Vocab,
 )
@@ -249,6 +251,8 @@ def ablate(
     vocab: MaybeVocab = None,
     model: Model = "lsmseg-tiny",
     pretrained: Pretrained = None,
+    dense: Dense = None,
+    sam: SamFile = None,
     attributes: Attributes = None,
     composition: Composition = "concat",
     limit: Annotated[
@@ -279,6 +283,8 @@ def ablate(
         "vocab": vocab,
         "model": model,
         "pretrained": _text(pretrained),
+        "dense": dense,
+        "sam": _text(sam),
         "attributes": _names(attributes),
         "composition": composition,
         "limit": limit,

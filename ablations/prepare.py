@@ -96,14 +96,20 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
     """
     from ablations.scoreboard import Bench
     from ablations.scoring import FrozenScorer, open_splits
-    from lsmseg_model.clip import load_clip
+    from lsmseg_model.segmenter import Segmenter
 
     wanted = job.arguments
     splits = [
         open_splits(name, root, wanted["limit"], len(v), v.name, wanted["seed"])
         for name, root, v in zip(job.data, job.roots, job.vocabularies, strict=True)
     ]
-    clip = load_clip(wanted["model"], wanted["pretrained"], wanted["device"])
+    clip = Segmenter(
+        wanted["model"],
+        wanted["pretrained"],
+        device=wanted["device"],
+        dense=wanted["dense"],
+        sam=wanted["sam"],
+    ).clip
     with open_store(job.store) as file, file.transaction():
         for vocabulary in job.vocabularies:
             file.add_vocabulary(vocabulary)

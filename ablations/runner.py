@@ -98,6 +98,8 @@ def ablate(
     vocab: str | None = None,
     model: str = "lsmseg-tiny",
     pretrained: str | None = None,
+    dense: str | None = None,
+    sam: str | None = None,
     attributes: Sequence[str] | None = None,
     composition: str = "concat",
     limit: int | None = None,
@@ -113,6 +115,7 @@ def ablate(
 
     data: benchmarks or folders; ``data_root`` their folders in the same order (MiniStuff and a
     folder given as data need none). vocab: by default the one each benchmark is labelled with.
+    model, pretrained, dense, sam: see `Segmenter`.
     limit: at most so many pictures of a split. samples: bootstrap resamples. rule: "interval" or
     "paper" (see `combine.search`). out: the run directory (default runs/<time>).
 

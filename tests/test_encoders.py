@@ -37,7 +37,7 @@ def test_files(name: str, tmp_path: Path) -> None:
             loaded = load_second_encoder(given, tmp_path / file)
             assert loaded.name == name
             assert all(torch.equal(v, state[k]) for k, v in loaded.encoder.state_dict().items())
-    for half, dtype in (("bf16", torch.bfloat16), (True, torch.float16)):
+    for half, dtype in (("bf16", torch.bfloat16), ("fp16", torch.float16), (True, torch.bfloat16)):
         loaded = load_second_encoder(name, tmp_path / "meta.pth", half=half)
         assert next(loaded.encoder.parameters()).dtype == dtype
 

@@ -16,6 +16,7 @@ from ablations.tables import print_result
 from lsmseg_model.checkpoints import save_weights
 from lsmseg_model.clip import build_clip, read_config
 from lsmseg_model.errors import CheckpointError, DataError
+from lsmseg_model.errors import UsageError as ModelUsageError
 from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.export.native import load_native
 from lsmseg_prompts.store import open_store_readonly
@@ -227,6 +228,8 @@ def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
         ({"data": ["ministuff"]}, UsageError, "MiniStuff"),
         ({"limit": 1}, UsageError, "at least 2"),
         ({"pretrained": "none.pt"}, CheckpointError, "none.pt"),
+        ({"dense": "sclop"}, ModelUsageError, "unknown dense variant 'sclop'"),
+        ({"dense": "sam-proxy", "sam": "none.pth"}, CheckpointError, "no weights at none.pth"),
         ({"llm": "gpt-4"}, ConfigurationError, "generate --llm gpt-4 --vocab FILE"),
         ({"store": "atom.txt"}, StoreError, "atom.txt"),
     ],
