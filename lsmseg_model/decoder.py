@@ -52,7 +52,8 @@ class Up(nn.Module):
         """What the guidance [B, G, 2H, 2W] and the first bias add: [B, out, 2H, 2W]"""
         bias = self.up.bias[:, None, None]  # type: ignore[index]
         bias = bias.expand(guidance.shape[0], -1, *guidance.shape[2:])
-        return self.conv.double_conv[0](torch.cat([bias, guidance], dim=1))
+        seen = self.conv.double_conv[0](torch.cat([bias, guidance], dim=1))
+        return seen.contiguous(memory_format=torch.channels_last)  # as what it is added to
 
     def forward(self, x: Tensor, kernel: Tensor, seen: Tensor) -> Tensor:
         """x: [B * N, into, H, W]; seen: [B, out, 2H, 2W] -> [B * N, out, 2H, 2W]"""

@@ -2,9 +2,10 @@
 
 The picture is squashed to 640 x 640; four crops of 384 at a stride of 256 and the whole, all
 resized to what CLIP takes, give logits; their sigmoids are averaged, crops first, then with the
-whole. A class that no view kept has a probability of 0 nearly and cannot win, so only the classes
-that some view kept are enlarged and compared, a few at a time: the published code does it for all
-of them at once (`dense`), which is where its memory goes.
+whole. The published code enlarges and compares all classes at once (`dense`), which is where its
+memory goes. Here only the classes that can win somewhere are, a few at a time: some view kept
+them, and in some part of the picture the most that they can reach is no less than what another
+class reaches at least.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from .category_filter import scatter
 from .errors import ConfigError
 from .lsmseg import LsmSeg
 
-AT_ONCE = 16  # classes that are enlarged together
+AT_ONCE = 8  # classes that are enlarged together
+TILES = 20  # parts a side in which classes are compared roughly
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def label(
         return where, best
     best = torch.full(size, -1.0, device=device)
     where = torch.zeros(size, dtype=torch.int64, device=device)
-    for some in views.kept.unique().split(AT_ONCE):
+    for some in _able(views).split(AT_ONCE):
         found, index = scores(views, some, size).max(dim=0)
         better = found > best
         best = torch.where(better, found, best)
@@ -119,13 +121,73 @@ def scores(views: Views, wanted: Tensor, size: tuple[int, int]) -> Tensor:
     places = views.protocol.places
     whole = _view(views, len(places), wanted, side)
     if places:
-        crops = whole.new_zeros(len(wanted), side, side)
+        crops = torch.zeros_like(whole)
         seen = whole.new_zeros(side, side)
         for view, (y, x) in enumerate(places):
             crops[:, y : y + crop, x : x + crop] += _view(views, view, wanted, crop)
             seen[y : y + crop, x : x + crop] += 1
-        whole = (crops / seen + whole) / 2
+        whole = crops.div_(seen).add_(whole).div_(2)
+    if size == (side, side):
+        return whole
     return F.interpolate(whole[None], size, mode="bilinear", align_corners=False)[0]
+
+
+def _able(views: Views) -> Tensor:
+    """The classes that may have the highest probability somewhere, int64, in order.
+
+    Enlarging makes means of neighbours: in a tile of the picture no pixel is above the highest
+    of the logits around it, or below the lowest.
+    """
+    side, crop, places = views.protocol.side, views.protocol.crop, views.protocol.places
+    kept = views.kept.unique()
+    shape = (len(kept), TILES, TILES)
+    most, least = views.logits.new_zeros(shape).float(), views.logits.new_ones(shape).float()
+    for view, (top, left, width) in enumerate([*((y, x, crop) for y, x in places), (0, 0, side)]):
+        index = torch.searchsorted(kept, views.kept[view])
+        logits = views.logits[view].float()
+        rows = _tiles(side, top, width, logits.shape[1])
+        columns = _tiles(side, left, width, logits.shape[2])
+        high, low = torch.zeros_like(most), torch.zeros_like(least)
+        high[index] = _pool(_pool(logits, rows, 1), columns, 2).sigmoid()
+        low[index] = (-_pool(_pool(-logits, rows, 1), columns, 2)).sigmoid()
+        if view < len(places):  # a part of the crops, whichever are there: the extremes of all
+            there = high.new_tensor([b > a for a, b in rows])[:, None] * high.new_tensor(
+                [b > a for a, b in columns]
+            )
+            most = torch.where(there > 0, most.maximum(high), most)
+            least = torch.where(there > 0, least.minimum(low), least)
+        else:
+            most, least = (most + high, least + low) if places else (high, low)
+    margin = 1e-5  # rounding
+    return kept[(most + margin >= least.amax(dim=0)).flatten(1).any(dim=1)]
+
+
+def _tiles(side: int, start: int, width: int, cells: int) -> list[tuple[int, int]]:
+    """For each tile of the side the cells [first, last) of a view that its pixels are made of.
+
+    The view has so many cells from `start` over `width` pixels. Empty where it does not reach.
+    """
+    found = []
+    for tile in range(TILES):
+        # Enlarged to any size, a pixel is made of pixels that lie one further at most.
+        first = max(tile * side // TILES - 1, start)
+        last = min(-(-(tile + 1) * side // TILES) + 1, start + width)
+        share = cells / width
+        low = int((first - start) * share - 1) if last > first else 0
+        high = int((last - start) * share + 2) if last > first else 0
+        found.append((max(0, low), min(cells, high)))
+    return found
+
+
+def _pool(x: Tensor, ranges: list[tuple[int, int]], dim: int) -> Tensor:
+    """The highest of each range along a dimension; -100 where it is empty."""
+    shape = list(x.shape)
+    del shape[dim]
+    parts = [
+        x.narrow(dim, a, b - a).amax(dim=dim) if b > a else x.new_full(shape, -100.0)
+        for a, b in ranges
+    ]
+    return torch.stack(parts, dim=dim)
 
 
 def _view(views: Views, view: int, wanted: Tensor, side: int) -> Tensor:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from lsmseg_model.category_filter import scatter
 from lsmseg_model.errors import ConfigError
-from lsmseg_model.sliding import Protocol, Views, label, scores
+from lsmseg_model.sliding import Protocol, Views, _able, label, scores
 
 SIDE, CROP = 640, 384
 
@@ -31,13 +33,45 @@ def test_crops_that_do_not_cover_the_picture(numbers: tuple[int, int, int]) -> N
         Protocol(*numbers)
 
 
-def test_only_the_kept_classes_are_looked_at_and_nothing_changes() -> None:
-    seen = views(40, 6)
-    sparse, best = label(seen, 40, (60, 90))
-    dense, dense_best = label(seen, 40, (60, 90), dense=True)
+@settings(max_examples=60, deadline=None)
+@given(
+    protocol=st.sampled_from([Protocol(40, 24, 16), Protocol(33, 9, 6), Protocol(16, 16, 1)]),
+    classes=st.integers(1, 12),
+    share=st.floats(0.1, 1),
+    spread=st.sampled_from([0.1, 3.0, 20.0]),
+    size=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    seed=st.integers(0, 1000),
+)
+def test_all_classes_at_once_give_the_same(
+    protocol: Protocol,
+    classes: int,
+    share: float,
+    spread: float,
+    size: tuple[int, int],
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    kept, count = max(1, round(share * classes)), len(protocol.places) + 1
+    chosen = torch.stack([torch.randperm(classes)[:kept] for _ in range(count)])
+    level = spread * torch.randn(1, kept, 1, 1)  # of a class; so some never win
+    seen = Views(level + spread * torch.randn(count, kept, 7, 7), chosen, protocol)
+    sparse, best = label(seen, classes, size)
+    dense, dense_best = label(seen, classes, size, dense=True)
     torch.testing.assert_close(best, dense_best)
-    assert (sparse == dense).float().mean() > 0.999  # ties aside
-    assert set(sparse.unique().tolist()) <= set(seen.kept.unique().tolist())
+    tied = scores(seen, torch.arange(classes), size).topk(min(2, classes), dim=0).values
+    clear = tied[0] - tied[-1] > 1e-6 if classes > 1 else torch.ones(size, dtype=torch.bool)
+    assert torch.equal(sparse[clear], dense[clear])
+    assert set(sparse.unique().tolist()) <= set(_able(seen).tolist())
+
+
+def test_classes_that_cannot_win_are_left_out() -> None:
+    logits = torch.zeros(5, 3, 24, 24)
+    logits[:, 1] = 4.0
+    logits[:, 2] = -4.0
+    logits[4, 2, 3, 3] = 40.0  # one place of the whole: 0.51 there, less than class 1
+    assert _able(Views(logits, torch.arange(3).expand(5, 3))).tolist() == [1]
+    logits[:4, 2, :6, :6] = 40.0  # now it wins there
+    assert _able(Views(logits, torch.arange(3).expand(5, 3))).tolist() == [1, 2]
 
 
 def test_a_plain_computation() -> None:
