@@ -160,7 +160,12 @@ def evaluate(
     else:
         check_count(len(class_names))
         with new_folder(Path(save_predictions)) as folder:
-            write_classes(folder / "classes.json", class_names)
+            names = list(class_names)
+            for index, name in zip(
+                benchmark.class_indices, scored_names(benchmark, class_names), strict=True
+            ):
+                names[index] = name
+            write_classes(folder / "classes.json", names)
             indices = np.asarray(benchmark.class_indices)
 
             def save(picture: int, found: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 
@@ -17,12 +18,12 @@ from .files import new_folder, whole_file, write_whole
 from .label_png import check_count, write_classes, write_label_map
 from .palette import palette
 from .pictures import SUFFIXES, as_picture
-from .segmenter import DEFAULT, CostMaps, Prediction, Probabilities, Question, Segmenter
+from .segmenter import BACKGROUND, DEFAULT, CostMaps, Prediction, Probabilities, Question, Segmenter
 
 Progress = Callable[[int, int], None]  # done, total
 MAPS_AT_ONCE = 8  # cost maps that are enlarged together
 TALL = 1200  # pixels that an overlay shows of a picture's height at most
-LEGEND = 24  # classes that a legend names at most
+LEGEND = 20  # classes that a legend names at most
 
 
 @dataclass
@@ -193,7 +194,7 @@ def _check_format(out: Path) -> None:
 
 
 def draw_overlay(path: Path, prediction: Prediction, alpha: float = 0.6) -> None:
-    """Write the picture with class colours over it and a legend beside it."""
+    """Write the picture with class colours over it and a legend beside it; background is grey."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -202,25 +203,36 @@ def draw_overlay(path: Path, prediction: Prediction, alpha: float = 0.6) -> None
 
     step = -(-max(prediction.masks.shape) // TALL)
     image, masks = prediction.image[::step, ::step], prediction.masks[::step, ::step]
-    colors = palette(len(prediction.classes))
+    colors = palette(len(prediction.classes)).copy()
     blend = (1 - alpha) * image + alpha * colors[masks]
+    if BACKGROUND in prediction.classes:
+        at = prediction.classes.index(BACKGROUND)
+        colors[at] = 190
+        grey = image[masks == at].mean(axis=-1, keepdims=True)
+        blend[masks == at] = 0.5 * grey + 0.5 * colors[at]
     height, width = image.shape[:2]
     tall = 5.0
-    # A strip of a picture would ask for more pixels than a file can hold.
-    wide = min(max(tall * width / height, 1.0), 8 * tall)
-    figure = Figure(figsize=(wide + 2.2, tall), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(blend.astype(np.uint8), interpolation="nearest")
-    axes.set_axis_off()
     shown = [(name, share) for name, share in prediction.shares.items() if share >= 0.001]
     place = {name: i for i, name in enumerate(prediction.classes)}
     patches = [
-        Patch(facecolor=colors[place[name]] / 255, edgecolor="0.3", label=f"{name}  {share:.1%}")
+        Patch(
+            facecolor=colors[place[name]] / 255,
+            edgecolor="0.3",
+            label=f"{shorten(name, 60, placeholder='...')}  {share:.1%}",
+        )
         for name, share in shown[:LEGEND]
     ]
     if len(shown) > LEGEND:
         rest = sum(share for _, share in shown[LEGEND:])
         patches.append(Patch(facecolor="none", label=f"{len(shown) - LEGEND} more  {rest:.1%}"))
+    # A strip of a picture would ask for more pixels than a file can hold.
+    wide = min(max(tall * width / height, 1.0), 8 * tall)
+    letters = max((len(str(patch.get_label())) for patch in patches), default=0)
+    total = wide + 0.8 + 0.09 * letters
+    figure = Figure(figsize=(total, tall))
+    axes = figure.add_axes((0.0, 0.0, wide / total, 1.0))
+    axes.imshow(blend.astype(np.uint8), interpolation="nearest")
+    axes.set_axis_off()
     axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     figure.savefig(path, dpi=120, format=path.suffix.lstrip(".") or "png")
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "lsmseg-tiny"
 BACKGROUND = "background"
-TEXTS_AT_ONCE = 1024
+TEXTS_AT_ONCE = 256
 Progress = Callable[[int, int], None]  # done, total
 
 
