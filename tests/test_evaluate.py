@@ -250,3 +250,19 @@ def test_what_train_leaves_is_evaluated(call, data: Path) -> None:
     summary = json.loads(result.out)["summary"]
     assert (summary["model"], len(summary["weights"])) == (NETWORK["name"], 16)
     assert 0 <= summary["miou"] <= 1
+
+
+def test_what_several_prompts_stand_for_is_called_background(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in voc-21: label maps hold the scored classes, and their names say so."""
+    monkeypatch.setattr("lsmseg_model.evaluate.load_benchmark", lambda *_: Three())
+    names = ["sky", "zebra", "wall", "grass", "sand"]
+    evaluate(
+        data="three", texts=FIVE, class_names=names, vocabulary_name="five", pretrained=weights,
+        save_predictions="found",
+    )  # fmt: skip
+    classes = json.loads(Path("found/classes.json").read_text())["classes"]
+    assert [c["name"] for c in classes] == ["sky", "zebra", "background", "grass", "sand"]
+    with Image.open("found/0.png") as image:
+        assert set(np.unique(np.asarray(image))) <= {0, 1, 2}

@@ -249,6 +249,18 @@ def test_a_legend_of_many_classes_fits() -> None:
     assert height == 600 and width < 1200
 
 
+def test_background_is_grey_in_an_overlay() -> None:
+    masks = np.zeros((50, 50), np.int64)
+    masks[:, 25:] = 1
+    shares = {"sky": 0.5, "background": 0.5}
+    image = np.full((50, 50, 3), (200, 50, 50), np.uint8)
+    scores = np.zeros(masks.shape, np.float32)
+    draw_overlay(Path("o.png"), Prediction(("sky", "background"), masks, scores, shares, image))
+    with Image.open("o.png") as overlay:
+        pixels = np.asarray(overlay.convert("RGB")).astype(int)
+    assert np.ptp(pixels[300, 450]) == 0 and np.ptp(pixels[300, 150]) > 20
+
+
 def test_colours_come_again_when_there_are_no_more() -> None:
     many = palette(6000)
     assert (many[:2576] == palette(2576)).all() and (many[2576:5152] == many[:2576]).all()
