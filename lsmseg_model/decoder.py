@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from .quick import able
 
-AT_ONCE = 4  # classes, on the CPU without gradients: what lies between stays in the cache
+AT_ONCE = 8  # classes, on the CPU without gradients: what lies between stays in the cache
 
 
 class DoubleConv(nn.Module):

@@ -9,6 +9,8 @@ precision everything is as in PyTorch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Activation = Literal["none", "relu", "gelu"]
+_off = False
 SMALL = 1 << 20  # products of fewer multiplications are not worth the call
 ROWS = 320  # rows of an MLP at once: what lies between its layers stays in the cache
 
@@ -23,7 +26,8 @@ ROWS = 320  # rows of an MLP at once: what lies between its layers stays in the 
 def able(x: Tensor) -> bool:
     """Whether tensors like x are computed here: CPU, float32, no gradients."""
     return (
-        x.device.type == "cpu"
+        not _off
+        and x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
@@ -32,6 +36,17 @@ def able(x: Tensor) -> bool:
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
     )
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Inside, everything is as in PyTorch: to compare with."""
+    global _off
+    before, _off = _off, True
+    try:
+        yield
+    finally:
+        _off = before
 
 
 def linear(
@@ -74,7 +89,8 @@ class Mlp(nn.Sequential):
     """open_clip's MLP, some rows at a time, the weights laid out for oneDNN once."""
 
     def forward(self, x: Tensor) -> Tensor:
-        first, activation, second = self
+        layers: Any = self
+        first, activation, second = layers
         if not able(x) or first.weight.dtype != x.dtype or x.numel() * first.out_features < SMALL:
             return super().forward(x)
         flat = x.flatten(0, -2)
@@ -83,15 +99,15 @@ class Mlp(nn.Sequential):
         into, out = layout(first.weight, rows), layout(second.weight, rows)
         product = torch.ops.mkldnn._linear_pointwise
         fused = type(activation) is nn.GELU and activation.approximate == "none"
-        parts = []
+        done = []
         for part in flat.split(rows):
             part = product(part, into, first.bias, "gelu" if fused else "none", [], "none")
             if type(activation).__name__ == "QuickGELU":
                 part *= (1.702 * part).sigmoid_()
             elif not fused:
                 part = activation(part)
-            parts.append(product(part, out, second.bias, "none", [], "none"))
-        return torch.cat(parts).view(x.shape)
+            done.append(product(part, out, second.bias, "none", [], "none"))
+        return torch.cat(done).view(x.shape)
 
 
 def quicken(module: nn.Module) -> None:

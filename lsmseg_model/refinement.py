@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from .quick import able, linear
 
-ROWS = 2304  # positions times classes at once
+ROWS = 4608  # positions times classes at once
 
 
 class WindowAttention(nn.Module):

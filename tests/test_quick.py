@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from lsmseg_model import quick
 from lsmseg_model.clip import build_clip
+from lsmseg_model.lsmseg import LsmSeg, NetworkConfig
 
 
 @pytest.fixture
@@ -62,3 +63,25 @@ def test_other_precisions_are_pytorchs(always: None) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert not quick.able(torch.ones(1))
         assert quick.linear(torch.ones(2, 3), torch.ones(4, 3)).dtype == torch.bfloat16
+
+
+@torch.inference_mode()
+def test_the_whole_network_computes_the_same(always: None) -> None:
+    torch.manual_seed(0)
+    settings = copy.deepcopy(SMALL)
+    settings["clip"]["vision_cfg"]["layers"] = 3
+    sizes = {
+        "blocks": [0, 1], "hidden": 32, "guidance": [24, 24], "projected": [16, 16],
+        "decoder": [32, 16], "layers": 2, "window": 2, "resolution": 4, "k": 4, "pad_len": 9,
+    }  # fmt: skip
+    network = LsmSeg(build_clip(settings), NetworkConfig.read(sizes, "test")).eval()
+    images, texts = torch.rand(3, 3, 16, 16), torch.randn(7, 8)
+    logits, kept = network(images, texts)
+    with quick.plain():
+        expected, same = network(images, texts)
+        assert not quick.able(images)
+    assert quick.able(images) and kept is not None and same is not None
+    order, other = kept.argsort(dim=1), same.argsort(dim=1)
+    assert torch.equal(kept.gather(1, order), same.gather(1, other))
+    for i in range(3):
+        torch.testing.assert_close(logits[i, order[i]], expected[i, other[i]])
