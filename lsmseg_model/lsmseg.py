@@ -37,6 +37,7 @@ class LsmSeg(nn.Module):
         self.settings: dict[str, Any] = {}
         self.protocol: Any = None  # sliding.Protocol
         self.loaded: Any = None  # catseg.Loaded
+        self._masks: list[Any] = []  # handles of what `trainable` hung on CLIP's projections
         self.clip, self.config = clip, config
         width = clip.model.visual.conv1.out_channels
         dim = clip.embed_dim
@@ -132,6 +133,9 @@ class LsmSeg(nn.Module):
         if clip not in CLIP_PARTS:
             raise ConfigError(f"clip is {clip!r}; choose {', '.join(CLIP_PARTS)}.")
         self.clip.requires_grad_(clip == "full")
+        for hook in self._masks:
+            hook.remove()
+        self._masks.clear()
         if clip in ("full", "freeze"):
             return
         for block in _blocks(self.clip):
@@ -141,9 +145,10 @@ class LsmSeg(nn.Module):
             for part in clip:
                 rows["qkv".index(part)] = True
             mask = rows.repeat_interleave(attention.embed_dim, dim=0)
-            attention.in_proj_weight.register_hook(
+            hook = attention.in_proj_weight.register_hook(
                 lambda grad, mask=mask: grad * mask.to(grad.device, grad.dtype)
             )
+            self._masks.append(hook)
 
 
 CLIP_PARTS = ("freeze", "qk", "kv", "qv", "full")

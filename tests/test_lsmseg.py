@@ -136,3 +136,12 @@ def test_an_encoders_own_size() -> None:
 def test_an_unknown_part_of_clip() -> None:
     with pytest.raises(ConfigError, match="choose freeze"):
         network().trainable("qx")
+
+
+def test_what_learns_can_be_chosen_again() -> None:
+    net = network()
+    net.trainable("qv")
+    net.trainable("full")
+    weight = net.clip.model.visual.transformer.resblocks[0].attn.in_proj_weight
+    (weight.sum()).backward()
+    assert torch.equal(weight.grad, torch.ones_like(weight))
