@@ -24,6 +24,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -41,7 +42,7 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
 
     torch.manual_seed(0)
     device = options.device
-    network = build_network(row.split()[0]).eval().to(device)
+    network: Any = build_network(row.split()[0]).eval().to(device)
     image = torch.rand(3, 640, 640, device=device)
     texts = F.normalize(torch.randn(classes, network.clip.embed_dim, device=device), dim=-1)
 
@@ -59,7 +60,7 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
     if options.compile:
         network.transformer.compile()
 
-    def timed(*given: object) -> object:
+    def timed(*given: Any) -> Any:
         began = now()
         found = encode(*given)
         spent["clip"] = now() - began

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .quick import able
+from .quick import able, each
 
-AT_ONCE = 8  # classes, on the CPU without gradients: what lies between stays in the cache
+AT_ONCE = 4  # classes, on the CPU without gradients: what lies between stays in the cache
 
 
 class DoubleConv(nn.Module):
@@ -94,10 +94,12 @@ class Decoder(nn.Module):
             up.guided(project(g))
             for up, project, g in zip(ups, self.decoder_guidance_projection, guidance, strict=True)
         ]
-        parts = []
-        for part in x.split(AT_ONCE if able(x) else x.shape[1], dim=1):
+
+        def decode(part: Tensor) -> Tensor:
             y = part.flatten(0, 1).permute(0, 3, 1, 2)
             for up, kernel, what in zip(ups, kernels, seen, strict=True):
                 y = up(y, kernel, what)
-            parts.append(self.head(y)[:, 0].unflatten(0, (x.shape[0], -1)))
-        return torch.cat(parts, dim=1)
+            return self.head(y)[:, 0].unflatten(0, (x.shape[0], -1))
+
+        parts = x.split(AT_ONCE if able(x) else x.shape[1], dim=1)
+        return torch.cat(each(decode, parts), dim=1)

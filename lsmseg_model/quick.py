@@ -9,8 +9,11 @@ precision everything is as in PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
+from threading import Barrier
 from typing import Any, Literal
 
 import torch
@@ -47,6 +50,41 @@ def plain() -> Iterator[None]:
         yield
     finally:
         _off = before
+
+
+def each(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> list[Tensor]:
+    """The function of every part, in order: on as many threads as PyTorch has, each a part.
+
+    Threads that meet once after all parts, not after every operation, lose little where parts
+    are small or other programs want the processor too.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or len(parts) == 1 or not able(parts[0]):
+        return [function(part) for part in parts]
+    inference = torch.is_inference_mode_enabled()
+
+    def work(part: Tensor) -> Tensor:
+        with torch.inference_mode(inference), torch.no_grad():
+            return function(part)
+
+    return list(_pool(threads).map(work, parts))
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads whose operations run on one core each."""
+    ready = Barrier(threads + 1)
+
+    def start() -> None:
+        torch.set_num_threads(1)
+        ready.wait()
+
+    pool = ThreadPoolExecutor(threads, "quick", start)
+    for _ in range(threads):
+        pool.submit(int)
+    ready.wait()
+    torch.set_num_threads(threads)  # what threads that come later have
+    return pool
 
 
 def linear(
@@ -99,14 +137,16 @@ class Mlp(nn.Sequential):
         into, out = layout(first.weight, rows), layout(second.weight, rows)
         product = torch.ops.mkldnn._linear_pointwise
         fused = type(activation) is nn.GELU and activation.approximate == "none"
-        done = []
-        for part in flat.split(rows):
+
+        def run(part: Tensor) -> Tensor:
             part = product(part, into, first.bias, "gelu" if fused else "none", [], "none")
             if type(activation).__name__ == "QuickGELU":
                 part *= (1.702 * part).sigmoid_()
             elif not fused:
                 part = activation(part)
-            done.append(product(part, out, second.bias, "none", [], "none"))
+            return product(part, out, second.bias, "none", [], "none")
+
+        done = each(run, flat.split(rows))
         return torch.cat(done).view(x.shape)
 
 

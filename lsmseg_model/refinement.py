@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .quick import able, linear
+from .quick import able, each, linear
 
-ROWS = 4608  # positions times classes at once
+ROWS = 2304  # positions times classes at once
 
 
 class WindowAttention(nn.Module):
@@ -101,11 +101,8 @@ class SwinBlock(nn.Module):
         mask = None
         if self.shift or height % self.window or width % self.window:
             mask = shift_mask(height, width, self.window, self.shift).to(x.device)
-        parts = [
-            self._block(part, seen, mask)
-            for part in x.split(_at_once(x, x.shape[0] * height * width), dim=1)
-        ]
-        return torch.cat(parts, dim=1)
+        parts = x.split(_at_once(x, x.shape[0] * height * width), dim=1)
+        return torch.cat(each(lambda part: self._block(part, seen, mask), parts), dim=1)
 
     def _block(self, x: Tensor, seen: Tensor, mask: Tensor | None) -> Tensor:
         attended = self.attn(self._windows(self.norm1(x)), seen, mask)
@@ -247,11 +244,9 @@ class ClassRefinement(nn.Module):
         padding = None
         if count := max(0, self.pad_len - x.shape[1]):
             padding = (self.norm1(self.padding_tokens), self.padding_guidance, count)
-        parts = [
-            self._block(part, seen, padding)
-            for part in flat.split(_at_once(flat, x.shape[0] * x.shape[1]), dim=2)
-        ]
-        refined = torch.cat(parts, dim=2).view(pooled.shape)
+        parts = flat.split(_at_once(flat, x.shape[0] * x.shape[1]), dim=2)
+        done = each(lambda part: self._block(part, seen, padding), parts)
+        refined = torch.cat(done, dim=2).view(pooled.shape)
         return x + _enlarge(refined, *x.shape[2:4])
 
     def _block(

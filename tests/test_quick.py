@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from small_clip import SMALL
 from torch import nn
 from torch.nn import functional as F
 
-from lsmseg_model import quick
+from lsmseg_model import decoder, quick, refinement
 from lsmseg_model.clip import build_clip
 from lsmseg_model.lsmseg import LsmSeg, NetworkConfig
 
@@ -65,8 +66,43 @@ def test_other_precisions_are_pytorchs(always: None) -> None:
         assert quick.linear(torch.ones(2, 3), torch.ones(4, 3)).dtype == torch.bfloat16
 
 
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def test_parts_keep_their_order_and_their_mode(threads: int) -> None:
+    seen = []
+
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        seen.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled()))
+        return 2 * x
+
+    with torch.no_grad():
+        found = quick.each(twice, torch.arange(9.0).split(2))
+    assert torch.cat(found).tolist() == [2.0 * i for i in range(9)]
+    assert set(seen) == {(False, False)}
+    with torch.inference_mode():
+        quick.each(twice, torch.arange(9.0).split(2))
+    assert seen[-1] == (True, False)
+    assert torch.get_num_threads() == threads
+
+    def fail(x: torch.Tensor) -> torch.Tensor:
+        raise ValueError("as it was raised")
+
+    with torch.no_grad(), pytest.raises(ValueError, match="as it was raised"):
+        quick.each(fail, torch.arange(9.0).split(2))
+
+
 @torch.inference_mode()
-def test_the_whole_network_computes_the_same(always: None) -> None:
+def test_the_whole_network_computes_the_same(
+    always: None, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refinement, "ROWS", 32)
+    monkeypatch.setattr(decoder, "AT_ONCE", 1)
     torch.manual_seed(0)
     settings = copy.deepcopy(SMALL)
     settings["clip"]["vision_cfg"]["layers"] = 3
