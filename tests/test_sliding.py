@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from lsmseg_model.category_filter import scatter
 from lsmseg_model.errors import ConfigError
-from lsmseg_model.sliding import Protocol, Views, _able, label, scores
+from lsmseg_model.sliding import TILES, Protocol, Views, _able, _tiles, label, scores
 
 SIDE, CROP = 640, 384
 
@@ -62,6 +62,24 @@ def test_all_classes_at_once_give_the_same(
     clear = tied[0] - tied[-1] > 1e-6 if classes > 1 else torch.ones(size, dtype=torch.bool)
     assert torch.equal(sparse[clear], dense[clear])
     assert set(sparse.unique().tolist()) <= set(_able(seen).tolist())
+
+
+@pytest.mark.parametrize(
+    ("side", "start", "width", "cells"),
+    [(640, 256, 384, 96), (640, 0, 640, 96), (33, 6, 9, 7), (5, 0, 5, 12), (100, 0, 64, 3)],
+)
+def test_the_cells_that_the_pixels_of_a_tile_are_made_of(
+    side: int, start: int, width: int, cells: int
+) -> None:
+    shares = F.interpolate(torch.eye(cells)[None], width, mode="linear")[0]  # [cells, width]
+    ranges = _tiles(side, start, width, cells)
+    for tile, (first, last) in enumerate(ranges):
+        pixels = torch.arange(tile * side // TILES, -(-(tile + 1) * side // TILES) + 1) - start
+        pixels = pixels[(pixels >= 0) & (pixels < width)]
+        used = shares[:, pixels].sum(dim=1).nonzero()
+        assert len(used) == 0 or (first <= int(used.min()) and int(used.max()) < last)
+        assert last > first or len(used) == 0
+    assert max(last - first for first, last in ranges) <= cells * side / width / TILES + 8
 
 
 def test_classes_that_cannot_win_are_left_out() -> None:
