@@ -79,7 +79,8 @@ def test_the_cells_that_the_pixels_of_a_tile_are_made_of(
         used = shares[:, pixels].sum(dim=1).nonzero()
         assert len(used) == 0 or (first <= int(used.min()) and int(used.max()) < last)
         assert last > first or len(used) == 0
-    assert max(last - first for first, last in ranges) <= cells * side / width / TILES + 8
+    widest = max(last - first for first, last in ranges)
+    assert widest <= (side / TILES + 4) * cells / width + 4  # and hardly more
 
 
 def test_classes_that_cannot_win_are_left_out() -> None:
