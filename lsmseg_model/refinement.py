@@ -91,7 +91,7 @@ class SwinBlock(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim)
         # CAT-Seg saves the mask of its training resolution; others are made as they come up.
-        mask = shift_mask(resolution, resolution, window, shift) if shift else None
+        mask = shift_mask(resolution, resolution, window, shift).clone() if shift else None
         self.register_buffer("attn_mask", mask)
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
@@ -129,12 +129,16 @@ class SwinBlock(nn.Module):
 
 
 @lru_cache(maxsize=32)
+@torch.inference_mode(False)
 def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
-    """[windows, M, M]: -100 between positions that only the shift, or padding, brought together."""
+    """[windows, M, M]: -100 between positions that only the shift, or padding, brought together.
+
+    On the CPU, whoever asks first: kept for training as for inference, not to be changed.
+    """
     full = (-(-height // window) * window, -(-width // window) * window)
 
     def part(size: int, real: int) -> Tensor:
-        place = torch.arange(size)
+        place = torch.arange(size, device="cpu")
         if not shift:
             return (place >= real).long()
         rolled = (place + shift) % size

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from small_clip import SMALL as CLIP
 from lsmseg_model.clip import build_clip
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.lsmseg import CLIP_PARTS, REFINEMENTS, LsmSeg, NetworkConfig
+from lsmseg_model.refinement import shift_mask
 from lsmseg_model.text import tokenize
 
 SIZES = {
@@ -93,6 +96,20 @@ def test_a_filter_that_keeps_all_changes_nothing() -> None:
         a, _ = network(k=4).eval()(images, texts)
         b, _ = network(k=99).eval()(images, texts)
     torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("first", [torch.inference_mode, lambda: torch.device("meta")])
+def test_who_asks_first_for_a_mask_changes_nothing(first: Callable[[], Any]) -> None:
+    """Prediction or `describe`, then training, in one process; each network has its own buffer."""
+    shift_mask.cache_clear()
+    with first():
+        network()
+    net = network(k=9).train()
+    net.load_state_dict(net.state_dict())
+    net(torch.rand(1, 3, 16, 16), torch.randn(5, 8))[0].sum().backward()
+    mask: Any = net.transformer.layers[0].swin_block.block_2.attn_mask
+    mask.zero_()
+    assert shift_mask(4, 4, 2, 1).min() == -100
 
 
 @pytest.mark.parametrize(
