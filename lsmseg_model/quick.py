@@ -30,12 +30,12 @@ def able(x: Tensor) -> bool:
     """Whether tensors like x are computed here: CPU, float32, no gradients."""
     return (
         not _off
+        and not torch.compiler.is_compiling()
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.is_available()
-        and not torch.compiler.is_compiling()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
     )
@@ -58,8 +58,7 @@ def each(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> list[
     Threads that meet once after all parts, not after every operation, lose little where parts
     are small or other programs want the processor too.
     """
-    threads = torch.get_num_threads()
-    if threads == 1 or len(parts) == 1 or not able(parts[0]):
+    if not able(parts[0]) or len(parts) == 1 or (threads := torch.get_num_threads()) == 1:
         return [function(part) for part in parts]
     inference = torch.is_inference_mode_enabled()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -121,3 +122,14 @@ def test_the_whole_network_computes_the_same(
     assert torch.equal(kept.gather(1, order), same.gather(1, other))
     for i in range(3):
         torch.testing.assert_close(logits[i, order[i]], expected[i, other[i]])
+
+
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad])
+def test_torch_compile_sees_one_graph(mode: Any) -> None:
+    import torch._dynamo as dynamo
+
+    block = refinement.SwinBlock(16, 8, 2, 2, 1, 4)
+    x, guidance = torch.randn(1, 3, 4, 4, 16), torch.randn(1, 4, 4, 8)
+    dynamo.reset()
+    with mode():
+        assert dynamo.explain(block)(x, guidance).graph_break_count == 0
