@@ -1,11 +1,12 @@
 """A picture through the network as CAT-Seg's test protocol has it: crops and the whole.
 
-The picture is squashed to 640 x 640; four crops of 384 at a stride of 256 and the whole, all
-resized to what CLIP takes, give logits; their sigmoids are averaged, crops first, then with the
-whole. The published code enlarges and compares all classes at once (`dense`), which is where its
-memory goes. Here only the classes that can win somewhere are, a few at a time: some view kept
-them, and in some part of the picture the most that they can reach is no less than what another
-class reaches at least.
+The picture is squashed to 640 x 640 for four crops of 384 at a stride of 256; the whole is resized
+to 384 from the picture itself; all are resized to what CLIP takes. Their logits, enlarged to 384,
+give sigmoids, which are averaged, crops first, then with the whole, enlarged again
+(tests/test_protocol.py). The published code enlarges and compares all classes at once (`dense`),
+which is where its memory goes. Here only the classes that can win somewhere are, a few at a time:
+some view kept them, and in some part of the picture the most that they can reach is no less than
+what another class reaches at least.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ def look(network: LsmSeg, image: Tensor, texts: Tensor, protocol: Protocol = Pro
     squashed = _resize(image[None], protocol.side)
     crop = protocol.crop
     crops = [squashed[:, :, y : y + crop, x : x + crop] for y, x in protocol.places]
-    views = torch.cat([*(_resize(part, side) for part in crops), _resize(squashed, side)])
+    whole = _resize(image[None], max(crop, side))
+    views = torch.cat([*(_resize(part, side) for part in crops), _resize(whole, side)])
     logits, kept = network(views, texts)
     if kept is None:
         kept = torch.arange(texts.shape[0], device=texts.device).expand(len(views), -1)
@@ -119,17 +121,15 @@ def scores(views: Views, wanted: Tensor, size: tuple[int, int]) -> Tensor:
     """
     side, crop = views.protocol.side, views.protocol.crop
     places = views.protocol.places
-    whole = _view(views, len(places), wanted, side)
+    whole = _enlarge(_view(views, len(places), wanted), (side, side))
     if places:
         crops = torch.zeros_like(whole)
         seen = whole.new_zeros(side, side)
         for view, (y, x) in enumerate(places):
-            crops[:, y : y + crop, x : x + crop] += _view(views, view, wanted, crop)
+            crops[:, y : y + crop, x : x + crop] += _view(views, view, wanted)
             seen[y : y + crop, x : x + crop] += 1
         whole = crops.div_(seen).add_(whole).div_(2)
-    if size == (side, side):
-        return whole
-    return F.interpolate(whole[None], size, mode="bilinear", align_corners=False)[0]
+    return _enlarge(whole, size)
 
 
 def _able(views: Views) -> Tensor:
@@ -145,12 +145,13 @@ def _able(views: Views) -> Tensor:
     for view, (top, left, width) in enumerate([*((y, x, crop) for y, x in places), (0, 0, side)]):
         index = torch.searchsorted(kept, views.kept[view])
         logits = views.logits[view].float()
-        rows = _tiles(side, top, width, logits.shape[1])
-        columns = _tiles(side, left, width, logits.shape[2])
+        via = crop if view == len(places) else 0
+        rows = _tiles(side, top, width, logits.shape[1], via)
+        columns = _tiles(side, left, width, logits.shape[2], via)
         high, low = torch.zeros_like(most), torch.zeros_like(least)
         high[index] = _pool(_pool(logits, rows, 1), columns, 2).sigmoid()
         low[index] = (-_pool(_pool(-logits, rows, 1), columns, 2)).sigmoid()
-        if view < len(places):  # a part of the crops, whichever are there: the extremes of all
+        if not via:  # a part of the crops, whichever are there: the extremes of all
             there = high.new_tensor([b > a for a, b in rows])[:, None] * high.new_tensor(
                 [b > a for a, b in columns]
             )
@@ -162,19 +163,21 @@ def _able(views: Views) -> Tensor:
     return kept[(most + margin >= least.amax(dim=0)).flatten(1).any(dim=1)]
 
 
-def _tiles(side: int, start: int, width: int, cells: int) -> list[tuple[int, int]]:
+def _tiles(side: int, start: int, width: int, cells: int, via: int = 0) -> list[tuple[int, int]]:
     """For each tile of the side the cells [first, last) of a view that its pixels are made of.
 
-    The view has so many cells from `start` over `width` pixels. Empty where it does not reach.
+    The view has so many cells from `start` over `width` pixels, enlarged at once or by way of
+    `via` pixels. Empty where it does not reach.
     """
+    reach = 1 + (cells / via if via else 0)
     found = []
     for tile in range(TILES):
         # Enlarged to any size, a pixel is made of pixels that lie one further at most.
         first = max(tile * side // TILES - 1, start)
         last = min(-(-(tile + 1) * side // TILES) + 1, start + width)
         share = cells / width
-        low = int((first - start) * share - 1) if last > first else 0
-        high = int((last - start) * share + 2) if last > first else 0
+        low = int((first - start) * share - reach) if last > first else 0
+        high = int((last - start) * share + 1 + reach) if last > first else 0
         found.append((max(0, low), min(cells, high)))
     return found
 
@@ -190,16 +193,23 @@ def _pool(x: Tensor, ranges: list[tuple[int, int]], dim: int) -> Tensor:
     return torch.stack(parts, dim=dim)
 
 
-def _view(views: Views, view: int, wanted: Tensor, side: int) -> Tensor:
-    """[W, side, side]: the sigmoids of some classes in a view, 0 for those it did not keep."""
+def _view(views: Views, view: int, wanted: Tensor) -> Tensor:
+    """[W, crop, crop]: the sigmoids of some classes in a view, 0 for those it did not keep."""
+    side = views.protocol.crop
     match = wanted[:, None] == views.kept[view][None]
     found = match.any(dim=1)
     chosen = views.logits[view][match.to(torch.int8).argmax(dim=1)[found]]
     shown = torch.zeros(len(wanted), side, side, device=chosen.device)
     if len(chosen):
-        large = F.interpolate(chosen[None].float(), (side, side), mode="bilinear")[0]
-        shown[found] = large.sigmoid_()
+        shown[found] = _enlarge(chosen.float(), (side, side)).sigmoid()
     return shown
+
+
+def _enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """[W, h, w] -> [W, *size]"""
+    if x.shape[1:] == size:
+        return x
+    return F.interpolate(x[None], size, mode="bilinear", align_corners=False)[0]
 
 
 def _resize(images: Tensor, side: int) -> Tensor:

@@ -65,14 +65,20 @@ def test_all_classes_at_once_give_the_same(
 
 
 @pytest.mark.parametrize(
-    ("side", "start", "width", "cells"),
-    [(640, 256, 384, 96), (640, 0, 640, 96), (33, 6, 9, 7), (5, 0, 5, 12), (100, 0, 64, 3)],
-)
+    ("side", "start", "width", "cells", "via"),
+    [
+        (640, 256, 384, 96, 0), (33, 6, 9, 7, 0), (5, 0, 5, 12, 0), (100, 0, 64, 3, 0),
+        (640, 0, 640, 96, 384), (33, 0, 33, 7, 9), (60, 0, 60, 12, 6),
+    ],
+)  # fmt: skip
 def test_the_cells_that_the_pixels_of_a_tile_are_made_of(
-    side: int, start: int, width: int, cells: int
+    side: int, start: int, width: int, cells: int, via: int
 ) -> None:
-    shares = F.interpolate(torch.eye(cells)[None], width, mode="linear")[0]  # [cells, width]
-    ranges = _tiles(side, start, width, cells)
+    shares = torch.eye(cells)[None]
+    for size in (via, width) if via else (width,):
+        shares = F.interpolate(shares, size, mode="linear")  # in the end [1, cells, width]
+    shares = shares[0]
+    ranges = _tiles(side, start, width, cells, via)
     for tile, (first, last) in enumerate(ranges):
         pixels = torch.arange(tile * side // TILES, -(-(tile + 1) * side // TILES) + 1) - start
         pixels = pixels[(pixels >= 0) & (pixels < width)]
@@ -80,7 +86,9 @@ def test_the_cells_that_the_pixels_of_a_tile_are_made_of(
         assert len(used) == 0 or (first <= int(used.min()) and int(used.max()) < last)
         assert last > first or len(used) == 0
     widest = max(last - first for first, last in ranges)
-    assert widest <= (side / TILES + 4) * cells / width + 4  # and hardly more
+    assert widest <= (side / TILES + 4) * cells / width + 4 + (
+        2 * cells / via if via else 0
+    )  # and hardly more
 
 
 def test_classes_that_cannot_win_are_left_out() -> None:
@@ -102,7 +110,8 @@ def test_a_plain_computation() -> None:
         large = F.interpolate(logits[view : view + 1], (CROP, CROP), mode="bilinear")[0].sigmoid()
         total[:, y : y + CROP, x : x + CROP] += large
         count[y : y + CROP, x : x + CROP] += 1
-    whole = F.interpolate(logits[4:], (SIDE, SIDE), mode="bilinear")[0].sigmoid()
+    whole = F.interpolate(logits[4:], (CROP, CROP), mode="bilinear").sigmoid()
+    whole = F.interpolate(whole, (SIDE, SIDE), mode="bilinear")[0]
     expected = (total / count + whole) / 2
     _, best = label(seen, 7, (SIDE, SIDE))
     torch.testing.assert_close(best, expected.amax(dim=0))
