@@ -71,8 +71,8 @@ def test_a_few_classes_and_rows_at_a_time_change_nothing(
     text = F.normalize(torch.randn(classes, 5), dim=-1)
     plain = upsample(cost_map(features[None], text), size)[0]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lsmseg_model.cost_map.AT_ONCE", 4000)
-        patch.setattr("lsmseg_model.cost_map.CLASSES_AT_ONCE", 64)
+        patch.setattr("lsmseg_model.argmax.AT_ONCE", 4000)
+        patch.setattr("lsmseg_model.argmax.BAND", 4000)
         found, best = segment(features, text, size)
     expected = plain.amax(dim=0).numpy()
     np.testing.assert_allclose(best[0], expected, atol=1e-6)
