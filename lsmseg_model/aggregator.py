@@ -110,13 +110,16 @@ class Aggregator(nn.Module):
             ]
             kept = None if each[0][1] is None else torch.cat([k for _, k in each if k is not None])
             return torch.cat([logits for logits, _ in each]), kept
-        texts, features = F.normalize(texts, dim=-1), F.normalize(features, dim=1)
+        texts, features = F.normalize(texts.float(), dim=-1), F.normalize(features.float(), dim=1)
         kept = None
-        if texts.shape[1] > self.sizes.k:
-            response = category_filter.respond(features, texts)
-            kept = category_filter.keep(response, self.sizes.k, wanted)
-            texts = category_filter.gather(texts, kept)  # Eq. 4
-        cost = (texts @ features.flatten(2)).unflatten(2, features.shape[2:])  # Eq. 1 and 5
+        # In full precision: in bf16 cosines are steps of 0.001 or 0.002, classes often lie nearer.
+        device = "cpu" if features.is_meta else features.device.type  # autocast knows no "meta"
+        with torch.autocast(device, enabled=False):
+            if texts.shape[1] > self.sizes.k:
+                response = category_filter.respond(features, texts)
+                kept = category_filter.keep(response, self.sizes.k, wanted)
+                texts = category_filter.gather(texts, kept)  # Eq. 4
+            cost = (texts @ features.flatten(2)).unflatten(2, features.shape[2:])  # Eq. 1 and 5
         x = self.conv1(cost.flatten(0, 1)[:, None])
         x = x.permute(0, 2, 3, 1).unflatten(0, cost.shape[:2])  # [B, N, H, W, D]
         seen = said = None

@@ -98,6 +98,24 @@ def test_a_filter_that_keeps_all_changes_nothing() -> None:
     torch.testing.assert_close(a, b)
 
 
+@torch.inference_mode()
+def test_cosines_stay_exact_in_half_precision() -> None:
+    """2 classes whose cosines differ by 0.0001, which bf16 cannot tell apart; the filter can."""
+    net = network(k=1).eval()
+    seen: list[torch.Tensor] = []
+    net.transformer.conv1.register_forward_pre_hook(lambda _m, given: seen.append(given[0]))
+    features = torch.zeros(1, 8, 4, 4)
+    features[:, 0] = 1.0
+    texts = torch.zeros(1, 3, 8)
+    texts[0, :, 0] = torch.tensor([0.3, 0.3001, 0.2999])
+    texts[0, :, 1] = (1 - texts[0, :, 0] ** 2).sqrt()
+    guidance = [torch.zeros(1, 24, 8, 8), torch.zeros(1, 24, 16, 16)]
+    with torch.autocast("cpu", torch.bfloat16):
+        _, kept = net.transformer(features, texts, features, guidance)
+    assert kept is not None and kept.tolist() == [[1]]
+    torch.testing.assert_close(seen[0], torch.full((1, 1, 4, 4), 0.3001))
+
+
 @pytest.mark.parametrize("first", [torch.inference_mode, lambda: torch.device("meta")])
 def test_who_asks_first_for_a_mask_changes_nothing(first: Callable[[], Any]) -> None:
     """Prediction or `describe`, then training, in one process; each network has its own buffer."""
