@@ -1,5 +1,6 @@
 """Training whole networks: the step by hand, resuming, processes and parts equal one run."""
 
+import colorsys
 import copy
 import csv
 import json
@@ -17,7 +18,7 @@ import torch
 from mini_network import NETWORK, TEXTS, make_pictures
 
 from lsmseg_model.data.benchmark import load_benchmark
-from lsmseg_model.data.training import Places
+from lsmseg_model.data.training import Places, distorted
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError, TrainingError
 from lsmseg_model.networks import build, load_network, start_network
 from lsmseg_model.train import TrainResult, train
@@ -142,6 +143,27 @@ def test_sentences_cut_to_length_are_embedded_as_whole_ones() -> None:
     network = build(NETWORK).eval()
     tokens = tokenize(["a", "a much longer sentence than that", "two words", "three more words"])
     torch.testing.assert_close(embed(network, tokens, 2), network.clip.encode_tokens(tokens))
+
+
+def test_colours_are_distorted_as_in_cat_seg() -> None:
+    """Every change happens, in its measure; but a blue thing never gets red or green."""
+    hues, values, spread = [], [], []
+    for seed in range(300):
+        torch.manual_seed(seed)
+        picture = torch.tensor([60, 90, 200], dtype=torch.uint8)[:, None, None].expand(3, 2, 2)
+        red, green, blue = (distorted(picture)[:, 0, 0] / 255).tolist()
+        hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
+        hues.append(hue)
+        values.append(255 * value)
+        spread.append(saturation)
+    before = colorsys.rgb_to_hsv(60 / 255, 90 / 255, 200 / 255)
+    turned = np.array(hues) - before[0]
+    assert np.abs(turned).max() < 0.15 and turned.min() < -0.08 and turned.max() > 0.08
+    # The brightest channel: with hue or brightness alone, then times 0.5 to 1.5.
+    assert min(values) < 120 and max(values) == 255.0
+    assert min(spread) < 0.5 and max(spread) > 0.8
+    same = np.mean(np.abs(turned) < 0.01)
+    assert 0.4 < same < 0.75
 
 
 def test_places_are_dealt_out() -> None:
