@@ -25,7 +25,7 @@ from .bar import LossBar
 from .checkpoints import save_weights
 from .clip import Clip, View, build_clip, check_device, load_clip, read_config
 from .cost_map import upsample
-from .data.benchmark import load_benchmark
+from .data.benchmark import load_benchmark, training_classes
 from .data.training import Augment, Places, TrainingItem, batches, training_data
 from .errors import CheckpointError, ConfigError, DataError
 from .files import new_folder, write_whole
@@ -126,7 +126,7 @@ def pretrain(
         start, losses = _resume(last, clip, optimizer, same)
     elif last.exists():
         raise DataError(f"{last} exists; add --resume to go on, or choose another --out.")
-    classes = [c for c in benchmark.class_indices if benchmark.seen is None or c in benchmark.seen]
+    classes = training_classes(benchmark)
     view = settings["view"]
     dataset, epoch = training_data(benchmark, Augment(view["short_side"], view["window"]), seed)
     places = Places(start, options["iterations"], options["batch_size"], seed, epoch)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from .bar import LossBar
 from .clip import check_device
-from .data.benchmark import IGNORE, Benchmark, load_benchmark
+from .data.benchmark import IGNORE, Benchmark, load_benchmark, training_classes
 from .data.training import Augment, Places, TrainingItem, batches, training_data
 from .errors import ConfigError, DataError, TrainingError
 from .files import new_folder
@@ -180,8 +180,7 @@ class _Run:
             raise DataError(
                 f"{self.last} has already reached {self.step} iterations; ask for more."
             )
-        seen = self.benchmark.seen
-        self.classes = [c for c in self.benchmark.class_indices if seen is None or c in seen]
+        self.classes = training_classes(self.benchmark)
         trains = self.options.clip != "freeze"
         self.table = Texts(network, [self.texts[c] for c in self.classes], trains)
         self.module: Any = Step(network, self.options.ignored)

@@ -321,6 +321,18 @@ def test_what_cannot_be_trained_is_refused(config: str, data: Path, tmp_path: Pa
         run(config, data, tmp_path / "out", again=True)
 
 
+def test_background_that_no_text_stands_for_is_not_taught(
+    config: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in voc-21, whose pixels of class 20 would be taught as the text of prompt 20."""
+    real = load_benchmark("camvid", data, "train", None, 11, "camvid")
+    real.owners = (0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8)
+    real.class_indices = tuple(range(9))
+    monkeypatch.setattr("lsmseg_model.train.load_benchmark", lambda *given: real)
+    with pytest.raises(DataError, match="labels background"):
+        run(config, data, tmp_path / "out")
+
+
 def test_files_of_something_else_are_no_networks(config: str, data: Path, tmp_path: Path) -> None:
     from lsmseg_model.clip import WEIGHTS
 

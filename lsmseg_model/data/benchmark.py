@@ -49,6 +49,19 @@ def competing(benchmark: Benchmark) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(range(len(benchmark.owners))), tuple(position[o] for o in benchmark.owners)
 
 
+def training_classes(benchmark: Benchmark) -> list[int]:
+    """The classes to train on, vocabulary indices. Raises DataError where one of them is what
+    several prompts stand for: its pixels cannot be taught as any one of them."""
+    owners = benchmark.owners or ()
+    if any(owners.count(index) > 1 for index in benchmark.class_indices):
+        raise DataError(
+            f"{benchmark.name} labels background, which no text of its own stands for; train on "
+            "data without it, such as voc-20 or pc-59."
+        )
+    seen = benchmark.seen
+    return [c for c in benchmark.class_indices if seen is None or c in seen]
+
+
 class Scored(Protocol):
     """What `scored_names` needs to know."""
 
