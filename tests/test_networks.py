@@ -13,6 +13,7 @@ from lsmseg_model.describe import describe, lines
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.network_config import NetworkConfig, changed, overlay, parse_changes
 from lsmseg_model.networks import available, build_network, read_network
+from lsmseg_model.training.options import TrainOptions
 
 
 def test_the_names() -> None:
@@ -37,6 +38,13 @@ def test_the_papers_network_learns_as_much_as_it_says() -> None:
     assert {row["part"] for row in found.parts} >= {"second encoder", "fusion"}
     assert not next(r for r in found.parts if r["part"] == "second encoder")["trainable"]
     assert "73.4 million" in lines(found)[-1]
+
+
+@pytest.mark.parametrize("name", ["cat-seg-b", "cat-seg-l", "lsmseg-b", "lsmseg-l-thesis"])
+def test_training_shows_the_whole_short_side(name: str) -> None:
+    """As CAT-Seg, which shrinks its crops of 384 for ViT-L: else things are larger than at test."""
+    settings = read_network(name)
+    assert TrainOptions.read(settings.get("train", {}), name).short_side == settings["crop"]
 
 
 def test_the_filter_saves_operations() -> None:
