@@ -33,6 +33,7 @@ class FrozenScorer:
         self.clip, self.benchmark = clip, benchmark
         self._features: Features | None = None
         self._counts: dict[Texts, np.ndarray] = {}
+        self._embeddings: dict[Texts, torch.Tensor] = {}  # of what was segmented
 
     def features(self, progress: Progress | None = None) -> Features:
         """The pictures' dense features and label maps, computed at the first call."""
@@ -63,7 +64,10 @@ class FrozenScorer:
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest cosine at every pixel."""
         features = self.features()
-        text = self.clip.encode_texts(self.texts(prompt_set))
+        texts = self.texts(prompt_set)
+        if texts not in self._embeddings:
+            self._embeddings[texts] = self.clip.encode_texts(texts)
+        text = self._embeddings[texts]
         height, width = features.labels[picture].shape
         position, _ = segment(features.maps[picture].to(text.device), text, (height, width))
         return np.asarray(self.benchmark.class_indices)[features.stands_for[position[0]]]
