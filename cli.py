@@ -263,12 +263,30 @@ def ablate(
         Literal["interval", "paper"],
         Option("--rule", help="Accept a step whose interval is above 0, or any gain (paper)."),
     ] = "interval",
+    strategy: Annotated[
+        Literal["greedy", "beam", "chain", "exhaustive"],
+        Option("--strategy", help="How the combinations are gone through."),
+    ] = "greedy",
+    beam_width: Annotated[
+        int, Option("--beam-width", min=1, help="Sets that --strategy beam keeps.")
+    ] = 3,
+    orders: Annotated[
+        bool, Option("--orders", help="Try the best set's clauses in other orders too.")
+    ] = False,
     seed: Annotated[int, Option("--seed", help="Seed of everything random.")] = 0,
     store: StorePath = None,
     out: Annotated[
         Path | None, Option("--out", help="The folder for the results (default: runs/<time>).")
     ] = None,
     device: Device = "cpu",
+    cache: Annotated[
+        Path | None,
+        Option(
+            "--cache",
+            help="Keeps pictures' features (default: $LSMSEG_PROMPTS_CACHE, else runs/cache).",
+        ),
+    ] = None,
+    no_cache: Annotated[bool, Option("--no-cache", help="Keep no features on disk.")] = False,
     json: Json = False,
 ) -> None:
     """Stages 3 and 4: score every attribute alone, then search for the best combination.
@@ -290,10 +308,14 @@ def ablate(
         "limit": limit,
         "samples": samples,
         "rule": rule,
+        "strategy": strategy,
+        "beam_width": beam_width,
+        "orders": orders,
         "seed": seed,
         "store": _text(store),
         "out": out,
         "device": device,
+        "cache": False if no_cache else cache,
         "progress": not _Shown.quiet,
     }
     if llm is None or len(llm) == 1:

@@ -1,5 +1,6 @@
 """What comes before stage 3: the request checked, descriptions loaded, pictures looked at."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +17,16 @@ from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.prompting import vocabulary_for
 from lsmseg_prompts.store import open_store, open_store_readonly, working_store_path
-from lsmseg_prompts.terminal import progress_bar
+from lsmseg_prompts.terminal import note, progress_bar
 from lsmseg_prompts.vocabularies import Vocabulary
 
 if TYPE_CHECKING:
     from ablations.scoreboard import Bench
     from lsmseg_model.clip import Clip
 
+CACHE_VARIABLE = "LSMSEG_PROMPTS_CACHE"
 RULES = ("interval", "paper")
+STRATEGIES = ("greedy", "beam", "chain", "exhaustive")
 
 Described = list[dict[tuple[int, str], str]]
 """The descriptions of each benchmark's vocabulary, in the order of the benchmarks."""
@@ -61,6 +64,17 @@ def check(arguments: dict[str, Any]) -> Job:
         raise UsageError(
             f"There is no composition {composition!r}: choose {' or '.join(COMPOSITIONS)}."
         )
+    if arguments["strategy"] not in STRATEGIES:
+        raise UsageError(
+            f"There is no strategy {arguments['strategy']!r}: choose {', '.join(STRATEGIES)}."
+        )
+    if arguments["beam_width"] < 1:
+        raise UsageError("The beam width, the number of sets kept, must be at least 1.")
+    if arguments["orders"] and composition != "concat":
+        raise UsageError(
+            f"The composition {composition} has no clauses whose order could matter: leave out "
+            "--orders, or use --composition concat."
+        )
     if arguments["samples"] < 1:
         raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
     vocabularies = [labelled_with(name, arguments["vocab"]) for name in data]
@@ -96,6 +110,7 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
     """
     from ablations.scoreboard import Bench
     from ablations.scoring import FrozenScorer, open_splits
+    from lsmseg_model.feature_cache import FeatureCache
     from lsmseg_model.segmenter import Segmenter
 
     wanted = job.arguments
@@ -110,6 +125,7 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
         dense=wanted["dense"],
         sam=wanted["sam"],
     ).clip
+    cache = FeatureCache(clip, cache_folder(wanted["cache"]))
     with open_store(job.store) as file, file.transaction():
         for vocabulary in job.vocabularies:
             file.add_vocabulary(vocabulary)
@@ -118,12 +134,14 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
         name = parts["report"].name
         twins = sum(bench.name.partition("#")[0] == name for bench in benches)
         title = f"{name}#{twins + 1}" if twins else name
-        scorers = {split: FrozenScorer(clip, part) for split, part in parts.items()}
+        scorers = {split: FrozenScorer(clip, part, cache) for split, part in parts.items()}
         for split, scorer in scorers.items():
             label = f"{title}: looking at {split} pictures"
             with progress_bar(label, bars(wanted["progress"])) as tell:
                 scorer.features(tell)
         benches.append(Bench(title, vocabulary, {}, scorers, len(benches)))
+    if cache.problem and wanted["progress"]:
+        note(f"Features are not kept any more: {cache.problem}")
     return clip, benches
 
 
@@ -192,6 +210,15 @@ def run_directory(out: str | Path | None) -> Iterator[Path]:
             for folder in made:
                 folder.rmdir()
         raise
+
+
+def cache_folder(option: str | Path | bool | None = None) -> Path | None:
+    """Where features are kept: `option` (--cache), else $LSMSEG_PROMPTS_CACHE, else runs/cache;
+    with False nowhere."""
+    if option is False:
+        return None
+    named = os.environ.get(CACHE_VARIABLE) if option is None or option is True else option
+    return Path(named).expanduser() if named else Path("runs") / "cache"
 
 
 def bars(progress: bool) -> bool:

@@ -105,10 +105,14 @@ def ablate(
     limit: int | None = None,
     samples: int = 2000,
     rule: str = "interval",
+    strategy: str = "greedy",
+    beam_width: int = 3,
+    orders: bool = False,
     seed: int = 0,
     store: str | None = None,
     out: str | Path | None = None,
     device: str = "cpu",
+    cache: str | Path | bool | None = None,
     progress: bool = True,
 ) -> RunResult:
     """Stages 3 and 4 on one or more benchmarks; writes the run directory and the evaluations.
@@ -117,7 +121,9 @@ def ablate(
     folder given as data need none). vocab: by default the one each benchmark is labelled with.
     model, pretrained, dense, sam: see `Segmenter`.
     limit: at most so many pictures of a split. samples: bootstrap resamples. rule: "interval" or
-    "paper" (see `combine.search`). out: the run directory (default runs/<time>).
+    "paper"; strategy, beam_width, orders: see `combine.search`.
+    out: the run directory (default runs/<time>). cache: the folder that keeps dense features
+    (see `prepare.cache_folder`); False: none does.
 
     Raises the errors of the rooms below: UsageError, ConfigurationError, StoreError, DataError,
     CheckpointError; whatever can be checked is checked before the model runs.
@@ -206,7 +212,15 @@ class _Work:
         if progress:
             note(f"Stage 3  {whose}best alone on the selection split: {alone.best.name}")
         with progress_bar(f"Stage 4  {whose}combinations", prepare.bars(progress)) as tell:
-            found = search(board, names, wanted["rule"], tell)
+            found = search(
+                board,
+                names,
+                wanted["rule"],
+                tell,
+                strategy=wanted["strategy"],
+                width=wanted["beam_width"],
+                orders=wanted["orders"],
+            )
             path = path_rows(board, found, tell)
         if progress:
             note(f"Stage 4  {whose}best after {found.tried} candidates: {found.best.name}")

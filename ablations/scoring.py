@@ -13,6 +13,7 @@ from lsmseg_model.clip import Clip
 from lsmseg_model.cost_map import cost_map, segment, upsample
 from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark
 from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features
+from lsmseg_model.feature_cache import FeatureCache
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompt_set import PromptSet
 
@@ -26,11 +27,11 @@ class FrozenScorer:
 
     Only the classes of ``benchmark.class_indices`` compete and count (of a benchmark with
     ``owners`` all prompts compete); the counts' class axis is in their order. Equal texts are
-    scored once, however many prompt sets share them.
+    scored once, however many prompt sets share them. cache: keeps dense features on disk.
     """
 
-    def __init__(self, clip: Clip, benchmark: Benchmark) -> None:
-        self.clip, self.benchmark = clip, benchmark
+    def __init__(self, clip: Clip, benchmark: Benchmark, cache: FeatureCache | None = None) -> None:
+        self.clip, self.benchmark, self.cache = clip, benchmark, cache
         self._features: Features | None = None
         self._counts: dict[Texts, np.ndarray] = {}
         self._embeddings: dict[Texts, torch.Tensor] = {}  # of what was segmented
@@ -38,7 +39,7 @@ class FrozenScorer:
     def features(self, progress: Progress | None = None) -> Features:
         """The pictures' dense features and label maps, computed at the first call."""
         if self._features is None:
-            self._features = dense_features(self.clip, self.benchmark, progress)
+            self._features = dense_features(self.clip, self.benchmark, progress, self.cache)
         return self._features
 
     def texts(self, prompt_set: PromptSet) -> Texts:

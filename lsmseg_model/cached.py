@@ -79,11 +79,11 @@ class CachedEncoder:
 
         try:
             with safe_open(path, framework="pt") as file:
-                checksum = (file.metadata() or {}).get("crc32")
+                known = (file.metadata() or {}).get("crc32")
                 features = [file.get_tensor(name) for name in sorted(file.keys())]
         except (OSError, SafetensorError):
             return None
-        if checksum != _checksum(features):
+        if known != checksum(features):
             return None
         return [f.to(images.device, images.dtype) for f in features]
 
@@ -95,10 +95,11 @@ class CachedEncoder:
             small = [f.half() for f in kept]
             kept = small if all(f.isfinite().all() for f in small) else kept
         tensors = {str(i): f for i, f in enumerate(kept)}
-        write_whole(path, lambda p: save_file(tensors, p, metadata={"crc32": _checksum(kept)}))
+        write_whole(path, lambda p: save_file(tensors, p, metadata={"crc32": checksum(kept)}))
 
 
-def _checksum(features: list[Tensor]) -> str:
+def checksum(features: list[Tensor]) -> str:
+    """CRC-32 of the tensors' bytes."""
     total = 0
     for feature in features:
         total = zlib.crc32(feature.view(torch.uint8).numpy().data, total)

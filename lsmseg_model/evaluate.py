@@ -13,11 +13,11 @@ from .clip import Clip
 from .cost_map import segment
 from .data.benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
 from .errors import DataError
+from .feature_cache import FeatureCache
 from .files import new_folder, whole_file
 from .label_png import check_count, write_classes, write_label_map
 from .metrics import accuracy, confusion_counts, iou, miou
 from .segmenter import DEFAULT, Segmenter
-from .windows import picture_features
 
 Progress = Callable[[int, int], None]  # done, total
 
@@ -39,15 +39,24 @@ def _positions(benchmark: Benchmark) -> np.ndarray:
     return position
 
 
-def dense_features(clip: Clip, benchmark: Benchmark, progress: Progress | None = None) -> Features:
-    """Run the picture tower once over every picture; labels become class positions."""
+def dense_features(
+    clip: Clip,
+    benchmark: Benchmark,
+    progress: Progress | None = None,
+    cache: FeatureCache | None = None,
+) -> Features:
+    """Run the picture tower once over every picture; labels become class positions.
+
+    cache: keeps the features on disk and finds them there.
+    """
+    cache = cache or FeatureCache(clip, None)
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
     position = _positions(benchmark)
     features = Features([], [], np.array(competing(benchmark)[1]))
     for index in range(len(benchmark)):
         labels = position[benchmark.labels(index)]
-        features.maps.append(picture_features(clip, benchmark.picture(index)).cpu())
+        features.maps.append(cache(benchmark.picture(index)))
         features.labels.append(labels)
         if progress:
             progress(index + 1, len(benchmark))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 CLEARED = (
+    "LSMSEG_PROMPTS_CACHE",
     "LSMSEG_PROMPTS_STORE",
     "OPENAI_API_KEY",
     "OPENAI_BASE_URL",
