@@ -1,60 +1,33 @@
-"""Stage 4: which attributes together? Greedy forward search (Table 3 of the paper).
+"""Stage 4: which attributes together? (Table 3 of the paper.)
 
-From the best single attribute on, the attribute that helps most is added, as long as it helps
-for sure: the paired 95 % interval of the gain on the selection split must lie above 0. A tie
-thus goes to fewer attributes. The best of many candidates looks better than it is, so the path
-is reported on pictures it was not chosen on, with the number of candidates tried.
+Four strategies over the attributes' combinations, all on the selection split (strategies.py):
+greedy forward search (the paper's), a beam of several, the paper's fixed chain, and all
+combinations. A set has one clause order, that of its attributes' single scores, so every strategy
+means the same sentences by the same set; other orders are tried on request.
+
+Of many candidates the best looks better than it is. So an interval that decides is wide enough
+for all the candidates it was picked from, a tie goes to fewer attributes, and the path is
+reported on pictures it was not chosen on, with the number of candidates tried.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
-from ablations.scoreboard import (
-    NAME,
-    TYPICAL,
-    Candidate,
-    Progress,
-    Score,
-    Scoreboard,
-    fields,
-    number,
-    table_rows,
+from ablations.prepare import RULES, STRATEGIES
+from ablations.scoreboard import NAME, TYPICAL, Candidate, Progress, Scoreboard, fields, table_rows
+from ablations.single import controls
+from ablations.strategies import (
+    DEFAULT_WIDTH,
+    Certificate,
+    Search,
+    Searcher,
+    Step,
+    try_orders,
 )
-from ablations.single import best_single, controls
-from ablations.statistics import Interval
 from lsmseg_prompts.errors import UsageError
 
-RULES = ("interval", "paper")
-
-
-@dataclass(frozen=True)
-class Step:
-    """One round of the search: the candidates tried, and the one taken or turned down."""
-
-    candidate: Candidate
-    added: str
-    status: str  # start, accepted or rejected
-    gain: Interval | None  # over the step before, on the selection split
-    tried: tuple[Candidate, ...]
-
-
-@dataclass
-class Search:
-    """The path of the search; ``best`` is its last accepted step."""
-
-    rule: str
-    steps: list[Step] = field(default_factory=list)
-    candidates: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def best(self) -> Candidate:
-        return next(s.candidate for s in reversed(self.steps) if s.status != "rejected")
-
-    @property
-    def tried(self) -> int:
-        """How many candidates were compared on the selection split."""
-        return sum(len(step.tried) for step in self.steps)
+__all__ = ["RULES", "STRATEGIES", "Certificate", "Search", "Step", "path_rows", "search"]
 
 
 def search(
@@ -62,64 +35,25 @@ def search(
     attributes: Sequence[str],
     rule: str = "interval",
     progress: Progress | None = None,
+    strategy: str = "greedy",
+    width: int = DEFAULT_WIDTH,
+    orders: bool = False,
 ) -> Search:
-    """Greedy forward search on the selection split.
+    """Search the combinations of ``attributes`` on the selection split.
 
-    ``rule``: "interval" accepts a step when the lower end of its gain's interval is above 0,
-    "paper" any gain at all. Of several that qualify the one with the highest mIoU is taken. The
-    search ends at the first step that none qualifies for, which is recorded as rejected.
+    rule: "interval" adds an attribute when the lower end of its gain's simultaneous interval is
+    above 0, "paper" at any gain at all. strategy: see `STRATEGIES`. width: sets that a beam keeps.
+    orders: try the clauses of the set that was found in other orders too.
+    Raises UsageError for a rule or strategy that does not exist.
     """
     if rule not in RULES:
         raise UsageError(f"There is no rule {rule!r}: choose {' or '.join(RULES)}.")
-    start = best_single(board, attributes, progress)
-    alone = tuple(Candidate((a,)) for a in attributes)
-    found = Search(rule)
-    found.steps.append(Step(start.candidate, start.candidate.attributes[0], "start", None, alone))
-    for score in board.score("selection", alone):
-        found.candidates.append(_record(0, score, None, score is start))
-
-    current = start
-    while remaining := [a for a in attributes if a not in current.candidate.attributes]:
-        trial = [Candidate((*current.candidate.attributes, a)) for a in remaining]
-        scores = board.score("selection", trial, progress)
-        gains = [(score.miou - current.miou).interval() for score in scores]
-        fit = [i for i, gain in enumerate(gains) if _accepts(gain, rule)]
-        # max keeps the first of equals: the attribute named first.
-        taken = max(fit or range(len(scores)), key=lambda i: scores[i].miou.value)
-        number_of_step = len(found.steps)
-        for i, (score, gain) in enumerate(zip(scores, gains, strict=True)):
-            found.candidates.append(_record(number_of_step, score, gain, bool(fit) and i == taken))
-        found.steps.append(
-            Step(
-                scores[taken].candidate,
-                remaining[taken],
-                "accepted" if fit else "rejected",
-                gains[taken],
-                tuple(trial),
-            )
-        )
-        if not fit:
-            break
-        current = scores[taken]
+    if strategy not in STRATEGIES:
+        raise UsageError(f"There is no strategy {strategy!r}: choose {', '.join(STRATEGIES)}.")
+    found = Searcher(board, attributes, rule, strategy, width, progress).run()
+    if orders:
+        try_orders(board, found, progress)
     return found
-
-
-def _accepts(gain: Interval, rule: str) -> bool:
-    return gain.low > 0 if rule == "interval" else gain.value > 0
-
-
-def _record(step: int, score: Score, gain: Interval | None, chosen: bool) -> dict[str, Any]:
-    """A row of candidates.csv: scores on the selection split."""
-    undecided = Interval(float("nan"), float("nan"), float("nan"))
-    return {
-        "step": step,
-        "prompts": score.candidate.name,
-        "split": score.split,
-        **fields("miou", score.miou.interval()),
-        **{c: number(score.mean[c].value) for c in ("seen", "unseen") if c in score.mean},
-        **fields("gain", gain or undecided),
-        "chosen": chosen,
-    }
 
 
 def path_rows(
@@ -128,12 +62,23 @@ def path_rows(
     """The path on the report split, with name, typical and the best set's controls beside it.
 
     Rows as in `table_rows`, plus ``step``, ``status`` (baseline, start, accepted, rejected,
-    typical or control), ``added``, ``gain`` over the step before on the report split, and
-    ``selection_gain``, the gain on the selection split that decided.
+    optimum, greedy, typical or control), ``added``, ``gain`` over the step before on the report
+    split, and ``selection_gain``, the gain on the selection split that decided. A search over all
+    combinations has its `Certificate` in rows: the optimum and what greedy search takes, where the
+    path has them not; ``rank`` is a set's place among all on the selection split,
+    ``selection_behind`` and ``behind`` how far greedy's set lies behind the optimum on the
+    selection and the report split, paired. The certificate gets the latter.
     """
     typical = [TYPICAL] if board.has("typical") else []
-    everything = [NAME, *(s.candidate for s in found.steps), *typical, *controls(found.best)]
+    certificate = found.certificate
+    extremes = [certificate.optimum, certificate.greedy] if certificate else []
+    everything = [NAME, *(s.candidate for s in found.steps), *extremes, *typical]
+    everything += controls(found.best)
     scores = dict(zip(everything, board.score("report", everything, progress), strict=True))
+
+    if certificate:
+        behind = scores[certificate.optimum].miou - scores[certificate.greedy].miou
+        found.certificate = replace(certificate, report=behind.interval())
 
     def rows(candidate: Candidate, status: str, step: int | None = None) -> list[dict[str, Any]]:
         here = found.steps[step] if step is not None else None
@@ -145,12 +90,31 @@ def path_rows(
         }
         if here and here.gain:
             extra |= fields("selection_gain", here.gain)
-        previous = scores[found.steps[step - 1].candidate] if step else None
-        return table_rows(scores[candidate], scores[NAME], extra, previous)
+        if certificate and candidate in certificate.ranks:
+            extra["rank"] = certificate.ranks[candidate]
+        before = found.previous(step) if step else None
+        table = table_rows(
+            scores[candidate], scores[NAME], extra, None if before is None else scores[before]
+        )
+        if certificate and candidate == certificate.greedy:
+            best = dict(scores[certificate.optimum].by_benchmark())
+            for row, (name, columns) in zip(table, scores[candidate].by_benchmark(), strict=True):
+                row |= fields("selection_behind", certificate.behind)
+                row |= fields("behind", (best[name]["miou"] - columns["miou"]).interval())
+        return table
 
     table = rows(NAME, "baseline")
     for place, step in enumerate(found.steps):
         table += rows(step.candidate, step.status, place)
+    if certificate:
+        on_path = {step.candidate for step in found.steps}
+        for candidate, status in (
+            (certificate.optimum, "optimum"),
+            (certificate.greedy, "greedy"),
+        ):
+            if candidate not in on_path:
+                on_path.add(candidate)
+                table += rows(candidate, status)
     for candidate in typical:
         table += rows(candidate, "typical")
     for candidate in controls(found.best):

@@ -14,6 +14,7 @@ from lsmseg_model.metrics import DEFINITIONS, iou, miou
 
 BLOCK = 100  # resamples worked on at once, which bounds the memory; fixed, so it changes no draw
 LEVEL = 0.95
+TINY = 1e-12  # below this, scores differ by rounding only
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,58 @@ def average(parts: Sequence[Draws]) -> Draws:
     return Draws(
         float(np.mean([p.value for p in parts])), np.mean([p.draws for p in parts], axis=0)
     )
+
+
+def simultaneous(gains: Sequence[Draws], level: float = LEVEL) -> list[Interval]:
+    """Intervals that all hold at once, for gains of which the best is going to be picked.
+
+    The resamples' largest deviation among the gains, each in units of its own spread, takes the
+    place of a single gain's (bootstrap max-t; Romano and Wolf 2005). They are never narrower than
+    `interval`.
+    """
+    values, draws = _together(gains)
+    spread, deviation = _studentised(draws - values[:, None])
+    largest = np.abs(deviation).max(axis=0, initial=0.0)
+    reach = spread * (np.quantile(largest, level) if len(largest) else np.nan)
+    found = []
+    for gain, width in zip(gains, reach, strict=True):
+        alone = gain.interval(level)
+        low, high = alone.value - float(width), alone.value + float(width)
+        found.append(Interval(alone.value, min(alone.low, low), max(alone.high, high)))
+    return found
+
+
+def surely_worse(one: Draws, others: Sequence[Draws], level: float = LEVEL) -> bool:
+    """Whether some of ``others`` is surely better, however many they are.
+
+    Multiple comparisons with the best (Hsu 1981) by the bootstrap: the others' leads, each in
+    units of its own spread, against the largest deviation of any of them in the resamples. One
+    that is as good as the best is held to be worse at most (1 - level) / 2 of the time.
+    """
+    leads, draws = _together([other - one for other in others])
+    spread, deviation = _studentised(draws - leads[:, None])
+    largest = deviation.max(axis=0, initial=0.0)
+    if not len(largest):
+        return False
+    bound = spread * np.quantile(largest, (1 + level) / 2)
+    return bool((leads > np.maximum(bound, TINY)).any())
+
+
+def _together(draws: Sequence[Draws]) -> tuple[np.ndarray, np.ndarray]:
+    """Values [K] and draws [K, R], without resamples in which any of them is undefined."""
+    stacked = np.stack([one.draws for one in draws])
+    known = ~np.isnan(stacked).any(axis=0)
+    return np.array([one.value for one in draws]), stacked[:, known]
+
+
+def _studentised(deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """deviation: [K, R] -> spread [K] and the deviations in units of it, 0 without any spread."""
+    if not deviation.shape[1]:
+        return np.full(len(deviation), np.nan), deviation
+    spread = deviation.std(axis=1)
+    spread[spread < TINY] = 0.0
+    units = np.where(spread > 0, spread, 1.0)[:, None]
+    return spread, np.where(spread[:, None] > 0, deviation / units, 0.0)
 
 
 @dataclass(frozen=True)
