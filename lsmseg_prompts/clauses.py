@@ -114,17 +114,21 @@ class Clause:
     closed: bool = False
 
 
+@lru_cache(maxsize=4096)
+def _head(names: tuple[str, ...]) -> re.Pattern[str]:
+    """The class as the subject of a description, and what follows."""
+    return re.compile(
+        rf"(?:{_FRONT},?\s+)?(?:(?P<det>{_DETERMINER})\s+)?"
+        rf"(?P<name>{names_pattern(names).pattern})(?P<owner>'s|')?\s+(?P<rest>\S.*)$",
+        re.IGNORECASE,
+    )
+
+
 @lru_cache(maxsize=65536)
 def parse(description: str, names: tuple[str, ...]) -> Clause:
     """Take one description of the class called `names` apart."""
     text = _one_line(description)
-    name = names_pattern(names).pattern
-    head = re.match(
-        rf"(?:{_FRONT},?\s+)?(?:(?P<det>{_DETERMINER})\s+)?(?P<name>{name})(?P<owner>'s|')?\s+"
-        r"(?P<rest>\S.*)$",
-        text,
-        re.IGNORECASE,
-    )
+    head = _head(names).match(text)
     closed = _has_inner_clause(text)
     number: Number | None
     if head is None:

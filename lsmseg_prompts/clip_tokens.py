@@ -37,9 +37,11 @@ def fits(text: str) -> bool:
 @lru_cache(maxsize=4096)
 def token_ids(text: str) -> tuple[int, ...]:
     """CLIP's tokens of `text` in lower case, without start and end: SimpleTokenizer.encode."""
-    import ftfy
+    plain = text
+    if not text.isascii() or not text.isprintable() or "&" in text:  # else nothing to repair
+        import ftfy
 
-    plain = html.unescape(html.unescape(ftfy.fix_text(text)))
+        plain = html.unescape(html.unescape(ftfy.fix_text(text)))
     ids: list[int] = []
     for word in _words()(" ".join(plain.split()).lower()):
         ids += _word(word)

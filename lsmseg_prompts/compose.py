@@ -10,6 +10,7 @@ descriptions are left out (shortening.py), then whole descriptions, the last fir
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from lsmseg_prompts.clauses import Clause, Number, is_person, parse, to_number
@@ -97,19 +98,30 @@ def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
 
 def _listed(descriptions: Sequence[str], entry: ClassEntry) -> str | None:
     """Imported lists of phrases (phrases.py), "A zebra: ...", as one such list."""
-    head = rf"((?:(?:an?|the) )?{names_pattern(entry.names).pattern}): (.+)"
-    found = [re.fullmatch(head, text.rstrip("."), re.IGNORECASE) for text in descriptions]
+    head = _list_head(entry.names)
+    found = [head.fullmatch(text.rstrip(".")) for text in descriptions]
     phrases = [match[2] for match in found if match]
     if not found[0] or len(phrases) < len(found):
         return None
     return f"{found[0][1]}: {', '.join(phrases)}."
 
 
+# Patterns of a class are kept: all combinations of attributes ask for each hundreds of times.
+@lru_cache(maxsize=4096)
+def _list_head(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"((?:(?:an?|the) )?{names_pattern(names).pattern}): (.+)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def _single_mention(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:an?|the)\s+({names_pattern(names).pattern})", re.IGNORECASE)
+
+
 def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) -> None:
     """Put `clause` into the last main clause if it can share its subject, else behind it."""
     last = mains[-1]
     # "Zebras are ..., and a zebra has ...", but "A zebra is ..., and the zebra has ...".
-    known = _single_mention(entry).search(" ".join(main.text() for main in mains)) is not None
+    known = _single_mention(entry.names).search(" ".join(main.text() for main in mains)) is not None
     subject = re.sub(r"^an?\s+", "the ", clause.subject) if known else clause.subject
     if clause.predicate:
         if not last.whole and not last.closed and last.number is not None:
@@ -128,13 +140,8 @@ def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) ->
     else:
         text = _lower_start(clause.text)
         if known:
-            text = _single_mention(entry).sub(r"the \1", text, count=1)
+            text = _single_mention(entry.names).sub(r"the \1", text, count=1)
         mains.append(_Main([text], closed=clause.closed, whole=True))
-
-
-def _single_mention(entry: ClassEntry) -> re.Pattern[str]:
-    name = names_pattern(entry.names).pattern
-    return re.compile(rf"\b(?:an?|the)\s+({name})", re.IGNORECASE)
 
 
 def _link(mains: Sequence[_Main]) -> str:

@@ -123,7 +123,7 @@ def name_forms(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def names_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     """Matches any form of any of the names as whole words, case-insensitively."""
     body = "|".join(re.escape(form).replace(r"\ ", r"\s+") for form in name_forms(names))
