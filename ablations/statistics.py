@@ -7,12 +7,14 @@ two sets is the difference of their draws, which is what makes the comparison pa
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from lsmseg_model.metrics import DEFINITIONS, iou, miou
+from lsmseg_model.metrics import DEFINITIONS, miou
 
-BLOCK = 100  # resamples worked on at once, which bounds the memory; fixed, so it changes no draw
+BLOCK = 100  # resamples drawn with one generator; fixed, because the draws depend on it
+MEMORY = 64 << 20  # bytes of each of the matrices that are worked on at once
 LEVEL = 0.95
 TINY = 1e-12  # below this, scores differ by rounding only
 
@@ -148,37 +150,101 @@ def bootstrap(
 ) -> list[dict[str, Draws]]:
     """Score S prompt sets on the same resamples.
 
-    counts: [S, P, C, 3] (see ``lsmseg_model.metrics``). Returns, for every set, each subset's
-    mIoU and its draws.
+    counts: S times [P, C, 3] (see ``lsmseg_model.metrics``). Returns, for every set, each subset's
+    mIoU and its draws. Exact: all sums are integers below 2**53, added up as float64.
+
+    Works on a few classes and many resamples at once, in a memory of some `MEMORY` besides counts
+    and draws. A class is met in few pictures, and only those are multiplied with the resamples;
+    what is labelled, the same for all sets, is added up once; of equal sets one is resampled.
     """
-    pictures = len(counts[0])
-    draws: list[dict[str, list[np.ndarray]]] = [{key: [] for key in subsets} for _ in counts]
-    for weights in resample_weights(pictures, samples, seed, stream):
-        exact = weights.astype(np.float64)  # matrix products of integers are slow; below 2**53
-        for one, kept in zip(counts, draws, strict=True):
-            flat = one.reshape(pictures, -1).astype(np.float64)
-            total = (exact @ flat).reshape(len(weights), *one.shape[1:])  # [r, C, 3]
-            for key, subset in subsets.items():
-                kept[key].append(_resampled_miou(total, subset))
+    totals = [one.sum(axis=0) for one in counts]
+    distinct, place = _distinct(counts, totals)
+    pictures, classes = counts[0].shape[:2]
+    summed = {key: np.zeros((len(distinct), samples)) for key in subsets}  # IoUs
+    met = {key: np.zeros((len(distinct), samples), dtype=np.int32) for key in subsets}  # classes
+    members = {
+        key: frozenset(range(classes) if subset.classes is None else subset.classes)
+        for key, subset in subsets.items()
+    }
+    start = 0
+    for weights in _grouped(resample_weights(pictures, samples, seed, stream), pictures):
+        here = slice(start, start + weights.shape[1])
+        start += weights.shape[1]
+        for c, values in _class_by_class(distinct):
+            wanted = [key for key, some in members.items() if c in some]
+            if not wanted:
+                continue
+            hit, predicted, labelled = (_resampled(one, weights) for one in values)
+            union = predicted + labelled - hit
+            found = np.divide(hit, union, out=np.zeros_like(union), where=union > 0)
+            occurs = {"labelled": labelled > 0, "union": union > 0}
+            for key in wanted:  # a class in predictions alone has an IoU of 0 in either definition
+                summed[key][:, here] += found
+                met[key][:, here] += occurs[subsets[key].definition]
+    with np.errstate(invalid="ignore"):  # 0 / 0: no class of the subset in a resample
+        drawn = {key: summed[key] / met[key] for key in subsets}
     return [
         {
-            key: Draws(miou(one, subset.classes, subset.definition), np.concatenate(kept[key]))
+            key: Draws(miou(total, subset.classes, subset.definition), drawn[key][at])
             for key, subset in subsets.items()
         }
-        for one, kept in zip(counts, draws, strict=True)
+        for total, at in zip(totals, place, strict=True)
     ]
 
 
-def _resampled_miou(total: np.ndarray, subset: Subset) -> np.ndarray:
-    """total: [r, C, 3] -> mIoU [r], nan where no class of the subset is met."""
-    if subset.classes is not None:
-        total = total[:, list(subset.classes)]
-    met = total[..., 2] > 0
-    if subset.definition == "union":
-        met |= total[..., 1] > 0
-    number = met.sum(axis=1)
-    summed = np.where(met, iou(total), 0.0).sum(axis=1)
-    return np.where(number > 0, summed / np.maximum(number, 1), np.nan)
+def _distinct(
+    counts: Sequence[np.ndarray] | np.ndarray, totals: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], list[int]]:
+    """The counts that differ, and for each set which of them is its own."""
+    distinct: list[np.ndarray] = []
+    places: list[int] = []
+    alike: dict[bytes, list[int]] = {}  # by their totals
+    for one, total in zip(counts, totals, strict=True):
+        near = alike.setdefault(total.tobytes(), [])
+        same = [i for i in near if distinct[i] is one or np.array_equal(distinct[i], one)]
+        if not same:
+            same = [len(distinct)]
+            near.append(len(distinct))
+            distinct.append(one)
+        places.append(same[0])
+    return distinct, places
+
+
+def _grouped(blocks: Iterator[np.ndarray], pictures: int) -> Iterator[np.ndarray]:
+    """Blocks of resamples [r, P] together as float64 [P, R], as many as `MEMORY` holds."""
+    number = max(1, MEMORY // (BLOCK * pictures * 8))
+    while group := list(islice(blocks, number)):
+        yield np.ascontiguousarray(np.concatenate(group).T, dtype=np.float64)
+
+
+Sparse = tuple[np.ndarray, np.ndarray]  # pictures [n], float64 counts [S or 1, n]
+
+
+def _class_by_class(
+    counts: Sequence[np.ndarray],
+) -> Iterator[tuple[int, tuple[Sparse, Sparse, Sparse]]]:
+    """Each class with its (intersection, predicted, labelled) in the pictures it is met in."""
+    pictures, classes = counts[0].shape[:2]
+    at_once = max(1, MEMORY // (len(counts) * pictures * 3 * 8))
+    for first in range(0, classes, at_once):
+        # [c, 3, S, P]: what belongs to a class lies together.
+        some = [one[:, first : first + at_once].transpose(1, 2, 0) for one in counts]
+        for c, (hit, predicted, labelled) in enumerate(np.stack(some, axis=2), first):
+            if (labelled == labelled[0]).all():
+                labelled = labelled[:1]
+            yield c, (_sparse(hit), _sparse(predicted), _sparse(labelled))
+
+
+def _sparse(values: np.ndarray) -> Sparse:
+    """values: int64 [S, P]."""
+    where = np.flatnonzero(values.any(axis=0))
+    return where, values[:, where].astype(np.float64)
+
+
+def _resampled(values: Sparse, weights: np.ndarray) -> np.ndarray:
+    """[S or 1, R]: the sum over the pictures of each resample (weights: [P, R])."""
+    where, numbers = values
+    return numbers @ (weights if len(where) == len(weights) else weights[where])
 
 
 def bootstrap_miou(

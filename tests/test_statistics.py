@@ -1,6 +1,7 @@
 """The paired bootstrap: exactness of a draw, pairing, coverage, and what it must not depend on."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -74,17 +75,53 @@ def test_draws_do_not_depend_on_the_other_sets_or_on_the_block_size(
     assert not np.array_equal(bootstrap([b], subsets, 250, stream=1)[0]["all"].draws, alone)
 
 
-def test_no_matrix_grows_with_the_number_of_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    shapes = []
-    original = statistics._resampled_miou
+def test_draws_do_not_depend_on_what_is_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = [random_counts(seed) for seed in range(3)]
+    subsets = {"all": Subset(), "union": Subset(definition="union"), "some": Subset((1, 4))}
+    usual = bootstrap(sets, subsets, 250)
+    monkeypatch.setattr(statistics, "MEMORY", 1)
+    for one, other in zip(usual, bootstrap(sets, subsets, 250), strict=True):
+        for key in subsets:
+            np.testing.assert_array_equal(one[key].draws, other[key].draws)
 
-    def spy(total: np.ndarray, subset: Subset) -> np.ndarray:
-        shapes.append(total.shape)
-        return original(total, subset)
 
-    monkeypatch.setattr(statistics, "_resampled_miou", spy)
-    assert len(bootstrap([random_counts(0)], {"": Subset()}, 1000)[0][""].draws) == 1000
-    assert max(shape[0] for shape in shapes) == BLOCK
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither all resamples' weights nor the counts of all classes as float64 exist at once."""
+    counts = np.stack([random_counts(seed, pictures=1000, classes=60) for seed in range(4)])
+    monkeypatch.setattr(statistics, "MEMORY", 1 << 20)
+    tracemalloc.start()
+    bootstrap(counts, {"": Subset()}, 2000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # weights would take 16 MB, counts 5.8; draws, sums and numbers of classes take 0.3 together
+    assert peak < 8 << 20
+
+
+def test_equal_sets_are_resampled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    products = []
+    original = statistics._resampled
+
+    def spy(values: statistics.Sparse, weights: np.ndarray) -> np.ndarray:
+        products.append(values[1].shape[0])
+        return original(values, weights)
+
+    monkeypatch.setattr(statistics, "_resampled", spy)
+    a, b = random_counts(0), random_counts(1)
+    b[..., 2] = a[..., 2]
+    found = bootstrap([a, b, a.copy(), a], {"": Subset()}, 50)
+    # of each of five classes: the intersections and predictions of two sets, the labels once
+    assert products == [2, 2, 1] * 5
+    np.testing.assert_array_equal(found[0][""].draws, found[2][""].draws)
+    assert not np.array_equal(found[0][""].draws, found[1][""].draws)
+
+
+def test_sums_of_large_counts_are_exact() -> None:
+    """Pictures of 2**40 pixels: float32 would have lost the 1 that sets the two apart."""
+    a = np.full((4, 1, 3), 2**40, dtype=np.int64)
+    b = a.copy()
+    b[:, :, 0] -= 1
+    for one, hit in zip(bootstrap([a, b], {"": Subset()}, 20), (2**40, 2**40 - 1), strict=True):
+        assert (one[""].draws == hit / (2**41 - hit)).all()
 
 
 def test_the_interval_covers_the_value_and_is_seeded() -> None:
