@@ -3,8 +3,9 @@
 Between four neighbouring positions, a *cell*, bilinear enlargement is a mean of the four values
 with weights of at least 0. So no class whose four corners all lie below the lowest corner of
 another one can win anywhere in the cell. What is left, a few classes a cell, is enlarged and
-compared: exact, and many times faster than enlarging all classes. Checked against
-`upsample(cost).max(dim=0)` (tests/test_argmax.py).
+compared: exact, and many times faster than enlarging all classes. Many cost maps of one picture
+are compared together, one a prompt set. Checked against `upsample(cost).max(dim=0)`
+(tests/test_argmax.py).
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def best_class(features: Tensor, text: Tensor, size: tuple[int, int]) -> tuple[T
         cost = torch.einsum("hwd,nd->nhw", features, text)
         best, where = F.interpolate(cost[None], size, mode="bilinear")[0].max(dim=0)
         return where, best
-    features = _at_least_two(features)
+    features = bordered(features)
     height, width = features.shape[:2]
-    rows, columns = _Axis.of(height, size[0]), _Axis.of(width, size[1])
+    rows, columns = Axis.of(height, size[0]), Axis.of(width, size[1])
     where = torch.empty(size, dtype=torch.int64, device=features.device)
     best = features.new_empty(size)
     band = max(1, BAND // (4 * len(text) * width))
@@ -44,7 +45,7 @@ def best_class(features: Tensor, text: Tensor, size: tuple[int, int]) -> tuple[T
         part = rows.part(top, top + band)
         cost = torch.einsum("hwd,nd->nhw", features[top : top + band + 1], text)
         pixels = slice(part.first, part.first + len(part.cell))
-        where[pixels], best[pixels] = best_of_band(cost, part, columns)
+        where[pixels], best[pixels] = _best_of_band(cost, part, columns)
     return where, best
 
 
@@ -54,63 +55,107 @@ def best_of_enlarged(cost: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tenso
     cost: [N, h, w] -> int64 [H, W], of equals the first, and [H, W] of the cost's kind. In 32 bits
     the result may differ from that of enlarging everything where the two best are within 1e-6.
     """
-    cost = _at_least_two(cost.permute(1, 2, 0)).permute(2, 0, 1)
-    return best_of_band(cost, _Axis.of(cost.shape[1], size[0]), _Axis.of(cost.shape[2], size[1]))
+    cost = bordered(cost.permute(1, 2, 0)).permute(2, 0, 1)
+    return _best_of_band(cost, Axis.of(cost.shape[1], size[0]), Axis.of(cost.shape[2], size[1]))
 
 
-def best_of_band(cost: Tensor, rows: _Axis, columns: _Axis) -> tuple[Tensor, Tensor]:
+def _best_of_band(cost: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
     """`best_of_enlarged` for the pixels of some rows of cells. cost: [N, cells + 1, w]"""
-    across = cost.shape[2] - 1
-    corners = torch.stack(
-        [cost[:, :-1, :-1], cost[:, :-1, 1:], cost[:, 1:, :-1], cost[:, 1:, 1:]], dim=-1
-    ).flatten(1, 2)  # [N, cells, 4]
-    bar = corners.amin(dim=2).amax(dim=0)  # the highest of the lowest corners, [cells]
-    able = corners.amax(dim=2) >= bar  # [N, cells]
-    count = able.sum(dim=0)
-    _, classes = able.T.nonzero(as_tuple=True)  # by cell, then by class
-    first = count.cumsum(0) - count
-    where = torch.zeros(len(count), rows.most, columns.most, dtype=torch.int64, device=cost.device)
-    best = cost.new_zeros(where.shape)
-    tall, wide = rows.share.to(cost), columns.share.to(cost)  # [cells along an axis, pixels]
-    for some, most in _alike(count, rows.most * columns.most):
-        # Cells with fewer classes repeat their last one: it wins no more than it did.
-        turn = torch.arange(most, device=cost.device)
-        place = first[some, None] + turn.minimum(count[some, None] - 1)
-        chosen = classes[place]  # [cells, K]
-        four = corners[chosen, some[:, None]].unflatten(2, (2, 2))  # [cells, K, above/below, 2]
-        y, x = tall[some // across][:, None], wide[some % across]  # [cells, ., pixels]
-        left = torch.lerp(four[:, :, 0, 0, None], four[:, :, 1, 0, None], y)
-        right = torch.lerp(four[:, :, 0, 1, None], four[:, :, 1, 1, None], y)
-        value = torch.lerp(left[..., None], right[..., None], x[:, None, None])
-        best[some], index = value.max(dim=1)  # of [cells, K, pixels, pixels]
-        where[some] = chosen.gather(1, index.flatten(1)).view(index.shape)
+    cost = cost.contiguous()[None]
+    able = Able.of(cost)
+    shape = (len(able.count), rows.most, columns.most)
+    where = torch.zeros(shape, dtype=torch.int64, device=cost.device)
+    best = cost.new_zeros(shape)
+    for some, chosen, value in able.contests(cost, rows, columns):
+        most, index = first_max(value)
+        best[some] = most.view(-1, *shape[1:])
+        where[some] = chosen.gather(1, index).view(-1, *shape[1:])
     return rows.lay_out(where, columns), rows.lay_out(best, columns)
 
 
-def _alike(count: Tensor, pixels: int) -> Iterator[tuple[Tensor, int]]:
-    """Cells with about as many classes each, few enough to be compared at once; the most of
-    their counts."""
-    order = count.argsort()
-    sizes = count[order].tolist()
-    start = 0
-    while start < len(sizes):
-        most = max(sizes[start] + 1, int(1.25 * sizes[start]))
-        stop = start + max(1, AT_ONCE // (most * pixels))
-        stop = min(stop, bisect_right(sizes, most))
-        yield order[start:stop], sizes[stop - 1]
-        start = stop
-
-
-def _at_least_two(features: Tensor) -> Tensor:
-    """A single row or column twice: then there are cells. features: [h, w, D]"""
+def bordered(features: Tensor) -> Tensor:
+    """Positions beyond the border, equal to those at it: then every pixel lies in a cell, and
+    cells have about the same number of pixels. features: [h, w, D] -> [h + 2, w + 2, D]"""
     for dim in (0, 1):
-        if features.shape[dim] == 1:
-            features = features.repeat_interleave(2, dim=dim)
+        last = features.shape[dim] - 1
+        first = features.narrow(dim, 0, 1)
+        features = torch.cat([first, features, features.narrow(dim, last, 1)], dim=dim)
     return features
 
 
+def first_max(value: Tensor) -> tuple[Tensor, Tensor]:
+    """The maximum over dim 1 and where it is, of equals the first: `value.max(dim=1)`, but several
+    times faster on a CPU. value: [cells, K, pixels] -> [cells, pixels] both"""
+    most = value.amax(dim=1)
+    count = value.shape[1]
+    kind = torch.uint8 if count < 256 else torch.int32
+    rank = torch.arange(count, 0, -1, dtype=kind, device=value.device)
+    turn = ((value == most[:, None]).to(kind) * rank[:, None]).amax(dim=1)
+    return most, count - turn.long().clamp_(min=1)
+
+
 @dataclass(frozen=True)
-class _Axis:
+class Able:
+    """Which classes can win in which cell of S cost maps, the maps' cells one after the other.
+
+    count: int64 [S * cells] how many; classes: those of all cells, cell by cell, in order; first:
+    where a cell's begin.
+    """
+
+    count: Tensor
+    first: Tensor
+    classes: Tensor
+
+    @classmethod
+    def of(cls, cost: Tensor) -> Able:
+        """cost: [S, N, h, w], at least 2 x 2"""
+        high = torch.maximum(cost[..., :-1, :], cost[..., 1:, :])
+        high = torch.maximum(high[..., :-1], high[..., 1:])
+        low = torch.minimum(cost[..., :-1, :], cost[..., 1:, :])
+        low = torch.minimum(low[..., :-1], low[..., 1:])
+        bar = low.amax(dim=1, keepdim=True)  # the highest of the lowest corners
+        able = (high >= bar).flatten(2).mT.flatten(0, 1)  # [S * cells, N]
+        count = able.sum(dim=1)
+        classes = able.nonzero()[:, 1]
+        return cls(count, count.cumsum(0) - count, classes)
+
+    def contests(
+        self, cost: Tensor, rows: Axis, columns: Axis, least: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Some cells (of those with `least` classes or more), the classes that can win in them
+        [cells, K], and those classes' values at their pixels [cells, K, pixels]."""
+        height, width = cost.shape[-2:]
+        across = width - 1
+        flat = cost.flatten()
+        weight = weights(rows, columns, cost.dtype, cost.device)  # [cells, 4, pixels]
+        for some, most in self._alike(weight.shape[2], least):
+            # Cells with fewer classes repeat their last one: it wins no more than it did.
+            turn = torch.arange(most, device=cost.device)
+            place = self.first[some, None] + turn.minimum(self.count[some, None] - 1)
+            chosen = self.classes.take(place)  # [cells, K]
+            cell = some % len(weight)
+            corner = (some // len(weight))[:, None] * cost.shape[1] + chosen
+            corner = corner * (height * width)
+            corner = corner + (cell // across * width + cell % across)[:, None]
+            corner = corner[..., None] + corner.new_tensor([0, 1, width, width + 1])
+            yield some, chosen, torch.bmm(flat.take(corner), weight.index_select(0, cell))
+
+    def _alike(self, pixels: int, least: int) -> Iterator[tuple[Tensor, int]]:
+        """Cells with about as many classes each, few enough to be compared at once; the most of
+        their counts."""
+        order = self.count.argsort()
+        sizes = self.count[order].tolist()
+        start = bisect_right(sizes, least - 1)
+        while start < len(sizes):
+            most = max(sizes[start] + 1, int(1.25 * sizes[start])) if sizes[start] > 1 else 1
+            stop = start + max(1, AT_ONCE // (most * pixels))
+            stop = min(stop, bisect_right(sizes, most))
+            yield order[start:stop], sizes[stop - 1]
+            start = stop
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
     """Which pixels of one axis lie in which cell, and how far along it.
 
     share: [cells, most] the weight of the further corner. cell, place: of each pixel, its cell
@@ -128,27 +173,46 @@ class _Axis:
 
     @staticmethod
     @lru_cache(maxsize=64)
-    def of(few: int, many: int) -> _Axis:
-        """few positions, at least 2, enlarged to many pixels."""
+    def of(few: int, many: int) -> Axis:
+        """few positions, of which the first and the last are those added by `bordered`, enlarged
+        to many pixels."""
         with torch.inference_mode(False):
-            at = (torch.arange(many, dtype=torch.float64) + 0.5) * (few / many) - 0.5
-            at = at.clamp(0, few - 1)
+            inner = few - 2
+            at = (torch.arange(many, dtype=torch.float64) + 0.5) * (inner / many) + 0.5
             cell = at.floor().long().clamp(max=few - 2)
             count = cell.bincount(minlength=few - 1)
             place = torch.arange(many) - (count.cumsum(0) - count)[cell]
             share = torch.zeros(few - 1, max(1, int(count.max())), dtype=torch.float64)
             share[cell, place] = at - cell
-            return _Axis(share, cell, place)
+            return Axis(share, cell, place)
 
-    def part(self, start: int, stop: int) -> _Axis:
+    def part(self, start: int, stop: int) -> Axis:
         """Some of the cells, with their pixels."""
+        if start <= 0 and stop >= len(self.share):
+            return self
         inside = ((self.cell >= start) & (self.cell < stop)).nonzero()[:, 0]
         first = int(inside[0]) if len(inside) else 0
-        return _Axis(self.share[start:stop], self.cell[inside] - start, self.place[inside], first)
+        return Axis(self.share[start:stop], self.cell[inside] - start, self.place[inside], first)
 
-    def lay_out(self, values: Tensor, columns: _Axis) -> Tensor:
+    def lay_out(self, values: Tensor, columns: Axis) -> Tensor:
         """values: [cells, pixels, pixels] of rows x columns -> [H, W]"""
-        down = self.cell * len(columns.share) * self.most + self.place  # in rows of pixels
-        down = down * columns.most
-        along = columns.cell * self.most * columns.most + columns.place
-        return values.flatten()[(down[:, None] + along[None]).to(values.device)]
+        return values.flatten()[address(self, columns).to(values.device)]
+
+
+@lru_cache(maxsize=8)
+def weights(rows: Axis, columns: Axis, kind: torch.dtype, device: torch.device) -> Tensor:
+    """What each pixel is made of: [rows x columns of cells, 4, pixels], the shares of the corners
+    above left, above right, below left and below right."""
+    with torch.inference_mode(False):
+        y, x = rows.share[:, None, :, None], columns.share[None, :, None, :]
+        four = [(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x]
+        return torch.stack([w.flatten(2) for w in four], dim=2).flatten(0, 1).to(device, kind)
+
+
+@lru_cache(maxsize=8)
+def address(rows: Axis, columns: Axis) -> Tensor:
+    """int64 [H, W]: where each pixel lies in [cells, pixels, pixels]."""
+    with torch.inference_mode(False):
+        down = (rows.cell * len(columns.share) * rows.most + rows.place) * columns.most
+        along = columns.cell * rows.most * columns.most + columns.place
+        return down[:, None] + along[None]

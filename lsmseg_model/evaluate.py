@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .catseg import told
 from .clip import Clip
-from .cost_map import segment
+from .counting import count_sets
 from .data.benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
 from .errors import DataError
 from .feature_cache import FeatureCache
@@ -74,15 +74,13 @@ def count_prompt_sets(
     texts: S sets x N competing prompts x sentences -> int64 [S, P, C, 3] counts (see ``metrics``)
     of the scored classes.
     """
-    sets, classes = len(texts), int(features.stands_for.max()) + 1
+    classes = int(features.stands_for.max()) + 1
     embeddings = clip.encode_texts([group for text_set in texts for group in text_set])
-    counts = np.zeros((sets, len(features.maps), classes, 3), dtype=np.int64)
+    text = embeddings.unflatten(0, (len(texts), -1))
+    counts = np.zeros((len(texts), len(features.maps), classes, 3), dtype=np.int64)
     for picture, (feature, labels) in enumerate(zip(features.maps, features.labels, strict=True)):
-        size = (labels.shape[0], labels.shape[1])
-        predicted, _ = segment(feature.to(clip.device), embeddings, size, sets)
-        for s in range(sets):
-            found = features.stands_for[predicted[s]]
-            counts[s, picture] = confusion_counts(found, labels, classes)
+        found = count_sets(feature.to(clip.device), text, labels, features.stands_for, classes)
+        counts[:, picture] = found
         if progress:
             progress(picture + 1, len(features.maps))
     return counts
