@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ablations.outcome import Outcome, versions, write_csv
+from ablations.exports import write_csv
+from ablations.outcome import Outcome, versions
 from ablations.plots import llm_plot
 from ablations.report import COMPARISON, PAGE, RUN, VERSION, write_report
 from ablations.scoreboard import NAME, Candidate, Scoreboard, number, table_rows
@@ -24,7 +25,7 @@ from lsmseg_model.metrics import iou
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.store import open_store
 
-TABLE, PLOT = "llms.csv", "llms.png"
+TABLE, PLOT, PAPER_PLOT = "llms.csv", "llms.png", "llms.pdf"
 STAGE = "llms"  # what its evaluations are filed under in the store
 LONGEST_NAME = 80
 
@@ -49,7 +50,7 @@ def safe_names(llms: Sequence[str]) -> dict[str, str]:
 
     Plain ASCII, no two alike even where capitals do not count, none that of a file beside them.
     """
-    taken = {TABLE, PLOT, RUN, PAGE}
+    taken = {TABLE, PLOT, PAPER_PLOT, RUN, PAGE}
     names: dict[str, str] = {}
     for llm in llms:
         plain = re.sub(r"[^A-Za-z0-9_.+-]+", "-", llm)[:LONGEST_NAME].strip(".-") or "llm"
@@ -181,6 +182,7 @@ def write_comparison(
     files = {
         TABLE: "the scores of each LLM, and the differences",
         PLOT: "the same as a plot",
+        PAPER_PLOT: "the plot for a paper",
         RUN: "everything the report is made from",
         PAGE: "the comparison on one page",
         **{f"{folder}/": f"all of the run with {llm}" for llm, folder in folders.items()},

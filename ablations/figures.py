@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablations import pictures, plots
+from ablations import class_plots, pictures, plots
 from ablations.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.single import Singles
 from lsmseg_model.data import scored_names
@@ -18,6 +18,7 @@ def draw_figures(
     best: Candidate,
     path: Sequence[Mapping[str, Any]],
     per_class: Sequence[Mapping[str, Any]],
+    lengths: Sequence[Mapping[str, Any]],
     directory: Path,
 ) -> Iterator[dict[str, str]]:
     """Draw every figure into ``directory``; yields section, file, title and caption of each.
@@ -40,6 +41,30 @@ def draw_figures(
         "The path of the search on the report split, one attribute more in each line; red is the "
         "set that was chosen.",
     )
+    everything = [*(row for row in alone.rows if row["split"] == "report"), *path]
+    seen = {
+        (row["prompts"], row["benchmark"]): {**row, "chosen": row["prompts"] == best.name}
+        for row in everything
+    }
+    if class_plots.seen_plot(list(seen.values()), directory / "seen_unseen.png"):
+        yield _figure(
+            "seen",
+            "seen_unseen.png",
+            "Seen against unseen classes",
+            "Every prompt set of stages 3 and 4 on the report split, with 95 % intervals; red is "
+            "the set that was chosen.",
+        )
+    for place, name in enumerate(dict.fromkeys(row["vocabulary"] for row in lengths)):
+        here = [row for row in lengths if row["vocabulary"] == name]
+        file = f"lengths{_suffix(place)}.png"
+        class_plots.length_plot(here, directory / file)
+        yield _figure(
+            "lengths",
+            file,
+            f"Lengths of the prompts ({name})",
+            "How many classes' texts have how many tokens, each row on its own scale; the stroke "
+            "is the median, red the set that was chosen.",
+        )
     for place, bench in enumerate(board.benches):
         file = f"per_class{_suffix(place)}.png"
         rows = [row for row in per_class if row["benchmark"] == bench.name]

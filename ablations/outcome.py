@@ -11,17 +11,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ablations import classwise
 from ablations.combine import Search
+from ablations.exports import write_csv, write_tables
 from ablations.figures import draw_figures
+from ablations.lengths import length_rows
+from ablations.repeat import commands
 from ablations.report import FORMAT, RUN, VERSION
-from ablations.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields, number
+from ablations.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
 from ablations.single import Singles, controls
-from ablations.tables import score, signed
+from ablations.words import cards, summary
 from lsmseg_model.clip import Clip
-from lsmseg_model.data import scored_names
-from lsmseg_model.metrics import iou
+from lsmseg_prompts.clip_tokens import count_tokens
 from lsmseg_prompts.export.native import export_native
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.terminal import progress_bar
@@ -81,66 +82,8 @@ class Outcome:
                 for split, one in scores.items()
             },
             "differences": differences,
-            "summary": self._summary(),
+            "summary": summary(self.path, self.candidate.name, self.found.tried),
         }
-
-    def _row(self, candidate: Candidate) -> dict[str, Any]:
-        """The last row of a candidate in the path: the only benchmark's, or the average."""
-        return [row for row in self.path if row["prompts"] == candidate.name][-1]
-
-    def _summary(self) -> str:
-        """The result in words. It says so when the prompts help no class for sure."""
-        row, name = self._row(self.candidate), self._row(NAME)
-        sure = row["difference_low"] is not None and row["difference_low"] > 0
-        worse = row["difference_high"] is not None and row["difference_high"] < 0
-        verdict = "more than" if sure else "less than" if worse else "not distinguishable from"
-        text = (
-            f"{self.candidate.name} reaches an mIoU of {score(row, 'miou', ' %')} on the report "
-            f"split, {verdict} the plain name's {score(name, 'miou', ' %')}: a difference of "
-            f"{signed(row, 'difference')} points."
-        )
-        if row.get("unseen") is not None:
-            text += (
-                f" On the unseen classes it reaches {score(row, 'unseen', ' %')} against "
-                f"{score(name, 'unseen', ' %')}: a difference of "
-                f"{signed(row, 'unseen_difference')} points."
-            )
-        return text
-
-    def _cards(self) -> list[dict[str, Any]]:
-        """The numbers at the head of the report."""
-        row, cards = self._row(self.candidate), []
-        for column, what in (("miou", "mIoU, all classes"), ("unseen", "mIoU, unseen classes")):
-            if row.get(column) is None:
-                continue
-            for candidate in (NAME, self.candidate):
-                number, _, interval = score(self._row(candidate), column).partition(" ")
-                cards.append(
-                    {
-                        "label": what,
-                        "value": f"{number} %",
-                        "detail": f"{candidate.name} {interval}",
-                        "best": candidate == self.candidate,
-                    }
-                )
-        return cards
-
-    def _search_note(self) -> str:
-        last = self.found.steps[-1]
-        how = {
-            "interval": "a step is taken only if the 95 % interval of its gain lies above 0",
-            "paper": "any gain is taken, as in the paper",
-        }[self.found.rule]
-        end = (
-            f"It ended because adding {last.added}, the best of the rest, did not qualify."
-            if last.status == "rejected"
-            else "It ended because no attribute was left."
-        )
-        return (
-            f"Greedy forward search on the selection split from the best single attribute: {how}. "
-            f"{self.found.tried} candidates were tried; the best of many looks better than it is, "
-            f"so the scores below come from the report split. {end}"
-        )
 
     def write(self, directory: Path, started: float, progress: bool) -> dict[str, str]:
         """Write all files but the report; returns what each is."""
@@ -162,14 +105,24 @@ class Outcome:
                 provenance=self.provenance(),
             )
             files[name] = f"the best prompts ({self.candidate.name}) for training and evaluation"
-        per_class = [row for bench in self.board.benches for row in self._per_class(bench)]
+        per_class = [
+            row
+            for bench in self.board.benches
+            for row in classwise.per_class(self.board, bench, self.candidate)
+        ]
+        pairs = [self._pairs(bench, per_class, progress) for bench in self.board.benches]
+        write_csv(directory / "confusions.csv", [row for rows in pairs for row in rows])
+        files["confusions.csv"] = "which classes are taken for which, before and after"
+        lengths = self._lengths()
         with progress_bar("drawing", progress):
             figures = list(
                 draw_figures(
-                    self.board, self.alone, self.candidate, self.path, per_class, directory
+                    self.board, self.alone, self.candidate, self.path, per_class, lengths, directory
                 )
             )
-        files |= {figure["file"]: figure["title"] for figure in figures}
+        for figure in figures:
+            files[figure["file"]] = figure["title"]
+            files[str(Path(figure["file"]).with_suffix(".pdf"))] = f"{figure['title']}, for a paper"
         record = {
             "format": FORMAT,
             "version": VERSION,
@@ -177,8 +130,9 @@ class Outcome:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - started),
             "summary": self.best["summary"],
-            "search_note": self._search_note(),
-            "cards": self._cards(),
+            "search_note": self.found.note(),
+            "search": self.found.record(),
+            "cards": cards(self.path, self.candidate.name),
             **self.provenance(),
             "versions": versions(),
             "store": str(self.store),
@@ -188,12 +142,45 @@ class Outcome:
             "combinations": self.path,
             "candidates": self.found.candidates,
             "per_class": per_class,
+            "confusions": [row for rows in pairs for row in classwise.most_changed(rows)],
+            "lengths": lengths,
+            "commands": self._commands(directory),
             "prompts": [self._prompts(bench) for bench, _ in self._suffixes()],
         }
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
         write_whole(directory / RUN, text + "\n")
         files[RUN] = "everything the report is made from"
-        return files
+        return files | write_tables(record, directory)
+
+    def _pairs(
+        self, bench: Bench, per_class: Sequence[dict[str, Any]], progress: bool
+    ) -> list[dict[str, Any]]:
+        """Which classes were taken for which, by the plain name and by the best set."""
+        found = []
+        for candidate in (NAME, self.candidate):
+            with progress_bar(f"{bench.name}: confusions of {candidate.name}", progress) as tell:
+                prompt_set = self.board.prompt_set(bench, candidate)
+                found.append(classwise.confusion(bench.scorers["report"], prompt_set, tell))
+        here = [row for row in per_class if row["benchmark"] == bench.name]
+        return classwise.pair_rows(bench, found[0], found[1], here)
+
+    def _lengths(self) -> list[dict[str, Any]]:
+        """How long the texts are of the plain name, each attribute, typical and the best set."""
+        alone = [Candidate((name,)) for name in self.settings["attributes"]]
+        typical = [TYPICAL] if self.board.has("typical") else []
+        shown = dict.fromkeys([NAME, *alone, *typical, self.candidate])
+        rows = []
+        for bench, _ in self._suffixes():
+            sets = [self.board.prompt_set(bench, candidate) for candidate in shown]
+            for row, candidate in zip(length_rows(sets), shown, strict=True):
+                rows.append({**row, "chosen": candidate == self.candidate})
+        return rows
+
+    def _commands(self, directory: Path) -> list[dict[str, str]]:
+        vocabularies = [bench.vocabulary.name for bench in self.board.benches]
+        return commands(
+            self.settings, self.llm["name"], vocabularies, self.candidate.attributes, directory
+        )
 
     def _suffixes(self) -> list[tuple[Bench, str]]:
         """A benchmark of every vocabulary, and what tells its files apart; the first has none."""
@@ -204,7 +191,10 @@ class Outcome:
 
     def provenance(self) -> dict[str, Any]:
         """What the scores were made from and how, for the records."""
-        keys = ("composition", "rule", "samples", "seed", "limit", "attributes", "device")
+        keys = (
+            *("composition", "rule", "strategy", "beam_width", "orders", "samples", "seed"),
+            *("limit", "attributes", "device"),
+        )
         return {
             "llm": self.llm,
             "model": {
@@ -217,26 +207,6 @@ class Outcome:
             "command": self.command,
         }
 
-    def _per_class(self, bench: Bench) -> list[dict[str, Any]]:
-        """IoU of the plain name and of the best set for every scored class, on report."""
-        name, best = self.board.score("report", [NAME, self.candidate])
-        before, after = iou(name.totals[bench.name]), iou(best.totals[bench.name])
-        labelled = best.totals[bench.name][:, 2]
-        benchmark = bench.scorers["report"].benchmark
-        names = scored_names(benchmark, [entry.readable for entry in bench.vocabulary])
-        return [
-            {
-                "benchmark": bench.name,
-                "index": index,
-                "name": name,
-                "seen": None if benchmark.seen is None else index in benchmark.seen,
-                "labelled": int(labelled[at]),
-                "baseline": number(float(before[at])) if labelled[at] else None,
-                "best": number(float(after[at])) if labelled[at] else None,
-            }
-            for at, (index, name) in enumerate(zip(benchmark.class_indices, names, strict=True))
-        ]
-
     def _prompts(self, bench: Bench) -> dict[str, Any]:
         prompt_set = self.board.prompt_set(bench, self.candidate)
         return {
@@ -245,7 +215,12 @@ class Outcome:
             "shortened": len(prompt_set.shortened),
             "dropped": len(prompt_set.dropped),
             "classes": [
-                {"index": entry.index, "name": entry.readable, "texts": list(texts)}
+                {
+                    "index": entry.index,
+                    "name": entry.readable,
+                    "texts": list(texts),
+                    "tokens": [count_tokens(text) for text in texts],
+                }
                 for entry, texts in zip(bench.vocabulary, prompt_set.texts, strict=True)
             ],
         }
@@ -322,16 +297,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:  # run from a folder without being installed
             continue
     return found
-
-
-def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as CSV; the columns are those of all rows, in the order they first come up."""
-    import pandas as pd
-
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    frame = pd.DataFrame(
-        [{c: row.get(c, np.nan) for c in columns} for row in rows], columns=columns
-    )
-    if "step" in frame:
-        frame["step"] = frame["step"].astype("Int64")
-    write_whole(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))

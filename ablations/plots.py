@@ -18,6 +18,8 @@ COLOURS = {
     "start": "#2f6fb3",
     "accepted": "#2f6fb3",
     "rejected": "#c2773b",
+    "optimum": "#2a8c74",
+    "greedy": "#2f6fb3",
     "typical": "#7a5ba8",
     "control": "#9aa3ad",
 }
@@ -54,14 +56,21 @@ def pyplot() -> Any:
             "ytick.color": INK,
             "figure.facecolor": "white",
             "savefig.dpi": DPI,
+            "pdf.fonttype": 42,  # letters stay letters: they can be searched and edited
         }
     )
     return pyplot
 
 
 def save(figure: Any, path: Path) -> Path:
-    """Write the figure as PNG, whole or not at all, and close it."""
-    write_whole(path, lambda temporary: figure.savefig(temporary, bbox_inches="tight"))
+    """Write the figure as PNG, and as PDF beside it for a paper, whole or not at all; close it.
+
+    The same figure is the same PDF: it holds no date. Pictures in it are as sharp as in the PNG.
+    """
+    write_whole(path, lambda file: figure.savefig(file, bbox_inches="tight"))
+    paper = path.with_suffix(".pdf")
+    undated = {"CreationDate": None}
+    write_whole(paper, lambda file: figure.savefig(file, bbox_inches="tight", metadata=undated))
     pyplot().close(figure)
     return path
 

@@ -1,31 +1,40 @@
 """report.html: one page that holds a whole run or comparison, made from run.json and pictures.
 
-Nothing is loaded from elsewhere: pictures are data URIs, the style is inline. Texts come from
-language models and users and are escaped.
+Nothing is loaded from elsewhere: pictures are data URIs, style and script are inline, and the
+page forbids itself anything else. Texts come from language models and users and are escaped.
+Without scripts all is there but sorting and searching the tables.
 """
 
 import base64
+import hashlib
 import json
+import re
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ablations.class_tables import class_groups, length_sheet, seen_sheet
+from ablations.exports import write_tables
 from ablations.plots import DPI
 from ablations.tables import (
+    Sheet,
     candidate_sheet,
-    combination_sheet,
+    combination_sheets,
     llm_sheets,
     score,
     signed,
-    single_sheet,
+    single_sheets,
 )
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 
 FORMAT, VERSION = "lsmseg-prompts/run", 1
+NUMBER = r"-?$|[+-]?\d[\d.]*( \[.*\])?$"
 COMPARISON = "lsmseg-prompts/comparison"
 RUN, PAGE = "run.json", "report.html"
+SCRIPT = "tables.js"  # the only script that the page lets run, told by its hash
 
 
 def read_run(directory: Path) -> dict[str, Any]:
@@ -54,11 +63,16 @@ def read_run(directory: Path) -> dict[str, Any]:
 
 
 def write_report(directory: str | Path) -> Path:
-    """Write report.html from what the run left in ``directory``; returns its path."""
+    """Write report.html, and the tables for a paper, from what the run left in ``directory``;
+    returns the page's path. A run of an older version lacks what was not recorded then."""
     directory = Path(directory)
     run = read_run(directory)
-    page = render_comparison if run["format"] == COMPARISON else render
-    return write_whole(directory / PAGE, page(run, directory))
+    if run["format"] == COMPARISON:
+        page = render_comparison(run, directory)
+    else:
+        write_tables(run, directory)
+        page = render(run, directory)
+    return write_whole(directory / PAGE, page)
 
 
 def _css_width(png: bytes) -> int:
@@ -81,6 +95,13 @@ def _figures(run: Mapping[str, Any], directory: Path) -> dict[str, list[dict[str
     return figures
 
 
+def numeric(sheet: Sheet) -> list[bool]:
+    """Of each column whether it holds numbers alone, with their intervals or signs."""
+    columns = zip(*(line.cells for line in sheet.lines), strict=True)
+    found = [all(re.match(NUMBER, cell) for cell in column) for column in columns]
+    return found or [False] * len(sheet.columns)
+
+
 def _fill(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -91,7 +112,11 @@ def _fill(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(score=score, signed=signed)
+    script = files("ablations").joinpath("templates", SCRIPT).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    environment.globals.update(
+        score=score, signed=signed, numeric=numeric, script=script, script_digest=digest
+    )
     return environment.get_template(template).render(**values)
 
 
@@ -102,9 +127,12 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
         run=run,
         best=run["best"],
         figures=_figures(run, directory),
-        singles=single_sheet(run["single"]),
-        combinations=combination_sheet(run["combinations"]),
+        singles=single_sheets(run["single"]),
+        combinations=combination_sheets(run["combinations"]),
         candidates=candidate_sheet(run["candidates"]),
+        seen=seen_sheet(run["single"], run["combinations"]),
+        groups=class_groups(run),
+        lengths=length_sheet(run["lengths"]) if run.get("lengths") else None,
     )
 
 
@@ -123,8 +151,8 @@ def render_comparison(run: Mapping[str, Any], directory: Path) -> str:
             "link": f"{quote(folder.name)}/{PAGE}",
             "run": own,
             "figures": _figures(own, folder),
-            "singles": single_sheet(own["single"]),
-            "combinations": combination_sheet(own["combinations"]),
+            "singles": single_sheets(own["single"]),
+            "combinations": combination_sheets(own["combinations"]),
         }
         parts.append(part)
     return _fill(

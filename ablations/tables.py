@@ -4,7 +4,7 @@ A `Sheet` holds finished text, so that both show the same: scores in per cent wi
 in brackets, on the report split; differences are paired.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,42 +61,153 @@ def _columns(rows: Sequence[Row]) -> tuple[list[tuple[str, str, str]], str]:
     return [(h, only, c) for h, c in named if any(r.get(c) is not None for r in rows)], only
 
 
+def single_sheets(rows: Sequence[Row]) -> list[Sheet]:
+    """Stage 3 as in Table 2; of several benchmarks the differences and the other mIoUs too, each
+    with all its parts."""
+    report = [row for row in rows if row["split"] == "report"]
+    sheets = [single_sheet(rows)]
+    if not _several(report):
+        return sheets
+    selection = [row for row in rows if row["split"] == "selection"]
+    return [
+        *sheets,
+        _parts(
+            "Differences from the plain name, every attribute alone",
+            "kind",
+            [row for row in report if row["kind"] != "baseline"],
+            lambda row: signed(row, "difference"),
+            "In points of mIoU on the report split, paired: both on the same resamples.",
+        ),
+        _parts(
+            "Every attribute alone on the selection split",
+            "kind",
+            selection,
+            lambda row: score(row, "miou"),
+            "mIoU in % on the selection split, where the best average was chosen (*).",
+        ),
+        _parts(
+            "Every attribute alone, over classes in labels or predictions",
+            "kind",
+            report,
+            lambda row: score(row, "miou_union"),
+            "mIoU in % on the report split in the other definition.",
+        ),
+    ]
+
+
+def _several(rows: Sequence[Row]) -> bool:
+    return len({row["benchmark"] for row in rows}) > 1
+
+
+def _parts(
+    title: str, kind: str, rows: Sequence[Row], cell: Callable[[Row], str], note: str
+) -> Sheet:
+    """A column for every benchmark and one for their average, a line for every prompt set.
+
+    kind: the column that tells what a line is, "kind" or "status".
+    """
+    benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
+    cells = {(row["prompts"], row[kind], row["benchmark"]): cell(row) for row in rows}
+    lines = tuple(
+        Line(
+            row[kind],
+            (
+                row["prompts"] + (" *" if row["chosen"] else ""),
+                *(cells.get((row["prompts"], row[kind], b), "-") for b in benchmarks),
+            ),
+            row["chosen"],
+        )
+        for row in rows
+        if row["benchmark"] == benchmarks[-1]
+    )
+    return Sheet(title, ("prompts", *benchmarks), lines, note)
+
+
 def single_sheet(rows: Sequence[Row]) -> Sheet:
-    """Stage 3 as in Table 2: the baseline, each attribute alone, and the controls."""
+    """Stage 3 as in Table 2: the baseline, each attribute alone, and the controls.
+
+    What belongs to an average alone is left out of the table of several benchmarks.
+    """
     report = [row for row in rows if row["split"] == "report"]
     shown, compared = _columns(report)
+    several = _several(report)
     cells = {(row["prompts"], row["benchmark"], row["split"]): row for row in rows}
     lines = []
     for row in (row for row in report if row["benchmark"] == compared):
         name = row["prompts"]
+        beside: tuple[str, ...] = ()
+        if not several:
+            beside = (
+                signed(row, "difference") if row["kind"] != "baseline" else "",
+                score(row, "miou_union"),
+                score({"miou": cells[name, compared, "selection"]["miou"]}, "miou"),
+            )
         lines.append(
             Line(
                 row["kind"],
                 (
                     name + (" *" if row["chosen"] else ""),
                     *(score(cells[name, b, "report"], c) for _, b, c in shown),
-                    signed(row, "difference") if row["kind"] != "baseline" else "",
-                    score(row, "miou_union"),
-                    score({"miou": cells[name, compared, "selection"]["miou"]}, "miou"),
+                    *beside,
                 ),
                 row["chosen"],
             )
         )
+    note = "mIoU in % on the report split, over classes that occur in the labels; "
     return Sheet(
         "Single attributes (as in Table 2)",
-        ("prompts", *(h for h, _, _ in shown), "against name", "union", "selection"),
+        (
+            "prompts",
+            *(h for h, _, _ in shown),
+            *(() if several else ("against name", "union", "selection")),
+        ),
         tuple(lines),
-        "mIoU in % on the report split, over classes that occur in the labels; union: over classes "
-        "in labels or predictions; selection: mIoU on the selection split, where * is the best.",
+        note + "* is the set that was best on the selection split."
+        if several
+        else note + "union: over classes in labels or predictions; selection: mIoU on the "
+        "selection split, where * is the best.",
     )
 
 
 DECISIONS = {"start": "start", "accepted": "taken", "rejected": "not taken"}
 
 
+def combination_sheets(rows: Sequence[Row]) -> list[Sheet]:
+    """Stage 4 as in Table 3; of several benchmarks the differences and gains with their parts."""
+    sheets = [combination_sheet(rows)]
+    if _several(rows):
+        note = "In points of mIoU on the {} split, paired: both on the same resamples."
+        others = [row for row in rows if row["status"] != "baseline"]
+        sheets.append(
+            _parts(
+                "Differences from the plain name, combinations",
+                "status",
+                others,
+                lambda row: signed(row, "difference"),
+                note.format("report"),
+            )
+        )
+        steps = [row for row in rows if row.get("selection_gain") is not None]
+        if steps:
+            sheets.append(
+                _parts(
+                    "Gain of each step on the selection split",
+                    "status",
+                    steps,
+                    lambda row: signed(row, "selection_gain"),
+                    note.format("selection") + " The average decided.",
+                )
+            )
+    return sheets
+
+
 def combination_sheet(rows: Sequence[Row]) -> Sheet:
-    """Stage 4 as in Table 3: the path of the search, and what it is compared with."""
+    """Stage 4 as in Table 3: the path of the search, and what it is compared with.
+
+    What belongs to an average alone is left out of the table of several benchmarks.
+    """
     shown, compared = _columns(rows)
+    several = _several(rows)
     cells = {(row["prompts"], row["status"], row["benchmark"]): row for row in rows}
     lines = []
     for row in (row for row in rows if row["benchmark"] == compared):
@@ -107,8 +218,7 @@ def combination_sheet(rows: Sequence[Row]) -> Sheet:
                 (
                     name + (" *" if row["chosen"] else ""),
                     *(score(cells[name, status, b], c) for _, b, c in shown),
-                    signed(row, "difference") if status != "baseline" else "",
-                    signed(row, "selection_gain") if row.get("selection_gain") is not None else "",
+                    *(() if several else _gains(row)),
                     DECISIONS.get(status, ""),
                 ),
                 row["chosen"],
@@ -116,10 +226,23 @@ def combination_sheet(rows: Sequence[Row]) -> Sheet:
         )
     return Sheet(
         "Combinations (as in Table 3)",
-        ("prompts", *(h for h, _, _ in shown), "against name", "gain on selection", "step"),
+        (
+            "prompts",
+            *(h for h, _, _ in shown),
+            *(() if several else ("against name", "gain on selection")),
+            "step",
+        ),
         tuple(lines),
         "mIoU in % on the report split. The gain on the selection split decided each step; "
         "* is the set that was chosen.",
+    )
+
+
+def _gains(row: Row) -> tuple[str, str]:
+    """Against the plain name, and over the step before; nothing where there is no such."""
+    return (
+        signed(row, "difference") if row["status"] != "baseline" else "",
+        signed(row, "selection_gain") if row.get("selection_gain") is not None else "",
     )
 
 
@@ -239,8 +362,8 @@ def print_sheet(sheet: Sheet, file: Any = None) -> None:
 
 def print_result(result: Any, file: Any = None) -> None:
     """Both tables of a `RunResult`, the choice in a sentence, and where everything lies."""
-    print_sheet(single_sheet(result.single), file)
-    print_sheet(combination_sheet(result.combinations), file)
+    for sheet in (*single_sheets(result.single), *combination_sheets(result.combinations)):
+        print_sheet(sheet, file)
     print(result.best["summary"], file=file)
     print(f"\nEverything lies in {result.directory}", file=file)
     for name, what in result.files.items():

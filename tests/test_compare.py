@@ -31,7 +31,7 @@ from lsmseg_prompts.store import open_store, open_store_readonly
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 EVIL = "openai/<script>alert('x')</script> & co"
-TOP = {"llms.csv", "llms.png", "run.json", "report.html"}
+TOP = {"llms.csv", "llms.png", "llms.pdf", "run.json", "report.html"}
 COLOR, SHAPE = Candidate(("color",)), Candidate(("shape",))
 
 
@@ -324,12 +324,12 @@ def test_the_page_is_self_contained_escaped_and_links_the_runs(compared: Compari
     text = (compared.directory / "report.html").read_text(encoding="utf-8")
     reader = Reader()
     reader.feed(text)
-    assert not reader.open and "script" not in reader.seen
+    assert not reader.open and reader.seen.count("script") == 1  # ours
     links = [link for link in reader.links if not link.startswith("data:image/png;base64,")]
     assert links == [f"{path.name}/report.html" for path in compared.directories.values()]
     assert all((compared.directory / link).is_file() for link in links)
     assert len(reader.links) - len(links) == 1 + 2 * len(LLMS)
-    assert "http" not in re.sub(r"base64,[^\"]*", "", text)
+    assert "http:" not in re.sub(r"base64,[^\"]*", "", text)
     assert "&lt;script&gt;" in text and compared.summary.split(" reaches")[0] in text
 
 
@@ -359,9 +359,9 @@ def test_pictures_are_looked_at_once(
     seen: list[str] = []
     real = scoring.dense_features
 
-    def look(clip: Any, benchmark: Any, progress: Any = None) -> Any:
+    def look(clip: Any, benchmark: Any, *rest: Any) -> Any:
         seen.append(benchmark.split)
-        return real(clip, benchmark, progress)
+        return real(clip, benchmark, *rest)
 
     monkeypatch.setattr(scoring, "dense_features", look)
     file_under(Path("s.sqlite"), load_vocabulary(str(world / "four.txt")), "me")

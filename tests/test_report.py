@@ -1,5 +1,8 @@
 """report.html: self-contained, escaped, and made anew from what a run left."""
 
+import base64
+import csv
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -12,21 +15,25 @@ from ablation_fakes import ATTRIBUTES, FakeBenchmark, board, by_table
 from PIL import Image
 
 from ablations import plots
+from ablations.classwise import most_changed, pair_rows, per_class
 from ablations.combine import path_rows, search
+from ablations.lengths import length_rows
 from ablations.pictures import broken, choose_classes, choose_pictures, coverage
 from ablations.report import write_report
 from ablations.runner import report
+from ablations.scoreboard import Candidate
 from ablations.single import singles
 from ablations.tables import score, signed
 from lsmseg_model.palette import colour, oklab, palette
 from lsmseg_prompts.errors import UsageError
 
+BEFORE = [[6, 4, 0, 0], [0, 10, 0, 0], [5, 0, 5, 0], [0, 0, 1, 9]]
+AFTER = [[10, 0, 0, 0], [0, 7, 3, 0], [4, 0, 6, 0], [0, 0, 1, 9]]
 EVIL = '<script>alert("x")</script> & [bold]'
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    """What a run leaves, with a language model that answers in HTML."""
+def leave(tmp_path: Path, **more: Any) -> Path:
+    """What a run of the first version left, with a language model that answers in HTML."""
     one = board(by_table({"name": 0.2, "color": 0.4, "shape": 0.3, "color+shape": 0.6}))
     alone = singles(one, ATTRIBUTES)
     found = search(one, ATTRIBUTES)
@@ -72,10 +79,34 @@ def directory(tmp_path: Path) -> Path:
                 "classes": [{"index": 0, "name": "zebra", "texts": [EVIL]}],
             }
         ],
+        **more,
     }
     (tmp_path / "run.json").write_text(json.dumps(record))
     plots.single_plot(alone.rows, tmp_path / "single.png")
     return tmp_path
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return leave(tmp_path)
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """What a run leaves now; a class's name is HTML too."""
+    one = board(by_table({"name": 0.2, "color": 0.4}))
+    bench = one.benches[0]
+    classes = per_class(one, bench, Candidate(("color",)))
+    classes[0] |= {"name": EVIL, "after": [EVIL, "second"]}
+    pairs = pair_rows(bench, np.array(BEFORE), np.array(AFTER), classes)
+    lengths = length_rows([one.prompt_set(bench, Candidate((a,))) for a in ("name", "color")])
+    return leave(
+        tmp_path,
+        per_class=classes,
+        confusions=most_changed(pairs),
+        lengths=[{**row, "chosen": row["prompts"] == "color"} for row in lengths],
+        commands=[{"what": "It", "command": f"lsmseg-prompts ablate --llm '{EVIL}'"}],
+    )
 
 
 class Reader(HTMLParser):
@@ -105,11 +136,74 @@ def test_page_is_self_contained_well_formed_and_escaped(directory: Path) -> None
     reader = Reader()
     reader.feed(text)
     assert not reader.open
-    assert "script" not in reader.seen and "link" not in reader.seen
-    assert reader.links and all(link.startswith("data:image/png;base64,") for link in reader.links)
-    assert "http" not in re.sub(r"base64,[^\"]*", "", text) and "@import" not in text
+    assert reader.seen.count("script") == 1 and "link" not in reader.seen  # our own
+    outside = [link for link in reader.links if not link.startswith("#")]
+    assert outside and all(link.startswith("data:image/png;base64,") for link in outside)
+    assert "http:" not in re.sub(r"base64,[^\"]*", "", text) and "@import" not in text
     assert text.count("&lt;script&gt;") == 4  # card, caption, text, provenance
     assert "&#39;a &amp; b&#39;" in text
+
+
+def test_texts_and_names_of_classes_are_escaped_everywhere(whole: Path) -> None:
+    text = report(whole).read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(text)
+    assert not reader.open and reader.seen.count("script") == 1
+    assert "<script>alert" not in text
+    # class table: name, text; pairs: as label and as prediction; command; and as in the old page
+    assert text.count("&lt;script&gt;") == 9
+
+
+def test_only_our_script_may_run(whole: Path) -> None:
+    text = report(whole).read_text(encoding="utf-8")
+    (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'; img-src data:" in text
+    assert f"script-src 'sha256-{digest}'" in text
+
+
+def test_tables_can_be_read_aloud(whole: Path) -> None:
+    text = report(whole).read_text(encoding="utf-8")
+    tables = re.findall("<table.*?</table>", text, re.DOTALL)
+    assert len(tables) == 8
+    for table in tables:
+        assert table.count("<caption") == 1
+        head, _, body = table.partition("</thead>")
+        assert head.count('<th scope="col"') == head.count("<th ") > 1
+        assert body.count('<th scope="row"') == body.count("<tr") > 0
+    assert not re.findall("<img(?![^>]* alt=)", text)
+
+
+def test_page_tells_of_classes_pairs_lengths_and_commands(whole: Path) -> None:
+    text = report(whole).read_text(encoding="utf-8")
+    for expected in (
+        "Of 4 classes in the labels, the IoU of 4 rose and of 0 fell; the interval lies above 0 "
+        "for 4 and below 0 for 0.",
+        "a photo of a sky",
+        "A sky has the color of a sky.",
+        "Confusions that changed most",
+        ">-40.0<",
+        "Lengths of the prompts",
+        "To repeat it",
+        "Seen against unseen classes",
+    ):
+        assert expected in text
+
+
+def test_tables_are_left_for_a_paper(whole: Path) -> None:
+    report(whole)
+    assert {p.name for p in whole.glob("*.tex")} == {
+        f"{stem}.tex"
+        for stem in (
+            *("single", "combinations", "seen_unseen", "per_class", "confusions", "lengths"),
+        )
+    }
+    with (whole / "per_class.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[0]["name"] == EVIL and rows[0]["after"] == f"{EVIL} | second"
+    assert rows[1]["seen"] == "True" and float(rows[1]["difference_low"]) > 0
+    tex = (whole / "single.tex").read_text()
+    assert "\\label{tab:single}" in tex and "\\toprule" in tex
 
 
 def test_page_shows_tables_choice_and_origin(directory: Path) -> None:

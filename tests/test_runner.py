@@ -27,13 +27,19 @@ FILES = {
     "single.csv",
     "combinations.csv",
     "candidates.csv",
+    "confusions.csv",
+    "per_class.csv",
+    "lengths.csv",
     "run.json",
-    "single.png",
-    "combinations.png",
-    "per_class.png",
-    "cost_maps.png",
-    "segmentations.png",
     "report.html",
+    *(
+        f"{figure}.{kind}"
+        for figure in (
+            *("single", "combinations", "per_class", "lengths", "cost_maps", "segmentations"),
+        )
+        for kind in ("png", "pdf")
+    ),
+    *(f"{t}.tex" for t in ("single", "combinations", "per_class", "confusions", "lengths")),
 }
 
 
