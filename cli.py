@@ -23,6 +23,7 @@ from ablations.commands.evaluate import evaluate
 from ablations.commands.networks import app as model_app
 from ablations.commands.predict import predict
 from ablations.commands.pretrain import pretrain
+from ablations.commands.recipes import app as recipes_app
 from ablations.commands.train import train
 from lsmseg_prompts.commands.options import (
     Attributes,
@@ -57,6 +58,7 @@ app.add_typer(store_app, name="store", no_args_is_help=True)
 app.add_typer(vocab_app, name="vocab", no_args_is_help=True)
 app.add_typer(model_app, name="model", no_args_is_help=True)
 app.add_typer(data_app, name="data", no_args_is_help=True)
+app.add_typer(recipes_app, name="recipes", no_args_is_help=True)
 
 
 Option = typer.Option

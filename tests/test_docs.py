@@ -34,7 +34,7 @@ from lsmseg_model.clip import WEIGHTS
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN = [d for d in DOCUMENTS if "lsmseg-prompts" in d.read_text("utf-8")]
-NEED_WEIGHTS = ("predict", "evaluate", "ablate", "run")
+NEED_WEIGHTS = ("predict", "evaluate", "ablate", "run", "recipes run")
 
 _MARKER = re.compile(r"<!-- test: (?:(options only) \(.+\)|exits with (\d+)) -->")
 

@@ -35,6 +35,8 @@ DATA = (
     "lsmseg_model/configs/lsmseg-tiny.json",
     "lsmseg_model/weights/lsmseg-tiny.safetensors",
     "ablations/templates/report.html.j2",
+    "ablations/recipes/table2.json",
+    "ablations/recipes/thesis-5.11.json",
     "cli.py",
 )
 WHEEL_SUFFIXES = {".py", ".json", ".jsonl", ".j2", ".sqlite", ".safetensors"}

@@ -1,0 +1,380 @@
+"""What a recipe will do: the request checked, the data opened, the texts composed.
+
+Everything that can be found wrong before a model runs is found here: fields of networks, weights,
+folders, descriptions of every vocabulary.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ablations.prepare import labelled_with
+from ablations.recipe_files import Recipe, Variant
+from lsmseg_prompts.descriptions import load
+from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.prompt_set import PromptSet, build_prompt_set
+from lsmseg_prompts.vocabularies import Vocabulary
+
+if TYPE_CHECKING:
+    from lsmseg_model.data.benchmark import Benchmark
+
+OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size")
+OF_PROMPTS = ("model", "dense", "sam", "checkpoint")
+MINISTUFF = "ministuff"
+VERSION = 1  # of what is kept: raised where the same request would give other results
+
+
+@dataclass(frozen=True)
+class Place:
+    """A benchmark with its vocabulary; ``title`` tells two of the same name apart."""
+
+    title: str
+    root: str | None
+    vocabulary: Vocabulary
+    benchmark: "Benchmark"
+
+    @property
+    def identity(self) -> list[Any]:
+        """What the pictures are, for keys."""
+        b = self.benchmark
+        root = None if self.root is None else str(Path(self.root).resolve())
+        return [b.name, b.split, len(b), root]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network to train: what `lsmseg_model.train.train` is asked for."""
+
+    config: str
+    network: Mapping[str, Any]
+    options: Mapping[str, Any]
+    data: str
+    root: str | None
+    prompts: PromptSet
+    encoder: str | None
+    key: str
+
+    @property
+    def iterations(self) -> int:
+        return int(self.options["iterations"])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A variant that runs: its settings, and a prompt set for every benchmark."""
+
+    variant: Variant
+    settings: Mapping[str, Any]
+    prompts: tuple[PromptSet, ...]
+    training: Training | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked request. skipped: variant -> why it does not run."""
+
+    recipe: Recipe
+    small: bool
+    scorer: str
+    options: Mapping[str, Any]
+    places: tuple[Place, ...]
+    trials: tuple[Trial, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def trainings(self) -> dict[str, Training]:
+        """The networks to train, each once, by key."""
+        return {t.training.key: t.training for t in self.trials if t.training is not None}
+
+
+def make_plan(recipe: Recipe, options: Mapping[str, Any]) -> Plan:
+    """Check a request (the arguments of `recipe.run_recipe`) and open what it names.
+
+    Small scale is what runs where neither data nor training data are named. Raises UsageError,
+    ConfigurationError, and DataError, CheckpointError, ConfigError of the vision room.
+    """
+    small = not options["data"] and not options["train_data"]
+    base = recipe.small if small else recipe.full
+    data = list(options["data"] or base.get("data", []))
+    if not data:
+        raise UsageError(
+            f"{recipe.name}: say which benchmarks to score on with --data, for example "
+            f"{' '.join(f'--data {b} --data-root DIR' for b in recipe.benchmarks[:2])}."
+        )
+    scorer = _scorer(recipe, options, base)
+    roots = _folders(data, options["data_root"], "--data-root")
+    chosen = [recipe.variant(name) for name in options["variants"] or []] or list(recipe.variants)
+    limit = options["limit"] or base.get("limit")
+    places = _places(data, roots, options["vocab"], limit)
+    skipped = {v.name: "published only" for v in recipe.variants if not v.run}
+    if small:
+        skipped |= {v.name: v.small for v in recipe.variants if v.run and isinstance(v.small, str)}
+    skipped |= {v.name: "not asked for" for v in recipe.variants if v not in chosen}
+    running = [v for v in chosen if v.name not in skipped]
+    if not running:
+        why = "; ".join(f"{v.name}: {skipped[v.name]}" for v in chosen)
+        raise UsageError(f"{recipe.name}: no variant is left to run ({why}).")
+    settings = {v.name: _overridden(recipe.settings(v, small), v, options) for v in running}
+    training = {}
+    if scorer == "retrain":
+        training = _training_places(settings, options)
+    texts = _texts([*(p.vocabulary for p in places), *(t[2] for t in training.values())],
+                   settings.values(), options["store"])  # fmt: skip
+    from lsmseg_model.clip import check_device
+
+    check_device(options["device"])
+    encoders = _encoders(options["encoder"] or [])
+    trials = []
+    for variant in running:
+        own = settings[variant.name]
+        sets = tuple(_prompts(p.vocabulary, own, texts, options["seed"]) for p in places)
+        job = None
+        if scorer == "retrain":
+            job = _training(recipe, variant, own, training, texts, encoders, options)
+        trials.append(Trial(variant, own, sets, job))
+    return Plan(recipe, small, scorer, options, places, tuple(trials), skipped)
+
+
+def _scorer(recipe: Recipe, options: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    """frozen, trained or retrain; options that go with another one are refused."""
+    if recipe.kind == "networks":
+        if options["scorer"] not in (None, "retrain"):
+            raise UsageError(
+                f"{recipe.name} trains a network for every variant: leave --scorer out, or give "
+                "retrain."
+            )
+        scorer = "retrain"
+    else:
+        trained = "trained" if options["checkpoint"] else None
+        scorer = options["scorer"] or trained or base.get("scorer", "frozen")
+    if (scorer == "trained") != (options["checkpoint"] is not None):
+        raise UsageError("--checkpoint FILE and --scorer trained go together: give both.")
+    foreign = OF_PROMPTS if scorer == "retrain" else OF_NETWORKS
+    if wrong := [name for name in foreign if options[name] and (name, scorer) != _ALLOWED]:
+        does = "trains networks" if scorer == "retrain" else "trains no network"
+        hint = (
+            "" if scorer == "retrain" or recipe.kind == "networks" else " without --scorer retrain"
+        )
+        raise UsageError(
+            f"{recipe.name} {does}{hint}: --{wrong[0].replace('_', '-')} does not go with it."
+        )
+    return scorer
+
+
+_ALLOWED = ("checkpoint", "trained")
+
+
+def _overridden(
+    settings: dict[str, Any], variant: Variant, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A variant's settings with what the command line says; what a variant varies, stays."""
+    given = {k: options[k] for k in ("model", "dense", "llm", "config") if options[k] is not None}
+    train = {k: options[k] for k in ("iterations", "batch_size") if options[k] is not None}
+    if len(options["train_data"] or []) == 1:
+        given["train_data"] = options["train_data"][0]
+    joined = {**settings, **{k: v for k, v in given.items() if k not in variant.settings}}
+    return {**joined, "train": {**settings.get("train", {}), **train}}
+
+
+def _folders(names: Sequence[str], roots: Sequence[str] | None, option: str) -> list[str | None]:
+    """The folder of each benchmark; MiniStuff and a folder given as data need none."""
+    roots = list(roots or [])
+    if len(roots) == len(names):
+        return list(roots)
+    needy = [name for name in names if name != MINISTUFF and not Path(name).is_dir()]
+    if len(roots) != len(needy):
+        raise UsageError(
+            f"{len(roots)} folders are given with {option}, but {len(needy)} of the data sets need "
+            f"one ({', '.join(needy) or 'none'}): give them in the same order."
+        )
+    left = iter(roots)
+    return [next(left) if name in needy else None for name in names]
+
+
+def _places(
+    data: Sequence[str], roots: Sequence[str | None], vocab: str | None, limit: int | None
+) -> tuple[Place, ...]:
+    from lsmseg_model.data.benchmark import load_benchmark
+
+    places: list[Place] = []
+    for name, root in zip(data, roots, strict=True):
+        vocabulary = labelled_with(name, vocab)
+        found = load_benchmark(name, root, None, limit, len(vocabulary), vocabulary.name)
+        twins = sum(p.benchmark.name == found.name for p in places)
+        title = f"{found.name}#{twins + 1}" if twins else found.name
+        places.append(Place(title, root, vocabulary, found))
+    return tuple(places)
+
+
+def _training_places(
+    settings: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
+) -> dict[str, tuple[str, str | None, Vocabulary]]:
+    """The benchmarks to train on: name -> (name, folder, vocabulary); each can be opened."""
+    from lsmseg_model.data.benchmark import load_benchmark
+
+    named = options["train_data"] or []
+    wanted = list(dict.fromkeys(s["train_data"] for s in settings.values()))
+    data = list(named) or wanted
+    roots = dict(zip(data, _folders(data, options["train_root"], "--train-root"), strict=True))
+    if lacking := [name for name in wanted if name not in roots]:
+        whose = next(v for v, s in settings.items() if s["train_data"] == lacking[0])
+        raise UsageError(
+            f"The variant {whose!r} is trained on {lacking[0]}: give --train-data {lacking[0]} "
+            "--train-root DIR too, or choose others with --variant."
+        )
+    places = {}
+    for name in wanted:
+        vocabulary = labelled_with(name, options["vocab"])
+        load_benchmark(name, roots[name], "train", None, len(vocabulary), vocabulary.name)
+        places[name] = (name, roots[name], vocabulary)
+    return places
+
+
+_Texts = Mapping[tuple[str, str], Mapping[tuple[int, str], str]]
+
+
+def _texts(vocabularies: Sequence[Vocabulary], settings: Any, store: str | None) -> _Texts:
+    """The descriptions by each LLM of each vocabulary that the settings need.
+
+    Raises ConfigurationError that says which commands make what is missing, of all at once.
+    """
+    needed: dict[str, dict[str, None]] = {}
+    for one in settings:
+        names = [] if one["attributes"] == ["name"] else one["attributes"]
+        needed.setdefault(one["llm"], {}).update(dict.fromkeys(names))
+    found: dict[tuple[str, str], Mapping[tuple[int, str], str]] = {}
+    lacking: dict[str, None] = {}
+    for vocabulary in {v.name: v for v in vocabularies}.values():
+        for llm, attributes in needed.items():
+            try:
+                cells = load(vocabulary, llm, list(attributes), store) if attributes else {}
+                found[vocabulary.name, llm] = cells
+            except ConfigurationError as error:
+                lacking[f"{vocabulary.name}: {error}"] = None
+    if lacking:
+        raise ConfigurationError(" ".join([*lacking, "Or name another LLM with --llm."]))
+    return found
+
+
+def _prompts(
+    vocabulary: Vocabulary, settings: Mapping[str, Any], texts: _Texts, seed: int
+) -> PromptSet:
+    return build_prompt_set(
+        texts[vocabulary.name, settings["llm"]],
+        vocabulary,
+        settings["attributes"],
+        settings.get("composition", "concat"),
+        settings["llm"],
+        settings.get("control"),
+        seed,
+    )
+
+
+def _encoders(given: Sequence[str]) -> dict[str | None, str]:
+    """--encoder FILE or NAME=FILE, checked: name (None: whichever is needed) -> file."""
+    found: dict[str | None, str] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        kind, path = (name, path) if equals and not Path(text).exists() else (None, text)
+        if kind is not None:
+            from lsmseg_model.encoders import second_encoder
+
+            second_encoder(kind)  # raises for an unknown name
+        if path != "random" and not Path(path).is_file():
+            raise ConfigurationError(f"There is no file {path}; give it with --encoder FILE.")
+        found[kind] = path
+    return found
+
+
+def _training(
+    recipe: Recipe,
+    variant: Variant,
+    settings: Mapping[str, Any],
+    places: Mapping[str, tuple[str, str | None, Vocabulary]],
+    texts: _Texts,
+    encoders: Mapping[str | None, str],
+    options: Mapping[str, Any],
+) -> Training:
+    from lsmseg_model.errors import CheckpointError, ConfigError
+    from lsmseg_model.networks import read_network
+    from lsmseg_model.training.options import TrainOptions
+
+    here = f"{recipe.name}, {variant.name}"
+    if "config" not in settings:
+        raise ConfigurationError(f"{here}: no network is named; give --config NAME.")
+    network = dict(settings.get("network", {}))
+    try:
+        built = read_network(settings["config"], **network)
+        chosen = TrainOptions.read({**built.get("train", {}), **settings["train"]}, built["name"])
+    except ConfigError as error:
+        raise ConfigError(f"{here}: {error}") from error
+    _check_clip(built["clip"], options["pretrained"], built["name"])
+    kind = built["network"].get("encoder", "none")
+    encoder = encoders.get(kind, encoders.get(None))
+    if kind == "none" or (kind.endswith("-tiny") and encoder is None):
+        encoder = None
+    elif encoder is None:
+        raise CheckpointError(
+            f"{here} needs the weights of {kind}: give --encoder {kind}=FILE (or {kind}=random, "
+            "for a trial)."
+        )
+    elif kind not in encoders and len(_kinds(recipe, options)) > 1:
+        raise UsageError(
+            f"{recipe.name} needs several encoders ({', '.join(_kinds(recipe, options))}): say "
+            f"whose weights {encoder} are, as in --encoder {kind}={encoder}."
+        )
+    name, root, vocabulary = places[settings["train_data"]]
+    prompts = _prompts(vocabulary, settings, texts, options["seed"])
+    identity = [
+        built,
+        repr(chosen),
+        [name, None if root is None else str(Path(root).resolve())],
+        prompts.texts,
+        _file(options["pretrained"]),
+        _file(encoder),
+        options["seed"],
+        options["precision"],
+    ]
+    train = dict(settings["train"]) | {"iterations": chosen.iterations}
+    return Training(
+        settings["config"], network, train, name, root, prompts, encoder, fingerprint(identity)
+    )
+
+
+def _kinds(recipe: Recipe, options: Mapping[str, Any]) -> list[str]:
+    """The encoders with weights of their own that the variants name."""
+    kinds = [recipe.settings(v, False).get("network", {}).get("encoder") for v in recipe.variants]
+    return sorted({kind for kind in kinds if kind not in (None, "none")})
+
+
+def _check_clip(clip: str | dict[str, Any], pretrained: str | None, name: str) -> None:
+    """Raise CheckpointError where CLIP's weights are missing."""
+    from lsmseg_model.clip import WEIGHTS
+    from lsmseg_model.errors import CheckpointError
+
+    shipped = isinstance(clip, str) and (WEIGHTS / f"{clip}.safetensors").is_file()
+    if pretrained is None and not shipped:
+        which = clip if isinstance(clip, str) else name
+        raise CheckpointError(
+            f"{name} starts from weights of CLIP {which}: give the file with --pretrained FILE "
+            "(or --pretrained random, for a trial of speed and memory)."
+        )
+    if pretrained not in (None, "random") and not Path(str(pretrained)).is_file():
+        raise CheckpointError(f"no weights at {pretrained}; give CLIP's with --pretrained FILE.")
+
+
+def _file(path: str | None) -> list[Any] | None:
+    """What tells that a file of weights is another one, without reading gigabytes."""
+    if path is None or not Path(path).is_file():
+        return None if path is None else [path]
+    found = Path(path).stat()
+    return [str(Path(path).resolve()), found.st_size, found.st_mtime_ns]
+
+
+def fingerprint(value: Any) -> str:
+    """A short hash of plain values."""
+    text = json.dumps([VERSION, value], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,243 @@
+"""Carrying out a plan: prompt sets scored, networks trained, counts and costs measured."""
+
+import csv
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ablations.prepare import bars
+from ablations.recipe_kept import Kept, slug
+from ablations.recipe_plan import Place, Plan, Training, Trial, fingerprint
+from lsmseg_prompts.terminal import note, progress_bar
+
+if TYPE_CHECKING:
+    from lsmseg_model.segmenter import Segmenter
+
+VALIDATED = 20  # pictures, at the end of a training; all are scored afterwards
+TIMED = 5  # pictures whose latency is measured; the median is told
+PUBLISHED_ITERATIONS = 80_000  # of the published trainings
+CLASSES = 171  # texts that operations are counted for: COCO-Stuff's
+
+Counts = dict[str, dict[str, np.ndarray]]  # variant -> benchmark -> int64 [P, C, 3]
+Numbers = dict[str, dict[str, Any]]  # variant -> measure -> value
+
+
+def carry_out(plan: Plan, folder: Path, progress: bool) -> tuple[Counts, Numbers, Kept]:
+    """Run what is not kept in `folder` yet; whatever is finished is kept at once."""
+    kept = Kept(folder / "variants")
+    counts: Counts = {t.variant.name: {} for t in plan.trials}
+    numbers: Numbers = {t.variant.name: {} for t in plan.trials}
+    if plan.scorer == "retrain":
+        for at, trial in enumerate(plan.trials, 1):
+            if progress:
+                note(f"{at} of {len(plan.trials)}  {trial.variant.name}")
+            _network(plan, trial, folder, kept, counts, numbers, progress)
+    else:
+        _prompt_sets(plan, kept, counts, progress)
+    return counts, numbers, kept
+
+
+def _prompt_sets(plan: Plan, kept: Kept, counts: Counts, progress: bool) -> None:
+    """All prompt sets on each benchmark: one pass over the pictures for those that are missing."""
+    from ablations.scoring import FrozenScorer
+    from lsmseg_model.segmenter import Segmenter
+
+    wanted, own = plan.options, plan.trials[0].settings
+    if plan.scorer == "trained":
+        model = Segmenter(checkpoint=wanted["checkpoint"], device=wanted["device"])
+    else:
+        model = Segmenter(
+            own["model"],
+            wanted["pretrained"],
+            device=wanted["device"],
+            dense=own.get("dense"),
+            sam=wanted["sam"],
+        )
+    for number, place in enumerate(plan.places):
+        missing: list[tuple[Trial, str]] = []
+        for trial in plan.trials:
+            texts = trial.prompts[number].texts
+            key = _key(place, texts, [model.name, model.weights_hash, model.clip.dense])
+            found = kept.counts(_name(trial, place), key)
+            if found is None:
+                missing.append((trial, key))
+            else:
+                counts[trial.variant.name][place.title] = found
+        if not missing:
+            continue
+        with progress_bar(f"{place.title}: {len(missing)} prompt sets", bars(progress)) as tell:
+            if plan.scorer == "frozen":
+                scorer = FrozenScorer(model.clip, place.benchmark)
+                scored = list(scorer.score([t.prompts[number] for t, _ in missing], tell))
+                for (trial, key), one in zip(missing, scored, strict=True):
+                    kept.keep_counts(_name(trial, place), key, one)
+                    counts[trial.variant.name][place.title] = one
+                continue
+            for trial, key in missing:
+                one = _count(model, place, trial.prompts[number].texts, tell)
+                kept.keep_counts(_name(trial, place), key, one)
+                counts[trial.variant.name][place.title] = one
+
+
+def _network(
+    plan: Plan,
+    trial: Trial,
+    folder: Path,
+    kept: Kept,
+    counts: Counts,
+    numbers: Numbers,
+    progress: bool,
+) -> None:
+    """Train a variant's network, or take the one that is there, and measure it."""
+    from lsmseg_model.segmenter import Segmenter
+
+    training = trial.training
+    assert training is not None
+    name, measures = trial.variant.name, plan.recipe.measures
+    trained = _trained(training, folder, kept, plan, progress)
+    seconds, iterations = trained["seconds"], trained["iterations"]
+    numbers[name]["training_minutes"] = seconds / 60
+    numbers[name]["extrapolated_minutes"] = seconds / iterations * PUBLISHED_ITERATIONS / 60
+    segmenter: Segmenter | None = None
+
+    def loaded() -> Segmenter:
+        nonlocal segmenter
+        if segmenter is None:
+            segmenter = Segmenter(
+                checkpoint=folder / trained["weights"], device=plan.options["device"]
+            )
+        return segmenter
+
+    if {"miou", "seen", "classes"} & set(measures):
+        for number, place in enumerate(plan.places):
+            texts = trial.prompts[number].texts
+            key = _key(place, texts, [training.key])
+            found = kept.counts(_name(trial, place), key)
+            if found is None:
+                with progress_bar(f"{name}: {place.title}", bars(progress)) as tell:
+                    found = _count(loaded(), place, texts, tell)
+                kept.keep_counts(_name(trial, place), key, found)
+            counts[name][place.title] = found
+    if "latency_ms" in measures:
+        key = _key(plan.places[0], trial.prompts[0].texts, [training.key, plan.options["device"]])
+        numbers[name] |= kept.values(
+            f"{slug(name)}/latency", key, lambda: _latency(loaded(), plan.places[0], trial)
+        )
+    if {"learnable_millions", "gflops"} & set(measures):
+        full = plan.recipe.settings(trial.variant, small=False)
+        config = plan.options["config"] or full["config"]
+        how = [config, full.get("network"), _learns(full)]
+        numbers[name] |= kept.values(
+            f"{slug(name)}/size", fingerprint(how), lambda: _size(config, full)
+        )
+
+
+def _trained(
+    training: Training, folder: Path, kept: Kept, plan: Plan, progress: bool
+) -> dict[str, Any]:
+    """The network of a variant: weights (below `folder`), seconds, iterations."""
+    from lsmseg_model.train import train
+
+    below = Path("networks") / training.key
+    here = folder / below
+    name = str(Path("..") / below / "finished")
+
+    def make() -> dict[str, Any]:
+        weights, seconds = _ended(here, training.iterations)
+        if weights is None:
+            result = train(
+                config=training.config,
+                data=training.data,
+                data_root=training.root,
+                texts=[list(group) for group in training.prompts.texts],
+                vocabulary_name=training.prompts.vocabulary,
+                out=here,
+                pretrained=plan.options["pretrained"],
+                encoder=training.encoder,
+                changes=dict(training.network),
+                options=dict(training.options),
+                again=True,
+                test_limit=1 if plan.small else VALIDATED,
+                precision=plan.options["precision"],
+                seed=plan.options["seed"],
+                device=plan.options["device"],
+                workers=0 if plan.small else plan.options["workers"],
+                tensorboard=False,
+                progress=bars(progress),
+            )
+            weights, seconds = result.weights, result.seconds
+        return {
+            "weights": weights.name,
+            "seconds": seconds,
+            "iterations": training.iterations,
+        }
+
+    values = kept.values(name, training.key, make)
+    if not (here / values["weights"]).is_file():  # someone made room
+        (here / "finished.json").unlink()
+        values = kept.values(name, training.key, make)
+    (here / "last.pt").unlink(missing_ok=True)  # twice the weights, and for going on only
+    return {**values, "weights": str(below / values["weights"])}
+
+
+def _ended(folder: Path, iterations: int) -> tuple[Path | None, float]:
+    """The weights of a training that ended, though its note was not written; and its seconds."""
+    weights = [p for p in folder.glob("*.safetensors") if p.name != "best.safetensors"]
+    if not weights:
+        return None, 0.0
+    with (folder / "loss.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if len(rows) < iterations:
+        return None, 0.0
+    return weights[0], float(rows[-1]["seconds"])
+
+
+def _count(segmenter: "Segmenter", place: Place, texts: Any, tell: Any) -> np.ndarray:
+    from lsmseg_model.data.benchmark import competing
+    from lsmseg_model.evaluate import count_pictures
+
+    text = segmenter.encode_texts([list(texts[i]) for i in competing(place.benchmark)[0]])
+    return count_pictures(segmenter, place.benchmark, text, progress=tell)
+
+
+def _latency(segmenter: "Segmenter", place: Place, trial: Trial) -> dict[str, Any]:
+    """Milliseconds for a picture, its windows and label map included, texts embedded before."""
+    from lsmseg_model.data.benchmark import competing
+
+    kept, owners = competing(place.benchmark)
+    text = segmenter.encode_texts([list(trial.prompts[0].texts[i]) for i in kept])
+    spent = []
+    for index in range(TIMED + 1):
+        picture = place.benchmark.picture(index % len(place.benchmark))
+        began = time.perf_counter()
+        segmenter.label(picture, text, owners)
+        spent.append(1000 * (time.perf_counter() - began))
+    return {"latency_ms": float(np.median(spent[1:]))}  # the first warms up
+
+
+def _size(config: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Learnable parameters, and operations; nothing is computed."""
+    from lsmseg_model.describe import describe
+
+    found = describe(config, CLASSES, _learns(settings), **settings.get("network", {}))
+    return {
+        "learnable_millions": found.trainable / 1e6,
+        "gflops_view": found.gflops,
+        "gflops_picture": found.gflops_picture,
+        "described": found.name,
+    }
+
+
+def _learns(settings: Mapping[str, Any]) -> str:
+    return str(settings.get("train", {}).get("clip", "qv"))
+
+
+def _name(trial: Trial, place: Place) -> str:
+    return f"{slug(trial.variant.name)}/{slug(place.title)}"
+
+
+def _key(place: Place, texts: Any, model: list[Any]) -> str:
+    return fingerprint([place.identity, texts, model])
