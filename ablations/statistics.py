@@ -15,6 +15,7 @@ from lsmseg_model.metrics import DEFINITIONS, miou
 
 BLOCK = 100  # resamples drawn with one generator; fixed, because the draws depend on it
 MEMORY = 64 << 20  # bytes of each of the matrices that are worked on at once
+MOST = 0.7  # met in more of the pictures, a class is multiplied with all of them
 LEVEL = 0.95
 TINY = 1e-12  # below this, scores differ by rounding only
 
@@ -236,8 +237,9 @@ def _class_by_class(
 
 
 def _sparse(values: np.ndarray) -> Sparse:
-    """values: int64 [S, P]."""
-    where = np.flatnonzero(values.any(axis=0))
+    """values: int64 [S, P]; picking pictures from the weights costs more than a few zeros."""
+    met = values.any(axis=0)
+    where = np.flatnonzero(met | (met.mean() > MOST))
     return where, values[:, where].astype(np.float64)
 
 
