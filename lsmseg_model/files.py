@@ -1,6 +1,7 @@
 """Files written whole or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -37,10 +38,14 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(
-            f"cannot write {shown}: {_reason(error)}; choose a writable place."
-        ) from error
+    except DataError:
+        raise
+    except Exception as error:
+        # torch and safetensors have their own errors for a full disk.
+        if not isinstance(error, OSError) and not _full(path.parent):
+            raise
+        reason = _reason(error) if isinstance(error, OSError) else "No space left on device"
+        raise DataError(f"cannot write {shown}: {reason}; choose a writable place.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -62,6 +67,13 @@ def new_folder(path: Path) -> Iterator[Path]:
             for folder in made:
                 folder.rmdir()
         raise
+
+
+def _full(folder: Path) -> bool:
+    """Whether the disk has no room worth the name."""
+    with suppress(OSError):
+        return shutil.disk_usage(folder).free < 2**16
+    return False
 
 
 def _reason(error: OSError) -> str:

@@ -271,10 +271,27 @@ def test_a_full_disk(call, small_disk: Path) -> None:
             pass
     refused(call(*EXPORT[:-1], str(small_disk / "p.json")), 4, "No space left")
     assert (small_disk / "p.json").read_text() == "a good file"
+    _weights_on_a_full_disk(small_disk)
     assert not list(small_disk.glob("*.tmp"))
     filler.unlink()
     assert succeeds("mount", "-o", "remount,size=20m", str(small_disk))
     assert call("generate", "--vocab", "coco-stuff", "--store", store).code == 0
+
+
+def _weights_on_a_full_disk(disk: Path) -> None:
+    """torch and safetensors say it with errors of their own."""
+    import torch
+
+    from lsmseg_model.checkpoints import save_weights
+    from lsmseg_model.errors import DataError
+    from lsmseg_model.files import write_whole
+
+    state = {"a": torch.zeros(2_000_000)}
+    with pytest.raises(DataError, match="No space left"):
+        write_whole(disk / "last.pt", lambda path: torch.save(state, path))
+    with pytest.raises(DataError, match="No space left"):
+        save_weights(disk / "w.safetensors", state, {})
+    assert not list(disk.glob("*last*")) and not list(disk.glob("*.safetensors"))
 
 
 def test_a_full_device(call, data: Path, weights: Path) -> None:
