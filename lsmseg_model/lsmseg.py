@@ -166,7 +166,12 @@ def _check_fit(clip: Clip, config: NetworkConfig) -> None:
     if side % patch:
         raise ConfigError(
             f"crop is {side}, but {clip.name} takes multiples of {patch} pixels; "
-            f"try crop={side // patch * patch}."
+            f"try crop={max(1, side // patch) * patch}."
+        )
+    if REFINEMENTS[config.refinement][1] and max(config.pooling) > side // patch:
+        raise ConfigError(
+            f"pooling is {config.pooling[0]},{config.pooling[1]}, but a crop of {side} pixels has "
+            f"only {side // patch} positions a side."
         )
 
 

@@ -80,6 +80,11 @@ class NetworkConfig:
             raise ConfigError(f"{where}: a fused cost map needs a fusion.")
         if made.hidden % made.heads:
             raise ConfigError(f"{where}: hidden ({made.hidden}) is no multiple of heads.")
+        if any(channels % 16 for channels in made.decoder):
+            raise ConfigError(
+                f"{where}: decoder is {made.decoder[0]},{made.decoder[1]}, but it takes multiples "
+                "of 16 channels, such as 64,32."
+            )
         return made
 
 

@@ -26,7 +26,7 @@ from .checkpoints import save_weights
 from .clip import Clip, View, build_clip, check_device, load_clip, read_config
 from .cost_map import upsample
 from .data.benchmark import load_benchmark, training_classes
-from .data.training import Augment, Places, TrainingItem, batches, training_data
+from .data.training import Augment, Places, TrainingItem, batches, outlive, training_data
 from .errors import CheckpointError, ConfigError, DataError
 from .files import new_folder, write_whole
 from .losses import LOSSES, pixel_weights, text_targets
@@ -132,7 +132,12 @@ def pretrain(
     places = Places(start, options["iterations"], options["batch_size"], seed, epoch)
     loader = (
         DataLoader(
-            dataset, batch_sampler=places, num_workers=workers, collate_fn=list, prefetch_factor=4
+            dataset,
+            batch_sampler=places,
+            num_workers=workers,
+            collate_fn=list,
+            worker_init_fn=outlive,
+            prefetch_factor=4,
         )
         if workers
         else DataLoader(dataset, batch_sampler=places, collate_fn=list)

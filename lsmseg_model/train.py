@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from .bar import LossBar
 from .clip import check_device
 from .data.benchmark import IGNORE, Benchmark, load_benchmark, training_classes
-from .data.training import Augment, Places, TrainingItem, batches, training_data
+from .data.training import Augment, Places, TrainingItem, batches, outlive, training_data
 from .errors import ConfigError, DataError, TrainingError
 from .files import new_folder
 from .networks import read_network, save_network, start_network
@@ -42,7 +42,7 @@ from .training.state import (
 from .training.step import Optimizer, Step, Texts, pixels, rate_at
 from .training.validation import validate
 
-FIRST_INVENTED = 1000  # label values from here on are things of no class
+PATIENCE = 3.0  # seconds after Ctrl-C in which another signal is taken for the same wish
 
 
 @dataclass
@@ -189,7 +189,7 @@ class _Run:
 
             self.module = DistributedDataParallel(self.module, find_unused_parameters=True)
         self.loader = self._loader(workers)
-        self.board = TensorBoard(self.out, self.step, tensorboard)
+        self.tensorboard = tensorboard
 
     def _loader(self, workers: int) -> DataLoader[TrainingItem]:
         options = self.options
@@ -209,6 +209,7 @@ class _Run:
             batch_sampler=places,
             num_workers=workers,
             collate_fn=list,
+            worker_init_fn=outlive,
             prefetch_factor=4 if workers else None,
         )
 
@@ -218,6 +219,7 @@ class _Run:
         every, options = self.options.evaluate_every, self.options
         bar = LossBar(progress, options.iterations, self.step)
         with new_folder(self.out), _stop_between_steps() as asked, bar as report:
+            self.board = TensorBoard(self.out, self.step, self.tensorboard)
             for items in batches(self.loader):
                 loss, norm, rate = self._learn(items)
                 self.step += 1
@@ -228,17 +230,17 @@ class _Run:
                 report(self.step, loss)
                 done = self.step == options.iterations
                 late = minutes is not None and spent > 60 * minutes
-                stop = self.team.any(bool(asked) or late) if self.team.count > 1 else asked or late
+                why = self.team.highest(asked[0] if asked else int(late))
                 if self.held_out and (done or (every and self.step % every == 0)):
                     self._validate()
                 saves = options.checkpoint_every and self.step % options.checkpoint_every == 0
-                if self.team.first and (done or stop or saves):
+                if self.team.first and (done or why or saves):
                     self._save_last()
-                if stop:
+                if why:
                     break
             self.board.close()
-            if asked:
-                raise asked[0]
+            if why > 1:  # some process was asked to stop
+                raise _interrupt(why)
             return self._end()
 
     def _learn(self, items: list[TrainingItem]) -> tuple[float, float, float]:
@@ -280,10 +282,11 @@ class _Run:
 
     def _positions(self, labels: Tensor) -> Tensor:
         """Vocabulary indices to positions among the classes trained on; others are unlabelled."""
-        place = torch.full((FIRST_INVENTED,), IGNORE, dtype=torch.int64)
+        count = max(self.classes) + 1
+        place = torch.full((count,), IGNORE, dtype=torch.int64)
         place[torch.tensor(self.classes)] = torch.arange(len(self.classes))
-        known = (labels >= 0) & (labels < FIRST_INVENTED)
-        return torch.where(known, place[labels.clamp(0, FIRST_INVENTED - 1)], IGNORE)
+        known = (labels >= 0) & (labels < count)  # MiniStuff's invented things lie above
+        return torch.where(known, place[labels.clamp(0, count - 1)], IGNORE)
 
     def _validate(self) -> None:
         assert self.held_out is not None
@@ -341,17 +344,25 @@ class _Run:
         return f" {self.last} holds the last good state; --resume goes on from it."
 
 
+def _interrupt(code: int) -> KeyboardInterrupt:
+    stop = KeyboardInterrupt()
+    stop.exit_code = code  # type: ignore[attr-defined]
+    return stop
+
+
 @contextmanager
-def _stop_between_steps() -> Iterator[list[BaseException]]:
-    """Ctrl-C and SIGTERM are noted, for the loop to look at; a second Ctrl-C stops at once."""
-    asked: list[BaseException] = []
+def _stop_between_steps() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM are noted as exit codes, for the loop to look at; a second Ctrl-C stops
+    at once. torchrun passes Ctrl-C on to processes that got it already: that is no second one."""
+    asked: list[int] = []
+    first = [0.0]
 
     def note(number: int, frame: Any) -> None:
-        if asked:
+        if not asked:
+            first[0] = time.monotonic()
+        elif time.monotonic() - first[0] > PATIENCE:
             raise KeyboardInterrupt
-        stop = KeyboardInterrupt()
-        stop.exit_code = 128 + number  # type: ignore[attr-defined]
-        asked.append(stop)
+        asked.append(128 + number)
 
     before = {}
     try:

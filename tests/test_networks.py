@@ -145,6 +145,7 @@ def test_wrong_changes(text: str, says: str) -> None:
         ({"blocks": [1, 2, 3]}, "two whole numbers"),
         ({"fusion": ["mean"]}, "fusion is"),
         ({"hidden": 30}, "no multiple of heads"),
+        ({"decoder": [64, 5]}, "decoder is 64,5, but it takes multiples of 16"),
     ],
 )
 def test_wrong_values_in_files(values: dict[str, object], says: str) -> None:

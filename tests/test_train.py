@@ -16,14 +16,16 @@ import numpy as np
 import pytest
 import torch
 from mini_network import NETWORK, TEXTS, make_pictures
+from PIL import Image
 
+import lsmseg_model.train as training
 from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.data.training import Places, distorted
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError, TrainingError
 from lsmseg_model.networks import build, load_network, start_network
 from lsmseg_model.train import TrainResult, train
 from lsmseg_model.training.options import TrainOptions
-from lsmseg_model.training.processes import Processes
+from lsmseg_model.training.processes import Processes, processes
 from lsmseg_model.training.step import Optimizer, Step, bce_sum, embed, pixels, rate_at
 from lsmseg_model.training.validation import validate
 
@@ -307,6 +309,8 @@ def test_a_full_gpu_says_what_to_lower(
 def test_what_cannot_be_trained_is_refused(config: str, data: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be dealt out"):
         run(config, data, tmp_path / "out", options={"accumulate": 3})
+    with pytest.raises(ConfigError, match="crop of 8 pixels has only 1 positions"):
+        run(config, data, tmp_path / "out", changes={"crop": 8})
     with pytest.raises(CheckpointError, match="--pretrained FILE"):
         run(config, data, tmp_path / "out", pretrained=None)
     run(config, data, tmp_path / "out", options={"iterations": 2})
@@ -388,3 +392,66 @@ def test_tensorboard_has_the_same_numbers(config: str, data: Path, tmp_path: Pat
     found = [event.value for event in events.Scalars("loss")]
     np.testing.assert_allclose(found, losses(tmp_path / "out"), rtol=1e-6)
     assert [event.step for event in events.Scalars("validation/miou")] == [3, 6]
+
+
+# -- several processes, and signals ----------------------------------------------------------
+
+
+def test_torchruns_echo_of_ctrl_c_is_no_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal's Ctrl-C reaches the processes, and torchrun sends them one more."""
+    with training._stop_between_steps() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked == [130, 143]
+        monkeypatch.setattr(training, "PATIENCE", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_one_process_is_asked_all_do(
+    config: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others stop after the same step, and do not leave weights as if they were done."""
+    monkeypatch.setattr(Processes, "highest", lambda *_: 143)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(config, data, tmp_path / "out")
+    assert caught.value.exit_code == 143  # type: ignore[attr-defined]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "last.pt", "loss.csv", "curves.png",
+    }  # fmt: skip
+
+
+def test_a_process_that_lost_another_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda *_: None)
+    for name in ("get_rank", "get_world_size"):
+        monkeypatch.setattr(torch.distributed, name, lambda: 1)
+    lost = RuntimeError("[/gloo/transport/tcp/pair.cc:561] Connection closed by peer")
+    for error in (lost, torch.distributed.DistBackendError("NCCL")):
+        with pytest.raises(TrainingError, match="another process"), processes("cpu"):
+            raise error
+    with pytest.raises(RuntimeError, match="ours"), processes("cpu"):
+        raise RuntimeError("ours")
+
+
+def test_more_classes_than_labels_used_to_have_room_for(config: str, tmp_path: Path) -> None:
+    root = tmp_path / "many"
+    for folder in ("images", "annotations"):
+        (root / folder).mkdir(parents=True)
+    labels = np.full((40, 48), 1049, np.uint16)
+    Image.fromarray(labels).save(root / "annotations/a.png")
+    Image.fromarray(labels.astype(np.uint8)).save(root / "images/a.png")
+    options = {"iterations": 1, "clip": "freeze"}
+    result = train(
+        config=config, data=str(root), texts=[[f"thing {i}"] for i in range(1050)],
+        vocabulary_name="many", out=tmp_path / "out", pretrained="random", workers=0,
+        progress=False, precision="fp32", tensorboard=False, options=options,
+    )  # fmt: skip
+    assert result.loss > 0  # zero if no pixel is labelled
+
+
+def test_a_file_in_place_of_the_folder(config: str, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(DataError, match="is a file, not a folder"):
+        run(config, data, tmp_path / "out", tensorboard=True)

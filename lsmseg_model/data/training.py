@@ -4,6 +4,7 @@ Every item is a function of (seed, step, place in the batch), so a resumed run s
 unbroken one would have seen.
 """
 
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -41,6 +42,12 @@ def batches(loader: Iterable[list[TrainingItem]]) -> Iterator[list[TrainingItem]
     except LsmsegModelError as error:
         sentence = str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
         raise type(error)(sentence) from error
+
+
+def outlive(worker: int) -> None:
+    """A loader's worker leaves the signals that stop a run to the process that runs it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class MiniStuffTraining(Dataset[TrainingItem]):

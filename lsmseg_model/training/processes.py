@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..errors import UsageError
+from ..errors import TrainingError, UsageError
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,13 @@ class Processes:
             dist.all_reduce(value)
         return value
 
-    def any(self, flag: bool) -> bool:
-        """Whether it is true of some process."""
-        return bool(self.sum(torch.tensor(float(flag), device=self.device)) > 0)
+    def highest(self, number: int) -> int:
+        """The highest of all processes' numbers."""
+        if self.count == 1:
+            return number
+        value = torch.tensor(number, device=self.device)
+        dist.all_reduce(value, dist.ReduceOp.MAX)
+        return int(value)
 
     def wait(self) -> None:
         if self.count > 1:
@@ -62,5 +66,11 @@ def processes(device: str) -> Iterator[Processes]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
+    except RuntimeError as error:
+        if isinstance(error, dist.DistError) or "gloo" in str(error):
+            raise TrainingError(
+                "another process of this run has ended; what it said tells why."
+            ) from error
+        raise
     finally:
         dist.destroy_process_group()
