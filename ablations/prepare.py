@@ -108,6 +108,7 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
 
     The second benchmark of a name is called name#2. Raises what the model and the data raise.
     """
+    from ablations.known import Stored
     from ablations.scoreboard import Bench
     from ablations.scoring import FrozenScorer, open_splits
     from lsmseg_model.feature_cache import FeatureCache
@@ -125,6 +126,7 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
         dense=wanted["dense"],
         sam=wanted["sam"],
     ).clip
+    known = Stored(job.store)
     cache = FeatureCache(clip, cache_folder(wanted["cache"]))
     with open_store(job.store) as file, file.transaction():
         for vocabulary in job.vocabularies:
@@ -134,7 +136,7 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
         name = parts["report"].name
         twins = sum(bench.name.partition("#")[0] == name for bench in benches)
         title = f"{name}#{twins + 1}" if twins else name
-        scorers = {split: FrozenScorer(clip, part, cache) for split, part in parts.items()}
+        scorers = {split: FrozenScorer(clip, part, cache, known) for split, part in parts.items()}
         for split, scorer in scorers.items():
             label = f"{title}: looking at {split} pictures"
             with progress_bar(label, bars(wanted["progress"])) as tell:

@@ -1,49 +1,80 @@
 """Scorers: prompt sets x a benchmark's pictures -> confusion counts.
 
 `FrozenScorer` trains nothing: dense CLIP features are computed once, after which any number of
-prompt sets costs one text embedding and one cosine per position each.
+prompt sets costs one text embedding and one cosine per position each. `ablations.trained` has
+those of whole networks.
 """
 
+import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 
+from ablations.known import Memory, Stored, key_of
+from ablations.splits import SPLITS, Part, halves, open_splits
 from lsmseg_model.clip import Clip
 from lsmseg_model.cost_map import cost_map, segment, upsample
-from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark
+from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features
-from lsmseg_model.feature_cache import FeatureCache
+from lsmseg_model.feature_cache import FeatureCache, identity
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompt_set import PromptSet
 
+__all__ = ["SPLITS", "FrozenScorer", "Part", "Scorer", "halves", "open_splits"]
+
 Progress = Callable[[int, int], None]  # done, total
 Texts = tuple[tuple[str, ...], ...]
-SPLITS = ("selection", "report")
+VERSION = 1  # of how counts come about: with another one those in the store are not found
 
 
-class FrozenScorer:
-    """Scores prompt sets with a frozen CLIP on one benchmark.
+class Scorer(ABC):
+    """Scores prompt sets on one benchmark; equal texts once, however many prompt sets share them.
 
     Only the classes of ``benchmark.class_indices`` compete and count (of a benchmark with
-    ``owners`` all prompts compete); the counts' class axis is in their order. Equal texts are
-    scored once, however many prompt sets share them. cache: keeps dense features on disk.
+    ``owners`` all prompts compete); the counts' class axis is in their order. known: where counts
+    are kept (by default in memory).
     """
 
-    def __init__(self, clip: Clip, benchmark: Benchmark, cache: FeatureCache | None = None) -> None:
-        self.clip, self.benchmark, self.cache = clip, benchmark, cache
-        self._features: Features | None = None
-        self._counts: dict[Texts, np.ndarray] = {}
-        self._embeddings: dict[Texts, torch.Tensor] = {}  # of what was segmented
+    def __init__(self, benchmark: Benchmark, known: Memory | Stored | None = None) -> None:
+        self.benchmark, self.known = benchmark, known or Memory()
 
-    def features(self, progress: Progress | None = None) -> Features:
-        """The pictures' dense features and label maps, computed at the first call."""
-        if self._features is None:
-            self._features = dense_features(self.clip, self.benchmark, progress, self.cache)
-        return self._features
+    @cached_property
+    def key(self) -> str:
+        """The hash of all that the counts depend on but the texts."""
+        benchmark = self.benchmark
+        about = {
+            "version": VERSION,
+            "benchmark": benchmark.name,
+            "classes": benchmark.class_indices,
+            "owners": benchmark.owners,
+            "pictures": self.pictures(),
+        }
+        return key_of({**self.identity(), **about})
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What the counts depend on beside the benchmark and the texts."""
+
+    @abstractmethod
+    def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
+        """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
+
+    def pictures(self) -> str:
+        """The hash of all pictures and labels."""
+        digest = hashlib.sha256()
+        for index in range(len(self.benchmark)):
+            for array in (self.benchmark.picture(index), self.benchmark.labels(index)):
+                digest.update(f"{array.shape} {array.dtype}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def texts(self, prompt_set: PromptSet) -> Texts:
-        """The texts of the competing prompts. Raises UsageError for another vocabulary's set."""
+        """The texts that the counts depend on: those of the competing prompts. Raises UsageError
+        for another vocabulary's set."""
         if prompt_set.vocabulary != self.benchmark.vocabulary:
             raise UsageError(
                 f"The prompt set {prompt_set.name} is for the vocabulary {prompt_set.vocabulary}, "
@@ -55,12 +86,48 @@ class FrozenScorer:
         self, prompt_sets: Sequence[PromptSet], progress: Progress | None = None
     ) -> np.ndarray:
         """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
-        wanted = [self.texts(p) for p in prompt_sets]
-        fresh = [texts for texts in dict.fromkeys(wanted) if texts not in self._counts]
+        hashes = [key_of(self.texts(p)) for p in prompt_sets]
+        one_each = dict(zip(hashes, prompt_sets, strict=True))
+        counts = self.known.find(self.key, list(one_each))
+        fresh = {h: p for h, p in one_each.items() if h not in counts}
         if fresh:
-            counts = count_prompt_sets(self.clip, self.features(), fresh, progress)
-            self._counts.update(zip(fresh, counts, strict=True))
-        return np.stack([self._counts[texts] for texts in wanted])
+            found = self.count(list(fresh.values()), progress)
+            new = dict(zip(fresh, found, strict=True))
+            self.known.keep(self.key, new)
+            counts |= new
+        return np.stack([counts[h] for h in hashes])
+
+
+class FrozenScorer(Scorer):
+    """Scores prompt sets with a frozen CLIP on one benchmark. cache: keeps dense features."""
+
+    def __init__(
+        self,
+        clip: Clip,
+        benchmark: Benchmark,
+        cache: FeatureCache | None = None,
+        known: Memory | Stored | None = None,
+    ) -> None:
+        super().__init__(benchmark, known)
+        self.clip, self.cache = clip, cache
+        self._features: Features | None = None
+        self._embeddings: dict[Texts, torch.Tensor] = {}  # of what was segmented
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "frozen", "model": identity(self.clip)}
+
+    def pictures(self) -> str:
+        return self.features().digest
+
+    def features(self, progress: Progress | None = None) -> Features:
+        """The pictures' dense features and label maps, computed at the first call."""
+        if self._features is None:
+            self._features = dense_features(self.clip, self.benchmark, progress, self.cache)
+        return self._features
+
+    def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
+        texts = [self.texts(p) for p in prompt_sets]
+        return count_prompt_sets(self.clip, self.features(), texts, progress)
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest cosine at every pixel."""
@@ -84,61 +151,3 @@ class FrozenScorer:
         height, width = features.labels[picture].shape
         cost = cost_map(features.maps[picture].to(text.device)[None], text)
         return upsample(cost, (height, width))[0].amax(0).cpu().numpy()
-
-
-class Part:
-    """Some pictures of a benchmark, as a benchmark of their own."""
-
-    def __init__(self, whole: Benchmark, pictures: Sequence[int], split: str) -> None:
-        self.whole, self.pictures, self.split = whole, tuple(pictures), split
-        self.name, self.vocabulary = whole.name, whole.vocabulary
-        self.class_indices, self.seen = whole.class_indices, whole.seen
-        self.owners = whole.owners
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def key(self, index: int) -> str:
-        return self.whole.key(self.pictures[index])
-
-    def picture(self, index: int) -> np.ndarray:
-        return self.whole.picture(self.pictures[index])
-
-    def labels(self, index: int) -> np.ndarray:
-        return self.whole.labels(self.pictures[index])
-
-
-def halves(whole: Benchmark, seed: int = 0) -> dict[str, Benchmark]:
-    """A benchmark without splits of its own, dealt out at random: half to select on, half to
-    report on. Raises UsageError for fewer than two pictures."""
-    count = len(whole)
-    if count < 2:
-        raise UsageError(
-            f"{whole.name} has {count} picture(s), but prompts are chosen on one half of the "
-            "pictures and reported on the other: give at least 2."
-        )
-    order = np.random.default_rng([seed, count]).permutation(count)
-    dealt = (sorted(order[: count // 2].tolist()), sorted(order[count // 2 :].tolist()))
-    source = f"{whole.split}: " if whole.split else ""
-    return {
-        split: Part(whole, pictures, f"{source}{split} half (seed {seed})")
-        for split, pictures in zip(SPLITS, dealt, strict=True)
-    }
-
-
-def open_splits(
-    name: str,
-    root: str | None = None,
-    limit: int | None = None,
-    class_count: int | None = None,
-    vocabulary: str | None = None,
-    seed: int = 0,
-) -> dict[str, Benchmark]:
-    """The benchmark to select on and the one to report on, under the keys of SPLITS.
-
-    MiniStuff has splits for both, of which ``limit`` keeps the first pictures each; of any other
-    benchmark the first ``limit`` pictures are dealt out by `halves`.
-    """
-    if name == "ministuff":
-        return {split: load_benchmark(name, root, split, limit) for split in SPLITS}
-    return halves(load_benchmark(name, root, None, limit, class_count, vocabulary), seed)

@@ -1,5 +1,6 @@
 """Scoring texts on a benchmark: any model, or dense features once and many text sets."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ class Features:
     maps: list[Tensor]  # [h, w, D] each, on the CPU
     labels: list[np.ndarray]  # int16 [H, W] positions in class_indices, or IGNORE
     stands_for: np.ndarray  # int64 [N]: the position that each competing prompt stands for
+    digest: str = ""  # of the pictures and label maps
 
 
 def _positions(benchmark: Benchmark) -> np.ndarray:
@@ -54,12 +56,18 @@ def dense_features(
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
     position = _positions(benchmark)
     features = Features([], [], np.array(competing(benchmark)[1]))
+    digest = hashlib.sha256()
     for index in range(len(benchmark)):
+        picture = benchmark.picture(index)
         labels = position[benchmark.labels(index)]
-        features.maps.append(cache(benchmark.picture(index)))
+        for array in (picture, labels):
+            digest.update(f"{array.shape} {array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        features.maps.append(cache(picture))
         features.labels.append(labels)
         if progress:
             progress(index + 1, len(benchmark))
+    features.digest = digest.hexdigest()
     return features
 
 

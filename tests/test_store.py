@@ -355,7 +355,7 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(store: Store, monkeypatch)
 def test_tables_and_columns_read_well_in_a_shell(store: Store) -> None:
     assert set(store.db.table_names()) == {
         "vocabularies", "classes", "attributes", "llms", "templates", "attempts", "descriptions",
-        "evaluations", "runs", "batches", "claims", "edits",
+        "evaluations", "runs", "batches", "claims", "edits", "counts", "answers",
     }  # fmt: skip
     assert store.db.view_names() == ["current_descriptions"]
     put(store, 0, "color", "A cat is black.")

@@ -166,3 +166,19 @@ def test_two_processes_migrate_at_once(old: Path) -> None:
     with open_store_readonly(old) as store:
         assert len(store.rows("SELECT * FROM attempts")) == 2
         assert store.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+def test_a_store_of_schema_2_gets_the_tables_of_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "two.sqlite"
+    db = sqlite3.connect(path)
+    for step in MIGRATIONS[:2]:
+        step(db)
+    db.execute("INSERT INTO vocabularies VALUES ('pets', 'Pets', 2)")
+    db.execute("PRAGMA user_version = 2")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.commit()
+    db.close()
+    with open_store(path) as store:
+        assert store.rows("SELECT name FROM vocabularies") == [{"name": "pets"}]
+        for table in ("counts", "answers"):
+            assert store.rows(f"SELECT * FROM {table}") == []
