@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Kept:
                     return None
                 self.reused += 1
                 return np.asarray(file["counts"], dtype=np.int64)
-        except (OSError, ValueError, KeyError):  # damaged: computed anew
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):  # damaged: computed anew
             return None
 
     def keep_counts(self, name: str, key: str, counts: np.ndarray) -> None:

@@ -22,9 +22,21 @@ if TYPE_CHECKING:
     from lsmseg_model.data.benchmark import Benchmark
 
 OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size")
-OF_PROMPTS = ("model", "dense", "sam", "checkpoint")
+OF_CLIP = ("model", "dense", "sam")
+FOREIGN = {  # options that do not go with a scorer
+    "retrain": (*OF_CLIP, "checkpoint"),
+    "frozen": (*OF_NETWORKS, "checkpoint"),
+    "trained": (*OF_NETWORKS, *OF_CLIP, "pretrained"),
+}
 MINISTUFF = "ministuff"
 VERSION = 1  # of what is kept: raised where the same request would give other results
+
+
+DOES = {
+    "retrain": "trains networks",
+    "frozen": "trains no network without --scorer retrain",
+    "trained": "has the network of --checkpoint score all prompts",
+}
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,8 @@ def make_plan(recipe: Recipe, options: Mapping[str, Any]) -> Plan:
             f"{' '.join(f'--data {b} --data-root DIR' for b in recipe.benchmarks[:2])}."
         )
     scorer = _scorer(recipe, options, base)
+    for name in data:
+        labelled_with(name, options["vocab"])
     roots = _folders(data, options["data_root"], "--data-root")
     chosen = [recipe.variant(name) for name in options["variants"] or []] or list(recipe.variants)
     limit = options["limit"] or base.get("limit")
@@ -150,21 +164,14 @@ def _scorer(recipe: Recipe, options: Mapping[str, Any], base: Mapping[str, Any])
     else:
         trained = "trained" if options["checkpoint"] else None
         scorer = options["scorer"] or trained or base.get("scorer", "frozen")
-    if (scorer == "trained") != (options["checkpoint"] is not None):
-        raise UsageError("--checkpoint FILE and --scorer trained go together: give both.")
-    foreign = OF_PROMPTS if scorer == "retrain" else OF_NETWORKS
-    if wrong := [name for name in foreign if options[name] and (name, scorer) != _ALLOWED]:
-        does = "trains networks" if scorer == "retrain" else "trains no network"
-        hint = (
-            "" if scorer == "retrain" or recipe.kind == "networks" else " without --scorer retrain"
-        )
+    foreign = FOREIGN[scorer]
+    if wrong := [name for name in foreign if options[name]]:
         raise UsageError(
-            f"{recipe.name} {does}{hint}: --{wrong[0].replace('_', '-')} does not go with it."
+            f"{recipe.name} {DOES[scorer]}: --{wrong[0].replace('_', '-')} does not go with it."
         )
+    if scorer == "trained" and options["checkpoint"] is None:
+        raise UsageError("--scorer trained is a network that is there: name it with --checkpoint.")
     return scorer
-
-
-_ALLOWED = ("checkpoint", "trained")
 
 
 def _overridden(
@@ -216,6 +223,8 @@ def _training_places(
     from lsmseg_model.data.benchmark import load_benchmark
 
     named = options["train_data"] or []
+    for name in named:
+        labelled_with(name, options["vocab"])
     wanted = list(dict.fromkeys(s["train_data"] for s in settings.values()))
     data = list(named) or wanted
     roots = dict(zip(data, _folders(data, options["train_root"], "--train-root"), strict=True))

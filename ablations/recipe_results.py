@@ -353,6 +353,7 @@ def write(
         "results.md": "the table for a document",
         "results.tex": "the table for a paper",
         "results.png": "measured beside published",
+        "results.pdf": "the same for a paper",
         "variants/": "what is finished: a file for every variant and benchmark",
         **({"networks/": "the trained networks"} if (folder / "networks").exists() else {}),
     }

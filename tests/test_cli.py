@@ -70,7 +70,8 @@ def test_the_commands_are_those_promised() -> None:
         "store lock", "store unlock", "store diff", "store import", "store backup", "store check",
         "store costs", "vocab",
         "vocab list", "vocab show", "vocab check", "model", "model list", "model describe",
-        "data", "data check", "data prepare", "recipes", "recipes list", "recipes show", "recipes run",
+        "data", "data check", "data prepare",
+        "recipes", "recipes list", "recipes show", "recipes run",
     }  # fmt: skip
 
 

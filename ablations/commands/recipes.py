@@ -49,12 +49,22 @@ def recipes_list(json: Json = False) -> None:
 
 
 @app.command("show")
-def recipes_show(name: Name) -> None:
+def recipes_show(
+    name: Name,
+    output: Annotated[
+        Path | None, Option("-o", "--output", help="A file for it (default: print it).")
+    ] = None,
+) -> None:
     """A recipe as JSON: the start of one of your own."""
     from ablations.recipe_files import read_recipe, recipe_path
+    from lsmseg_prompts.files import write_whole
 
     read_recipe(name)
-    print(recipe_path(name).read_text("utf-8"), end="")
+    text = recipe_path(name).read_text("utf-8")
+    if output is None:
+        print(text, end="")
+    else:
+        print(write_whole(output, text))
 
 
 @app.command("run")
