@@ -22,7 +22,11 @@ def seen_plot(rows: Sequence[Row], path: Path) -> Path | None:
         return None
     plt = pyplot()
     figure, axes = plt.subplots(
-        1, len(names), figsize=(5.6 * len(names), 4.2), squeeze=False, layout="constrained"
+        1,
+        len(names),
+        figsize=(max(7.2, 5.2 * len(names)), 4.4),
+        squeeze=False,
+        layout="constrained",
     )
     for axis, name in zip(axes[0], names, strict=True):
         here = {row["prompts"]: row for row in rows if row["benchmark"] == name}
@@ -49,24 +53,28 @@ def seen_plot(rows: Sequence[Row], path: Path) -> Path | None:
 def _labels(axis: Any, points: Sequence[tuple[str, Row]]) -> None:
     """Names beside the points, moved up until none lies on another."""
     axis.figure.canvas.draw()  # the limits are known from here on
-    height, width = 11.0, 5.4  # of a line and a letter, in points
+    height, width = 11.0, 5.0  # of a line and a letter, in points
     scale = 72 / axis.figure.dpi
-    taken: list[tuple[float, float, float]] = []
-    for text, row in sorted(points, key=lambda point: point[1]["unseen"]):
-        x, y = axis.transData.transform((100 * row["seen"], 100 * row["unseen"])) * scale
-        up = -3.0
+    places = [
+        axis.transData.transform((100 * row["seen"], 100 * row["unseen"])) * scale
+        for _, row in points
+    ]
+    taken = [(x - 4, x + 4, y - 3) for x, y in places]  # the points themselves
+    for place, (text, row) in sorted(enumerate(points), key=lambda point: point[1][1]["unseen"]):
+        x, y = places[place]
+        start, end, up = x + 6, x + 6 + width * len(text), -3.0
         while any(
-            abs(y + up - other) < height and x < end and x + width * len(text) > start
-            for start, end, other in taken
+            abs(y + up - other) < height * 0.9 and start < right and end > left
+            for left, right, other in taken
         ):
             up += 1.0
-        taken.append((x, x + width * len(text), y + up))
+        taken.append((start, end, y + up))
         axis.annotate(
             text,
             (100 * row["seen"], 100 * row["unseen"]),
             xytext=(6, up),
             textcoords="offset points",
-            fontsize=7.5,
+            fontsize=8,
             color=CHOSEN if row["chosen"] else "#22272e",
             arrowprops={"arrowstyle": "-", "color": "#aab1b9", "lw": 0.5} if up > 6 else None,
         )
@@ -80,15 +88,12 @@ def length_plot(rows: Sequence[Row], path: Path) -> Path:
     plt = pyplot()
     figure, axis = plt.subplots(figsize=(7.6, 0.9 + 0.34 * len(rows)), layout="constrained")
     for y, row in enumerate(rows):
-        colour = (
-            CHOSEN
-            if row["chosen"]
-            else COLOURS["baseline" if row["prompts"] == "name" else "attribute"]
-        )
+        kind = {"name": "baseline", "typical": "typical"}.get(row["prompts"], "attribute")
+        colour = CHOSEN if row["chosen"] else COLOURS[kind]
         most = max(number for _, number in row["lengths"])
         tokens = [token for token, _ in row["lengths"]]
-        heights = [0.8 * number / most for _, number in row["lengths"]]
-        axis.bar(tokens, heights, 1.0, bottom=y - 0.4, color=colour, alpha=0.55, lw=0)
+        heights = [-0.8 * number / most for _, number in row["lengths"]]  # the axis points down
+        axis.bar(tokens, heights, 1.0, bottom=y + 0.4, color=colour, alpha=0.55, lw=0)
         axis.plot([row["median"]] * 2, [y - 0.42, y + 0.42], color="#22272e", lw=1.4)
     axis.axvline(CONTEXT_LENGTH, color="#22272e", lw=0.8, ls=":")
     axis.set_yticks(range(len(rows)), [short(row["prompts"]) for row in rows])

@@ -71,13 +71,13 @@ def class_sheet(rows: Sequence[Row], texts: bool = True) -> Sheet:
         cells += [str(row["pictures"]), score(row, "baseline"), score(row, "best")]
         cells.append(_difference(row))
         if texts:
-            cells += ["\n".join(row["before"]), "\n".join(row["after"])]
+            cells.append("\n".join([*row["before"], *row["after"]]))
         lines.append(Line(verdict(row), tuple(cells)))
     return Sheet(
         "Gain or loss of every class",
         (
             *("class", *(["seen"] if told else []), "pictures", "name", "best", "difference"),
-            *(("text before", "text after") if texts else ()),
+            *(("text before, and after",) if texts else ()),
         ),
         tuple(lines),
         "IoU in % on the report split, with the plain name and with the best prompts; the "
@@ -141,7 +141,7 @@ def confusion_sheet(rows: Sequence[Row]) -> Sheet:
                 f"{100 * row['best']:.1f}",
                 f"{100 * row['change']:+.1f}",
                 str(row["pictures"]),
-                str(row["best_pixels"] - row["baseline_pixels"]),
+                f"{row['best_pixels'] - row['baseline_pixels']:+d}",
             ),
         )
         for row in rows

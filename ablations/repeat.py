@@ -64,6 +64,8 @@ def ablate_command(settings: Mapping[str, Any], llm: str, directory: Path) -> li
 def _option(key: str, value: Any) -> list[str]:
     """An option's words; nothing for what was left out."""
     flag = f"--{key.replace('_', '-')}"
+    if value is False and key == "cache":
+        return ["--no-cache"]
     if value is None or value is False:
         return []
     if value is True:

@@ -102,6 +102,13 @@ def numeric(sheet: Sheet) -> list[bool]:
     return found or [False] * len(sheet.columns)
 
 
+def _breaks(name: str) -> Any:
+    """A prompt set's name that may be broken before a bracket and after a plus."""
+    from markupsafe import Markup, escape
+
+    return Markup(escape(name).replace("(", Markup("<wbr>(")).replace("+", Markup("+<wbr>")))
+
+
 def _fill(template: str, **values: Any) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -112,6 +119,7 @@ def _fill(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(breaks=_breaks, unbroken=lambda cell: cell.replace(", ", ",\u00a0"))
     script = files("ablations").joinpath("templates", SCRIPT).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     environment.globals.update(

@@ -112,7 +112,7 @@ def whole(tmp_path: Path) -> Path:
 class Reader(HTMLParser):
     """Collects tags, links and the text of the cells; complains about tags left open."""
 
-    VOID = ("meta", "img", "br")
+    VOID = ("meta", "img", "br", "wbr")
 
     def __init__(self) -> None:
         super().__init__()
@@ -207,7 +207,7 @@ def test_tables_are_left_for_a_paper(whole: Path) -> None:
 
 
 def test_page_shows_tables_choice_and_origin(directory: Path) -> None:
-    text = write_report(directory).read_text(encoding="utf-8")
+    text = write_report(directory).read_text(encoding="utf-8").replace("<wbr>", "")
     for expected in ("shuffled(color+shape)", "color+shape *", "not taken", "catseg", "A summary."):
         assert expected in text
     assert text.count("<img") == 1  # a figure whose file is gone is left out

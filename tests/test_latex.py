@@ -1,0 +1,85 @@
+"""Tables for a paper: what the files say, and that LaTeX sets them, where there is one."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from ablation_fakes import ATTRIBUTES, board, by_table
+
+from ablations.combine import path_rows, search
+from ablations.exports import paper_sheets
+from ablations.latex import escape, latex
+from ablations.single import singles
+from ablations.tables import Line, Sheet, combination_sheets, single_sheets
+
+NASTY = r"50 % of a_b & c #1 {x} ~ ^ $y$ <b> \input [z] * café"
+
+
+def test_every_special_letter_is_escaped() -> None:
+    assert escape("a_b & 50 % $") == r"a\_b \& 50 \% \$"
+    assert escape("\\") == r"\textbackslash{}" and escape("[x]*") == "{[}x{]}{*}"
+
+
+def test_a_table_with_its_groups_the_chosen_line_and_small_intervals() -> None:
+    sheet = Sheet(
+        "Title",
+        ("prompts", "mIoU", "against name"),
+        (
+            Line("baseline", ("name", "41.2 [38.2, 44.9]", "")),
+            Line("attribute", ("a_b *", "-1.5 [-2.0, +1.0]", "-"), chosen=True),
+            Line("control", ("random(x)", "3.0", "+1.0")),
+        ),
+        "Note.",
+    )
+    text = latex(sheet, "single")
+    assert r"\caption{Title. Note.}" in text and r"\label{tab:single}" in text
+    assert r"\begin{tabular}{lrr}" in text
+    assert r"name & 41.2 {\scriptsize {[}38.2, 44.9{]}} &  \\" in text
+    assert (
+        r"\textbf{a\_b {*}} & \textbf{$-$1.5 {\scriptsize {[}$-$2.0, +1.0{]}}} & \textbf{-} \\"
+        in text
+    )
+    assert text.count(r"\midrule") == 3  # under the head, under the baseline, over the controls
+
+
+def test_several_benchmarks_never_show_an_average_without_its_parts() -> None:
+    one = board(
+        by_table({"name": 0.2, "color": 0.4, "shape": 0.3, "color+shape": 0.6}), names=("a", "b")
+    )
+    alone, found = singles(one, ATTRIBUTES), search(one, ATTRIBUTES)
+    sheets = [*single_sheets(alone.rows), *combination_sheets(path_rows(one, found))]
+    assert len(sheets) == 7
+    for sheet in sheets:
+        assert sheet.columns[:4] == ("prompts", "a", "b", "average")
+        for line in sheet.lines:
+            assert all(line.cells[1:4]), (sheet.title, line)
+    assert not {"against name", "union", "selection"} & {c for s in sheets for c in s.columns}
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_sets_the_tables(tmp_path: Path) -> None:
+    one = board(by_table({"name": 0.2, "color": 0.4, "color+shape": 0.6}))
+    alone, found = singles(one, ATTRIBUTES), search(one, ATTRIBUTES)
+    run = {"single": alone.rows, "combinations": path_rows(one, found)}
+    sheets = dict(paper_sheets(run))
+    assert set(sheets) == {"single", "combinations", "seen_unseen"}
+    lines = (Line("hurt", (NASTY, "[1]")), Line("hurt", ("*", "2")), Line("hurt", ("[a]", "-3")))
+    sheets["nasty"] = Sheet(NASTY, (NASTY, "*"), lines, NASTY)
+    for stem, sheet in sheets.items():
+        (tmp_path / f"{stem}.tex").write_text(latex(sheet, stem), encoding="utf-8")
+    inputs = "\n".join(rf"\input{{{stem}}}" for stem in sheets)
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}"
+        f"\\begin{{document}}\n{inputs}\n\\end{{document}}\n"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        check=False,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert re.search(r"Output written on paper\.pdf", done.stdout)
