@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -136,6 +137,22 @@ def overlay(base: dict[str, Any], own: dict[str, Any], where: str) -> dict[str, 
             raise ConfigError(f"{where}: {name} must hold fields, not {value!r}.")
         joined[name] = {**base.get(name, {}), **value} if inside else value
     return joined
+
+
+def check_settings(settings: dict[str, Any], where: str) -> None:
+    """Raise ConfigError for a field of the settings that is of another kind than it should be."""
+    kinds = {"name": str, "clip": (str, dict), "network": dict, "test": dict, "train": dict}
+    words = {"name": "text", "clip": "a name or fields"}
+    for name, kind in kinds.items():
+        value = settings.get(name, {})
+        if not isinstance(value, kind):
+            word = words.get(name, "fields")
+            raise ConfigError(f"{where}: {name} must hold {word}, not {value!r}.")
+    if not re.fullmatch(r"[\w.+-]+", settings["name"]):
+        raise ConfigError(
+            f"{where}: the name {settings['name']!r} is no name for a file; use letters and digits."
+        )
+    _checked("crop", settings["crop"], 0, where)
 
 
 def _checked(name: str, value: Any, default: Any, where: str) -> Any:

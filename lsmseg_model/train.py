@@ -231,10 +231,14 @@ class _Run:
                 done = self.step == options.iterations
                 late = minutes is not None and spent > 60 * minutes
                 why = self.team.highest(asked[0] if asked else int(late))
-                if self.held_out and (done or (every and self.step % every == 0)):
+                validates = self.held_out and (done or (every and self.step % every == 0))
+                often = options.checkpoint_every
+                saves = done or why or (often and self.step % often == 0)
+                if validates or saves:
+                    self._weights_must_be_numbers()
+                if validates:
                     self._validate()
-                saves = options.checkpoint_every and self.step % options.checkpoint_every == 0
-                if self.team.first and (done or why or saves):
+                if saves and self.team.first:
                     self._save_last()
                 if why:
                     break
@@ -336,6 +340,13 @@ class _Run:
             raise TrainingError(
                 f"the {what} is {value} at step {self.step}; nothing was learnt from it. Try a "
                 f"lower --lr, or --precision fp32.{self._kept()}"
+            )
+
+    def _weights_must_be_numbers(self) -> None:
+        if not all(bool(p.isfinite().all()) for p in self.optimizer.parameters):
+            raise TrainingError(
+                f"the weights are no numbers after step {self.step - 1}; try a lower --lr."
+                f"{self._kept()}"
             )
 
     def _kept(self) -> str:

@@ -153,6 +153,24 @@ def test_wrong_values_in_files(values: dict[str, object], says: str) -> None:
         NetworkConfig.read(values, "mine.json")
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"network": [1]}, r"network must hold fields, not \[1\]"),
+        ({"train": [1]}, "train must hold fields"),
+        ({"test": 640}, "test must hold fields"),
+        ({"clip": 3}, "clip must hold a name or fields"),
+        ({"crop": "384"}, "crop must be a whole number"),
+        ({"name": "../mine"}, "is no name for a file"),
+    ],
+)
+def test_wrong_kinds_in_a_whole_file(tmp_path: Path, values: dict[str, object], says: str) -> None:
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({**read_network("lsmseg-b"), **values}))
+    with pytest.raises(ConfigError, match=says):
+        read_network(str(own))
+
+
 def test_settings_over_a_base() -> None:
     base = {"name": "a", "title": "A", "clip": "x", "crop": 384, "network": {"k": 32, "layers": 2}}
     made = overlay(base, {"base": "a", "network": {"k": 64}, "test": {"side": 512}}, "mine.json")

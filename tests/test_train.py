@@ -22,7 +22,7 @@ import lsmseg_model.train as training
 from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.data.training import Places, distorted
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError, TrainingError
-from lsmseg_model.networks import build, load_network, start_network
+from lsmseg_model.networks import build, load_network, save_network, start_network
 from lsmseg_model.train import TrainResult, train
 from lsmseg_model.training.options import TrainOptions
 from lsmseg_model.training.processes import Processes, processes
@@ -184,6 +184,9 @@ def test_places_are_dealt_out() -> None:
         ({"ignored": "leaves"}, "did you mean 'leave'"),
         ({"batch_size": 0}, "above 0"),
         ({"scale": [2.0, 1.0]}, "the lower first"),
+        ({"scale": ["a", "b"]}, "not of the kind"),
+        ({"lr": float("inf")}, "a number above 0"),
+        ({"weight_decay": float("nan")}, "a number from 0 on"),
     ],
 )
 def test_wrong_options_are_named(values: dict[str, Any], says: str) -> None:
@@ -294,6 +297,26 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert losses(tmp_path / "out") == losses(tmp_path / "whole")
 
 
+def test_weights_that_are_no_numbers_are_not_saved(
+    config: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = Optimizer.step, []
+
+    def step(self: Optimizer, rate: float) -> None:
+        real(self, rate)
+        calls.append(1)
+        if len(calls) == 4:  # a checkpoint would follow
+            self.parameters[0].data[0] = float("inf")
+
+    monkeypatch.setattr(Optimizer, "step", step)
+    with pytest.raises(TrainingError, match=r"no numbers after step 3.*last good state"):
+        run(config, data, tmp_path / "out")
+    monkeypatch.undo()
+    run(config, data, tmp_path / "out", again=True)
+    run(config, data, tmp_path / "whole")
+    assert losses(tmp_path / "out") == losses(tmp_path / "whole")
+
+
 def test_a_full_gpu_says_what_to_lower(
     config: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -349,6 +372,13 @@ def test_files_of_something_else_are_no_networks(config: str, data: Path, tmp_pa
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointError):
+        load_network(path)
+    path.write_bytes(whole)
+    network = load_network(path)
+    with torch.no_grad():
+        network.transformer.head.weight.fill_(float("nan"))
+    save_network(path, network, {})
+    with pytest.raises(CheckpointError, match=r"no numbers, for example transformer\.head"):
         load_network(path)
 
 

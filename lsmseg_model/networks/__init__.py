@@ -21,7 +21,7 @@ from ..clip import (
 )
 from ..errors import CheckpointError, ConfigError, UsageError
 from ..lsmseg import LsmSeg, NetworkConfig
-from ..network_config import changed, overlay
+from ..network_config import changed, check_settings, overlay
 from ..sliding import Protocol
 
 HERE = Path(__file__).parent
@@ -63,6 +63,7 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
             f"{path} must have the fields {', '.join(sorted(FIELDS))}, and may have "
             f"{', '.join(sorted(MORE))}."
         )
+    check_settings(settings, str(path))
     settings = changed(settings, changes)
     NetworkConfig.read(settings["network"], settings["name"])
     return settings
@@ -137,6 +138,11 @@ def load_network(
         network = _load(path)
         if name not in (None, network.name):
             raise CheckpointError(f"{path} holds {network.name}, not {name}.")
+    for key, weight in network.named_parameters():
+        if not weight.isfinite().all():
+            raise CheckpointError(
+                f"{path} holds weights that are no numbers, for example {key}; use an earlier one."
+            )
     network.weights_hash = _hash(path)
     return network.to(device).eval()
 

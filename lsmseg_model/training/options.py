@@ -5,6 +5,7 @@ Decided here, as the texts leave it open: the length of the warm-up (CAT-Seg has
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
@@ -53,7 +54,11 @@ class TrainOptions:
                 hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(kinds)}."
                 raise ConfigError(f"{where}: training has no field {name!r}{hint}")
             right: Any = {"int": int, "float": (int, float), "str": str}.get(str(kinds[name]), list)
-            if not isinstance(value, right) or isinstance(value, bool):
+            inside = value if isinstance(value, list) else [value]
+            fits = isinstance(value, right) and not any(isinstance(v, bool) for v in inside)
+            if right is list:
+                fits = fits and all(isinstance(v, int | float) for v in inside)
+            if not fits:
                 raise ConfigError(f"{where}: {name} is {value!r}, not of the kind {kinds[name]}.")
         given: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
@@ -72,11 +77,17 @@ class TrainOptions:
                     f"{where}: {name} is {getattr(self, name)!r}; choose {', '.join(allowed)}{hint}"
                 )
         for name in ("iterations", "batch_size", "accumulate", "lr", "clip_grad", "short_side"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{where}: {name} must be above 0.")
-        for name in ("evaluate_every", "checkpoint_every", "warmup", "weight_decay"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{where}: {name} must not be below 0.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{where}: {name} must be a number above 0.")
+        for name in (
+            "evaluate_every",
+            "checkpoint_every",
+            "warmup",
+            "weight_decay",
+            "clip_lr_factor",
+        ):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{where}: {name} must be a number from 0 on.")
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"{where}: scale must be two factors, the lower first.")
 
