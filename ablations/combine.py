@@ -96,6 +96,15 @@ def path_rows(
         table = table_rows(
             scores[candidate], scores[NAME], extra, None if before is None else scores[before]
         )
+        if here and here.gain and before is not None and len(table) > 1:
+            # What decided is the average's; beside it the parts, each with its plain interval.
+            with_it, without = (
+                dict(one.by_benchmark()) for one in board.score("selection", [candidate, before])
+            )
+            for row in table[:-1]:
+                name = row["benchmark"]
+                gain = with_it[name]["miou"] - without[name]["miou"]
+                row |= fields("selection_gain", gain.interval())
         if certificate and candidate == certificate.greedy:
             best = dict(scores[certificate.optimum].by_benchmark())
             for row, (name, columns) in zip(table, scores[candidate].by_benchmark(), strict=True):

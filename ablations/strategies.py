@@ -376,6 +376,13 @@ def try_orders(board: Scoreboard, found: Search, progress: Progress | None = Non
     ]
 
 
+def _parts(score: Score) -> dict[str, float | None]:
+    """The mIoU of each of several benchmarks, which the mean is never shown without."""
+    if len(score.parts) == 1:
+        return {}
+    return {f"miou ({name})": number(p["miou"].value) for name, p in score.parts.items()}
+
+
 def candidate_row(step: int, score: Score, gain: Interval | None, chosen: bool) -> dict[str, Any]:
     """A row of candidates.csv: scores on the selection split."""
     return {
@@ -384,6 +391,7 @@ def candidate_row(step: int, score: Score, gain: Interval | None, chosen: bool) 
         "split": score.split,
         **fields("miou", score.miou.interval()),
         **{c: number(score.mean[c].value) for c in ("seen", "unseen") if c in score.mean},
+        **_parts(score),
         **fields("gain", gain or UNKNOWN),
         "chosen": chosen,
     }

@@ -247,26 +247,38 @@ def _gains(row: Row) -> tuple[str, str]:
 
 
 def candidate_sheet(rows: Sequence[Row]) -> Sheet:
-    """Every candidate of the search, on the selection split."""
+    """Every candidate of the search, on the selection split; of several benchmarks the parts."""
+    parts = [key for key in rows[0] if key.startswith("miou (")]
     lines = tuple(
         Line(
             "accepted" if row["chosen"] else "attribute",
             (
                 str(row["step"]),
                 row["prompts"],
+                *(score(row, part) for part in parts),
                 score(row, "miou"),
-                signed(row, "gain") if row["gain"] is not None else "",
+                *([] if parts else [signed(row, "gain") if row["gain"] is not None else ""]),
                 "taken" if row["chosen"] else "",
             ),
             row["chosen"],
         )
         for row in rows
     )
+    named = [part[len("miou (") : -1] for part in parts]
     return Sheet(
         "Candidates",
-        ("step", "prompts", "mIoU on selection", "gain over the step before", ""),
+        (
+            *("step", "prompts", *named),
+            *(("average",) if parts else ("mIoU on selection", "gain over the step before")),
+            "decision",
+        ),
         lines,
-        "mIoU in % on the selection split; the gain is paired with the step before.",
+        "mIoU in % on the selection split"
+        + (
+            ", where the average decided."
+            if parts
+            else "; the gain is paired with the step before."
+        ),
     )
 
 

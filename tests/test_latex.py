@@ -12,7 +12,7 @@ from ablations.combine import path_rows, search
 from ablations.exports import paper_sheets
 from ablations.latex import escape, latex
 from ablations.single import singles
-from ablations.tables import Line, Sheet, combination_sheets, single_sheets
+from ablations.tables import Line, Sheet, candidate_sheet, combination_sheets, single_sheets
 
 NASTY = r"50 % of a_b & c #1 {x} ~ ^ $y$ <b> \input [z] * café"
 
@@ -48,6 +48,8 @@ def test_several_benchmarks_never_show_an_average_without_its_parts() -> None:
     one = board(
         by_table({"name": 0.2, "color": 0.4, "shape": 0.3, "color+shape": 0.6}), names=("a", "b")
     )
+    for scorer in one.benches[1].scorers.values():
+        scorer.noise = 0.1  # type: ignore[attr-defined]
     alone, found = singles(one, ATTRIBUTES), search(one, ATTRIBUTES)
     sheets = [*single_sheets(alone.rows), *combination_sheets(path_rows(one, found))]
     assert len(sheets) == 7
@@ -55,6 +57,15 @@ def test_several_benchmarks_never_show_an_average_without_its_parts() -> None:
         assert sheet.columns[:4] == ("prompts", "a", "b", "average")
         for line in sheet.lines:
             assert all(line.cells[1:4]), (sheet.title, line)
+    (_, *path), (_, *tried) = path_rows(one, found), found.candidates
+    step = [row for row in path if row["prompts"] == "color+shape"]
+    gains = [row["selection_gain"] for row in step]
+    assert [row["benchmark"] for row in step] == ["a", "b", "average"]
+    assert gains[2] == pytest.approx((gains[0] + gains[1]) / 2) and gains[0] != gains[1]
+    candidates = candidate_sheet(found.candidates)
+    assert candidates.columns == ("step", "prompts", "a", "b", "average", "decision")
+    for row in tried:
+        assert row["miou"] == pytest.approx((row["miou (a)"] + row["miou (b)"]) / 2)
     assert not {"against name", "union", "selection"} & {c for s in sheets for c in s.columns}
 
 
