@@ -63,6 +63,18 @@ def prompt_set_for(
     return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)
 
 
+def default_attributes(
+    vocabulary: Vocabulary, llm: str, store: str | os.PathLike[str] | None = None
+) -> tuple[str, ...]:
+    """What a vocabulary is described by when the user names nothing: DEFAULT_ATTRIBUTES, or
+    ("name",) where `bundled` does not describe all of its classes."""
+    if llm == LLM_NAME:
+        found = load(vocabulary, llm, DEFAULT_ATTRIBUTES, store, require=False)
+        if len(found) < len(vocabulary) * len(DEFAULT_ATTRIBUTES):
+            return ("name",)
+    return DEFAULT_ATTRIBUTES
+
+
 def provenance(prompts: PromptSet) -> dict[str, str]:
     """Where a prompt set comes from: the program, and who wrote the descriptions, if known."""
     made = {"made_by": f"lsmseg-prompts {__version__}"}

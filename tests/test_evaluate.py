@@ -266,3 +266,20 @@ def test_what_several_prompts_stand_for_is_called_background(
     assert [c["name"] for c in classes] == ["sky", "zebra", "background", "grass", "sand"]
     with Image.open("found/0.png") as image:
         assert set(np.unique(np.asarray(image))) <= {0, 1, 2}
+
+
+def test_a_benchmark_that_bundled_does_not_describe_is_scored_by_names(
+    call, weights: Path, tmp_path: Path
+) -> None:
+    """So `evaluate --data NAME --data-root DIR` works for each of them."""
+    for folder in ("images/validation", "annotations/validation"):
+        (tmp_path / "ade" / folder).mkdir(parents=True)
+    Image.new("RGB", (32, 24)).save(tmp_path / "ade/images/validation/a.jpg")
+    Image.new("L", (32, 24), 1).save(tmp_path / "ade/annotations/validation/a.png")
+    arguments = ["evaluate", "--data", "ade20k-150", "--data-root", str(tmp_path / "ade"),
+                 "--pretrained", str(weights), "--json"]  # fmt: skip
+    done = call(*arguments)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["summary"]["prompt_set"] == "name" and "names alone" in done.err
+    asked = call(*arguments, "--attributes", "color")
+    assert asked.code == 4 and "are missing" in asked.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -68,28 +69,27 @@ def evaluate(
 ) -> None:
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompting import DEFAULT_ATTRIBUTES, prompt_set_for, vocabulary_for
+    from lsmseg_prompts.prompting import default_attributes, prompt_set_for, vocabulary_for
     from lsmseg_prompts.terminal import note, progress_bar
 
     not_both(prompts, attributes)
     as_published = format == "cat-seg" and prompts is None and attributes is None
-    chosen = (
-        load_native(prompts)
-        if prompts is not None
-        else prompt_set_for(
-            vocabulary_for(data, vocab),
-            ("name",) if as_published else names(attributes) or DEFAULT_ATTRIBUTES,
-            composition,
-            llm,
-            store,
-        )
-    )
+    if prompts is not None:
+        chosen = load_native(prompts)
+    else:
+        vocabulary = vocabulary_for(data, vocab)
+        wanted: Sequence[str] | None = ("name",) if as_published else names(attributes)
+        if not wanted:
+            wanted = default_attributes(vocabulary, llm, store)
+            if wanted == ("name",) and not Shown.quiet:
+                note(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
+        chosen = prompt_set_for(vocabulary, wanted, composition, llm, store)
     from lsmseg_model.catseg import published_texts
     from lsmseg_model.evaluate import evaluate as evaluate_texts
 
     texts = [list(group) for group in chosen.texts]
     if as_published:
-        texts = published_texts([entry.name for entry in vocabulary_for(data, vocab)])
+        texts = published_texts([entry.name for entry in vocabulary])
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         result = evaluate_texts(
             data=data,
