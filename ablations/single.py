@@ -1,8 +1,8 @@
 """Stage 3: every attribute alone, beside the plain name and the controls (Table 2 of the paper).
 
 The best single attribute is chosen on the selection split and everything is reported on the
-report split. Two controls show what a gain is worth: `random` words of the same length, and the
-same descriptions `shuffled` across classes.
+report split. Controls show what a gain is worth: the name in CAT-Seg's template and in those of
+ImageNet, `random` words of the same length, and the same descriptions `shuffled` across classes.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.scoreboard import NAME, TYPICAL, Candidate, Progress, Score, Scoreboard, table_rows
+from lsmseg_prompts.name_templates import NAME_TEMPLATES
 
 CONTROLS = ("random", "shuffled")
+TEMPLATES = tuple(Candidate((name,)) for name in NAME_TEMPLATES)
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,8 @@ class Singles:
 
 
 def controls(candidate: Candidate) -> list[Candidate]:
-    """The controls that go with a candidate."""
-    return [Candidate(candidate.attributes, control) for control in CONTROLS]
+    """The controls that go with a candidate: templates for the name, and its own two."""
+    return [*TEMPLATES, *(Candidate(candidate.attributes, control) for control in CONTROLS)]
 
 
 def best_single(board: Scoreboard, attributes: Sequence[str], progress: Progress | None) -> Score:
@@ -44,7 +46,7 @@ def singles(
     typical = [TYPICAL] if board.has("typical") else []
     alone = [Candidate((a,)) for a in attributes]
     # One pass over the pictures for all of them, before the best is known.
-    board.score("selection", [NAME, *alone, *typical], progress)
+    board.score("selection", [NAME, *alone, *typical, *TEMPLATES], progress)
     best = best_single(board, attributes, progress).candidate
     rows: list[dict[str, Any]] = []
     for split in ("selection", "report"):
@@ -59,6 +61,6 @@ def singles(
 
 def kind(candidate: Candidate) -> str:
     """What a candidate is in the tables: baseline, typical, control or attribute(s)."""
-    if candidate.control:
+    if candidate.control or candidate in TEMPLATES:
         return "control"
     return {NAME: "baseline", TYPICAL: "typical"}.get(candidate, "attribute")

@@ -18,12 +18,14 @@ from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES
 from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.compose import compose
 from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.name_templates import NAME_TEMPLATES
 from lsmseg_prompts.renaming import rename
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 from lsmseg_prompts.wording import is_named, nearest
 
 COMPOSITIONS = ("concat", "ensemble")
 CONTROLS = ("random", "shuffled")
+WITHOUT_DESCRIPTIONS = ("name", *NAME_TEMPLATES)  # these stand alone
 
 Descriptions = Mapping[tuple[int, str], str]
 """{(class index, attribute): one sentence}."""
@@ -65,7 +67,7 @@ def build_prompt_set(
     """Compose the descriptions of every class of `vocabulary`.
 
     attributes: any of those described, in the order they shall stand in; or ("name",) alone for
-        the baseline "a photo of a {readable name}".
+        the baseline "a photo of a {readable name}", or one of `NAME_TEMPLATES` alone.
     control: None, "random" or "shuffled"; both depend only on `seed` and the other arguments.
 
     Raises UsageError for an unknown attribute, composition or control, and where a class lacks a
@@ -74,14 +76,16 @@ def build_prompt_set(
     attributes = tuple(attributes)
     _check(descriptions, vocabulary, attributes, composition, control)
     joined = "+".join(attributes)
-    if attributes == ("name",):
-        texts: list[tuple[str, ...]] = [(name_prompt(entry),) for entry in vocabulary]
-        for entry, group in zip(vocabulary, texts, strict=True):
-            _refuse_long(group[0], entry)
-        return _prompt_set("name", vocabulary, attributes, composition, "none", texts, [], [])
+    if attributes[0] in WITHOUT_DESCRIPTIONS:
+        named = [name_prompts(entry, attributes[0]) for entry in vocabulary]
+        for entry, group in zip(vocabulary, named, strict=True):
+            for text in group:
+                _refuse_long(text, entry)
+        how = composition if attributes == ("name",) else "ensemble"
+        return _prompt_set(attributes[0], vocabulary, attributes, how, "none", named, [], [])
     if control == "shuffled":
         descriptions = shuffle(descriptions, vocabulary, attributes, seed)
-    texts = []
+    texts: list[tuple[str, ...]] = []
     shortened: list[int] = []
     dropped: list[int] = []
     for entry in vocabulary:
@@ -107,6 +111,13 @@ def name_prompt(entry: ClassEntry) -> str:
     """The baseline of the paper, in CLIP's own template; a phrase may bring its article."""
     own = entry.readable.partition(" ")[0].lower() in ("a", "an", "the", "some")
     return f"a photo of {'' if own else 'a '}{entry.readable}"
+
+
+def name_prompts(entry: ClassEntry, kind: str) -> tuple[str, ...]:
+    """The plain name in the templates called ``kind``, one of `WITHOUT_DESCRIPTIONS`."""
+    if kind == "name":
+        return (name_prompt(entry),)
+    return tuple(template.format(entry.readable) for template in NAME_TEMPLATES[kind])
 
 
 def _prompt_set(
@@ -152,12 +163,14 @@ def _check(
     twice = [a for a in attributes if attributes.count(a) > 1]
     if twice:
         raise UsageError(f"The attribute {twice[0]} is named twice: name each once.")
-    if "name" in attributes:
-        if len(attributes) > 1 or control:
-            raise UsageError(
-                "name is the baseline without descriptions: it stands alone, without a control."
-            )
-        return
+    for attribute in attributes:
+        if attribute in WITHOUT_DESCRIPTIONS:
+            if len(attributes) > 1 or control:
+                raise UsageError(
+                    f"{attribute} is a baseline without descriptions: it stands alone, without a "
+                    "control."
+                )
+            return
     described = {attribute for _, attribute in descriptions}
     known = [*ATTRIBUTES, *PSEUDO_ATTRIBUTES, *sorted(described - set(ATTRIBUTES))]
     for attribute in attributes:

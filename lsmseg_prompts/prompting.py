@@ -14,7 +14,7 @@ from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.descriptions import check_attributes, described_by, load
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.bundled import call_it
-from lsmseg_prompts.prompt_set import PromptSet, build_prompt_set
+from lsmseg_prompts.prompt_set import WITHOUT_DESCRIPTIONS, PromptSet, build_prompt_set
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     Vocabulary,
@@ -51,13 +51,13 @@ def prompt_set_for(
     llm: str = "bundled",
     store: str | os.PathLike[str] | None = None,
 ) -> PromptSet:
-    """The prompt set of `attributes` (or ("name",)), its descriptions taken from the store.
+    """The prompt set of `attributes`, its descriptions taken from the store; ("name",) needs none.
 
     Raises UsageError for unknown names, ConfigurationError for missing descriptions.
     """
     vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
-    if tuple(attributes) == ("name",):
-        return build_prompt_set({}, vocabulary, ("name",), llm=llm)
+    if len(attributes) == 1 and attributes[0] in WITHOUT_DESCRIPTIONS:
+        return build_prompt_set({}, vocabulary, attributes, llm=llm)
     wanted = check_attributes(attributes)
     descriptions = load(vocabulary, llm, wanted, store)
     return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)

@@ -129,6 +129,8 @@ def test_path_is_reported_on_the_report_split_with_its_controls() -> None:
         ("shape+color", "accepted"),
         ("shape+color+action", "rejected"),
         ("typical", "typical"),
+        ("cat-seg", "control"),
+        ("imagenet", "control"),
         ("random(shape+color)", "control"),
         ("shuffled(shape+color)", "control"),
     ]

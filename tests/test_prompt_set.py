@@ -337,6 +337,8 @@ def test_renaming(text, donor, receiver, expected):
         ({"attributes": ["color", "color"]}, "named twice"),
         ({"attributes": ["name", "color"]}, "stands alone"),
         ({"attributes": ["name"], "control": "random"}, "stands alone"),
+        ({"attributes": ["imagenet", "color"]}, "imagenet is a baseline .* stands alone"),
+        ({"attributes": ["color", "cat-seg"]}, "cat-seg is a baseline .* stands alone"),
         ({"attributes": ["shuffled"]}, "is a control"),
         ({"attributes": ["color"], "control": "upside-down"}, "no control"),
         ({"attributes": ["color"], "composition": "sentence"}, "no composition"),
@@ -363,3 +365,16 @@ def test_what_cannot_be_shortened_is_refused():
             build_prompt_set(long, one, ["color"], composition)
     with pytest.raises(UsageError, match="at least two classes"):
         build_prompt_set({(0, "color"): "A cat."}, one, ["color"], control="shuffled")
+
+
+def test_templates_for_the_plain_name():
+    """CLIP's seven are those of open_clip; CAT-Seg's is one; neither needs descriptions."""
+    import open_clip
+
+    imagenet = build_prompt_set({}, COCO, ["imagenet"])
+    own = [template("zebra") for template in open_clip.SIMPLE_IMAGENET_TEMPLATES]
+    (zebra,) = (entry.index for entry in COCO if entry.name == "zebra")
+    assert list(imagenet.texts[zebra]) == own and len(own) == 7
+    assert (imagenet.name, imagenet.composition, imagenet.llm) == ("imagenet", "ensemble", "none")
+    cat_seg = build_prompt_set({}, COCO, ["cat-seg"])
+    assert cat_seg.texts[zebra] == ("A photo of a zebra in the scene",)

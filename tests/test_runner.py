@@ -121,9 +121,9 @@ def test_tables_hold_both_splits_and_the_path(finished: RunResult) -> None:
     best = finished.best["best_single"]
     assert {row["prompts"] for row in single} == {
         *("name", "color", "shape", "size", "typical"),
-        *(f"random({best})", f"shuffled({best})"),
+        *("cat-seg", "imagenet", f"random({best})", f"shuffled({best})"),
     }
-    assert len(single) == len(finished.single) == 14
+    assert len(single) == len(finished.single) == 18
     for row, same in zip(single, finished.single, strict=True):
         assert float(row["miou"]) == pytest.approx(same["miou"], abs=1e-6)
         assert float(row["miou_low"]) <= float(row["miou"]) + 1e-6
@@ -193,7 +193,7 @@ def test_stages_are_told_on_stderr_only(world: Path, capsys: pytest.CaptureFixtu
 
 def test_default_folder_is_new_and_below_runs(world: Path) -> None:
     one = runner.ablate(**options(world, attributes=["color"], samples=10))
-    two = runner.ablate(**options(world, attributes=["color"], samples=10))
+    two = runner.ablate(**options(world, attributes=["color"], samples=10, again=True))
     assert one.directory.parent == two.directory.parent == Path("runs")
     assert one.directory != two.directory
     assert Path("runs/attribute_store.sqlite").exists()

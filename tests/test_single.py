@@ -16,11 +16,11 @@ def test_rows_are_sorted_between_baseline_and_controls() -> None:
         rows = [row for row in found.rows if row["split"] == split]
         assert [row["prompts"] for row in rows] == [
             *("name", "shape", "color", "action", "typical"),
-            *("random(shape)", "shuffled(shape)"),
+            *("cat-seg", "imagenet", "random(shape)", "shuffled(shape)"),
         ]
         assert [row["kind"] for row in rows] == [
             *("baseline", "attribute", "attribute", "attribute", "typical"),
-            *("control", "control"),
+            *("control", "control", "control", "control"),
         ]
         assert [row["prompts"] for row in rows if row["chosen"]] == ["shape"]
 
@@ -29,7 +29,11 @@ def test_the_best_is_chosen_on_selection_and_reported_on_report() -> None:
     """On the report split another attribute is ahead; the choice does not follow it."""
 
     def skill(name: str, split: str) -> float:
-        return {"color": 0.5, "shape": 0.4}.get(name, 0.1) if split == "selection" else SKILL[name]
+        return (
+            {"color": 0.5, "shape": 0.4}.get(name, 0.1)
+            if split == "selection"
+            else SKILL.get(name, 0.1)
+        )
 
     def safe(name: str, split: str) -> float:
         return 0.1 if "(" in name else skill(name, split)
@@ -78,4 +82,4 @@ def test_nothing_is_scored_twice() -> None:
     one = board(by_table(SKILL))
     singles(one, ATTRIBUTES)
     for scorer in one.benches[0].scorers.values():
-        assert len(scorer.scored) == len(set(scorer.scored)) == 7  # type: ignore[attr-defined]
+        assert len(scorer.scored) == len(set(scorer.scored)) == 9  # type: ignore[attr-defined]
