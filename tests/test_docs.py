@@ -18,6 +18,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import filter as filter_names
+from fnmatch import fnmatch
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -260,7 +262,9 @@ def test_the_run_directory_is_as_the_readme_says() -> None:
 
     table = re.findall(r"^\| (`.+?`) \|", (ROOT / "README.md").read_text("utf-8"), re.M)
     named = {name for cell in table for name in re.findall(r"`([^`]+)`", cell)}
-    assert named == FILES
+    left = FILES | {"seen_unseen.png"}  # of benchmarks that tell seen classes apart
+    assert [name for name in sorted(named) if not filter_names(left, name)] == []
+    assert [file for file in sorted(left) if not any(fnmatch(file, n) for n in named)] == []
 
 
 def test_ministuff_classes_are_listed() -> None:
