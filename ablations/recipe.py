@@ -67,6 +67,7 @@ def run_recipe(
     encoder: Sequence[str] | None = None,
     iterations: int | None = None,
     batch_size: int | None = None,
+    cache: str | Path | bool | None = None,
     precision: str = "auto",
     workers: int = 1,
     limit: int | None = None,
@@ -82,8 +83,9 @@ def run_recipe(
     Without data and train_data at small scale, else with the settings `full`. variants: only
     these. scorer: of a recipe of prompts, "frozen" (default), "trained" (with ``checkpoint``) or
     "retrain" (a network for every variant). encoder: FILE, or NAME=FILE where variants need
-    several. out: the folder for results (default runs/<recipe>). Other arguments: those of
-    `runner.ablate` and `lsmseg_model.train.train`.
+    several. cache: the folder that keeps dense features (False: none). out: the folder for
+    results (default runs/<recipe>). Other arguments: those of `runner.ablate` and
+    `lsmseg_model.train.train`.
 
     Raises UsageError, ConfigurationError, StoreError, DataError, CheckpointError, ConfigError
     before anything runs; TrainingError.
@@ -97,15 +99,16 @@ def run_recipe(
     folder = Path(out) if out is not None else Path("runs") / f"{read.name}{'-small' * plan.small}"
     with prepare.run_directory(folder) as directory:
         # torch from here on
-        from ablations import recipe_results
+        from ablations import recipe_results, recipe_tables
         from ablations.recipe_trials import carry_out
 
         notes = _notes(plan)
         if progress:
             for line in _announced(plan, directory):
                 note(line)
-        counts, numbers, kept = carry_out(plan, directory, progress)
-        rows = recipe_results.result_rows(plan, counts, numbers, samples or SAMPLES, seed)
+        done = carry_out(plan, directory, progress)
+        drawn = samples or SAMPLES
+        rows = recipe_results.result_rows(plan, done.counts, done.numbers, drawn, seed)
         about = {
             "recipe": read.name,
             "source": read.source,
@@ -118,13 +121,16 @@ def run_recipe(
             "notes": notes,
             "command": prepare.command("recipe.run_recipe", options),
             "settings": {t.variant.name: dict(t.settings) for t in plan.trials},
-            "samples": samples or SAMPLES,
+            "samples": drawn,
             "seed": seed,
             "device": device,
             "seconds": round(time.monotonic() - started, 1),
         }
-        files = recipe_results.write(directory, rows, about, f"{read.source}: {read.title}")
-    return RecipeResult(read, rows, directory, files, notes, plan.small, kept.reused, kept.made)
+        files = recipe_tables.write(directory, rows, about, f"{read.source}: {read.title}")
+        recipe_results.enter(plan, done, rows, directory.name)
+    return RecipeResult(
+        read, rows, directory, files, notes, plan.small, done.kept.reused, done.kept.made
+    )
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:

@@ -47,13 +47,7 @@ class Place:
     root: str | None
     vocabulary: Vocabulary
     benchmark: "Benchmark"
-
-    @property
-    def identity(self) -> list[Any]:
-        """What the pictures are, for keys."""
-        b = self.benchmark
-        root = None if self.root is None else str(Path(self.root).resolve())
-        return [b.name, b.split, len(b), root]
+    identity: str = ""  # of pictures and labels, see `identity`
 
 
 @dataclass(frozen=True)
@@ -135,7 +129,7 @@ def make_plan(recipe: Recipe, options: Mapping[str, Any]) -> Plan:
     training = {}
     if scorer == "retrain":
         training = _training_places(settings, options)
-    texts = _texts([*(p.vocabulary for p in places), *(t[2] for t in training.values())],
+    texts = _texts([*(p.vocabulary for p in places), *(t.vocabulary for t in training.values())],
                    settings.values(), options["store"])  # fmt: skip
     from lsmseg_model.clip import check_device
 
@@ -212,14 +206,24 @@ def _places(
         found = load_benchmark(name, root, None, limit, len(vocabulary), vocabulary.name)
         twins = sum(p.benchmark.name == found.name for p in places)
         title = f"{found.name}#{twins + 1}" if twins else found.name
-        places.append(Place(title, root, vocabulary, found))
+        places.append(Place(title, root, vocabulary, found, identity(found)))
     return tuple(places)
+
+
+def identity(benchmark: "Benchmark") -> str:
+    """What tells that pictures or labels are others, without reading them: names, sizes, times."""
+    files = [
+        [path.name, path.stat().st_size, path.stat().st_mtime_ns]
+        for pair in getattr(benchmark, "pairs", ())
+        for path in pair
+    ]
+    return fingerprint([benchmark.name, benchmark.split, len(benchmark), files])
 
 
 def _training_places(
     settings: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]
-) -> dict[str, tuple[str, str | None, Vocabulary]]:
-    """The benchmarks to train on: name -> (name, folder, vocabulary); each can be opened."""
+) -> dict[str, Place]:
+    """The benchmarks to train on, by name; each can be opened."""
     from lsmseg_model.data.benchmark import load_benchmark
 
     named = options["train_data"] or []
@@ -237,8 +241,9 @@ def _training_places(
     places = {}
     for name in wanted:
         vocabulary = labelled_with(name, options["vocab"])
-        load_benchmark(name, roots[name], "train", None, len(vocabulary), vocabulary.name)
-        places[name] = (name, roots[name], vocabulary)
+        count = len(vocabulary)
+        found = load_benchmark(name, roots[name], "train", None, count, vocabulary.name)
+        places[name] = Place(name, roots[name], vocabulary, found, identity(found))
     return places
 
 
@@ -302,13 +307,15 @@ def _training(
     recipe: Recipe,
     variant: Variant,
     settings: Mapping[str, Any],
-    places: Mapping[str, tuple[str, str | None, Vocabulary]],
+    places: Mapping[str, Place],
     texts: _Texts,
     encoders: Mapping[str | None, str],
     options: Mapping[str, Any],
 ) -> Training:
+    import torch
+
     from lsmseg_model.errors import CheckpointError, ConfigError
-    from lsmseg_model.networks import read_network
+    from lsmseg_model.networks import build, read_network
     from lsmseg_model.training.options import TrainOptions
 
     here = f"{recipe.name}, {variant.name}"
@@ -318,6 +325,8 @@ def _training(
     try:
         built = read_network(settings["config"], **network)
         chosen = TrainOptions.read({**built.get("train", {}), **settings["train"]}, built["name"])
+        with torch.device("meta"):  # its parts fit together; no weights
+            build(built)
     except ConfigError as error:
         raise ConfigError(f"{here}: {error}") from error
     _check_clip(built["clip"], options["pretrained"], built["name"])
@@ -335,12 +344,12 @@ def _training(
             f"{recipe.name} needs several encoders ({', '.join(_kinds(recipe, options))}): say "
             f"whose weights {encoder} are, as in --encoder {kind}={encoder}."
         )
-    name, root, vocabulary = places[settings["train_data"]]
-    prompts = _prompts(vocabulary, settings, texts, options["seed"])
-    identity = [
+    place = places[settings["train_data"]]
+    prompts = _prompts(place.vocabulary, settings, texts, options["seed"])
+    same = [
         built,
         repr(chosen),
-        [name, None if root is None else str(Path(root).resolve())],
+        place.identity,
         prompts.texts,
         _file(options["pretrained"]),
         _file(encoder),
@@ -349,7 +358,14 @@ def _training(
     ]
     train = dict(settings["train"]) | {"iterations": chosen.iterations}
     return Training(
-        settings["config"], network, train, name, root, prompts, encoder, fingerprint(identity)
+        settings["config"],
+        network,
+        train,
+        place.title,
+        place.root,
+        prompts,
+        encoder,
+        fingerprint(same),
     )
 
 

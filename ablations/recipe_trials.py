@@ -3,14 +3,17 @@
 import csv
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ablations.prepare import bars
+from ablations.prepare import bars, cache_folder
 from ablations.recipe_kept import Kept, slug
 from ablations.recipe_plan import Place, Plan, Training, Trial, fingerprint
+from lsmseg_prompts.store import working_store_path
 from lsmseg_prompts.terminal import note, progress_bar
 
 if TYPE_CHECKING:
@@ -25,24 +28,35 @@ Counts = dict[str, dict[str, np.ndarray]]  # variant -> benchmark -> int64 [P, C
 Numbers = dict[str, dict[str, Any]]  # variant -> measure -> value
 
 
-def carry_out(plan: Plan, folder: Path, progress: bool) -> tuple[Counts, Numbers, Kept]:
+@dataclass
+class Done:
+    """What was measured: counts, numbers, and what scored (name, hash of the weights)."""
+
+    counts: Counts
+    numbers: Numbers
+    models: dict[str, tuple[str, str]]  # variant -> name, hash of the weights
+    kept: Kept
+
+
+def carry_out(plan: Plan, folder: Path, progress: bool) -> Done:
     """Run what is not kept in `folder` yet; whatever is finished is kept at once."""
-    kept = Kept(folder / "variants")
-    counts: Counts = {t.variant.name: {} for t in plan.trials}
-    numbers: Numbers = {t.variant.name: {} for t in plan.trials}
+    names = [t.variant.name for t in plan.trials]
+    done = Done({n: {} for n in names}, {n: {} for n in names}, {}, Kept(folder / "variants"))
     if plan.scorer == "retrain":
         for at, trial in enumerate(plan.trials, 1):
             if progress:
                 note(f"{at} of {len(plan.trials)}  {trial.variant.name}")
-            _network(plan, trial, folder, kept, counts, numbers, progress)
+            _network(plan, trial, folder, done, progress)
     else:
-        _prompt_sets(plan, kept, counts, progress)
-    return counts, numbers, kept
+        _prompt_sets(plan, done, progress)
+    return done
 
 
-def _prompt_sets(plan: Plan, kept: Kept, counts: Counts, progress: bool) -> None:
+def _prompt_sets(plan: Plan, done: Done, progress: bool) -> None:
     """All prompt sets on each benchmark: one pass over the pictures for those that are missing."""
+    from ablations.known import Stored
     from ablations.scoring import FrozenScorer
+    from lsmseg_model.feature_cache import FeatureCache
     from lsmseg_model.segmenter import Segmenter
 
     wanted, own = plan.options, plan.trials[0].settings
@@ -56,83 +70,79 @@ def _prompt_sets(plan: Plan, kept: Kept, counts: Counts, progress: bool) -> None
             dense=own.get("dense"),
             sam=wanted["sam"],
         )
+    features = FeatureCache(model.clip, cache_folder(wanted["cache"]))
     for number, place in enumerate(plan.places):
+        scorer = FrozenScorer(model.clip, place.benchmark, features, Stored(store_of(wanted)))
+        if plan.scorer == "frozen":
+            with progress_bar(f"{place.title}: looking at pictures", bars(progress)) as tell:
+                scorer.features(tell)
         missing: list[tuple[Trial, str]] = []
         for trial in plan.trials:
+            done.models[trial.variant.name] = (model.name, model.weights_hash)
             texts = trial.prompts[number].texts
-            key = _key(place, texts, [model.name, model.weights_hash, model.clip.dense])
-            found = kept.counts(_name(trial, place), key)
+            looks = scorer.key if plan.scorer == "frozen" else [model.name, model.weights_hash]
+            key = _key(place, texts, looks)
+            found = done.kept.counts(_name(trial, place), key)
             if found is None:
                 missing.append((trial, key))
             else:
-                counts[trial.variant.name][place.title] = found
-        if not missing:
-            continue
-        with progress_bar(f"{place.title}: {len(missing)} prompt sets", bars(progress)) as tell:
-            if plan.scorer == "frozen":
-                scorer = FrozenScorer(model.clip, place.benchmark)
-                scored = list(scorer.score([t.prompts[number] for t, _ in missing], tell))
-                for (trial, key), one in zip(missing, scored, strict=True):
-                    kept.keep_counts(_name(trial, place), key, one)
-                    counts[trial.variant.name][place.title] = one
-                continue
-            for trial, key in missing:
-                one = _count(model, place, trial.prompts[number].texts, tell)
-                kept.keep_counts(_name(trial, place), key, one)
-                counts[trial.variant.name][place.title] = one
+                done.counts[trial.variant.name][place.title] = found
+
+        def keep(trial: Trial, key: str, found: np.ndarray, place: Place = place) -> None:
+            done.kept.keep_counts(_name(trial, place), key, found)
+            done.counts[trial.variant.name][place.title] = found
+
+        with progress_bar(f"{place.title}: prompt sets", bars(progress)) as tell:
+            if missing and plan.scorer == "frozen":
+                scored = scorer.score([t.prompts[number] for t, _ in missing], tell)
+                for (trial, key), found in zip(missing, scored, strict=True):
+                    keep(trial, key, found)
+            elif missing:
+                for trial, key in missing:
+                    keep(trial, key, _count(model, place, trial.prompts[number].texts, tell))
 
 
-def _network(
-    plan: Plan,
-    trial: Trial,
-    folder: Path,
-    kept: Kept,
-    counts: Counts,
-    numbers: Numbers,
-    progress: bool,
-) -> None:
+def store_of(options: Mapping[str, Any]) -> Path:
+    """The working store."""
+    return Path(working_store_path(options["store"]))
+
+
+def _network(plan: Plan, trial: Trial, folder: Path, done: Done, progress: bool) -> None:
     """Train a variant's network, or take the one that is there, and measure it."""
     from lsmseg_model.segmenter import Segmenter
 
-    training = trial.training
+    training, kept = trial.training, done.kept
     assert training is not None
     name, measures = trial.variant.name, plan.recipe.measures
     trained = _trained(training, folder, kept, plan, progress)
     seconds, iterations = trained["seconds"], trained["iterations"]
-    numbers[name]["training_minutes"] = seconds / 60
-    numbers[name]["extrapolated_minutes"] = seconds / iterations * PUBLISHED_ITERATIONS / 60
-    segmenter: Segmenter | None = None
-
-    def loaded() -> Segmenter:
-        nonlocal segmenter
-        if segmenter is None:
-            segmenter = Segmenter(
-                checkpoint=folder / trained["weights"], device=plan.options["device"]
-            )
-        return segmenter
-
+    numbers = done.numbers[name]
+    numbers["training_minutes"] = seconds / 60
+    numbers["extrapolated_minutes"] = seconds / iterations * PUBLISHED_ITERATIONS / 60
+    weights = folder / trained["weights"]
+    done.models[name] = (weights.stem, training.key)
+    loaded = cache(lambda: Segmenter(checkpoint=weights, device=plan.options["device"]))
     if {"miou", "seen", "classes"} & set(measures):
         for number, place in enumerate(plan.places):
             texts = trial.prompts[number].texts
-            key = _key(place, texts, [training.key])
+            key = _key(place, texts, training.key)
             found = kept.counts(_name(trial, place), key)
             if found is None:
                 with progress_bar(f"{name}: {place.title}", bars(progress)) as tell:
                     found = _count(loaded(), place, texts, tell)
                 kept.keep_counts(_name(trial, place), key, found)
-            counts[name][place.title] = found
+            done.counts[name][place.title] = found
     if "latency_ms" in measures:
         key = _key(plan.places[0], trial.prompts[0].texts, [training.key, plan.options["device"]])
-        numbers[name] |= kept.values(
+        numbers |= kept.values(
             f"{slug(name)}/latency", key, lambda: _latency(loaded(), plan.places[0], trial)
         )
     if {"learnable_millions", "gflops"} & set(measures):
         full = plan.recipe.settings(trial.variant, small=False)
         config = plan.options["config"] or full["config"]
         how = [config, full.get("network"), _learns(full)]
-        numbers[name] |= kept.values(
-            f"{slug(name)}/size", fingerprint(how), lambda: _size(config, full)
-        )
+        numbers |= kept.values(f"{slug(name)}/size", fingerprint(how), lambda: _size(config, full))
+    done.numbers[name] = numbers
 
 
 def _trained(
@@ -239,5 +249,5 @@ def _name(trial: Trial, place: Place) -> str:
     return f"{slug(trial.variant.name)}/{slug(place.title)}"
 
 
-def _key(place: Place, texts: Any, model: list[Any]) -> str:
+def _key(place: Place, texts: Any, model: Any) -> str:
     return fingerprint([place.identity, texts, model])

@@ -16,7 +16,7 @@ from command_line import call, process, refused, shipped_store_stays, weights
 from mini_network import NETWORK, make_pictures
 from test_interrupted import struck
 
-from ablations import recipe_results
+from ablations import recipe_results, recipe_tables
 from ablations.recipe import read_recipe, run_recipe
 from ablations.recipe_files import Recipe
 from ablations.recipe_kept import Kept, slug
@@ -132,12 +132,12 @@ def test_tables_as_text() -> None:
          "benchmark": "x|y", "measured": 50.0, "low": 40.0, "high": 60.0, "published": 1234.5,
          "difference": -1184.5, "status": "measured"}
     ]  # fmt: skip
-    heads, (line,) = recipe_results.shown(rows, "ref")
+    heads, (line,) = recipe_tables.shown(rows, "ref")
     assert heads == ["variant", "benchmark", "metric", "measured", "published", "difference"]
     assert line[3:] == ["50.0 [40.0, 60.0]", "1234", "-1184"]
-    assert r"x\|y" in recipe_results.as_markdown(rows, "ref")
-    assert r"a\_b & x|y & miou" in recipe_results.as_latex(rows, "ref")
-    assert next(csv.DictReader(io.StringIO(recipe_results.as_csv(rows))))["low"] == "40.0"
+    assert r"x\|y" in recipe_tables.as_markdown(rows, "ref")
+    assert r"a\_b & x|y & miou" in recipe_tables.as_latex(rows, "ref")
+    assert next(csv.DictReader(io.StringIO(recipe_tables.as_csv(rows))))["low"] == "40.0"
 
 
 def test_kept_results_are_those_of_their_key() -> None:
@@ -192,6 +192,11 @@ def test_prompts_on_data_of_ones_own_and_again(camvid: list[str], weights: Path)
     again = run_recipe("table3", **own)
     assert (again.made, again.reused) == (1, 5)
     assert again.rows == first.rows
+    from lsmseg_prompts.store import open_store_readonly, working_store_path
+
+    with open_store_readonly(working_store_path(None)) as file:
+        entered = file.evaluations("table3")
+    assert [e["prompt_set"] for e in entered] == [r["variant"] for r in first.rows]  # once
     other = run_recipe("table3", **own, limit=1, variants=["size", "typical"])
     assert (other.made, other.reused) == (2, 0)  # of other pictures
 
@@ -251,6 +256,33 @@ def test_one_network_for_rows_that_are_the_same(networks: list[str], call) -> No
     assert "1 networks to train" in done.err and len(list(Path("o/networks").iterdir())) == 1
     measured = [r["measured"] for r in json.loads(done.out)["rows"] if r["status"] == "measured"]
     assert len(measured) == 2 and measured[0] == measured[1]
+
+
+def test_prompts_of_a_trained_network_and_networks_of_prompts(networks: list[str], call) -> None:
+    chosen = ["--variant", "size", "--variant", "typical"]
+    train = ["recipes", "run", "table3", *networks, *chosen]
+    values = json.loads(call("recipes", "show", "table3").out)
+    values["full"]["network"] = {"encoder": "none", "fusion": "none", "refinement": "none"}
+    Path("mine.json").write_text(json.dumps(values))
+    train[2] = "mine.json"
+    done = call(*train, "--scorer", "retrain", "--json", "--out", "o")
+    assert done.code == 0, done.err
+    folders = list(Path("o/networks").iterdir())
+    assert len(folders) == 2  # other texts, other networks
+    (weights,) = folders[0].glob("small.safetensors")
+    again = call("recipes", "run", "table3", *networks[:8], *chosen, "--scorer", "trained",
+                 "--checkpoint", str(weights), "--json")  # fmt: skip
+    assert again.code == 0, again.err
+    measured = [r["measured"] for r in json.loads(again.out)["rows"] if r["status"] == "measured"]
+    assert len(measured) == 2 and all(m is not None for m in measured)
+
+    from lsmseg_prompts.store import open_store_readonly, working_store_path
+
+    with open_store_readonly(working_store_path(None)) as file:
+        rows = [(r["run"], r["stage"], r["prompt_set"]) for r in file.evaluations()]
+    assert rows == [("o", "recipe table3", "size"), ("o", "recipe table3", "typical"),
+                    ("table3", "recipe table3", "size"),
+                    ("table3", "recipe table3", "typical")]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -317,6 +349,12 @@ def test_wrong_requests_of_networks(networks: list[str], call) -> None:
         json.dumps(_changed(call("recipes", "show", "table4").out, {"kk": 3}))
     )
     refused(call("recipes", "run", "mine.json", *networks), 4, "k = 16: ")
+    network = {"encoder": "dinov2-tiny", "encoder_size": 100}
+    Path("mine.json").write_text(
+        json.dumps(_changed(call("recipes", "show", "table4").out, network))
+    )
+    own = ["--encoder", "dinov2-tiny=random"]
+    refused(call("recipes", "run", "mine.json", *networks, *own), 4, "multiples of 14")
     assert not Path("runs").exists()
 
 

@@ -113,6 +113,11 @@ def recipes_run(
     batch_size: Annotated[
         int | None, Option("--batch-size", min=1, help="Pictures of each step.")
     ] = None,
+    cache: Annotated[
+        Path | None,
+        Option("--cache", help="Keeps features of a frozen CLIP (default: runs/cache)."),
+    ] = None,
+    no_cache: Annotated[bool, Option("--no-cache", help="Keep no features on disk.")] = False,
     precision: Annotated[
         Literal["auto", "fp32", "bf16"],
         Option("--precision", help="auto takes bf16 where the processor has it."),
@@ -164,6 +169,7 @@ def recipes_run(
         encoder=encoder,
         iterations=iterations,
         batch_size=batch_size,
+        cache=False if no_cache else cache,
         precision=precision,
         workers=workers,
         limit=limit,
@@ -174,7 +180,7 @@ def recipes_run(
         device=device,
         progress=not Shown.quiet,
     )
-    from ablations.recipe_results import formatted, print_rows
+    from ablations.recipe_tables import formatted, print_rows
 
     recipe = result.recipe
     if json or format == "json":
