@@ -289,6 +289,9 @@ def ablate(
         ),
     ] = None,
     no_cache: Annotated[bool, Option("--no-cache", help="Keep no features on disk.")] = False,
+    again: Annotated[
+        bool, Option("--again", help="Compute anew what an earlier run has answered.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Stages 3 and 4: score every attribute alone, then search for the best combination.
@@ -318,6 +321,7 @@ def ablate(
         "out": out,
         "device": device,
         "cache": False if no_cache else cache,
+        "again": again,
         "progress": not _Shown.quiet,
     }
     if llm is None or len(llm) == 1:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations import prepare
+from ablations import answers, prepare
 from lsmseg_prompts.attributes import ask_attributes
 from lsmseg_prompts.descriptions import check_attributes
 from lsmseg_prompts.errors import UsageError
@@ -113,6 +113,7 @@ def ablate(
     out: str | Path | None = None,
     device: str = "cpu",
     cache: str | Path | bool | None = None,
+    again: bool = False,
     progress: bool = True,
 ) -> RunResult:
     """Stages 3 and 4 on one or more benchmarks; writes the run directory and the evaluations.
@@ -123,7 +124,7 @@ def ablate(
     limit: at most so many pictures of a split. samples: bootstrap resamples. rule: "interval" or
     "paper"; strategy, beam_width, orders: see `combine.search`.
     out: the run directory (default runs/<time>). cache: the folder that keeps dense features
-    (see `prepare.cache_folder`); False: none does.
+    (see `prepare.cache_folder`); False: none does. again: compute anew what a run has answered.
 
     Raises the errors of the rooms below: UsageError, ConfigurationError, StoreError, DataError,
     CheckpointError; whatever can be checked is checked before the model runs.
@@ -132,10 +133,17 @@ def ablate(
     started = time.monotonic()
     job = prepare.check(arguments)
     described = prepare.descriptions(job, [llm])
+    key = answers.request(job, llm, described[llm])
+    if not again and (known := answers.recall(job, key)):
+        if progress:
+            note(f"Answered by the run {known.directory}; --again computes anew")
+        return known
     with prepare.run_directory(out) as directory:
         clip, benches = prepare.look(job)
         work = _Work(job, clip, benches, prepare.command("ablate", arguments))
-        return work.search(llm, described[llm], directory, directory.name, started)[1]
+        result = work.search(llm, described[llm], directory, directory.name, started)[1]
+    answers.remember(job.store, key, result)
+    return result
 
 
 def compare(*, llms: Sequence[str], **options: Any) -> "Comparison":

@@ -150,7 +150,7 @@ def test_voc(tmp_path: Path, call, folder: str, name: str, expected: list[int]) 
     assert load_benchmark(name, tmp_path).labels(0).tolist() == [expected]
     assert call("data", "prepare", "--data", name, "--from", str(tmp_path)).code == 0
     prepared = load_benchmark(name, tmp_path)
-    assert "annotations_detectron2" in str(prepared._pairs[0][1])
+    assert "annotations_detectron2" in str(prepared.pairs[0][1])
     assert prepared.labels(0).tolist() == [expected]
     assert load_benchmark(name, tmp_path, "train").labels(0).tolist() == [[2]]
     assert call("data", "check", "--data", name, "--data-root", str(tmp_path)).code == 0

@@ -164,7 +164,10 @@ def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: st
 
 
 class FolderBenchmark:
-    """Pictures and label maps with equal stems, found when opened, read when asked for."""
+    """Pictures and label maps with equal stems, found when opened, read when asked for.
+
+    ``pairs``: the files.
+    """
 
     def __init__(
         self,
@@ -193,20 +196,20 @@ class FolderBenchmark:
         self.split = found.split
         files = found.files()
         _whole(found, files)
-        self._pairs = files.pairs[:limit] if limit else files.pairs
+        self.pairs = files.pairs[:limit] if limit else files.pairs
         self.reader = LabelReader(found, files, count)
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return len(self.pairs)
 
     def key(self, index: int) -> str:
-        return self._pairs[index][0].stem
+        return self.pairs[index][0].stem
 
     def picture(self, index: int) -> np.ndarray:
-        return read_picture(self._pairs[index][0])
+        return read_picture(self.pairs[index][0])
 
     def labels(self, index: int) -> np.ndarray:
-        return self.reader.labels(*self._pairs[index])
+        return self.reader.labels(*self.pairs[index])
 
 
 def _whole(found: Found, files: Files) -> None:
