@@ -199,3 +199,15 @@ def test_average_is_draw_by_draw() -> None:
     mean = average([Draws(0.2, np.array([0.0, 0.4])), Draws(0.4, np.array([0.2, 0.8]))])
     assert mean.value == pytest.approx(0.3)
     np.testing.assert_allclose(mean.draws, [0.1, 0.6])
+
+
+def test_the_bias_of_the_resamples_is_taken_out() -> None:
+    """Draws that lie too low on average: the interval moves up by twice as much, and is a plain
+    percentile interval where there is no bias."""
+    noise = np.random.default_rng(0).standard_normal(20_000)
+    plain = Draws(0.0, noise).interval()
+    assert (plain.low, plain.high) == pytest.approx((-1.96, 1.96), abs=0.05)
+    moved = Draws(0.0, noise - 0.5).interval()
+    assert (moved.low, moved.high) == pytest.approx((-1.96 + 0.5, 1.96 + 0.5), abs=0.2)
+    far = Draws(9.0, noise).interval()  # no correction mends this; the value is inside
+    assert far.low == pytest.approx(0.04, abs=0.05) and far.high == 9.0
