@@ -276,6 +276,10 @@ def ablate(
         bool, Option("--orders", help="Try the best set's clauses in other orders too.")
     ] = False,
     seed: Annotated[int, Option("--seed", help="Seed of everything random.")] = 0,
+    picture: Annotated[
+        list[str] | None,
+        Option("--picture", help="Show this picture's maps in the report; may be repeated."),
+    ] = None,
     store: StorePath = None,
     out: Annotated[
         Path | None, Option("--out", help="The folder for the results (default: runs/<time>).")
@@ -317,6 +321,7 @@ def ablate(
         "beam_width": beam_width,
         "orders": orders,
         "seed": seed,
+        "picture": picture,
         "store": _text(store),
         "out": out,
         "device": device,

@@ -20,10 +20,13 @@ def draw_figures(
     per_class: Sequence[Mapping[str, Any]],
     lengths: Sequence[Mapping[str, Any]],
     directory: Path,
+    wanted: Sequence[str] | None = None,
 ) -> Iterator[dict[str, str]]:
     """Draw every figure into ``directory``; yields section, file, title and caption of each.
 
-    The first benchmark's pictures have plain names, those of the n-th end in -n.
+    The first benchmark's pictures have plain names, those of the n-th end in -n. wanted: keys of
+    the pictures to show; of a benchmark that has none of them, as without it, they are chosen by
+    their labels.
     """
     plots.single_plot(alone.rows, directory / "single.png")
     yield _figure(
@@ -75,11 +78,16 @@ def draw_figures(
             f"IoU of every class ({bench.name})",
             "From the plain name to the best prompts, on the report split.",
         )
-        yield from _pictures(board, bench, best, directory, _suffix(place))
+        yield from _pictures(board, bench, best, directory, _suffix(place), wanted)
 
 
 def _pictures(
-    board: Scoreboard, bench: Bench, best: Candidate, directory: Path, suffix: str
+    board: Scoreboard,
+    bench: Bench,
+    best: Candidate,
+    directory: Path,
+    suffix: str,
+    wanted: Sequence[str] | None,
 ) -> Iterator[dict[str, str]]:
     """Cost maps and segmentations of one benchmark."""
     scorer = bench.scorers["report"]
@@ -93,7 +101,14 @@ def _pictures(
         benchmark.seen is not None and index not in benchmark.seen
         for index in benchmark.class_indices
     ]
-    pairs = pictures.choose_classes(covered, unseen)
+    shown = pictures.named(benchmark, wanted)
+    if shown:
+        chosen = "Pictures were named with --picture, classes by their labels."
+        found = pictures.choose_classes(covered[shown], unseen, len(shown))
+        pairs = [(shown[at], position) for at, position in sorted(found)]
+    else:
+        chosen = f"Pictures and classes {BY_LABELS}"
+        pairs = pictures.choose_classes(covered, unseen)
     if pairs:
         file = f"cost_maps{suffix}.png"
         pictures.cost_map_pictures(scorer, name_set, best_set, readable, pairs, directory / file)
@@ -102,16 +117,18 @@ def _pictures(
             file,
             f"Cost maps ({bench.name})",
             "Cosine of every position with the class's text, each map on its own scale (yellow is "
-            f"high), with the outline of the labelled class. Pictures and classes {BY_LABELS}",
+            f"high), with the outline of the labelled class. {chosen}",
         )
     file = f"segmentations{suffix}.png"
-    shown = pictures.choose_pictures(covered, unseen)
+    automatic = not shown
+    shown = shown or pictures.choose_pictures(covered, unseen)
     pictures.segmentation_pictures(scorer, name_set, best_set, readable, shown, directory / file)
     yield _figure(
         "pictures",
         file,
         f"Segmentations ({bench.name})",
-        f"The class with the highest cosine at every pixel. Pictures {BY_LABELS}",
+        "The class with the highest cosine at every pixel. Pictures "
+        + (BY_LABELS if automatic else "were named with --picture."),
     )
 
 

@@ -13,6 +13,7 @@ from ablations.plots import pyplot, save
 from ablations.scoring import FrozenScorer
 from lsmseg_model.data.benchmark import IGNORE, Benchmark
 from lsmseg_model.palette import colour, palette
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompt_set import PromptSet
 
 SMALL = 0.02  # a class must cover this much of a picture to be shown in it
@@ -72,6 +73,22 @@ def choose_pictures(covered: np.ndarray, unseen: Sequence[bool], count: int = 5)
         chosen.append(int(gain.argmax()))
         shown |= present[chosen[-1]]
     return chosen
+
+
+def named(benchmark: Benchmark, keys: Sequence[str] | None) -> list[int]:
+    """The pictures of these keys, in their order; those the benchmark has not are left out."""
+    place = {benchmark.key(picture): picture for picture in range(len(benchmark))}
+    return [place[key] for key in keys or () if key in place]
+
+
+def check_named(benchmarks: Sequence[Benchmark], keys: Sequence[str] | None) -> None:
+    """Raises UsageError for a picture that no benchmark's report split has."""
+    have = {b.key(picture) for b in benchmarks for picture in range(len(b))} if keys else set()
+    if lacking := [key for key in keys or () if key not in have]:
+        some = ", ".join(sorted(have)[:3])
+        raise UsageError(
+            f"No picture to report on is called {lacking[0]}: --picture takes names such as {some}."
+        )
 
 
 def cost_map_pictures(

@@ -99,7 +99,9 @@ def combination_plot(rows: Sequence[Row], path: Path) -> Path:
     for name in names:
         status, added = first[name]["status"], first[name].get("added")
         label = {"accepted": f"+ {added}", "rejected": f"+ {added} (not taken)"}.get(status, name)
-        labels.append(label if status != "control" else name.split("(")[0] + "(best)")
+        labels.append(
+            name.split("(")[0] + "(best)" if status == "control" and "(" in name else label
+        )
     return _dots(rows, names, labels, "status", path, connect=("start", "accepted"))
 
 

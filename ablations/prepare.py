@@ -109,6 +109,7 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
     The second benchmark of a name is called name#2. Raises what the model and the data raise.
     """
     from ablations.known import Stored
+    from ablations.pictures import check_named
     from ablations.scoreboard import Bench
     from ablations.scoring import FrozenScorer, open_splits
     from lsmseg_model.feature_cache import FeatureCache
@@ -119,6 +120,7 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
         open_splits(name, root, wanted["limit"], len(v), v.name, wanted["seed"])
         for name, root, v in zip(job.data, job.roots, job.vocabularies, strict=True)
     ]
+    check_named([parts["report"] for parts in splits], wanted.get("picture"))
     clip = Segmenter(
         wanted["model"],
         wanted["pretrained"],

@@ -8,7 +8,11 @@ from typing import Any
 from lsmseg_prompts.bundled import LLM_NAME
 
 PROGRAM = "lsmseg-prompts"
-REPEATED = ("data", "data_root")  # options given once for every value; other lists have commas
+REPEATED = (
+    "data",
+    "data_root",
+    "picture",
+)  # options given once for every value; other lists have commas
 
 
 def commands(

@@ -109,6 +109,7 @@ def ablate(
     beam_width: int = 3,
     orders: bool = False,
     seed: int = 0,
+    picture: Sequence[str] | None = None,
     store: str | None = None,
     out: str | Path | None = None,
     device: str = "cpu",
@@ -122,7 +123,8 @@ def ablate(
     folder given as data need none). vocab: by default the one each benchmark is labelled with.
     model, pretrained, dense, sam: see `Segmenter`.
     limit: at most so many pictures of a split. samples: bootstrap resamples. rule: "interval" or
-    "paper"; strategy, beam_width, orders: see `combine.search`.
+    "paper"; strategy, beam_width, orders: see `combine.search`. picture: names of the pictures to
+    show (by default they are chosen by their labels).
     out: the run directory (default runs/<time>). cache: the folder that keeps dense features
     (see `prepare.cache_folder`); False: none does. again: compute anew what a run has answered.
 

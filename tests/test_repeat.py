@@ -28,7 +28,9 @@ def settings(**more: Any) -> dict[str, Any]:
 
 
 def test_every_option_of_ablate_comes_back() -> None:
-    mine = settings(data=["ministuff", "a folder"], limit=7, rule="paper", seed=3, vocab="v.txt")
+    mine = settings(
+        data=["ministuff", "a folder"], limit=7, rule="paper", seed=3, picture=["a", "b"]
+    )
     words = ablate_command(mine, "bundled", Path("runs/it's"))
     found = parsed(words)
     assert found["data"] == ["ministuff", "a folder"] and found["llm"] == ["bundled"]

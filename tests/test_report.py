@@ -18,7 +18,14 @@ from ablations import plots
 from ablations.classwise import most_changed, pair_rows, per_class
 from ablations.combine import path_rows, search
 from ablations.lengths import length_rows
-from ablations.pictures import broken, choose_classes, choose_pictures, coverage
+from ablations.pictures import (
+    broken,
+    check_named,
+    choose_classes,
+    choose_pictures,
+    coverage,
+    named,
+)
 from ablations.report import write_report
 from ablations.runner import report
 from ablations.scoreboard import Candidate
@@ -284,6 +291,16 @@ def test_segmentations_show_many_classes_and_unseen_ones_first() -> None:
     covered[3, [3, 4]] = 0.5
     assert choose_pictures(covered, [False, False, True, False, False], 3) == [1, 3, 0]
     assert sorted(choose_pictures(covered, [False] * 5, 9)) == [0, 1, 2, 3]
+
+
+def test_pictures_can_be_named() -> None:
+    benchmark = FakeBenchmark(pictures=4)
+    assert named(benchmark, ["report-2", "elsewhere", "report-0"]) == [2, 0]
+    assert named(benchmark, None) == []
+    check_named([benchmark], ["report-2"])
+    check_named([benchmark], None)
+    with pytest.raises(UsageError, match=r"called selection-1: .* such as report-0, report-1"):
+        check_named([benchmark], ["report-2", "selection-1"])
 
 
 def test_coverage_counts_scored_classes_only() -> None:

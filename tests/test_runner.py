@@ -12,6 +12,7 @@ from PIL import Image
 
 from ablations import runner
 from ablations.runner import RunResult
+from ablations.scoring import open_splits
 from ablations.tables import print_result
 from lsmseg_model.checkpoints import save_weights
 from lsmseg_model.clip import build_clip, read_config
@@ -269,3 +270,24 @@ def test_an_unwritable_place_is_found_out_first(
     Path("file").write_text("")
     with pytest.raises(ConfigurationError, match="file"):
         runner.ablate(**options(world, out=Path("file") / "run"))
+
+
+def test_named_pictures_are_shown_in_their_order(world: Path, finished: RunResult) -> None:
+    halves = {split: [] for split in ("selection", "report")}  # type: ignore[var-annotated]
+    for split, part in open_splits(str(world / "pictures"), None, None, 4, "four").items():
+        halves[split] = [part.key(picture) for picture in range(len(part))]
+    few = options(world, attributes=["color"], samples=5, out="o", store="s.sqlite")
+    result = runner.ablate(**few, picture=[halves["report"][3], halves["report"][1]])
+    record = json.loads((result.directory / "run.json").read_text())
+    captions = [f["caption"] for f in record["figures"] if f["section"] == "pictures"]
+    assert len(captions) == 2 and all("named with --picture" in c for c in captions)
+    step = next(s["command"] for s in record["commands"] if " ablate " in s["command"])
+    assert step.count("--picture") == 2
+    sizes = []
+    for directory in (result.directory, finished.directory):
+        with Image.open(directory / "segmentations.png") as picture:
+            sizes.append(picture.height)
+    assert sizes[0] < sizes[1]  # two rows, four rows
+    with pytest.raises(UsageError, match="--picture"):
+        runner.ablate(**few | {"out": "p"}, picture=[halves["selection"][0]])
+    assert not Path("p").exists()
