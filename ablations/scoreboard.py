@@ -6,14 +6,14 @@ counts; their parts stay beside it.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ablations.scoring import FrozenScorer
+from ablations.scoring import Scorer
 from ablations.statistics import Draws, Interval, Subset, average, bootstrap
 from lsmseg_prompts.prompt_set import PromptSet, build_prompt_set
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -21,6 +21,7 @@ from lsmseg_prompts.vocabularies import Vocabulary
 Progress = Callable[[int, int], None]  # done, total
 COLUMNS = ("miou", "seen", "unseen", "union")  # miou: all classes; union: its other definition
 AVERAGE = "average"
+AT_ONCE = 2 << 30  # bytes of counts that are scored in one pass over the pictures
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Bench:
     name: str
     vocabulary: Vocabulary
     descriptions: Mapping[tuple[int, str], str]
-    scorers: Mapping[str, FrozenScorer]
+    scorers: Mapping[str, Scorer]
     stream: int = 0  # resamples of different benchmarks are independent
 
     @cached_property
@@ -109,16 +110,37 @@ class Scoreboard:
         """The candidate's prompts for the benchmark's vocabulary."""
         key = (bench.vocabulary.name, candidate)
         if key not in self._sets:
-            self._sets[key] = build_prompt_set(
-                bench.descriptions,
-                bench.vocabulary,
-                candidate.attributes,
-                composition=self.composition,
-                llm=self.llm,
-                control=candidate.control,
-                seed=self.seed,
-            )
+            self._sets[key] = self._build(bench, candidate, None)
         return self._sets[key]
+
+    def _build(self, bench: Bench, candidate: Candidate, only: Collection[int] | None) -> PromptSet:
+        return build_prompt_set(
+            bench.descriptions,
+            bench.vocabulary,
+            candidate.attributes,
+            composition=self.composition,
+            llm=self.llm,
+            control=candidate.control,
+            seed=self.seed,
+            only=only,
+        )
+
+    def _to_score(self, bench: Bench, scorer: Scorer, candidate: Candidate) -> PromptSet:
+        """The candidate's prompts, of a scorer's ``needs`` only if it has said them: hundreds of
+        candidates are looked at once, and then only the best is wanted whole."""
+        needs = getattr(scorer, "needs", None)
+        whole = (bench.vocabulary.name, candidate) in self._sets
+        if needs is None or whole:
+            return self.prompt_set(bench, candidate)
+        return self._build(bench, candidate, frozenset(needs))
+
+    def _at_once(self, split: str) -> int:
+        """How many candidates' counts, 24 bytes a picture and class, fit into `AT_ONCE`."""
+        largest = 1
+        for bench in self.benches:
+            benchmark = bench.scorers[split].benchmark
+            largest = max(largest, len(benchmark) * len(benchmark.class_indices) * 24)
+        return max(1, AT_ONCE // largest)
 
     def score(
         self, split: str, candidates: Iterable[Candidate], progress: Progress | None = None
@@ -126,16 +148,19 @@ class Scoreboard:
         """The candidates' scores on ``split``, in their order; known ones are looked up."""
         candidates = list(candidates)
         fresh = [c for c in dict.fromkeys(candidates) if (split, c) not in self._scores]
-        if fresh:
-            parts: list[dict[str, Mapping[str, Draws]]] = [{} for _ in fresh]
-            totals: list[dict[str, np.ndarray]] = [{} for _ in fresh]
+        at_once = self._at_once(split)
+        while fresh:
+            some, fresh = fresh[:at_once], fresh[at_once:]
+            parts: list[dict[str, Mapping[str, Draws]]] = [{} for _ in some]
+            totals: list[dict[str, np.ndarray]] = [{} for _ in some]
             for bench in self.benches:
-                sets = [self.prompt_set(bench, c) for c in fresh]
-                counts = bench.scorers[split].score(sets, progress)
+                scorer = bench.scorers[split]
+                sets = [self._to_score(bench, scorer, c) for c in some]
+                counts = scorer.score(sets, progress)
                 draws = bootstrap(counts, bench.subsets, self.samples, self.seed, bench.stream)
                 for part, total, drawn, one in zip(parts, totals, draws, counts, strict=True):
                     part[bench.name], total[bench.name] = drawn, one.sum(axis=0)
-            for candidate, part, total in zip(fresh, parts, totals, strict=True):
+            for candidate, part, total in zip(some, parts, totals, strict=True):
                 self._scores[split, candidate] = Score(candidate, split, part, total)
         return [self._scores[split, c] for c in candidates]
 
