@@ -55,7 +55,9 @@ def load_torch(path: Path) -> Any:
                 with warnings.catch_warnings():  # archives stay readable, whatever torch prefers
                     warnings.simplefilter("ignore")
                     return torch.jit.load(str(path), map_location="cpu").state_dict()
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():  # of a pickle protocol; what matters is an error
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def save_weights(

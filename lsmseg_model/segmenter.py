@@ -8,6 +8,7 @@ A model is a CLIP with its training-free cost map, or a whole network (`checkpoi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -228,6 +229,8 @@ class Question:
     ) -> None:
         if not classes:
             raise UsageError("name at least one class.")
+        if threshold is not None and math.isnan(threshold):
+            raise UsageError("the threshold is no number.")
         texts = segmenter.default_texts(classes) if texts is None else texts
         if len(texts) != len(classes):
             raise UsageError(f"{len(classes)} classes but texts for {len(texts)}.")

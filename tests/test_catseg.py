@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -79,4 +81,9 @@ def test_a_pickle_with_code_is_not_run(tmp_path: Path) -> None:
     torch.save({"model": Evil()}, path)
     with pytest.raises(CheckpointError, match="never run"):
         load_catseg(network(), path)
+    path.write_bytes(pickle.dumps(Evil(), 4))  # without torch's archive, and told without a warning
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(CheckpointError, match="never run"):
+            load_catseg(network(), path)
     assert not Path("evil-was-run").exists()

@@ -297,6 +297,8 @@ def test_classes_that_are_background(segmenter: Segmenter) -> None:
     added = segmenter.predict(image, ["sky", "zebra"], background=["wall", "floor"])
     assert added.classes == found.classes and (added.masks == found.masks).all()
     both = segmenter.predict(image, names, background="wall", threshold=2.0)
+    with pytest.raises(UsageError, match="threshold is no number"):
+        segmenter.predict(image, names, threshold=float("nan"))
     assert both.classes == ("sky", "zebra", "floor", "background") and (both.masks == 3).all()
     own = segmenter.predict(image, ["sky", "background"], threshold=2.0)
     assert own.classes == ("sky", "background") and (own.masks == 1).all()

@@ -368,6 +368,8 @@ def test_files_of_something_else_are_no_networks(config: str, data: Path, tmp_pa
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         load_network(tmp_path / "none.safetensors")
     run(config, data, tmp_path / "out", options={"iterations": 1})
+    with pytest.raises(CheckpointError, match="the weights are the"):
+        load_network(tmp_path / "out/last.pt")
     path = tmp_path / "out/small.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])

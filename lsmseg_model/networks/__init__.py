@@ -148,6 +148,11 @@ def load_network(
 
 
 def _load(path: Path) -> LsmSeg:
+    if path.name == "last.pt":
+        raise CheckpointError(
+            f"{path} is what `train --resume` goes on from; the weights are the .safetensors "
+            "beside it."
+        )
     metadata = read_metadata(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
