@@ -43,6 +43,8 @@ SETTINGS: dict[str, tuple[type, str]] = {
     "train": (dict, "fields of the training"),
     "train_data": (str, "a benchmark"),
 }
+OF_THE_WHOLE = ("data", "limit", "scorer", "model", "dense")  # not a variant's: they are compared
+VARIED = tuple(name for name in SETTINGS if name not in OF_THE_WHOLE)
 CHOICES = {"composition": COMPOSITIONS, "control": CONTROLS, "scorer": SCORERS}
 
 
@@ -161,7 +163,7 @@ def read_recipe(name: str | Path) -> Recipe:
 
 
 def _variant(values: Any, recipe: Mapping[str, Any], where: str) -> Variant:
-    known = ["name", "run", "small", "published", *SETTINGS]
+    known = ["name", "run", "small", "published", *VARIED]
     if not isinstance(values, dict) or not isinstance(values.get("name"), str):
         raise ConfigurationError(f"{where}: every variant is an object with a name.")
     here = f"{where}, variant {values['name']!r}"
@@ -178,14 +180,14 @@ def _variant(values: Any, recipe: Mapping[str, Any], where: str) -> Variant:
     return Variant(
         given["name"],
         _settings({k: v for k, v in given.items() if k in SETTINGS}, here),
-        small if isinstance(small, str) else _settings(small, f"{here}, small"),
+        small if isinstance(small, str) else _settings(small, f"{here}, small", VARIED),
         given.get("run", True),
         published,
     )
 
 
-def _settings(values: Any, where: str) -> dict[str, Any]:
-    given = _fields(values, SETTINGS, where)
+def _settings(values: Any, where: str, known: Iterable[str] = tuple(SETTINGS)) -> dict[str, Any]:
+    given = _fields(values, known, where)
     for name, value in given.items():
         kind, words = SETTINGS[name]
         if not isinstance(value, kind) or isinstance(value, bool):

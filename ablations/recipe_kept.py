@@ -4,6 +4,7 @@ A result is a file, written whole, that carries a key of everything it depends o
 another key is of another request and is computed anew.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from lsmseg_model.files import write_whole
+
+VERSION = 1  # raised where the same request would give other results
 
 
 class Kept:
@@ -81,3 +84,9 @@ def slug(name: str) -> str:
     """A variant's name as that of a folder: "k = 16" -> "k-16"."""
     safe = "".join(c if c.isalnum() or c in "+." else "-" for c in name)
     return "-".join(part for part in safe.split("-") if part)
+
+
+def fingerprint(value: Any) -> str:
+    """A short hash of plain values, for keys."""
+    text = json.dumps([VERSION, value], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

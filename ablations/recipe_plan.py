@@ -4,8 +4,6 @@ Everything that can be found wrong before a model runs is found here: fields of 
 folders, descriptions of every vocabulary.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.prepare import labelled_with
 from ablations.recipe_files import Recipe, Variant
+from ablations.recipe_kept import fingerprint
 from lsmseg_prompts.descriptions import load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompt_set import PromptSet, build_prompt_set
@@ -29,7 +28,6 @@ FOREIGN = {  # options that do not go with a scorer
     "trained": (*OF_NETWORKS, *OF_CLIP, "pretrained"),
 }
 MINISTUFF = "ministuff"
-VERSION = 1  # of what is kept: raised where the same request would give other results
 
 
 DOES = {
@@ -126,6 +124,13 @@ def make_plan(recipe: Recipe, options: Mapping[str, Any]) -> Plan:
         why = "; ".join(f"{v.name}: {skipped[v.name]}" for v in chosen)
         raise UsageError(f"{recipe.name}: no variant is left to run ({why}).")
     settings = {v.name: _overridden(recipe.settings(v, small), v, options) for v in running}
+    for name, one in settings.items():
+        needed = ["config", "train_data"] if scorer == "retrain" else ["model"]
+        if lacking := [field for field in ["attributes", "llm", *needed] if field not in one]:
+            raise ConfigurationError(
+                f"{recipe.name}, variant {name!r}: neither it nor "
+                f"{'small' if small else 'full'} says {' and '.join(lacking)}."
+            )
     training = {}
     if scorer == "retrain":
         training = _training_places(settings, options)
@@ -319,8 +324,6 @@ def _training(
     from lsmseg_model.training.options import TrainOptions
 
     here = f"{recipe.name}, {variant.name}"
-    if "config" not in settings:
-        raise ConfigurationError(f"{here}: no network is named; give --config NAME.")
     network = dict(settings.get("network", {}))
     try:
         built = read_network(settings["config"], **network)
@@ -397,9 +400,3 @@ def _file(path: str | None) -> list[Any] | None:
         return None if path is None else [path]
     found = Path(path).stat()
     return [str(Path(path).resolve()), found.st_size, found.st_mtime_ns]
-
-
-def fingerprint(value: Any) -> str:
-    """A short hash of plain values."""
-    text = json.dumps([VERSION, value], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

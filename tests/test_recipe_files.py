@@ -121,6 +121,8 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "figure": (lambda r: r["variants"][0]["published"].update(average="47"), ConfigurationError,
                "no number"),
     "twice": (lambda r: r["variants"].append(r["variants"][0]), ConfigurationError, "two variants"),
+    "not varied": (lambda r: r["variants"][1].update(model="ViT-B-16"), ConfigurationError,
+                   "no field 'model'"),
     "variant": (lambda r: r["variants"].append({"run": True}), ConfigurationError, "with a name"),
 }  # fmt: skip
 

@@ -106,6 +106,12 @@ def test_rows_of_classes() -> None:
     rows = recipe_results.result_rows(plan, {"CAT-Seg": {"voc-21": counts(8)}}, {}, 5, 0)
     seen = [(r["metric"], r["measured"], r["published"]) for r in rows if r["variant"] == "CAT-Seg"]
     assert seen == [("seen", 80, 83.9), ("unseen", 80, 78.8)]
+    # Without a label of an unseen class their IoU is undefined, not 0.
+    none = counts(8)
+    none[:, 1] = 0
+    rows = recipe_results.result_rows(plan, {"CAT-Seg": {"voc-21": none}}, {}, 5, 0)
+    assert [r["measured"] for r in rows[:2]] == [80, None]
+    assert rows[1]["difference"] is None and rows[1]["published"] == 78.8
 
 
 def test_numbers_stand_beside_theirs() -> None:
@@ -355,6 +361,14 @@ def test_wrong_requests_of_networks(networks: list[str], call) -> None:
     )
     own = ["--encoder", "dinov2-tiny=random"]
     refused(call("recipes", "run", "mine.json", *networks, *own), 4, "multiples of 14")
+    assert not Path("runs").exists()
+
+
+def test_settings_that_are_not_given(call) -> None:
+    values = json.loads(call("recipes", "show", "table4").out)
+    del values["small"]["attributes"], values["small"]["llm"]
+    Path("mine.json").write_text(json.dumps(values))
+    refused(call("recipes", "run", "mine.json"), 4, "nor small says attributes and llm")
     assert not Path("runs").exists()
 
 
