@@ -28,6 +28,7 @@ from ablations.commands.train import train
 from lsmseg_prompts.commands.options import (
     Attributes,
     BaseUrl,
+    Checkpoint,
     Composition,
     Dense,
     Device,
@@ -296,6 +297,25 @@ def ablate(
     again: Annotated[
         bool, Option("--again", help="Compute anew what an earlier run has answered.")
     ] = False,
+    scorer: Annotated[
+        Literal["frozen", "trained", "retrain"],
+        Option("--scorer", help="A CLIP, a whole network, or one trained for each prompt set."),
+    ] = "frozen",
+    checkpoint: Checkpoint = None,
+    format: Annotated[
+        Literal["lsmseg", "cat-seg"] | None,
+        Option("--format", help="Whose layout the checkpoint has (default: lsmseg)."),
+    ] = None,
+    config: Annotated[
+        str | None, Option("--config", help="The network that --scorer retrain trains.")
+    ] = None,
+    iterations: Annotated[
+        int | None, Option("--iterations", min=1, help="Steps of each training of retrain.")
+    ] = None,
+    encoder: Annotated[
+        Path | None,
+        Option("--encoder", help="The second encoder's weights, for --scorer retrain."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Stages 3 and 4: score every attribute alone, then search for the best combination.
@@ -327,6 +347,12 @@ def ablate(
         "device": device,
         "cache": False if no_cache else cache,
         "again": again,
+        "scorer": scorer,
+        "checkpoint": _text(checkpoint),
+        "format": format,
+        "config": config,
+        "iterations": iterations,
+        "encoder": _text(encoder),
         "progress": not _Shown.quiet,
     }
     if llm is None or len(llm) == 1:

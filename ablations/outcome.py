@@ -19,9 +19,9 @@ from ablations.lengths import length_rows
 from ablations.repeat import commands
 from ablations.report import FORMAT, RUN, VERSION
 from ablations.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
+from ablations.scorers import Model
 from ablations.single import Singles, controls
 from ablations.words import cards, summary
-from lsmseg_model.clip import Clip
 from lsmseg_prompts.clip_tokens import count_tokens
 from lsmseg_prompts.export.native import export_native
 from lsmseg_prompts.files import write_whole
@@ -36,7 +36,7 @@ class Outcome:
     """The results of stages 3 and 4, with everything that is needed to write them down."""
 
     board: Scoreboard
-    clip: Clip
+    clip: Model
     alone: Singles
     found: Search
     path: list[dict[str, Any]]

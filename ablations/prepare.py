@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.scorers import check_scorer
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.descriptions import check_attributes, load
@@ -17,12 +18,12 @@ from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.prompting import vocabulary_for
 from lsmseg_prompts.store import open_store, open_store_readonly, working_store_path
-from lsmseg_prompts.terminal import note, progress_bar
+from lsmseg_prompts.terminal import progress_bar
 from lsmseg_prompts.vocabularies import Vocabulary
 
 if TYPE_CHECKING:
     from ablations.scoreboard import Bench
-    from lsmseg_model.clip import Clip
+    from ablations.scorers import Model
 
 CACHE_VARIABLE = "LSMSEG_PROMPTS_CACHE"
 RULES = ("interval", "paper")
@@ -75,6 +76,7 @@ def check(arguments: dict[str, Any]) -> Job:
             f"The composition {composition} has no clauses whose order could matter: leave out "
             "--orders, or use --composition concat."
         )
+    check_scorer(arguments)
     if arguments["samples"] < 1:
         raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
     vocabularies = [labelled_with(name, arguments["vocab"]) for name in data]
@@ -103,7 +105,7 @@ def descriptions(job: Job, llms: Sequence[str]) -> dict[str, Described]:
     return found
 
 
-def look(job: Job) -> tuple["Clip", list["Bench"]]:
+def look(job: Job) -> tuple["Model", list["Bench"]]:
     """Load the model and look at all pictures; the benches have no descriptions yet.
 
     The second benchmark of a name is called name#2. Raises what the model and the data raise.
@@ -111,9 +113,8 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
     from ablations.known import Stored
     from ablations.pictures import check_named
     from ablations.scoreboard import Bench
-    from ablations.scoring import FrozenScorer, open_splits
-    from lsmseg_model.feature_cache import FeatureCache
-    from lsmseg_model.segmenter import Segmenter
+    from ablations.scorers import open_scorers
+    from ablations.splits import open_splits
 
     wanted = job.arguments
     splits = [
@@ -121,32 +122,23 @@ def look(job: Job) -> tuple["Clip", list["Bench"]]:
         for name, root, v in zip(job.data, job.roots, job.vocabularies, strict=True)
     ]
     check_named([parts["report"] for parts in splits], wanted.get("picture"))
-    clip = Segmenter(
-        wanted["model"],
-        wanted["pretrained"],
-        device=wanted["device"],
-        dense=wanted["dense"],
-        sam=wanted["sam"],
-    ).clip
     known = Stored(job.store)
-    cache = FeatureCache(clip, cache_folder(wanted["cache"]))
+    model, make = open_scorers(job, known, cache_folder(wanted["cache"]))
     with open_store(job.store) as file, file.transaction():
         for vocabulary in job.vocabularies:
             file.add_vocabulary(vocabulary)
     benches: list[Bench] = []
-    for parts, vocabulary in zip(splits, job.vocabularies, strict=True):
+    for at, (parts, vocabulary) in enumerate(zip(splits, job.vocabularies, strict=True)):
         name = parts["report"].name
         twins = sum(bench.name.partition("#")[0] == name for bench in benches)
         title = f"{name}#{twins + 1}" if twins else name
-        scorers = {split: FrozenScorer(clip, part, cache, known) for split, part in parts.items()}
+        scorers = {split: make(at, part) for split, part in parts.items()}
         for split, scorer in scorers.items():
             label = f"{title}: looking at {split} pictures"
             with progress_bar(label, bars(wanted["progress"])) as tell:
-                scorer.features(tell)
+                scorer.look(tell)
         benches.append(Bench(title, vocabulary, {}, scorers, len(benches)))
-    if cache.problem and wanted["progress"]:
-        note(f"Features are not kept any more: {cache.problem}")
-    return clip, benches
+    return model, benches
 
 
 def _attributes(names: Sequence[str] | None) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ablations.comparison import Comparison
     from ablations.outcome import Outcome
     from ablations.scoreboard import Bench
-    from lsmseg_model.clip import Clip
+    from ablations.scorers import Model
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,12 @@ def ablate(
     device: str = "cpu",
     cache: str | Path | bool | None = None,
     again: bool = False,
+    scorer: str = "frozen",
+    checkpoint: str | None = None,
+    format: str | None = None,
+    config: str | None = None,
+    iterations: int | None = None,
+    encoder: str | None = None,
     progress: bool = True,
 ) -> RunResult:
     """Stages 3 and 4 on one or more benchmarks; writes the run directory and the evaluations.
@@ -127,6 +133,9 @@ def ablate(
     show (by default they are chosen by their labels).
     out: the run directory (default runs/<time>). cache: the folder that keeps dense features
     (see `prepare.cache_folder`); False: none does. again: compute anew what a run has answered.
+    scorer: "frozen" is the CLIP; "trained" the network ``checkpoint`` (in ``format``, "lsmseg" or
+    "cat-seg"); "retrain" trains the network ``config`` for each prompt set, ``iterations`` steps
+    from the weights ``pretrained`` and ``encoder``.
 
     Raises the errors of the rooms below: UsageError, ConfigurationError, StoreError, DataError,
     CheckpointError; whatever can be checked is checked before the model runs.
@@ -191,7 +200,7 @@ class _Work:
     """A checked request with its model and its pictures looked at, whoever wrote the texts."""
 
     job: prepare.Job
-    clip: "Clip"
+    clip: "Model"
     benches: "list[Bench]"
     command: str
 

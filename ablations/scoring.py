@@ -41,6 +41,7 @@ class Scorer(ABC):
 
     def __init__(self, benchmark: Benchmark, known: Memory | Stored | None = None) -> None:
         self.benchmark, self.known = benchmark, known or Memory()
+        self._pictures: str | None = None
 
     @cached_property
     def key(self) -> str:
@@ -59,17 +60,37 @@ class Scorer(ABC):
     def identity(self) -> dict[str, Any]:
         """What the counts depend on beside the benchmark and the texts."""
 
+    def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
+        """int64 [H, W]: the scored class that is found at every pixel."""
+        raise NotImplementedError
+
+    def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
+        """float32 [H, W]: how well the scored class ``index`` fits every pixel."""
+        raise NotImplementedError
+
     @abstractmethod
     def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
         """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
 
+    def look(self, progress: Progress | None = None) -> None:
+        """Look at the pictures: what `score` would else do first."""
+        self._pictures = self._hash(progress)
+
     def pictures(self) -> str:
         """The hash of all pictures and labels."""
+        if self._pictures is None:
+            self.look()
+        assert self._pictures is not None
+        return self._pictures
+
+    def _hash(self, progress: Progress | None) -> str:
         digest = hashlib.sha256()
         for index in range(len(self.benchmark)):
             for array in (self.benchmark.picture(index), self.benchmark.labels(index)):
                 digest.update(f"{array.shape} {array.dtype}".encode())
                 digest.update(np.ascontiguousarray(array).data)
+            if progress:
+                progress(index + 1, len(self.benchmark))
         return digest.hexdigest()
 
     def texts(self, prompt_set: PromptSet) -> Texts:
@@ -116,8 +137,13 @@ class FrozenScorer(Scorer):
     def identity(self) -> dict[str, Any]:
         return {"kind": "frozen", "model": identity(self.clip)}
 
-    def pictures(self) -> str:
-        return self.features().digest
+    def _hash(self, progress: Progress | None) -> str:
+        return self.features(progress).digest
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The classes of the vocabulary whose texts are read: the others may be left out."""
+        return tuple(competing(self.benchmark)[0])
 
     def features(self, progress: Progress | None = None) -> Features:
         """The pictures' dense features and label maps, computed at the first call."""

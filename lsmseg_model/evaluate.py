@@ -33,7 +33,7 @@ class Features:
     digest: str = ""  # of the pictures and label maps
 
 
-def _positions(benchmark: Benchmark) -> np.ndarray:
+def positions(benchmark: Benchmark) -> np.ndarray:
     """int16: vocabulary index -> position in class_indices; the last entry, which IGNORE = -1
     reads, is IGNORE."""
     position = np.full(max(benchmark.class_indices) + 2, IGNORE, dtype=np.int16)
@@ -54,7 +54,7 @@ def dense_features(
     cache = cache or FeatureCache(clip, None)
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
-    position = _positions(benchmark)
+    position = positions(benchmark)
     features = Features([], [], np.array(competing(benchmark)[1]))
     digest = hashlib.sha256()
     for index in range(len(benchmark)):
@@ -108,7 +108,7 @@ def count_pictures(
     text: [N, D] embeddings of the competing prompts. save: is given each picture's index and
     int64 [H, W] positions in ``class_indices``.
     """
-    position, owners = _positions(benchmark), competing(benchmark)[1]
+    position, owners = positions(benchmark), competing(benchmark)[1]
     classes = len(benchmark.class_indices)
     chosen = list(range(len(benchmark)) if pictures is None else pictures)
     counts = np.zeros((len(chosen), classes, 3), dtype=np.int64)

@@ -9,11 +9,12 @@ is computed again. A disk that is full stops the keeping, not the run.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .cached import checksum
 from .clip import Clip
@@ -28,13 +29,20 @@ class FeatureCache:
     """The dense features of ``clip``, kept in ``folder`` (None: nowhere).
 
     half: 16-bit floats on disk, half the size, no longer the same numbers. read, computed: pictures
-    so far. problem: why nothing more is kept, once a file could not be written.
+    so far. problem: why nothing more is kept, once a file could not be written; told to ``tell``.
     """
 
-    def __init__(self, clip: Clip, folder: str | Path | None, half: bool = False) -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        folder: str | Path | None,
+        half: bool = False,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
         self.clip, self.folder, self.half = clip, Path(folder) if folder else None, half
         self.read = self.computed = 0
         self.problem: str | None = None
+        self._tell = tell
         self._start = f"{VERSION} {identity(clip)} {half}".encode() if folder else b""
 
     def __call__(self, picture: np.ndarray) -> Tensor:
@@ -55,6 +63,8 @@ class FeatureCache:
                 _save(path, kept.contiguous())
             except DataError as error:
                 self.problem = str(error)
+                if self._tell:
+                    self._tell(f"Features are not kept any more: {error}")
                 return features
             found = _load(path)
         return features if found is None else found.float()
@@ -76,13 +86,18 @@ def identity(clip: Clip) -> str:
     The name too: ViT-B-16 and ViT-B-16-quickgelu make different features of the same file.
     """
     weights = clip.weights_hash
-    if weights == "random":  # of no file: the numbers themselves
-        digest = hashlib.sha256()
-        for name, value in clip.model.state_dict().items():
-            digest.update(name.encode())
-            digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
-        weights = digest.hexdigest()[:16]
+    if weights == "random":
+        weights = state_hash(clip.model)
     return f"{clip.name} {weights} {clip.dense} {clip.view} {clip.image_size}"
+
+
+def state_hash(module: nn.Module) -> str:
+    """The hash of a network's numbers, for weights that are of no file."""
+    digest = hashlib.sha256()
+    for name, value in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
 
 
 def _load(path: Path) -> Tensor | None:

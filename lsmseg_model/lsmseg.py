@@ -99,6 +99,12 @@ class LsmSeg(nn.Module):
         encoder, [B, 3, S, S] (by default resized to its size).
         Returns (logits [B, k, 4h, 4w], kept classes [B, k], None where all were kept).
         """
+        return self.answer(self.see(images, large), texts, wanted)
+
+    def see(
+        self, images: Tensor, large: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What pictures come to before any text is known: what `answer` takes. See `forward`."""
         dense, layers = self.clip.encode_layers(images, self.config.blocks)
         appearance = dense
         if self.sam is not None and self.fusion is not None:
@@ -110,7 +116,17 @@ class LsmSeg(nn.Module):
             layers = [first, second]
         guidance = [self.upsample1(layers[0]), self.upsample2(layers[1])]
         features = appearance if self.config.cost_map == "fused" else dense
-        each = texts.expand(images.shape[0], -1, -1)
+        return features, appearance, guidance
+
+    def answer(
+        self,
+        seen: tuple[Tensor, Tensor, list[Tensor]],
+        texts: Tensor,
+        wanted: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The head alone: the logits of `forward` for pictures that were seen."""
+        features, appearance, guidance = seen
+        each = texts.expand(features.shape[0], -1, -1)
         return self.transformer(features, each, appearance, guidance, wanted)
 
     def keep_features(self, folder: str | Path, half: bool = True) -> CachedEncoder:

@@ -169,14 +169,25 @@ class Segmenter:
         It labels (`label`) and gives the scores of single classes (`scores`) at the picture's
         size. Raises DataError where the GPU's memory does not suffice.
         """
-        size = (image.shape[0], image.shape[1])
-        text = text.to(self.clip.device)
+        return self.see(image)(text)
+
+    def see(self, image: np.ndarray) -> Callable[[Tensor], CostMaps | Probabilities]:
+        """Look at a picture, uint8 [H, W, 3], once; then ask it with any number of texts [N, D]."""
+        size, model = (image.shape[0], image.shape[1]), self.model
         with torch.inference_mode(), enough_memory():
-            if isinstance(self.model, Clip):
-                return CostMaps(picture_features(self.model, image), text, size)
-            protocol = self.model.protocol or Protocol()
+            if isinstance(model, Clip):
+                features = picture_features(model, image)
+                return lambda text: CostMaps(features, text.to(features.device), size)
+            protocol = model.protocol or Protocol()
             shown = _shown(image, protocol.side).to(self.clip.device)
-            return Probabilities(sliding.look(self.model, shown, text, protocol), len(text), size)
+            seen = sliding.see(model, shown, protocol)
+
+        def ask(text: Tensor) -> Probabilities:
+            with enough_memory():
+                views = sliding.ask(model, seen, text.to(shown.device), protocol)
+            return Probabilities(views, len(text), size)
+
+        return ask
 
     def label(
         self, image: np.ndarray, text: Tensor, owners: Sequence[int] | None = None

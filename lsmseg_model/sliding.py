@@ -12,6 +12,7 @@ what another class reaches at least.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,15 +73,26 @@ class Views:
 @torch.inference_mode()
 def look(network: LsmSeg, image: Tensor, texts: Tensor, protocol: Protocol = Protocol()) -> Views:
     """The network's logits of all views. image: [3, H, W] RGB in 0..1; texts: [N, D]."""
+    return ask(network, see(network, image, protocol), texts, protocol)
+
+
+@torch.inference_mode()
+def see(network: LsmSeg, image: Tensor, protocol: Protocol = Protocol()) -> Any:
+    """What the network sees in all views, before any text is known: what `ask` takes."""
     side = network.clip.view.window
     squashed = _resize(image[None], protocol.side)
     crop = protocol.crop
     crops = [squashed[:, :, y : y + crop, x : x + crop] for y, x in protocol.places]
     whole = _resize(image[None], max(crop, side))
-    views = torch.cat([*(_resize(part, side) for part in crops), _resize(whole, side)])
-    logits, kept = network(views, texts)
+    return network.see(torch.cat([*(_resize(part, side) for part in crops), _resize(whole, side)]))
+
+
+@torch.inference_mode()
+def ask(network: LsmSeg, seen: Any, texts: Tensor, protocol: Protocol = Protocol()) -> Views:
+    """The logits of views that were seen. texts: [N, D]"""
+    logits, kept = network.answer(seen, texts)
     if kept is None:
-        kept = torch.arange(texts.shape[0], device=texts.device).expand(len(views), -1)
+        kept = torch.arange(texts.shape[0], device=texts.device).expand(len(logits), -1)
     return Views(logits, kept, protocol)
 
 
