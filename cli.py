@@ -20,6 +20,7 @@ import typer
 
 from ablations.commands.data import app as data_app
 from ablations.commands.evaluate import evaluate
+from ablations.commands.leaderboard import leaderboard
 from ablations.commands.networks import app as model_app
 from ablations.commands.predict import predict
 from ablations.commands.pretrain import pretrain
@@ -410,7 +411,7 @@ def report(
     print(runner.report(directory))
 
 
-for command in (pretrain, train, evaluate, predict):
+for command in (leaderboard, pretrain, train, evaluate, predict):
     app.command()(command)
 
 
