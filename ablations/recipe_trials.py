@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from ablations.known import Stored
 from ablations.prepare import bars, cache_folder
 from ablations.recipe_kept import Kept, slug
 from ablations.recipe_plan import Place, Plan, Training, Trial, fingerprint
+from ablations.scoring import FrozenScorer, Scorer
+from ablations.trained import TrainedScorer
+from lsmseg_model.feature_cache import FeatureCache
+from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.store import working_store_path
 from lsmseg_prompts.terminal import note, progress_bar
-
-if TYPE_CHECKING:
-    from lsmseg_model.segmenter import Segmenter
 
 VALIDATED = 20  # pictures, at the end of a training; all are scored afterwards
 TIMED = 5  # pictures whose latency is measured; the median is told
@@ -54,52 +56,44 @@ def carry_out(plan: Plan, folder: Path, progress: bool) -> Done:
 
 def _prompt_sets(plan: Plan, done: Done, progress: bool) -> None:
     """All prompt sets on each benchmark: one pass over the pictures for those that are missing."""
-    from ablations.known import Stored
-    from ablations.scoring import FrozenScorer
-    from lsmseg_model.feature_cache import FeatureCache
-    from lsmseg_model.segmenter import Segmenter
-
-    wanted, own = plan.options, plan.trials[0].settings
-    if plan.scorer == "trained":
-        model = Segmenter(checkpoint=wanted["checkpoint"], device=wanted["device"])
-    else:
-        model = Segmenter(
-            own["model"],
-            wanted["pretrained"],
-            device=wanted["device"],
-            dense=own.get("dense"),
-            sam=wanted["sam"],
-        )
-    features = FeatureCache(model.clip, cache_folder(wanted["cache"]))
-    for number, place in enumerate(plan.places):
-        scorer = FrozenScorer(model.clip, place.benchmark, features, Stored(store_of(wanted)))
-        if plan.scorer == "frozen":
+    model, scorers = _scorers(plan)
+    done.models = {t.variant.name: (model.name, model.weights_hash) for t in plan.trials}
+    for number, (place, scorer) in enumerate(zip(plan.places, scorers, strict=True)):
+        if isinstance(scorer, FrozenScorer):
             with progress_bar(f"{place.title}: looking at pictures", bars(progress)) as tell:
                 scorer.features(tell)
         missing: list[tuple[Trial, str]] = []
         for trial in plan.trials:
-            done.models[trial.variant.name] = (model.name, model.weights_hash)
-            texts = trial.prompts[number].texts
-            looks = scorer.key if plan.scorer == "frozen" else [model.name, model.weights_hash]
-            key = _key(place, texts, looks)
+            key = _key(place, trial.prompts[number].texts, scorer.key)
             found = done.kept.counts(_name(trial, place), key)
             if found is None:
                 missing.append((trial, key))
             else:
                 done.counts[trial.variant.name][place.title] = found
-
-        def keep(trial: Trial, key: str, found: np.ndarray, place: Place = place) -> None:
-            done.kept.keep_counts(_name(trial, place), key, found)
-            done.counts[trial.variant.name][place.title] = found
-
-        with progress_bar(f"{place.title}: prompt sets", bars(progress)) as tell:
-            if missing and plan.scorer == "frozen":
+        if missing:
+            with progress_bar(f"{place.title}: prompt sets", bars(progress)) as tell:
                 scored = scorer.score([t.prompts[number] for t, _ in missing], tell)
-                for (trial, key), found in zip(missing, scored, strict=True):
-                    keep(trial, key, found)
-            elif missing:
-                for trial, key in missing:
-                    keep(trial, key, _count(model, place, trial.prompts[number].texts, tell))
+            for (trial, key), found in zip(missing, scored, strict=True):
+                done.kept.keep_counts(_name(trial, place), key, found)
+                done.counts[trial.variant.name][place.title] = found
+
+
+def _scorers(plan: Plan) -> tuple[Segmenter, list[Scorer]]:
+    """The model that scores all prompts, and its scorer of each benchmark."""
+    wanted, own = plan.options, plan.trials[0].settings
+    device, known = wanted["device"], Stored(store_of(wanted))
+    if plan.scorer == "trained":
+        network = Segmenter(checkpoint=wanted["checkpoint"], device=device)
+        return network, [TrainedScorer(network, p.benchmark, known) for p in plan.places]
+    model = Segmenter(
+        own["model"],
+        wanted["pretrained"],
+        device=device,
+        dense=own.get("dense"),
+        sam=wanted["sam"],
+    )
+    features = FeatureCache(model.clip, cache_folder(wanted["cache"]))
+    return model, [FrozenScorer(model.clip, p.benchmark, features, known) for p in plan.places]
 
 
 def store_of(options: Mapping[str, Any]) -> Path:
@@ -109,8 +103,6 @@ def store_of(options: Mapping[str, Any]) -> Path:
 
 def _network(plan: Plan, trial: Trial, folder: Path, done: Done, progress: bool) -> None:
     """Train a variant's network, or take the one that is there, and measure it."""
-    from lsmseg_model.segmenter import Segmenter
-
     training, kept = trial.training, done.kept
     assert training is not None
     name, measures = trial.variant.name, plan.recipe.measures
@@ -205,7 +197,7 @@ def _ended(folder: Path, iterations: int) -> tuple[Path | None, float]:
     return weights[0], float(rows[-1]["seconds"])
 
 
-def _count(segmenter: "Segmenter", place: Place, texts: Any, tell: Any) -> np.ndarray:
+def _count(segmenter: Segmenter, place: Place, texts: Any, tell: Any) -> np.ndarray:
     from lsmseg_model.data.benchmark import competing
     from lsmseg_model.evaluate import count_pictures
 
@@ -213,7 +205,7 @@ def _count(segmenter: "Segmenter", place: Place, texts: Any, tell: Any) -> np.nd
     return count_pictures(segmenter, place.benchmark, text, progress=tell)
 
 
-def _latency(segmenter: "Segmenter", place: Place, trial: Trial) -> dict[str, Any]:
+def _latency(segmenter: Segmenter, place: Place, trial: Trial) -> dict[str, Any]:
     """Milliseconds for a picture, its windows and label map included, texts embedded before."""
     from lsmseg_model.data.benchmark import competing
 
