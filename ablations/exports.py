@@ -1,6 +1,7 @@
 """The tables of a run as files for a paper: CSV, and LaTeX with booktabs; from run.json alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,11 @@ def paper_sheets(run: Mapping[str, Any]) -> Iterator[tuple[str, Sheet]]:
     rows = [row for row in run.get("per_class", []) if "before" in row]
     for place, name in enumerate(dict.fromkeys(row["benchmark"] for row in rows)):
         here = [row for row in rows if row["benchmark"] == name]
-        yield f"per_class{_suffix(place)}", class_sheet(ends(here), texts=False)
+        shown = ends(here)
+        sheet = class_sheet(shown, texts=False)
+        if len(shown) < len(here):
+            sheet = replace(sheet, title=f"Classes that gained and that lost most ({name})")
+        yield f"per_class{_suffix(place)}", sheet
         pairs = [row for row in run.get("confusions", []) if row["benchmark"] == name]
         pairs = sorted(pairs, key=lambda row: -abs(row["change"]))[:MOST_PAIRS]
         if pairs:

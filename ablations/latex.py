@@ -1,6 +1,6 @@
 """Tables for a paper: a `Sheet` as LaTeX with booktabs, to be read with \\input."""
 
-from ablations.tables import Line, Sheet
+from ablations.tables import Line, Sheet, numeric
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -24,7 +24,7 @@ def escape(text: str) -> str:
 
 def latex(sheet: Sheet, label: str) -> str:
     r"""A table environment with caption and \label{tab:...}; scores' intervals are set small."""
-    columns = "l" + "r" * (len(sheet.columns) - 1)
+    columns = "".join("r" if one else "l" for one in numeric(sheet))
     lines = [
         f"% {' '.join(sheet.title.split())}, by lsmseg-prompts. Needs \\usepackage{{booktabs}}.",
         r"\begin{table}",
@@ -32,6 +32,7 @@ def latex(sheet: Sheet, label: str) -> str:
         rf"\caption{{{escape(sheet.title)}. {escape(sheet.note)}}}",
         rf"\label{{tab:{label}}}",
         r"\small",
+        r"\setlength{\tabcolsep}{3pt}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         " & ".join(escape(column) for column in sheet.columns) + r" \\",

@@ -8,7 +8,6 @@ Without scripts all is there but sorting and searching the tables.
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -19,10 +18,10 @@ from ablations.class_tables import class_groups, length_sheet, seen_sheet
 from ablations.exports import write_tables
 from ablations.plots import DPI
 from ablations.tables import (
-    Sheet,
     candidate_sheet,
     combination_sheets,
     llm_sheets,
+    numeric,
     score,
     signed,
     single_sheets,
@@ -31,7 +30,6 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 
 FORMAT, VERSION = "lsmseg-prompts/run", 1
-NUMBER = r"-?$|[+-]?\d[\d.]*( \[.*\])?$"
 COMPARISON = "lsmseg-prompts/comparison"
 RUN, PAGE = "run.json", "report.html"
 SCRIPT = "tables.js"  # the only script that the page lets run, told by its hash
@@ -93,13 +91,6 @@ def _figures(run: Mapping[str, Any], directory: Path) -> dict[str, list[dict[str
                 {**figure, "source": source, "width": _css_width(data)}
             )
     return figures
-
-
-def numeric(sheet: Sheet) -> list[bool]:
-    """Of each column whether it holds numbers alone, with their intervals or signs."""
-    columns = zip(*(line.cells for line in sheet.lines), strict=True)
-    found = [all(re.match(NUMBER, cell) for cell in column) for column in columns]
-    return found or [False] * len(sheet.columns)
 
 
 def _breaks(name: str) -> Any:

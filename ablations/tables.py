@@ -4,11 +4,13 @@ A `Sheet` holds finished text, so that both show the same: scores in per cent wi
 in brackets, on the report split; differences are paired.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Row = Mapping[str, Any]
+NUMBER = r"-?$|[+-]?\d[\d.]*( \[.*\])?$"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,13 @@ class Sheet:
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
     note: str
+
+
+def numeric(sheet: Sheet) -> list[bool]:
+    """Of each column whether it holds numbers alone, with their intervals or signs."""
+    columns = zip(*(line.cells for line in sheet.lines), strict=True)
+    found = [all(re.match(NUMBER, cell) for cell in column) for column in columns]
+    return found or [False] * len(sheet.columns)
 
 
 def score(row: Row, column: str, unit: str = "") -> str:

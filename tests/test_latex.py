@@ -8,11 +8,20 @@ from pathlib import Path
 import pytest
 from ablation_fakes import ATTRIBUTES, board, by_table
 
+from ablations.classwise import per_class
 from ablations.combine import path_rows, search
 from ablations.exports import paper_sheets
 from ablations.latex import escape, latex
+from ablations.scoreboard import Candidate
 from ablations.single import singles
-from ablations.tables import Line, Sheet, candidate_sheet, combination_sheets, single_sheets
+from ablations.tables import (
+    Line,
+    Sheet,
+    candidate_sheet,
+    combination_sheets,
+    numeric,
+    single_sheets,
+)
 
 NASTY = r"50 % of a_b & c #1 {x} ~ ^ $y$ <b> \input [z] * café"
 
@@ -67,6 +76,21 @@ def test_several_benchmarks_never_show_an_average_without_its_parts() -> None:
     for row in tried:
         assert row["miou"] == pytest.approx((row["miou (a)"] + row["miou (b)"]) / 2)
     assert not {"against name", "union", "selection"} & {c for s in sheets for c in s.columns}
+
+
+def test_classes_are_cut_to_those_that_changed_most() -> None:
+    one = board(by_table({"name": 0.2, "color": 0.4}))
+    rows = per_class(one, one.benches[0], Candidate(("color",)))
+    many = [{**rows[0], "name": f"c{i}", "difference": i / 100} for i in range(25)]
+    run = {"single": singles(one, ATTRIBUTES).rows, "combinations": [], "per_class": many}
+    run["combinations"] = path_rows(one, search(one, ATTRIBUTES))
+    sheet = dict(paper_sheets(run))["per_class"]
+    assert sheet.title == "Classes that gained and that lost most (fake)"
+    kept = [*range(24, 14, -1), *range(9, -1, -1)]
+    assert [line.cells[0] for line in sheet.lines] == [f"c{i}" for i in kept]
+    assert numeric(sheet) == [False, False, True, True, True, True]
+    run["per_class"] = many[:20]
+    assert len(dict(paper_sheets(run))["per_class"].lines) == 20
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
