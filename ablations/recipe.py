@@ -16,6 +16,7 @@ from typing import Any
 
 from ablations import prepare
 from ablations.recipe_files import Recipe, available, read_recipe, recipe_path
+from ablations.recipe_kept import alone
 from ablations.recipe_plan import Plan, make_plan
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.terminal import note
@@ -97,7 +98,7 @@ def run_recipe(
     read = read_recipe(recipe)
     plan = make_plan(read, options)
     folder = Path(out) if out is not None else Path("runs") / f"{read.name}{'-small' * plan.small}"
-    with prepare.run_directory(folder) as directory:
+    with prepare.run_directory(folder) as directory, alone(directory):
         # torch from here on
         from ablations import recipe_results, recipe_tables
         from ablations.recipe_trials import carry_out

@@ -6,7 +6,9 @@ another key is of another request and is computed anew.
 
 import hashlib
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -14,6 +16,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from lsmseg_model.files import write_whole
+from lsmseg_prompts.errors import ConfigurationError
 
 VERSION = 1  # raised where the same request would give other results
 
@@ -69,6 +72,35 @@ class Kept:
 
     def _path(self, name: str, ending: str) -> Path:
         return self.folder / f"{name}.{ending}"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for one run; the system lets go of it however the run ends.
+
+    Raises ConfigurationError where another run holds it. Where folders cannot be locked (Windows,
+    some network disks) nothing is held.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ConfigurationError(
+            f"Another run is writing into {folder}: wait for it, or name another folder with --out."
+        ) from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -19,7 +19,7 @@ from test_interrupted import struck
 from ablations import recipe_results, recipe_tables
 from ablations.recipe import read_recipe, run_recipe
 from ablations.recipe_files import Recipe
-from ablations.recipe_kept import Kept, slug
+from ablations.recipe_kept import Kept, alone, slug
 from ablations.recipe_plan import Place, Plan
 
 __all__ = ["call", "shipped_store_stays", "weights"]  # fixtures, used by their names
@@ -370,6 +370,14 @@ def test_settings_that_are_not_given(call) -> None:
     Path("mine.json").write_text(json.dumps(values))
     refused(call("recipes", "run", "mine.json"), 4, "nor small says attributes and llm")
     assert not Path("runs").exists()
+
+
+def test_two_runs_in_one_folder(call) -> None:
+    Path("o").mkdir()
+    with alone(Path("o")):
+        refused(call("recipes", "run", "table3", "--out", "o"), 4, "Another run is writing into o")
+    with alone(Path("o")):  # free again
+        pass
 
 
 def _changed(recipe: str, network: dict[str, Any]) -> dict[str, Any]:
