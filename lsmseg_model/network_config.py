@@ -141,7 +141,13 @@ def overlay(base: dict[str, Any], own: dict[str, Any], where: str) -> dict[str, 
 
 def check_settings(settings: dict[str, Any], where: str) -> None:
     """Raise ConfigError for a field of the settings that is of another kind than it should be."""
-    kinds = {"name": str, "clip": (str, dict), "network": dict, "test": dict, "train": dict}
+    kinds: dict[str, Any] = {
+        "name": str,
+        "clip": (str, dict),
+        "network": dict,
+        "test": dict,
+        "train": dict,
+    }
     words = {"name": "text", "clip": "a name or fields"}
     for name, kind in kinds.items():
         value = settings.get(name, {})
