@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ablations.scoreboard import NAME, Bench, Candidate, Scoreboard, number
-from ablations.scoring import FrozenScorer
+from ablations.scoring import Scorer
 from ablations.statistics import LEVEL, resample_weights
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
@@ -79,7 +79,7 @@ def class_intervals(
 
 
 def confusion(
-    scorer: FrozenScorer, prompt_set: PromptSet, progress: Progress | None = None
+    scorer: Scorer, prompt_set: PromptSet, progress: Progress | None = None
 ) -> np.ndarray:
     """int64 [C, C]: pixels by label (row) and prediction (column), as positions in
     ``class_indices``; unlabelled pixels are left out."""

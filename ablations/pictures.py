@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ablations.plots import pyplot, save
-from ablations.scoring import FrozenScorer
+from ablations.scoring import Scorer
 from lsmseg_model.data.benchmark import IGNORE, Benchmark
 from lsmseg_model.palette import colour, palette
 from lsmseg_prompts.errors import UsageError
@@ -92,7 +92,7 @@ def check_named(benchmarks: Sequence[Benchmark], keys: Sequence[str] | None) -> 
 
 
 def cost_map_pictures(
-    scorer: FrozenScorer,
+    scorer: Scorer,
     name: PromptSet,
     best: PromptSet,
     readable: Sequence[str],
@@ -129,7 +129,7 @@ def cost_map_pictures(
 
 
 def segmentation_pictures(
-    scorer: FrozenScorer,
+    scorer: Scorer,
     name: PromptSet,
     best: PromptSet,
     readable: Sequence[str],
