@@ -103,6 +103,7 @@ def test_the_planted_set_is_found(strategy: str) -> None:
     assert sum(t.right for t in trials) >= 2 and all(t.claims for t in trials)
 
 
+@pytest.mark.slow
 def test_all_combinations_find_it_too_and_certify_greedy() -> None:
     found = trial(replace(World(5200), pictures=40, signal=0.5), strategy="exhaustive")
     assert found.right and found.found.tried == 511
