@@ -89,6 +89,8 @@ def descriptions(job: Job, llms: Sequence[str]) -> dict[str, Described]:
     Raises ConfigurationError that says which commands make what is missing, of all LLMs at once.
     """
     store = job.arguments["store"]
+    if job.store.is_file():
+        open_store(job.store).close()  # brings one of an older schema up to date
     found: dict[str, Described] = {}
     lacking: dict[str, None] = {}
     for llm in llms:

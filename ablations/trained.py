@@ -96,6 +96,11 @@ class TrainedScorer(NetworkScorer):
             "view": str(self.model.clip.view),
         }
 
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The prompts that it looks at."""
+        return competing(self.benchmark)[0]
+
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         return self.model
 

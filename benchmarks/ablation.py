@@ -1,0 +1,212 @@
+"""What scoring prompts takes, in ratios of one run: pictures once, texts once, the exact argmax.
+
+python benchmarks/ablation.py                    # all three parts
+python benchmarks/ablation.py argmax sets exhaustive --threads 1 --pictures 4
+
+argmax      171 and 847 classes, 24 x 24 -> 480 x 640: enlarging all classes beside best_class
+sets        ViT-B/16 at full size with random weights: 1 and 10 prompt sets of 150 classes
+exhaustive  all 511 combinations on MiniStuff's selection split, features on disk, from the
+            descriptions to the counts, for both compositions
+
+Each number is the best of some repetitions where that is possible. Features vary smoothly over a
+picture and some classes fit better than others, as a network's do; how many classes can win
+somewhere, which is what the argmax's time depends on, is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+def seconds(run: Callable[[], Any], repeat: int) -> float:
+    """The best of some runs."""
+    spent = []
+    for _ in range(repeat):
+        began = time.perf_counter()
+        run()
+        spent.append(time.perf_counter() - began)
+    return min(spent)
+
+
+def lifelike(classes: int, side: int, width: int = 512) -> Any:
+    """Features [side, side, width] that vary smoothly, with noise, and texts [classes, width]."""
+    import torch
+    from torch.nn import functional as F
+
+    torch.manual_seed(0)
+    coarse = torch.randn(1, width, side // 4, side // 4)
+    features = F.interpolate(coarse, (side, side), mode="bicubic")[0].permute(1, 2, 0)
+    features = features + 0.2 * torch.randn(features.shape)
+    texts = torch.randn(classes, width)
+    return F.normalize(features, dim=-1), F.normalize(texts, dim=-1)
+
+
+def argmax(options: argparse.Namespace) -> None:
+    """Enlarging all classes beside visiting those that can win."""
+    import torch
+
+    from lsmseg_model.argmax import Able, best_class, bordered
+    from lsmseg_model.cost_map import cost_map, upsample
+    from lsmseg_model.memory import peak
+
+    size = (480, 640)
+    for classes in (171, 847):
+        features, texts = lifelike(classes, 24)
+
+        def plain(features: Any = features, texts: Any = texts) -> Any:
+            return upsample(cost_map(features[None], texts), size).max(dim=1)
+
+        def exact(features: Any = features, texts: Any = texts) -> Any:
+            return best_class(features, texts, size)
+
+        with torch.inference_mode():
+            exact()  # what is the same for all pictures of a size is computed once
+            slow, fast = seconds(plain, options.repeat), seconds(exact, 3 * options.repeat)
+            much, little = peak(plain), peak(exact)
+            cost = torch.einsum("hwd,nd->nhw", bordered(features), texts)[None].contiguous()
+            able = Able.of(cost).count.float().mean()
+            _, index = plain()
+            where, _ = exact()
+            two = upsample(cost_map(features[None], texts), size)[0].topk(2, dim=0).values
+            far = (where != index[0]) & (two[0] - two[1] > 1e-6)
+            double = best_class(features.double(), texts.double(), size)[0]
+            wanted = upsample(cost_map(features.double()[None], texts.double()), size)
+            same = bool((double == wanted.max(dim=1).indices[0]).all())
+        print(
+            f"argmax {classes} classes: {1e3 * slow:.0f} ms and {1e3 * fast:.1f} ms, "
+            f"{slow / fast:.1f} times faster; {much / 1e6:.0f} MB and {little / 1e6:.0f} MB, "
+            f"{little / much:.3f} of the memory; {able:.1f} classes a cell; float64 the same: "
+            f"{same}; float32 differs beyond 1e-6 at {int(far.sum())} pixels",
+            flush=True,
+        )
+
+
+def sets(options: argparse.Namespace) -> None:
+    """One pass over the pictures for ten prompt sets, beside the pass for one."""
+    import numpy as np
+    import torch
+
+    from lsmseg_model.clip import DEFAULT_VIEW, Clip, View, open_clip_model
+    from lsmseg_model.counting import count_sets
+    from lsmseg_model.windows import picture_features
+
+    torch.manual_seed(0)
+    classes = 150
+    clip = Clip(open_clip_model("ViT-B-16", True), "ViT-B-16", "naclip", View(**DEFAULT_VIEW), "")
+    clip.eval()
+    rng = np.random.default_rng(0)
+    pictures = [
+        rng.integers(0, 256, (480, 640, 3), dtype=np.uint8) for _ in range(options.pictures)
+    ]
+    labels = rng.integers(-1, classes, (480, 640)).astype(np.int16)
+    texts = [
+        [
+            f"A thing of kind {c} has a large, round and smooth shape number {s}"
+            for c in range(classes)
+        ]
+        for s in range(10)
+    ]
+    embedding = seconds(lambda: clip.encode_texts([[t] for t in texts[0]]), options.repeat)
+    looking = seconds(lambda: [picture_features(clip, p) for p in pictures], 1) / len(pictures)
+    features = picture_features(clip, pictures[0])
+    # The argmax of a network that tells classes apart, not of one with random weights.
+    side = features.shape[:2]
+    smooth, words = lifelike(10 * classes, 28)
+    smooth, words = smooth[: side[0], : side[1]].contiguous(), words.view(10, classes, -1)
+    owner = np.arange(classes)
+    counting = {
+        n: seconds(
+            lambda n=n: count_sets(smooth, words[:n], labels, owner, classes), options.repeat
+        )
+        for n in (1, 10)
+    }
+    for count in (len(pictures), 2000, 5000):
+        cost = {n: n * embedding + count * (looking + counting[n]) for n in (1, 10)}
+        plain = 10 * cost[1]
+        print(
+            f"sets: {count} pictures, {cost[1]:.1f} s for one prompt set, {cost[10]:.1f} s for "
+            f"ten: {cost[10] / cost[1]:.3f} times (a plain evaluator {plain / cost[1]:.0f})"
+            + ("" if count == len(pictures) else ", from the rates below"),
+            flush=True,
+        )
+    print(
+        f"      a picture's features {looking:.2f} s; its counts {1e3 * counting[1]:.0f} ms for "
+        f"one set, {1e3 * counting[10]:.0f} ms for ten; a set's {classes} texts {embedding:.2f} s"
+    )
+
+
+def exhaustive(options: argparse.Namespace) -> None:
+    """All combinations of the nine attributes, from the descriptions to the counts."""
+    from ablations.scoring import FrozenScorer
+    from ablations.splits import open_splits
+    from lsmseg_model.feature_cache import FeatureCache
+    from lsmseg_model.segmenter import Segmenter
+    from lsmseg_prompts.attributes import ATTRIBUTES
+    from lsmseg_prompts.bundled import read_bundled
+    from lsmseg_prompts.prompt_set import build_prompt_set
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    vocabulary = load_vocabulary("coco-stuff")
+    descriptions = read_bundled("coco-stuff")
+    names = list(ATTRIBUTES)
+    combinations = [c for k in range(1, 10) for c in itertools.combinations(names, k)]
+    benchmark, clip = open_splits("ministuff")["selection"], Segmenter().clip
+    with tempfile.TemporaryDirectory() as folder:
+        FrozenScorer(clip, benchmark, FeatureCache(clip, folder)).look()
+        for composition in ("concat", "ensemble"):
+            began = time.perf_counter()
+            scorer = FrozenScorer(clip, benchmark, FeatureCache(clip, folder))
+            scorer.look()
+            looked = time.perf_counter()
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            only = frozenset(scorer.needs)
+            prompts = [
+                build_prompt_set(descriptions, vocabulary, c, composition, only=only)
+                for c in combinations
+            ]
+            built = time.perf_counter()
+            counts = scorer.score(prompts)
+            ended = time.perf_counter()
+            after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            print(
+                f"exhaustive {composition}: {len(counts)} prompt sets x {len(benchmark)} pictures "
+                f"x {len(benchmark.class_indices)} classes in {ended - began:.1f} s (pictures and "
+                f"features {looked - began:.1f}, sentences {built - looked:.1f}, embedding and "
+                f"counting {ended - built:.1f}); {(after - before) / 1024:.0f} MiB more memory",
+                flush=True,
+            )
+
+
+PARTS = {"argmax": argmax, "sets": sets, "exhaustive": exhaustive}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What scoring prompts takes.")
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--pictures", type=int, default=4, help="that ViT-B/16 looks at")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--threads", type=int, help="default: PyTorch's")
+    options = parser.parse_args()
+    if unknown := set(options.parts) - PARTS.keys():
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
+    for name in options.parts or PARTS:
+        PARTS[name](options)
+
+
+if __name__ == "__main__":
+    main()
