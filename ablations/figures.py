@@ -6,6 +6,7 @@ from typing import Any
 
 from ablations import class_plots, pictures, plots
 from ablations.scoreboard import NAME, Bench, Candidate, Scoreboard
+from ablations.scoring import FrozenScorer
 from ablations.single import Singles
 from lsmseg_model.data import scored_names
 
@@ -101,6 +102,13 @@ def _pictures(
         benchmark.seen is not None and index not in benchmark.seen
         for index in benchmark.class_indices
     ]
+    frozen = isinstance(scorer, FrozenScorer)
+    measure = "cosine" if frozen else "probability"  # of a network
+    what = (
+        "Cosine of every position with the class's text"
+        if frozen
+        else "Probability of the class at every pixel"
+    )
     shown = pictures.named(benchmark, wanted)
     if shown:
         chosen = "Pictures were named with --picture, classes by their labels."
@@ -111,12 +119,14 @@ def _pictures(
         pairs = pictures.choose_classes(covered, unseen)
     if pairs:
         file = f"cost_maps{suffix}.png"
-        pictures.cost_map_pictures(scorer, name_set, best_set, readable, pairs, directory / file)
+        pictures.cost_map_pictures(
+            scorer, name_set, best_set, readable, pairs, directory / file, measure
+        )
         yield _figure(
             "pictures",
             file,
             f"Cost maps ({bench.name})",
-            "Cosine of every position with the class's text, each map on its own scale (yellow is "
+            f"{what}, each map on its own scale (yellow is "
             f"high), with the outline of the labelled class. {chosen}",
         )
     file = f"segmentations{suffix}.png"
@@ -127,7 +137,7 @@ def _pictures(
         "pictures",
         file,
         f"Segmentations ({bench.name})",
-        "The class with the highest cosine at every pixel. Pictures "
+        f"The class with the highest {measure} at every pixel. Pictures "
         + (BY_LABELS if automatic else "were named with --picture."),
     )
 

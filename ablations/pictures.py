@@ -98,6 +98,7 @@ def cost_map_pictures(
     readable: Sequence[str],
     pairs: Sequence[tuple[int, int]],
     path: Path,
+    measure: str = "cosine",
 ) -> Path:
     """Rows of picture, label map, and the cost maps of one class under both prompt sets.
 
@@ -124,7 +125,7 @@ def cost_map_pictures(
             axis.imshow(cost, cmap="viridis", vmin=low, vmax=high)
             if mask.any() and not mask.all():
                 axis.contour(mask, levels=[0.5], colors="white", linewidths=0.9)
-            axis.set_xlabel(f"cosine {low:.2f} to {high:.2f}", fontsize=7)
+            axis.set_xlabel(f"{measure} {low:.2f} to {high:.2f}", fontsize=7)
     return save(figure, path)
 
 

@@ -34,7 +34,7 @@ def summary(path: Sequence[Row], best: str, tried: int, name: str = "name") -> s
             for a, b in zip(mine[:-1], plain[:-1], strict=True)
         )
         text += f" Its parts: {'; '.join(parts)}."
-    text += f" It was chosen from {tried} candidates on the selection split."
+    text += f" It was chosen from {tried} candidate{'s' * (tried > 1)} on the selection split."
     if row.get("unseen") is not None:
         text += (
             f" On the unseen classes it reaches {score(row, 'unseen', ' %')} against "
