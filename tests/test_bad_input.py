@@ -338,8 +338,10 @@ def test_pictures_and_label_maps(spoil, says: str, call, data: Path, weights: Pa
     before = listing()
     for command in ("evaluate", "ablate", "pretrain"):
         refused(call(*arguments_for(command, weights)), 4, says)
-        # ablate opens its store before it looks at pictures: whole, and of use the next time.
+        # ablate opens its store, and keeps features, before it has looked at all pictures: whole,
+        # and of use the next time.
         Path("s.sqlite").unlink(missing_ok=True)
+        shutil.rmtree("runs", ignore_errors=True)
         assert listing() == before, command
 
 
