@@ -50,9 +50,9 @@ class CachedEncoder:
         for i in missing:
             features = [f if self.grid is None else fit(f, self.grid).to(f.dtype)
                         for f in self.encoder(images[i : i + 1])]  # fmt: skip
-            self._save(paths[i], features)
+            # What is kept is used at once: the next time must give the same numbers.
+            found[i] = [f.to(images) for f in self._save(paths[i], features)]
             self.computed += 1
-            found[i] = features
         pictures = [features for features in found if features is not None]
         return [torch.cat(layer) for layer in zip(*pictures, strict=True)]
 
@@ -87,7 +87,8 @@ class CachedEncoder:
             return None
         return [f.to(images.device, images.dtype) for f in features]
 
-    def _save(self, path: Path, features: list[Tensor]) -> None:
+    def _save(self, path: Path, features: list[Tensor]) -> list[Tensor]:
+        """Write the features, and return them as they will be read."""
         from safetensors.torch import save_file
 
         kept = [f.detach().cpu().contiguous() for f in features]
@@ -96,6 +97,7 @@ class CachedEncoder:
             kept = small if all(f.isfinite().all() for f in small) else kept
         tensors = {str(i): f for i, f in enumerate(kept)}
         write_whole(path, lambda p: save_file(tensors, p, metadata={"crc32": checksum(kept)}))
+        return kept
 
 
 def checksum(features: list[Tensor]) -> str:
