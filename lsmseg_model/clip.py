@@ -20,6 +20,7 @@ from .errors import CheckpointError, ConfigError, UsageError
 from .frozen import FrozenEncoder
 from .fusion import fit
 from .quick import quicken
+from .threads import in_threads
 
 CONFIGS = Path(__file__).parent / "configs"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -166,11 +167,16 @@ class Clip(nn.Module):
         tokens = tokenize(sentences, self.model.context_length)
         order = sorted(range(len(sentences)), key=lambda i: int(tokens[i].argmax()))
         features = torch.empty(len(sentences), self.embed_dim, device=self.device)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = tokens[rows]
-            batch = batch[:, : int(batch.argmax(dim=-1).max()) + 1]
-            features[rows] = self.encode_tokens(batch.to(self.device))
+
+        def embed(rows: list[int]) -> Tensor:
+            with torch.inference_mode():  # each thread's own
+                batch = tokens[rows]
+                batch = batch[:, : int(batch.argmax(dim=-1).max()) + 1]
+                return self.encode_tokens(batch.to(self.device))
+
+        batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+        for rows, found in zip(batches, in_threads(embed, batches, self.device), strict=True):
+            features[rows] = found
         where = {s: i for i, s in enumerate(sentences)}
         means = [features[[where[s] for s in group]].mean(dim=0) for group in texts]
         return F.normalize(torch.stack(means), dim=-1)

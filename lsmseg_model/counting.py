@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .argmax import Able, Axis, address, bordered, first_max
 
-AT_ONCE = 1 << 21  # values of the sets' cost maps that are looked at together: 8 MB
+AT_ONCE = 1 << 19  # values of the sets' cost maps that are looked at together: 2 MB
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from .files import new_folder, whole_file
 from .label_png import check_count, write_classes, write_label_map
 from .metrics import accuracy, confusion_counts, iou, miou
 from .segmenter import DEFAULT, Segmenter
+from .threads import in_threads
 
 Progress = Callable[[int, int], None]  # done, total
 
@@ -86,8 +87,12 @@ def count_prompt_sets(
     embeddings = clip.encode_texts([group for text_set in texts for group in text_set])
     text = embeddings.unflatten(0, (len(texts), -1))
     counts = np.zeros((len(texts), len(features.maps), classes, 3), dtype=np.int64)
-    for picture, (feature, labels) in enumerate(zip(features.maps, features.labels, strict=True)):
-        found = count_sets(feature.to(clip.device), text, labels, features.stands_for, classes)
+
+    def one(picture: int) -> np.ndarray:
+        feature = features.maps[picture].to(clip.device)
+        return count_sets(feature, text, features.labels[picture], features.stands_for, classes)
+
+    for picture, found in enumerate(in_threads(one, range(len(features.maps)), clip.device)):
         counts[:, picture] = found
         if progress:
             progress(picture + 1, len(features.maps))

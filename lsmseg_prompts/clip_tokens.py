@@ -34,7 +34,7 @@ def fits(text: str) -> bool:
     return count_tokens(text) <= CONTEXT_LENGTH
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16384)
 def token_ids(text: str) -> tuple[int, ...]:
     """CLIP's tokens of `text` in lower case, without start and end: SimpleTokenizer.encode."""
     plain = text

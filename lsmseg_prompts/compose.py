@@ -61,24 +61,43 @@ def compose(descriptions: Sequence[str], entry: ClassEntry) -> Composed:
     descriptions, the last first, only where that does not suffice. Raises RefusedError if not
     even the first fits.
     """
-    for kept in range(len(descriptions), 0, -1):
-        held = list(descriptions[:kept])
+    found = _composed(tuple(descriptions), entry)
+    if found is None:
+        tokens = count_tokens(join(descriptions[:1], entry))
+        raise RefusedError(
+            f"The description of {entry.readable!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} "
+            "tokens and cannot be shortened by whole clauses: write a shorter one."
+        )
+    return found
+
+
+# A set that loses its last description is the set without it: among all combinations of
+# attributes that one has been composed before.
+@lru_cache(maxsize=65536)
+def _composed(descriptions: tuple[str, ...], entry: ClassEntry) -> Composed | None:
+    """`compose`, or None where not even the first description fits."""
+    held = list(descriptions)
+    text = join(held, entry)
+    if count_tokens(text) <= CONTEXT_LENGTH:
+        return Composed(text, len(held), 0)
+    shortest = [_shortest(sentence, entry.names) for sentence in held]
+    if count_tokens(join(shortest, entry)) <= CONTEXT_LENGTH:
         cuts = 0
-        while True:
-            text = join(held, entry)
-            if count_tokens(text) <= CONTEXT_LENGTH:
-                return Composed(text, kept, cuts)
-            shorter = [shorten(sentence, entry.names) for sentence in held]
-            places = [place for place, sentence in enumerate(shorter) if sentence]
-            if not places:
-                break
+        while count_tokens(text) > CONTEXT_LENGTH:
+            places = [place for place, sentence in enumerate(held) if sentence != shortest[place]]
             longest = max(places, key=lambda place: (count_tokens(held[place]), place))
-            held[longest] = shorter[longest] or held[longest]
+            held[longest] = shorten(held[longest], entry.names) or held[longest]
+            text = join(held, entry)
             cuts += 1
-    raise RefusedError(
-        f"The description of {entry.readable!r} takes {count_tokens(text)} of CLIP's "
-        f"{CONTEXT_LENGTH} tokens and cannot be shortened by whole clauses: write a shorter one."
-    )
+        return Composed(text, len(held), cuts)
+    return _composed(descriptions[:-1], entry) if len(held) > 1 else None
+
+
+def _shortest(sentence: str, names: tuple[str, ...]) -> str:
+    """Without any of the parts that can be left out."""
+    while shorter := shorten(sentence, names):
+        sentence = shorter
+    return sentence
 
 
 def join(descriptions: Sequence[str], entry: ClassEntry) -> str:

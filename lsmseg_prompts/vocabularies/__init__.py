@@ -9,7 +9,7 @@ is ambiguous, and synonyms. What identifies a class is (vocabulary, index), neve
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
@@ -38,7 +38,7 @@ class ClassEntry:
     sense: str | None = None
     synonyms: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Every way to name the class: readable first, then synonyms, then the benchmark's."""
         return tuple(dict.fromkeys((self.readable, *self.synonyms, self.name)))
