@@ -33,6 +33,7 @@ from lsmseg_prompts.commands.options import (
     Composition,
     Dense,
     Device,
+    Executor,
     Json,
     KeyFile,
     Llm,
@@ -317,6 +318,7 @@ def ablate(
         Path | None,
         Option("--encoder", help="The second encoder's weights, for --scorer retrain."),
     ] = None,
+    executor: Executor = "local",
     json: Json = False,
 ) -> None:
     """Stages 3 and 4: score every attribute alone, then search for the best combination.
@@ -354,6 +356,7 @@ def ablate(
         "config": config,
         "iterations": iterations,
         "encoder": _text(encoder),
+        "executor": executor,
         "progress": not _Shown.quiet,
     }
     if llm is None or len(llm) == 1:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ablations.scoreboard import NAME, Bench, Candidate, Scoreboard, number
 from ablations.scoring import Scorer
-from ablations.statistics import LEVEL, resample_weights
+from ablations.statistics import Draws, resample_weights
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.prompt_set import PromptSet
@@ -70,12 +70,10 @@ def class_intervals(
         first, second = ((weights @ one).reshape(len(weights), classes, 3) for one in flat)
         draws.append(np.where(first[..., 2] > 0, iou(second) - iou(first), np.nan))
     together = np.concatenate(draws)
-    low, high = np.full(classes, np.nan), np.full(classes, np.nan)
-    met = ~np.isnan(together).all(axis=0)
-    tail = 50 * (1 - LEVEL)
-    if met.any():
-        low[met], high[met] = np.nanpercentile(together[:, met], [tail, 100 - tail], axis=0)
-    return low, high
+    first, second = counts.sum(axis=1)
+    change = np.where(first[:, 2] > 0, iou(second) - iou(first), np.nan)
+    found = [Draws(float(change[c]), together[:, c]).interval() for c in range(classes)]
+    return np.array([one.low for one in found]), np.array([one.high for one in found])
 
 
 def confusion(

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.executors import check_executor
 from ablations.scorers import check_scorer
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
@@ -77,6 +78,7 @@ def check(arguments: dict[str, Any]) -> Job:
             "--orders, or use --composition concat."
         )
     check_scorer(arguments)
+    check_executor(arguments["executor"])
     if arguments["samples"] < 1:
         raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
     vocabularies = [labelled_with(name, arguments["vocab"]) for name in data]
@@ -134,7 +136,7 @@ def look(job: Job) -> tuple["Model", list["Bench"]]:
         name = parts["report"].name
         twins = sum(bench.name.partition("#")[0] == name for bench in benches)
         title = f"{name}#{twins + 1}" if twins else name
-        scorers = {split: make(at, part) for split, part in parts.items()}
+        scorers = {split: make(at, split, part) for split, part in parts.items()}
         for split, scorer in scorers.items():
             label = f"{title}: looking at {split} pictures"
             with progress_bar(label, bars(wanted["progress"])) as tell:

@@ -77,6 +77,7 @@ def run_recipe(
     store: str | None = None,
     out: str | Path | None = None,
     device: str = "cpu",
+    executor: str = "local",
     progress: bool = True,
 ) -> RecipeResult:
     """Run a recipe, by name or file; the same call again goes on where an earlier one stopped.
@@ -85,7 +86,8 @@ def run_recipe(
     these. scorer: of a recipe of prompts, "frozen" (default), "trained" (with ``checkpoint``) or
     "retrain" (a network for every variant). encoder: FILE, or NAME=FILE where variants need
     several. cache: the folder that keeps dense features (False: none). out: the folder for
-    results (default runs/<recipe>). Other arguments: those of `runner.ablate` and
+    results (default runs/<recipe>). executor: where trainings and pictures
+    are dealt with, "local" or "ray". Other arguments: those of `runner.ablate` and
     `lsmseg_model.train.train`.
 
     Raises UsageError, ConfigurationError, StoreError, DataError, CheckpointError, ConfigError

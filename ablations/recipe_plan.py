@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.executors import check_executor
 from ablations.prepare import labelled_with
 from ablations.recipe_files import Recipe, Variant
 from ablations.recipe_kept import fingerprint
@@ -46,6 +47,7 @@ class Place:
     vocabulary: Vocabulary
     benchmark: "Benchmark"
     identity: str = ""  # of pictures and labels, see `identity`
+    data: str = ""  # as it was named
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def make_plan(recipe: Recipe, options: Mapping[str, Any]) -> Plan:
             f"{recipe.name}: say which benchmarks to score on with --data, for example "
             f"{' '.join(f'--data {b} --data-root DIR' for b in recipe.benchmarks[:2])}."
         )
+    check_executor(options["executor"])
     scorer = _scorer(recipe, options, base)
     for name in data:
         labelled_with(name, options["vocab"])
@@ -211,7 +214,7 @@ def _places(
         found = load_benchmark(name, root, None, limit, len(vocabulary), vocabulary.name)
         twins = sum(p.benchmark.name == found.name for p in places)
         title = f"{found.name}#{twins + 1}" if twins else found.name
-        places.append(Place(title, root, vocabulary, found, identity(found)))
+        places.append(Place(title, root, vocabulary, found, identity(found), name))
     return tuple(places)
 
 

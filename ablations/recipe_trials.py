@@ -4,19 +4,20 @@ import csv
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ablations.executors import everywhere, open_executor
 from ablations.known import Stored
 from ablations.prepare import bars, cache_folder
 from ablations.recipe_kept import Kept, slug
-from ablations.recipe_plan import Place, Plan, Training, Trial, fingerprint
-from ablations.scoring import FrozenScorer, Scorer
-from ablations.trained import TrainedScorer
-from lsmseg_model.feature_cache import FeatureCache
+from ablations.recipe_plan import MINISTUFF, Place, Plan, Training, Trial, fingerprint
+from ablations.scorers import Model, make_scorers
+from ablations.scoring import Scorer
+from ablations.shards import Source, SpreadScorer
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.store import working_store_path
 from lsmseg_prompts.terminal import note, progress_bar
@@ -45,6 +46,7 @@ def carry_out(plan: Plan, folder: Path, progress: bool) -> Done:
     names = [t.variant.name for t in plan.trials]
     done = Done({n: {} for n in names}, {n: {} for n in names}, {}, Kept(folder / "variants"))
     if plan.scorer == "retrain":
+        _spread_trainings(plan, folder, done.kept, progress)
         for at, trial in enumerate(plan.trials, 1):
             if progress:
                 note(f"{at} of {len(plan.trials)}  {trial.variant.name}")
@@ -59,9 +61,8 @@ def _prompt_sets(plan: Plan, done: Done, progress: bool) -> None:
     model, scorers = _scorers(plan)
     done.models = {t.variant.name: (model.name, model.weights_hash) for t in plan.trials}
     for number, (place, scorer) in enumerate(zip(plan.places, scorers, strict=True)):
-        if isinstance(scorer, FrozenScorer):
-            with progress_bar(f"{place.title}: looking at pictures", bars(progress)) as tell:
-                scorer.features(tell)
+        with progress_bar(f"{place.title}: looking at pictures", bars(progress)) as tell:
+            scorer.look(tell)
         missing: list[tuple[Trial, str]] = []
         for trial in plan.trials:
             key = _key(place, trial.prompts[number].texts, scorer.key)
@@ -78,22 +79,27 @@ def _prompt_sets(plan: Plan, done: Done, progress: bool) -> None:
                 done.counts[trial.variant.name][place.title] = found
 
 
-def _scorers(plan: Plan) -> tuple[Segmenter, list[Scorer]]:
+def _scorers(plan: Plan) -> tuple[Model, list[Scorer]]:
     """The model that scores all prompts, and its scorer of each benchmark."""
     wanted, own = plan.options, plan.trials[0].settings
-    device, known = wanted["device"], Stored(store_of(wanted))
-    if plan.scorer == "trained":
-        network = Segmenter(checkpoint=wanted["checkpoint"], device=device)
-        return network, [TrainedScorer(network, p.benchmark, known) for p in plan.places]
-    model = Segmenter(
-        own["model"],
-        wanted["pretrained"],
-        device=device,
-        dense=own.get("dense"),
-        sam=wanted["sam"],
-    )
-    features = FeatureCache(model.clip, cache_folder(wanted["cache"]))
-    return model, [FrozenScorer(model.clip, p.benchmark, features, known) for p in plan.places]
+    frozen = plan.scorer == "frozen"
+    options = {
+        **wanted,
+        "scorer": plan.scorer,
+        "model": own["model"] if frozen else "lsmseg-tiny",
+        "dense": own.get("dense") if frozen else None,
+        "sam": wanted["sam"] if frozen else None,
+        "checkpoint": None if frozen else wanted["checkpoint"],
+        "format": None,
+    }
+    cache = cache_folder(wanted["cache"])
+    executor = open_executor(wanted["executor"], wanted["device"])
+    model, one = make_scorers(plan.scorer, options, cache, None, Stored(store_of(wanted)))
+    scorers = [one(place.benchmark) for place in plan.places]
+    if wanted["executor"] == "local":
+        return model, scorers
+    sources = [Source.of(options, cache, p.data, p.root, p.vocabulary) for p in plan.places]
+    return model, [SpreadScorer(*pair, executor) for pair in zip(scorers, sources, strict=True)]
 
 
 def store_of(options: Mapping[str, Any]) -> Path:
@@ -141,41 +147,12 @@ def _trained(
     training: Training, folder: Path, kept: Kept, plan: Plan, progress: bool
 ) -> dict[str, Any]:
     """The network of a variant: weights (below `folder`), seconds, iterations."""
-    from lsmseg_model.train import train
-
     below = Path("networks") / training.key
     here = folder / below
-    name = str(Path("..") / below / "finished")
+    name = _finished(training)
 
     def make() -> dict[str, Any]:
-        weights, seconds = _ended(here, training.iterations)
-        if weights is None:
-            result = train(
-                config=training.config,
-                data=training.data,
-                data_root=training.root,
-                texts=[list(group) for group in training.prompts.texts],
-                vocabulary_name=training.prompts.vocabulary,
-                out=here,
-                pretrained=plan.options["pretrained"],
-                encoder=training.encoder,
-                changes=dict(training.network),
-                options=dict(training.options),
-                again=True,
-                test_limit=1 if plan.small else VALIDATED,
-                precision=plan.options["precision"],
-                seed=plan.options["seed"],
-                device=plan.options["device"],
-                workers=0 if plan.small else plan.options["workers"],
-                tensorboard=False,
-                progress=bars(progress),
-            )
-            weights, seconds = result.weights, result.seconds
-        return {
-            "weights": weights.name,
-            "seconds": seconds,
-            "iterations": training.iterations,
-        }
+        return train_network(_request(training, here, plan, bars(progress)))
 
     values = kept.values(name, training.key, make)
     if not (here / values["weights"]).is_file():  # someone made room
@@ -183,6 +160,69 @@ def _trained(
         values = kept.values(name, training.key, make)
     (here / "last.pt").unlink(missing_ok=True)  # twice the weights, and for going on only
     return {**values, "weights": str(below / values["weights"])}
+
+
+def _spread_trainings(plan: Plan, folder: Path, kept: Kept, progress: bool) -> None:
+    """Train the networks that are not there yet by the plan's executor; each is kept at once."""
+    if plan.options["executor"] == "local":
+        return  # one after the other, when it is its variant's turn
+    missing = [
+        t for t in plan.trainings.values()
+        if not (folder / "networks" / t.key / "finished.json").is_file()
+    ]  # fmt: skip
+    if not missing:
+        return
+    executor = open_executor(plan.options["executor"], plan.options["device"])
+    jobs = [_request(t, (folder / "networks" / t.key).resolve(), plan, False) for t in missing]
+    found = executor.map(train_network, jobs)
+    with progress_bar(f"{len(jobs)} networks", bars(progress)) as tell:
+        for at, (training, values) in enumerate(zip(missing, found, strict=True), 1):
+            kept.values(_finished(training), training.key, partial(dict, values))
+            if tell:
+                tell(at, len(jobs))
+
+
+def _finished(training: Training) -> str:
+    return str(Path("..") / "networks" / training.key / "finished")
+
+
+def _request(training: Training, here: Path, plan: Plan, progress: bool) -> dict[str, Any]:
+    """What `train_network` needs, wherever it runs: paths are absolute."""
+    options = plan.options
+    config, data, root = training.config, training.data, everywhere(training.root)
+    return {
+        "iterations": training.iterations,
+        "config": everywhere(config) if config.endswith(".json") else config,
+        "data": data if root or data == MINISTUFF else everywhere(data),
+        "data_root": root,
+        "texts": [list(group) for group in training.prompts.texts],
+        "vocabulary_name": training.prompts.vocabulary,
+        "out": here,
+        "pretrained": everywhere(options["pretrained"]),
+        "encoder": everywhere(training.encoder),
+        "changes": dict(training.network),
+        "options": dict(training.options),
+        "again": True,
+        "test_limit": 1 if plan.small else VALIDATED,
+        "precision": options["precision"],
+        "seed": options["seed"],
+        "device": options["device"],
+        "workers": 0 if plan.small else options["workers"],
+        "tensorboard": False,
+        "progress": progress,
+    }
+
+
+def train_network(request: dict[str, Any]) -> dict[str, Any]:
+    """Train a network, or go on with it: weights (a file's name), seconds, iterations."""
+    from lsmseg_model.train import train
+
+    iterations = request["iterations"]
+    weights, seconds = _ended(request["out"], iterations)
+    if weights is None:
+        result = train(**{k: v for k, v in request.items() if k != "iterations"})
+        weights, seconds = result.weights, result.seconds
+    return {"weights": weights.name, "seconds": seconds, "iterations": iterations}
 
 
 def _ended(folder: Path, iterations: int) -> tuple[Path | None, float]:

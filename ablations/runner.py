@@ -121,6 +121,7 @@ def ablate(
     config: str | None = None,
     iterations: int | None = None,
     encoder: str | None = None,
+    executor: str = "local",
     progress: bool = True,
 ) -> RunResult:
     """Stages 3 and 4 on one or more benchmarks; writes the run directory and the evaluations.
@@ -135,7 +136,8 @@ def ablate(
     (see `prepare.cache_folder`); False: none does. again: compute anew what a run has answered.
     scorer: "frozen" is the CLIP; "trained" the network ``checkpoint`` (in ``format``, "lsmseg" or
     "cat-seg"); "retrain" trains the network ``config`` for each prompt set, ``iterations`` steps
-    from the weights ``pretrained`` and ``encoder``.
+    from the weights ``pretrained`` and ``encoder``. executor: "local", or "ray" for a cluster, with
+    the same results (docs/scale.md).
 
     Raises the errors of the rooms below: UsageError, ConfigurationError, StoreError, DataError,
     CheckpointError; whatever can be checked is checked before the model runs.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.executors import Executor, everywhere, open_executor
 from ablations.known import Stored
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.terminal import note
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
     from lsmseg_model.data import Benchmark
 
 SCORERS = ("frozen", "trained", "retrain")
-Make = Callable[[int, "Benchmark"], "Scorer"]
-"""The place of a benchmark among the data and a split of it -> its scorer."""
+OF_MODEL = ("model", "pretrained", "checkpoint", "format", "device", "dense", "sam")
+Make = Callable[[int, str, "Benchmark"], "Scorer"]
+"""The place of a benchmark among the data, the name of a split, and the split -> its scorer."""
 
 
 @dataclass(frozen=True)
@@ -52,46 +55,73 @@ def check_scorer(arguments: dict[str, Any]) -> None:
 
 
 def open_scorers(job: Job, known: Stored, cache: Path | None) -> tuple[Model, Make]:
-    """Load the model, and say how scorers are made. Raises what the model raises."""
+    """Load the model, and say how scorers are made. Raises what the model and executor raise."""
     wanted = job.arguments
+    executor = open_executor(wanted["executor"], wanted["device"])
     if wanted["scorer"] == "retrain":
-        return _retrain(job, known, cache)
+        return _retrain(job, known, cache, executor)
+    model, one = make_scorers(
+        wanted["scorer"], wanted, cache, note if wanted["progress"] else None, known
+    )
+    if wanted["executor"] == "local":
+        return model, lambda at, split, part: one(part)
+
+    def spread(at: int, split: str, part: Benchmark) -> Scorer:
+        from ablations.shards import Source, SpreadScorer
+
+        place = job.data[at], job.roots[at], job.vocabularies[at]
+        return SpreadScorer(one(part), Source.of(wanted, cache, *place, split), executor)
+
+    return model, spread
+
+
+def scorer_of(
+    scorer: str, options: Mapping[str, Any], cache: str | None, part: Benchmark
+) -> Scorer:
+    """A scorer by itself, as a worker on another machine needs it. options: of `OF_MODEL`."""
+    return _loaded(scorer, tuple(sorted(options.items())), cache)(part)
+
+
+@lru_cache(maxsize=2)
+def _loaded(
+    scorer: str, options: tuple[tuple[str, Any], ...], cache: str | None
+) -> Callable[[Benchmark], Scorer]:
+    return make_scorers(scorer, dict(options), Path(cache) if cache else None)[1]
+
+
+def make_scorers(
+    scorer: str,
+    options: Mapping[str, Any],
+    cache: Path | None,
+    tell: Callable[[str], None] | None = None,
+    known: Stored | None = None,
+) -> tuple[Model, Callable[[Benchmark], Scorer]]:
+    """The model, and what makes its scorer of a benchmark. options: those of `OF_MODEL`."""
     from ablations.scoring import FrozenScorer
     from ablations.trained import TrainedScorer
     from lsmseg_model.feature_cache import FeatureCache
     from lsmseg_model.lsmseg import LsmSeg
     from lsmseg_model.segmenter import Segmenter
 
-    if wanted["scorer"] == "frozen":
-        clip = Segmenter(
-            wanted["model"],
-            wanted["pretrained"],
-            device=wanted["device"],
-            dense=wanted["dense"],
-            sam=wanted["sam"],
-        ).clip
-        features = FeatureCache(clip, cache, tell=note if wanted["progress"] else None)
+    of_model = {name: options[name] for name in OF_MODEL}
+    segmenter = Segmenter(**{**of_model, "format": options["format"] or "lsmseg"})
+    if scorer == "frozen":
+        clip = segmenter.clip
+        features = FeatureCache(clip, cache, tell=tell)
         return (
             Model(clip.name, clip.weights_hash, clip.dense),
-            lambda at, part: FrozenScorer(clip, part, features, known),
+            lambda part: FrozenScorer(clip, part, features, known),
         )
-    segmenter = Segmenter(
-        wanted["model"],
-        wanted["pretrained"],
-        checkpoint=wanted["checkpoint"],
-        format=wanted["format"] or "lsmseg",
-        device=wanted["device"],
-    )
     network = segmenter.model
     if cache is not None and isinstance(network, LsmSeg) and network.sam is not None:
         network.keep_features(cache / "encoder", half=False)
     return (
         Model(segmenter.name, segmenter.weights_hash, None),
-        lambda at, part: TrainedScorer(segmenter, part, known),
+        lambda part: TrainedScorer(segmenter, part, known),
     )
 
 
-def _retrain(job: Job, known: Stored, cache: Path | None) -> tuple[Model, Make]:
+def _retrain(job: Job, known: Stored, cache: Path | None, executor: Executor) -> tuple[Model, Make]:
     from ablations.trained import RetrainScorer, Training
     from lsmseg_model.networks import read_network
 
@@ -100,21 +130,21 @@ def _retrain(job: Job, known: Stored, cache: Path | None) -> tuple[Model, Make]:
     settings = read_network(config)
     folder = cache or Path("runs") / "cache"  # trainings are always kept
 
-    def make(at: int, part: Benchmark) -> Scorer:
+    def make(at: int, split: str, part: Benchmark) -> Scorer:
         training = Training(
-            folder=folder / "trainings",
-            config=config,
+            folder=(folder / "trainings").resolve(),
+            config=str(everywhere(config)) if config.endswith(".json") else config,
             data=job.data[at],
-            root=job.roots[at],
+            root=everywhere(job.roots[at]),
             vocabulary=job.vocabularies[at].name,
             prompts=len(job.vocabularies[at]),
             iterations=wanted["iterations"],
-            pretrained=wanted["pretrained"],
-            encoder=wanted["encoder"],
+            pretrained=everywhere(wanted["pretrained"]),
+            encoder=everywhere(wanted["encoder"]),
             seed=wanted["seed"],
             device=wanted["device"],
         )
-        return RetrainScorer(training, part, known)
+        return RetrainScorer(training, part, known, executor.map)
 
     steps = wanted["iterations"] or settings.get("train", {}).get("iterations", "?")
     return Model(settings["name"], f"{steps} iterations each", None), make

@@ -5,7 +5,6 @@ prompt sets costs one text embedding and one cosine per position each. `ablation
 those of whole networks.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -19,7 +18,7 @@ from ablations.splits import SPLITS, Part, halves, open_splits
 from lsmseg_model.clip import Clip
 from lsmseg_model.cost_map import cost_map, segment, upsample
 from lsmseg_model.data.benchmark import Benchmark, competing
-from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features
+from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features, digest
 from lsmseg_model.feature_cache import FeatureCache, identity
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompt_set import PromptSet
@@ -28,7 +27,7 @@ __all__ = ["SPLITS", "FrozenScorer", "Part", "Scorer", "halves", "open_splits"]
 
 Progress = Callable[[int, int], None]  # done, total
 Texts = tuple[tuple[str, ...], ...]
-VERSION = 1  # of how counts come about: with another one those in the store are not found
+VERSION = 2  # of how counts come about: with another one those in the store are not found
 
 
 class Scorer(ABC):
@@ -68,13 +67,17 @@ class Scorer(ABC):
         """float32 [H, W]: how well the scored class ``index`` fits every pixel."""
         raise NotImplementedError
 
-    @abstractmethod
     def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
         """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
+        return self.count_texts([self.texts(p) for p in prompt_sets], progress)
+
+    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
+        """`count` by the sets' texts alone, see `texts`."""
+        raise NotImplementedError
 
     def look(self, progress: Progress | None = None) -> None:
         """Look at the pictures: what `score` would else do first."""
-        self._pictures = self._hash(progress)
+        self._pictures = key_of(self.digests(progress))
 
     def pictures(self) -> str:
         """The hash of all pictures and labels."""
@@ -83,15 +86,14 @@ class Scorer(ABC):
         assert self._pictures is not None
         return self._pictures
 
-    def _hash(self, progress: Progress | None) -> str:
-        digest = hashlib.sha256()
+    def digests(self, progress: Progress | None = None) -> list[str]:
+        """The hash of each picture with its labels."""
+        found = []
         for index in range(len(self.benchmark)):
-            for array in (self.benchmark.picture(index), self.benchmark.labels(index)):
-                digest.update(f"{array.shape} {array.dtype}".encode())
-                digest.update(np.ascontiguousarray(array).data)
+            found.append(digest(self.benchmark.picture(index), self.benchmark.labels(index)))
             if progress:
                 progress(index + 1, len(self.benchmark))
-        return digest.hexdigest()
+        return found
 
     def texts(self, prompt_set: PromptSet) -> Texts:
         """The texts that the counts depend on: those of the competing prompts. Raises UsageError
@@ -137,8 +139,8 @@ class FrozenScorer(Scorer):
     def identity(self) -> dict[str, Any]:
         return {"kind": "frozen", "model": identity(self.clip)}
 
-    def _hash(self, progress: Progress | None) -> str:
-        return self.features(progress).digest
+    def digests(self, progress: Progress | None = None) -> list[str]:
+        return self.features(progress).digests
 
     @property
     def needs(self) -> tuple[int, ...]:
@@ -151,9 +153,8 @@ class FrozenScorer(Scorer):
             self._features = dense_features(self.clip, self.benchmark, progress, self.cache)
         return self._features
 
-    def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
-        texts = [self.texts(p) for p in prompt_sets]
-        return count_prompt_sets(self.clip, self.features(), texts, progress)
+    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
+        return count_prompt_sets(self.clip, self.features(), sets, progress)
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest cosine at every pixel."""

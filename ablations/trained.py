@@ -104,8 +104,8 @@ class TrainedScorer(NetworkScorer):
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         return self.model
 
-    def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
-        return self.count_with(self.model, [self.texts(p) for p in prompt_sets], progress)
+    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
+        return self.count_with(self.model, sets, progress)
 
 
 @dataclass(frozen=True)

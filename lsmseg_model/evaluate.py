@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Features:
     maps: list[Tensor]  # [h, w, D] each, on the CPU
     labels: list[np.ndarray]  # int16 [H, W] positions in class_indices, or IGNORE
     stands_for: np.ndarray  # int64 [N]: the position that each competing prompt stands for
-    digest: str = ""  # of the pictures and label maps
+    digests: list[str] = field(default_factory=list)  # of each picture with its label map
 
 
 def positions(benchmark: Benchmark) -> np.ndarray:
@@ -57,19 +57,24 @@ def dense_features(
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
     position = positions(benchmark)
     features = Features([], [], np.array(competing(benchmark)[1]))
-    digest = hashlib.sha256()
     for index in range(len(benchmark)):
         picture = benchmark.picture(index)
         labels = position[benchmark.labels(index)]
-        for array in (picture, labels):
-            digest.update(f"{array.shape} {array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        features.digests.append(digest(picture, labels))
         features.maps.append(cache(picture))
         features.labels.append(labels)
         if progress:
             progress(index + 1, len(benchmark))
-    features.digest = digest.hexdigest()
     return features
+
+
+def digest(picture: np.ndarray, labels: np.ndarray) -> str:
+    """The hash of a picture with its labels."""
+    found = hashlib.sha256()
+    for array in (picture, labels):
+        found.update(f"{array.shape} {array.dtype}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 def count_prompt_sets(

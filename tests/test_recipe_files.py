@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ablations.recipe_cost import costs
 from ablations.recipe_files import MEASURES, NUMBERS, available, read_recipe, recipe_path
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 
@@ -146,3 +147,18 @@ def test_names_and_files_that_are_none() -> None:
     Path("list.json").write_text("[]")
     with pytest.raises(ConfigurationError, match="must be an object"):
         read_recipe("list.json")
+
+
+def test_costs_count_a_network_once_and_follow_the_rate() -> None:
+    table5, thesis, total = costs(["table5", "thesis-5.9"])
+    assert (table5["networks"], table5["new"]) == (7, 7)
+    assert (thesis["networks"], thesis["new"]) == (3, 2)  # GPT-4's is table5's
+    assert total["recipe"] == "total" and total["new"] == 9
+    # Table 7: LSMSeg with and without a second encoder, 546 and 446 minutes.
+    assert thesis["gpu_hours"] == pytest.approx(2 * 546 / 60)
+    (one, _) = costs(["table6"], seconds_a_step=0.9, gpus=2)
+    assert one["gpu_hours"] == pytest.approx(3 * 80_000 * 0.9 * 2 / 3600)
+    # model describe lsmseg-b-no-sam: 152.3 million parameters, in 32 bits.
+    assert costs(["table4"])[0]["gigabytes"] == pytest.approx(5 * 4 * 0.1543, rel=0.02)
+    with pytest.raises(UsageError):
+        costs(["table99"])

@@ -12,6 +12,7 @@ from lsmseg_prompts.commands.options import (
     Checkpoint,
     Dense,
     Device,
+    Executor,
     Json,
     MaybeVocab,
     Pretrained,
@@ -65,6 +66,28 @@ def recipes_show(
         print(text, end="")
     else:
         print(write_whole(output, text))
+
+
+@app.command("cost")
+def recipes_cost(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Recipes (default: all that ship).")
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        Option("--seconds-a-step", min=0, help="Measured on your GPUs (default: the paper's)."),
+    ] = None,
+    gpus: Annotated[int, Option("--gpus", min=1, help="That share each step.")] = 1,
+    json: Json = False,
+) -> None:
+    """What recipes cost at full scale: networks, GPU hours, gigabytes; nothing runs."""
+    from ablations.recipe_cost import costs
+
+    rows = costs(names or (), seconds, gpus)
+    digits = {"gpu_hours": 1, "gigabytes": 1}
+    if not json:
+        rows = [{k: f"{v:.{digits[k]}f}" if k in digits else v for k, v in r.items()} for r in rows]
+    show(rows, json)
 
 
 @app.command("run")
@@ -135,6 +158,7 @@ def recipes_run(
         Path | None, Option("--out", help="The folder for the results (default: runs/<recipe>).")
     ] = None,
     device: Device = "cpu",
+    executor: Executor = "local",
     format: Annotated[
         Literal["table", "csv", "json", "markdown", "latex"],
         Option("--format", help="How the result is printed; the folder has all of them."),
@@ -178,6 +202,7 @@ def recipes_run(
         store=text(store),
         out=out,
         device=device,
+        executor=executor,
         progress=not Shown.quiet,
     )
     from ablations.recipe_tables import formatted, print_rows

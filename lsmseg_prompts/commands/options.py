@@ -67,6 +67,9 @@ Format = Annotated[
     Literal["lsmseg", "cat-seg"], Option("--format", help="Whose layout the checkpoint has.")
 ]
 Device = Annotated[str, Option("--device", help="Where to compute: cpu, cuda, cuda:1, ...")]
+Executor = Annotated[
+    Literal["local", "ray"], Option("--executor", help="This machine, or a Ray cluster.")
+]
 DataRoot = Annotated[
     str | None, Option("--data-root", help="The folder that holds the data's pictures.")
 ]
