@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_no_two_classes_share_a_readable_name_or_synonym(name):
 
 
 # The benchmarks that count "barrel" and "barrels" as two classes cannot pass this.
-@pytest.mark.parametrize("name", [*DESCRIBED_VOCABULARIES, "pc-59", "voc-20", "voc-21"])
+@pytest.mark.parametrize("name", ["coco-stuff", "camvid", "pc-59", "voc-20", "voc-21"])
 def test_no_two_classes_share_a_name_or_a_form_of_one(name):
     owner: dict[str, str] = {}
     for entry in load_vocabulary(name):
@@ -188,6 +188,90 @@ def test_readable_name_differs_from_the_benchmark_name():
     assert load_vocabulary("coco-stuff").find("wall-brick").readable == "brick wall"
 
 
+SEEN_COUNTS = {
+    "coco-stuff": 171,
+    "camvid": 7,
+    "ade20k-150": 71,
+    "ade20k-847": 126,
+    "pc-59": 53,
+    "pc-459": 103,
+    "voc-20": 20,
+    "voc-21": 53,
+}
+
+
+@pytest.mark.parametrize(("name", "seen"), SEEN_COUNTS.items())
+def test_every_shipped_class_says_whether_coco_stuff_has_it(name, seen):
+    vocabulary = load_vocabulary(name)
+    for entry in vocabulary:
+        assert entry.seen is bool(entry.coco_stuff)
+        assert set(entry.coco_stuff) <= set(range(171))
+        assert list(entry.coco_stuff) == sorted(set(entry.coco_stuff))
+    assert sum(entry.seen is True for entry in vocabulary) == seen
+    assert hash(vocabulary[0]) == hash(replace(vocabulary[0]))
+
+
+def test_the_docs_count_what_coco_stuff_has(root):
+    lines = (root / "docs" / "vocabularies.md").read_text("utf-8").splitlines()
+    rows = [[c.strip(" `") for c in line.split("|")[1:-1]] for line in lines]
+    told = {row[0]: row[1:] for row in rows if len(row) == 3 and row[2].isdigit()}
+    assert told == {n: [str(s), str(COUNTS[n] - s)] for n, s in SEEN_COUNTS.items()}
+
+
+def test_coco_stuff_has_its_own_classes():
+    assert [entry.coco_stuff for entry in load_vocabulary("coco-stuff")] == [
+        (index,) for index in range(171)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "same"),
+    [
+        # another word for it, another spelling, the plural
+        ("voc-20", "sofa", "couch"), ("voc-20", "motorbike", "motorcycle"),
+        ("voc-20", "aeroplane", "airplane"), ("voc-20", "tvmonitor", "tv"),
+        ("voc-20", "diningtable", "dining table"), ("ade20k-150", "sidewalk", "pavement"),
+        ("ade20k-150", "apparel", "clothes"), ("ade20k-150", "lamp", "light"),
+        ("ade20k-150", "stairway", "stairs"), ("ade20k-150", "television receiver", "tv"),
+        ("ade20k-847", "cages", "cage"), ("ade20k-847", "tracks", "railroad"),
+        ("ade20k-847", "bat", "baseball bat"), ("ade20k-847", "leaf", "leaves"),
+        ("pc-459", "signallight", "traffic light"), ("pc-459", "hay", "straw"),
+        # COCO-Stuff has it in parts
+        ("ade20k-150", "ceiling", "ceiling-other ceiling-tile"),
+        ("ade20k-150", "rug", "carpet rug"), ("ade20k-150", "rock", "rock stone"),
+        # a kind of it, something with it, another meaning of the word
+        ("ade20k-150", "armchair", ""), ("ade20k-150", "swivel chair", ""),
+        ("ade20k-150", "bookcase", ""), ("ade20k-150", "sculpture", ""),
+        ("ade20k-150", "palm", ""), ("ade20k-150", "lake", ""), ("ade20k-150", "bag", ""),
+        ("ade20k-150", "glass", ""), ("ade20k-150", "screen door", ""),
+        ("ade20k-150", "monitor", ""), ("ade20k-847", "structure", ""),
+        ("ade20k-847", "dish, dish aerial, dish antenna, saucer", ""),
+        ("pc-459", "straw", ""), ("pc-459", "glove", ""), ("pc-459", "telephone", ""),
+        ("pc-459", "unknown", ""), ("pc-459", "bedclothes", ""), ("camvid", "pedestrian", ""),
+        ("camvid", "sign", ""),
+    ],
+)  # fmt: skip
+def test_seen_is_what_coco_stuff_has_by_name_synonym_or_sense(name, word, same):
+    coco, entry = load_vocabulary("coco-stuff"), load_vocabulary(name).find(word)
+    means = [coco[index].name for index in entry.coco_stuff]
+    assert means in ([same], same.split())
+    assert entry.seen is bool(same)
+
+
+def test_what_two_vocabularies_mean_alike_is_seen_in_both_or_neither():
+    known: dict[tuple[str, str | None], tuple[str, bool | None]] = {}
+    for name in available_vocabularies():
+        for entry in load_vocabulary(name):
+            key = entry.readable, entry.sense
+            assert known.setdefault(key, (name, entry.seen))[1] is entry.seen, (key, known[key])
+
+
+def test_a_users_classes_may_say_whether_they_are_seen(tmp_path):
+    raw = ["owl", {"name": "cat", "seen": True, "coco_stuff": [15]}, {"name": "ox", "seen": False}]
+    classes = load_vocabulary(write(tmp_path, "farm.json", json.dumps(raw))).classes
+    assert [(e.seen, e.coco_stuff) for e in classes] == [(None, ()), (True, (15,)), (False, ())]
+
+
 def test_find_by_benchmark_name_readable_name_and_synonym():
     vocabulary = load_vocabulary("coco-stuff")
     assert vocabulary.find("tv") == vocabulary.find("Television") == vocabulary[62]
@@ -236,11 +320,7 @@ def test_a_copy_of_a_built_in_list_is_known_although_its_spaces_are_tidied(tmp_p
 
 def test_our_own_files_are_of_the_format_users_may_write(tmp_path):
     own = load_vocabulary("camvid")
-    classes = [
-        {"name": e.name, "readable": e.readable, "sense": e.sense, "synonyms": list(e.synonyms)}
-        for e in own
-    ]
-    raw = {"name": "camvid", "title": own.title, "classes": classes}
+    raw = {"name": "camvid", "title": own.title, "classes": [asdict(entry) for entry in own]}
     assert load_vocabulary(write(tmp_path, "x.json", json.dumps(raw))) == own
 
 
@@ -264,6 +344,9 @@ def test_our_own_files_are_of_the_format_users_may_write(tmp_path):
         ("a.json", '[{"name": "cat", "synonyms": "kitty"}]', "not a list"),
         ("a.json", '[{"name": "cat", "index": 3}]', "says index 3"),
         ("a.json", '["cat", {"name": ""}]', "not a word"),
+        ("a.json", '[{"name": "cat", "seen": "yes"}]', "not true, false or null"),
+        ("a.json", '[{"name": "cat", "coco_stuff": [171]}]', "indices from 0 to 170"),
+        ("a.json", '[{"name": "cat", "coco_stuff": ["cat"]}]', "indices from 0 to 170"),
         ("a.csv", "cat", "neither .txt nor .json"),
         ("camvid.txt", "sky\nriver\n", "rename it"),
     ],

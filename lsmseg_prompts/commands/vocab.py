@@ -23,11 +23,18 @@ Name = Annotated[str, typer.Argument(help="A vocabulary's name, or a file of you
 
 @app.command("list")
 def vocab_list(json: Json = False) -> None:
-    """The vocabularies that ship inside."""
+    """The vocabularies that ship inside, and how many classes COCO-Stuff has too (seen)."""
     from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
 
     loaded = [load_vocabulary(name) for name in available_vocabularies()]
-    show([{"name": v.name, "classes": len(v), "title": v.title} for v in loaded], json)
+    rows = []
+    for v in loaded:
+        seen = sum(entry.seen is True for entry in v)
+        rows.append(
+            {"name": v.name, "classes": len(v), "seen": seen, "unseen": len(v) - seen,
+             "title": v.title}
+        )  # fmt: skip
+    show(rows, json)
 
 
 @app.command("show")

@@ -4,6 +4,10 @@ A benchmark's class strings are not all words that people or language models use
 "door-stuff"), and some words mean several things ("tie", "mouse", "kite"). So a class has its
 index, its name as the benchmark spells it, a readable name for prompts, a sense where the word
 is ambiguous, and synonyms. What identifies a class is (vocabulary, index), never its name.
+
+A model trained on COCO-Stuff has seen a class if COCO-Stuff has the same visual concept, by name,
+synonym or sense; `coco_stuff` says which of its classes that is, or which together (docs:
+vocabularies.md).
 """
 
 import json
@@ -30,13 +34,19 @@ BUILT_IN = (
 
 @dataclass(frozen=True)
 class ClassEntry:
-    """One class. `name` is the benchmark's spelling, `readable` the one used in prompts."""
+    """One class. `name` is the benchmark's spelling, `readable` the one used in prompts.
+
+    `seen`: whether COCO-Stuff has this very concept, as its classes `coco_stuff`; None if nobody
+    has said so.
+    """
 
     index: int
     name: str
     readable: str
     sense: str | None = None
     synonyms: tuple[str, ...] = ()
+    seen: bool | None = None
+    coco_stuff: tuple[int, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -89,7 +99,8 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
 
     .txt: a class name a line; blank lines and lines beginning with # are skipped.
     .json: a list of names, a list of objects, or an object in our own format
-    ({"name", "title", "classes": [{"name", "readable", "sense", "synonyms"}]}).
+    ({"name", "title", "classes": [{"name", "readable", "sense", "synonyms", "seen",
+    "coco_stuff"}]}).
 
     Raises UsageError if the name is unknown or the file is missing, unreadable, empty, of a
     wrong shape, or names a class twice.
@@ -113,7 +124,15 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
 def _built_in(name: str) -> Vocabulary:
     raw = json.loads((files(__name__) / f"{name}.json").read_text("utf-8"))
     entries = tuple(
-        ClassEntry(c["index"], c["name"], c["readable"], c["sense"], tuple(c["synonyms"]))
+        ClassEntry(
+            c["index"],
+            c["name"],
+            c["readable"],
+            c["sense"],
+            tuple(c["synonyms"]),
+            c["seen"],
+            tuple(c.get("coco_stuff", ())),
+        )
         for c in raw["classes"]
     )
     return Vocabulary(raw["name"], raw["title"], entries)

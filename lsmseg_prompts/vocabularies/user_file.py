@@ -8,7 +8,7 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.vocabularies import BUILT_IN, ClassEntry, Vocabulary, load_vocabulary
 from lsmseg_prompts.wording import normalise
 
-FIELDS = {"index", "name", "readable", "sense", "synonyms"}
+FIELDS = {"index", "name", "readable", "sense", "synonyms", "seen", "coco_stuff"}
 
 
 def read(path: Path) -> Vocabulary:
@@ -99,12 +99,17 @@ def _entry(item: Any, index: int, path: Path) -> ClassEntry:
     synonyms = fields.get("synonyms") or []
     if not isinstance(synonyms, list):
         raise UsageError(f"{path}: the synonyms of {where} are not a list of names.")
+    seen = fields.get("seen")
+    if seen is not None and not isinstance(seen, bool):
+        raise UsageError(f"{path}: what {where} says of being seen is not true, false or null.")
     return ClassEntry(
         index,
         name,
         " ".join(readable.replace("_", " ").split()),
         sense,
         tuple(_string(s, path, f"a synonym of {where}") for s in synonyms),
+        seen,
+        _indices(fields.get("coco_stuff") or [], path, f"coco_stuff of {where}"),
     )
 
 
@@ -117,10 +122,18 @@ def _string(value: Any, path: Path, what: str) -> str:
     return " ".join(value.split())
 
 
+def _indices(value: Any, path: Path, what: str) -> tuple[int, ...]:
+    """`value` as indices of COCO-Stuff classes; UsageError if it is anything else."""
+    known = range(len(load_vocabulary("coco-stuff")))
+    if not isinstance(value, list) or not all(type(i) is int and i in known for i in value):
+        raise UsageError(f"{path}: {what} is not a list of indices from 0 to {known[-1]}.")
+    return tuple(value)
+
+
 def _refuse_duplicates(entries: list[ClassEntry], path: Path) -> None:
-    seen: dict[str, int] = {}
+    owner: dict[str, int] = {}
     for entry in entries:
-        first = seen.setdefault(normalise(entry.name), entry.index)
+        first = owner.setdefault(normalise(entry.name), entry.index)
         if first != entry.index:
             raise UsageError(
                 f"{path} names the class {entry.name!r} twice (classes {first} and "
