@@ -20,6 +20,7 @@ import typer
 
 from ablations.commands.data import app as data_app
 from ablations.commands.evaluate import evaluate
+from ablations.commands.export import export
 from ablations.commands.leaderboard import leaderboard
 from ablations.commands.networks import app as model_app
 from ablations.commands.predict import predict
@@ -372,39 +373,6 @@ def ablate(
 
 
 @app.command()
-def export(
-    attributes: Annotated[
-        str, Option("--attributes", help="Attributes between commas, such as size,shape; or name.")
-    ],
-    output: Annotated[Path, Option("-o", "--output", help="The file to write.")],
-    format: Annotated[
-        Literal["native"], Option("--format", help="native: this project's own JSON.")
-    ] = "native",
-    vocab: Vocab = "coco-stuff",
-    llm: Llm = "bundled",
-    composition: Composition = "concat",
-    store: StorePath = None,
-) -> None:
-    """Write the prompt set of some attributes as a file for training or evaluation."""
-    from lsmseg_prompts.export.native import export_native
-    from lsmseg_prompts.prompting import prompt_set_for, provenance
-    from lsmseg_prompts.terminal import note
-    from lsmseg_prompts.vocabularies import load_vocabulary
-
-    vocabulary = load_vocabulary(vocab)
-    prompts = prompt_set_for(vocabulary, _names(attributes) or [], composition, llm, store)
-    export_native(prompts, vocabulary, output, provenance=provenance(prompts))
-    if prompts.shortened and not _Shown.quiet:
-        names = [vocabulary[index].readable for index in prompts.dropped]
-        lost = f": {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else ""
-        note(
-            f"{len(prompts.shortened)} of {len(vocabulary)} texts were over 77 tokens and were "
-            f"shortened by whole clauses; {len(names)} of them lost a whole attribute{lost}"
-        )
-    print(output)
-
-
-@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(help="The results of a run, such as runs/<time>.")],
 ) -> None:
@@ -414,7 +382,7 @@ def report(
     print(runner.report(directory))
 
 
-for command in (leaderboard, pretrain, train, evaluate, predict):
+for command in (export, leaderboard, pretrain, train, evaluate, predict):
     app.command()(command)
 
 

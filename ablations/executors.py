@@ -8,6 +8,7 @@ A job that is lost with its machine runs again; see docs/scale.md.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -74,11 +75,11 @@ class Ray:
     def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
         ray = self._ray
         task = ray.remote(**self._wants)(_with_threads)
-        waiting = [task.remote(self._threads, function, job) for job in jobs]
+        waiting = deque(task.remote(self._threads, function, job) for job in jobs)
         try:
-            for reference in waiting:
+            while waiting:
                 try:
-                    yield ray.get(reference)
+                    found = ray.get(waiting[0])
                 except ray.exceptions.RayTaskError as error:
                     if isinstance(error.cause, ImportError | ray.exceptions.RayError):
                         raise ConfigurationError(
@@ -93,9 +94,11 @@ class Ray:
                         f"it ({type(error).__name__}). What was finished is kept: run the same "
                         "command again."
                     ) from error
+                waiting.popleft()
+                yield found
         finally:
-            for reference in waiting:
-                ray.cancel(reference, force=True)
+            for reference in waiting:  # whoever asked wants no more
+                ray.cancel(reference)
 
 
 def open_executor(name: str, device: str = "cpu") -> Executor:

@@ -62,9 +62,14 @@ def check(arguments: dict[str, Any]) -> Job:
     rule, composition = arguments["rule"], arguments["composition"]
     if rule not in RULES:
         raise UsageError(f"There is no rule {rule!r}: choose {' or '.join(RULES)}.")
+    if composition == "sentence":
+        raise UsageError(
+            "A sentence is written for one set of attributes, so there is nothing to search among: "
+            "use --composition concat or ensemble, or score it with `evaluate`."
+        )
     if composition not in COMPOSITIONS:
         raise UsageError(
-            f"There is no composition {composition!r}: choose {' or '.join(COMPOSITIONS)}."
+            f"There is no composition {composition!r}: choose {', '.join(COMPOSITIONS)}."
         )
     if arguments["strategy"] not in STRATEGIES:
         raise UsageError(

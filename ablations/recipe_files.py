@@ -32,7 +32,7 @@ SETTINGS: dict[str, tuple[type, str]] = {
     "data": (list, "a list of benchmarks"),
     "limit": (int, "a number of pictures"),
     "attributes": (list, "a list of attributes"),
-    "composition": (str, " or ".join(COMPOSITIONS)),
+    "composition": (str, ", ".join(COMPOSITIONS)),
     "control": (str, " or ".join(CONTROLS)),
     "llm": (str, "the name of an LLM"),
     "scorer": (str, ", ".join(SCORERS)),

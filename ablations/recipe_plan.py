@@ -15,7 +15,7 @@ from ablations.recipe_files import Recipe, Variant
 from ablations.recipe_kept import fingerprint
 from lsmseg_prompts.descriptions import load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.prompt_set import PromptSet, build_prompt_set
+from lsmseg_prompts.prompt_set import PromptSet, build_prompt_set, cells
 from lsmseg_prompts.vocabularies import Vocabulary
 
 if TYPE_CHECKING:
@@ -265,15 +265,16 @@ def _texts(vocabularies: Sequence[Vocabulary], settings: Any, store: str | None)
     """
     needed: dict[str, dict[str, None]] = {}
     for one in settings:
-        names = [] if one["attributes"] == ["name"] else one["attributes"]
+        wanted = [] if one["attributes"] == ["name"] else one["attributes"]
+        names = cells(wanted, one.get("composition", "concat"))
         needed.setdefault(one["llm"], {}).update(dict.fromkeys(names))
     found: dict[tuple[str, str], Mapping[tuple[int, str], str]] = {}
     lacking: dict[str, None] = {}
     for vocabulary in {v.name: v for v in vocabularies}.values():
         for llm, attributes in needed.items():
             try:
-                cells = load(vocabulary, llm, list(attributes), store) if attributes else {}
-                found[vocabulary.name, llm] = cells
+                texts = load(vocabulary, llm, list(attributes), store) if attributes else {}
+                found[vocabulary.name, llm] = texts
             except ConfigurationError as error:
                 lacking[f"{vocabulary.name}: {error}"] = None
     if lacking:

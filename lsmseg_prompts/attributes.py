@@ -40,6 +40,16 @@ PSEUDO_ATTRIBUTES: dict[str, str] = {
 }
 """What can stand where an attribute does without being one."""
 
+
+def combined(attributes: Iterable[str]) -> str:
+    """What one sentence about several of the nine is filed under: "color+shape+size+texture".
+
+    In the paper's order, however they are given: it is one cell of a class.
+    """
+    given = set(attributes)
+    return "+".join(name for name in ATTRIBUTES if name in given)
+
+
 # How language models call the nine, beside their plain names.
 ALIASES = {
     "colour": "color",

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical
-from lsmseg_prompts.bundled import DESCRIBED_VOCABULARIES, LLM_NAME
+from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical, combined
+from lsmseg_prompts.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.lint import lint
 from lsmseg_prompts.llm.registry import check_name
@@ -39,12 +39,16 @@ def described_by(llm: str) -> tuple[str, ...]:
 def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
     """The attributes meant by `names`, without doubles; None means all that are described.
 
+    Several joined by "+" are one: a sentence about all of them (see `attributes.combined`).
     Raises UsageError, with the nearest names, for one that no description can be had of.
     """
     if names is None:
         return DESCRIBED
     meant: dict[str, None] = {}
     for name in names:
+        if "+" in name:
+            meant[_several(name)] = None
+            continue
         plain = canonical(name)
         if plain in PSEUDO_ATTRIBUTES and plain != "typical":
             raise UsageError(f"{plain!r} is a pseudo-attribute: it has no descriptions.")
@@ -57,6 +61,16 @@ def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
     if not meant:
         raise UsageError(f"No attribute is named; there are {', '.join(DESCRIBED)}.")
     return tuple(meant)
+
+
+def _several(name: str) -> str:
+    parts = check_attributes(name.split("+"))
+    if len(parts) < 2 or "typical" in parts or len(parts) < name.count("+") + 1:
+        raise UsageError(
+            f"{name!r} is no set of attributes: join at least two of {', '.join(ATTRIBUTES)}, each "
+            "once."
+        )
+    return combined(parts)
 
 
 def load(
@@ -99,7 +113,7 @@ def load(
         entry, attribute = lacking[0]
         raise ConfigurationError(
             f"{len(lacking)} of {len(vocabulary) * len(wanted)} descriptions by {llm} are missing "
-            f"(first: {attribute} of {entry.readable!r}): {_remedy(llm, vocabulary)}."
+            f"(first: {attribute} of {entry.readable!r}): {_remedy(llm, vocabulary, attribute)}."
         )
     return {
         (entry.index, attribute): found[entry.index, attribute]
@@ -109,7 +123,7 @@ def load(
     }
 
 
-def _remedy(llm: str, vocabulary: Vocabulary) -> str:
+def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
     """What to do about missing descriptions, as the end of a sentence."""
     try:
         check_name(llm)
@@ -119,8 +133,10 @@ def _remedy(llm: str, vocabulary: Vocabulary) -> str:
             "--attributes that are there"
         )
     file = vocabulary.name if vocabulary.name in available_vocabularies() else "FILE"
+    only = f" --attribute {attribute}" if "+" in attribute else ""
     return (
-        f"run `lsmseg-prompts generate --llm {llm} --vocab {file}` and see what it says about them"
+        f"run `lsmseg-prompts generate --llm {llm} --vocab {file}{only}` and see what it says "
+        "about them"
     )
 
 
@@ -171,6 +187,7 @@ def lint_store(
     for name in described_by(llm) if vocabularies is None else vocabularies:
         vocabulary = load_vocabulary(name)
         cells = load(vocabulary, llm, None, store, require=vocabularies is not None)
+        cells |= load(vocabulary, llm, [TOGETHER], store, require=False)
         count += len(cells)
         for finding in lint(cells, vocabulary):
             rows.append(

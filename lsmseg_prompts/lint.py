@@ -14,7 +14,7 @@ The first three hold for every description that is stored; the others are about 
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
@@ -110,17 +110,27 @@ def _leak_words() -> dict[str, tuple[frozenset[str], re.Pattern[str]]]:
 
 def _leaks(text: str, attribute: str, entry: ClassEntry) -> list[tuple[str, str]]:
     """Words that belong to another of the nine attributes (the user's own have no lists)."""
-    if attribute not in ATTRIBUTES:
-        return []
     own = _letters(" ".join(entry.names))
-    broken = []
-    for owner, (allowed_in, pattern) in _leak_words().items():
-        if attribute in allowed_in:
-            continue
-        for word in dict.fromkeys(match.lower() for match in pattern.findall(text)):
-            if not _letters(word) <= own:
-                broken.append(("leak", f'the {owner} word "{word}" leaks into {attribute}'))
-    return broken
+    return [
+        ("leak", f'the {owner} word "{word}" leaks into {attribute}')
+        for owner, word in _foreign(text, attribute)
+        if not _letters(word) <= own
+    ]
+
+
+def name_leaks(text: str, attribute: str, entry: ClassEntry) -> list[str]:
+    """Words of other attributes that are let pass, because the class is called by them."""
+    own = _letters(" ".join(entry.names))
+    return [word for _, word in _foreign(text, attribute) if _letters(word) <= own]
+
+
+def _foreign(text: str, attribute: str) -> Iterator[tuple[str, str]]:
+    """(the list it is in, word) of each word of a list that `attribute` may not use."""
+    if attribute in ATTRIBUTES:
+        for owner, (allowed_in, pattern) in _leak_words().items():
+            if attribute not in allowed_in:
+                for word in dict.fromkeys(match.lower() for match in pattern.findall(text)):
+                    yield owner, word
 
 
 def _letters(text: str) -> set[str]:
@@ -130,24 +140,45 @@ def _letters(text: str) -> set[str]:
 def _near_duplicates(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[Finding]:
     """Pairs within an attribute whose words largely match in order; the later one is reported."""
     findings = []
-    by_attribute: dict[str, list[tuple[int, str, list[str], Counter[str]]]] = {}
+    by_attribute: dict[str, list[tuple[int, str, list[str]]]] = {}
     for (index, attribute), text in cells.items():
-        words = text.split()
-        by_attribute.setdefault(attribute, []).append((index, text, words, Counter(words)))
+        by_attribute.setdefault(attribute, []).append((index, text, text.split()))
     for attribute, rows in by_attribute.items():
-        for place, (index, text, words, counts) in enumerate(rows):
-            for other_index, other_text, other_words, other_counts in rows[:place]:
-                if text == other_text or not _close_lengths(text, other_text):
-                    continue
-                # The common words bound difflib's ratio from above and cost far less.
-                common = sum((counts & other_counts).values())
-                if 2 * common <= NEAR_RATIO * (len(words) + len(other_words)):
-                    continue
-                matcher = SequenceMatcher(None, words, other_words)
-                if matcher.ratio() > NEAR_RATIO:
-                    message = f"nearly the text of {vocabulary[other_index].name}: {other_text}"
-                    findings.append(Finding(index, attribute, "near-duplicate", message))
+        for later, earlier in _alike([words for _, _, words in rows]):
+            (index, text, words), (other_index, other_text, other_words) = (
+                rows[later],
+                rows[earlier],
+            )
+            if text == other_text or not _close_lengths(text, other_text):
+                continue
+            if SequenceMatcher(None, words, other_words).ratio() > NEAR_RATIO:
+                message = f"nearly the text of {vocabulary[other_index].name}: {other_text}"
+                findings.append(Finding(index, attribute, "near-duplicate", message))
     return findings
+
+
+def _alike(texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+    """Pairs (later, earlier) of texts that may match: the words they have in common, which cost
+    one matrix product to count, bound difflib's ratio from above."""
+    import numpy as np
+
+    # The second "the" of a text is another word than its first.
+    places: dict[tuple[str, int], int] = {}
+    numbered = []
+    for words in texts:
+        seen: Counter[str] = Counter()
+        row = []
+        for word in words:
+            row.append(places.setdefault((word, seen[word]), len(places)))
+            seen[word] += 1
+        numbered.append(row)
+    has = np.zeros((len(texts), len(places)), dtype=np.float32)
+    for at, row in enumerate(numbered):
+        has[at, row] = 1
+    length = has.sum(axis=1)
+    near = 2 * (has @ has.T) > NEAR_RATIO * (length[:, None] + length)
+    for later, earlier in zip(*np.nonzero(np.tril(near, -1)), strict=True):
+        yield int(later), int(earlier)
 
 
 def _close_lengths(a: str, b: str) -> bool:

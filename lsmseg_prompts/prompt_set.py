@@ -1,7 +1,8 @@
 """Prompt sets: for every class of a vocabulary, the text or texts a model is scored with.
 
 A prompt set is made from descriptions by a composition: `concat` (one sentence a class, clause by
-clause, see compose.py) or `ensemble` (a sentence an attribute; whoever encodes them averages).
+clause, see compose.py), `ensemble` (a sentence an attribute; whoever encodes them averages) or
+`sentence` (one that the LLM wrote about all the attributes together).
 Beside it stand the controls, because extra words alone change CLIP's scores: `random` (as many
 tokens of random words) and `shuffled` (the descriptions of another class).
 """
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES
+from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined
 from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.compose import compose
 from lsmseg_prompts.errors import RefusedError, UsageError
@@ -23,7 +24,7 @@ from lsmseg_prompts.renaming import rename
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 from lsmseg_prompts.wording import is_named, nearest
 
-COMPOSITIONS = ("concat", "ensemble")
+COMPOSITIONS = ("concat", "ensemble", "sentence")
 CONTROLS = ("random", "shuffled")
 WITHOUT_DESCRIPTIONS = ("name", *NAME_TEMPLATES)  # these stand alone
 
@@ -55,6 +56,13 @@ class PromptSet:
         return len(self.texts)
 
 
+def cells(attributes: Sequence[str], composition: str) -> tuple[str, ...]:
+    """The attributes whose descriptions a prompt set is made of: with `sentence` a single one."""
+    if composition == "sentence" and len(attributes) > 1:
+        return (combined(attributes),)
+    return tuple(attributes)
+
+
 def build_prompt_set(
     descriptions: Descriptions,
     vocabulary: Vocabulary,
@@ -77,6 +85,7 @@ def build_prompt_set(
     """
     attributes = tuple(attributes)
     _check(descriptions, vocabulary, attributes, composition, control)
+    read = cells(attributes, composition)
     joined = "+".join(attributes)
     if attributes[0] in WITHOUT_DESCRIPTIONS:
         named = [name_prompts(entry, attributes[0]) for entry in vocabulary]
@@ -86,7 +95,7 @@ def build_prompt_set(
         how = composition if attributes == ("name",) else "ensemble"
         return _prompt_set(attributes[0], vocabulary, attributes, how, "none", named, [], [])
     if control == "shuffled":
-        descriptions = shuffle(descriptions, vocabulary, attributes, seed)
+        descriptions = shuffle(descriptions, vocabulary, read, seed)
     texts: list[tuple[str, ...]] = []
     shortened: list[int] = []
     dropped: list[int] = []
@@ -94,7 +103,7 @@ def build_prompt_set(
         if only is not None and entry.index not in only:
             texts.append(())
             continue
-        sentences = [descriptions[entry.index, attribute] for attribute in attributes]
+        sentences = [descriptions[entry.index, attribute] for attribute in read]
         if composition == "concat":
             composed = compose(sentences, entry)
             texts.append((composed.text,))
@@ -159,7 +168,7 @@ def _check(
     """Raise UsageError for whatever cannot be built from these arguments."""
     if composition not in COMPOSITIONS:
         raise UsageError(
-            f"There is no composition {composition!r}: choose {' or '.join(COMPOSITIONS)}."
+            f"There is no composition {composition!r}: choose {', '.join(COMPOSITIONS)}."
         )
     if control is not None and control not in CONTROLS:
         raise UsageError(f"There is no control {control!r}: choose {' or '.join(CONTROLS)}.")
@@ -178,7 +187,7 @@ def _check(
             return
     described = {attribute for _, attribute in descriptions}
     known = [*ATTRIBUTES, *PSEUDO_ATTRIBUTES, *sorted(described - set(ATTRIBUTES))]
-    for attribute in attributes:
+    for attribute in cells(attributes, composition):
         if attribute in CONTROLS:
             raise UsageError(
                 f'{attribute} is a control: give it with the attributes it stands for, as control="'
@@ -190,7 +199,7 @@ def _check(
                 f"The vocabulary {vocabulary.name} has no descriptions of {attribute!r}{hint}: "
                 "generate them, or choose another attribute."
             )
-    for attribute in attributes:
+    for attribute in cells(attributes, composition):
         lacking = [e.name for e in vocabulary if (e.index, attribute) not in descriptions]
         if lacking:
             more = len(lacking) - 1

@@ -13,8 +13,8 @@ from lsmseg_prompts import __version__
 from lsmseg_prompts.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.descriptions import check_attributes, described_by, load
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.llm.bundled import call_it
-from lsmseg_prompts.prompt_set import WITHOUT_DESCRIPTIONS, PromptSet, build_prompt_set
+from lsmseg_prompts.prompt_set import WITHOUT_DESCRIPTIONS, PromptSet, build_prompt_set, cells
+from lsmseg_prompts.renaming import call_it
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     Vocabulary,
@@ -59,7 +59,7 @@ def prompt_set_for(
     if len(attributes) == 1 and attributes[0] in WITHOUT_DESCRIPTIONS:
         return build_prompt_set({}, vocabulary, attributes, llm=llm)
     wanted = check_attributes(attributes)
-    descriptions = load(vocabulary, llm, wanted, store)
+    descriptions = load(vocabulary, llm, cells(wanted, composition), store)
     return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)
 
 

@@ -1,10 +1,11 @@
-"""Putting one class's name where a description names another, for the `shuffled` control."""
+"""Putting one class's name where a description names another: for the `shuffled` control, and for
+texts that vocabularies share which call a class differently."""
 
 import re
 
 from lsmseg_prompts.clauses import verb_in_number
 from lsmseg_prompts.vocabularies import ClassEntry
-from lsmseg_prompts.wording import article, is_plural, names_pattern, normalise, plural
+from lsmseg_prompts.wording import article, is_named, is_plural, names_pattern, normalise, plural
 
 
 def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
@@ -36,6 +37,11 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
 
     renamed = mention.sub(replace, text)
     return _agree(renamed, name)
+
+
+def call_it(text: str, shipped: ClassEntry, entry: ClassEntry) -> str:
+    """`text` about `shipped`, with the class called what `entry` calls it."""
+    return text if is_named(text, entry.names) else rename(text, shipped, entry)
 
 
 def _is_plural_form(form: str, donor: ClassEntry) -> bool:

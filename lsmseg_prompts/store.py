@@ -174,7 +174,7 @@ class Store(StoreFile):
         kind = "user"
         if name in ATTRIBUTES:
             kind, meaning = "paper", meaning or ATTRIBUTES[name]
-        elif name in PSEUDO_ATTRIBUTES:
+        elif name in PSEUDO_ATTRIBUTES or "+" in name:
             kind = "pseudo"
         self.write("attributes", {"name": name, "meaning": meaning, "kind": kind})
 

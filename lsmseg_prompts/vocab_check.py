@@ -29,6 +29,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lsmseg_prompts.vocab_names import (
     ambiguous_word,
@@ -245,12 +246,16 @@ def as_file(vocabulary: Vocabulary, proposals: dict[int, ClassEntry], name: str)
     lines = []
     for entry in vocabulary:
         better = proposals.get(entry.index, entry)
-        fields = {
+        fields: dict[str, Any] = {
             "name": better.name,
             "readable": better.readable,
             "sense": better.sense,
             "synonyms": list(better.synonyms),
         }
+        if better.seen is not None:
+            fields["seen"] = better.seen
+        if better.coco_stuff:
+            fields["coco_stuff"] = list(better.coco_stuff)
         lines.append("  " + json.dumps(fields, ensure_ascii=False))
     head = json.dumps({"name": name, "title": vocabulary.title}, ensure_ascii=False, indent=1)
     return f'{head.removesuffix("}").rstrip()},\n "classes": [\n' + ",\n".join(lines) + "\n ]\n}\n"

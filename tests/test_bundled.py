@@ -13,13 +13,16 @@ from lsmseg_prompts.bundled import (
     DESCRIBED_VOCABULARIES,
     PROVENANCE,
     read_bundled,
+    read_lines,
 )
+from lsmseg_prompts.bundled.measure import tables
 from lsmseg_prompts.bundled.rebuild import build, check, main
 from lsmseg_prompts.clip_tokens import count_tokens
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.lint import lint
 from lsmseg_prompts.store import open_store_readonly, shipped_store_path
-from lsmseg_prompts.vocabularies import load_vocabulary
+from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
+from lsmseg_prompts.wording import is_named
 
 VOCABULARIES = DESCRIBED_VOCABULARIES
 
@@ -35,8 +38,26 @@ def test_every_cell_is_filled(name: str) -> None:
     assert set(read_bundled(name)) == wanted
 
 
-def test_there_are_1820() -> None:
-    assert sum(len(read_bundled(name)) for name in VOCABULARIES) == 1820
+def test_a_class_has_own_texts_or_those_of_one_other_class() -> None:
+    assert set(VOCABULARIES) == set(available_vocabularies())
+    for name in VOCABULARIES:
+        lines = read_lines(name)
+        own = {index for index, _ in lines.texts}
+        assert own.isdisjoint(lines.same_as)
+        assert own | set(lines.same_as) == set(range(len(load_vocabulary(name))))
+        for other, at in lines.same_as.values():
+            assert (at, "color") in read_lines(other).texts
+
+
+def test_shared_texts_call_the_class_as_its_vocabulary_does() -> None:
+    cells = read_bundled("pc-59")
+    for entry in load_vocabulary("pc-59"):
+        for attribute in BUNDLED_ATTRIBUTES:
+            assert is_named(cells[entry.index, attribute], entry.names)
+
+
+def test_the_measures_are_those_of_the_document(root: Path) -> None:
+    assert tables() in (root / "docs" / "corpus.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
@@ -49,22 +70,28 @@ def test_lint_is_clean(name: str) -> None:
 def test_lines_stand_in_order_and_are_plain(name: str, root: Path) -> None:
     lines = (root / "lsmseg_prompts" / "bundled" / f"{name}.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    order = [(row["index"], BUNDLED_ATTRIBUTES.index(row["attribute"])) for row in rows]
+    order = [(r["index"], BUNDLED_ATTRIBUTES.index(r.get("attribute", "color"))) for r in rows]
     assert order == sorted(order)
-    assert all(list(row) == ["index", "class", "attribute", "text"] for row in rows)
-    assert all(row["text"].isascii() and "  " not in row["text"] for row in rows)
+    for row in rows:
+        if "same_as" in row:
+            assert list(row) == ["index", "class", "same_as"]
+            assert list(row["same_as"]) == ["vocabulary", "index", "class"]
+        else:
+            assert list(row) == ["index", "class", "attribute", "text"]
+            assert row["text"].isascii() and "  " not in row["text"]
 
 
-def test_no_opening_is_a_template() -> None:
+@pytest.mark.parametrize("name", ["coco-stuff", "ade20k-847", "pc-459"])
+def test_no_opening_is_a_template(name: str) -> None:
     """No four opening words, the class's name aside, begin an eighth of an attribute's texts."""
-    vocabulary = load_vocabulary("coco-stuff")
-    cells = read_bundled("coco-stuff")
+    vocabulary = load_vocabulary(name)
+    cells = read_bundled(name)
     for attribute in BUNDLED_ATTRIBUTES:
         starts: Counter[str] = Counter()
         for entry in vocabulary.classes:
             text = cells[entry.index, attribute].lower()
-            for name in sorted(entry.names, key=len, reverse=True):
-                text = text.replace(name.lower(), "x")
+            for called in sorted(entry.names, key=len, reverse=True):
+                text = text.replace(called.lower(), "x")
             starts[" ".join(text.split()[:4])] += 1
         phrase, count = starts.most_common(1)[0]
         assert count <= len(vocabulary) / 8, f"{attribute}: {count} begin with {phrase!r}"
@@ -119,5 +146,9 @@ def test_check_accepts_the_same_contents_in_other_bytes(built: bytes, tmp_path: 
 
 
 def test_no_bundled_texts_of_another_vocabulary() -> None:
-    with pytest.raises(UsageError, match="voc-20"):
-        read_bundled("voc-20")
+    with pytest.raises(UsageError, match="cityscapes"):
+        read_bundled("cityscapes")
+
+
+def test_the_shipped_store_is_small_and_opens_fast() -> None:
+    assert shipped_store_path().stat().st_size < 12e6

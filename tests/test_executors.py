@@ -131,6 +131,7 @@ def kill_once_both_work(cluster: Any, node: Any, folder: Path) -> None:
     (folder / "killed").touch()
 
 
+@pytest.mark.slow
 def test_a_killed_machine_loses_no_job(cluster: Any, second: Any, tmp_path: Path) -> None:
     executor = Ray()
     assert executor.places == 2
@@ -144,6 +145,7 @@ def test_a_killed_machine_loses_no_job(cluster: Any, second: Any, tmp_path: Path
     assert len(runs) == 6 and set(runs) == set("01234")  # the lost one ran twice, no other did
 
 
+@pytest.mark.slow
 def test_trials_with_a_machine_killed_are_those_of_one_process(
     cluster: Any, second: Any, tmp_path: Path
 ) -> None:
@@ -186,16 +188,19 @@ def test_trials_with_a_machine_killed_are_those_of_one_process(
     np.testing.assert_array_equal(later.score(sets), here)
 
 
+@pytest.mark.slow
 def test_an_error_of_a_job_is_the_job_s_own(cluster: Any) -> None:
     with pytest.raises(UsageError, match=r"^number 7 is refused$"):
         list(Ray().map(refuse, [7]))
 
 
+@pytest.mark.slow
 def test_no_gpu_is_said(cluster: Any) -> None:
     with pytest.raises(ConfigurationError, match="has no GPU, which --device cuda wants"):
         Ray("cuda")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scorer", ["frozen", "trained"])
 def test_ablate_in_shards_is_ablate(
     cluster: Any, second: Any, tmp_path: Path, scorer: str, monkeypatch: pytest.MonkeyPatch

@@ -341,7 +341,7 @@ def test_renaming(text, donor, receiver, expected):
         ({"attributes": ["color", "cat-seg"]}, "cat-seg is a baseline .* stands alone"),
         ({"attributes": ["shuffled"]}, "is a control"),
         ({"attributes": ["color"], "control": "upside-down"}, "no control"),
-        ({"attributes": ["color"], "composition": "sentence"}, "no composition"),
+        ({"attributes": ["color"], "composition": "poem"}, "no composition"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -46,8 +46,8 @@ Attributes = Annotated[
 ]
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 Composition = Annotated[
-    Literal["concat", "ensemble"],
-    Option("--composition", help="One sentence a class, or the average of several."),
+    Literal["concat", "ensemble", "sentence"],
+    Option("--composition", help="Clause by clause, averaged, or written as one sentence."),
 ]
 Model = Annotated[str, Option("--model", help="lsmseg-tiny, or an open_clip model name.")]
 Pretrained = Annotated[

@@ -45,7 +45,7 @@ class Asked:
         own = self.query(attribute)
         return own.render(
             class_name=entry.readable,
-            attribute=attribute,
+            attribute=spoken(attribute),
             meaning=ATTRIBUTES.get(attribute, ""),
             sense=entry.sense,
             synonyms=list(entry.synonyms),
@@ -70,7 +70,7 @@ class Asked:
         """Another try after a refusal, in other words."""
         name = with_article(call.entry.readable)
         sense = f" ({call.entry.sense})" if call.entry.sense else ""
-        about = ", ".join("typical looks" if a == "typical" else a for a in call.attributes)
+        about = ", ".join("typical looks" if a == "typical" else spoken(a) for a in call.attributes)
         prompt = (
             "For labelling everyday photographs: in one neutral, factual sentence"
             f"{' each' if len(call.attributes) > 1 else ''}, what is usual for {name}{sense} as "
@@ -92,7 +92,9 @@ class Asked:
         name = f'"{call.entry.readable}"' + (f" ({call.entry.sense})" if call.entry.sense else "")
         if len(call.attributes) == 1:
             attribute = call.attributes[0]
-            about = "its typical attributes" if attribute == "typical" else f"its {attribute}"
+            about = (
+                "its typical attributes" if attribute == "typical" else f"its {spoken(attribute)}"
+            )
             prompt = (
                 f"That will not do: {reasons[attribute]}. Describe {about} again in one sentence "
                 f"of at most {WORDS} words that names {name}. Reply with the sentence only."
@@ -122,6 +124,12 @@ class Asked:
             template_hash=self.query(min(call.attributes, key=lambda a: a == "typical")).hash,
             parameters=self.parameters,
         )
+
+
+def spoken(attribute: str) -> str:
+    """An attribute in a question: "color+shape+size" is "color, shape and size"."""
+    *first, last = attribute.split("+")
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def schema(attributes: Sequence[str]) -> dict[str, Any]:

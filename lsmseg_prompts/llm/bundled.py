@@ -1,22 +1,22 @@
 """The LLM that is no call at all: it answers from the shipped store, offline and free.
 
-Classes of the described vocabularies are answered by (vocabulary, index). A class of any other
+Classes of the shipped vocabularies are answered by (vocabulary, index). A class of any other
 vocabulary is answered when a described class has its name or a synonym, and the senses do not
 contradict each other; the sentence then names the class as the user does.
 """
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache
 
 from lsmseg_prompts.attributes import as_reply
 from lsmseg_prompts.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, PROVENANCE
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import Reply, Request
-from lsmseg_prompts.renaming import rename
+from lsmseg_prompts.renaming import call_it
 from lsmseg_prompts.store import open_store_readonly, shipped_store_path, utc_now
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
-from lsmseg_prompts.wording import is_named, normalise
+from lsmseg_prompts.wording import normalise
 
 
 class Bundled:
@@ -34,11 +34,11 @@ class Bundled:
     async def close(self) -> None:
         """Nothing is open."""
 
-    @cached_property
-    def _texts(self) -> dict[str, dict[tuple[int, str], str]]:
-        """Vocabulary name -> (class index, attribute) -> sentence."""
+    @cache  # noqa: B019 - one a process is made, and it is small
+    def _texts(self, vocabulary: str) -> dict[tuple[int, str], str]:
+        """(class index, attribute) -> sentence."""
         with open_store_readonly(shipped_store_path()) as store:
-            return {name: store.descriptions(name, LLM_NAME) for name in DESCRIBED_VOCABULARIES}
+            return store.descriptions(vocabulary, LLM_NAME)
 
     def answer(self, vocabulary: str | None, entry: ClassEntry, attribute: str) -> str:
         """The bundled sentence for a cell.
@@ -46,7 +46,7 @@ class Bundled:
         Raises UsageError, saying why, where there is none.
         """
         home, shipped = self._shipped_class(vocabulary, entry)
-        text = self._texts[home].get((shipped.index, attribute))
+        text = self._texts(home).get((shipped.index, attribute))
         if text is None:
             raise UsageError(f"There is no bundled description of the attribute {attribute!r}.")
         return call_it(text, shipped, entry)
@@ -115,8 +115,3 @@ class Bundled:
 def _senses_agree(wanted: str | None, shipped: str | None) -> bool:
     """A sense left out agrees with any; the bundled text is then the usual meaning."""
     return not wanted or not shipped or normalise(wanted) == normalise(shipped)
-
-
-def call_it(text: str, shipped: ClassEntry, entry: ClassEntry) -> str:
-    """`text` about `shipped`, with the class called what `entry` calls it."""
-    return text if is_named(text, entry.names) else rename(text, shipped, entry)

@@ -1,0 +1,89 @@
+"""The command `export`: a prompt set as a file for training or evaluation, here or elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import BadParameter, Option
+
+from lsmseg_prompts.commands.options import (
+    Composition,
+    Device,
+    Llm,
+    Model,
+    Pretrained,
+    Shown,
+    StorePath,
+    Vocab,
+    names,
+)
+from lsmseg_prompts.prompt_set import PromptSet
+from lsmseg_prompts.vocabularies import Vocabulary
+
+
+def export(
+    attributes: Annotated[
+        str, Option("--attributes", help="Attributes between commas, such as size,shape; or name.")
+    ],
+    output: Annotated[Path, Option("-o", "--output", help="The file to write.")],
+    format: Annotated[
+        Literal[
+            "native",
+            "cat-seg",
+            "sed",
+            "fc-clip",
+            "maft",
+            "san",
+            "mmseg",
+            "open_clip",
+            "cupl",
+            "dclip",
+            "embeddings",
+        ],
+        Option("--format", help="Whose file: native is this project's own JSON."),
+    ] = "native",
+    rewrite: Annotated[
+        bool, Option("--rewrite", help="Leave out the commas that the format's reader splits on.")
+    ] = False,
+    vocab: Vocab = "coco-stuff",
+    llm: Llm = "bundled",
+    composition: Composition = "concat",
+    model: Model = "lsmseg-tiny",
+    pretrained: Pretrained = None,
+    device: Device = "cpu",
+    store: StorePath = None,
+) -> None:
+    """Write the prompt set of some attributes as a file for training or evaluation."""
+    from lsmseg_prompts.export import export_for, export_native
+    from lsmseg_prompts.prompting import prompt_set_for, provenance
+    from lsmseg_prompts.terminal import note
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    if rewrite and format in ("native", "embeddings"):
+        raise BadParameter(f"{format} splits nothing: leave out --rewrite")
+    vocabulary = load_vocabulary(vocab)
+    prompts = prompt_set_for(vocabulary, names(attributes) or [], composition, llm, store)
+    if format == "native":
+        export_native(prompts, vocabulary, output, provenance=provenance(prompts))
+    elif format == "embeddings":
+        from ablations.embeddings import export_embeddings
+        from lsmseg_model.clip import load_clip
+
+        export_embeddings(prompts, load_clip(model, pretrained, device), output)
+    else:
+        changed = export_for(format, prompts, vocabulary, output, rewrite)
+        if changed and not Shown.quiet:
+            note(f"{changed} texts were rewritten without the separators of {format}")
+    if prompts.shortened and not Shown.quiet:
+        note(_shortened(prompts, vocabulary))
+    print(output)
+
+
+def _shortened(prompts: PromptSet, vocabulary: Vocabulary) -> str:
+    lost = [vocabulary[index].readable for index in prompts.dropped]
+    which = f": {', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''}" if lost else ""
+    return (
+        f"{len(prompts.shortened)} of {len(vocabulary)} texts were over 77 tokens and were "
+        f"shortened by whole clauses; {len(lost)} of them lost a whole attribute{which}"
+    )

@@ -1,0 +1,135 @@
+"""What other projects do to a class string: where they split it, and what they put around it.
+
+Facts from their sources, as public in November 2026; their code was not run here. A text that its
+consumer would split, or that is over CLIP's 77 tokens inside the consumer's own template, is
+refused (`check`), or rewritten without the separator where that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.export.rewriting import without_separators
+from lsmseg_prompts.prompt_set import PromptSet
+from lsmseg_prompts.vocabularies import Vocabulary
+
+SHOWN = 3  # classes that a message names
+
+# The longest of ViLD's templates, which FC-CLIP, MAFT+ and SAN use.
+VILD = ("This is a photo of a medium {}.", "There is a medium {} in the scene.")
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A project that reads class strings.
+
+    splits: what it splits a string on, "" if on nothing. joined: what puts several texts of a class
+    into one string, None where a class has one text only. breaks: what else a string may not hold.
+    templates: what it puts around a text, the longest of them. over: what it does beyond 77 tokens.
+    """
+
+    name: str
+    splits: str
+    joined: str | None
+    templates: tuple[str, ...]
+    over: str
+    breaks: str = "\n"
+
+    def spoiled(self, text: str) -> bool:
+        """Whether the consumer would make something else of the text than is meant."""
+        return (bool(self.splits) and self.splits in text) or any(b in text for b in self.breaks)
+
+    def tokens(self, text: str) -> int:
+        """CLIP tokens of the text inside the consumer's longest template."""
+        return max(count_tokens(template.format(text)) for template in self.templates)
+
+
+SCENE = ("A photo of a {} in the scene",)
+CONSUMERS = {
+    c.name: c
+    for c in (
+        Consumer("cat-seg", ", ", None, SCENE, "raises an error"),
+        Consumer("sed", ", ", ", ", SCENE, "raises an error"),
+        Consumer("fc-clip", ",", ",", VILD, "cuts the text or fails", "\n:"),
+        Consumer("maft", ",", ",", VILD, "cuts the text or fails", "\n:"),
+        Consumer("san", "", None, VILD, "cuts the text silently"),
+        Consumer("mmseg", "", None, VILD, "cuts the text silently"),
+        Consumer("open_clip", "", None, ("{}",), "cuts the text silently"),
+        Consumer("cupl", "", "", ("{}",), "raises an error"),
+        Consumer("dclip", "", "", ("{}",), "raises an error"),
+    )
+}
+
+
+def prepare(
+    prompts: PromptSet, vocabulary: Vocabulary, consumer: Consumer, rewrite: bool = False
+) -> tuple[tuple[tuple[str, ...], ...], int]:
+    """The texts as the consumer will read them, and how many were rewritten for it.
+
+    Raises UsageError where the prompt set is of another vocabulary, RefusedError where the consumer
+    would split or cut a text, or takes one text a class and there are several.
+    """
+    if prompts.vocabulary != vocabulary.name or len(prompts) != len(vocabulary):
+        raise UsageError(
+            f"The prompt set {prompts.name} was made for the vocabulary {prompts.vocabulary}, not "
+            f"for {vocabulary.name}: export it with its own."
+        )
+    if consumer.joined is None and any(len(group) > 1 for group in prompts.texts):
+        raise RefusedError(
+            f"{consumer.name} takes one text a class and {prompts.name} has several: use "
+            "--composition concat or sentence, or --format embeddings."
+        )
+    texts, changed = [], 0
+    for group in prompts.texts:
+        kept = []
+        for text in group:
+            if rewrite and consumer.spoiled(text):
+                text = without_separators(text, consumer.breaks)
+                changed += 1
+            kept.append(text)
+        texts.append(tuple(kept))
+    _refuse_spoiled(texts, vocabulary, consumer, rewrite)
+    _refuse_long(texts, vocabulary, consumer)
+    return tuple(texts), changed
+
+
+def _refuse_spoiled(
+    texts: Sequence[Sequence[str]], vocabulary: Vocabulary, consumer: Consumer, rewrite: bool
+) -> None:
+    spoiled = [
+        vocabulary[i].readable
+        for i, group in enumerate(texts)
+        if any(consumer.spoiled(text) for text in group)
+    ]
+    if spoiled:
+        what = f"splits a class string on {consumer.splits!r}" if consumer.splits else "reads lines"
+        advice = "write other texts" if rewrite else "--rewrite leaves the separators out"
+        raise RefusedError(
+            f"{consumer.name} {what}, which would break the texts of {_named(spoiled)}: {advice}, "
+            "or use --format embeddings."
+        )
+
+
+def _refuse_long(
+    texts: Sequence[Sequence[str]], vocabulary: Vocabulary, consumer: Consumer
+) -> None:
+    long = [
+        vocabulary[i].readable
+        for i, group in enumerate(texts)
+        if any(consumer.tokens(text) > CONTEXT_LENGTH for text in group)
+    ]
+    if long:
+        raise RefusedError(
+            f"Inside the template of {consumer.name} the texts of {_named(long)} are over CLIP's "
+            f"{CONTEXT_LENGTH} tokens, beyond which it {consumer.over}: name fewer --attributes, "
+            "or use --format embeddings."
+        )
+
+
+def _named(classes: Sequence[str]) -> str:
+    first = ", ".join(classes[:SHOWN])
+    more = len(classes) - SHOWN
+    return f"{first} and {more} more classes" if more > 0 else first

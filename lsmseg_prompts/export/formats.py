@@ -1,0 +1,135 @@
+"""Prompt sets as files of other projects: what `export --format` writes, beside `native`.
+
+| format | what is written |
+|---|---|
+| cat-seg, sed, san | a JSON list with a string a class |
+| fc-clip, maft | a line a class, "index:text,text", after OpenSeg's invalid class 0 |
+| mmseg | a Python configuration with `text_vocabulary` and `metainfo`, literals only |
+| open_clip | JSON: `classnames` (the texts), `templates` ("{}") and `names`, in one order |
+| cupl | JSON: class name -> sentences |
+| dclip | JSON: class name -> descriptors, as "NAME, which has DESCRIPTOR" reads them |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lsmseg_prompts.clauses import parse
+from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.export.consumers import CONSUMERS, prepare
+from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.prompt_set import PromptSet
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+from lsmseg_prompts.wording import nearest
+
+Texts = Sequence[Sequence[str]]
+INVALID = "0:invalid_class_id"
+
+
+def export_for(
+    consumer: str,
+    prompts: PromptSet,
+    vocabulary: Vocabulary,
+    path: str | Path,
+    rewrite: bool = False,
+) -> int:
+    """Write `prompts` as ``consumer`` reads it, whole or not at all; how many were rewritten.
+
+    Raises UsageError for a consumer that there is not, and what `consumers.prepare` raises.
+    """
+    if consumer not in CONSUMERS:
+        near = nearest(consumer, FORMATS)
+        raise UsageError(
+            f"There is no format {consumer!r}{near}: choose {', '.join(('native', *FORMATS))}."
+        )
+    texts, changed = prepare(prompts, vocabulary, CONSUMERS[consumer], rewrite)
+    write_whole(path, _WRITERS[consumer](texts, vocabulary))
+    return changed
+
+
+def _class_list(joined: str) -> Callable[[Texts, Vocabulary], str]:
+    def write(texts: Texts, vocabulary: Vocabulary) -> str:
+        return _json([joined.join(group) for group in texts])
+
+    return write
+
+
+def _openseg(texts: Texts, vocabulary: Vocabulary) -> str:
+    lines = [f"{index}:{','.join(group)}" for index, group in enumerate(texts, start=1)]
+    return "\n".join([INVALID, *lines]) + "\n"
+
+
+def _mmseg(texts: Texts, vocabulary: Vocabulary) -> str:
+    words = "".join(f"    {json.dumps(text)},\n" for (text,) in texts)
+    names = "".join(f"        {json.dumps(entry.name)},\n" for entry in vocabulary)
+    return (
+        f"# The prompts of {vocabulary.name}, in the order of its classes.\n"
+        f"text_vocabulary = [\n{words}]\n"
+        f"metainfo = dict(\n    classes=(\n{names}    ),\n)\n"
+    )
+
+
+def _open_clip(texts: Texts, vocabulary: Vocabulary) -> str:
+    return _json(
+        {
+            "classnames": [text for (text,) in texts],
+            "templates": ["{}"],
+            "names": [entry.name for entry in vocabulary],
+        }
+    )
+
+
+def _cupl(texts: Texts, vocabulary: Vocabulary) -> str:
+    names = _names(vocabulary)
+    return _json({name: list(group) for name, group in zip(names, texts, strict=True)})
+
+
+def _dclip(texts: Texts, vocabulary: Vocabulary) -> str:
+    names = _names(vocabulary)
+    found = {
+        name: [descriptor(text, entry) for text in group]
+        for name, group, entry in zip(names, texts, vocabulary, strict=True)
+    }
+    return _json(found)
+
+
+def descriptor(text: str, entry: ClassEntry) -> str:
+    """What a sentence says of its class, for "NAME, which has ...": "A zebra has a mane." is "a
+    mane"; a sentence whose subject is another stays whole, without its period."""
+    predicate = parse(text, entry.names).predicate or ""
+    for verb in ("has ", "have "):
+        if predicate.startswith(verb):
+            return predicate.removeprefix(verb)
+    return text.rstrip(".")
+
+
+def _names(vocabulary: Vocabulary) -> list[str]:
+    """The benchmark's names, which are keys in these files. Raises RefusedError for doubles."""
+    names = [entry.name for entry in vocabulary]
+    double = {name for name in names if names.count(name) > 1}
+    if double:
+        raise RefusedError(
+            f"In this format classes are known by name alone, and {vocabulary.name} has several "
+            f"called {min(double)!r}: use another format."
+        )
+    return names
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+_WRITERS: dict[str, Callable[[Texts, Vocabulary], str]] = {
+    "cat-seg": _class_list(", "),
+    "sed": _class_list(", "),
+    "fc-clip": _openseg,
+    "maft": _openseg,
+    "san": _class_list(", "),
+    "mmseg": _mmseg,
+    "open_clip": _open_clip,
+    "cupl": _cupl,
+    "dclip": _dclip,
+}
+FORMATS = tuple(_WRITERS)
