@@ -28,7 +28,8 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_load_takes_bundled_texts_without_a_store_and_writes_none() -> None:
-    assert load("camvid") == read_bundled("camvid")
+    nine_and_typical = {c: t for c, t in read_bundled("camvid").items() if c[1] in DESCRIBED}
+    assert load("camvid") == nine_and_typical
     assert list(Path().iterdir()) == []
 
 

@@ -268,10 +268,10 @@ def test_what_several_prompts_stand_for_is_called_background(
         assert set(np.unique(np.asarray(image))) <= {0, 1, 2}
 
 
-def test_a_benchmark_that_bundled_does_not_describe_is_scored_by_names(
+def test_a_benchmark_is_scored_with_bundled_texts_and_another_llm_s_are_asked_for(
     call, weights: Path, tmp_path: Path
 ) -> None:
-    """So `evaluate --data NAME --data-root DIR` works for each of them."""
+    """`evaluate --data NAME --data-root DIR` works for each of them."""
     for folder in ("images/validation", "annotations/validation"):
         (tmp_path / "ade" / folder).mkdir(parents=True)
     Image.new("RGB", (32, 24)).save(tmp_path / "ade/images/validation/a.jpg")
@@ -280,6 +280,6 @@ def test_a_benchmark_that_bundled_does_not_describe_is_scored_by_names(
                  "--pretrained", str(weights), "--json"]  # fmt: skip
     done = call(*arguments)
     assert done.code == 0, done.err
-    assert json.loads(done.out)["summary"]["prompt_set"] == "name" and "names alone" in done.err
-    asked = call(*arguments, "--attributes", "color")
+    assert json.loads(done.out)["summary"]["prompt_set"] == "color+shape+texture+pattern"
+    asked = call(*arguments, "--attributes", "color", "--llm", "gpt-4")
     assert asked.code == 4 and "are missing" in asked.err

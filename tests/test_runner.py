@@ -223,7 +223,7 @@ def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
     ("change", "error", "says"),
     [
         ({"rule": "luck"}, UsageError, "interval or paper"),
-        ({"composition": "poem"}, UsageError, "concat or ensemble"),
+        ({"composition": "poem"}, UsageError, "choose concat, ensemble"),
         ({"samples": 0}, UsageError, "at least 1"),
         ({"attributes": ["colr"]}, UsageError, "color"),
         ({"attributes": ["typical"]}, UsageError, "typical"),
