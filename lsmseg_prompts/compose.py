@@ -20,6 +20,8 @@ from lsmseg_prompts.shortening import shorten
 from lsmseg_prompts.vocabularies import ClassEntry
 from lsmseg_prompts.wording import names_pattern
 
+SLACK = 2  # see `_at_least`; tests compare with joining everything
+
 # First words that keep their capital inside a sentence.
 _PROPER = re.compile(
     r"(?:[A-Z][A-Z0-9-]+|I|[A-Z]-\w+|American|Asian|African|European|English|British|French|German"
@@ -77,6 +79,8 @@ def compose(descriptions: Sequence[str], entry: ClassEntry) -> Composed:
 def _composed(descriptions: tuple[str, ...], entry: ClassEntry) -> Composed | None:
     """`compose`, or None where not even the first description fits."""
     held = list(descriptions)
+    if _at_least(held, entry) > CONTEXT_LENGTH:
+        return _composed(descriptions[:-1], entry)
     text = join(held, entry)
     if count_tokens(text) <= CONTEXT_LENGTH:
         return Composed(text, len(held), 0)
@@ -93,6 +97,20 @@ def _composed(descriptions: tuple[str, ...], entry: ClassEntry) -> Composed | No
     return _composed(descriptions[:-1], entry) if len(held) > 1 else None
 
 
+def _at_least(descriptions: Sequence[str], entry: ClassEntry) -> int:
+    """Fewer tokens than this no joining of the shortest forms takes: clauses lose their subject,
+    their period and at most SLACK tokens in turns of phrase."""
+    if len(descriptions) == 1:
+        return 0
+    kept = 2
+    for sentence in descriptions:
+        short = _shortest(sentence, entry.names)
+        subject = parse(short, entry.names).subject
+        kept += count_tokens(short) - 2 - (count_tokens(subject) - 2) - 1 - SLACK
+    return kept
+
+
+@lru_cache(maxsize=65536)
 def _shortest(sentence: str, names: tuple[str, ...]) -> str:
     """Without any of the parts that can be left out."""
     while shorter := shorten(sentence, names):

@@ -1,5 +1,6 @@
 """Prompt sets: compositions, the budget, the controls, and that sentences read as English."""
 
+import random
 import re
 from functools import cache
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lsmseg_prompts import compose as composing
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.bundled import read_bundled
 from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
@@ -378,3 +380,20 @@ def test_templates_for_the_plain_name():
     assert (imagenet.name, imagenet.composition, imagenet.llm) == ("imagenet", "ensemble", "none")
     cat_seg = build_prompt_set({}, COCO, ["cat-seg"])
     assert cat_seg.texts[zebra] == ("A photo of a zebra in the scene",)
+
+
+def test_giving_up_early_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`compose` skips sets whose shortest forms cannot fit; joining all of them says the same."""
+    descriptions, vocabulary = bundled(), COCO
+    chance = random.Random(7)
+    sets = []
+    for _ in range(150):
+        entry = chance.choice(list(vocabulary))
+        some = chance.sample(list(ATTRIBUTES), chance.randint(2, 6))
+        sets.append(([descriptions[entry.index, a] for a in some], entry))
+    composing._composed.cache_clear()
+    early = [compose(*one) for one in sets]
+    monkeypatch.setattr(composing, "_at_least", lambda *_: 0)
+    composing._composed.cache_clear()
+    assert [compose(*one) for one in sets] == early
+    assert any(one.kept < len(s) for one, (s, _) in zip(early, sets, strict=True))
