@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 .PHONY: run test test-all lint store weights clean
 
 # torch and torchvision are asked for together so that pip takes a matching pair.
-$(VENV)/.installed: pyproject.toml
+# cli.py too: an editable install holds a copy of it.
+$(VENV)/.installed: pyproject.toml cli.py
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch torchvision -e .

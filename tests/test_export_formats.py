@@ -179,8 +179,12 @@ def test_colons_would_end_an_index(tmp_path: Path) -> None:
     [
         ("Bowls are white, cream, or blue.", "Bowls are white or cream or blue."),
         ("It is red, blue, and green.", "It is red and blue and green."),
-        ("A cat, often black, naps.", "A cat often black and naps."),
-        ("A dome, with a rim, is wide; it opens.", "A dome with a rim and is wide and it opens."),
+        ("A cat, often black, naps.", "A cat often black naps."),
+        ("A dome, with a rim, is wide; it opens.", "A dome with a rim is wide it opens."),
+        (
+            "In fog, the sky ends where roofs, trees, or hills are.",
+            "In fog the sky ends where roofs or trees or hills are.",
+        ),
         ("Plain as it is.", "Plain as it is."),
     ],
 )

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsmseg_prompts.attribute_words import named_attributes, names
+from lsmseg_prompts.bundled import LLM_NAME
 from lsmseg_prompts.cleaning import clean
 from lsmseg_prompts.clip_tokens import count_tokens
 from lsmseg_prompts.generation.questions import too_long
@@ -61,12 +62,16 @@ class Verdict:
 def judge(
     reply: Reply, entry: ClassEntry, attributes: Sequence[str], twin: Twin
 ) -> dict[str, Verdict]:
-    """A verdict for each of the attributes that were asked for."""
+    """A verdict for each of the attributes that were asked for.
+
+    Which attribute a bundled text is about has been read (docs/corpus.md): its words do not count.
+    """
     if whole := _as_a_whole(reply):
         return dict.fromkeys(attributes, whole)
     assert reply.text is not None
     if len(attributes) == 1:
-        return {attributes[0]: _sentence(reply.text, entry, attributes[0], twin)}
+        read = reply.asked_model == LLM_NAME
+        return {attributes[0]: _sentence(reply.text, entry, attributes[0], twin, read)}
     answers = read_object(reply.text)
     if answers is None:
         fault = "the reply is not a JSON object with a sentence for each attribute"
@@ -101,7 +106,9 @@ def _answer(answers: Mapping[str, Any], entry: ClassEntry, attribute: str, twin:
     return _sentence(given, entry, attribute, twin)
 
 
-def _sentence(raw: str, entry: ClassEntry, attribute: str, twin: Twin) -> Verdict:
+def _sentence(
+    raw: str, entry: ClassEntry, attribute: str, twin: Twin, read: bool = False
+) -> Verdict:
     text = clean(raw).text
     if not text:
         return Verdict("", 0, "the reply says nothing", kind="empty")
@@ -116,7 +123,8 @@ def _sentence(raw: str, entry: ClassEntry, attribute: str, twin: Twin) -> Verdic
         return Verdict(text, tokens, "; ".join(faults.values()))
     if other := twin(attribute, text):
         return Verdict(text, tokens, f"it is word for word what was said of {other}", soft=True)
-    if others := _of_other_attributes(text, entry, attribute):
+    others = "" if read else _of_other_attributes(text, entry, attribute)
+    if others:
         return Verdict(text, tokens, f"it is about {others}, not about {attribute}", soft=True)
     return Verdict(text, tokens)
 
