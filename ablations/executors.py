@@ -8,7 +8,6 @@ A job that is lost with its machine runs again; see docs/scale.md.
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -75,30 +74,26 @@ class Ray:
     def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
         ray = self._ray
         task = ray.remote(**self._wants)(_with_threads)
-        waiting = deque(task.remote(self._threads, function, job) for job in jobs)
-        try:
-            while waiting:
-                try:
-                    found = ray.get(waiting[0])
-                except ray.exceptions.RayTaskError as error:
-                    if isinstance(error.cause, ImportError | ray.exceptions.RayError):
-                        raise ConfigurationError(
-                            "The machines of the Ray cluster do not run this version of "
-                            f"lsmseg-prompts ({str(error.cause).splitlines()[0]}): install it on "
-                            "each of them."
-                        ) from error
-                    raise error.cause from error
-                except ray.exceptions.RayError as error:
+        # What is not fetched any more runs on until this process ends: cancelling a task of Ray's
+        # at the moment that it completes brings the process down (2.60).
+        for reference in [task.remote(self._threads, function, job) for job in jobs]:
+            try:
+                found = ray.get(reference)
+            except ray.exceptions.RayTaskError as error:
+                if isinstance(error.cause, ImportError | ray.exceptions.RayError):
                     raise ConfigurationError(
-                        f"A job on the Ray cluster was lost {LOST + 1} times, or the cluster with "
-                        f"it ({type(error).__name__}). What was finished is kept: run the same "
-                        "command again."
+                        "The machines of the Ray cluster do not run this version of "
+                        f"lsmseg-prompts ({str(error.cause).splitlines()[0]}): install it on each "
+                        "of them."
                     ) from error
-                waiting.popleft()
-                yield found
-        finally:
-            for reference in waiting:  # whoever asked wants no more
-                ray.cancel(reference)
+                raise error.cause from error
+            except ray.exceptions.RayError as error:
+                raise ConfigurationError(
+                    f"A job on the Ray cluster was lost {LOST + 1} times, or the cluster with it "
+                    f"({type(error).__name__}). What was finished is kept: run the same command "
+                    "again."
+                ) from error
+            yield found
 
 
 def open_executor(name: str, device: str = "cpu") -> Executor:
