@@ -33,7 +33,7 @@ lint: $(VENV)/.installed-test
 
 # Rebuild the shipped attribute store from lsmseg_prompts/bundled/*.jsonl, byte for byte.
 store: $(VENV)/.installed
-	$(BIN)/python -m lsmseg_prompts.bundled.rebuild
+	$(BIN)/python -m lsmseg_prompts.descriptions.bundled.rebuild
 
 # Train lsmseg-tiny again from scratch (docs/lsmseg-tiny.md says how long it takes).
 weights: $(VENV)/.installed

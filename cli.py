@@ -22,12 +22,8 @@ from ablations.commands.data import app as data_app
 from ablations.commands.evaluate import evaluate
 from ablations.commands.export import export
 from ablations.commands.leaderboard import leaderboard
-from ablations.commands.networks import app as model_app
-from ablations.commands.predict import predict
-from ablations.commands.pretrain import pretrain
-from ablations.commands.recipes import app as recipes_app
-from ablations.commands.train import train
-from lsmseg_prompts.commands.options import (
+from ablations.commands.model import app as model_app
+from ablations.commands.options import (
     Attributes,
     BaseUrl,
     Checkpoint,
@@ -46,11 +42,15 @@ from lsmseg_prompts.commands.options import (
     StorePath,
     Vocab,
 )
-from lsmseg_prompts.commands.options import Shown as _Shown
-from lsmseg_prompts.commands.options import names as _names
-from lsmseg_prompts.commands.options import show as _show
-from lsmseg_prompts.commands.store import app as store_app
-from lsmseg_prompts.commands.vocab import app as vocab_app
+from ablations.commands.options import Shown as _Shown
+from ablations.commands.options import names as _names
+from ablations.commands.options import show as _show
+from ablations.commands.predict import predict
+from ablations.commands.pretrain import pretrain
+from ablations.commands.recipes import app as recipes_app
+from ablations.commands.store import app as store_app
+from ablations.commands.train import train
+from ablations.commands.vocab import app as vocab_app
 
 app = typer.Typer(
     name="lsmseg-prompts",
@@ -104,7 +104,7 @@ def run(
     json: Json = False,
 ) -> None:
     """All four stages, export and report, on what ships inside: offline, in minutes."""
-    from ablations import runner
+    from ablations.runs import ablate as runner
 
     result = runner.run(
         out=out, llm=llm, vocab=vocab, store=_text(store), progress=not _Shown.quiet
@@ -132,7 +132,7 @@ def attributes(
     json: Json = False,
 ) -> None:
     """Stage 1: which visual attributes to describe classes by."""
-    from lsmseg_prompts.commands import stage1
+    from ablations.commands import attributes as stage1
     from lsmseg_prompts.llm import make_llm
 
     if check_images != bool(pictures):
@@ -326,7 +326,7 @@ def ablate(
 
     With several --llm this is done for each of them, and they are compared.
     """
-    from ablations import runner
+    from ablations.runs import ablate as runner
 
     options: dict[str, Any] = {
         "data": data or ["ministuff"],
@@ -367,7 +367,7 @@ def ablate(
     if json:
         _show(asdict(comparison), json)
     else:
-        from ablations.tables import print_comparison
+        from ablations.report.tables import print_comparison
 
         print_comparison(comparison)
 
@@ -377,7 +377,7 @@ def report(
     directory: Annotated[Path, typer.Argument(help="The results of a run, such as runs/<time>.")],
 ) -> None:
     """Write report.html anew from the results in a folder."""
-    from ablations import runner
+    from ablations.runs import ablate as runner
 
     print(runner.report(directory))
 
@@ -402,7 +402,7 @@ def _text(path: Path | None) -> str | None:
 
 def _show_ablation(result: Any, as_json: bool) -> None:
     """The two tables of an ablation, and where its files are."""
-    from ablations.tables import print_result
+    from ablations.report.tables import print_result
 
     if not as_json:
         print_result(result)

@@ -57,9 +57,9 @@ def argmax(options: argparse.Namespace) -> None:
     """Enlarging all classes beside visiting those that can win."""
     import torch
 
-    from lsmseg_model.argmax import Able, best_class, bordered
-    from lsmseg_model.cost_map import cost_map, upsample
-    from lsmseg_model.memory import peak
+    from lsmseg_model.kernels.argmax import Able, best_class, bordered
+    from lsmseg_model.networks.cost_map import cost_map, upsample
+    from lsmseg_model.networks.memory import peak
 
     size = (480, 640)
     for classes in (171, 847):
@@ -98,10 +98,10 @@ def sets(options: argparse.Namespace) -> None:
     import numpy as np
     import torch
 
-    from lsmseg_model.clip import DEFAULT_VIEW, Clip, View, open_clip_model
-    from lsmseg_model.counting import count_sets
-    from lsmseg_model.threads import in_threads
-    from lsmseg_model.windows import picture_features
+    from lsmseg_model.inference.windows import picture_features
+    from lsmseg_model.kernels.counting import count_sets
+    from lsmseg_model.kernels.threads import in_threads
+    from lsmseg_model.networks.backbones.clip import DEFAULT_VIEW, Clip, View, open_clip_model
 
     torch.manual_seed(0)
     classes = 150
@@ -152,13 +152,13 @@ def sets(options: argparse.Namespace) -> None:
 
 def exhaustive(options: argparse.Namespace) -> None:
     """All combinations of the nine attributes, from the descriptions to the counts."""
-    from ablations.scoring import FrozenScorer
-    from ablations.splits import open_splits
-    from lsmseg_model.feature_cache import FeatureCache
+    from ablations.scoring.frozen import FrozenScorer
+    from ablations.scoring.splits import open_splits
+    from lsmseg_model.inference.feature_cache import FeatureCache
     from lsmseg_model.segmenter import Segmenter
     from lsmseg_prompts.attributes import ATTRIBUTES
-    from lsmseg_prompts.bundled import read_bundled
-    from lsmseg_prompts.prompt_set import build_prompt_set
+    from lsmseg_prompts.descriptions.bundled import read_bundled
+    from lsmseg_prompts.prompts.prompt_set import build_prompt_set
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     vocabulary = load_vocabulary("coco-stuff")

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from llm_server_client import LLMServer  # noqa: E402
+from llm_server.client import LLMServer  # noqa: E402
 
 ATTRIBUTES = "color,shape,size,texture,material,position,pattern,action,context"
 LATENCY, CONCURRENCY = 0.2, 32

@@ -8,13 +8,13 @@ difference with its 95 % paired bootstrap interval over pictures. Prints Markdow
 
 import argparse
 
-from ablations.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard
-from ablations.scoring import FrozenScorer
-from ablations.statistics import Draws
-from lsmseg_model.clip import load_clip
+from ablations.scoring.frozen import FrozenScorer
+from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard
+from ablations.search.statistics import Draws
 from lsmseg_model.data import load_benchmark
+from lsmseg_model.networks.backbones.clip import load_clip
 from lsmseg_prompts.attributes import ATTRIBUTES
-from lsmseg_prompts.descriptions import load
+from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.vocabularies import load_vocabulary
 
 

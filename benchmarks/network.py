@@ -36,9 +36,9 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
     import torch
     from torch.nn import functional as F
 
-    from lsmseg_model import quick
-    from lsmseg_model.networks import build_network
-    from lsmseg_model.sliding import label, look
+    from lsmseg_model.inference.protocol import label, look
+    from lsmseg_model.kernels import onednn
+    from lsmseg_model.networks.build import build_network
 
     torch.manual_seed(0)
     device = options.device
@@ -70,7 +70,7 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
     best: dict[str, float] = {}
     with ExitStack() as stack:
         if row == PUBLISHED:
-            stack.enter_context(quick.plain())
+            stack.enter_context(onednn.plain())
         if options.dtype == "bf16":
             stack.enter_context(torch.autocast(device.split(":")[0], torch.bfloat16))
         with torch.inference_mode():  # the first calls of a kind are slower

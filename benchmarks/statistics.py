@@ -49,7 +49,7 @@ def random_counts(
 
 
 def plain(counts: np.ndarray, samples: int) -> None:
-    from ablations.statistics import resample_weights
+    from ablations.search.statistics import resample_weights
 
     flat = [one.reshape(len(one), -1) for one in counts]
     for weights in resample_weights(counts.shape[1], samples):
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="measure the plain product too")
     options = parser.parse_args()
 
-    from ablations.statistics import Subset, bootstrap
+    from ablations.search.statistics import Subset, bootstrap
 
     counts = random_counts(options.sets, options.pictures, options.classes, options.met)
     half = tuple(range(options.classes // 2))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .segmenter import Prediction, Segmenter
+    from lsmseg_model.segmenter import Prediction, Segmenter
 
 __all__ = ["Prediction", "Segmenter"]
 
@@ -12,6 +12,6 @@ def __getattr__(name: str) -> Any:
     """Load torch only when a model is asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import segmenter
+    from lsmseg_model import segmenter
 
     return getattr(segmenter, name)

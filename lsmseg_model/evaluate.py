@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .catseg import told
-from .clip import Clip
-from .counting import count_sets
-from .data.benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
-from .errors import DataError
-from .feature_cache import FeatureCache
-from .files import new_folder, whole_file
-from .label_png import check_count, write_classes, write_label_map
-from .metrics import accuracy, confusion_counts, iou, miou
-from .segmenter import DEFAULT, Segmenter
-from .threads import in_threads
+from lsmseg_model.data.benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
+from lsmseg_model.data.label_png import check_count, write_classes, write_label_map
+from lsmseg_model.errors import DataError
+from lsmseg_model.files import new_folder, whole_file
+from lsmseg_model.inference.feature_cache import FeatureCache
+from lsmseg_model.kernels.counting import count_sets
+from lsmseg_model.kernels.threads import in_threads
+from lsmseg_model.metrics import accuracy, confusion_counts, iou, miou
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.catseg import told
+from lsmseg_model.segmenter import DEFAULT, Segmenter
 
 Progress = Callable[[int, int], None]  # done, total
 

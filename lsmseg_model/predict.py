@@ -12,13 +12,21 @@ from textwrap import shorten
 
 import numpy as np
 
-from .catseg import told
-from .errors import DataError, LsmsegModelError, UsageError
-from .files import new_folder, whole_file, write_whole
-from .label_png import check_count, write_classes, write_label_map
-from .palette import palette
-from .pictures import SUFFIXES, as_picture
-from .segmenter import BACKGROUND, DEFAULT, CostMaps, Prediction, Probabilities, Question, Segmenter
+from lsmseg_model.data.images import SUFFIXES, as_picture
+from lsmseg_model.data.label_png import check_count, write_classes, write_label_map
+from lsmseg_model.data.palette import palette
+from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
+from lsmseg_model.files import new_folder, whole_file, write_whole
+from lsmseg_model.networks.catseg import told
+from lsmseg_model.segmenter import (
+    BACKGROUND,
+    DEFAULT,
+    CostMaps,
+    Prediction,
+    Probabilities,
+    Question,
+    Segmenter,
+)
 
 Progress = Callable[[int, int], None]  # done, total
 MAPS_AT_ONCE = 8  # cost maps that are enlarged together

@@ -21,16 +21,30 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from .bar import LossBar
-from .checkpoints import save_weights
-from .clip import Clip, View, build_clip, check_device, load_clip, read_config
-from .cost_map import upsample
-from .data.benchmark import load_benchmark, training_classes
-from .data.training import Augment, Places, TrainingItem, batches, outlive, training_data
-from .errors import CheckpointError, ConfigError, DataError
-from .files import new_folder, write_whole
-from .losses import LOSSES, pixel_weights, text_targets
-from .text import tokenize
+from lsmseg_model.data.benchmark import load_benchmark, training_classes
+from lsmseg_model.errors import CheckpointError, ConfigError, DataError
+from lsmseg_model.files import new_folder, write_whole
+from lsmseg_model.networks.backbones.clip import (
+    Clip,
+    View,
+    build_clip,
+    check_device,
+    load_clip,
+    read_config,
+)
+from lsmseg_model.networks.backbones.text import tokenize
+from lsmseg_model.networks.checkpoints import save_weights
+from lsmseg_model.networks.cost_map import upsample
+from lsmseg_model.training.dataset import (
+    Augment,
+    Places,
+    TrainingItem,
+    batches,
+    outlive,
+    training_data,
+)
+from lsmseg_model.training.losses import LOSSES, pixel_weights, text_targets
+from lsmseg_model.training.progress import LossBar
 
 FIELDS = {
     "iterations": int,

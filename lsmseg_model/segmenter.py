@@ -20,20 +20,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import sliding
-from .clip import Clip, load_clip
-from .cost_map import best_class, cost_map, upsample
-from .encoders import load_second_encoder
-from .errors import DataError, UsageError
-from .lsmseg import LsmSeg
-from .pictures import as_picture
-from .sliding import Protocol
-from .windows import picture_features
+from lsmseg_model.data.images import as_picture
+from lsmseg_model.encoders.registry import load_second_encoder
+from lsmseg_model.errors import DataError, UsageError
+from lsmseg_model.inference import protocol as sliding
+from lsmseg_model.inference.protocol import Protocol
+from lsmseg_model.inference.windows import picture_features
+from lsmseg_model.networks.backbones.clip import Clip, load_clip
+from lsmseg_model.networks.cost_map import best_class, cost_map, upsample
+from lsmseg_model.networks.lsmseg import LsmSeg
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from .catseg import Loaded
+    from lsmseg_model.networks.catseg import Loaded
 
 DEFAULT = "lsmseg-tiny"
 BACKGROUND = "background"
@@ -102,7 +102,7 @@ class Segmenter:
                     "--dense and --sam change a CLIP (--model, --pretrained); a whole network "
                     "(--checkpoint) has its own."
                 )
-            from .networks import load_network
+            from lsmseg_model.networks.build import load_network
 
             name = None if model == DEFAULT else model
             self.model = load_network(checkpoint, name=name, format=format, device=device)
@@ -142,7 +142,7 @@ class Segmenter:
         """What stands for classes without texts of their own: see `sentence`; a CAT-Seg
         checkpoint has its own template."""
         if self.loaded is not None:
-            from .catseg import published_texts
+            from lsmseg_model.networks.catseg import published_texts
 
             return published_texts(classes)
         return [[sentence(name)] for name in classes]

@@ -21,17 +21,24 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from .bar import LossBar
-from .clip import check_device
-from .data.benchmark import IGNORE, Benchmark, load_benchmark, training_classes
-from .data.training import Augment, Places, TrainingItem, batches, outlive, training_data
-from .errors import ConfigError, DataError, TrainingError
-from .files import new_folder
-from .networks import read_network, save_network, start_network
-from .pretrain import bf16_is_fast
-from .training.options import TrainOptions
-from .training.processes import Processes, processes
-from .training.state import (
+from lsmseg_model.data.benchmark import IGNORE, Benchmark, load_benchmark, training_classes
+from lsmseg_model.errors import ConfigError, DataError, TrainingError
+from lsmseg_model.files import new_folder
+from lsmseg_model.networks.backbones.clip import check_device
+from lsmseg_model.networks.build import read_network, save_network, start_network
+from lsmseg_model.pretrain import bf16_is_fast
+from lsmseg_model.training.dataset import (
+    Augment,
+    Places,
+    TrainingItem,
+    batches,
+    outlive,
+    training_data,
+)
+from lsmseg_model.training.options import TrainOptions
+from lsmseg_model.training.processes import Processes, processes
+from lsmseg_model.training.progress import LossBar
+from lsmseg_model.training.state import (
     History,
     TensorBoard,
     fingerprint,
@@ -39,8 +46,8 @@ from .training.state import (
     save_last,
     write_history,
 )
-from .training.step import Optimizer, Step, Texts, pixels, rate_at
-from .training.validation import validate
+from lsmseg_model.training.step import Optimizer, Step, Texts, pixels, rate_at
+from lsmseg_model.training.validation import validate
 
 PATIENCE = 3.0  # seconds after Ctrl-C in which another signal is taken for the same wish
 

@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from support.command_line import call
+
+__all__ = ["call"]  # a fixture
 
 CLEARED = (
     "LSMSEG_PROMPTS_CACHE",
@@ -35,4 +38,4 @@ def _away_from_the_users_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The top of the checkout."""
-    return Path(__file__).resolve().parent.parent
+    return Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from lsmseg_prompts.commands.options import DataRoot, Json, MaybeVocab, Shown, show
+from ablations.commands.options import DataRoot, Json, MaybeVocab, Shown, show
 
 app = typer.Typer(help="The benchmarks on your disk.")
 
@@ -33,8 +33,8 @@ def data_check(
     json: Json = False,
 ) -> None:
     """Read every picture and label map, and list what is not as it should be."""
-    from lsmseg_model.data.checking import check
-    from lsmseg_prompts.prompting import vocabulary_for
+    from lsmseg_model.data.check import check
+    from lsmseg_prompts.prompts.class_texts import vocabulary_for
     from lsmseg_prompts.terminal import note, print_table, progress_bar
 
     names = [entry.readable for entry in vocabulary_for(data, vocab)]
@@ -76,8 +76,8 @@ def data_prepare(
     json: Json = False,
 ) -> None:
     """Make a benchmark's label maps from its original download; goes on where it was cut short."""
-    from lsmseg_model.data.preparing import prepare
-    from lsmseg_prompts.prompting import vocabulary_for
+    from lsmseg_model.data.prepare import prepare
+    from lsmseg_prompts.prompts.class_texts import vocabulary_for
     from lsmseg_prompts.terminal import progress_bar
 
     names = [entry.name for entry in vocabulary_for(data)]

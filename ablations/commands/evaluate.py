@@ -8,7 +8,7 @@ from typing import Annotated
 
 from typer import Option
 
-from lsmseg_prompts.commands.options import (
+from ablations.commands.options import (
     Attributes,
     Checkpoint,
     Composition,
@@ -69,7 +69,11 @@ def evaluate(
 ) -> None:
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompting import default_attributes, prompt_set_for, vocabulary_for
+    from lsmseg_prompts.prompts.class_texts import (
+        default_attributes,
+        prompt_set_for,
+        vocabulary_for,
+    )
     from lsmseg_prompts.terminal import note, progress_bar
 
     not_both(prompts, attributes)
@@ -84,8 +88,8 @@ def evaluate(
             if wanted == ("name",) and not Shown.quiet:
                 note(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
         chosen = prompt_set_for(vocabulary, wanted, composition, llm, store)
-    from lsmseg_model.catseg import published_texts
     from lsmseg_model.evaluate import evaluate as evaluate_texts
+    from lsmseg_model.networks.catseg import published_texts
 
     texts = [list(group) for group in chosen.texts]
     if as_published:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typer import BadParameter, Option
 
-from lsmseg_prompts.commands.options import (
+from ablations.commands.options import (
     Composition,
     Device,
     Llm,
@@ -18,7 +18,7 @@ from lsmseg_prompts.commands.options import (
     Vocab,
     names,
 )
-from lsmseg_prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import Vocabulary
 
 
@@ -56,7 +56,7 @@ def export(
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
     from lsmseg_prompts.export import export_for, export_native
-    from lsmseg_prompts.prompting import prompt_set_for, provenance
+    from lsmseg_prompts.prompts.class_texts import prompt_set_for, provenance
     from lsmseg_prompts.terminal import note
     from lsmseg_prompts.vocabularies import load_vocabulary
 
@@ -67,8 +67,8 @@ def export(
     if format == "native":
         export_native(prompts, vocabulary, output, provenance=provenance(prompts))
     elif format == "embeddings":
-        from ablations.embeddings import export_embeddings
-        from lsmseg_model.clip import load_clip
+        from ablations.scoring.embeddings import export_embeddings
+        from lsmseg_model.networks.backbones.clip import load_clip
 
         export_embeddings(prompts, load_clip(model, pretrained, device), output)
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from typer import Option
 
-from lsmseg_prompts.commands.options import Attributes, Json, Shown, StorePath, names, show
+from ablations.commands.options import Attributes, Json, Shown, StorePath, names, show
 
 
 def leaderboard(
@@ -31,8 +31,8 @@ def leaderboard(
     json: Json = False,
 ) -> None:
     """Everything that was ever scored in this store, best first."""
-    from ablations.leaderboard import leaderboard as rows_of
-    from ablations.leaderboard import write_csv
+    from ablations.runs.leaderboard import leaderboard as rows_of
+    from ablations.runs.leaderboard import write_csv
     from lsmseg_prompts.terminal import note
 
     rows = rows_of(

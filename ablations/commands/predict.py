@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from lsmseg_prompts.commands.options import (
+from ablations.commands.options import (
     Attributes,
     Checkpoint,
     Dense,
@@ -74,7 +74,7 @@ def predict(
 ) -> None:
     """Segment pictures with any class names; known ones are described by attributes."""
     from lsmseg_prompts.errors import PartialError
-    from lsmseg_prompts.prompting import texts_for_classes
+    from lsmseg_prompts.prompts.class_texts import texts_for_classes
     from lsmseg_prompts.terminal import note, progress_bar
 
     not_both(prompts, attributes)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from lsmseg_prompts.commands.options import (
+from ablations.commands.options import (
     DataRoot,
     Device,
     Json,
@@ -63,10 +63,10 @@ def pretrain(
     json: Json = False,
 ) -> None:
     """Train a CLIP on pictures and texts by its cost map; leaves weights and a checkpoint."""
-    from lsmseg_prompts.descriptions import load
+    from lsmseg_prompts.descriptions.loading import load
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompting import vocabulary_for
-    from lsmseg_prompts.training_texts import training_texts
+    from lsmseg_prompts.prompts.class_texts import vocabulary_for
+    from lsmseg_prompts.prompts.training_texts import training_texts
 
     if prompts is not None:
         loaded = load_native(prompts)

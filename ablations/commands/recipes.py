@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 from typer import Option
 
-from lsmseg_prompts.commands.options import (
+from ablations.commands.options import (
     Checkpoint,
     Dense,
     Device,
@@ -30,7 +30,7 @@ Many = list[str] | None
 @app.command("list")
 def recipes_list(json: Json = False) -> None:
     """The recipes that ship."""
-    from ablations.recipe_files import available, read_recipe
+    from ablations.recipes.files import available, read_recipe
 
     recipes = [read_recipe(name) for name in available()]
     show(
@@ -57,7 +57,7 @@ def recipes_show(
     ] = None,
 ) -> None:
     """A recipe as JSON: the start of one of your own."""
-    from ablations.recipe_files import read_recipe, recipe_path
+    from ablations.recipes.files import read_recipe, recipe_path
     from lsmseg_prompts.files import write_whole
 
     read_recipe(name)
@@ -81,7 +81,7 @@ def recipes_cost(
     json: Json = False,
 ) -> None:
     """What recipes cost at full scale: networks, GPU hours, gigabytes; nothing runs."""
-    from ablations.recipe_cost import costs
+    from ablations.recipes.cost import costs
 
     rows = costs(names or (), seconds, gpus)
     digits = {"gpu_hours": 1, "gigabytes": 1}
@@ -169,7 +169,7 @@ def recipes_run(
 
     Without --data and --train-data it runs small, on what ships inside.
     """
-    from ablations.recipe import run_recipe
+    from ablations.recipes.run import run_recipe
 
     def text(path: Path | None) -> str | None:
         return None if path is None else str(path)
@@ -205,7 +205,7 @@ def recipes_run(
         executor=executor,
         progress=not Shown.quiet,
     )
-    from ablations.recipe_tables import formatted, print_rows
+    from ablations.recipes.tables import formatted, print_rows
 
     recipe = result.recipe
     if json or format == "json":

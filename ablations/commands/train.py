@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from typer import Option
 
-from lsmseg_prompts.commands.options import (
+from ablations.commands.options import (
     DataRoot,
     Device,
     Json,
@@ -89,10 +89,10 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a network on pictures and prompts; leaves weights and checkpoints in --out."""
-    from lsmseg_prompts.descriptions import load
+    from lsmseg_prompts.descriptions.loading import load
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompting import vocabulary_for
-    from lsmseg_prompts.training_texts import training_texts
+    from lsmseg_prompts.prompts.class_texts import vocabulary_for
+    from lsmseg_prompts.prompts.training_texts import training_texts
 
     if prompts is not None:
         loaded = load_native(prompts)
@@ -104,7 +104,7 @@ def train(
         texts = training_texts(load(vocabulary, llm, store=store, require=False), vocabulary, seed)
         test_texts = [group[:1] for group in texts]
 
-    from lsmseg_model.network_config import parse_changes
+    from lsmseg_model.networks.config import parse_changes
     from lsmseg_model.train import train as train_network
 
     result = train_network(

@@ -1,5 +1,5 @@
 """Pictures with label maps: the drawn MiniStuff and folders on disk."""
 
-from .benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
+from lsmseg_model.data.benchmark import IGNORE, Benchmark, competing, load_benchmark, scored_names
 
 __all__ = ["IGNORE", "Benchmark", "competing", "load_benchmark", "scored_names"]

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import DataError, UsageError
+from lsmseg_model.errors import DataError, UsageError
 
 IGNORE = -1
 
@@ -92,16 +92,16 @@ class MiniStuff:
     owners: tuple[int, ...] | None = None
 
     def __init__(self, split: str = "report", limit: int | None = None) -> None:
-        from . import ministuff
+        from lsmseg_model.data.ministuff import scenes
 
-        if split not in ministuff.SPLITS:
+        if split not in scenes.SPLITS:
             raise UsageError(
-                f"MiniStuff has no split {split!r}; choose one of {', '.join(ministuff.SPLITS)}."
+                f"MiniStuff has no split {split!r}; choose one of {', '.join(scenes.SPLITS)}."
             )
         self.split = split
-        self.class_indices = tuple(ministuff.CLASS_INDICES)
-        self.seen: frozenset[int] | None = frozenset(ministuff.SEEN)
-        size = ministuff.SPLITS[split].size
+        self.class_indices = tuple(scenes.CLASS_INDICES)
+        self.seen: frozenset[int] | None = frozenset(scenes.SEEN)
+        size = scenes.SPLITS[split].size
         self._count = min(size, limit) if limit else size
         self._last: tuple[int, np.ndarray, np.ndarray] | None = None
 
@@ -113,7 +113,7 @@ class MiniStuff:
 
     def _scene(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if self._last is None or self._last[0] != index:
-            from .ministuff import draw
+            from lsmseg_model.data.ministuff.scenes import draw
 
             scene = draw(self.split, index)
             self._last = (index, scene.image, scene.labels)
@@ -142,7 +142,7 @@ def load_benchmark(
     the vocabulary; a label outside it is an error. ``limit`` keeps the first pictures only.
     Raises UsageError for an unknown name, DataError for folders that do not fit.
     """
-    from .folders import LAYOUTS, FolderBenchmark
+    from lsmseg_model.data.folders import LAYOUTS, FolderBenchmark
 
     if limit is not None and limit < 1:
         raise UsageError("--limit must be at least 1.")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from .label_maps import (
+from lsmseg_model.data.label_maps import (
     OUTSIDE,
     label_table,
     proves_182_ids,
@@ -17,7 +16,8 @@ from .label_maps import (
     size_of,
     to_classes,
 )
-from .layouts import LAYOUTS, OWN, Layout, Place
+from lsmseg_model.data.layouts import LAYOUTS, OWN, Layout, Place
+from lsmseg_model.errors import DataError
 
 __all__ = ["LAYOUTS", "FolderBenchmark", "Found", "find", "read_picture"]
 

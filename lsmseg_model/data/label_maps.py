@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import DataError
-from .benchmark import IGNORE
+from lsmseg_model.data.benchmark import IGNORE
+from lsmseg_model.errors import DataError
 
 OUTSIDE = -2  # in a table: a value that the vocabulary has no class for
 # The 182-id convention of COCO-Stuff's raw label maps (value = id - 1) skips 11 thing ids that

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import DataError
-from .benchmark import IGNORE
-from .label_maps import OUTSIDE, read_picture
+from lsmseg_model.data.benchmark import IGNORE
+from lsmseg_model.data.label_maps import OUTSIDE, read_picture
+from lsmseg_model.errors import DataError
 
 SHORT_SIDE = 512  # of ADE20K-847's pictures: published scores are made on no larger ones
 ALIASES = {"diningtable": "table"}  # pc-59's name, and that of labels.txt

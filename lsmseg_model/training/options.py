@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
-from ..errors import ConfigError
-from ..lsmseg import CLIP_PARTS
+from lsmseg_model.errors import ConfigError
+from lsmseg_model.networks.lsmseg import CLIP_PARTS
 
 IGNORED = ("leave", "zero")
 

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..errors import TrainingError, UsageError
+from lsmseg_model.errors import TrainingError, UsageError
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import CheckpointError
-from ..files import write_whole
-from ..lsmseg import LsmSeg
-from .step import Optimizer
+from lsmseg_model.errors import CheckpointError
+from lsmseg_model.files import write_whole
+from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.training.step import Optimizer
 
 STEP_COLUMNS = ("step", "loss", "lr", "gradient_norm", "seconds")
 

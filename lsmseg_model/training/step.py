@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..lsmseg import LsmSeg
-from ..text import tokenize
-from .options import TrainOptions
+from lsmseg_model.networks.backbones.text import tokenize
+from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.training.options import TrainOptions
 
 
 class Step(nn.Module):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from ..data.benchmark import Benchmark, competing
-from ..evaluate import count_pictures, summarise
-from ..lsmseg import LsmSeg
-from ..segmenter import Segmenter
-from .processes import Processes
+from lsmseg_model.data.benchmark import Benchmark, competing
+from lsmseg_model.evaluate import count_pictures, summarise
+from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.segmenter import Segmenter
+from lsmseg_model.training.processes import Processes
 
 
 def validate(

@@ -1,7 +1,7 @@
 """Exports: prompt sets as files other programs read.
 
 An export refuses what its consumer would silently cut or split; `native` is this project's own
-format, which loses nothing. Embeddings, which need a CLIP, are in `ablations.embeddings`.
+format, which loses nothing. Embeddings, which need a CLIP, are in `scoring.embeddings`.
 """
 
 from lsmseg_prompts.export.formats import FORMATS, export_for

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.export.rewriting import without_separators
-from lsmseg_prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
 
 SHOWN = 3  # classes that a message names

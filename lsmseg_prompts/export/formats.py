@@ -16,13 +16,13 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lsmseg_prompts.clauses import parse
+from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.export.consumers import CONSUMERS, prepare
 from lsmseg_prompts.files import write_whole
-from lsmseg_prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.clauses import parse
+from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
-from lsmseg_prompts.wording import nearest
 
 Texts = Sequence[Sequence[str]]
 INVALID = "0:invalid_class_id"

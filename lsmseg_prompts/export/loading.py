@@ -12,7 +12,7 @@ from typing import Any
 
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.export.formats import INVALID
-from lsmseg_prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import Vocabulary
 
 READABLE = ("cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl")

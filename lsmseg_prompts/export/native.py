@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.files import write_whole
-from lsmseg_prompts.prompt_set import COMPOSITIONS, PromptSet
+from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, PromptSet
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
 
 FORMAT = "lsmseg-prompts/native"

@@ -19,22 +19,22 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
-from lsmseg_prompts.generation.asking import LONGEST_WAIT, RESUME, price_for, room
-from lsmseg_prompts.generation.filling import TRIES, Desk, Failure, calls_for, recorded, recover
-from lsmseg_prompts.generation.judging import judge
+from lsmseg_prompts.generation.cells import TRIES, Desk, Failure, calls_for, recorded, recover
+from lsmseg_prompts.generation.engine import LONGEST_WAIT, RESUME, price_for, room
 from lsmseg_prompts.generation.ledger import Ledger, lives
 from lsmseg_prompts.generation.limits import Stop
 from lsmseg_prompts.generation.questions import Asked, Call
 from lsmseg_prompts.generation.run import Options, Summary, enter
-from lsmseg_prompts.generation.running import run_async, run_workers
+from lsmseg_prompts.generation.verdicts import judge
+from lsmseg_prompts.generation.workers import run_async, run_workers
 from lsmseg_prompts.llm.base import LLM, Reply, Request
-from lsmseg_prompts.llm.openai_chat import OpenAIChat
-from lsmseg_prompts.store import open_store, utc_now, working_store_path
+from lsmseg_prompts.llm.openai import OpenAIChat
+from lsmseg_prompts.store.store import open_store, utc_now, working_store_path
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
     from lsmseg_prompts.llm.prices import Price
-    from lsmseg_prompts.store import Store
+    from lsmseg_prompts.store.store import Store
 
 MOST_REQUESTS = 50_000  # in one batch
 MOST_BYTES = 190_000_000  # of its file
@@ -339,7 +339,7 @@ class Clerk:
         return json.dumps({**task, "body": self.llm.body(request)}, ensure_ascii=False) + "\n"
 
     def _worst(self, request: Request) -> float:
-        from lsmseg_prompts.llm.llm_tokens import input_tokens_bound
+        from lsmseg_prompts.llm.tokens import input_tokens_bound
 
         if self.price is None:
             return 0.0
@@ -426,7 +426,7 @@ class Clerk:
 
     async def _patiently(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call, and call again after a wait where the failure may pass."""
-        from lsmseg_prompts.llm.failures import Passing
+        from lsmseg_prompts.llm.errors import Passing
 
         again = call != self.llm.create_batch  # which would be paid for twice
         for number in range(self.options.limits.max_retries + 1):

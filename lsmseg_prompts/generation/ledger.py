@@ -20,7 +20,7 @@ from typing import Any
 
 from lsmseg_prompts.errors import StoreError
 from lsmseg_prompts.llm.base import LLM, Reply, Request
-from lsmseg_prompts.store import Store, utc_now
+from lsmseg_prompts.store.store import Store, utc_now
 
 SILENCE = 60.0  # seconds after which a run that has not been seen counts as dead
 HEARTBEAT = 10.0

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.generation.asking import price_for, room
-from lsmseg_prompts.generation.filling import calls_for
+from lsmseg_prompts.generation.cells import calls_for
+from lsmseg_prompts.generation.engine import price_for, room
 from lsmseg_prompts.generation.ledger import Cell, in_batches
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.questions import Asked, Call
 from lsmseg_prompts.llm.base import LLM
-from lsmseg_prompts.store import Store
+from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.vocabularies import Vocabulary
 
 USUAL_OUTPUT = 45  # tokens of one description: CLIP's 77 at most, 30 to 60 in the usual reply
@@ -119,7 +119,7 @@ def estimate(
     plan: Plan, asked: Asked, vocabulary: Vocabulary, llm: LLM, limits: Limits, batch: bool = False
 ) -> Estimate:
     """Count the tokens of every first request of a plan, and price them."""
-    from lsmseg_prompts.llm.llm_tokens import input_tokens
+    from lsmseg_prompts.llm.tokens import input_tokens
 
     exact, into, most = True, 0, 0
     sizes: list[tuple[int, Call, str]] = []

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES
-from lsmseg_prompts.clip_tokens import CONTEXT_LENGTH
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.templates import Query, query, with_article
+from lsmseg_prompts.tokens import CONTEXT_LENGTH
 from lsmseg_prompts.vocabularies import ClassEntry
 
 WORDS = 45  # so many plain words always fit into CLIP's 77 tokens

@@ -10,23 +10,23 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from lsmseg_prompts.descriptions import check_attributes
+from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import LsmsegPromptsError, UsageError
-from lsmseg_prompts.generation.asking import Asker
-from lsmseg_prompts.generation.filling import Desk, Failure, Tally, fill, recover
-from lsmseg_prompts.generation.judging import warm_up
+from lsmseg_prompts.generation.cells import Desk, Failure, Tally, fill, recover
+from lsmseg_prompts.generation.engine import Asker
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Limits, Stop
 from lsmseg_prompts.generation.plan import Estimate, Plan, estimate, make_plan
 from lsmseg_prompts.generation.questions import Asked
-from lsmseg_prompts.generation.running import run_async, run_workers, signals_stop
+from lsmseg_prompts.generation.verdicts import warm_up
+from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
 from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.llm.registry import make_llm
 from lsmseg_prompts.templates import Query, query, read_query
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
-    from lsmseg_prompts.store import Store
+    from lsmseg_prompts.store.store import Store
 
 PER_CALL = ("cell", "class")
 
@@ -176,7 +176,7 @@ def generate_all(
     The budget is theirs together. `watch(tallies, askers)` is called as cells settle.
     Raises UsageError, ConfigurationError and StoreError for what is wrong beforehand.
     """
-    from lsmseg_prompts.store import open_store, working_store_path
+    from lsmseg_prompts.store.store import open_store, working_store_path
 
     options = options or Options()
     vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
@@ -330,7 +330,7 @@ def dry_run(
 
     Raises UsageError, ConfigurationError (no price for a budget), StoreError.
     """
-    from lsmseg_prompts.store import open_store_readonly, working_store_path
+    from lsmseg_prompts.store.store import open_store_readonly, working_store_path
 
     options = options or Options()
     vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary

@@ -14,10 +14,10 @@ from typing import Any
 
 from lsmseg_prompts.errors import ConfigurationError, PartialError, UsageError
 from lsmseg_prompts.generation.limits import Limits
+from lsmseg_prompts.generation.progress import money, summary_row, watching, what_next
 from lsmseg_prompts.generation.run import Options, Summary, dry_run, generate_all, gravest
-from lsmseg_prompts.generation.watching import money, summary_row, watching, what_next
 from lsmseg_prompts.llm.base import LLM
-from lsmseg_prompts.store import working_store_path
+from lsmseg_prompts.store.store import working_store_path
 from lsmseg_prompts.terminal import note, print_json, print_table
 
 MOST_REASONS = 10

@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.base import LLM
-from lsmseg_prompts.wording import nearest
 
 # o1, o3, o4-mini ...; gpt-4, gpt-4o ...; or the provider spelled out.
 _OPENAI = re.compile(r"openai/(\S+)|(gpt-\S+|chatgpt-\S+|o\d\S*)", re.IGNORECASE)
@@ -62,8 +62,8 @@ def make_llm(
             f"write --llm {advice}."
         )
     if openai:
-        from lsmseg_prompts.llm.openai_chat import OpenAIChat
-        from lsmseg_prompts.llm.wire import check_url
+        from lsmseg_prompts.llm.http import check_url
+        from lsmseg_prompts.llm.openai import OpenAIChat
 
         if base_url is not None:
             try:
@@ -72,7 +72,7 @@ def make_llm(
                 raise UsageError(str(error)) from None
         return OpenAIChat(name, openai[1] or openai[2].lower(), base_url, key_file, timeout)
     if dashscope:
-        from lsmseg_prompts.llm.dashscope_native import DashScope
+        from lsmseg_prompts.llm.dashscope import DashScope
 
         return DashScope(name, dashscope[1] or dashscope[2].lower(), key_file, timeout)
     from lsmseg_prompts.llm.bundled import Bundled

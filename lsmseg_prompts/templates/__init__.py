@@ -20,8 +20,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.english import article, nearest
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.wording import article, nearest
 
 NAMES = (
     "attributes-paper",

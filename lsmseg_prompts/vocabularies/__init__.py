@@ -17,8 +17,8 @@ from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
+from lsmseg_prompts.english import nearest, normalise
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.wording import nearest, normalise
 
 BUILT_IN = (
     "coco-stuff",

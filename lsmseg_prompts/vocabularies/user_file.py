@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.vocabularies import BUILT_IN, ClassEntry, Vocabulary, load_vocabulary
-from lsmseg_prompts.wording import normalise
 
 FIELDS = {"index", "name", "readable", "sense", "synonyms", "seen", "coco_stuff"}
 

@@ -1,0 +1,53 @@
+"""The commands `model ...`: the networks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+from typer import Option
+
+from ablations.commands.options import Json, show
+
+app = typer.Typer(help="The networks.")
+Set = Annotated[
+    list[str] | None,
+    Option("--set", help="A field of the network and its value, k=64; may be repeated."),
+]
+
+
+@app.command("list")
+def model_list(json: Json = False) -> None:
+    """The networks that have a name."""
+    from lsmseg_model.networks.build import available, read_network
+
+    show([{"name": name, "title": read_network(name)["title"]} for name in available()], json)
+
+
+@app.command("describe")
+def model_describe(
+    name: Annotated[str, typer.Argument(help="A network's name, or a JSON file of your own.")],
+    classes: Annotated[int, Option("--classes", min=1, help="Classes to tell apart.")] = 171,
+    clip: Annotated[
+        Literal["freeze", "qk", "kv", "qv", "full"],
+        Option("--clip", help="Which projections of CLIP's attention learn."),
+    ] = "qv",
+    size: Annotated[
+        int | None,
+        Option("--size", min=1, help="The side that pictures are squashed to (default: its own)."),
+    ] = None,
+    change: Set = None,
+    json: Json = False,
+) -> None:
+    """The parts of a network, its parameters, and the operations and memory of a picture."""
+    from lsmseg_model.networks.config import parse_changes
+    from lsmseg_model.networks.profile import describe, lines
+
+    found = describe(name, classes, clip, size, **parse_changes(change or ()))
+    if json:
+        show(asdict(found), json)
+    else:
+        show(found.parts, json)
+        for line in lines(found):
+            print(line)

@@ -1,0 +1,268 @@
+"""The commands `lsmseg-prompts store ...`: thin functions over the library's calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from typer import Argument, Option
+
+from ablations.commands.options import (
+    Attributes,
+    Json,
+    Llm,
+    Llms,
+    Shown,
+    StorePath,
+    Vocab,
+    names,
+    show,
+)
+
+app = typer.Typer(help="The attribute store: where it is and what it holds.")
+
+ClassName = Annotated[str, Argument(help="A class, such as zebra.")]
+
+
+@app.command("path")
+def store_path(
+    store: StorePath = None,
+    shipped: Annotated[
+        bool, Option("--shipped", help="The read-only store with the bundled descriptions.")
+    ] = False,
+) -> None:
+    """Print where results go, or where the shipped store lies."""
+    from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
+
+    print(shipped_store_path() if shipped else working_store_path(store))
+
+
+@app.command("status")
+def store_status(store: StorePath = None, json: Json = False) -> None:
+    """How many descriptions there are, in the working store and in the shipped one."""
+    from lsmseg_prompts.store.store import status
+
+    show(status(store), json)
+
+
+@app.command("show")
+def store_show(
+    name: ClassName,
+    vocab: Vocab = "coco-stuff",
+    attributes: Attributes = None,
+    llm: Annotated[
+        list[str] | None,
+        Option("--llm", help="Who wrote them; repeated, side by side (default: all that did)."),
+    ] = None,
+    attempts: Annotated[
+        bool, Option("--attempts", help="Every question asked about it, with the raw reply.")
+    ] = False,
+    edits: Annotated[
+        bool, Option("--edits", help="What people and imports replaced, with the old text.")
+    ] = False,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """The descriptions of a class, by one LLM or by several."""
+    from ablations.commands import store_tables
+    from lsmseg_prompts.curation import edits as store_edit
+    from lsmseg_prompts.curation import reports
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    vocabulary, wanted = load_vocabulary(vocab), names(attributes)
+    llms = list(dict.fromkeys(llm or ["all"]))
+    if llms == ["all"]:
+        llms = reports.llms_of(vocabulary, name, store)
+    if attempts:
+        found = reports.attempts(vocabulary, name, llms, wanted, store)
+        store_tables.attempts(found, json)
+    elif edits:
+        show(store_edit.edits(vocabulary, vocabulary.find(name).index, store), json)
+    else:
+        rows = reports.side_by_side(vocabulary, name, llms, wanted, store)
+        store_tables.cells(rows, llms, json)
+
+
+@app.command("edit")
+def store_edit(
+    name: ClassName,
+    attribute: Annotated[str, Argument(help="The attribute, such as color.")],
+    text: Annotated[
+        str | None, Option("--text", help="The new sentence (default: $EDITOR opens).")
+    ] = None,
+    file: Annotated[
+        Path | None, Option("--file", help="A file with the new sentence; - is stdin.")
+    ] = None,
+    force: Annotated[
+        bool, Option("--force", help="Also if it is no sentence or does not name the class.")
+    ] = False,
+    vocab: Vocab = "coco-stuff",
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Put your own sentence in a description's place, and lock it."""
+    from ablations.commands.editor import text_from
+    from lsmseg_prompts.curation import edits as store_edit
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    vocabulary = load_vocabulary(vocab)
+    now = store_edit.editable(vocabulary, name, attribute, llm, store)
+    given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
+    cell = store_edit.edit(vocabulary, name, attribute, given, llm, store, force)
+    shown = [{**cell, "locked": bool(cell["locked"])}]
+    show(cell if json else shown, json, ["attribute", "tokens", "source", "locked", "text"])
+
+
+@app.command("lock")
+def store_lock(
+    name: ClassName,
+    attribute: Annotated[
+        str | None, Argument(help="The attribute (default: all of the class's).")
+    ] = None,
+    vocab: Vocab = "coco-stuff",
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Keep descriptions as they are: no rerun and no import overwrites them."""
+    from lsmseg_prompts.curation.edits import lock
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    rows = lock(load_vocabulary(vocab), name, attribute, llm, store)
+    show(rows if json else {"locked": len(rows)}, json)
+
+
+@app.command("unlock")
+def store_unlock(
+    name: ClassName,
+    attribute: Annotated[
+        str | None, Argument(help="The attribute (default: all of the class's).")
+    ] = None,
+    vocab: Vocab = "coco-stuff",
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Let reruns and imports overwrite descriptions again."""
+    from lsmseg_prompts.curation.edits import lock
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    rows = lock(load_vocabulary(vocab), name, attribute, llm, store, locked=False)
+    show(rows if json else {"unlocked": len(rows)}, json)
+
+
+@app.command("diff")
+def store_diff(
+    llm: Llms = None,
+    vocab: Vocab = "coco-stuff",
+    attributes: Attributes = None,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """What two LLMs wrote differently, word by word."""
+    from ablations.commands import store_tables
+    from lsmseg_prompts.curation.reports import diff
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    if llm is None or len(llm) != 2:
+        raise typer.BadParameter("give --llm twice: --llm bundled --llm gpt-4")
+    first, second = llm
+    found = diff(load_vocabulary(vocab), first, second, names(attributes), store)
+    store_tables.diff(found, json)
+
+
+@app.command("import")
+def store_import(
+    file: Annotated[Path, Argument(help="A JSON file of CuPL, DCLIP or ProLab.")],
+    llm: Annotated[str, Option("--llm", help="The name to file the texts under, such as cupl.")],
+    format: Annotated[
+        Literal["auto", "cupl", "dclip", "prolab"],
+        Option("--format", help="Whose file it is; auto looks at it."),
+    ] = "auto",
+    vocab: Vocab = "coco-stuff",
+    replace: Annotated[
+        bool, Option("--replace", help="Also where a description is, unless it is locked.")
+    ] = False,
+    verbose: Annotated[bool, Option("--verbose", help="List the phrases that are left out.")] = (
+        False
+    ),
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Take over the descriptions of another project, with their source."""
+    from ablations.commands import store_tables
+    from lsmseg_prompts.curation.imports import import_file
+    from lsmseg_prompts.errors import PartialError
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    result = import_file(file, load_vocabulary(vocab), llm, format, store, replace)
+    store_tables.imported(result, json, verbose, Shown.quiet)
+    if result.empty:
+        raise PartialError(
+            f"{len(result.empty)} classes of {result.vocabulary} have nothing by {llm} "
+            f"(first: {', '.join(result.empty[:5])}): the file has no texts for them."
+        )
+
+
+@app.command("backup")
+def store_backup(
+    file: Annotated[Path, Argument(help="The copy to write.")],
+    force: Annotated[bool, Option("--force", help="Replace the file if it exists.")] = False,
+    store: StorePath = None,
+) -> None:
+    """Copy the store into one file, also while others write to it."""
+    from lsmseg_prompts.curation.backup import backup
+
+    print(backup(file, store, force))
+
+
+@app.command("check")
+def store_check(store: StorePath = None, json: Json = False) -> None:
+    """Look for damage, wrong token counts, and what needs a person's look."""
+    from lsmseg_prompts.curation.check import check
+
+    result = check(store)
+    show(result.rows, json)
+    if (error := result.error()) is not None:
+        raise error
+
+
+@app.command("costs")
+def store_costs(
+    by: Annotated[
+        Literal["llm", "model", "purpose", "day"],
+        Option("--by", help="A row for each LLM, model served, purpose, or day in UTC."),
+    ] = "llm",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """What asking cost, in US dollars."""
+    from lsmseg_prompts.curation.reports import costs
+
+    show(costs(store, by), json)
+
+
+@app.command("lint")
+def store_lint(
+    vocab: Annotated[
+        str | None, Option("--vocab", help="One vocabulary (default: all that ship inside).")
+    ] = None,
+    llm: Llm = "bundled",
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Check the descriptions: tokens, class named, one sentence, duplicates, leaks."""
+    from lsmseg_prompts.descriptions.loading import lint_store
+    from lsmseg_prompts.errors import RefusedError
+
+    cells, findings = lint_store(None if vocab is None else [vocab], llm, store)
+    if json:
+        show({"cells": cells, "findings": findings}, json)
+    elif findings:
+        show(findings, json)
+    else:
+        print(f"{cells} descriptions by {llm}: nothing found.")
+    if findings:
+        raise RefusedError(f"{len(findings)} findings in {cells} descriptions by {llm}.")

@@ -1,0 +1,132 @@
+"""How the store's commands show their results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ablations.commands.options import show
+
+if TYPE_CHECKING:
+    from lsmseg_prompts.curation.imports import Imported
+
+_COLOURS = {"first": "red", "second": "green"}
+
+
+def cells(rows: list[dict[str, Any]], llms: Sequence[str], as_json: bool) -> None:
+    """The cells of a class: a table for one LLM, a column each for several."""
+    if as_json:
+        show(rows, as_json)
+    elif len(llms) == 1:
+        shown = [{**row, "text": _text(row), "locked": bool(row["locked"])} for row in rows]
+        more = [name for name in ("locked", "review") if any(row[name] for row in rows)]
+        show(shown, as_json, ["attribute", "tokens", "source", *more, "text"])
+    else:
+        by_cell = {(row["attribute"], row["llm"]): row for row in rows}
+        show(
+            [
+                {"attribute": attribute}
+                | {llm: _marked(by_cell.get((attribute, llm))) for llm in llms}
+                for attribute in dict.fromkeys(row["attribute"] for row in rows)
+            ],
+            as_json,
+        )
+
+
+def _text(row: dict[str, Any]) -> str:
+    """The text; of a failed cell why it failed, and the text that would not do."""
+    if row["status"] == "done":
+        return str(row["text"])
+    return f"(failed: {row['reason']})" + (f" {row['text']}" if row["text"] else "")
+
+
+def _marked(row: dict[str, Any] | None) -> str | None:
+    if row is None:
+        return None
+    marks = [row["source"]] * (row["source"] != "llm") + ["locked"] * bool(row["locked"])
+    marks += [f"review: {row['review']}"] * bool(row["review"])
+    return _text(row) + (f" ({', '.join(marks)})" if marks else "")
+
+
+def attempts(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """One block an attempt: a raw reply may have many lines."""
+    if as_json:
+        show(rows, as_json)
+        return
+    from ablations.commands.attributes import printable
+
+    for row in rows:
+        cost = "unknown" if row["cost_usd"] is None else f"${row['cost_usd']:.6f}"
+        bound = "at most " if row["cost_is_bound"] else ""
+        print(
+            f"== attempt {row['id']}: {', '.join(row['attributes']) or 'the class'} by "
+            f"{row['llm']}, try {row['try']}, {row['started_at']}\n"
+            f"state: {row['state']}; verdict: {row['verdict'] or '-'}; "
+            f"tokens: {_known(row['input_tokens'])} in, {_known(row['output_tokens'])} out; "
+            f"cost: {bound if row['cost_usd'] is not None else ''}{cost}; "
+            f"HTTP status: {_known(row['http_status'])}"
+        )
+        print("\n".join(f"> {line}" for line in printable(row["prompt"] or "").splitlines()))
+        if row["error"]:
+            print(f"error: {printable(row['error'])}")
+        if row["reply"] is not None:
+            print(printable(row["reply"]))
+    if not rows:
+        print("No question was asked about it.")
+
+
+def _known(number: int | None) -> str:
+    return "-" if number is None else str(number)
+
+
+def diff(result: dict[str, Any], as_json: bool) -> None:
+    """Two LLMs' texts: what only the first says in red or [-so-], the second in green or {+so+}."""
+    if as_json:
+        show(result, as_json)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(soft_wrap=True)
+    coloured = console.is_terminal and not console.no_color
+    for row in result["cells"]:
+        line = Text(f"{row['class']}, {row['attribute']}: ")
+        for what, words in row["words"]:
+            line.append(
+                words if coloured else _bracketed(what, words),
+                style=_COLOURS.get(what, "") if coloured else "",
+            )
+            line.append(" ")
+        line.rstrip()
+        console.print(line, markup=False, highlight=False)
+    first, second, counts = result["first"], result["second"], result["counts"]
+    print(
+        f"{counts['same']} the same, {counts['differ']} differ, {counts['only_first']} only by "
+        f"{first}, {counts['only_second']} only by {second}, {counts['neither']} by neither."
+    )
+
+
+def _bracketed(what: str, words: str) -> str:
+    return {"first": f"[-{words}-]", "second": f"{{+{words}+}}"}.get(what, words)
+
+
+def imported(result: Imported, as_json: bool, verbose: bool, quiet: bool) -> None:
+    """The counts; names that were not taken go to stderr, phrases left out only if wanted."""
+    from lsmseg_prompts.terminal import note
+
+    if as_json:
+        show(result.as_dict(), as_json)
+        return
+    print(
+        f"{result.file} ({result.format}): {result.classes} classes, {result.phrases} texts; "
+        f"{result.added} descriptions added, {result.replaced} replaced, {result.kept} kept, "
+        f"{result.locked} locked; {len(result.left_out)} texts left out."
+    )
+    if verbose:
+        for row in result.left_out:
+            print(f"left out of {row['class']} ({row['reason']}): {row['phrase']}")
+    if not quiet:
+        for name in result.refused:
+            note(f"not taken: {name}")
+        for name in result.unknown:
+            note(f"no class of {result.vocabulary}: {name}")

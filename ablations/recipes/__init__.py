@@ -1,0 +1,1 @@
+"""Recipes: the published tables run again, beside what was published."""

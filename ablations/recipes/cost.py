@@ -1,0 +1,89 @@
+"""What the published tables cost at full scale: networks to train, GPU hours, disk; nothing runs.
+
+Hours follow from seconds a step: those you measured on your GPUs (`loss.csv` of a training has
+them), else the paper's (Table 7, an L40, 80,000 steps: CAT-Seg, and LSMSeg on ViT-L without a
+second encoder and with SAM-L; smaller networks, which the table does not have, count as much).
+Disk follows from parameters. A network that several tables need counts once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ablations.recipes.files import Recipe, Variant, available, read_recipe
+from ablations.recipes.trials import PUBLISHED_ITERATIONS
+
+PUBLISHED_MINUTES = {"cat-seg": 693.7, "none": 446.0, "encoder": 546.0}
+RETRAINED = ("table2", "table3")  # scored frozen by default; the paper trains a network a row
+OF_A_NETWORK = ("config", "network", "train", "train_data", "attributes", "composition", "llm")
+
+
+def costs(
+    names: Sequence[str] = (), seconds_a_step: float | None = None, gpus: int = 1
+) -> list[dict[str, Any]]:
+    """A row a recipe, of all that ship by default, and a total.
+
+    seconds_a_step: of one GPU, or of ``gpus`` that share each step. Raises UsageError for a recipe
+    that there is not.
+    """
+    rows: list[dict[str, Any]] = []
+    known: set[str] = set()
+    total = {"networks": 0, "new": 0, "gpu_hours": 0.0, "gigabytes": 0.0}
+    for name in names or available():
+        recipe = read_recipe(name)
+        trained = {
+            _key(recipe, v): v for v in recipe.variants if v.run and _trains(recipe, v)
+        }  # fmt: skip
+        fresh = {key: v for key, v in trained.items() if key not in known}
+        known |= set(trained)
+        row: dict[str, Any] = {
+            "recipe": name,
+            "networks": len(trained),
+            "new": len(fresh),
+            "gpu_hours": sum(_hours(recipe, v, seconds_a_step, gpus) for v in fresh.values()),
+            "gigabytes": sum(_bytes(recipe, v) for v in fresh.values()) / 1e9,
+        }
+        rows.append(row)
+        for column in total:
+            total[column] += row[column]
+    return [*rows, {"recipe": "total", **total}]
+
+
+def _trains(recipe: Recipe, variant: Variant) -> bool:
+    return recipe.kind == "networks" or recipe.name in RETRAINED
+
+
+def _key(recipe: Recipe, variant: Variant) -> str:
+    settings = recipe.settings(variant, small=False)
+    return json.dumps({k: settings[k] for k in OF_A_NETWORK if k in settings}, sort_keys=True)
+
+
+def _network(recipe: Recipe, variant: Variant) -> dict[str, Any]:
+    from lsmseg_model.networks.build import read_network
+
+    settings = recipe.settings(variant, small=False)
+    return read_network(settings["config"], **settings.get("network", {}))
+
+
+def _hours(recipe: Recipe, variant: Variant, seconds_a_step: float | None, gpus: int) -> float:
+    network = _network(recipe, variant)
+    if seconds_a_step is None:
+        plain = "encoder" if network["network"].get("encoder") not in (None, "none") else "none"
+        kind = "cat-seg" if network["name"].startswith("cat-seg") else plain
+        return PUBLISHED_MINUTES[kind] / 60
+    own = recipe.settings(variant, small=False).get("train", {})
+    steps = own.get("iterations") or network.get("train", {}).get("iterations")
+    return float((steps or PUBLISHED_ITERATIONS) * seconds_a_step * gpus / 3600)
+
+
+def _bytes(recipe: Recipe, variant: Variant) -> float:
+    """Of the weights in 32 bits, without those a going-on needs: they go when a training ends."""
+    import torch
+
+    from lsmseg_model.networks.build import build
+
+    with torch.device("meta"):
+        network = build(_network(recipe, variant))
+    return 4.0 * sum(parameter.numel() for parameter in network.parameters())

@@ -1,0 +1,214 @@
+"""A recipe's results: rows of what was measured beside what was published.
+
+Scores are in percent. Beside a benchmark's score stands what was published for that benchmark;
+MiniStuff has no published figure and stands beside the published average. Every row also has its
+change from the reference variant, measured (on paired resamples) and published, which says more
+at small scale than the scores do.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ablations.recipes.files import AVERAGE, Recipe, Variant
+from ablations.recipes.plan import MINISTUFF, Place, Plan
+from ablations.recipes.trials import PUBLISHED_ITERATIONS, Counts, Done, Numbers, store_of
+from ablations.search.statistics import Draws, Subset, average, bootstrap
+from lsmseg_model.data.benchmark import scored_names
+from lsmseg_prompts.english import normalise
+
+Row = dict[str, Any]
+Scores = dict[tuple[str, str, str], Draws]  # variant, benchmark, metric
+# What is measured for each published figure: as `recipe_trials` calls it, and in the tables.
+MEASURED = {
+    "latency_ms": {"latency_ms": "latency_ms"},
+    "learnable_millions": {"learnable_millions": "learnable_millions"},
+    "gflops": {"gflops_view": "gflops, one view", "gflops_picture": "gflops, a picture in views"},
+    "training_minutes": {
+        "training_minutes": "training_minutes",
+        "extrapolated_minutes": f"training_minutes, extrapolated to {PUBLISHED_ITERATIONS:,} steps",
+    },
+}
+SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
+COLUMNS = (
+    "variant", "benchmark", "metric", "measured", "low", "high", "published", "difference",
+    "change", "change_low", "change_high", "published_change", "status",
+)  # fmt: skip
+
+
+def result_rows(plan: Plan, counts: Counts, numbers: Numbers, samples: int, seed: int) -> list[Row]:
+    """A row for every variant, benchmark (and average) and metric: the keys are COLUMNS."""
+    recipe = plan.recipe
+    scores = _scores(plan, counts, samples, seed)
+    cells = list(dict.fromkeys((b, m) for _, b, m in scores))
+    rows = []
+    for variant in recipe.variants:
+        status = plan.skipped.get(variant.name, "measured")
+        if status == "not asked for" and variant.run and not variant.published:
+            continue
+        for benchmark, metric in cells:
+            rows.append(_score_row(plan, variant, benchmark, metric, scores, status))
+        for metric in [m for m in recipe.measures if m not in ("miou", "seen", "classes")]:
+            rows += _number_rows(recipe, variant, metric, numbers, status)
+    return rows
+
+
+def _scores(plan: Plan, counts: Counts, samples: int, seed: int) -> Scores:
+    scores: Scores = {}
+    for stream, place in enumerate(plan.places):
+        names = [v for v, found in counts.items() if place.title in found]
+        if not names:
+            continue
+        subsets = _subsets(plan.recipe, place)
+        drawn = bootstrap([counts[v][place.title] for v in names], subsets, samples, seed, stream)
+        for name, draws in zip(names, drawn, strict=True):
+            scores |= {(name, place.title, metric): d for metric, d in draws.items()}
+    if len(plan.places) > 1 and "miou" in plan.recipe.measures:
+        for name in dict.fromkeys(v for v, _, _ in scores):
+            parts = [scores[name, place.title, "miou"] for place in plan.places]
+            scores[name, AVERAGE, "miou"] = average(parts)
+    return scores
+
+
+def _subsets(recipe: Recipe, place: Place) -> dict[str, Subset]:
+    """Over which classes: all, seen and unseen ones, and each that a figure was published for."""
+    b, measures = place.benchmark, recipe.measures
+    subsets = {"miou": Subset()} if "miou" in measures else {}
+    if "seen" in measures and b.seen is not None:
+        at = list(enumerate(b.class_indices))
+        subsets["seen"] = Subset(tuple(p for p, i in at if i in b.seen))
+        subsets["unseen"] = Subset(tuple(p for p, i in at if i not in b.seen))
+    if "classes" in measures:
+        known = {_plain(n): n for v in recipe.variants for n in _of_classes(v, recipe)}
+        names = scored_names(b, [entry.name for entry in place.vocabulary])
+        for position, name in enumerate(names):
+            if _plain(name) in known:
+                subsets[known[_plain(name)]] = Subset((position,))
+    return subsets or {"miou": Subset()}
+
+
+def _plain(name: str) -> str:
+    """A class's name to compare: potted plant is pottedplant."""
+    return normalise(name).replace(" ", "")
+
+
+def _of_classes(variant: Variant, recipe: Recipe) -> Mapping[str, float]:
+    """The figures that were published class by class, of the table's only benchmark."""
+    figures = [variant.published.get(b) for b in recipe.benchmarks]
+    return next((f for f in figures if isinstance(f, dict)), {})
+
+
+def published(plan: Plan, variant: Variant, benchmark: str, metric: str) -> float | None:
+    """What was published for this, in the units of the row; None where nothing was."""
+    recipe, name = plan.recipe, benchmark.partition("#")[0]
+    figures = {b: variant.published.get(b) for b in recipe.benchmarks}
+    if metric != "miou":
+        beside = name == MINISTUFF or name in recipe.benchmarks
+        return _of_classes(variant, recipe).get(metric) if beside else None
+    if name in recipe.benchmarks:
+        found = figures[name]
+        return float(found) if isinstance(found, int | float) else None
+    if name not in (AVERAGE, MINISTUFF):
+        return None
+    over = [p.title for p in plan.places] if name == AVERAGE else list(recipe.benchmarks)
+    if set(over) == set(recipe.benchmarks) and AVERAGE in variant.published:
+        return float(variant.published[AVERAGE])
+    parts = [figures.get(b) for b in over]
+    known = [float(p) for p in parts if isinstance(p, int | float)]
+    return round(sum(known) / len(known), 2) if known and len(known) == len(parts) else None
+
+
+def _score_row(
+    plan: Plan, variant: Variant, benchmark: str, metric: str, scores: Scores, status: str
+) -> Row:
+    draws = scores.get((variant.name, benchmark, metric))
+    reference = scores.get((plan.recipe.reference, benchmark, metric))
+    same = variant.name == plan.recipe.reference
+    row = _row(variant.name, benchmark, metric, status)
+    if draws is not None:
+        _fill(row, "measured", "low", "high", draws)
+        if reference is not None and not same:
+            _fill(row, "change", "change_low", "change_high", draws - reference)
+    row["published"] = published(plan, variant, benchmark, metric)
+    if not same:
+        beside = published(plan, plan.recipe.variant(plan.recipe.reference), benchmark, metric)
+        row["published_change"] = _minus(row["published"], beside)
+    row["difference"] = _minus(row["measured"], row["published"])
+    return row
+
+
+def _number_rows(
+    recipe: Recipe, variant: Variant, metric: str, numbers: Numbers, status: str
+) -> list[Row]:
+    own, other = numbers.get(variant.name, {}), numbers.get(recipe.reference, {})
+    beside = recipe.variant(recipe.reference).published.get(metric)
+    rows = []
+    for key, label in MEASURED[metric].items() if own else [(metric, metric)]:
+        row = _row(variant.name, "", label, status)
+        row["measured"] = own.get(key)
+        row["published"] = variant.published.get(metric)
+        row["difference"] = _minus(row["measured"], row["published"])
+        if variant.name != recipe.reference:
+            row["change"] = _minus(row["measured"], other.get(key))
+            row["published_change"] = _minus(row["published"], beside)
+        if own or row["published"] is not None:
+            rows.append(row)
+    return rows
+
+
+def _row(variant: str, benchmark: str, metric: str, status: str) -> Row:
+    row: Row = dict.fromkeys(COLUMNS)
+    return {**row, "variant": variant, "benchmark": benchmark, "metric": metric, "status": status}
+
+
+def _fill(row: Row, value: str, low: str, high: str, draws: Draws) -> None:
+    found = draws.interval()
+    for key, number in ((value, found.value), (low, found.low), (high, found.high)):
+        row[key] = None if number != number else 100 * float(number)
+
+
+def _minus(a: Any, b: Any) -> float | None:
+    return None if a is None or b is None else round(float(a) - float(b), 10)
+
+
+def enter(plan: Plan, done: Done, rows: Sequence[Row], run: str) -> None:
+    """Enter the scores into the store, those that stand there under this run only once."""
+    from lsmseg_prompts.store.store import open_store
+
+    trials = {trial.variant.name: trial for trial in plan.trials}
+    fresh = []
+    for row in rows:
+        at = [n for n, place in enumerate(plan.places) if place.title == row["benchmark"]]
+        if not at or row["measured"] is None or row["metric"] not in SUBSETS:
+            continue
+        trial, place = trials[row["variant"]], plan.places[at[0]]
+        model, weights_hash = done.models[row["variant"]]
+        prompts = trial.prompts[at[0]]
+        fresh.append(
+            {
+                "run": run,
+                "stage": f"recipe {plan.recipe.name}",
+                "benchmark": place.title,
+                "split": place.benchmark.split,
+                "pictures": len(place.benchmark),
+                "model": model,
+                "weights_hash": weights_hash,
+                "vocabulary": place.vocabulary.name,
+                "llm": prompts.llm,
+                "prompt_set": prompts.name,
+                "attributes": prompts.attributes,
+                "composition": prompts.composition,
+                "subset": SUBSETS[row["metric"]],
+                "miou": row["measured"] / 100,
+                "miou_low": None if row["low"] is None else row["low"] / 100,
+                "miou_high": None if row["high"] is None else row["high"] / 100,
+                "details": {"variant": row["variant"], "small": plan.small},
+            }
+        )
+    same = ("run", "stage", "benchmark", "pictures", "weights_hash", "prompt_set", "subset")
+    with open_store(store_of(plan.options)) as file, file.transaction():
+        there = {tuple(e[k] for k in same) for e in file.evaluations(run)}
+        for place in plan.places:
+            file.add_vocabulary(place.vocabulary)
+        for evaluation in fresh:
+            if tuple(evaluation[k] for k in same) not in there:
+                file.add_evaluation(**evaluation)

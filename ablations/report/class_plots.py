@@ -1,0 +1,108 @@
+"""Plots about classes and prompts: seen against unseen, and how long the texts are."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ablations.report.plots import CHOSEN, COLOURS, FAINT, pyplot, save, short
+from lsmseg_prompts.tokens import CONTEXT_LENGTH
+
+Row = Mapping[str, Any]
+
+
+def seen_plot(rows: Sequence[Row], path: Path) -> Path | None:
+    """Each prompt set of stages 3 and 4 by its mIoU on seen and on unseen classes.
+
+    rows: of the report split, with ``seen`` and ``unseen``; one panel per benchmark. None, and
+    nothing drawn, if no benchmark tells them apart.
+    """
+    rows = [row for row in rows if row.get("seen") is not None and row.get("unseen") is not None]
+    names = list(dict.fromkeys(row["benchmark"] for row in rows))
+    if not names:
+        return None
+    plt = pyplot()
+    figure, axes = plt.subplots(
+        1,
+        len(names),
+        figsize=(max(7.2, 5.2 * len(names)), 4.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, name in zip(axes[0], names, strict=True):
+        here = {row["prompts"]: row for row in rows if row["benchmark"] == name}
+        for row in here.values():
+            colour = CHOSEN if row["chosen"] else COLOURS[row.get("kind") or row["status"]]
+            x, y = 100 * row["seen"], 100 * row["unseen"]
+            for key, line in (("seen", axis.hlines), ("unseen", axis.vlines)):
+                low, high = row[f"{key}_low"], row[f"{key}_high"]
+                if low is not None:
+                    at = y if key == "seen" else x
+                    line(at, 100 * low, 100 * high, color=colour, lw=0.9, alpha=0.25)
+            axis.plot(x, y, "o", color=colour, ms=6 if row["chosen"] else 4.5)
+        _labels(axis, [(short(n, 26), r) for n, r in here.items()])
+        axis.set_title(name)
+        axis.set_xlabel("mIoU of the seen classes, %")
+        axis.grid(color=FAINT, lw=0.6)
+        axis.set_axisbelow(True)
+        axis.tick_params(length=0)
+        axis.margins(x=0.12, y=0.08)
+    axes[0, 0].set_ylabel("mIoU of the unseen classes, %")
+    return save(figure, path)
+
+
+def _labels(axis: Any, points: Sequence[tuple[str, Row]]) -> None:
+    """Names beside the points, moved up until none lies on another."""
+    axis.figure.canvas.draw()  # the limits are known from here on
+    height, width = 11.0, 5.0  # of a line and a letter, in points
+    scale = 72 / axis.figure.dpi
+    places = [
+        axis.transData.transform((100 * row["seen"], 100 * row["unseen"])) * scale
+        for _, row in points
+    ]
+    taken = [(x - 4, x + 4, y - 3) for x, y in places]  # the points themselves
+    for place, (text, row) in sorted(enumerate(points), key=lambda point: point[1][1]["unseen"]):
+        x, y = places[place]
+        start, end, up = x + 6, x + 6 + width * len(text), -3.0
+        while any(
+            abs(y + up - other) < height * 0.9 and start < right and end > left
+            for left, right, other in taken
+        ):
+            up += 1.0
+        taken.append((start, end, y + up))
+        axis.annotate(
+            text,
+            (100 * row["seen"], 100 * row["unseen"]),
+            xytext=(6, up),
+            textcoords="offset points",
+            fontsize=8,
+            color=CHOSEN if row["chosen"] else "#22272e",
+            arrowprops={"arrowstyle": "-", "color": "#aab1b9", "lw": 0.5} if up > 6 else None,
+        )
+
+
+def length_plot(rows: Sequence[Row], path: Path) -> Path:
+    """How the lengths of each prompt set's texts are spread, against the 77 tokens CLIP reads.
+
+    rows: of one vocabulary, see `ablations.report.lengths.length_rows`, with ``chosen``.
+    """
+    plt = pyplot()
+    figure, axis = plt.subplots(figsize=(7.6, 0.9 + 0.34 * len(rows)), layout="constrained")
+    for y, row in enumerate(rows):
+        kind = {"name": "baseline", "typical": "typical"}.get(row["prompts"], "attribute")
+        colour = CHOSEN if row["chosen"] else COLOURS[kind]
+        most = max(number for _, number in row["lengths"])
+        tokens = [token for token, _ in row["lengths"]]
+        heights = [-0.8 * number / most for _, number in row["lengths"]]  # the axis points down
+        axis.bar(tokens, heights, 1.0, bottom=y + 0.4, color=colour, alpha=0.55, lw=0)
+        axis.plot([row["median"]] * 2, [y - 0.42, y + 0.42], color="#22272e", lw=1.4)
+    axis.axvline(CONTEXT_LENGTH, color="#22272e", lw=0.8, ls=":")
+    axis.set_yticks(range(len(rows)), [short(row["prompts"]) for row in rows])
+    axis.set_ylim(len(rows) - 0.4, -0.6)
+    axis.set_xlim(0, CONTEXT_LENGTH + 2)
+    axis.set_xlabel(
+        f"tokens of CLIP, start and end included; dotted: the {CONTEXT_LENGTH} it reads"
+    )
+    axis.grid(axis="x", color=FAINT, lw=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(length=0)
+    return save(figure, path)

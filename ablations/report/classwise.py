@@ -1,0 +1,140 @@
+"""What the best prompts did to each class, and to each pair of classes, on the report split."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ablations.scoring.frozen import Scorer
+from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, number
+from ablations.search.statistics import Draws, resample_weights
+from lsmseg_model.data import scored_names
+from lsmseg_model.metrics import iou
+from lsmseg_prompts.prompts.prompt_set import PromptSet
+
+Progress = Callable[[int, int], None]  # done, total
+FEW = 5  # a class in fewer pictures has no interval: its resamples are nearly all the same
+PAIRS = 20  # that are kept of those that became more frequent, and of those that became less
+
+
+def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str, Any]]:
+    """IoU of the plain name and of the best set for every scored class, and their texts.
+
+    ``difference`` is paired; its interval is None for a class that fewer than FEW pictures hold.
+    IoU of a class that no label holds is None. pictures: how many hold it; labelled: its pixels.
+    """
+    scorer = bench.scorers["report"]
+    benchmark = scorer.benchmark
+    sets = [board.prompt_set(bench, one) for one in (NAME, best)]
+    counts = scorer.score(sets)
+    total = counts.sum(axis=1)  # [2, C, 3]
+    before, after = iou(total[0]), iou(total[1])
+    pictures = (counts[1, :, :, 2] > 0).sum(axis=0)
+    low, high = class_intervals(counts, board.samples, board.seed, bench.stream)
+    names = scored_names(benchmark, [entry.readable for entry in bench.vocabulary])
+    rows = []
+    for at, (index, name) in enumerate(zip(benchmark.class_indices, names, strict=True)):
+        labelled, enough = int(total[1, at, 2]), pictures[at] >= FEW
+        rows.append(
+            {
+                "benchmark": bench.name,
+                "index": index,
+                "name": name,
+                "seen": None if benchmark.seen is None else index in benchmark.seen,
+                "pictures": int(pictures[at]),
+                "labelled": labelled,
+                "baseline": number(float(before[at])) if labelled else None,
+                "best": number(float(after[at])) if labelled else None,
+                "difference": number(float(after[at] - before[at])) if labelled else None,
+                "difference_low": number(float(low[at])) if enough else None,
+                "difference_high": number(float(high[at])) if enough else None,
+                "before": list(sets[0].texts[index]),
+                "after": list(sets[1].texts[index]),
+            }
+        )
+    return rows
+
+
+def class_intervals(
+    counts: np.ndarray, samples: int, seed: int = 0, stream: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ends [C] of each class's interval of IoU, second set minus first.
+
+    counts: [2, P, C, 3]. Both sets are scored on the same resamples; those without a pixel of the
+    class are left out; nan where none is left.
+    """
+    pictures, classes = counts.shape[1:3]
+    flat = counts.astype(np.float64).reshape(2, pictures, -1)
+    draws = []
+    for weights in resample_weights(pictures, samples, seed, stream):
+        first, second = ((weights @ one).reshape(len(weights), classes, 3) for one in flat)
+        draws.append(np.where(first[..., 2] > 0, iou(second) - iou(first), np.nan))
+    together = np.concatenate(draws)
+    first, second = counts.sum(axis=1)
+    change = np.where(first[:, 2] > 0, iou(second) - iou(first), np.nan)
+    found = [Draws(float(change[c]), together[:, c]).interval() for c in range(classes)]
+    return np.array([one.low for one in found]), np.array([one.high for one in found])
+
+
+def confusion(
+    scorer: Scorer, prompt_set: PromptSet, progress: Progress | None = None
+) -> np.ndarray:
+    """int64 [C, C]: pixels by label (row) and prediction (column), as positions in
+    ``class_indices``; unlabelled pixels are left out."""
+    benchmark = scorer.benchmark
+    classes = benchmark.class_indices
+    position = np.full(max(classes) + 2, -1)  # the last entry is read by IGNORE = -1
+    position[list(classes)] = np.arange(len(classes))
+    total = np.zeros(len(classes) ** 2, dtype=np.int64)
+    for picture in range(len(benchmark)):
+        labels = position[benchmark.labels(picture)]
+        known = labels >= 0
+        if known.any():
+            found = position[scorer.segment(prompt_set, picture)]
+            total += np.bincount(labels[known] * len(classes) + found[known], minlength=len(total))
+        if progress:
+            progress(picture + 1, len(benchmark))
+    return total.reshape(len(classes), len(classes))
+
+
+def pair_rows(
+    bench: Bench, before: np.ndarray, after: np.ndarray, classes: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Every pair (label, another prediction) that either prompt set made.
+
+    before, after: [C, C] of `confusion`; classes: rows of `per_class`, in the same order.
+    ``baseline``, ``best`` and ``change`` are parts of the label's pixels.
+    """
+    rows = []
+    for a, b in zip(*np.nonzero(before + after), strict=True):
+        if a == b:
+            continue
+        size = int(after[a].sum())
+        rows.append(
+            {
+                "benchmark": bench.name,
+                "label": classes[a]["name"],
+                "predicted": classes[b]["name"],
+                "seen": classes[a]["seen"],
+                "pictures": classes[a]["pictures"],
+                "labelled": size,
+                "baseline_pixels": int(before[a, b]),
+                "best_pixels": int(after[a, b]),
+                "baseline": float(before[a, b] / size),
+                "best": float(after[a, b] / size),
+                "change": float((after[a, b] - before[a, b]) / size),
+            }
+        )
+    return rows
+
+
+def most_changed(rows: Sequence[dict[str, Any]], count: int = PAIRS) -> list[dict[str, Any]]:
+    """The pairs of one benchmark that became less frequent most, then those that became more.
+
+    Labels that fewer than FEW pictures hold are left out, unless all are like that.
+    """
+    rows = [row for row in rows if row["pictures"] >= FEW] or list(rows)
+    ranked = sorted(rows, key=lambda row: row["change"])
+    less = [row for row in ranked[:count] if row["change"] < 0]
+    more = [row for row in ranked[::-1][:count] if row["change"] > 0]
+    return less + more

@@ -1,0 +1,91 @@
+"""The tables of a run as files for a paper: CSV, and LaTeX with booktabs; from run.json alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ablations.report.class_tables import (
+    class_sheet,
+    confusion_sheet,
+    ends,
+    length_sheet,
+    seen_sheet,
+)
+from ablations.report.latex import latex
+from ablations.report.tables import Sheet, combination_sheets, single_sheets
+from lsmseg_prompts.files import write_whole
+
+MOST_PAIRS = 20  # of confusions in LaTeX; the CSV has all
+
+
+def write_tables(run: Mapping[str, Any], directory: Path) -> dict[str, str]:
+    """Write what can be made from the record of a run; returns what each file is.
+
+    A record of before there were classes' texts in it leaves fewer files.
+    """
+    files = {}
+    rows = [row for row in run.get("per_class", []) if "before" in row]
+    if rows:
+        flat = [{k: _joined(v) for k, v in row.items()} for row in rows]
+        write_csv(directory / "per_class.csv", flat)
+        files["per_class.csv"] = "IoU of every class and its texts, before and after"
+    if run.get("lengths"):
+        flat = [{k: v for k, v in row.items() if k != "lengths"} for row in run["lengths"]]
+        write_csv(directory / "lengths.csv", flat)
+        files["lengths.csv"] = "how many of CLIP's tokens the prompts take"
+    for stem, sheet in paper_sheets(run):
+        write_whole(directory / f"{stem}.tex", latex(sheet, stem))
+        files[f"{stem}.tex"] = f"{sheet.title}, LaTeX with booktabs"
+    return files
+
+
+def paper_sheets(run: Mapping[str, Any]) -> Iterator[tuple[str, Sheet]]:
+    """(stem of the file, table); the second benchmark's files end in -2."""
+    for stem, sheets in (
+        ("single", single_sheets(run["single"])),
+        ("combinations", combination_sheets(run["combinations"])),
+    ):
+        for place, sheet in enumerate(sheets):
+            yield f"{stem}{_suffix(place)}", sheet
+    seen = seen_sheet(run["single"], run["combinations"])
+    if seen:
+        yield "seen_unseen", seen
+    rows = [row for row in run.get("per_class", []) if "before" in row]
+    for place, name in enumerate(dict.fromkeys(row["benchmark"] for row in rows)):
+        here = [row for row in rows if row["benchmark"] == name]
+        shown = ends(here)
+        sheet = class_sheet(shown, texts=False)
+        if len(shown) < len(here):
+            sheet = replace(sheet, title=f"Classes that gained and that lost most ({name})")
+        yield f"per_class{_suffix(place)}", sheet
+        pairs = [row for row in run.get("confusions", []) if row["benchmark"] == name]
+        pairs = sorted(pairs, key=lambda row: -abs(row["change"]))[:MOST_PAIRS]
+        if pairs:
+            pairs.sort(key=lambda row: row["change"])
+            yield f"confusions{_suffix(place)}", confusion_sheet(pairs)
+    if run.get("lengths"):
+        yield "lengths", length_sheet(run["lengths"])
+
+
+def _suffix(place: int) -> str:
+    return f"-{place + 1}" if place else ""
+
+
+def _joined(value: Any) -> Any:
+    return " | ".join(value) if isinstance(value, list) else value
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Rows as CSV; the columns are those of all rows, in the order they first come up."""
+    import pandas as pd
+
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    frame = pd.DataFrame(
+        [{c: row.get(c, np.nan) for c in columns} for row in rows], columns=columns
+    )
+    if "step" in frame:
+        frame["step"] = frame["step"].astype("Int64")
+    write_whole(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))

@@ -1,0 +1,163 @@
+"""report.html: one page that holds a whole run or comparison, made from run.json and pictures.
+
+Nothing is loaded from elsewhere: pictures are data URIs, style and script are inline, and the
+page forbids itself anything else. Texts come from language models and users and are escaped.
+Without scripts all is there but sorting and searching the tables.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ablations.report.class_tables import class_groups, length_sheet, seen_sheet
+from ablations.report.files import write_tables
+from ablations.report.plots import DPI
+from ablations.report.tables import (
+    candidate_sheet,
+    combination_sheets,
+    llm_sheets,
+    numeric,
+    score,
+    signed,
+    single_sheets,
+)
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import write_whole
+
+FORMAT, VERSION = "lsmseg-prompts/run", 1
+COMPARISON = "lsmseg-prompts/comparison"
+RUN, PAGE = "run.json", "report.html"
+SCRIPT = "tables.js"  # the only script that the page lets run, told by its hash
+
+
+def read_run(directory: Path) -> dict[str, Any]:
+    """The run.json of a run, or of a comparison of several.
+
+    Raises UsageError if it is missing, damaged or of another kind.
+    """
+    path = directory / RUN
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"{directory} is not a run: it has no readable {RUN}; give a folder that "
+            "`lsmseg-prompts run` or `ablate` has written."
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged ({error}): run the ablation again.") from error
+    if not isinstance(run, dict) or run.get("format") not in (FORMAT, COMPARISON):
+        raise UsageError(f"{path} is not the record of a run of lsmseg-prompts.")
+    if run.get("version") != VERSION:
+        raise UsageError(
+            f"{path} has version {run.get('version')}, this lsmseg-prompts reads {VERSION}: "
+            "use the version that wrote it."
+        )
+    return run
+
+
+def write_report(directory: str | Path) -> Path:
+    """Write report.html, and the tables for a paper, from what the run left in ``directory``;
+    returns the page's path. A run of an older version lacks what was not recorded then."""
+    directory = Path(directory)
+    run = read_run(directory)
+    if run["format"] == COMPARISON:
+        page = render_comparison(run, directory)
+    else:
+        write_tables(run, directory)
+        page = render(run, directory)
+    return write_whole(directory / PAGE, page)
+
+
+def _css_width(png: bytes) -> int:
+    """How wide to show a figure in CSS pixels, so that letters are equally large in all."""
+    width = int.from_bytes(png[16:20], "big")  # IHDR
+    return round(width * 100 / DPI)
+
+
+def _figures(run: Mapping[str, Any], directory: Path) -> dict[str, list[dict[str, Any]]]:
+    """The figures of each section, with their data; those whose PNG is gone are left out."""
+    figures: dict[str, list[dict[str, Any]]] = {}
+    for figure in run["figures"]:
+        path = directory / Path(figure["file"]).name
+        if path.is_file():
+            data = path.read_bytes()
+            source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
+            figures.setdefault(figure["section"], []).append(
+                {**figure, "source": source, "width": _css_width(data)}
+            )
+    return figures
+
+
+def _breaks(name: str) -> Any:
+    """A prompt set's name that may be broken before a bracket and after a plus."""
+    from markupsafe import Markup, escape
+
+    return Markup(escape(name).replace("(", Markup("<wbr>(")).replace("+", Markup("+<wbr>")))
+
+
+def _fill(template: str, **values: Any) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("ablations.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(breaks=_breaks, unbroken=lambda cell: cell.replace(", ", ",\u00a0"))
+    script = files("ablations.report").joinpath("templates", SCRIPT).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    environment.globals.update(
+        score=score, signed=signed, numeric=numeric, script=script, script_digest=digest
+    )
+    return environment.get_template(template).render(**values)
+
+
+def render(run: Mapping[str, Any], directory: Path) -> str:
+    """The page of a run as text."""
+    return _fill(
+        "report.html.j2",
+        run=run,
+        best=run["best"],
+        figures=_figures(run, directory),
+        singles=single_sheets(run["single"]),
+        combinations=combination_sheets(run["combinations"]),
+        candidates=candidate_sheet(run["candidates"]),
+        seen=seen_sheet(run["single"], run["combinations"]),
+        groups=class_groups(run),
+        lengths=length_sheet(run["lengths"]) if run.get("lengths") else None,
+    )
+
+
+def render_comparison(run: Mapping[str, Any], directory: Path) -> str:
+    """The page of a comparison as text; it holds the tables and plots of the LLMs' own runs."""
+    parts = []
+    for llm in run["llms"]:
+        folder = directory / Path(llm["directory"]).name
+        part: dict[str, Any] = {"llm": llm, "link": None}
+        try:
+            own = read_run(folder)
+        except UsageError:  # moved or deleted; the comparison stands by itself
+            parts.append(part)
+            continue
+        part |= {
+            "link": f"{quote(folder.name)}/{PAGE}",
+            "run": own,
+            "figures": _figures(own, folder),
+            "singles": single_sheets(own["single"]),
+            "combinations": combination_sheets(own["combinations"]),
+        }
+        parts.append(part)
+    return _fill(
+        "comparison.html.j2",
+        run=run,
+        figures=_figures(run, directory),
+        sheets=llm_sheets(run["rows"]),
+        parts=parts,
+    )

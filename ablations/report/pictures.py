@@ -1,0 +1,211 @@
+"""Pictures of a run: cost maps and segmentations, the plain name beside the best prompts.
+
+Which pictures and classes are shown is decided by their label maps alone, never by the scores.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ablations.report.plots import pyplot, save
+from ablations.scoring.frozen import Scorer
+from lsmseg_model.data.benchmark import IGNORE, Benchmark
+from lsmseg_model.data.palette import colour, palette
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.prompts.prompt_set import PromptSet
+
+SMALL = 0.02  # a class must cover this much of a picture to be shown in it
+OBJECT, TARGET = 0.1, 0.2  # parts of a picture that an object covers, and had better cover here
+VOID = (236, 236, 236)
+
+
+def coverage(benchmark: Benchmark) -> np.ndarray:
+    """float64 [P, C]: the part of each picture that each scored class covers."""
+    position = {index: at for at, index in enumerate(benchmark.class_indices)}
+    covered = np.zeros((len(benchmark), len(position)))
+    for picture in range(len(benchmark)):
+        labels = benchmark.labels(picture)
+        for index, pixels in zip(*np.unique(labels, return_counts=True), strict=True):
+            if int(index) in position:
+                covered[picture, position[int(index)]] = pixels / labels.size
+    return covered
+
+
+def choose_classes(
+    covered: np.ndarray, unseen: Sequence[bool], count: int = 4
+) -> list[tuple[int, int]]:
+    """(picture, class position) for the cost maps: mostly unseen classes, each in one picture.
+
+    Classes come first that usually cover about as much as an object does (OBJECT); all but one
+    are unseen where there are such. Each is shown at about TARGET, no picture twice.
+    """
+    present = covered >= SMALL
+    usual = np.array(
+        [np.median(c[p]) if p.any() else np.inf for c, p in zip(covered.T, present.T, strict=True)]
+    )
+    order = sorted(
+        np.flatnonzero(present.any(axis=0)).tolist(), key=lambda c: abs(usual[c] - OBJECT)
+    )
+    novel = [c for c in order if unseen[c]]
+    known = [c for c in order if not unseen[c]]
+    pairs: list[tuple[int, int]] = []
+    free = np.ones(len(covered), dtype=bool)
+    for group, most in ((novel, count - 1 if known else count), (known, count), (novel, count)):
+        for c in group:
+            distance = np.where(free & present[:, c], np.abs(covered[:, c] - TARGET), np.inf)
+            if len(pairs) < most and np.isfinite(distance.min()) and c not in [x for _, x in pairs]:
+                pairs.append((int(distance.argmin()), c))
+                free[pairs[-1][0]] = False
+    return pairs
+
+
+def choose_pictures(covered: np.ndarray, unseen: Sequence[bool], count: int = 5) -> list[int]:
+    """Pictures that together show many classes, unseen ones above all; of equals the first."""
+    worth = np.where(np.asarray(unseen), 3.0, 1.0)
+    present = covered >= SMALL
+    shown = np.zeros(covered.shape[1], dtype=bool)
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(covered)):
+        gain = (present & ~shown) @ worth
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        shown |= present[chosen[-1]]
+    return chosen
+
+
+def named(benchmark: Benchmark, keys: Sequence[str] | None) -> list[int]:
+    """The pictures of these keys, in their order; those the benchmark has not are left out."""
+    place = {benchmark.key(picture): picture for picture in range(len(benchmark))}
+    return [place[key] for key in keys or () if key in place]
+
+
+def check_named(benchmarks: Sequence[Benchmark], keys: Sequence[str] | None) -> None:
+    """Raises UsageError for a picture that no benchmark's report split has."""
+    have = {b.key(picture) for b in benchmarks for picture in range(len(b))} if keys else set()
+    if lacking := [key for key in keys or () if key not in have]:
+        some = ", ".join(sorted(have)[:3])
+        raise UsageError(
+            f"No picture to report on is called {lacking[0]}: --picture takes names such as {some}."
+        )
+
+
+def cost_map_pictures(
+    scorer: Scorer,
+    name: PromptSet,
+    best: PromptSet,
+    readable: Sequence[str],
+    pairs: Sequence[tuple[int, int]],
+    path: Path,
+    measure: str = "cosine",
+) -> Path:
+    """Rows of picture, label map, and the cost maps of one class under both prompt sets.
+
+    Each map has its own scale, from its 1st to its 99th percentile, which stands under it; the
+    label's outline is drawn on it.
+    """
+    plt = pyplot()
+    benchmark = scorer.benchmark
+    titles = ("picture", "labels", "name", best.name)
+    figure, axes = _grid(plt, [benchmark.labels(p).shape for p, _ in pairs], titles, 0.3)
+    for row, (picture, position) in zip(axes, pairs, strict=True):
+        index = benchmark.class_indices[position]
+        labels = benchmark.labels(picture)
+        row[0].imshow(benchmark.picture(picture))
+        row[1].imshow(colour(labels, len(best.texts), VOID))
+        title = readable[index]
+        if benchmark.seen is not None:
+            title += "\n(seen)" if index in benchmark.seen else "\n(unseen)"
+        row[0].set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
+        mask = labels == index
+        for axis, prompt_set in zip(row[2:], (name, best), strict=True):
+            cost = scorer.cost_map(prompt_set, picture, index)
+            low, high = np.percentile(cost, [1, 99])
+            axis.imshow(cost, cmap="viridis", vmin=low, vmax=high)
+            if mask.any() and not mask.all():
+                axis.contour(mask, levels=[0.5], colors="white", linewidths=0.9)
+            axis.set_xlabel(f"{measure} {low:.2f} to {high:.2f}", fontsize=7)
+    return save(figure, path)
+
+
+def segmentation_pictures(
+    scorer: Scorer,
+    name: PromptSet,
+    best: PromptSet,
+    readable: Sequence[str],
+    pictures: Sequence[int],
+    path: Path,
+) -> Path:
+    """Rows of picture, ground truth and the segmentations of both prompt sets, with a legend."""
+    plt = pyplot()
+    benchmark, count = scorer.benchmark, len(best.texts)
+    titles = ("picture", "ground truth", "name", best.name)
+    figure, axes = _grid(plt, [benchmark.labels(p).shape for p in pictures], titles, 0.08)
+    area = np.zeros(count)
+    for row, picture in zip(axes, pictures, strict=True):
+        labels = benchmark.labels(picture)
+        maps = [labels, scorer.segment(name, picture), scorer.segment(best, picture)]
+        row[0].imshow(benchmark.picture(picture))
+        for axis, one in zip(row[1:], maps, strict=True):
+            axis.imshow(colour(one, count, VOID))
+            area += np.bincount(one[one != IGNORE], minlength=count) / one.size
+    # Specks of a class would make the legend long without being found in the pictures.
+    shown = [int(i) for i in np.argsort(-area, kind="stable") if area[i] > 0.01][:36]
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, color=palette(count)[i] / 255, label=readable[i])
+        for i in sorted(shown, key=lambda i: readable[i])
+    ]
+    handles.append(plt.Rectangle((0, 0), 1, 1, color=np.array(VOID) / 255, label="unlabelled"))
+    figure.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=5,
+        frameon=False,
+        fontsize=8,
+        handlelength=1.2,
+        handleheight=1.0,
+    )
+    return save(figure, path)
+
+
+def _grid(
+    plt: Any, shapes: Sequence[tuple[int, ...]], titles: Sequence[str], gap: float
+) -> tuple[Any, Any]:
+    """Axes without ticks, a title over each column, rows as high as their pictures (H, W) ask.
+
+    gap: inches between the rows.
+    """
+    width = 2.05
+    heights = [min(width * h / w, 2 * width) for h, w in shapes]
+    high = sum(heights) + gap * len(heights)
+    figure, axes = plt.subplots(
+        len(shapes),
+        len(titles),
+        figsize=(width * len(titles), high),
+        squeeze=False,
+        height_ratios=heights,
+    )
+    mean = sum(heights) / len(heights)
+    figure.subplots_adjust(
+        wspace=0.04, hspace=gap / mean, left=0.0, right=1.0, bottom=gap / high, top=1.0
+    )
+    for axis in axes.ravel():
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(broken(title), fontsize=9)
+    return figure, axes
+
+
+def broken(title: str, width: int = 24) -> str:
+    """A prompt set's name in lines of about ``width`` characters, broken after "+"."""
+    lines = [""]
+    for piece in title.replace("+", "+\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)

@@ -1,0 +1,274 @@
+"""The plots of a run, from the rows of its tables; drawn without a screen.
+
+One look for all of them: the same colour for the same kind of prompt set everywhere, dots with
+95 % intervals, a thin line where the plain name stands.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lsmseg_model.files import write_whole
+
+Row = Mapping[str, Any]
+
+COLOURS = {
+    "baseline": "#3d4451",
+    "attribute": "#2f6fb3",
+    "start": "#2f6fb3",
+    "accepted": "#2f6fb3",
+    "rejected": "#c2773b",
+    "optimum": "#2a8c74",
+    "greedy": "#2f6fb3",
+    "typical": "#7a5ba8",
+    "control": "#9aa3ad",
+}
+CHOSEN = "#d1495b"
+LLM_COLOURS = ("#2f6fb3", "#d1495b", "#2a8c74", "#7a5ba8", "#c2773b", "#5b6570")
+INK, FAINT = "#22272e", "#d9dde2"
+TITLES = {"miou": "all classes", "seen": "seen classes", "unseen": "unseen classes"}
+MOST_CLASSES = 60
+DPI = 160
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot in our style. "$" in a class's name is no formula."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    pyplot.rcParams.update(
+        {
+            "font.size": 9,
+            "font.family": "DejaVu Sans",
+            "text.parse_math": False,
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "axes.edgecolor": "#aab1b9",
+            "axes.titlesize": 10,
+            "axes.titleweight": "bold",
+            "axes.titlelocation": "left",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.spines.left": False,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "figure.facecolor": "white",
+            "savefig.dpi": DPI,
+            "pdf.fonttype": 42,  # letters stay letters: they can be searched and edited
+        }
+    )
+    return pyplot
+
+
+def save(figure: Any, path: Path) -> Path:
+    """Write the figure as PNG, and as PDF beside it for a paper, whole or not at all; close it.
+
+    The same figure is the same PDF: it holds no date. Pictures in it are as sharp as in the PNG.
+    """
+    write_whole(path, lambda file: figure.savefig(file, bbox_inches="tight"))
+    paper = path.with_suffix(".pdf")
+    undated = {"CreationDate": None}
+    write_whole(paper, lambda file: figure.savefig(file, bbox_inches="tight", metadata=undated))
+    pyplot().close(figure)
+    return path
+
+
+def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+    """(title, benchmark, column) of each panel: one benchmark's subsets, or all benchmarks."""
+    benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
+    if len(benchmarks) > 1:
+        return [(name, name, "miou") for name in benchmarks]
+    columns = [c for c in TITLES if any(row.get(c) is not None for row in rows)]
+    return [(TITLES[c], benchmarks[0], c) for c in columns]
+
+
+def single_plot(rows: Sequence[Row], path: Path) -> Path:
+    """Table 2 as dots: every prompt set of stage 3 on the report split."""
+    rows = [row for row in rows if row["split"] == "report"]
+    names = list(dict.fromkeys(row["prompts"] for row in rows))
+    return _dots(rows, names, names, "kind", path)
+
+
+def combination_plot(rows: Sequence[Row], path: Path) -> Path:
+    """Table 3 as dots: the path of the search, one attribute more in each line."""
+    names = list(dict.fromkeys(row["prompts"] for row in rows))
+    first = {row["prompts"]: row for row in reversed(rows)}
+    labels = []
+    for name in names:
+        status, added = first[name]["status"], first[name].get("added")
+        label = {"accepted": f"+ {added}", "rejected": f"+ {added} (not taken)"}.get(status, name)
+        labels.append(
+            name.split("(")[0] + "(best)" if status == "control" and "(" in name else label
+        )
+    return _dots(rows, names, labels, "status", path, connect=("start", "accepted"))
+
+
+def _dots(
+    rows: Sequence[Row],
+    names: Sequence[str],
+    labels: Sequence[str],
+    kind: str,
+    path: Path,
+    connect: Sequence[str] = (),
+) -> Path:
+    """One line per prompt set, one panel per subset or benchmark."""
+    plt = pyplot()
+    shown = panels(rows)
+    figure, axes = plt.subplots(
+        1,
+        len(shown),
+        figsize=(max(5.2, 1.6 + 2.6 * len(shown)), 0.9 + 0.29 * len(names)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    figure.get_layout_engine().set(w_pad=0.12)  # tick labels of neighbours would touch
+    for axis, (title, benchmark, column) in zip(axes[0], shown, strict=True):
+        here = {row["prompts"]: row for row in rows if row["benchmark"] == benchmark}
+        line_x, line_y = [], []
+        for y, name in enumerate(names):
+            row = here.get(name)
+            if row is None or row.get(column) is None:
+                continue
+            colour = CHOSEN if row.get("chosen") else COLOURS[row[kind]]
+            _dot(axis, row, column, y, colour, hollow=row[kind] == "rejected")
+            if row[kind] in connect:
+                line_x.append(100 * row[column])
+                line_y.append(y)
+            if row[kind] == "baseline":
+                axis.axvline(100 * row[column], color=COLOURS["baseline"], lw=0.8, ls=":", zorder=0)
+        axis.plot(line_x, line_y, color=COLOURS["accepted"], lw=0.9, alpha=0.5, zorder=1)
+        axis.set_title(title)
+        axis.set_xlabel("mIoU, %")
+        axis.grid(axis="x", color=FAINT, lw=0.6)
+        axis.set_axisbelow(True)
+        axis.tick_params(length=0)
+    axes[0][0].set_yticks(range(len(names)), labels)
+    axes[0][0].set_ylim(len(names) - 0.4, -0.6)
+    return save(figure, path)
+
+
+def llm_plot(rows: Sequence[Row], path: Path) -> Path:
+    """LLMs side by side: their scores above, the paired differences to the first one below.
+
+    rows: see `ablations.runs.compare.comparison_rows`. Filled dots: the same attributes for all;
+    hollow ones: each LLM's own best.
+    """
+    plt = pyplot()
+    shown = panels(rows)
+    llms = list(dict.fromkeys(row["llm"] for row in rows if row["llm"] is not None))
+    cells = {(row["set"], row["llm"], row["benchmark"]): row for row in rows}
+    figure, axes = plt.subplots(
+        2,
+        len(shown),
+        figsize=(max(6.4, 2.2 + 2.6 * len(shown)), 2.1 + 0.5 * (2 * len(llms) - 1)),
+        height_ratios=[len(llms) + 0.6, len(llms) - 1 + 0.6],
+        sharey="row",
+        squeeze=False,
+        layout="constrained",
+    )
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)
+    colours = {llm: LLM_COLOURS[i % len(LLM_COLOURS)] for i, llm in enumerate(llms)}
+    for place, (title, benchmark, column) in enumerate(shown):
+        above, below = axes[:, place]
+        name = cells["baseline", None, benchmark].get(column)
+        if name is not None:
+            above.axvline(100 * name, color=COLOURS["baseline"], lw=0.8, ls=":", zorder=0)
+        below.axvline(0, color=INK, lw=0.8, zorder=0)
+        difference = "difference" if column == "miou" else f"{column}_difference"
+        for y, llm in enumerate(llms):
+            for kind, offset in (("same", -0.14), ("own", 0.14)):
+                row = cells[kind, llm, benchmark]
+                _dot(above, row, column, y + offset, colours[llm], hollow=kind == "own")
+                if y:
+                    _dot(below, row, difference, y - 1 + offset, colours[llm], kind == "own")
+        above.set_title(title)
+        above.set_xlabel("mIoU, %")
+        below.set_xlabel(f"points against {short(llms[0], 22)}")
+        for axis in (above, below):
+            axis.grid(axis="x", color=FAINT, lw=0.6)
+            axis.set_axisbelow(True)
+            axis.tick_params(length=0)
+    labels = [short(llm) for llm in llms]
+    axes[0][0].set_yticks(range(len(llms)), labels)
+    axes[0][0].set_ylim(len(llms) - 0.5, -0.5)
+    axes[1][0].set_yticks(range(len(llms) - 1), labels[1:])
+    axes[1][0].set_ylim(len(llms) - 1.5, -0.5)
+    same = cells["same", llms[0], shown[0][1]]["prompts"]
+    marks: dict[str, dict[str, Any]] = {
+        f"all on {same}": {"marker": "o", "ls": "", "color": INK},
+        "each on its own best": {"marker": "o", "ls": "", "color": INK, "mfc": "white"},
+        "name": {"ls": ":", "lw": 1, "color": COLOURS["baseline"]},
+    }
+    handles = [plt.Line2D([], [], ms=5, label=label, **mark) for label, mark in marks.items()]
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False)
+    return save(figure, path)
+
+
+def _dot(axis: Any, row: Row, column: str, y: float, colour: str, hollow: bool) -> None:
+    """A value with its interval, in per cent; nothing where it is undefined."""
+    if row.get(column) is None:
+        return
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    if low is not None:
+        axis.plot([100 * low, 100 * high], [y, y], color=colour, lw=1.6, alpha=0.6)
+    axis.plot(100 * row[column], y, "o", color=colour, ms=5.5, mfc="white" if hollow else colour)
+
+
+def short(name: str, most: int = 34) -> str:
+    """A long name with its middle left out."""
+    half = most // 2
+    return name if len(name) <= most else f"{name[:half]}\u2026{name[-half + 1 :]}"
+
+
+def per_class_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
+    """Each class's IoU with the plain name and with the best prompts, unseen classes first.
+
+    rows: name, seen (True, False or None), baseline, best. Of more than MOST_CLASSES classes
+    those are shown whose IoU changes most.
+    """
+    plt = pyplot()
+    known = [r for r in rows if r["baseline"] is not None and r["best"] is not None]
+    left_out = len(known) - MOST_CLASSES
+    if left_out > 0:
+        known = sorted(known, key=lambda r: -abs(r["best"] - r["baseline"]))[:MOST_CLASSES]
+    known.sort(key=lambda r: r["best"] - r["baseline"], reverse=True)
+    groups = [
+        (title, [r for r in known if r["seen"] is seen])
+        for title, seen in (("unseen classes", False), ("seen classes", True), ("classes", None))
+    ]
+    groups = [(title, group) for title, group in groups if group] or [("classes", [])]
+    figure, axes = plt.subplots(
+        len(groups),
+        1,
+        figsize=(7.6, 1.4 + 0.21 * len(known) + 0.4 * len(groups)),
+        height_ratios=[len(group) + 1 for _, group in groups],
+        sharex=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, (title, group) in zip(axes[:, 0], groups, strict=True):
+        for y, row in enumerate(group):
+            start, end = 100 * row["baseline"], 100 * row["best"]
+            axis.plot([start, end], [y, y], color=CHOSEN if end >= start else "#8a929b", lw=1.6)
+            axis.plot(start, y, "o", color=COLOURS["baseline"], ms=4.5)
+            axis.plot(end, y, "o", color=CHOSEN, ms=5.5)
+        axis.set_yticks(range(len(group)), [row["name"] for row in group])
+        axis.set_ylim(len(group) - 0.4, -0.6)
+        axis.set_xlim(-2, 102)
+        axis.set_title(title)
+        axis.grid(axis="x", color=FAINT, lw=0.6)
+        axis.set_axisbelow(True)
+        axis.tick_params(length=0)
+    note = f"; {left_out} classes that change less are left out" if left_out > 0 else ""
+    axes[-1, 0].set_xlabel(f"IoU, %{note}")
+    handles = [
+        plt.Line2D([], [], marker="o", ls="", color=COLOURS["baseline"], ms=4.5, label="name"),
+        plt.Line2D([], [], marker="o", ls="", color=CHOSEN, ms=5.5, label=best),
+    ]
+    axes[0, 0].legend(
+        handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False
+    )
+    return save(figure, path)

@@ -1,0 +1,80 @@
+"""The result of a run in words and in the numbers at the head of its report.
+
+A mean over several benchmarks is followed by its parts, always.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ablations.report.tables import Row, score, signed
+
+
+def rows_of(path: Sequence[Row], prompts: str) -> list[Row]:
+    """The rows of a prompt set in the path: of each benchmark and, of several, their average."""
+    return list({row["benchmark"]: row for row in path if row["prompts"] == prompts}.values())
+
+
+def summary(path: Sequence[Row], best: str, tried: int, name: str = "name") -> str:
+    """What the best prompts reach, chosen from so many; it says so if they do not surely help."""
+    mine, plain = rows_of(path, best), rows_of(path, name)
+    row, base = mine[-1], plain[-1]
+    sure = row["difference_low"] is not None and row["difference_low"] > 0
+    worse = row["difference_high"] is not None and row["difference_high"] < 0
+    verdict = "more than" if sure else "less than" if worse else "not distinguishable from"
+    several = len(mine) > 1
+    text = (
+        f"{best} reaches {'a mean' if several else 'an'} mIoU of {score(row, 'miou', ' %')} on the "
+        f"report split{f's of {len(mine) - 1} benchmarks' if several else ''}, {verdict} the plain "
+        f"name's {score(base, 'miou', ' %')}: a difference of {signed(row, 'difference')} points."
+    )
+    if several:
+        parts = (
+            f"{a['benchmark']} {score(a, 'miou', ' %')} against {score(b, 'miou', ' %')}, "
+            f"{signed(a, 'difference')} points"
+            for a, b in zip(mine[:-1], plain[:-1], strict=True)
+        )
+        text += f" Its parts: {'; '.join(parts)}."
+    text += f" It was chosen from {tried} candidate{'s' * (tried > 1)} on the selection split."
+    if row.get("unseen") is not None:
+        text += (
+            f" On the unseen classes it reaches {score(row, 'unseen', ' %')} against "
+            f"{score(base, 'unseen', ' %')}: a difference of "
+            f"{signed(row, 'unseen_difference')} points."
+        )
+        unseen = [one for one in mine[:-1] if one.get("unseen") is not None]
+        if several:
+            text += (
+                " Its parts: "
+                + "; ".join(
+                    f"{one['benchmark']} {score(one, 'unseen', ' %')}, "
+                    f"{signed(one, 'unseen_difference')} points"
+                    for one in unseen
+                )
+                + "."
+            )
+    return text
+
+
+def cards(path: Sequence[Row], best: str, name: str = "name") -> list[dict[str, Any]]:
+    """The numbers at the head: label, value, detail, parts ("voc-21 46.8 %"), best or not."""
+    found = []
+    for column, what in (("miou", "mIoU, all classes"), ("unseen", "mIoU, unseen classes")):
+        for prompts in (name, best):
+            *parts, row = rows_of(path, prompts)
+            if row.get(column) is None:
+                continue
+            number, _, interval = score(row, column).partition(" ")
+            found.append(
+                {
+                    "label": f"{what}{', mean' if parts else ''}",
+                    "value": f"{number} %",
+                    "detail": f"{prompts} {interval}",
+                    "parts": [
+                        f"{p['benchmark']} {score({'value': p[column]}, 'value')} %"
+                        for p in parts
+                        if p.get(column) is not None
+                    ],
+                    "best": prompts == best and best != name,
+                }
+            )
+    return found

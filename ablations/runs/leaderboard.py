@@ -1,0 +1,113 @@
+"""Everything that was ever scored, best first: the evaluations of the working store."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.store.store import open_store_readonly, working_store_path
+
+# What makes two scores of the same thing; of these the last one is shown.
+SAME = (
+    "benchmark",
+    "split",
+    "pictures",
+    "model",
+    "weights",
+    "llm",
+    "composition",
+    "prompts",
+)
+SCORES = ("miou", "low", "high", "seen", "unseen")
+COLUMNS = (*SAME, *SCORES, "run", "scored")
+Row = dict[str, Any]
+
+
+def leaderboard(
+    *,
+    store: str | Path | None = None,
+    benchmark: str | None = None,
+    model: str | None = None,
+    llm: str | None = None,
+    attributes: Sequence[str] | None = None,
+    split: str | None = "report",
+    top: int | None = None,
+    sort: str = "miou",
+) -> list[Row]:
+    """A row for each prompt set, model and benchmark, with the keys COLUMNS, best first.
+
+    attributes: prompt sets with all of these. split: "report" and "selection" are also the halves
+    of benchmarks without splits of their own; None: all. sort: a column; scores fall, names rise,
+    and undefined scores stand last. Controls are prompt sets too.
+    Raises UsageError for an unknown column, StoreError where the store cannot be read.
+    """
+    if sort not in COLUMNS:
+        near = get_close_matches(sort, COLUMNS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COLUMNS)}."
+        raise UsageError(f"There is no column {sort!r} to sort by; {hint}")
+    with open_store_readonly(working_store_path(store)) as file:
+        evaluations = file.evaluations()
+    wanted = {"benchmark": benchmark, "model": model, "llm": llm}
+    rows = [
+        row
+        for row in _rows(evaluations)
+        if all(value is None or row[key] == value for key, value in wanted.items())
+        and set(attributes or ()) <= set(row["attributes"])
+        and (split is None or _is_of(row["split"] or "", split))
+    ]
+    rows.sort(key=lambda row: _order(row, "miou"))
+    rows.sort(key=lambda row: _order(row, sort))
+    return [{column: row[column] for column in COLUMNS} for row in rows[:top]]
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """The rows as CSV, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
+
+
+def _rows(evaluations: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """The subsets of classes side by side; what was scored again replaces what was."""
+    found: dict[tuple[Any, ...], Row] = {}
+    for one in evaluations:
+        row: Row = {
+            "benchmark": one["benchmark"].partition("#")[0],
+            "split": one["split"],
+            "pictures": one["pictures"],
+            "model": one["model"],
+            "weights": one["weights_hash"],
+            "llm": one["llm"],
+            "composition": one["composition"],
+            "prompts": one["prompt_set"],
+            "attributes": one["attributes"],
+            "run": one["run"],
+            "scored": one["created_at"],
+        }
+        key = tuple(row[column] for column in SAME)
+        known = found.get(key)
+        if known is None or (one["subset"] == "all" and known["miou"] is not None):
+            found[key] = known = row | dict.fromkeys(SCORES)
+        if one["subset"] == "all":
+            known |= {"miou": one["miou"], "low": one["miou_low"], "high": one["miou_high"]}
+        elif one["subset"] in SCORES:
+            known[one["subset"]] = one["miou"]
+    return list(found.values())
+
+
+def _is_of(split: str, wanted: str) -> bool:
+    """Whether "val: report half (seed 0)" is asked for as "report", or as itself."""
+    return split == wanted or f"{wanted} half" in split
+
+
+def _order(row: Row, column: str) -> tuple[bool, Any]:
+    value = row[column]
+    if column in (*SCORES, "pictures"):
+        return value is None, -(value or 0)
+    return value is None, value or ""

@@ -1,0 +1,1 @@
+"""Scorers: prompt sets x pictures -> confusion counts."""

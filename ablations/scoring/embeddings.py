@@ -1,0 +1,100 @@
+"""Prompt sets as text embeddings: the safe way into other code, which splits and cuts nothing.
+
+A file holds an [N, D] matrix, a row a class in the vocabulary's order, each of length 1 (several
+texts of a class are embedded, averaged and normalised, as open_clip does it), and says of what:
+safetensors keeps that in its metadata, npz beside the matrix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lsmseg_model.files import write_whole
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.prompts.prompt_set import PromptSet
+
+FORMAT = "lsmseg-prompts/embeddings"
+VERSION = 1
+SUFFIXES = (".safetensors", ".npz")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """matrix: float32 [N, D]; about: format, version, vocabulary, prompt_set, llm, model, weights
+    (the CLIP's hash), classes (names), text_hashes (SHA-256 of each class's texts)."""
+
+    matrix: np.ndarray
+    about: Mapping[str, Any]
+
+
+def export_embeddings(prompts: PromptSet, clip: Clip, path: str | Path) -> Path:
+    """Embed `prompts` and write them, whole or not at all, as safetensors or npz by the suffix.
+
+    Raises UsageError for another suffix or a text over CLIP's 77 tokens, DataError if the file
+    cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"Embeddings are written as {' or '.join(SUFFIXES)}: name such a file.")
+    matrix = clip.encode_texts(prompts.texts).cpu().numpy().astype(np.float32)
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "vocabulary": prompts.vocabulary,
+        "prompt_set": prompts.name,
+        "llm": prompts.llm,
+        "model": clip.name,
+        "weights": clip.weights_hash,
+        "classes": list(prompts.class_names),
+        "text_hashes": [text_hash(group) for group in prompts.texts],
+    }
+
+    def write(temporary: Path) -> None:
+        if path.suffix == ".npz":
+            with temporary.open("wb") as file:
+                np.savez(file, embeddings=matrix, about=np.array(json.dumps(about)))
+        else:
+            from safetensors.numpy import save_file
+
+            save_file({"embeddings": matrix}, temporary, metadata={"about": json.dumps(about)})
+
+    write_whole(path, write)
+    return path
+
+
+def load_embeddings(path: str | Path, prompts: PromptSet | None = None) -> Embeddings:
+    """Read such a file; with `prompts`, only if it was made of those very texts.
+
+    Raises UsageError for a missing or other file, and for other texts.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                matrix, about = file["embeddings"], json.loads(str(file["about"]))
+        else:
+            from safetensors import safe_open
+
+            with safe_open(path, framework="np") as tensors:
+                matrix = tensors.get_tensor("embeddings")
+                about = json.loads((tensors.metadata() or {})["about"])
+    except Exception as error:  # what the readers raise is not one family
+        raise UsageError(f"{path} is no file of embeddings: export one ({error}).") from error
+    if about.get("format") != FORMAT or about.get("version") != VERSION:
+        raise UsageError(f"{path} is no file of embeddings of this version: export it again.")
+    if prompts is not None and about["text_hashes"] != [text_hash(g) for g in prompts.texts]:
+        raise UsageError(f"{path} was made of other texts than {prompts.name}: export it again.")
+    return Embeddings(matrix, about)
+
+
+def text_hash(texts: tuple[str, ...]) -> str:
+    """SHA-256 of a class's texts, in their order."""
+    return hashlib.sha256(json.dumps(list(texts), ensure_ascii=False).encode()).hexdigest()

@@ -1,0 +1,180 @@
+"""Scorers: prompt sets x a benchmark's pictures -> confusion counts.
+
+`FrozenScorer` trains nothing: dense CLIP features are computed once, after which any number of
+prompt sets costs one text embedding and one cosine per position each. `scoring.networks` has
+those of whole networks.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from ablations.scoring.count_store import Memory, Stored, key_of
+from ablations.scoring.splits import SPLITS, Part, halves, open_splits
+from lsmseg_model.data.benchmark import Benchmark, competing
+from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features, digest
+from lsmseg_model.inference.feature_cache import FeatureCache, identity
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.cost_map import cost_map, segment, upsample
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.prompts.prompt_set import PromptSet
+
+__all__ = ["SPLITS", "FrozenScorer", "Part", "Scorer", "halves", "open_splits"]
+
+Progress = Callable[[int, int], None]  # done, total
+Texts = tuple[tuple[str, ...], ...]
+VERSION = 2  # of how counts come about: with another one those in the store are not found
+
+
+class Scorer(ABC):
+    """Scores prompt sets on one benchmark; equal texts once, however many prompt sets share them.
+
+    Only the classes of ``benchmark.class_indices`` compete and count (of a benchmark with
+    ``owners`` all prompts compete); the counts' class axis is in their order. known: where counts
+    are kept (by default in memory).
+    """
+
+    def __init__(self, benchmark: Benchmark, known: Memory | Stored | None = None) -> None:
+        self.benchmark, self.known = benchmark, known or Memory()
+        self._pictures: str | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """The hash of all that the counts depend on but the texts."""
+        benchmark = self.benchmark
+        about = {
+            "version": VERSION,
+            "benchmark": benchmark.name,
+            "classes": benchmark.class_indices,
+            "owners": benchmark.owners,
+            "pictures": self.pictures(),
+        }
+        return key_of({**self.identity(), **about})
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What the counts depend on beside the benchmark and the texts."""
+
+    def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
+        """int64 [H, W]: the scored class that is found at every pixel."""
+        raise NotImplementedError
+
+    def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
+        """float32 [H, W]: how well the scored class ``index`` fits every pixel."""
+        raise NotImplementedError
+
+    def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
+        """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
+        return self.count_texts([self.texts(p) for p in prompt_sets], progress)
+
+    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
+        """`count` by the sets' texts alone, see `texts`."""
+        raise NotImplementedError
+
+    def look(self, progress: Progress | None = None) -> None:
+        """Look at the pictures: what `score` would else do first."""
+        self._pictures = key_of(self.digests(progress))
+
+    def pictures(self) -> str:
+        """The hash of all pictures and labels."""
+        if self._pictures is None:
+            self.look()
+        assert self._pictures is not None
+        return self._pictures
+
+    def digests(self, progress: Progress | None = None) -> list[str]:
+        """The hash of each picture with its labels."""
+        found = []
+        for index in range(len(self.benchmark)):
+            found.append(digest(self.benchmark.picture(index), self.benchmark.labels(index)))
+            if progress:
+                progress(index + 1, len(self.benchmark))
+        return found
+
+    def texts(self, prompt_set: PromptSet) -> Texts:
+        """The texts that the counts depend on: those of the competing prompts. Raises UsageError
+        for another vocabulary's set."""
+        if prompt_set.vocabulary != self.benchmark.vocabulary:
+            raise UsageError(
+                f"The prompt set {prompt_set.name} is for the vocabulary {prompt_set.vocabulary}, "
+                f"but {self.benchmark.name} is labelled with {self.benchmark.vocabulary}."
+            )
+        return tuple(prompt_set.texts[index] for index in competing(self.benchmark)[0])
+
+    def score(
+        self, prompt_sets: Sequence[PromptSet], progress: Progress | None = None
+    ) -> np.ndarray:
+        """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
+        hashes = [key_of(self.texts(p)) for p in prompt_sets]
+        one_each = dict(zip(hashes, prompt_sets, strict=True))
+        counts = self.known.find(self.key, list(one_each))
+        fresh = {h: p for h, p in one_each.items() if h not in counts}
+        if fresh:
+            found = self.count(list(fresh.values()), progress)
+            new = dict(zip(fresh, found, strict=True))
+            self.known.keep(self.key, new)
+            counts |= new
+        return np.stack([counts[h] for h in hashes])
+
+
+class FrozenScorer(Scorer):
+    """Scores prompt sets with a frozen CLIP on one benchmark. cache: keeps dense features."""
+
+    def __init__(
+        self,
+        clip: Clip,
+        benchmark: Benchmark,
+        cache: FeatureCache | None = None,
+        known: Memory | Stored | None = None,
+    ) -> None:
+        super().__init__(benchmark, known)
+        self.clip, self.cache = clip, cache
+        self._features: Features | None = None
+        self._embeddings: dict[Texts, torch.Tensor] = {}  # of what was segmented
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "frozen", "model": identity(self.clip)}
+
+    def digests(self, progress: Progress | None = None) -> list[str]:
+        return self.features(progress).digests
+
+    @property
+    def needs(self) -> tuple[int, ...]:
+        """The classes of the vocabulary whose texts are read: the others may be left out."""
+        return tuple(competing(self.benchmark)[0])
+
+    def features(self, progress: Progress | None = None) -> Features:
+        """The pictures' dense features and label maps, computed at the first call."""
+        if self._features is None:
+            self._features = dense_features(self.clip, self.benchmark, progress, self.cache)
+        return self._features
+
+    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
+        return count_prompt_sets(self.clip, self.features(), sets, progress)
+
+    def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
+        """int64 [H, W]: the scored class with the highest cosine at every pixel."""
+        features = self.features()
+        texts = self.texts(prompt_set)
+        if texts not in self._embeddings:
+            self._embeddings[texts] = self.clip.encode_texts(texts)
+        text = self._embeddings[texts]
+        height, width = features.labels[picture].shape
+        position, _ = segment(features.maps[picture].to(text.device), text, (height, width))
+        return np.asarray(self.benchmark.class_indices)[features.stands_for[position[0]]]
+
+    @torch.inference_mode()
+    def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
+        """float32 [H, W]: the cosine (Eq. 1) of every pixel with the scored class ``index``, the
+        highest of its prompts."""
+        features = self.features()
+        owners = self.benchmark.owners
+        prompts = [index] if owners is None else [p for p, o in enumerate(owners) if o == index]
+        text = self.clip.encode_texts([prompt_set.texts[p] for p in prompts])
+        height, width = features.labels[picture].shape
+        cost = cost_map(features.maps[picture].to(text.device)[None], text)
+        return upsample(cost, (height, width))[0].amax(0).cpu().numpy()

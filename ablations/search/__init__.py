@@ -1,0 +1,1 @@
+"""Stages 3 and 4: single attributes, and the search for combinations."""

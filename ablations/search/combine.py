@@ -1,0 +1,139 @@
+"""Stage 4: which attributes together? (Table 3 of the paper.)
+
+Four strategies over the attributes' combinations, all on the selection split (strategies.py):
+greedy forward search (the paper's), a beam of several, the paper's fixed chain, and all
+combinations. A set has one clause order, that of its attributes' single scores, so every strategy
+means the same sentences by the same set; other orders are tried on request.
+
+Of many candidates the best looks better than it is. So an interval that decides is wide enough
+for all the candidates it was picked from, a tie goes to fewer attributes, and the path is
+reported on pictures it was not chosen on, with the number of candidates tried.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ablations.runs.open import RULES, STRATEGIES
+from ablations.search.scoreboard import (
+    NAME,
+    TYPICAL,
+    Candidate,
+    Progress,
+    Scoreboard,
+    fields,
+    table_rows,
+)
+from ablations.search.single import controls
+from ablations.search.strategies import (
+    DEFAULT_WIDTH,
+    Certificate,
+    Search,
+    Searcher,
+    Step,
+    try_orders,
+)
+from lsmseg_prompts.errors import UsageError
+
+__all__ = ["RULES", "STRATEGIES", "Certificate", "Search", "Step", "path_rows", "search"]
+
+
+def search(
+    board: Scoreboard,
+    attributes: Sequence[str],
+    rule: str = "interval",
+    progress: Progress | None = None,
+    strategy: str = "greedy",
+    width: int = DEFAULT_WIDTH,
+    orders: bool = False,
+) -> Search:
+    """Search the combinations of ``attributes`` on the selection split.
+
+    rule: "interval" adds an attribute when the lower end of its gain's simultaneous interval is
+    above 0, "paper" at any gain at all. strategy: see `STRATEGIES`. width: sets that a beam keeps.
+    orders: try the clauses of the set that was found in other orders too.
+    Raises UsageError for a rule or strategy that does not exist.
+    """
+    if rule not in RULES:
+        raise UsageError(f"There is no rule {rule!r}: choose {' or '.join(RULES)}.")
+    if strategy not in STRATEGIES:
+        raise UsageError(f"There is no strategy {strategy!r}: choose {', '.join(STRATEGIES)}.")
+    found = Searcher(board, attributes, rule, strategy, width, progress).run()
+    if orders:
+        try_orders(board, found, progress)
+    return found
+
+
+def path_rows(
+    board: Scoreboard, found: Search, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """The path on the report split, with name, typical and the best set's controls beside it.
+
+    Rows as in `table_rows`, plus ``step``, ``status`` (baseline, start, accepted, rejected,
+    optimum, greedy, typical or control), ``added``, ``gain`` over the step before on the report
+    split, and ``selection_gain``, the gain on the selection split that decided. A search over all
+    combinations has its `Certificate` in rows: the optimum and what greedy search takes, where the
+    path has them not; ``rank`` is a set's place among all on the selection split,
+    ``selection_behind`` and ``behind`` how far greedy's set lies behind the optimum on the
+    selection and the report split, paired. The certificate gets the latter.
+    """
+    typical = [TYPICAL] if board.has("typical") else []
+    certificate = found.certificate
+    extremes = [certificate.optimum, certificate.greedy] if certificate else []
+    everything = [NAME, *(s.candidate for s in found.steps), *extremes, *typical]
+    everything += controls(found.best)
+    scores = dict(zip(everything, board.score("report", everything, progress), strict=True))
+
+    if certificate:
+        behind = scores[certificate.optimum].miou - scores[certificate.greedy].miou
+        found.certificate = replace(certificate, report=behind.interval())
+
+    def rows(candidate: Candidate, status: str, step: int | None = None) -> list[dict[str, Any]]:
+        here = found.steps[step] if step is not None else None
+        extra: dict[str, Any] = {
+            "status": status,
+            "step": step,
+            "added": here.added if here else None,
+            "chosen": candidate == found.best,
+        }
+        if here and here.gain:
+            extra |= fields("selection_gain", here.gain)
+        if certificate and candidate in certificate.ranks:
+            extra["rank"] = certificate.ranks[candidate]
+        before = found.previous(step) if step else None
+        table = table_rows(
+            scores[candidate], scores[NAME], extra, None if before is None else scores[before]
+        )
+        if here and here.gain and before is not None and len(table) > 1:
+            # What decided is the average's; beside it the parts, each with its plain interval.
+            with_it, without = (
+                dict(one.by_benchmark()) for one in board.score("selection", [candidate, before])
+            )
+            for row in table[:-1]:
+                name = row["benchmark"]
+                gain = with_it[name]["miou"] - without[name]["miou"]
+                row |= fields("selection_gain", gain.interval())
+        if certificate and candidate == certificate.greedy:
+            best = dict(scores[certificate.optimum].by_benchmark())
+            for row, (name, columns) in zip(table, scores[candidate].by_benchmark(), strict=True):
+                row |= fields("selection_behind", certificate.behind)
+                row |= fields("behind", (best[name]["miou"] - columns["miou"]).interval())
+        return table
+
+    table = rows(NAME, "baseline")
+    for place, step in enumerate(found.steps):
+        table += rows(step.candidate, step.status, place)
+    if certificate:
+        on_path = {step.candidate for step in found.steps}
+        for candidate, status in (
+            (certificate.optimum, "optimum"),
+            (certificate.greedy, "greedy"),
+        ):
+            if candidate not in on_path:
+                on_path.add(candidate)
+                table += rows(candidate, status)
+    for candidate in typical:
+        table += rows(candidate, "typical")
+    for candidate in controls(found.best):
+        table += rows(candidate, "control")
+    return table

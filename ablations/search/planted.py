@@ -1,0 +1,300 @@
+"""Planted truth: benchmarks in which it is known which attributes help, to test the search with.
+
+    python -m ablations.search.planted --seeds 100 --first 1000
+
+Features and text embeddings are drawn; all else is the real way: descriptions are composed to
+prompt sets, a `FrozenScorer` compares them with the features pixel by pixel, the `Scoreboard`
+counts and resamples, `search` chooses on the selection split, and the claim is made on the report
+split, as in a run.
+
+A world has classes, directions that are orthogonal, and nine attributes of which some are
+
+- planted: their words lie in a direction that pixels of the class have too;
+- harmful: their words lie in a planted direction of another class;
+- noise: their words lie in a direction that pixels have by chance alone. They change the
+  predictions, and on average they help nothing: that is the case that is easily mistaken.
+
+What is found is written in docs/statistics.md.
+"""
+
+import argparse
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ablations.scoring.frozen import SPLITS, FrozenScorer
+from ablations.search.combine import Search, search
+from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
+from ablations.search.statistics import Interval, bootstrap_miou, paired_difference
+from lsmseg_model.evaluate import Features
+from lsmseg_model.metrics import miou
+from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+
+NAMES = ("zebra", "sky", "orange", "boat", "grass", "train", "pizza", "clock", "road", "wall")
+NINE = tuple(ATTRIBUTES)
+GRID, PIXELS = 8, 16  # positions and pixels of a picture's side
+
+
+@dataclass(frozen=True)
+class World:
+    """What is planted. Strengths are lengths, where a pixel's noise has ``noise`` in all.
+
+    planted: how many attributes help, harmful: how many harm; the rest of the nine are noise.
+    pictures: of each split. rare: whether classes are as unequally frequent as 1/1, 1/2, 1/3 ...
+    """
+
+    seed: int = 0
+    planted: int = 3
+    harmful: int = 2
+    pictures: int = 100
+    name: float = 1.0  # of the class's name in its pixels
+    signal: float = 0.4  # of a planted attribute in the pixels of its class
+    words: float = 0.7  # of an attribute's own direction in its text, where the name has 1
+    idle: tuple[float, float] = (0.02, 0.35)  # of the noise attributes', from almost nothing on
+    noise: float = 5.0
+    rare: bool = False
+
+    def kinds(self) -> dict[str, str]:
+        """What each attribute is; which are planted, the seed decides."""
+        order = np.random.default_rng([self.seed, 1]).permutation(len(NINE))
+        shares = ["planted"] * self.planted + ["harmful"] * self.harmful
+        shares += ["noise"] * (len(NINE) - len(shares))
+        return {NINE[i]: kind for i, kind in zip(order, shares, strict=True)}
+
+    def directions(self) -> np.ndarray:
+        """float32 [1 + attributes, classes, D], orthonormal: of the names and of each attribute."""
+        rows = (1 + len(NINE)) * len(NAMES)
+        rng = np.random.default_rng([self.seed, 2])
+        basis, _ = np.linalg.qr(rng.standard_normal((rows + 28, rows)))
+        return basis.T.reshape(1 + len(NINE), len(NAMES), -1).astype(np.float32)
+
+
+VOCABULARY = Vocabulary(
+    "planted", "Planted", tuple(ClassEntry(i, name, name) for i, name in enumerate(NAMES))
+)
+DESCRIPTIONS = {
+    (i, attribute): f"A {name} has the {attribute} of kind {i}."
+    for i, name in enumerate(NAMES)
+    for attribute in NINE
+}
+_MENTION = re.compile(r"the (\w+) of kind (\d+)")
+_NAMED = re.compile(rf"\b({'|'.join(NAMES)})\b", re.IGNORECASE)
+
+
+class Texts:
+    """The text tower of a world: reads the class's name and the attributes a sentence mentions."""
+
+    name, dense, device = "planted", "planted", "cpu"
+
+    def __init__(self, world: World) -> None:
+        self.weights_hash = f"planted-{world}"
+        self.world, self.kinds, self.directions = world, world.kinds(), world.directions()
+
+    def direction(self, attribute: str, kind: int) -> np.ndarray:
+        """Of the words "the (attribute) of kind (class)"."""
+        world, role = self.world, self.kinds[attribute]
+        if role == "harmful":  # what is planted in another class, of one attribute after another
+            planted = [a for a, k in self.kinds.items() if k == "planted"]
+            if planted:
+                place = [a for a, k in self.kinds.items() if k == "harmful"].index(attribute)
+                attribute = planted[place % len(planted)]
+                kind = (kind + 1 + place) % len(NAMES)
+        strength = world.words
+        if role == "noise":
+            idle = [a for a, k in self.kinds.items() if k == "noise"]
+            strength = np.geomspace(*world.idle, len(idle))[idle.index(attribute)]
+        along: np.ndarray = self.directions[1 + NINE.index(attribute), kind]
+        return along * strength
+
+    def encode_texts(self, groups: Sequence[Sequence[str]]) -> torch.Tensor:
+        """float32 [N, D] of length 1; of a group of sentences the mean."""
+        return F.normalize(
+            torch.stack([torch.stack([self._one(t) for t in group]).mean(0) for group in groups]),
+            dim=-1,
+        )
+
+    def _one(self, text: str) -> torch.Tensor:
+        named = _NAMED.search(text)
+        assert named is not None, text
+        vector = self.directions[0, NAMES.index(named[1].lower())].copy()
+        for attribute, kind in _MENTION.findall(text):
+            vector += self.direction(attribute, int(kind))
+        return F.normalize(torch.from_numpy(vector), dim=-1)
+
+
+class Pictures:
+    """A split of a world: bands of two to four classes; features of the grid's positions."""
+
+    name, vocabulary, seen, owners = "planted", VOCABULARY.name, None, None
+    class_indices = tuple(range(len(NAMES)))
+
+    def __init__(self, world: World, split: str, pictures: int) -> None:
+        self.split, self.pictures = split, pictures
+        self.rng = np.random.default_rng([world.seed, 3, SPLITS.index(split)])
+        often = 1.0 / (1 + np.arange(len(NAMES))) if world.rare else np.ones(len(NAMES))
+        self.world, self.often = world, often / often.sum()
+
+    def __len__(self) -> int:
+        return self.pictures
+
+    def features(self) -> Features:
+        world, rng, texts = self.world, self.rng, Texts(self.world)
+        signal = world.name * texts.directions[0]
+        for place, attribute in enumerate(NINE, 1):
+            if texts.kinds[attribute] == "planted":
+                signal = signal + world.signal * texts.directions[place]
+        length = signal.shape[-1]
+        features = Features([], [], np.arange(len(NAMES)))
+        for _ in range(self.pictures):
+            bands = rng.integers(2, 5)
+            classes = rng.choice(len(NAMES), bands, replace=False, p=self.often)
+            rows = np.sort(rng.integers(0, bands, GRID))
+            grid = np.repeat(classes[rows][:, None], GRID, axis=1)
+            # Positions of a picture share a part of their noise: pictures differ, as real ones do.
+            shared = rng.standard_normal((1, 1, length))
+            own = rng.standard_normal((GRID, GRID, length))
+            noise = (0.3 * shared + 0.95 * own) * world.noise / np.sqrt(length)
+            pixels = torch.from_numpy((signal[grid] + noise).astype(np.float32))
+            features.maps.append(F.normalize(pixels, dim=-1))
+            step = PIXELS // GRID
+            features.labels.append(grid.repeat(step, 0).repeat(step, 1).astype(np.int16))
+        return features
+
+
+class PlantedScorer(FrozenScorer):
+    """A `FrozenScorer` whose features are drawn instead of seen."""
+
+    def __init__(self, world: World, split: str, pictures: int) -> None:
+        super().__init__(Texts(world), Pictures(world, split, pictures))  # type: ignore[arg-type]
+
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "planted", "world": repr(self.benchmark.world)}  # type: ignore[attr-defined]
+
+    def pictures(self) -> str:
+        return f"{self.benchmark.split} {len(self.benchmark)}"
+
+    def features(self, progress: Callable[[int, int], None] | None = None) -> Features:
+        if self._features is None:
+            self._features = self.benchmark.features()  # type: ignore[attr-defined]
+        return self._features
+
+
+def board(world: World, samples: int = 1000) -> Scoreboard:
+    """The world's scoreboard: a benchmark with both splits."""
+    scorers = {split: PlantedScorer(world, split, world.pictures) for split in SPLITS}
+    bench = Bench("planted", VOCABULARY, DESCRIPTIONS, scorers)
+    return Scoreboard([bench], samples=samples, seed=world.seed)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a search made of a world. claim: the difference of its choice to the plain name on the
+    report split, which a run's summary calls an improvement where the interval lies above 0."""
+
+    planted: frozenset[str]
+    found: Search
+    claim: Interval
+
+    @property
+    def right(self) -> bool:
+        return frozenset(self.found.best.attributes) == self.planted
+
+    @property
+    def claims(self) -> bool:
+        return self.claim.low > 0
+
+
+def trial(world: World, samples: int = 1000, **options: Any) -> Trial:
+    """Search a world; options: those of `search`."""
+    here = board(world, samples)
+    found = search(here, NINE, **options)
+    best, name = here.score("report", [found.best, NAME])
+    planted = frozenset(a for a, kind in world.kinds().items() if kind == "planted")
+    return Trial(planted, found, (best.miou - name.miou).interval())
+
+
+def coverage(
+    world: World,
+    candidate: Candidate,
+    pictures: int,
+    trials: int,
+    samples: int = 1000,
+    population: int = 4000,
+) -> tuple[float, float]:
+    """How often the 95 % intervals of a candidate's mIoU and of its paired difference to the plain
+    name hold the value in the population that the pictures were drawn from."""
+    scorer = PlantedScorer(world, "report", population)
+    bench = Bench("planted", VOCABULARY, DESCRIPTIONS, {"report": scorer})
+    one = Scoreboard([bench])
+    mine, plain = scorer.score([one.prompt_set(bench, c) for c in (candidate, NAME)])
+    truth, lead = miou(mine), miou(mine) - miou(plain)
+    rng = np.random.default_rng([world.seed, 4, pictures])
+    hits = np.zeros(2)
+    for number in range(trials):
+        drawn = rng.integers(0, population, pictures)
+        alone = bootstrap_miou(mine[drawn], samples=samples, seed=number)
+        paired = paired_difference(mine[drawn], plain[drawn], samples=samples, seed=number)
+        hits += (alone.low <= truth <= alone.high, paired.low <= lead <= paired.high)
+    return float(hits[0] / trials), float(hits[1] / trials)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--first", type=int, default=1000, help="the first of the seeds")
+    parser.add_argument("--strategy", action="append", help="by default greedy")
+    parser.add_argument("--rule", default="interval")
+    parser.add_argument("--coverage", action="store_true", help="of the intervals, instead")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.coverage:
+        show_coverage(options.first, options.seeds)
+        return
+    for strategy in options.strategy or ["greedy"]:
+        for title, world in (
+            ("three planted", World()),
+            ("nothing planted", World(planted=0, harmful=0)),
+        ):
+            began = time.monotonic()
+            trials = [
+                trial(replace(world, seed=seed), strategy=strategy, rule=options.rule)
+                for seed in range(options.first, options.first + options.seeds)
+            ]
+            right = sum(t.right for t in trials)
+            more = sum(t.planted < frozenset(t.found.best.attributes) for t in trials)
+            added = sum(len(t.found.best.attributes) > 1 for t in trials)
+            lead = 100 * np.mean([t.claim.value for t in trials])
+            print(
+                f"{strategy}, {options.rule}, {title}: the planted set found {right}, with others "
+                f"beside it {more}, an improvement claimed {sum(t.claims for t in trials)}, more "
+                f"than one attribute taken {added}, of {len(trials)} seeds; the choice is "
+                f"{lead:+.1f} points from the name on average ({time.monotonic() - began:.0f} s)",
+                flush=True,
+            )
+
+
+def show_coverage(seed: int, trials: int) -> None:
+    """Print the coverage for several numbers of pictures, classes equally and unequally often."""
+    for rare in (False, True):
+        world = World(seed, rare=rare)
+        kinds = world.kinds()
+        best = Candidate(tuple(a for a, kind in kinds.items() if kind == "planted"))
+        for pictures in (25, 50, 100, 400):
+            alone, paired = coverage(world, best, pictures, trials)
+            often = "unequally" if rare else "equally"
+            print(
+                f"classes {often} often, {pictures} pictures: mIoU {alone:.1%}, paired difference "
+                f"{paired:.1%} of {trials}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""The scoreboard: every prompt set that was tried, on every benchmark, with its intervals.
+
+Stages 3 and 4 name candidates; the board makes their prompt sets, has them scored, and keeps what
+came out, so that nothing is scored twice. With several benchmarks the mean over them is what
+counts; their parts stay beside it.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ablations.scoring.frozen import Scorer
+from ablations.search.statistics import Draws, Interval, Subset, average, bootstrap
+from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
+from lsmseg_prompts.vocabularies import Vocabulary
+
+Progress = Callable[[int, int], None]  # done, total
+COLUMNS = ("miou", "seen", "unseen", "union")  # miou: all classes; union: its other definition
+AVERAGE = "average"
+AT_ONCE = 2 << 30  # bytes of counts that are scored in one pass over the pictures
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What a prompt set is made of; ``control`` is None, "random" or "shuffled"."""
+
+    attributes: tuple[str, ...]
+    control: str | None = None
+
+    @property
+    def name(self) -> str:
+        joined = "+".join(self.attributes)
+        return f"{self.control}({joined})" if self.control else joined
+
+
+NAME = Candidate(("name",))
+TYPICAL = Candidate(("typical",))
+
+
+@dataclass
+class Bench:
+    """A benchmark: a scorer per split, and the descriptions of its vocabulary."""
+
+    name: str
+    vocabulary: Vocabulary
+    descriptions: Mapping[tuple[int, str], str]
+    scorers: Mapping[str, Scorer]
+    stream: int = 0  # resamples of different benchmarks are independent
+
+    @cached_property
+    def subsets(self) -> dict[str, Subset]:
+        """The columns of this benchmark; seen and unseen only where it tells them apart."""
+        benchmark = self.scorers["report"].benchmark
+        subsets = {"miou": Subset(), "union": Subset(definition="union")}
+        if benchmark.seen is not None:
+            at = list(enumerate(benchmark.class_indices))
+            subsets["seen"] = Subset(tuple(p for p, i in at if i in benchmark.seen))
+            subsets["unseen"] = Subset(tuple(p for p, i in at if i not in benchmark.seen))
+        return {key: s for key, s in subsets.items() if s.classes is None or s.classes}
+
+
+@dataclass(frozen=True)
+class Score:
+    """A candidate's scores on one split: per benchmark and column, and the means."""
+
+    candidate: Candidate
+    split: str
+    parts: Mapping[str, Mapping[str, Draws]]
+    totals: Mapping[str, np.ndarray] = field(repr=False)  # int64 [C, 3] per benchmark
+
+    @cached_property
+    def mean(self) -> dict[str, Draws]:
+        """Each column's mean over the benchmarks that have it."""
+        columns = [c for c in COLUMNS if any(c in part for part in self.parts.values())]
+        return {c: average([p[c] for p in self.parts.values() if c in p]) for c in columns}
+
+    @property
+    def miou(self) -> Draws:
+        """What is compared: mIoU over all classes, averaged over the benchmarks."""
+        return self.mean["miou"]
+
+    def by_benchmark(self) -> list[tuple[str, Mapping[str, Draws]]]:
+        """The parts and, where there are several, their average."""
+        parts = list(self.parts.items())
+        return parts if len(parts) == 1 else [*parts, (AVERAGE, self.mean)]
+
+
+class Scoreboard:
+    """Scores candidates on the splits of one or more benchmarks."""
+
+    def __init__(
+        self,
+        benches: Sequence[Bench],
+        *,
+        composition: str = "concat",
+        llm: str = "bundled",
+        samples: int = 2000,
+        seed: int = 0,
+    ) -> None:
+        self.benches, self.composition, self.llm = list(benches), composition, llm
+        self.samples, self.seed = samples, seed
+        self._scores: dict[tuple[str, Candidate], Score] = {}
+        self._sets: dict[tuple[str, Candidate], PromptSet] = {}
+
+    def prompt_set(self, bench: Bench, candidate: Candidate) -> PromptSet:
+        """The candidate's prompts for the benchmark's vocabulary."""
+        key = (bench.vocabulary.name, candidate)
+        if key not in self._sets:
+            self._sets[key] = self._build(bench, candidate, None)
+        return self._sets[key]
+
+    def _build(self, bench: Bench, candidate: Candidate, only: Collection[int] | None) -> PromptSet:
+        return build_prompt_set(
+            bench.descriptions,
+            bench.vocabulary,
+            candidate.attributes,
+            composition=self.composition,
+            llm=self.llm,
+            control=candidate.control,
+            seed=self.seed,
+            only=only,
+        )
+
+    def _to_score(self, bench: Bench, scorer: Scorer, candidate: Candidate) -> PromptSet:
+        """The candidate's prompts, of a scorer's ``needs`` only if it has said them: hundreds of
+        candidates are looked at once, and then only the best is wanted whole."""
+        needs = getattr(scorer, "needs", None)
+        whole = (bench.vocabulary.name, candidate) in self._sets
+        if needs is None or whole:
+            return self.prompt_set(bench, candidate)
+        return self._build(bench, candidate, frozenset(needs))
+
+    def _at_once(self, split: str) -> int:
+        """How many candidates' counts, 24 bytes a picture and class, fit into `AT_ONCE`."""
+        largest = 1
+        for bench in self.benches:
+            benchmark = bench.scorers[split].benchmark
+            largest = max(largest, len(benchmark) * len(benchmark.class_indices) * 24)
+        return max(1, AT_ONCE // largest)
+
+    def score(
+        self, split: str, candidates: Iterable[Candidate], progress: Progress | None = None
+    ) -> list[Score]:
+        """The candidates' scores on ``split``, in their order; known ones are looked up."""
+        candidates = list(candidates)
+        fresh = [c for c in dict.fromkeys(candidates) if (split, c) not in self._scores]
+        at_once = self._at_once(split)
+        while fresh:
+            some, fresh = fresh[:at_once], fresh[at_once:]
+            parts: list[dict[str, Mapping[str, Draws]]] = [{} for _ in some]
+            totals: list[dict[str, np.ndarray]] = [{} for _ in some]
+            for bench in self.benches:
+                scorer = bench.scorers[split]
+                sets = [self._to_score(bench, scorer, c) for c in some]
+                counts = scorer.score(sets, progress)
+                draws = bootstrap(counts, bench.subsets, self.samples, self.seed, bench.stream)
+                for part, total, drawn, one in zip(parts, totals, draws, counts, strict=True):
+                    part[bench.name], total[bench.name] = drawn, one.sum(axis=0)
+            for candidate, part, total in zip(some, parts, totals, strict=True):
+                self._scores[split, candidate] = Score(candidate, split, part, total)
+        return [self._scores[split, c] for c in candidates]
+
+    def has(self, attribute: str) -> bool:
+        """Whether every class of every benchmark's vocabulary has this description."""
+        return all(
+            (e.index, attribute) in b.descriptions for b in self.benches for e in b.vocabulary
+        )
+
+
+def number(value: float) -> float | None:
+    """For tables and JSON: None where the score is undefined."""
+    return None if math.isnan(value) else float(value)
+
+
+def fields(prefix: str, interval: Interval) -> dict[str, float | None]:
+    """``prefix``, ``prefix_low`` and ``prefix_high`` of a table's row."""
+    return {
+        prefix: number(interval.value),
+        f"{prefix}_low": number(interval.low),
+        f"{prefix}_high": number(interval.high),
+    }
+
+
+def table_rows(
+    score: Score, baseline: Score, extra: Mapping[str, Any], previous: Score | None = None
+) -> list[dict[str, Any]]:
+    """A row per benchmark (and their average) for single.csv and combinations.csv.
+
+    Every column comes with its interval and with the paired difference to ``baseline``
+    (``difference``, ``seen_difference``, ``unseen_difference``); ``gain`` is the paired
+    difference of mIoU to ``previous``, the step before.
+    """
+    rows = []
+    for name, columns in score.by_benchmark():
+        row: dict[str, Any] = {
+            "prompts": score.candidate.name,
+            **extra,
+            "split": score.split,
+            "benchmark": name,
+        }
+        against = dict(baseline.by_benchmark())[name]
+        for column in ("miou", "seen", "unseen"):
+            if column in columns:
+                label = "difference" if column == "miou" else f"{column}_difference"
+                row |= fields(column, columns[column].interval())
+                row |= fields(label, (columns[column] - against[column]).interval())
+        row["miou_union"] = number(columns["union"].value)
+        if previous is not None:
+            before = dict(previous.by_benchmark())[name]
+            row |= fields("gain", (columns["miou"] - before["miou"]).interval())
+        rows.append(row)
+    return rows

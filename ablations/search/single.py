@@ -1,0 +1,74 @@
+"""Stage 3: every attribute alone, beside the plain name and the controls (Table 2 of the paper).
+
+The best single attribute is chosen on the selection split and everything is reported on the
+report split. Controls show what a gain is worth: the name in CAT-Seg's template and in those of
+ImageNet, `random` words of the same length, and the same descriptions `shuffled` across classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ablations.search.scoreboard import (
+    NAME,
+    TYPICAL,
+    Candidate,
+    Progress,
+    Score,
+    Scoreboard,
+    table_rows,
+)
+from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
+
+CONTROLS = ("random", "shuffled")
+TEMPLATES = tuple(Candidate((name,)) for name in NAME_TEMPLATES)
+
+
+@dataclass(frozen=True)
+class Singles:
+    """What stage 3 found: ``best`` is chosen on the selection split."""
+
+    best: Candidate
+    rows: list[dict[str, Any]]
+
+
+def controls(candidate: Candidate) -> list[Candidate]:
+    """The controls that go with a candidate: templates for the name, and its own two."""
+    return [*TEMPLATES, *(Candidate(candidate.attributes, control) for control in CONTROLS)]
+
+
+def best_single(board: Scoreboard, attributes: Sequence[str], progress: Progress | None) -> Score:
+    """The attribute with the highest mIoU on the selection split; of equals the first named."""
+    scores = board.score("selection", [Candidate((a,)) for a in attributes], progress)
+    return max(scores, key=lambda score: score.miou.value)
+
+
+def singles(
+    board: Scoreboard, attributes: Sequence[str], progress: Progress | None = None
+) -> Singles:
+    """Score every attribute alone on both splits.
+
+    Rows (see `table_rows`; ``kind`` is baseline, attribute, typical or control) are sorted: the
+    baseline, the attributes by their mIoU on that split, typical, the controls.
+    """
+    typical = [TYPICAL] if board.has("typical") else []
+    alone = [Candidate((a,)) for a in attributes]
+    # One pass over the pictures for all of them, before the best is known.
+    board.score("selection", [NAME, *alone, *typical, *TEMPLATES], progress)
+    best = best_single(board, attributes, progress).candidate
+    rows: list[dict[str, Any]] = []
+    for split in ("selection", "report"):
+        everything = [NAME, *alone, *typical, *controls(best)]
+        scores = dict(zip(everything, board.score(split, everything, progress), strict=True))
+        ranked = sorted(alone, key=lambda c: -scores[c].miou.value)
+        for candidate in [NAME, *ranked, *typical, *controls(best)]:
+            extra = {"kind": kind(candidate), "chosen": candidate == best}
+            rows += table_rows(scores[candidate], scores[NAME], extra)
+    return Singles(best, rows)
+
+
+def kind(candidate: Candidate) -> str:
+    """What a candidate is in the tables: baseline, typical, control or attribute(s)."""
+    if candidate.control or candidate in TEMPLATES:
+        return "control"
+    return {NAME: "baseline", TYPICAL: "typical"}.get(candidate, "attribute")

@@ -1,0 +1,164 @@
+"""`data check`: is a benchmark's folder whole, before hours are spent on it?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lsmseg_model.data.benchmark import IGNORE, scored_names
+from lsmseg_model.data.folders import Files, Found, LabelReader, find
+from lsmseg_model.data.label_maps import UNREADABLE, VALUES, read_label_map
+from lsmseg_model.data.layouts import LAYOUTS, OWN
+from lsmseg_model.data.parallel import Progress, in_parallel
+from lsmseg_model.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be; ``stops``: a run over all pictures would fail."""
+
+    kind: str
+    file: str
+    what: str
+    stops: bool = True
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found in a split; ``pixels`` int64 [C]: how often each scored class is labelled."""
+
+    summary: dict[str, Any]
+    findings: list[Finding]
+    pixels: np.ndarray
+
+    @property
+    def stops(self) -> bool:
+        """Whether anything would stop a run."""
+        return any(finding.stops for finding in self.findings)
+
+
+def check(
+    data: str,
+    data_root: str | Path | None = None,
+    split: str | None = None,
+    *,
+    class_names: Sequence[str],
+    limit: int | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Report:
+    """Read every picture and label map of a split, or the first ``limit``, and list all findings.
+
+    class_names: those of the vocabulary's prompts. Raises DataError where nothing that could be
+    checked is found, UsageError for a benchmark that is not on disk.
+    """
+    layout = LAYOUTS.get(data)
+    if data == "ministuff":
+        raise UsageError("ministuff is drawn, not read: there is nothing to check.")
+    if layout is None and not Path(data).is_dir():
+        raise UsageError(
+            f"unknown benchmark {data!r}; known: {', '.join(LAYOUTS)}, or a folder of your own."
+        )
+    if layout is not None and data_root is None:
+        raise DataError(f"{data} lives on your disk: say where with --data-root DIR.")
+    if layout is not None and len(class_names) != layout.prompts:
+        raise DataError(
+            f"{data} has {layout.prompts} classes but the vocabulary has {len(class_names)}."
+        )
+    root = Path(data_root) if data_root is not None else Path(data)
+    found = find(data if layout else root.name, layout or OWN, root, split)
+    files = found.files()
+    findings = _about_files(found, files)
+    classes = layout.classes if layout else len(class_names)
+    names = scored_names(layout, class_names) if layout else list(class_names)
+    reader = LabelReader(found, files, classes)
+    pixels, ignored = np.zeros(classes, np.int64), 0
+    pairs = files.pairs[:limit] if limit else files.pairs
+    for part, void, problems in in_parallel(
+        lambda pair: _about_pair(reader, *pair), pairs, workers, progress
+    ):
+        pixels += part
+        ignored += void
+        findings += problems
+    never = [names[i] for i in np.flatnonzero(pixels == 0)]
+    if never and not limit:
+        what = f"never labelled: {', '.join(never)}"
+        findings.append(Finding("classes", "", what, stops=False))
+    total = int(pixels.sum()) + ignored
+    published = found.layout.pictures_of(found.split)
+    summary = {
+        "benchmark": found.name,
+        "split": found.split,
+        "pictures_in": str(found.pictures),
+        "labels_in": str(found.labels),
+        "values": VALUES[reader.values],
+        "pictures": len(files.pairs),
+        "published": published[0] if published else None,
+        "checked": len(pairs),
+        "classes": classes,
+        "classes_labelled": classes - len(never),
+        "ignored": ignored / total if total else None,
+        "findings": len(findings),
+        "would_stop_a_run": any(finding.stops for finding in findings),
+    }
+    return Report(summary, findings, pixels)
+
+
+def _about_files(found: Found, files: Files) -> list[Finding]:
+    """Stems without a partner, and a number of pictures that is not the published one."""
+    findings = [
+        Finding("no picture", name, f"has no picture in {found.pictures}")
+        for name in files.without_picture
+    ]
+    findings += [
+        Finding("no labels", name, f"stands in {found.place.names} but not in {found.labels}")
+        for name in files.without_labels
+    ]
+    published = found.layout.pictures_of(found.split)
+    if published and len(files.pairs) not in published:
+        what = (
+            f"{len(files.pairs)} pictures with label maps, {published[0]} are published: "
+            "scores cannot be compared"
+        )
+        findings.append(Finding("count", "", what, stops=False))
+    if files.left_out:
+        what = f"{files.left_out} pictures have no label map and are left out"
+        findings.append(Finding("left out", "", what, stops=False))
+    if not files.pairs:
+        findings.append(Finding("count", "", "no picture has a label map"))
+    return findings
+
+
+def _about_pair(
+    reader: LabelReader, picture: Path, path: Path
+) -> tuple[np.ndarray, int, list[Finding]]:
+    """Pixels of each class, ignored pixels, and what is wrong with a picture or its label map."""
+    findings: list[Finding] = []
+    size = _decode(picture)
+    if size is None:
+        what = f"{picture} cannot be read as a picture; it may be corrupt."
+        findings.append(Finding("unreadable", picture.name, what))
+    pixels = np.zeros(reader.classes, np.int64)
+    try:
+        raw = read_label_map(path)
+    except DataError as error:
+        return pixels, 0, [*findings, Finding("unreadable", path.name, str(error))]
+    labels, problems = reader.judge(raw, path, size)
+    findings += [Finding(kind, path.name, what) for kind, what in problems]
+    pixels += np.bincount(labels[labels >= 0], minlength=reader.classes)
+    return pixels, int((labels == IGNORE).sum()), findings
+
+
+def _decode(picture: Path) -> tuple[int, int] | None:
+    """(height, width) of a picture whose data are whole; JPEG is decoded small, which is faster."""
+    try:
+        with Image.open(picture) as opened:
+            width, height = opened.size
+            opened.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+            opened.load()
+    except UNREADABLE:
+        return None
+    return height, width

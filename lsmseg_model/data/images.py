@@ -1,0 +1,87 @@
+"""Pictures as people have them into uint8 RGB arrays: any mode, depth and orientation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lsmseg_model.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def as_picture(picture: str | Path | Image | np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] RGB of a path, a PIL image or an array.
+
+    A path or PIL image may have any mode: greyscale, palette, CMYK, 16 bits; it is turned as its
+    EXIF orientation says, and what is transparent shows white. An array is [H, W], [H, W, 1],
+    [H, W, 3] or [H, W, 4] (alpha), uint8, uint16 or of floats in 0..1.
+
+    Raises DataError for a file that is missing or no picture, UsageError for an array of another
+    kind.
+    """
+    from PIL import Image
+
+    if isinstance(picture, np.ndarray):
+        return _from_array(picture)
+    if isinstance(picture, Image.Image):
+        return _from_image(picture)
+    try:
+        with Image.open(picture) as opened:
+            return _from_image(opened)
+    except FileNotFoundError as error:
+        raise DataError(f"{picture} does not exist.") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{picture} is too large for a picture: {error}") from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{picture} cannot be read as a picture; it may be corrupt.") from error
+
+
+def _from_image(image: Any) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip these at 255
+        return _from_array(_scaled(np.asarray(image)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Greyscale of 16 or 32 bits, or of floats, as uint8 or uint16."""
+    if values.dtype == np.uint16:
+        return values
+    if values.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 1:
+        return np.rint(values * 255).astype(np.uint8)
+    small = values.size == 0 or values.max() < 256
+    return values.clip(0, 255 if small else 65535).astype(np.uint8 if small else np.uint16)
+
+
+def _from_array(array: np.ndarray) -> np.ndarray:
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
+        raise UsageError(
+            f"an array of shape {array.shape} is no picture; give [H, W], [H, W, 3] or [H, W, 4]."
+        )
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    elif array.dtype.kind == "f" and array.min() >= 0 and array.max() <= 1:
+        array = np.rint(array * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise UsageError(
+            f"an array of {array.dtype} is no picture; give uint8 (0 to 255), uint16, or floats "
+            "from 0 to 1."
+        )
+    if array.shape[2] == 4:
+        alpha = array[..., 3:].astype(np.uint32)
+        shown = array[..., :3] * alpha + 255 * (255 - alpha)
+        return ((shown + 127) // 255).astype(np.uint8)
+    return np.broadcast_to(array, (*array.shape[:2], 3)) if array.shape[2] == 1 else array

@@ -1,0 +1,1 @@
+"""MiniStuff: the drawn benchmark that ships inside."""

@@ -1,0 +1,267 @@
+"""True captions of invented things.
+
+Captions follow the manner in which language models describe things ("A dax is usually tan or
+golden, has four long legs, and is covered in brown patches"): single attributes, pairs, and full
+descriptions, in many constructions and with many synonyms (lexicon.py). They never name a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lsmseg_model.data.ministuff.drawing import COLOURS, Rng
+from lsmseg_model.data.ministuff.lexicon import FILLERS, NOUNS, PART_WORDS, SHAPE_WORDS, SIZE_WORDS
+from lsmseg_model.data.ministuff.lexicon_surfaces import COLOUR_WORDS, PATTERN_WORDS, TEXTURE_WORDS
+
+# Keeps every caption within 77 CLIP tokens; the longest, 1 in 100, end there in mid-sentence.
+MOST_WORDS = 42
+ATTRIBUTES = ("color", "shape", "pattern", "texture", "size")
+
+
+@dataclass(frozen=True)
+class Thing:
+    """What an invented thing looks like.
+
+    kind: "object" or "region"; colours: one or two names of drawing.COLOURS; size: pixels in the
+    longest dimension; parts: keys of lexicon.PART_WORDS.
+    """
+
+    kind: str
+    shape: str
+    colours: tuple[str, ...]
+    pattern: str
+    texture: str
+    size: float
+    parts: tuple[str, ...]
+
+
+def captions_of(rng: Rng, thing: Thing, count: int = 8) -> tuple[str, ...]:
+    """`count` different true captions: single attributes (a shape always), pairs and full ones."""
+    all_known = known(thing)
+    wanted: list[tuple[str, ...]] = [
+        ("shape",) if thing.kind == "object" else ("pattern",),
+        ("color",),
+    ]
+    for number in range(2, count):
+        if number < 0.5 * count:
+            wanted.append((one(rng, all_known),))
+        else:
+            size = int(rng.integers(2, len(all_known) + 1))
+            order = [all_known[i] for i in rng.permutation(len(all_known))[:size]]
+            wanted.append(tuple(order))
+    return tuple(dict.fromkeys(caption(rng, thing, w) for w in wanted))
+
+
+def caption(rng: Rng, thing: Thing, attributes: Sequence[str], exact: bool = False) -> str:
+    """One caption about those attributes. exact: no "red or green" with one true."""
+    clauses = [_clause(rng, thing, a, exact) for a in attributes]
+    kind = rng.random()
+    if len(clauses) == 1 and kind < 0.2:
+        return _fragment(rng, thing, clauses[0])
+    if kind > 0.84:
+        return _turned(rng, thing, attributes, clauses)
+    if rng.random() < 0.12:
+        clauses.insert(int(rng.integers(len(clauses) + 1)), one(rng, FILLERS))
+    subject, plural = _subject(rng, thing, clauses)
+    if len(clauses) > 1 and rng.random() < 0.15:  # two sentences in one: "..., and it is ..."
+        text = f"{subject} {_agree(clauses[0], plural)}"
+        rest = [_agree(c, plural) for c in clauses[1:]]
+        text += f", and {'they' if plural else 'it'} " + _join(rest)
+    else:
+        text = f"{subject} " + _join([_agree(c, plural) for c in clauses])
+    return _sentence(text)
+
+
+def _sentence(text: str) -> str:
+    text = " ".join(text.split()[:MOST_WORDS]).rstrip(",")
+    return text[0].upper() + text[1:] + "."
+
+
+def known(thing: Thing) -> list[str]:
+    known = ["color", "shape", "pattern", "size"]
+    if thing.texture or thing.kind == "region":
+        known.append("texture")
+    return known
+
+
+def one(rng: Rng, options: Sequence[str]) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def _clause(rng: Rng, thing: Thing, attribute: str, exact: bool) -> str:
+    if attribute == "color":
+        return _colour_clause(rng, thing, exact)
+    if attribute == "shape":
+        return _shape_clause(rng, thing)
+    if attribute == "pattern":
+        words = PATTERN_WORDS.get(thing.pattern, PATTERN_WORDS["plain"])
+        first = one(rng, COLOUR_WORDS[thing.colours[0]])
+        last = one(rng, COLOUR_WORDS[thing.colours[-1]])
+        if len(thing.colours) == 1:
+            words = tuple(w for w in words if "{b}" not in w) or words
+            last = "pale" if thing.colours[0] in _DARK else "dark"
+        return one(rng, words).format(a=first, b=last)
+    if attribute == "texture":
+        key = thing.texture or thing.pattern
+        return one(rng, TEXTURE_WORDS.get(key, TEXTURE_WORDS["smooth"]))
+    if thing.kind == "region":
+        return one(rng, SIZE_WORDS["whole"])
+    return one(rng, SIZE_WORDS[size_name(thing.size)])
+
+
+def size_name(pixels: float) -> str:
+    """small, medium, large or huge, for a longest dimension in pixels of a 128-pixel picture."""
+    return (
+        "small" if pixels < 30 else "medium" if pixels < 44 else "large" if pixels < 62 else "huge"
+    )
+
+
+_DARK = ("black", "navy", "maroon", "brown", "dark green", "blue", "purple", "gray", "red", "green")
+_HEDGES = ("usually", "often", "mostly", "typically", "mainly", "generally", "commonly")
+
+
+def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
+    first = one(rng, COLOUR_WORDS[thing.colours[0]])
+    hedge = one(rng, _HEDGES) + " " if rng.random() < 0.35 else ""
+    if len(thing.colours) == 2:
+        second = one(rng, COLOUR_WORDS[thing.colours[1]])
+        forms: tuple[str, ...] = (
+            "is {h}{a} and {b}", "is {h}{a} with {b}", "mixes {a} and {b}",
+            "is a mix of {a} and {b}", "combines {a} with {b}", "is {h}{a}, set off by {b}",
+            "{a} and {b} coloring", "is {a} with {b} parts", "shows both {a} and {b}",
+        )  # fmt: skip
+        return one(rng, forms).format(a=first, b=second, h=hedge)
+    if not exact and rng.random() < 0.22:
+        others = [
+            one(rng, COLOUR_WORDS[one(rng, list(COLOURS))]) for _ in range(int(rng.integers(1, 4)))
+        ]
+        names = [first, *others]
+        names = list(dict.fromkeys(names[i] for i in rng.permutation(len(names))))
+        listed = f"{', '.join(names[:-1])}{',' if len(names) > 2 else ''} or {names[-1]}"
+        forms = (
+            "is {h}{l}",
+            "comes in {l}",
+            "may be {l}",
+            "can be {l}",
+            "is {h}{l} in color",
+        )
+        if len(names) > 1:
+            return one(rng, forms).format(l=listed, h=hedge or "often ")
+    forms = (
+        "is {h}{a}", "is {h}{a}", "is {h}{a}", "is {h}{a} in color", "is {h}{a} all over",
+        "{x} {a} color", "{x} {a} surface", "comes in shades of {a}", "looks {a}",
+        "is colored {a}", "shows {a} tones", "appears {h}{a}", "{a} coloring",
+        "is some shade of {a}", "ranges within tones of {a}",
+        "is {a} with lighter and darker areas", "{x} {a} hue",
+    )  # fmt: skip
+    article = "an" if first[0] in "aeiou" else "a"
+    return one(rng, forms).format(a=first, h=hedge, x=article)
+
+
+def _shape_clause(rng: Rng, thing: Thing) -> str:
+    parts = list(thing.parts)
+    if not parts or rng.random() < (0.25 if thing.shape in ("animal", "vehicle") else 0.5):
+        return one(rng, SHAPE_WORDS[thing.shape])
+    count = min(len(parts), int(rng.integers(1, 4)))
+    told = [one(rng, PART_WORDS[parts[i]]) for i in rng.permutation(len(parts))[:count]]
+    if rng.random() < 0.4:
+        base = one(rng, SHAPE_WORDS[thing.shape])
+        return f"{base}, with {_join(told)}"
+    return _join(told)
+
+
+def _agree(clause: str, plural: bool) -> str:
+    """The clause with its verb; plural subjects get the verb's plural."""
+    word, _, rest = clause.partition(" ")
+    if word in _VERBS:
+        if not plural:
+            return clause
+        return f"{_VERBS[word]} {rest}" if rest else _VERBS[word]
+    return f"{'have' if plural else 'has'} {clause}"
+
+
+_VERBS = {
+    "is": "are", "has": "have", "comes": "come", "looks": "look", "shows": "show",
+    "appears": "appear", "ranges": "range", "mixes": "mix", "combines": "combine",
+    "can": "can", "may": "may",
+    "fits": "fit", "takes": "take", "towers": "tower", "fills": "fill", "covers": "cover",
+    "stretches": "stretch", "spreads": "spread", "extends": "extend", "stands": "stand",
+    "rolls": "roll", "fades": "fade", "blends": "blend", "rests": "rest", "stays": "stay",
+}  # fmt: skip
+
+
+def _join(clauses: Sequence[str]) -> str:
+    if len(clauses) < 3:
+        return " and ".join(clauses)
+    return ", ".join(clauses[:-1]) + ", and " + clauses[-1]
+
+
+def _noun(rng: Rng, thing: Thing) -> str:
+    named = thing.shape in NOUNS and rng.random() < 0.8
+    return one(rng, NOUNS[thing.shape if named else thing.kind])
+
+
+def _subject(rng: Rng, thing: Thing, clauses: Sequence[str]) -> tuple[str, bool]:
+    """A subject with capital letter, and whether it is plural (not before "is a ...")."""
+    noun = _noun(rng, thing)
+    start = rng.random()
+    single = any(c.startswith(("is a ", "is an ")) for c in clauses)
+    if start < 0.14 and not single:
+        return (noun + ("es" if noun[-1] in "xs" else "s")).capitalize(), True
+    if start < 0.5:
+        return _a(noun).capitalize(), False
+    return (
+        f"{one(rng, ('The', 'This', 'The', 'This', 'One', 'That', 'Any', 'Each'))} {noun}",
+        False,
+    )
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def _turned(rng: Rng, thing: Thing, attributes: Sequence[str], clauses: list[str]) -> str:
+    """A freer sentence: something else than the thing leads, or a part of it is the subject."""
+    noun = _a(_noun(rng, thing))
+    verbless = [c for c in clauses if c.partition(" ")[0] not in _VERBS]
+    if verbless:
+        lead = one(rng, verbless)
+        rest = [_agree(c, False) for c in clauses if c != lead]
+        if rest and rng.random() < 0.6:
+            return _sentence(f"with {lead}, {noun} {_join(rest)}")
+        ending = f", and it {_join(rest)}" if rest else ""
+        forms = (
+            "{c} can be seen on {n}", "{c} set {n} apart", "what stands out about {n} is {c}",
+            "there is {n} with {c}", "{n} can be recognized by {c}", "the look of {n} includes {c}",
+        )  # fmt: skip
+        return _sentence(one(rng, forms).format(c=lead, n=noun) + ending)
+    told = [_agree(c, False) for c in clauses]
+    if attributes[0] in ("color", "texture") and rng.random() < 0.6:
+        whole = (
+            ("surface", "outside", "face", "cover")
+            if thing.kind == "region"
+            else ("body", "surface", "outside", "skin", "coat", "exterior", "outer layer")
+        )
+        part = one(rng, whole)
+        ending = f", and it {_join(told[1:])}" if told[1:] else ""
+        return _sentence(f"the {part} of {noun} {told[0]}{ending}")
+    starts = (
+        "seen up close, ",
+        "in most pictures, ",
+        "from a distance, ",
+        "as a rule, ",
+        "to the eye, ",
+    )
+    return _sentence(f"{one(rng, starts)}{noun} {_join(told)}")
+
+
+def _fragment(rng: Rng, thing: Thing, clause: str) -> str:
+    """A short phrase instead of a sentence: "something with bold stripes"."""
+    noun = one(rng, ("something", "a thing", "an object", "one"))
+    if thing.kind == "region":
+        noun = one(rng, ("a surface", "a background", "an area", "something"))
+    word = clause.partition(" ")[0]
+    if word in _VERBS:
+        return f"{noun} that {clause}"
+    return one(rng, (f"{noun} with {clause}", clause, f"a photo of {noun} with {clause}"))

@@ -1,0 +1,301 @@
+"""Invented objects and surfaces: random shape x colours x pattern x texture x size.
+
+A model that has read of, and seen, a red ring with white stripes and a tan creature on four long
+legs can put such words together for classes it was never shown. Attributes are drawn
+independently, except that a bundle that makes a MiniStuff class is drawn again (taken.py). What
+is said of them: captions.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lsmseg_model.data.ministuff import textures as tx
+from lsmseg_model.data.ministuff.captions import Thing
+from lsmseg_model.data.ministuff.class_looks import is_taken
+from lsmseg_model.data.ministuff.drawing import (
+    COLOURS,
+    Array,
+    Colour,
+    Pen,
+    Rng,
+    Sprite,
+    band,
+    clouded,
+    colour,
+    lumpy,
+    noise,
+    oval,
+    shade,
+)
+from lsmseg_model.data.ministuff.figures import Body, coat_field, perched, quadruped, vehicle
+from lsmseg_model.data.ministuff.lexicon_surfaces import SIMILAR
+from lsmseg_model.data.ministuff.outlines import letters, panel, trace
+
+FIGURES = ("animal", "animal", "animal", "vehicle", "vehicle", "winged")
+OUTLINES = (
+    "round",
+    "ring",
+    "oblong",
+    "crescent",
+    "triangle",
+    "square",
+    "box",
+    "hexagon",
+    "octagon",
+    "diamond",
+    "star",
+    "dome",
+    "cone",
+    "cross",
+    "bell",
+    "bushy",
+    "panel",
+    "hull",
+    "blob",
+    "heap",
+)
+PATTERNS = (
+    "upright stripes",
+    "level stripes",
+    "slanting stripes",
+    "spots",
+    "rings",
+    "patches",
+    "blotches",
+    "checks",
+    "courses",
+    "speckles",
+    "two halves",
+    "one band",
+    "fading",
+)
+TEXTURES = ("smooth", "rough", "fuzzy", "bumpy", "wrinkled")
+PANELS = ("octagon", "octagon", "round", "square", "triangle", "diamond")
+SURFACES = (
+    "plain", "grainy", "rippled", "courses", "planks", "tiles", "blades", "blotchy", "wavy",
+    "stripes", "spots", "rubble", "puffs",
+)  # fmt: skip
+
+
+def two_colours(rng: Rng) -> tuple[str, str]:
+    """Two names of colours that can be told apart."""
+    names = list(COLOURS)
+    first = names[int(rng.integers(len(names)))]
+    far = [n for n in names if n != first and n not in SIMILAR[first]]
+    return first, far[int(rng.integers(len(far)))]
+
+
+def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
+    """An invented object: what it is, its sprite, and its size in pixels."""
+    taken = True
+    while taken:
+        figure = rng.random() < 0.34
+        shape = str(rng.choice(FIGURES if figure else OUTLINES))
+        pattern = "plain" if rng.random() < 0.42 else str(rng.choice(PATTERNS))
+        first, second = two_colours(rng)
+        taken = is_taken(shape, first, second, pattern)
+    texture = str(rng.choice(TEXTURES)) if rng.random() < 0.65 else ""
+    low, high = (34.0, 90.0) if figure or shape in ("panel", "bushy") else (20.0, 72.0)
+    size = float(rng.uniform(low, high))
+    c1, c2 = colour(rng, first), colour(rng, second)
+    if shape == "animal":
+        sprite, parts = _animal(rng, size, c1, c2, pattern, texture)
+    elif shape == "vehicle":
+        sprite, parts = _vehicle(rng, size, c1, c2, pattern)
+        texture = "smooth" if texture else ""
+    elif shape == "winged":
+        beak = colour(rng, "yellow")
+        sprite = perched(rng, size, c1, c2 if pattern != "plain" else shade(c1, 1.1), beak, pattern)
+        parts, texture = (), ""
+    else:
+        sprite, parts = _outline(rng, size, shape, c1, c2, pattern, texture)
+    colours = (first,) if pattern == "plain" else (first, second)
+    return Thing("object", shape, colours, pattern, texture, size, parts), sprite, size
+
+
+def _pitch(rng: Rng, size: float, low: float = 5, high: float = 13) -> float:
+    """A pattern's period in units, so that it measures low..high pixels in the picture."""
+    return float(min(rng.uniform(low, high) / size, 0.5))
+
+
+def _animal(
+    rng: Rng, size: float, c1: Colour, c2: Colour, pattern: str, texture: str
+) -> tuple[Sprite, tuple[str, ...]]:
+    neck = float(rng.choice([0.15, 0.3, 0.45, 0.8, 1.2]))
+    legs = float(rng.choice([0.22, 0.35, 0.5, 0.75]))
+    bulk = float(rng.choice([0.3, 0.4, 0.5, 0.62]))
+    trunk = float(rng.choice([0, 0, 0, 0, 0.6]))
+    tail, horns = float(rng.choice([0, 0.25, 0.5])), float(rng.choice([0, 0, 0, 0.12, 0.2]))
+    mane, flaps = bool(rng.random() < 0.25), float(rng.choice([0, 0, 0, 0.22]))
+    body = Body(
+        bulk=bulk, legs=legs, leg_width=float(rng.uniform(0.07, 0.11) + 0.14 * max(0, bulk - 0.4)),
+        neck=neck, neck_width=0.14 + 0.2 * bulk, neck_angle=float(rng.uniform(0.5, 1.25)),
+        head=float(rng.uniform(0.24, 0.36)), ears=float(rng.choice([0.04, 0.08, 0.14])),
+        round_ears=bool(rng.random() < 0.3), flap_ears=flaps, horns=horns, mane=mane, tail=tail,
+        trunk=trunk, woolly=texture == "fuzzy",
+    )  # fmt: skip
+    parts = [
+        "very long neck" if neck >= 0.8 else "short neck" if neck <= 0.15 else "",
+        "long legs" if legs >= 0.5 else "short legs" if legs <= 0.25 else "",
+        "bulky body" if bulk >= 0.5 else "slender body" if bulk <= 0.3 else "",
+        "hanging nose" if trunk else "",
+        "horns" if horns else "",
+        "mane" if mane else "",
+        "big flat ears" if flaps else "",
+    ]
+    length = max(1.25, legs + bulk + neck)
+    sprite = quadruped(
+        rng, size, body, c1, pattern, c2, pitch=_pitch(rng, size / length, 4, 10),
+        rough=_roughness(texture), face=c2 if pattern != "plain" and rng.random() < 0.2 else None,
+    )  # fmt: skip
+    return sprite, tuple(p for p in parts if p)
+
+
+def _vehicle(
+    rng: Rng, size: float, c1: Colour, c2: Colour, pattern: str
+) -> tuple[Sprite, tuple[str, ...]]:
+    kind = str(rng.choice(["tall", "load", "low"]))
+    count, length = int(rng.integers(2, 8)), float(rng.uniform(1.5, 3.0))
+    size = max(size, 44)
+    if kind == "tall":
+        sprite = vehicle(
+            rng, size, length=length, body=c1, second=c2, windows=count, tall=True, pattern=pattern
+        )
+        parts = ["row of windows" if count > 3 else "few windows", "boxy"]
+    elif kind == "load":
+        sprite = vehicle(rng, size, length=length, body=c1, load=c1, second=c2, pattern=pattern)
+        parts = ["cab and box"]
+    else:
+        sprite = vehicle(
+            rng, size, length=length, body=c1, second=c2, pattern=pattern,
+            cabin=(rng.uniform(0.1, 0.35), rng.uniform(0.6, 0.9)),
+        )  # fmt: skip
+        parts = ["low and rounded"]
+    parts.append("long body" if length > 2.3 else "short body" if length < 1.9 else "")
+    return sprite, tuple(p for p in parts if p)
+
+
+def _roughness(texture: str) -> float:
+    return {"smooth": 0.0, "rough": 0.16, "fuzzy": 0.14, "bumpy": 0.06, "wrinkled": 0.05}.get(
+        texture, 0.03
+    )
+
+
+def _outline(
+    rng: Rng, size: float, shape: str, c1: Colour, c2: Colour, pattern: str, texture: str
+) -> tuple[Sprite, tuple[str, ...]]:
+    """An object that is one outline, coloured with a pattern, with a few extras."""
+    turned = shape in ("oblong", "crescent", "cone", "star", "cross", "blob", "square", "ring")
+    turn = float(rng.uniform(-np.pi, np.pi)) if turned else float(rng.uniform(-0.15, 0.15))
+    pen = Pen(1.06, 1.06, size / 1.06, turn)
+    parts: list[str] = []
+    pitch = _pitch(rng, size)
+    if shape == "panel":
+        form = str(rng.choice(PANELS))
+        pen.box(0.5, 0.5, 0.56, 1.04, (112, 112, 116))
+        border = colour(rng, "white") if sum(c1) < 600 else (40, 40, 44)
+        panel(pen, form, 0.33)
+        if rng.random() < 0.6:
+            pen.ink(border)
+            panel(pen, form, 0.285)
+            parts.append("pale border" if sum(c1) < 600 else "dark border")
+        pen.ink(coat_field(rng, pen, pattern, c1, c2, pitch))
+        if rng.random() < 0.6:
+            letters(rng, pen, border)
+            parts.append("pale lettering" if sum(c1) < 600 else "dark lettering")
+        return pen.finish(rng, volume=0.08), (form, *parts)
+    if shape == "bushy":
+        stalk = c2 if pattern != "plain" else shade(c1, 0.75)
+        half = float(rng.uniform(0.05, 0.11))
+        pen.polygon(
+            [(0.53 - half, 1.04), (0.53 - half, 0.5), (0.53 + half, 0.5), (0.53 + half, 1.04)],
+            stalk,
+        )
+        for x, y in ((0.34, 0.42), (0.72, 0.42), (0.53, 0.28), (0.53, 0.5)):
+            pen.polygon(lumpy(rng, x, y, 0.24, 0.22, 8, 0.13))
+        texture = texture or "bumpy"
+    else:
+        trace(rng, pen, shape, texture)
+    pen.ink(_surfaced(rng, pen, coat_field(rng, pen, pattern, c1, c2, pitch), texture))
+    if shape == "ring":
+        pen.erase(oval(0.53, 0.53, hole := float(rng.uniform(0.15, 0.26)), hole))
+    if shape in ("round", "cone", "oblong", "heap") and rng.random() < 0.3:
+        green = colour(rng, "green")
+        y = 0.9 if shape == "cone" else 0.1
+        for dx in (-0.1, 0.0, 0.1):
+            path = [(0.53, y), (0.53 + dx, y + (0.15 if shape == "cone" else -0.09))]
+            pen.polygon(band(path, [0.05, 0.05]), green)
+        parts.append("leafy top")
+    if texture == "smooth" and shape not in ("ring", "cross", "star"):
+        pen.ellipse(0.42, 0.4, 0.07, 0.05, shade(c1, 1.5), 0.6)
+    volume = 0.24 if shape in ("round", "dome", "heap") else 0.14
+    return pen.finish(rng, rough=_roughness(texture), volume=volume), tuple(parts)
+
+
+def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour | Array:
+    """Adds what a texture does to the light over the whole canvas."""
+    if texture not in ("bumpy", "wrinkled", "fuzzy"):
+        return paint
+    field = np.broadcast_to(np.asarray(paint, np.float32), (pen.h, pen.w, 3))
+    if texture == "bumpy":
+        light = 1 + 0.22 * np.tanh(1.6 * noise(rng, pen.h, pen.w, 5))
+    elif texture == "wrinkled":
+        folds = np.sin(2.2 * clouded(rng, pen.h, pen.w, 14) + np.arange(pen.h)[:, None] * 0.7)
+        light = 1 - 0.2 * np.clip(folds, 0, 1) ** 2
+    else:
+        light = 1 + 0.16 * noise(rng, pen.h, pen.w, 3)
+    return field * light.astype(np.float32)[..., None]
+
+
+def region(rng: Rng, h: int, w: int) -> tuple[Thing, Array]:
+    """An invented ground or wall: what it is and its field [h, w, 3]."""
+    taken = True
+    while taken:
+        kind = str(rng.choice(SURFACES))
+        first, second = two_colours(rng)
+        taken = is_taken(kind, first, second, kind)
+    a, b = colour(rng, first), colour(rng, second)
+    two = True
+    if kind == "plain":
+        two = rng.random() < 0.25
+        field = tx.gradient(h, w, a, b) if two else tx.plain(rng, h, w, a)
+        kind = "fading" if two else kind
+    elif kind == "grainy":
+        field, two = tx.grain(rng, h, w, a, rng.uniform(0.06, 0.14)), False
+    elif kind == "rubble":
+        field, two = tx.rubble(rng, h, w, a, 0.17), False
+    elif kind == "rippled":
+        two = rng.random() < 0.4
+        field = tx.ripples(rng, h, w, a, b if two else shade(a, 0.7), rng.uniform(6, 13))
+    elif kind == "courses":
+        long = rng.uniform(11, 24)
+        field = tx.courses(
+            rng, h, w, a, b, long, long * rng.uniform(0.35, 0.6), rng.uniform(1.2, 2)
+        )
+    elif kind == "planks":
+        field = tx.planks(rng, h, w, a, shade(a, 0.4), rng.uniform(9, 18), rng.random() < 0.5)
+        two = False
+    elif kind == "tiles":
+        two = rng.random() < 0.6
+        line = shade(a, 0.5) if sum(a) > 300 else (200, 200, 198)
+        field = tx.tiles(rng, h, w, a, b if two else a, line, rng.uniform(11, 24))
+        kind = "checks" if two else kind
+    elif kind == "blades":
+        field, two = tx.blades(rng, h, w, shade(a, 0.65), shade(a, 1.2), rng.uniform(4, 9)), False
+    elif kind == "blotchy":
+        field = tx.blotches(rng, h, w, a, b, rng.uniform(10, 28))
+    elif kind == "wavy":
+        two = rng.random() < 0.4
+        crest = b if two else shade(a, 1.7)
+        field = tx.waves(rng, h, w, a, crest, rng.uniform(3, 6))
+    elif kind == "stripes":
+        field = tx.stripes(rng, h, w, a, b, rng.uniform(7, 20), rng.uniform(0, np.pi))
+    elif kind == "spots":
+        field = tx.spots(rng, h, w, a, b, rng.uniform(8, 18))
+    else:
+        field, two = tx.puffs(rng, h, w, shade(a, 1.2), shade(a, 0.7), shade(a, 0.95)), False
+    colours: Sequence[str] = (first, second) if two else (first,)
+    return Thing("region", "region", tuple(colours), kind, "", 128.0, ()), field

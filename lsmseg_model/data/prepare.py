@@ -1,0 +1,338 @@
+"""`data prepare`: label maps as `load_benchmark` reads them, from the original downloads."""
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from lsmseg_model.data.folders import UNFINISHED, LabelReader, find, list_names
+from lsmseg_model.data.label_maps import write_label_map
+from lsmseg_model.data.layouts import LAYOUTS, Layout
+from lsmseg_model.data.originals import (
+    merge_objects,
+    read_ade_indices,
+    read_context_indices,
+    read_context_names,
+    read_objects,
+    save_small_picture,
+    small_labels,
+    table_by_name,
+    through,
+)
+from lsmseg_model.data.parallel import Progress, in_parallel
+from lsmseg_model.errors import DataError, UsageError
+from lsmseg_model.files import whole_file
+
+CONTEXT_LISTS = (
+    "pascalcontext_{split}.txt",
+    "ImageSets/SegmentationContext/{split}.txt",
+    "ImageSets/Main/{split}.txt",
+)
+SHOWN = 10  # failures that an error names
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture: its label map is read and written, the picture made or linked."""
+
+    picture: Path
+    labels: Path
+    picture_to: Path
+    labels_to: Path
+    read: Callable[[Path], np.ndarray]  # path of the original -> classes [H, W]
+    save_picture: Callable[[Path, Path], None] | None = None  # None: link or copy
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made of one split."""
+
+    split: str
+    labels_in: str
+    label_maps: int
+    made: int
+    kept: int
+
+
+def prepare(
+    data: str,
+    source: str | Path,
+    out: str | Path | None = None,
+    *,
+    class_names: Sequence[str],
+    split: str | None = None,
+    redo: bool = False,
+    missing_ok: bool = False,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Prepared]:
+    """Make the label maps of a benchmark's splits (all there are, or ``split``).
+
+    source: the download's folder or one above it; out: the benchmark's folder to fill, by default
+    the download's own. class_names: the vocabulary's prompts by the benchmark's own names. What
+    is there already is kept unless ``redo``. Raises DataError, after everything else is done, for
+    originals that cannot be read, and before anything is written for names that do not fit.
+    """
+    layout = LAYOUTS.get(data)
+    if layout is None or data == "camvid":
+        able = ", ".join(name for name in LAYOUTS if name != "camvid")
+        raise UsageError(f"data prepare makes label maps of {able}, not of {data}.")
+    source = Path(source)
+    if not source.is_dir():
+        raise DataError(f"{source} is not a folder; --from must hold the download of {data}.")
+    plans = (
+        _ade_full(layout, source, out, split, class_names, missing_ok, workers, progress)
+        if data == "ade20k-847"
+        else _context(data, layout, source, out, split, class_names, missing_ok)
+        if data in ("pc-59", "pc-459")
+        else _plain(data, layout, source, out, split)
+    )
+    total = sum(len(jobs) for _, jobs in plans)
+    results: list[Prepared] = []
+    for on_disk, jobs in plans:
+        before = sum(one.label_maps for one in results)
+        shifted = partial(_shifted, progress, before, total) if progress else None
+        results.append(_run(on_disk, jobs, layout.classes, redo, workers, shifted))
+    return results
+
+
+def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> None:
+    progress(before + done, total)
+
+
+def _run(
+    split: str, jobs: list[Job], classes: int, redo: bool, workers: int, progress: Progress | None
+) -> Prepared:
+    """Do the jobs. While it runs, and where it failed, UNFINISHED stands among the label maps."""
+    folder = jobs[0].labels_to.parent
+    try:
+        for path in {folder, jobs[0].picture_to.parent}:
+            path.mkdir(parents=True, exist_ok=True)
+        (folder / UNFINISHED).touch()
+    except OSError as error:
+        raise DataError(
+            f"cannot write into {folder}: {error.strerror}; choose a place with --out."
+        ) from error
+    made, failures = 0, []
+    for done in in_parallel(lambda job: _do(job, classes, redo), jobs, workers, progress):
+        if isinstance(done, str):
+            failures.append(done)
+        else:
+            made += done
+    if failures:
+        more = f" And {len(failures) - SHOWN} more." if len(failures) > SHOWN else ""
+        raise DataError(
+            f"{len(failures)} of {len(jobs)} label maps could not be made: "
+            f"{' '.join(failures[:SHOWN])}{more}"
+        )
+    (folder / UNFINISHED).unlink(missing_ok=True)
+    return Prepared(split, str(folder), len(jobs), made, len(jobs) - made)
+
+
+def _do(job: Job, classes: int, redo: bool) -> bool | str:
+    """Whether anything was made; or the sentence that says why it could not be."""
+    try:
+        picture = redo and job.save_picture is not None
+        if picture or not job.picture_to.exists():
+            _put_picture(job)
+        if job.labels_to.exists() and not redo:
+            return False
+        labels = job.read(job.labels)
+        with whole_file(job.labels_to) as path:
+            write_label_map(path, labels, classes)
+    except DataError as error:
+        return str(error)
+    return True
+
+
+def _put_picture(job: Job) -> None:
+    if not job.picture.exists():
+        raise DataError(f"{job.picture} is missing.")
+    if job.save_picture is not None:
+        with whole_file(job.picture_to) as path:
+            job.save_picture(job.picture, path)
+        return
+    with suppress(OSError):  # another disk, or a disk without links
+        os.link(job.picture.resolve(), job.picture_to)
+        return
+    with whole_file(job.picture_to) as path:
+        shutil.copyfile(job.picture, path)
+
+
+# -- what there is to do, for each kind of download -----------------------------------------
+
+Plans = list[tuple[str, list[Job]]]  # split on disk, its jobs
+
+
+def _target(layout: Layout, base: Path, split: str) -> tuple[Path, Path]:
+    """Where pictures and label maps go: the layout's first place."""
+    place = layout.places[0]
+    return base / place.pictures.format(split=split), base / place.labels.format(split=split)
+
+
+def _splits(layout: Layout, split: str | None) -> list[str]:
+    if split is not None:
+        return list(layout.on_disk(split))
+    return [on_disk for _, names in layout.splits for on_disk in names]
+
+
+def _plain(
+    data: str, layout: Layout, source: Path, out: str | Path | None, split: str | None
+) -> Plans:
+    """Label maps that are pictures already: their values become classes."""
+    originals = replace(layout, places=layout.places[1:])
+    plans: Plans = []
+    missing: DataError | None = None
+    for on_disk in _splits(layout, split):
+        try:
+            found = find(data, originals, source, on_disk)
+        except DataError as error:
+            missing = missing or error
+            continue
+        if found.split != on_disk:
+            continue
+        files = found.files()
+        if files.without_labels or files.without_picture:
+            raise DataError(
+                f"{found.labels} is not whole: {len(files.without_labels)} label map(s) and "
+                f"{len(files.without_picture)} picture(s) are missing, such as "
+                f"{(files.without_labels + files.without_picture)[0]}; "
+                f"lsmseg-prompts data check --data {data} lists them."
+            )
+        reader = LabelReader(found, files, layout.classes)
+        pictures_to, labels_to = _target(layout, Path(out) if out else found.base, on_disk)
+        jobs = [
+            Job(
+                picture,
+                labels,
+                pictures_to / picture.name,
+                labels_to / f"{picture.stem}.png",
+                partial(reader.labels, picture),
+            )
+            for picture, labels in files.pairs
+        ]
+        plans.append((on_disk, jobs))
+    if not plans:
+        raise missing or DataError(f"{source} holds no label maps of {data}.")
+    return plans
+
+
+def _base(data: str, layout: Layout, source: Path, needed: str) -> Path:
+    """The download's folder: ``source`` or one inside it, with ``needed`` in it."""
+    for base in (source, *(source / folder for folder in layout.folders)):
+        if (base / needed).exists():
+            return base
+    raise DataError(
+        f"{source} does not hold the download of {data}: it needs {needed} "
+        f"({', '.join(layout.folders)} may be inside it); see docs/benchmarks.md."
+    )
+
+
+def _ade_full(
+    layout: Layout, source: Path, out: str | Path | None, split: str | None,
+    class_names: Sequence[str], missing_ok: bool, workers: int, progress: Progress | None,
+) -> Plans:  # fmt: skip
+    base = _base("ade20k-847", layout, source, "images/ADE")
+    maps = {
+        on_disk: sorted((base / "images/ADE" / on_disk).rglob("*_seg.png"))
+        for on_disk in _splits(layout, split)
+    }
+    every = [path for paths in maps.values() for path in paths]
+    if not every:
+        raise DataError(
+            f"{base / 'images/ADE'} has no *_seg.png of {', '.join(maps)}; unpack ADE20K there."
+        )
+    lists = [path.with_name(path.name.replace("_seg.png", ".json")) for path in every]
+    names = merge_objects(
+        zip(lists, in_parallel(read_objects, lists, workers, progress), strict=True)
+    )
+    # A class may be missing in part of a split, not in a whole one.
+    part = not any(len(paths) in layout.pictures_of(s) for s, paths in maps.items())
+    table = table_by_name(class_names, names, str(base / "images/ADE"), missing_ok or part)
+    named = np.unique(table[table >= 0]).size
+    if not named:
+        raise DataError(f"no object in {base / 'images/ADE'} has the name of a class.")
+    # Where every class has its index, an index without a name is none of the classes.
+    unnamed_ok = named == len(class_names)
+
+    def read(path: Path) -> np.ndarray:
+        indices = read_ade_indices(path)
+        return small_labels(through(table, indices, path, unnamed_ok))
+
+    plans: Plans = []
+    for on_disk, paths in maps.items():
+        pictures_to, labels_to = _target(layout, Path(out) if out else base, on_disk)
+        jobs = []
+        for path in paths:
+            stem = path.name.removesuffix("_seg.png")
+            jobs.append(
+                Job(
+                    path.with_name(f"{stem}.jpg"),
+                    path,
+                    pictures_to / f"{stem}.jpg",
+                    labels_to / f"{stem}.tif",
+                    read,
+                    save_small_picture,
+                )
+            )
+        if jobs:
+            plans.append((on_disk, jobs))
+    return plans
+
+
+def _context(
+    data: str, layout: Layout, source: Path, out: str | Path | None, split: str | None,
+    class_names: Sequence[str], missing_ok: bool,
+) -> Plans:  # fmt: skip
+    base = _base(data, layout, source, "trainval")
+    names = base / "labels.txt"
+    if not names.exists():
+        names = base / "trainval/labels.txt"
+    if not names.exists():
+        raise DataError(
+            f"{base / 'labels.txt'} is missing: it comes with PASCAL-Context's trainval."
+        )
+    table = table_by_name(class_names, read_context_names(names), str(names), missing_ok)
+
+    def read(path: Path) -> np.ndarray:
+        return through(table, read_context_indices(path), path)
+
+    plans: Plans = []
+    for on_disk in _splits(layout, split):
+        lists = [base / one.format(split=on_disk) for one in CONTEXT_LISTS]
+        listed = next((path for path in lists if path.exists()), None)
+        if listed is None:
+            if split is None and plans:
+                continue
+            raise DataError(
+                f"nothing tells the {on_disk} pictures of {data}: {base} needs one of "
+                f"{', '.join(one.format(split=on_disk) for one in CONTEXT_LISTS)}."
+            )
+        stems = list_names(listed)
+        there = {path.stem for path in (base / "trainval").glob("*.mat")}
+        lacking = [stem for stem in stems if stem not in there]
+        if lacking or not stems:
+            raise DataError(
+                f"{len(lacking)} of the {len(stems)} names of {listed} have no .mat in "
+                f"{base / 'trainval'}: {', '.join(lacking[:SHOWN])}"
+                f"{' ...' if len(lacking) > SHOWN else ''}; unpack PASCAL-Context anew."
+            )
+        pictures_to, labels_to = _target(layout, Path(out) if out else base, on_disk)
+        ending = layout.places[0].endings[0]
+        jobs = [
+            Job(
+                base / "JPEGImages" / f"{stem}.jpg",
+                base / "trainval" / f"{stem}.mat",
+                pictures_to / f"{stem}.jpg",
+                labels_to / f"{stem}{ending}",
+                read,
+            )
+            for stem in stems
+        ]
+        plans.append((on_disk, jobs))
+    return plans

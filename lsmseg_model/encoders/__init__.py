@@ -1,0 +1,1 @@
+"""Second encoders beside CLIP: SAM and DINOv2."""

@@ -1,0 +1,84 @@
+"""What the frozen encoders beside CLIP have in common: pictures in, features of 3 blocks out."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lsmseg_model.errors import UsageError
+
+# Per channel, RGB in 0..1: ImageNet's, which SAM (123.675 / 255 ...) and DINOv2 both take.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+# Looked at together: attention over 64 x 64 takes gigabytes, and one such picture fills a GPU.
+POSITIONS = 64 * 64
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class FrozenEncoder(nn.Module):
+    """A second encoder. Subclasses fill `encoder` and say in `_features` what comes out.
+
+    width: channels of its features. patch: pixels a position. size: the side, in pixels, of the
+    pictures that it was trained with.
+    """
+
+    def __init__(self, name: str, encoder: nn.Module, width: int, patch: int, size: int) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
+        self.name, self.width, self.patch, self.size = name, width, patch, size
+        self.encoder: Any = encoder
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> FrozenEncoder:
+        """Stays in evaluation mode: it is frozen."""
+        return super().train(False)
+
+    def set_precision(self, precision: str) -> FrozenEncoder:
+        """Compute in "fp32", "bf16" or "fp16"; what comes out has the pictures' type still."""
+        if precision not in PRECISIONS:
+            raise UsageError(f"unknown precision {precision!r}; choose {', '.join(PRECISIONS)}.")
+        self.encoder.to(PRECISIONS[precision])
+        return self
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """images: [B, 3, H, W] RGB in 0..1, sides multiples of the patch size.
+
+        Returns the features of three blocks, each [B, width, H / patch, W / patch], of the
+        pictures' type. Raises UsageError for other sides.
+        """
+        height, width = images.shape[2:]
+        if height % self.patch or width % self.patch:
+            raise UsageError(
+                f"{self.name} takes pictures whose sides are multiples of {self.patch} pixels, "
+                f"not {height} x {width}."
+            )
+        dtype = next(self.encoder.parameters()).dtype
+        shown = ((images - self.mean) / self.std).to(dtype)
+        positions = height * width // self.patch**2
+        parts = shown.split(max(1, POSITIONS // positions))
+        layers = zip(*(self._features(part) for part in parts), strict=True)
+        return [torch.cat(layer).to(images.dtype) for layer in layers]
+
+    def fingerprint(self) -> str:
+        """Of the network, its weights and their precision."""
+        digest = hashlib.sha256(self.name.encode())
+        for name, value in self.encoder.state_dict().items():
+            digest.update(f"{name} {value.dtype}".encode())
+            digest.update(value.cpu().contiguous().view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]
+
+    def _features(self, images: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+    @staticmethod
+    def translate(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+        """The weights of a published file under the names that `encoder` has."""
+        raise NotImplementedError

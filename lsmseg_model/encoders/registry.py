@@ -1,0 +1,85 @@
+"""The second encoders by name: building them, and their weights from files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lsmseg_model.encoders import dino, sam
+from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.errors import CheckpointError, UsageError
+from lsmseg_model.networks.checkpoints import read_state_dict
+
+ENCODERS = (*sam.SIZES, *dino.SIZES)
+
+
+def second_encoder(name: str) -> FrozenEncoder:
+    """An encoder by name with random weights. Raises UsageError for an unknown name."""
+    from difflib import get_close_matches
+
+    if name in sam.SIZES:
+        return sam.Sam(name)
+    if name in dino.SIZES:
+        return dino.Dino(name)
+    near = get_close_matches(name, ENCODERS, 1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ENCODERS)}."
+    raise UsageError(f"There is no second encoder {name!r}; {hint}")
+
+
+def load_second_encoder(
+    name: str | None,
+    checkpoint: str | Path,
+    *,
+    device: str = "cpu",
+    half: bool | str = False,
+) -> FrozenEncoder:
+    """An encoder with the weights of a file; the network is `name`, or whichever the file fits.
+
+    checkpoint: as Meta publishes it (.pth; of SAM `image_encoder.*` is taken), or safetensors of
+    the same names or timm's. half: compute in "bf16" (True; on a CPU a third of the time) or "fp16"
+    (GPUs; nearer to full precision).
+    Raises CheckpointError if the file is missing, damaged or of another network.
+    """
+    path = Path(checkpoint)
+    if not path.is_file():
+        what = name or "a second encoder"
+        raise CheckpointError(f"no weights at {path}; give the published file of {what}.")
+    state, _ = read_state_dict(path)
+    if name is None:
+        name = _fitting(state)
+        if name is None:
+            raise CheckpointError(
+                f"{path} holds the weights of no second encoder; there are {', '.join(ENCODERS)}."
+            )
+    encoder = second_encoder(name)
+    own = encoder.translate(state, encoder.encoder)
+    wrong = _differences(own, encoder.encoder.state_dict())
+    if wrong:
+        other = _fitting(state)
+        belongs = f"; they are those of {other}." if other else f", for example {wrong[0]}."
+        raise CheckpointError(
+            f"{path} does not hold the weights of {name}: {len(wrong)} keys differ{belongs}"
+        )
+    encoder.encoder.load_state_dict(own)
+    if half:
+        encoder.set_precision(half if isinstance(half, str) else "bf16")
+    return encoder.to(device)
+
+
+def _fitting(state: dict[str, Tensor]) -> str | None:
+    """The encoder that these weights fit."""
+    for name in ENCODERS:
+        with torch.device("meta"):
+            made = second_encoder(name)
+        own = made.translate(state, made.encoder)
+        if not _differences(own, made.encoder.state_dict()):
+            return name
+    return None
+
+
+def _differences(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
+    same = state.keys() & expected.keys()
+    odd = state.keys() ^ expected.keys()
+    return sorted([*odd, *(k for k in same if state[k].shape != expected[k].shape)])

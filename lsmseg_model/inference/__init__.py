@@ -1,0 +1,1 @@
+"""Whole pictures through a model: windows, the sliding protocol, kept features."""

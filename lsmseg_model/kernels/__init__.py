@@ -1,0 +1,1 @@
+"""Fast CPU implementations of what takes most of the time."""

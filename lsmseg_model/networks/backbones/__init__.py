@@ -1,0 +1,1 @@
+"""CLIP, its dense variants and its tokenizer."""

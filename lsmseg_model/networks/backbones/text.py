@@ -1,0 +1,35 @@
+"""Sentences to CLIP tokens, never cut silently."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lsmseg_model.errors import UsageError
+
+
+@cache
+def _tokenizer() -> Any:
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()
+
+
+def tokenize(sentences: Sequence[str], context_length: int = 77) -> Tensor:
+    """sentences: T strings -> int64 [T, context_length], zero-padded, start and end included.
+
+    Raises UsageError when a sentence needs more tokens: it is not truncated.
+    """
+    clip = _tokenizer()
+    tokens = torch.zeros(len(sentences), context_length, dtype=torch.int64)
+    for row, sentence in enumerate(sentences):
+        ids = [clip.sot_token_id, *clip.encode(sentence), clip.eot_token_id]
+        if len(ids) > context_length:
+            raise UsageError(
+                f"a text has {len(ids)} CLIP tokens, {len(ids) - context_length} too many: "
+                f"{sentence!r}; shorten it."
+            )
+        tokens[row, : len(ids)] = torch.tensor(ids)
+    return tokens

@@ -1,0 +1,224 @@
+"""Networks by name: their configurations as data, building, loading and saving them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
+from lsmseg_model.inference.protocol import Protocol
+from lsmseg_model.networks.backbones.clip import (
+    CONFIGS,
+    WEIGHTS,
+    Clip,
+    View,
+    build_clip,
+    check_device,
+    fill,
+    open_clip_model,
+    read_config,
+)
+from lsmseg_model.networks.checkpoints import read_metadata, read_state_dict, save_weights
+from lsmseg_model.networks.config import changed, check_settings, overlay
+from lsmseg_model.networks.lsmseg import LsmSeg, NetworkConfig
+
+HERE = Path(__file__).parent
+FIELDS = {"name", "title", "clip", "crop", "network"}
+MORE = {"test", "train"}  # the protocol and the training, where they are not CAT-Seg's
+FORMAT = "lsmseg-prompts/network"
+
+
+def available() -> list[str]:
+    """The names of the networks."""
+    return sorted(path.stem for path in HERE.glob("*.json"))
+
+
+def read_network(name: str, **changes: Any) -> dict[str, Any]:
+    """A configuration by name, or of a JSON file, which may say only what differs from a "base".
+
+    changes: fields of its network, clip or crop instead (`network_config.parse_changes`).
+    Raises UsageError for an unknown name, ConfigError for a file that is none.
+    """
+    from difflib import get_close_matches
+
+    path = Path(name) if name.endswith(".json") else HERE / f"{name}.json"
+    if not path.is_file():
+        near = get_close_matches(name, available(), 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(available())}."
+        raise UsageError(f"There is no network {name!r}{hint}")
+    try:
+        settings = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+    if isinstance(settings, dict) and "base" in settings:
+        if settings["base"] not in available():
+            known = ", ".join(available())
+            raise ConfigError(f"{path}: base is {settings['base']!r}; choose {known}.")
+        own = {"name": path.stem, **settings}
+        settings = overlay(read_network(settings["base"]), own, str(path))
+    if not isinstance(settings, dict) or settings.keys() - MORE != FIELDS:
+        raise ConfigError(
+            f"{path} must have the fields {', '.join(sorted(FIELDS))}, and may have "
+            f"{', '.join(sorted(MORE))}."
+        )
+    check_settings(settings, str(path))
+    settings = changed(settings, changes)
+    NetworkConfig.read(settings["network"], settings["name"])
+    return settings
+
+
+def build_network(name: str, **changes: Any) -> LsmSeg:
+    """A network by name with random weights; `changes` as in `read_network`."""
+    return build(read_network(name, **changes))
+
+
+def build(settings: dict[str, Any]) -> LsmSeg:
+    """A network of these settings (see `read_network`) with random weights.
+
+    Raises ConfigError for wrong settings.
+    """
+    crop = settings["crop"]
+    if own := _own_clip(settings["clip"]):
+        clip = build_clip(own)
+        clip.dense = "catseg"
+        clip.view = View(crop, crop, crop)
+    else:
+        model = open_clip_model(settings["clip"], openai_layout=False)
+        clip = Clip(model, settings["clip"], "catseg", View(crop, crop, crop), "random")
+    network = LsmSeg(clip, NetworkConfig.read(settings["network"], settings["name"]))
+    network.name, network.settings = settings["name"], settings
+    try:
+        network.protocol = Protocol(**settings.get("test", {}))
+    except TypeError as error:
+        raise ConfigError(f"{settings['name']}: field 'test': {error}.") from error
+    return network
+
+
+def _own_clip(clip: str | dict[str, Any]) -> dict[str, Any] | None:
+    """The configuration of a CLIP of ours, by name or file; None for one of open_clip's."""
+    if isinstance(clip, dict):
+        return clip
+    ours = clip.endswith(".json") or (CONFIGS / f"{clip}.json").is_file()
+    return read_config(clip) if ours else None
+
+
+def save_network(path: Path, network: LsmSeg, about: dict[str, Any]) -> None:
+    """Write the weights with their settings, whole or not at all; `about`: what else to keep.
+
+    The file needs no other one beside it: CLIP and the second encoder are in it.
+    """
+    clip = network.settings["clip"]
+    settings = {**network.settings, "clip": _own_clip(clip) or clip}
+    save_weights(path, network.state_dict(), {"format": FORMAT, "config": settings, **about})
+
+
+def load_network(
+    path: str | Path, *, name: str | None = None, format: str = "lsmseg", device: str = "cpu"
+) -> LsmSeg:
+    """A trained network in evaluation mode.
+
+    format: "lsmseg", a file that `train` left, or "cat-seg", a published checkpoint, whose
+    network is `name` (by default cat-seg-b or cat-seg-l, as the weights' width tells); then
+    `network.loaded` tells which keys were used. Raises CheckpointError, UsageError.
+    """
+    check_device(device)
+    path = Path(path)
+    if format not in ("lsmseg", "cat-seg"):
+        raise UsageError(f"unknown format {format!r}; choose lsmseg or cat-seg.")
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}.")
+    if format == "cat-seg":
+        from lsmseg_model.networks.catseg import load_catseg, size_of
+
+        network = build_network(name or size_of(path))
+        network.loaded = load_catseg(network, path)
+    else:
+        network = _load(path)
+        if name not in (None, network.name):
+            raise CheckpointError(f"{path} holds {network.name}, not {name}.")
+    for key, weight in network.named_parameters():
+        if not weight.isfinite().all():
+            raise CheckpointError(
+                f"{path} holds weights that are no numbers, for example {key}; use an earlier one."
+            )
+    network.weights_hash = _hash(path)
+    return network.to(device).eval()
+
+
+def _load(path: Path) -> LsmSeg:
+    if path.name == "last.pt":
+        raise CheckpointError(
+            f"{path} is what `train --resume` goes on from; the weights are the .safetensors "
+            "beside it."
+        )
+    metadata = read_metadata(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is no network that `train` left; weights of a CLIP alone are given with "
+            "--pretrained, CAT-Seg's checkpoints with --format cat-seg."
+        )
+    state, _ = read_state_dict(path)
+    network = build(metadata["config"])
+    expected = network.state_dict()
+    wrong = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
+    odd = sorted([*(expected.keys() ^ state.keys()), *wrong])
+    if odd:
+        raise CheckpointError(
+            f"{path} does not hold the weights that its configuration asks for: {len(odd)} keys "
+            f"differ, for example {odd[0]}."
+        )
+    network.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()})
+    return network
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def start_network(
+    settings: dict[str, Any],
+    pretrained: str | Path | None,
+    encoder: str | Path | None,
+    half: bool = False,
+) -> LsmSeg:
+    """A network to train: CLIP and the second encoder filled, the head random.
+
+    pretrained: CLIP's weights, as `load_clip` takes them (None: those that ship with one of our
+    own configurations). encoder: the second encoder's weights. Both may be "random".
+    Raises CheckpointError where weights are missing or do not fit.
+    """
+    network = build(settings)
+    name = network.clip.name
+    shipped = WEIGHTS / f"{name}.safetensors"
+    if pretrained is None and not shipped.is_file():
+        raise CheckpointError(
+            f"{settings['name']} starts from weights of CLIP {name}: give the file with "
+            "--pretrained FILE (or --pretrained random, for a trial of speed and memory)."
+        )
+    if str(pretrained) != "random":
+        path = Path(pretrained or shipped)
+        if not path.is_file():
+            raise CheckpointError(f"no weights at {path}; give CLIP's with --pretrained FILE.")
+        state, _ = read_state_dict(path)
+        fill(network.clip.model, state, path, name)
+        network.clip.weights_hash = _hash(path)
+    fill_encoder(network, encoder, half)
+    return network
+
+
+def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> None:
+    """Load the second encoder's weights, if there is one."""
+    from lsmseg_model.encoders.registry import load_second_encoder
+
+    kind = network.config.encoder
+    if kind == "none" or str(weights) == "random" or (weights is None and kind.endswith("-tiny")):
+        return
+    if weights is None:
+        raise CheckpointError(
+            f"{network.name} needs the weights of {kind}: give Meta's file with --encoder FILE "
+            "(or --encoder random, for a trial of speed and memory)."
+        )
+    network.sam = load_second_encoder(kind, weights, half=half)

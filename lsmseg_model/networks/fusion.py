@@ -1,0 +1,157 @@
+"""Fusion of CLIP's features with those of a second encoder, layer by layer (Eq. 6).
+
+    weight_generator  the paper's: a weight for every position, from a local and a global branch
+                      that see both features
+    scalar            the thesis's: one learnt weight for each layer, 0.5 at the start
+    mean, concat, attention    the alternatives of Table 6 and of the thesis
+    none              CLIP's features as they are
+
+The weight is CLIP's share: E = a F_clip + (1 - a) F_other. Of the weight generator the paper
+gives a figure, not sizes: here the local branch is a bottleneck of 1x1 convolutions at every
+position, the global branch the same over the picture's mean, and the sigmoid of their sum is a,
+one number a position. HIDDEN is what makes the learnable parameters those of the paper's Table 7
+(73.4 million with ViT-L and SAM-L). The last layers begin at zero, so that a begins at 0.5.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lsmseg_model.errors import UsageError
+
+HIDDEN = 16  # channels inside the weight generator's branches
+
+
+def fit(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """[B, C, h, w] -> float32 [B, C, *size]: bilinear, averaging where it gets smaller."""
+    if features.shape[2:] == size:
+        return features.float()
+    return F.interpolate(
+        features.float(), size, mode="bilinear", align_corners=False, antialias=True
+    )
+
+
+class Adapter(nn.Module):
+    """From the second encoder's channels to CLIP's, normalised: 1x1 convolution and LayerNorm.
+
+    Resized first: the encoder is frozen, so this part of its features can be kept (cached.py).
+    """
+
+    def __init__(self, other: int, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(other, dim, 1)
+        self.norm = nn.GroupNorm(1, dim)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """x: [B, other, h, w] -> [B, dim, *size]"""
+        return self.norm(self.project(fit(x, size)))
+
+
+class WeightGenerator(nn.Module):
+    """Eq. 6 of the paper, with a weight for every position."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.local = _branch(dim)
+        self.whole = _branch(dim)
+
+    def weight(self, clip: Tensor, other: Tensor) -> Tensor:
+        """CLIP's share [B, 1, H, W], in 0..1."""
+        both = torch.cat([clip, other], dim=1)
+        return torch.sigmoid(self.local(both) + self.whole(both.mean(dim=(2, 3), keepdim=True)))
+
+    def forward(self, clip: Tensor, other: Tensor) -> Tensor:
+        weight = self.weight(clip, other)
+        return weight * clip + (1 - weight) * other
+
+
+def _branch(dim: int) -> nn.Sequential:
+    last = nn.Conv2d(HIDDEN, 1, 1)
+    nn.init.zeros_(last.weight)
+    assert last.bias is not None
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Conv2d(2 * dim, HIDDEN, 1), nn.ReLU(), last)
+
+
+class Scalar(nn.Module):
+    """Eq. 5.1 of the thesis: one learnt weight, 0.5 at the start."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, clip: Tensor, other: Tensor) -> Tensor:
+        return self.w * clip + (1 - self.w) * other
+
+
+class Mean(nn.Module):
+    """The average."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+
+    def forward(self, clip: Tensor, other: Tensor) -> Tensor:
+        return (clip + other) / 2
+
+
+class Concat(nn.Module):
+    """Both, projected back to CLIP's channels; at the start this is their average."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(2 * dim, dim, 1)
+        half = 0.5 * torch.eye(dim)
+        with torch.no_grad():
+            self.project.weight.copy_(torch.cat([half, half], dim=1)[..., None, None])
+            assert self.project.bias is not None
+            self.project.bias.zero_()
+
+    def forward(self, clip: Tensor, other: Tensor) -> Tensor:
+        return self.project(torch.cat([clip, other], dim=1))
+
+
+class CrossAttention(nn.Module):
+    """CLIP's features attend to the other's and take up what they find."""
+
+    def __init__(self, dim: int, heads: int = 4) -> None:
+        super().__init__()
+        self.norm_clip, self.norm_other = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
+
+    def forward(self, clip: Tensor, other: Tensor) -> Tensor:
+        asking = self.norm_clip(clip.flatten(2).mT)
+        asked = self.norm_other(other.flatten(2).mT)
+        found, _ = self.attention(asking, asked, asked, need_weights=False)
+        return clip + found.mT.unflatten(2, clip.shape[2:])
+
+
+FUSIONS: dict[str, type[nn.Module]] = {
+    "weight_generator": WeightGenerator,
+    "scalar": Scalar,
+    "mean": Mean,
+    "concat": Concat,
+    "attention": CrossAttention,
+}
+
+
+class Fusion(nn.Module):
+    """An adapter and a fusion for each of some layers.
+
+    clip: the channels of CLIP's features, other: of the second encoder's, layer by layer.
+    """
+
+    def __init__(self, kind: str, clip: list[int], other: list[int]) -> None:
+        super().__init__()
+        if kind not in FUSIONS:
+            raise UsageError(f"unknown fusion {kind!r}; choose {', '.join(FUSIONS)} or none.")
+        self.kind = kind
+        pairs = list(zip(clip, other, strict=True))
+        self.adapters = nn.ModuleList(Adapter(o, c) for c, o in pairs)
+        self.fusions = nn.ModuleList(FUSIONS[kind](c) for c, _ in pairs)
+
+    def forward(self, clip: list[Tensor], other: list[Tensor]) -> list[Tensor]:
+        """[B, C, H, W] of CLIP and [B, O, h, w] of the other, layer by layer -> as CLIP's."""
+        return [
+            fuse(c, adapt(o, (c.shape[2], c.shape[3])))
+            for fuse, adapt, c, o in zip(self.fusions, self.adapters, clip, other, strict=True)
+        ]

@@ -1,0 +1,195 @@
+"""LSMSeg: CLIP, a frozen second encoder, fusion, category filter, refinement, decoder.
+
+One network for the paper's model, the thesis's and CAT-Seg; a configuration
+(`lsmseg_model/networks`) says which. No public code of LSMSeg exists: what the texts leave open is
+decided in `NetworkConfig` and docs/network.md. Shapes: B pictures, N classes, H x W positions.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.encoders.cache import CachedEncoder
+from lsmseg_model.encoders.registry import second_encoder
+from lsmseg_model.errors import ConfigError, UsageError
+from lsmseg_model.kernels.onednn import quicken
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
+from lsmseg_model.networks.fusion import Fusion
+from lsmseg_model.networks.head import Aggregator, HeadSizes
+
+__all__ = ["CLIP_PARTS", "REFINEMENTS", "LsmSeg", "NetworkConfig"]
+
+
+class LsmSeg(nn.Module):
+    """The network. Its logits are of the classes that the category filter keeps."""
+
+    def __init__(self, clip: Clip, config: NetworkConfig) -> None:
+        super().__init__()
+        # Who this is and how it is tested; `networks.build` and `load_network` fill them in.
+        self.name, self.weights_hash = "", "random"
+        self.settings: dict[str, Any] = {}
+        self.protocol: Any = None  # sliding.Protocol
+        self.loaded: Any = None  # catseg.Loaded
+        self._masks: list[Any] = []  # handles of what `trainable` hung on CLIP's projections
+        self.clip, self.config = clip, config
+        width = clip.model.visual.conv1.out_channels
+        dim = clip.embed_dim
+        _check_fit(clip, config)
+        spatial, classes = REFINEMENTS[config.refinement]
+        self.upsample1 = nn.ConvTranspose2d(width, config.guidance[0], 2, stride=2)
+        self.upsample2 = nn.ConvTranspose2d(width, config.guidance[1], 4, stride=4)
+        self.sam: FrozenEncoder | None = None
+        self.cached: CachedEncoder | None = None
+        self.fusion: Fusion | None = None
+        if config.encoder != "none":
+            self.sam = second_encoder(config.encoder)
+            quicken(self.sam)
+            if config.encoder_size % self.sam.patch:
+                raise ConfigError(
+                    f"encoder_size is {config.encoder_size}, but {config.encoder} takes multiples "
+                    f"of {self.sam.patch} pixels."
+                )
+            self.fusion = Fusion(config.fusion, [width, width, dim], [self.sam.width] * 3)
+        self.transformer = Aggregator(
+            HeadSizes(
+                text=dim,
+                appearance=dim,
+                guidance=config.guidance,
+                hidden=config.hidden,
+                projected=config.projected,
+                decoder=config.decoder,
+                layers=config.layers if spatial or classes else 0,
+                heads=config.heads,
+                window=config.window,
+                resolution=config.resolution,
+                k=config.k,
+                pad_len=config.pad_len,
+                spatial=spatial,
+                classes=classes,
+            )
+        )
+
+    def train(self, mode: bool = True) -> LsmSeg:
+        """CAT-Seg pools before the class refinement in training, not at test."""
+        super().train(mode)
+        for layer in self.transformer.layers:
+            attention: Any = layer.attention
+            if attention is not None:
+                attention.pooling = self.config.pooling[not mode]
+        return self
+
+    def forward(
+        self,
+        images: Tensor,
+        texts: Tensor,
+        wanted: Tensor | None = None,
+        large: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits at four times CLIP's grid.
+
+        images: [B, 3, H, W] RGB in 0..1 for CLIP. texts: [N, D] class embeddings. wanted: bool
+        [B, N], classes that the filter must keep. large: the same pictures for the second
+        encoder, [B, 3, S, S] (by default resized to its size).
+        Returns (logits [B, k, 4h, 4w], kept classes [B, k], None where all were kept).
+        """
+        return self.answer(self.see(images, large), texts, wanted)
+
+    def see(
+        self, images: Tensor, large: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """What pictures come to before any text is known: what `answer` takes. See `forward`."""
+        dense, layers = self.clip.encode_layers(images, self.config.blocks)
+        appearance = dense
+        if self.sam is not None and self.fusion is not None:
+            if large is None:
+                side = self.config.encoder_size or self.sam.size
+                large = F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
+            look = self.sam if self.training or self.cached is None else self.cached
+            first, second, appearance = self.fusion([*layers, dense], look(large))
+            layers = [first, second]
+        guidance = [self.upsample1(layers[0]), self.upsample2(layers[1])]
+        features = appearance if self.config.cost_map == "fused" else dense
+        return features, appearance, guidance
+
+    def answer(
+        self,
+        seen: tuple[Tensor, Tensor, list[Tensor]],
+        texts: Tensor,
+        wanted: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """The head alone: the logits of `forward` for pictures that were seen."""
+        features, appearance, guidance = seen
+        each = texts.expand(features.shape[0], -1, -1)
+        return self.transformer(features, each, appearance, guidance, wanted)
+
+    def keep_features(self, folder: str | Path, half: bool = True) -> CachedEncoder:
+        """Keep what the second encoder sees on disk, for evaluation; see `CachedEncoder`.
+
+        Raises UsageError where there is no second encoder.
+        """
+        if self.sam is None:
+            raise UsageError(f"{self.name or 'this network'} has no second encoder to keep.")
+        cells = self.clip.view.window // self.clip.patch_size
+        self.cached = CachedEncoder(self.sam, folder, (cells, cells), half)
+        return self.cached
+
+    def trainable(self, clip: str = "qv") -> None:
+        """Set which parameters learn: the head, and of CLIP's blocks, in both towers, the
+        queries and values ("qv"), "qk", "kv", everything ("full") or nothing ("freeze").
+
+        The rows of the joint projections that are not named get no gradient; no weight is copied.
+        """
+        if clip not in CLIP_PARTS:
+            raise ConfigError(f"clip is {clip!r}; choose {', '.join(CLIP_PARTS)}.")
+        self.clip.requires_grad_(clip == "full")
+        for hook in self._masks:
+            hook.remove()
+        self._masks.clear()
+        if clip in ("full", "freeze"):
+            return
+        for block in _blocks(self.clip):
+            attention = block.attn
+            attention.in_proj_weight.requires_grad_(True)
+            rows = torch.zeros(3, 1, dtype=torch.bool)
+            for part in clip:
+                rows["qkv".index(part)] = True
+            mask = rows.repeat_interleave(attention.embed_dim, dim=0)
+            hook = attention.in_proj_weight.register_hook(
+                lambda grad, mask=mask: grad * mask.to(grad.device, grad.dtype)
+            )
+            self._masks.append(hook)
+
+
+CLIP_PARTS = ("freeze", "qk", "kv", "qv", "full")
+
+
+def _check_fit(clip: Clip, config: NetworkConfig) -> None:
+    """Raise ConfigError where CLIP does not have what the configuration asks for."""
+    depth = len(clip.model.visual.transformer.resblocks)
+    if max(config.blocks) >= depth - 1:
+        raise ConfigError(
+            f"blocks are {config.blocks[0]},{config.blocks[1]}, but {clip.name} has {depth} blocks "
+            f"and the last one gives the dense features: choose from 0 to {depth - 2}."
+        )
+    side, patch = clip.view.window, clip.patch_size
+    if side % patch:
+        raise ConfigError(
+            f"crop is {side}, but {clip.name} takes multiples of {patch} pixels; "
+            f"try crop={max(1, side // patch) * patch}."
+        )
+    if REFINEMENTS[config.refinement][1] and max(config.pooling) > side // patch:
+        raise ConfigError(
+            f"pooling is {config.pooling[0]},{config.pooling[1]}, but a crop of {side} pixels has "
+            f"only {side // patch} positions a side."
+        )
+
+
+def _blocks(clip: Clip) -> list[Any]:
+    return [*clip.model.visual.transformer.resblocks, *clip.model.transformer.resblocks]

@@ -1,0 +1,200 @@
+"""What a network is made of, and what it takes: parameters, operations, memory.
+
+Nothing is computed: the tensors have shapes only, torch counts the operations of its matrix
+products and convolutions (a multiplication and an addition are two), and `memory.py` the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lsmseg_model.inference.protocol import Protocol
+from lsmseg_model.networks.build import build, read_network
+from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.memory import kept_for_backward, peak
+
+# Table 7 of the paper: learnable parameters in millions, GFLOPs and milliseconds (ViT-L/14).
+PAPER = {
+    "cat-seg-l": {"learnable_millions": 70.3, "gflops": 3459.7, "latency_ms": 535.2},
+    "lsmseg-l": {"learnable_millions": 73.4, "gflops": 3140.6, "latency_ms": 426.0},
+}
+PARTS = {
+    "CLIP, pictures": ("clip.model.visual.",),
+    "CLIP, texts": ("clip.model.",),
+    "second encoder": ("sam.",),
+    "fusion": ("fusion.",),
+    "guidance": ("upsample1.", "upsample2."),
+    "refinement": ("transformer.layers.", "transformer.conv1.", "transformer.guidance_projection.",
+                   "transformer.text_guidance_projection."),
+    "decoder": ("transformer.",),
+}  # fmt: skip
+TOKENS = 77  # of each text: the most that CLIP takes
+
+
+@dataclass(frozen=True)
+class Description:
+    """`parts`: rows of part, parameters, trainable, and GFLOPs of a view (of the texts: of all).
+
+    A picture of `side` x `side` pixels is looked at in `views` views of `crop` x `crop` pixels;
+    `gflops`: of a view, `gflops_picture`: of all of them, `gflops_texts`: of the classes' texts,
+    one of 77 tokens each. memory: megabytes of 32-bit floats, estimated (`memory.py`):
+    `weights`; in a forward pass of one view `forward`, of all at once `picture`; in training
+    beside the weights `gradients`, `adamw`, and for a batch of one picture `kept` for the
+    gradients, `kept_texts` of the texts, where the text tower learns.
+    """
+
+    name: str
+    title: str
+    parts: list[dict[str, Any]]
+    parameters: int
+    trainable: int
+    gflops: float
+    gflops_picture: float
+    gflops_texts: float
+    memory: dict[str, float]
+    crop: int
+    side: int
+    views: int
+    classes: int
+    paper: dict[str, float] | None
+
+
+def describe(
+    name: str, classes: int = 171, clip: str = "qv", size: int | None = None, **changes: Any
+) -> Description:
+    """Describe a network without computing anything.
+
+    clip: which of CLIP's projections learn, see `LsmSeg.trainable`. size: the side that pictures
+    are squashed to, by default that of its protocol. changes: see `read_network`. Raises
+    UsageError and ConfigError.
+    """
+    settings = read_network(name, **changes)
+    with torch.device("meta"):
+        network = build(settings).eval()
+        network.trainable(clip)
+        protocol: Protocol = network.protocol
+        if size is not None:
+            protocol = replace(protocol, side=size)
+        views, crop = len(protocol.places) + 1, settings["crop"]
+        images = torch.empty(views, 3, crop, crop)
+        texts = torch.empty(classes, network.clip.embed_dim)
+        tokens = torch.zeros(classes, TOKENS, dtype=torch.long)
+        operations = _operations(network, images[:1], texts, tokens[:1])
+        operations["CLIP, texts"] *= classes
+        memory = _memory(network, images, texts, tokens)
+    rows = _parts(network, clip, operations)
+    of_a_view = sum(operations.values()) - operations["CLIP, texts"]
+    total = sum(row["parameters"] for row in rows)
+    return Description(
+        name=settings["name"],
+        title=settings["title"],
+        parts=rows,
+        parameters=total,
+        trainable=sum(row["trainable"] for row in rows),
+        gflops=of_a_view,
+        gflops_picture=views * of_a_view,
+        gflops_texts=operations["CLIP, texts"],
+        memory=memory,
+        crop=crop,
+        side=protocol.side,
+        views=views,
+        classes=classes,
+        paper=None if changes else PAPER.get(settings["name"]),
+    )
+
+
+def _operations(network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor) -> dict[str, float]:
+    """GFLOPs of every part for these pictures and these sentences."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def count(run: Callable[[], Any]) -> Callable[[str], float]:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            run()
+        counts = counter.get_flop_counts()
+        return lambda module: sum(counts.get(module, {}).values()) / 1e9
+
+    inside = count(lambda: network(images, texts))
+    refinement = ["conv1", "guidance_projection", "text_guidance_projection"]
+    refinement += [f"layers.{i}" for i in range(len(network.transformer.layers))]
+    found = {
+        "second encoder": inside("LsmSeg.sam"),
+        "fusion": inside("LsmSeg.fusion"),
+        "guidance": inside("LsmSeg.upsample1") + inside("LsmSeg.upsample2"),
+        "refinement": sum(inside(f"LsmSeg.transformer.{part}") for part in refinement),
+    }
+    found["decoder"] = inside("LsmSeg.transformer") - found["refinement"]
+    found["CLIP, pictures"] = inside("LsmSeg") - sum(found.values())
+    found["CLIP, texts"] = count(lambda: network.clip.encode_tokens(tokens))("Global")
+    return found
+
+
+def _memory(network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor) -> dict[str, float]:
+    """Megabytes, see `Description`."""
+    learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    text_tower = any(p.requires_grad for p in network.clip.model.transformer.parameters())
+    found = {
+        "weights": 4 * sum(p.numel() for p in network.parameters()),
+        "forward": peak(lambda: network(images[:1], texts)),
+        "picture": peak(lambda: network(images, texts)),
+        "gradients": 4 * learning,
+        "adamw": 8 * learning,
+    }
+    network.train()
+    found["kept"] = kept_for_backward(lambda: network(images[:1], texts), network)
+    found["kept_texts"] = (
+        kept_for_backward(lambda: network.clip.encode_tokens(tokens), network) if text_tower else 0
+    )
+    return {name: size / 1e6 for name, size in found.items()}
+
+
+def _parts(network: LsmSeg, clip: str, operations: dict[str, float]) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {
+        part: {"part": part, "parameters": 0, "trainable": 0, "gflops": round(operations[part], 1)}
+        for part in PARTS
+    }
+    for name, parameter in network.named_parameters():
+        part = next(p for p, starts in PARTS.items() if name.startswith(starts))
+        rows[part]["parameters"] += parameter.numel()
+        rows[part]["trainable"] += _learning(name, parameter, clip)
+    return [row for row in rows.values() if row["parameters"]]
+
+
+def _learning(name: str, parameter: nn.Parameter, clip: str) -> int:
+    """How many numbers of a parameter learn: of CLIP's joint projections only some rows do."""
+    if not parameter.requires_grad:
+        return 0
+    if name.endswith("attn.in_proj_weight") and clip not in ("full", "freeze"):
+        return parameter.numel() * len(clip) // 3
+    return parameter.numel()
+
+
+def lines(found: Description) -> list[str]:
+    """What a description says below its parts."""
+    need = found.memory
+    beside = need["gradients"] + need["adamw"] + need["kept"] + need["kept_texts"]
+    said = [
+        f"{found.title}: {found.parameters / 1e6:.2f} million parameters, "
+        f"{found.trainable / 1e6:.2f} million of them learn",
+        f"A picture of {found.side} x {found.side} pixels, {found.classes} classes: "
+        f"{found.gflops_picture:.1f} GFLOPs, {found.views} views of {found.crop} x {found.crop} "
+        f"pixels and {found.gflops:.1f} each; once for all pictures {found.gflops_texts:.1f} for "
+        f"texts of {TOKENS} tokens",
+        f"Memory, estimated: weights {need['weights']:.0f} MB; beside them {need['forward']:.0f} "
+        f"MB for a view, {need['picture']:.0f} MB for all views of a picture at once",
+        f"In training, estimated, a batch of one: {beside:.0f} MB beside the weights (gradients "
+        f"{need['gradients']:.0f}, AdamW {need['adamw']:.0f}, kept for the gradients "
+        f"{need['kept']:.0f} of the picture, {need['kept_texts']:.0f} of the texts)",
+    ]
+    if found.paper:
+        said.append(
+            f"Table 7 of the paper: {found.paper['learnable_millions']} million that learn, "
+            f"{found.paper['gflops']} GFLOPs. It does not tell the picture's size, the classes, "
+            "the views, whether the texts count, and whether a multiplication and an addition are "
+            "one operation or two (docs/network.md)."
+        )
+    return said

@@ -1,0 +1,316 @@
+"""Refinement of the cost map: over positions (Swin blocks), then over classes (linear attention).
+
+Eq. 7 and 8 of the paper, with CAT-Seg's parts under CAT-Seg's parameter names, so that its
+published weights load. Checked against CAT-Seg's own outputs at small size
+(tests/test_golden.py) and a plain computation (tests/test_refinement.py). What the code below
+does differently changes no number:
+
+- the guidance of the pictures is the same for every class, and that of the texts the same at
+  every position: their part of queries and keys is computed once, not once for each class;
+- the padding classes of CAT-Seg are all alike: they are one key and value, counted so many times;
+- on the CPU without gradients, a few classes (or positions) at a time go through a block, so that
+  what lies between its steps stays in the cache.
+
+Shapes: B pictures, N classes, D channels, H x W positions; cost maps are [B, N, H, W, D].
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lsmseg_model.kernels.onednn import able, each, linear
+
+ROWS = 2304  # positions times classes at once
+
+
+class WindowAttention(nn.Module):
+    """Attention inside windows; queries and keys see the guidance, values do not.
+
+    No relative position bias.
+    """
+
+    def __init__(self, dim: int, guidance_dim: int, heads: int) -> None:
+        super().__init__()
+        self.dim, self.heads = dim, heads
+        self.q = nn.Linear(dim + guidance_dim, dim)
+        self.k = nn.Linear(dim + guidance_dim, dim)
+        self.v = nn.Linear(dim, dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def guided(self, guidance: Tensor) -> Tensor:
+        """What the guidance [B, W, M, G] and the biases add to q, k and v: [B, 1, W, M, 3 D]."""
+        q, k = (F.linear(guidance, t.weight[:, self.dim :], t.bias) for t in (self.q, self.k))
+        return torch.cat([q, k, self.v.bias.expand_as(q)], dim=-1)[:, None]
+
+    def forward(self, x: Tensor, seen: Tensor, mask: Tensor | None) -> Tensor:
+        """x: [B, N, W, M, D] in W windows of M positions; seen: what `guided` made.
+
+        mask: [W, M, M] added to the scores, or None. Returns [B, N, W, M, D].
+        """
+        weight = [self.q.weight[:, : self.dim], self.k.weight[:, : self.dim], self.v.weight]
+        qkv = linear(x, torch.cat(weight)).add_(seen).unflatten(-1, (3, self.heads, -1))
+        if mask is not None:
+            mask = mask.to(x.dtype)[:, None].repeat(qkv.shape[0] * qkv.shape[1], 1, 1, 1)
+        q, k, v = qkv.flatten(0, 2).permute(2, 0, 3, 1, 4)  # [B N W, heads, M, D / heads] each
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = out.transpose(1, 2).reshape(x.shape)
+        return linear(out, self.proj.weight, self.proj.bias)
+
+
+def _at_once(x: Tensor, rows: int) -> int:
+    """How many of x's parts, `rows` rows each, go through a block together."""
+    return max(1, ROWS // rows) if able(x) else max(x.shape[1:3])
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU between them."""
+
+    def __init__(self, dim: int, ratio: int = 4) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, ratio * dim)
+        self.fc2 = nn.Linear(ratio * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = linear(x, self.fc1.weight, self.fc1.bias, "gelu")
+        return linear(hidden, self.fc2.weight, self.fc2.bias)
+
+
+class SwinBlock(nn.Module):
+    """A Swin Transformer block; `shift` moves its windows by so many positions."""
+
+    def __init__(
+        self, dim: int, guidance_dim: int, heads: int, window: int, shift: int, resolution: int
+    ) -> None:
+        super().__init__()
+        self.window, self.shift = window, shift
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = WindowAttention(dim, guidance_dim, heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim)
+        # CAT-Seg saves the mask of its training resolution; others are made as they come up.
+        mask = shift_mask(resolution, resolution, window, shift).clone() if shift else None
+        self.register_buffer("attn_mask", mask)
+
+    def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]"""
+        height, width = x.shape[2:4]
+        seen = self.attn.guided(self._windows(guidance[:, None])[:, 0])
+        mask = None
+        if self.shift or height % self.window or width % self.window:
+            mask = shift_mask(height, width, self.window, self.shift).to(x.device)
+        parts = x.split(_at_once(x, x.shape[0] * height * width), dim=1)
+        return torch.cat(each(lambda part: self._block(part, seen, mask), parts), dim=1)
+
+    def _block(self, x: Tensor, seen: Tensor, mask: Tensor | None) -> Tensor:
+        attended = self.attn(self._windows(self.norm1(x)), seen, mask)
+        x = x + self._whole(attended, *x.shape[2:4])
+        return x + self.mlp(self.norm2(x))
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """[B, N, H, W, D] -> [B, N, windows, window * window, D], padded with zeros."""
+        m = self.window
+        down, right = -x.shape[2] % m, -x.shape[3] % m
+        x = F.pad(x, (0, 0, 0, right, 0, down)) if down or right else x
+        x = x.roll((-self.shift, -self.shift), dims=(2, 3)) if self.shift else x
+        x = x.unflatten(3, (-1, m)).unflatten(2, (-1, m))  # [B, N, rows, m, columns, m, D]
+        return x.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+
+    def _whole(self, parts: Tensor, height: int, width: int) -> Tensor:
+        """What `_windows` took apart, without the padding."""
+        m = self.window
+        rows, columns = -(-height // m), -(-width // m)
+        x = parts.unflatten(3, (m, m)).unflatten(2, (rows, columns)).transpose(3, 4)
+        x = x.flatten(4, 5).flatten(2, 3)
+        x = x.roll((self.shift, self.shift), dims=(2, 3)) if self.shift else x
+        return x[:, :, :height, :width]
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
+    """[windows, M, M]: -100 between positions that only the shift, or padding, brought together.
+
+    On the CPU, whoever asks first: kept for training as for inference, not to be changed.
+    """
+    full = (-(-height // window) * window, -(-width // window) * window)
+
+    def part(size: int, real: int) -> Tensor:
+        place = torch.arange(size, device="cpu")
+        if not shift:
+            return (place >= real).long()
+        rolled = (place + shift) % size
+        zone = (place >= size - window).long() + (place >= size - shift).long()
+        return zone + 3 * (rolled >= real).long()
+
+    regions = 10 * part(full[0], height)[:, None] + part(full[1], width)[None]
+    tiles = regions.unflatten(0, (-1, window)).unflatten(2, (-1, window)).transpose(1, 2)
+    flat = tiles.flatten(2).flatten(0, 1)
+    return (flat[:, :, None] != flat[:, None]).float() * -100.0
+
+
+class SpatialRefinement(nn.Module):
+    """S of Eq. 7: two Swin blocks, the second with shifted windows, guided by visual features."""
+
+    def __init__(
+        self, dim: int, guidance_dim: int, heads: int, window: int, resolution: int
+    ) -> None:
+        super().__init__()
+        window = min(window, resolution)
+        shift = window // 2 if resolution > window else 0
+        self.block_1 = SwinBlock(dim, guidance_dim, heads, window, 0, resolution)
+        self.block_2 = SwinBlock(dim, guidance_dim, heads, window, shift, resolution)
+        self.guidance_norm = nn.LayerNorm(guidance_dim)
+
+    def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]"""
+        guidance = self.guidance_norm(guidance)
+        return self.block_2(self.block_1(x, guidance), guidance)
+
+
+class LinearAttention(nn.Module):
+    """Attention linear in the number of classes: softmax is replaced by elu + 1 of q and k."""
+
+    def __init__(self, dim: int, guidance_dim: int, heads: int) -> None:
+        super().__init__()
+        self.dim, self.heads = dim, heads
+        self.q = nn.Linear(dim + guidance_dim, dim)
+        self.k = nn.Linear(dim + guidance_dim, dim)
+        self.v = nn.Linear(dim, dim)
+
+    def guided(self, guidance: Tensor) -> tuple[Tensor, Tensor]:
+        """What the guidance [..., G] and the biases add to queries and keys: [..., D] each."""
+        q, k = (F.linear(guidance, t.weight[:, self.dim :], t.bias) for t in (self.q, self.k))
+        return q, k
+
+    def forward(
+        self,
+        x: Tensor,
+        seen: tuple[Tensor, Tensor],
+        padding: tuple[Tensor, Tensor, int] | None,
+    ) -> Tensor:
+        """x: [B, N, P, D] at P positions, seen: `guided` of [B, N, 1, G] -> [B, N, P, D].
+
+        padding: (x [1, 1, D], guidance [1, 1, G], count) of classes that are only attended to,
+        all alike.
+        """
+
+        def split(t: Tensor) -> Tensor:  # [..., P, D] -> [..., P * heads, D / heads]
+            return t.unflatten(-1, (self.heads, -1)).flatten(-3, -2)
+
+        q, k = (
+            split(F.elu(linear(x, t.weight[:, : self.dim]).add_(what)).add_(1))
+            for t, what in zip((self.q, self.k), seen, strict=True)
+        )
+        v = split(linear(x, self.v.weight, self.v.bias))
+        both = k.permute(0, 2, 3, 1) @ v.transpose(1, 2)  # [B, P * heads, d, d]
+        keys = k.sum(dim=1)
+        if padding is not None:
+            token, guide, count = padding
+            one = F.linear(token, self.k.weight[:, : self.dim]) + self.guided(guide)[1]
+            one = split(F.elu(one) + 1)[0]  # [heads, d]
+            value = split(F.linear(token, self.v.weight, self.v.bias))[0]
+            again = x.shape[2]
+            both = both + (count * one[:, :, None] * value[:, None]).repeat(again, 1, 1)
+            keys = keys + (count * one).repeat(again, 1)
+        q = q / ((q * keys[:, None]).sum(dim=-1, keepdim=True) + 1e-6)
+        out = q.transpose(1, 2) @ both  # [B, P * heads, N, d]
+        return out.transpose(1, 2).reshape(x.shape)
+
+
+class ClassRefinement(nn.Module):
+    """C of Eq. 8: the classes of a position attend to each other, guided by their texts.
+
+    Fewer than `pad_len` classes are filled up with learnt padding classes (0: never). `pooling`
+    averages so many positions a side before, and enlarges the result after.
+    """
+
+    def __init__(
+        self, dim: int, guidance_dim: int, heads: int, pad_len: int = 0, pooling: int = 1
+    ) -> None:
+        super().__init__()
+        self.pad_len, self.pooling = pad_len, pooling
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+        self.attention = LinearAttention(dim, guidance_dim, heads)
+        self.MLP = nn.Sequential(nn.Linear(dim, 4 * dim), nn.ReLU(), nn.Linear(4 * dim, dim))
+        if pad_len:
+            self.padding_tokens = nn.Parameter(torch.zeros(1, 1, dim))
+            self.padding_guidance = nn.Parameter(torch.zeros(1, 1, guidance_dim))
+
+    def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """x: [B, N, H, W, D], guidance: [B, N, G] -> [B, N, H, W, D]"""
+        pooled = self._pool(x)
+        flat = pooled.flatten(2, 3)
+        seen = self.attention.guided(guidance[:, :, None])
+        padding = None
+        if count := max(0, self.pad_len - x.shape[1]):
+            padding = (self.norm1(self.padding_tokens), self.padding_guidance, count)
+        parts = flat.split(_at_once(flat, x.shape[0] * x.shape[1]), dim=2)
+        done = each(lambda part: self._block(part, seen, padding), parts)
+        refined = torch.cat(done, dim=2).view(pooled.shape)
+        return x + _enlarge(refined, *x.shape[2:4])
+
+    def _block(
+        self, x: Tensor, seen: tuple[Tensor, Tensor], padding: tuple[Tensor, Tensor, int] | None
+    ) -> Tensor:
+        x = x + self.attention(self.norm1(x), seen, padding)
+        first: Any = self.MLP[0]
+        second: Any = self.MLP[2]
+        hidden = linear(self.norm2(x), first.weight, first.bias, "relu")
+        return x + linear(hidden, second.weight, second.bias)
+
+    def _pool(self, x: Tensor) -> Tensor:
+        if self.pooling == 1:
+            return x
+        flat = x.flatten(0, 1).permute(0, 3, 1, 2)
+        flat = F.avg_pool2d(flat, self.pooling, self.pooling)
+        return flat.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+
+
+def _enlarge(x: Tensor, height: int, width: int) -> Tensor:
+    """[B, N, h, w, D] -> [B, N, H, W, D], bilinear with the corners aligned."""
+    if x.shape[2:4] == (height, width):
+        return x
+    flat = x.flatten(0, 1).permute(0, 3, 1, 2)
+    flat = F.interpolate(flat, (height, width), mode="bilinear", align_corners=True)
+    return flat.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+
+
+class RefinementLayer(nn.Module):
+    """One layer of refinement: `swin_block` over positions, `attention` over classes."""
+
+    def __init__(
+        self,
+        dim: int,
+        guidance_dim: int,
+        text_dim: int,
+        *,
+        heads: int = 4,
+        window: int = 12,
+        resolution: int = 24,
+        pad_len: int = 0,
+        pooling: int = 1,
+        spatial: bool = True,
+        classes: bool = True,
+    ) -> None:
+        super().__init__()
+        self.swin_block = (
+            SpatialRefinement(dim, guidance_dim, heads, window, resolution) if spatial else None
+        )
+        self.attention = (
+            ClassRefinement(dim, text_dim, heads, pad_len, pooling) if classes else None
+        )
+
+    def forward(self, x: Tensor, appearance: Tensor | None, texts: Tensor | None) -> Tensor:
+        """x: [B, N, H, W, D], appearance: [B, H, W, G], texts: [B, N, G'] -> as x
+
+        What guides a part that is left out may be None.
+        """
+        if self.swin_block is not None:
+            x = self.swin_block(x, appearance)
+        if self.attention is not None:
+            x = self.attention(x, texts)
+        return x

@@ -1,0 +1,1 @@
+"""People at work on the store: edits, imports, reports, checks, backups."""

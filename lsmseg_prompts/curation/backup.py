@@ -1,0 +1,80 @@
+"""A copy of the store in one file, whole and of one moment, while others write."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from lsmseg_prompts.errors import ConfigurationError, StoreError
+from lsmseg_prompts.store.migrations import schema_version
+from lsmseg_prompts.store.sqlite import (
+    BUSY_SECONDS,
+    absent,
+    connect,
+    translated,
+    working_store_path,
+)
+
+
+def backup(
+    target: str | os.PathLike[str],
+    store: str | os.PathLike[str] | None = None,
+    force: bool = False,
+) -> Path:
+    """Copy the working store to `target`: all of it, or nothing is left there.
+
+    Raises ConfigurationError where `target` exists (`force` replaces it), is the store itself or
+    is in use; StoreError where the store or the disk refuses.
+    """
+    source, target = working_store_path(store), Path(os.path.realpath(Path(target).expanduser()))
+    if not source.exists():
+        raise absent(source)
+    if target.is_dir() or not target.parent.is_dir():
+        raise ConfigurationError(
+            f"Cannot write {target}: it must be a file in a folder that exists."
+        )
+    if target.exists():
+        if target.samefile(source):
+            raise ConfigurationError(f"{target} is the store itself: name another file.")
+        if not force:
+            raise ConfigurationError(f"{target} exists: name another file, or add --force.")
+    for beside in (f"{target}-wal", f"{target}-journal"):
+        if os.path.exists(beside):  # it would be taken for the copy's own
+            raise ConfigurationError(f"{beside} exists, so {target} is in use: name another file.")
+    temporary = target.parent / f".lsmseg-{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    try:
+        with translated(source), closing(_open(source)) as original:
+            schema_version(original, str(source))
+            with translated(target), closing(sqlite3.connect(temporary)) as copy:
+                original.backup(copy)  # in one step: one moment of the store
+                copy.execute("PRAGMA journal_mode = delete")  # nothing beside it
+                said = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if said != "ok":
+            raise StoreError(f"The store {source} is damaged ({said}): nothing was copied.")
+        with translated(target):
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+    finally:
+        for rest in (temporary, Path(f"{temporary}-journal"), Path(f"{temporary}-wal")):
+            with suppress(OSError):
+                rest.unlink()
+    return target
+
+
+def _open(source: Path) -> sqlite3.Connection:
+    """The store for reading, with its log; in a folder that cannot be written, where there is no
+    log, without."""
+    connection = connect(source, "ro", BUSY_SECONDS)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        connection.close()
+        log = Path(f"{source}-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        return connect(source, "ro&immutable=1", BUSY_SECONDS)
+    return connection

@@ -1,0 +1,142 @@
+"""Whether a store is whole, whether what it says of its texts is true, and what needs a look."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError, StoreError
+from lsmseg_prompts.store.migrations import migrate
+from lsmseg_prompts.store.sqlite import working_store_path
+from lsmseg_prompts.store.store import Store, open_store_readonly
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+
+
+@dataclass
+class Check:
+    """What was looked at: rows of {check, level, count, detail}, level "damage", "wrong", "look"
+    (for a person) or "ok"."""
+
+    store: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, check: str, level: str, found: list[str]) -> None:
+        shown = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
+        row = {"check": check, "level": level if found else "ok", "count": len(found)}
+        self.rows.append({**row, "detail": shown})
+
+    def error(self) -> LsmsegPromptsError | None:
+        """StoreError if it is damaged, RefusedError if counts are wrong, else None."""
+        bad = {
+            level: [row["check"] for row in self.rows if row["level"] == level]
+            for level in ("damage", "wrong")
+        }
+        if bad["damage"]:
+            return StoreError(
+                f"The store {self.store} is damaged ({', '.join(bad['damage'])}): restore a backup."
+            )
+        if bad["wrong"]:
+            return RefusedError(
+                f"The store {self.store} has wrong counts ({', '.join(bad['wrong'])}): edit or "
+                "generate these cells again."
+            )
+        return None
+
+
+def check(store: str | os.PathLike[str] | None = None) -> Check:
+    """Look at the working store; nothing is changed.
+
+    damage: SQLite's integrity check, rows that hang loose, tables that are not as made. wrong:
+    token counts that are not CLIP's, done texts over 77. look: cells for review, failed cells with
+    reasons, locked and stale cells, claims of dead runs, requests without a reply. Raises
+    StoreError for a file that cannot even be opened.
+    """
+    path = working_store_path(store)
+    result = Check(str(path))
+    with open_store_readonly(path) as file:
+        _whole(file, result)
+        _counts(file, result)
+        _look(file, result)
+    return result
+
+
+def _whole(file: Store, result: Check) -> None:
+    said = [next(iter(row.values())) for row in file.rows("PRAGMA integrity_check")]
+    result.add("integrity", "damage", [text for text in said if text != "ok"])
+    loose = Counter(
+        f"{row['table']} without its {row['parent']}"
+        for row in file.rows("PRAGMA foreign_key_check")
+    )
+    result.add("foreign keys", "damage", [f"{text} ({n} rows)" for text, n in loose.items()])
+    fresh = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(fresh, "")
+        made = {(kind, name): sql for kind, name, sql in fresh.execute(_OBJECTS)}
+    finally:
+        fresh.close()
+    there = {(row["type"], row["name"]): row["sql"] for row in file.rows(_OBJECTS)}
+    # More than that is the user's own: views, a search index.
+    result.add(
+        "schema", "damage",
+        [f"{kind} {name} {'is missing' if (kind, name) not in there else 'differs'}"
+         for (kind, name), sql in made.items() if there.get((kind, name)) != sql],
+    )  # fmt: skip
+
+
+_OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name"
+
+
+def _counts(file: Store, result: Check) -> None:
+    wrong, over = [], []
+    for row in file.rows(f"{_CELLS} WHERE d.status = 'done' ORDER BY 1"):
+        counted = count_tokens(row["text"] or "")
+        if counted != row["tokens"]:
+            wrong.append(f"{row['cell']}: {row['tokens']} instead of {counted}")
+        if counted > CONTEXT_LENGTH:
+            over.append(f"{row['cell']}: {counted}")
+    result.add("token counts", "wrong", wrong)
+    result.add(f"over {CONTEXT_LENGTH} tokens", "wrong", over)
+
+
+_CELLS = (
+    "SELECT d.vocabulary || ' ' || coalesce(c.name, d.class_index) || ' ' || d.attribute || "
+    "' by ' || d.llm AS cell, d.text, d.tokens, d.reason, d.review FROM descriptions AS d "
+    "LEFT JOIN classes AS c USING (vocabulary, class_index)"
+)
+
+
+def _look(file: Store, result: Check) -> None:
+    from lsmseg_prompts.generation.ledger import dead_runs
+
+    for title, where, note in (
+        ("for review", "d.review IS NOT NULL", "review"),
+        ("failed", "d.status = 'failed'", "reason"),
+        ("locked", "d.locked", None),
+        ("stale", "d.stale", None),
+    ):
+        rows = file.rows(f"{_CELLS} WHERE {where} ORDER BY 1")
+        found = [f"{row['cell']}{f': {row[note]}' if note else ''}" for row in rows]
+        result.add(title, "ok" if title == "locked" else "look", found)
+    dead = dead_runs(file)
+    gone = ["SELECT id FROM runs WHERE ended_at IS NULL", "SELECT id FROM batches"]
+    claims = file.rows(
+        "SELECT vocabulary || ' ' || class_index || ' ' || attribute || ' by ' || llm AS cell "
+        f"FROM claims WHERE owner IN ({', '.join('?' * len(dead))}) "
+        f"OR owner NOT IN ({' UNION '.join(gone)}) ORDER BY 1",
+        dead,
+    )
+    result.add("claims of dead runs", "look", [row["cell"] for row in claims])
+    sent = file.rows(
+        "SELECT 'attempt ' || id || ' of ' || llm || ', ' || started_at AS said FROM attempts "
+        "WHERE state = 'sent' AND batch IS NULL AND (run IS NULL "
+        f"OR run IN ({', '.join('?' * len(dead))}) "
+        "OR run NOT IN (SELECT id FROM runs WHERE ended_at IS NULL)) ORDER BY id",
+        dead,
+    )
+    result.add("requests left without a reply", "look", [row["said"] for row in sent])
+    (under_way,) = file.rows("SELECT count(*) AS n FROM attempts WHERE state = 'sent'")
+    row = {"check": "requests under way", "level": "ok", "count": under_way["n"] - len(sent)}
+    result.rows.append({**row, "detail": ""})

@@ -1,0 +1,226 @@
+"""People's hands on the store: texts of their own, and locks that no rerun overwrites.
+
+A person's text has source "human", is locked, and the one it replaced is kept in the table
+`edits`. A bundled text that is edited or locked is copied into the working store; the shipped
+one is never written.
+"""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from typing import Any
+
+from lsmseg_prompts.descriptions.lint import check_text
+from lsmseg_prompts.descriptions.loading import check_attributes, show
+from lsmseg_prompts.errors import ConfigurationError, RefusedError
+from lsmseg_prompts.llm.registry import check_name
+from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
+from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, utc_now
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+
+Path = str | os.PathLike[str]
+
+
+def edit(
+    vocabulary: Vocabulary,
+    name: str,
+    attribute: str,
+    text: str,
+    llm: str = "bundled",
+    store: Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Put a person's text into a cell, and lock it; returns the cell (see Store.cells).
+
+    The text must be one sentence of at most 77 CLIP tokens that names the class; `force` takes
+    one that is not a sentence or does not name it. Raises RefusedError for what it may not be,
+    UsageError for an unknown class or attribute, StoreError.
+    """
+    entry = vocabulary.find(name)
+    (attribute,) = check_attributes([attribute])
+    text = " ".join(text.split())
+    check(text, entry, force)
+    path = working_store_path(store)
+    known(llm, path)
+    with open_store(path) as file, file.transaction():
+        file.add_vocabulary(vocabulary)
+        _add_llm(file, llm)
+        old = _cell(file, vocabulary, entry, attribute, llm)
+        if old is None or (old["text"], old["source"]) != (text, "human"):
+            _set_lock(file, vocabulary, entry, attribute, llm, False)
+            file.put_description(
+                vocabulary, entry.index, attribute, llm, None, text, count_tokens(text),
+                source="human",
+            )  # fmt: skip
+            keep_old(
+                file, vocabulary, entry.index, attribute, llm, old["text"] if old else None, text
+            )
+        _set_lock(file, vocabulary, entry, attribute, llm, True)
+        (cell,) = file.cells(vocabulary, llm, [attribute], entry.index)
+    return cell
+
+
+def check(text: str, entry: ClassEntry, force: bool = False) -> None:
+    """Raise RefusedError unless `text` may stand in a cell of the class; see `edit`."""
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise RefusedError("The text has control characters in it: take them out.")
+    if not any(character.isalnum() for character in text):
+        raise RefusedError("The text says nothing: give a sentence about the class.")
+    tokens = count_tokens(text)
+    if tokens > CONTEXT_LENGTH:
+        raise RefusedError(
+            f"The text has {tokens} CLIP tokens, {tokens - CONTEXT_LENGTH} more than CLIP reads: "
+            "shorten it."
+        )
+    if not force and (broken := check_text(text, entry)):
+        said = "; ".join(message for _, message in broken)
+        raise RefusedError(f"The text was not taken: {said} (--force takes it as it is).")
+
+
+def lock(
+    vocabulary: Vocabulary,
+    name: str,
+    attribute: str | None = None,
+    llm: str = "bundled",
+    store: Path | None = None,
+    locked: bool = True,
+) -> list[dict[str, Any]]:
+    """Lock the descriptions of a class, or the one of `attribute`; `locked` False unlocks.
+
+    Returns the cells that were changed. A failed cell has no text that could be locked. Raises
+    ConfigurationError where there is nothing to lock, UsageError, StoreError.
+    """
+    entry = vocabulary.find(name)
+    wanted = check_attributes(None if attribute is None else [attribute])
+    path = working_store_path(store)
+    if not locked and not path.exists():
+        return []
+    if locked:
+        there = {r["attribute"] for r in show(vocabulary, name, llm, wanted, store) if r["text"]}
+        if not there:
+            raise ConfigurationError(
+                f"There is no description of {entry.readable!r} by {llm} to lock: it failed "
+                "before; write one with `lsmseg-prompts store edit`."
+            )
+    changed = []
+    with open_store(path) as file, file.transaction():
+        file.add_vocabulary(vocabulary)
+        for one in wanted:
+            if locked:
+                _copy_shipped(file, vocabulary, entry, one, llm)
+            if _set_lock(file, vocabulary, entry, one, llm, locked):
+                changed += file.cells(vocabulary, llm, [one], entry.index)
+    return changed
+
+
+def editable(
+    vocabulary: Vocabulary,
+    name: str,
+    attribute: str,
+    llm: str = "bundled",
+    store: Path | None = None,
+) -> str:
+    """What stands in a cell now, for an editor; empty where nothing does."""
+    vocabulary.find(name)
+    (attribute,) = check_attributes([attribute])
+    try:
+        (row,) = show(vocabulary, name, llm, [attribute], store)
+    except (ConfigurationError, ValueError):
+        return ""
+    return row["text"] or ""
+
+
+def edits(vocabulary: Vocabulary, index: int, store: Path | None = None) -> list[dict[str, Any]]:
+    """What people changed in the cells of a class, oldest first: attribute, llm, old_text,
+    new_text, edited_at."""
+    path = working_store_path(store)
+    if not path.exists():
+        return []
+    with open_store_readonly(path) as file:
+        file.check_vocabulary(vocabulary)
+        return file.rows(
+            "SELECT attribute, llm, old_text, new_text, edited_at FROM edits "
+            "WHERE vocabulary = ? AND class_index = ? ORDER BY id",
+            [vocabulary.name, index],
+        )
+
+
+def keep_old(
+    file: Store,
+    vocabulary: Vocabulary,
+    index: int,
+    attribute: str,
+    llm: str,
+    old: str | None,
+    new: str,
+) -> None:
+    """Enter a replaced text into the table `edits`."""
+    file.write(
+        "edits",
+        {
+            "vocabulary": vocabulary.name,
+            "class_index": index,
+            "attribute": attribute,
+            "llm": llm,
+            "old_text": old,
+            "new_text": new,
+            "edited_at": utc_now(),
+        },
+    )
+
+
+def _set_lock(
+    file: Store, vocabulary: Vocabulary, entry: ClassEntry, attribute: str, llm: str, locked: bool
+) -> bool:
+    """Whether a cell that is done was changed."""
+    cursor = file.execute(
+        "UPDATE descriptions SET locked = ?, stale = CASE WHEN ? THEN 0 ELSE stale END "
+        "WHERE vocabulary = ? AND class_index = ? AND attribute = ? AND llm = ? "
+        "AND status = 'done' AND locked <> ?",
+        [locked, locked, vocabulary.name, entry.index, attribute, llm, locked],
+    )
+    return cursor.rowcount > 0
+
+
+def _cell(
+    file: Store, vocabulary: Vocabulary, entry: ClassEntry, attribute: str, llm: str
+) -> dict[str, Any] | None:
+    """The cell of the working store, else of the shipped one."""
+    if rows := file.cells(vocabulary, llm, [attribute], entry.index):
+        return rows[0]
+    if llm == "bundled":
+        with open_store_readonly(shipped_store_path()) as shipped:
+            if rows := shipped.cells(vocabulary, llm, [attribute], entry.index):
+                return rows[0]
+    return None
+
+
+def _copy_shipped(
+    file: Store, vocabulary: Vocabulary, entry: ClassEntry, attribute: str, llm: str
+) -> None:
+    """Have a bundled text stand in the working store too."""
+    if file.cells(vocabulary, llm, [attribute], entry.index):
+        return
+    if row := _cell(file, vocabulary, entry, attribute, llm):
+        _add_llm(file, llm)
+        file.put_description(
+            vocabulary, entry.index, attribute, llm, None, row["text"], row["tokens"]
+        )
+
+
+def _add_llm(file: Store, llm: str) -> None:
+    from lsmseg_prompts.llm.bundled import PROVENANCE
+
+    file.add_llm(llm, PROVENANCE if llm == "bundled" else None)
+
+
+def known(llm: str, path: os.PathLike[str]) -> None:
+    """Raise UsageError where neither the store nor a provider knows the LLM: a slip of the pen."""
+    if os.path.exists(path):
+        with open_store_readonly(path) as file:
+            names = [row["name"] for row in file.rows("SELECT name FROM llms ORDER BY name")]
+        if llm in names:
+            return
+    check_name(llm)

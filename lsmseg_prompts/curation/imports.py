@@ -1,0 +1,233 @@
+"""Reading other projects' descriptions into the store: CuPL's, DCLIP's and ProLab's files.
+
+All three are a JSON object, {"class name": ["phrase or sentence", ...]}; what becomes of the
+phrases is in phrases.py. The file's name, SHA-256 and format are kept with the LLM as provenance,
+and the cells have source "import".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lsmseg_prompts.curation.edits import keep_old
+from lsmseg_prompts.curation.phrases import from_phrases, from_sentences
+from lsmseg_prompts.english import nearest, normalise
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.store.sqlite import working_store_path
+from lsmseg_prompts.store.store import Store, open_store
+from lsmseg_prompts.tokens import count_tokens
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+
+Format = Literal["cupl", "dclip", "prolab"]
+
+
+@dataclass
+class Imported:
+    """What an import did.
+
+    added, replaced, kept, locked: numbers of cells; `kept` were filled before and stay, as
+    `locked` ones do. unknown: names that are no class, with the nearest ones. refused: names that
+    could not be told apart, with the reason. left_out: {class, phrase, reason}, phrases without a
+    place. empty: classes of the vocabulary that got nothing and have nothing by this LLM.
+    """
+
+    file: str
+    sha256: str
+    format: str
+    llm: str
+    vocabulary: str
+    classes: int = 0
+    phrases: int = 0
+    added: int = 0
+    replaced: int = 0
+    kept: int = 0
+    locked: int = 0
+    unknown: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def import_file(
+    file: str | os.PathLike[str],
+    vocabulary: Vocabulary,
+    llm: str,
+    format: Format | Literal["auto"] = "auto",
+    store: str | os.PathLike[str] | None = None,
+    replace: bool = False,
+) -> Imported:
+    """Fill cells of `vocabulary` by `llm` from a file; all of them or, on an error, none.
+
+    Cells that are filled keep their texts unless `replace` is set; the old ones then go into the
+    table `edits`. Raises UsageError: a file that cannot be read as such, a reserved name for the
+    LLM, no class of the vocabulary in it; StoreError.
+    """
+    if llm in ("bundled", "all") or not llm.strip():
+        raise UsageError(f"Imported texts cannot be filed under {llm!r}: give another --llm.")
+    path = Path(file)
+    data, pairs = read(path)
+    chosen = recognise([phrase for _, some in pairs for phrase in some])
+    if format != "auto":
+        chosen = format
+    digest = hashlib.sha256(data).hexdigest()
+    result = Imported(str(path), digest, chosen, llm, vocabulary.name)
+    found = match(pairs, vocabulary, result)
+    if not found:
+        raise UsageError(
+            f"No name in {path} is a class of the vocabulary {vocabulary.name}: "
+            f"{'; '.join([*result.refused, *result.unknown][:3])}."
+        )
+    provenance = f"Imported from {path.name} ({chosen}, sha256 {digest})"
+    with open_store(working_store_path(store)) as opened, opened.transaction():
+        opened.add_vocabulary(vocabulary)
+        _add_provenance(opened, llm, provenance)
+        before = {
+            (row["class_index"], row["attribute"]): row for row in opened.cells(vocabulary, llm)
+        }
+        for entry, phrases in found:
+            cells = (from_sentences if chosen == "cupl" else from_phrases)(phrases, entry)
+            result.classes += bool(cells.texts)
+            result.left_out += [
+                {"class": entry.name, "phrase": phrase, "reason": reason}
+                for phrase, reason in cells.left_out
+            ]
+            for attribute, text in cells.texts.items():
+                old = before.get((entry.index, attribute))
+                _put(opened, vocabulary, entry, attribute, text, old, replace, result)
+        filled = {index for index, _ in opened.descriptions(vocabulary, llm)}
+    result.empty = [entry.name for entry in vocabulary if entry.index not in filled]
+    return result
+
+
+def read(path: Path) -> tuple[bytes, list[tuple[str, list[str]]]]:
+    """The file, and its names with their phrases, doubles of a name included."""
+
+    def pairs(items: list[tuple[str, Any]]) -> Any:
+        return items
+
+    try:
+        data = path.read_bytes()
+        raw = json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs)
+        json.dumps(raw, ensure_ascii=False).encode()  # half a character, such as "\\ud83d"
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON in UTF-8: {error}.") from error
+    if not isinstance(raw, list) or not raw or not all(isinstance(item, tuple) for item in raw):
+        raise UsageError(
+            f"{path} is not a list of phrases for each class: it must be a JSON object such as "
+            '{"zebra": ["black and white stripes"]}.'
+        )
+    for name, phrases in raw:
+        if not isinstance(phrases, list) or not all(isinstance(one, str) for one in phrases):
+            raise UsageError(f"In {path} the class {name!r} does not have a list of texts.")
+    return data, raw
+
+
+def recognise(phrases: Sequence[str]) -> Format:
+    """CuPL's sentences end with a period, ProLab's phrases begin with a capital letter."""
+    texts = [phrase.strip() for phrase in phrases if phrase.strip()]
+    if 2 * sum(text.endswith(".") for text in texts) > len(texts):
+        return "cupl"
+    return "prolab" if 2 * sum(text[0].isupper() for text in texts) > len(texts) else "dclip"
+
+
+def match(
+    pairs: Sequence[tuple[str, list[str]]], vocabulary: Vocabulary, result: Imported
+) -> list[tuple[ClassEntry, list[str]]]:
+    """The classes meant by a file's names, in the vocabulary's order; `result` gets the rest.
+
+    A name means the class of that name, else the one with that readable name, else the one with
+    that synonym. Where it means two classes, or two names mean the same, none is taken.
+    """
+    result.phrases = sum(len(phrases) for _, phrases in pairs)
+    spellings = [entry_spelling for entry in vocabulary for entry_spelling in entry.names]
+    meant: dict[int, list[tuple[int, str, list[str]]]] = {}
+    for name, phrases in pairs:
+        rank, entries = _meant(name, vocabulary)
+        if len(entries) == 1:
+            meant.setdefault(entries[0].index, []).append((rank, name, phrases))
+        elif entries:
+            which = " and ".join(f"{e.name!r} ({e.index})" for e in entries)
+            result.refused.append(f"{name!r} means the classes {which}")
+        else:
+            result.unknown.append(f"{name!r}{nearest(name, spellings)}")
+    found = []
+    for index, claims in sorted(meant.items()):
+        best = min(rank for rank, *_ in claims)
+        first = [claim for claim in claims if claim[0] == best]
+        for _, name, _ in claims if len(first) > 1 else [c for c in claims if c[0] != best]:
+            others = " and ".join(repr(other) for _, other, _ in claims)
+            result.refused.append(
+                f"{name!r}: {others} are all the class {vocabulary[index].name!r}"
+            )
+        if len(first) == 1:
+            found.append((vocabulary[index], first[0][2]))
+    return found
+
+
+def _meant(name: str, vocabulary: Vocabulary) -> tuple[int, list[ClassEntry]]:
+    """How a name is meant (0 the class's own, 1 its readable one, 2 a synonym), and by whom."""
+    tables = _tables(vocabulary)
+    for wanted in dict.fromkeys((normalise(name), normalise(name.replace("_", " ")))):
+        for rank, table in enumerate(tables):
+            if indices := table.get(wanted):
+                return rank, [vocabulary[index] for index in sorted(indices)]
+    return 0, []
+
+
+def _tables(vocabulary: Vocabulary) -> list[dict[str, set[int]]]:
+    tables: list[dict[str, set[int]]] = [{}, {}, {}]
+    for entry in vocabulary:
+        for table, names in zip(
+            tables, ((entry.name,), (entry.readable,), entry.synonyms), strict=True
+        ):
+            for name in names:
+                table.setdefault(normalise(name), set()).add(entry.index)
+    return tables
+
+
+def _add_provenance(store: Store, llm: str, provenance: str) -> None:
+    """Several files may be filed under one name."""
+    rows = store.rows("SELECT provenance FROM llms WHERE name = ?", [llm])
+    before = (rows[0]["provenance"] if rows else None) or ""
+    if provenance not in before:
+        store.add_llm(llm, f"{before}; {provenance}" if before else provenance)
+
+
+def _put(
+    store: Store,
+    vocabulary: Vocabulary,
+    entry: ClassEntry,
+    attribute: str,
+    text: str,
+    old: Mapping[str, Any] | None,
+    replace: bool,
+    result: Imported,
+) -> None:
+    """Fill one cell, where that is allowed, and count it."""
+    done = old is not None and old["status"] == "done"
+    if old is not None and old["locked"]:
+        result.locked += 1
+        return
+    if old is not None and done and (not replace or old["text"] == text):
+        result.kept += 1
+        return
+    store.put_description(
+        vocabulary, entry.index, attribute, result.llm, None, text, count_tokens(text),
+        source="import",
+    )  # fmt: skip
+    if old is not None and done:
+        keep_old(store, vocabulary, entry.index, attribute, result.llm, old["text"], text)
+        result.replaced += 1
+    else:
+        result.added += 1

@@ -1,0 +1,189 @@
+"""What the store tells about itself: spending, attempts, and how two LLMs' texts differ."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from typing import Any, Literal
+
+from lsmseg_prompts.descriptions.loading import check_attributes, load, show
+from lsmseg_prompts.english import nearest
+from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
+from lsmseg_prompts.store.store import open_store_readonly
+from lsmseg_prompts.vocabularies import Vocabulary
+
+Path = str | os.PathLike[str]
+Grouping = Literal["llm", "model", "purpose", "day"]
+
+_GROUPS = {
+    "llm": "llm",
+    "model": "llm || ' ' || coalesce(served_model, asked_model)",
+    "purpose": "purpose",
+    "day": "substr(started_at, 1, 10)",  # UTC
+}
+
+
+def costs(store: Path | None = None, by: Grouping = "llm") -> list[dict[str, Any]]:
+    """What asking cost, in US dollars: a row for each LLM, model served, purpose or day (UTC),
+    and the total.
+
+    Keys: the name of the grouping, attempts (of them: failed, lost, under_way), input_tokens,
+    output_tokens, cost_usd (known to be spent), bound_usd (of attempts whose cost is known only
+    as an upper bound, such as lost ones), unpriced (attempts of unknown cost). Raises StoreError.
+    """
+    select = (
+        "count(*) AS attempts, "
+        "coalesce(sum(state = 'ended' AND error_class IS NOT NULL), 0) AS failed, "
+        "coalesce(sum(state = 'lost'), 0) AS lost, coalesce(sum(state = 'sent'), 0) AS under_way, "
+        "coalesce(sum(input_tokens), 0) AS input_tokens, "
+        "coalesce(sum(output_tokens), 0) AS output_tokens, "
+        "coalesce(sum(CASE WHEN NOT cost_is_bound THEN cost_usd END), 0.0) AS cost_usd, "
+        "coalesce(sum(CASE WHEN cost_is_bound THEN cost_usd END), 0.0) AS bound_usd, "
+        "coalesce(sum(cost_usd IS NULL), 0) AS unpriced FROM attempts"
+    )
+    with open_store_readonly(working_store_path(store)) as file:
+        rows = file.rows(f"SELECT {_GROUPS[by]} AS {by}, {select} GROUP BY 1 ORDER BY 1")
+        total = file.rows(f"SELECT 'total' AS {by}, {select}")
+    return rows + total
+
+
+def attempts(
+    vocabulary: Vocabulary,
+    name: str,
+    llms: Sequence[str],
+    attributes: Iterable[str] | None = None,
+    store: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Every question asked about a class, oldest first, with its raw reply.
+
+    Keys: id, started_at, llm, attributes, try, state, verdict, http_status, input_tokens,
+    output_tokens, cost_usd, cost_is_bound, prompt, reply, error. Raises UsageError, StoreError.
+    """
+    entry = vocabulary.find(name)
+    wanted = set(check_attributes(attributes))
+    path = working_store_path(store)
+    if not path.exists():
+        return []
+    with open_store_readonly(path) as file:
+        file.check_vocabulary(vocabulary)
+        rows = file.rows(
+            "SELECT id, started_at, llm, attribute, attributes, try, state, verdict, http_status, "
+            "input_tokens, output_tokens, cost_usd, cost_is_bound, prompt, reply, error_class, "
+            "error_message FROM attempts WHERE vocabulary = ? AND class_index = ? "
+            f"AND llm IN ({', '.join('?' * len(llms))}) ORDER BY id",
+            [vocabulary.name, entry.index, *llms],
+        )
+    kept = []
+    for row in rows:
+        several, one = row["attributes"], row.pop("attribute")
+        row["attributes"] = json.loads(several) if several else [one] if one else []
+        said = [row.pop(key) for key in ("error_class", "error_message")]
+        row["error"] = ": ".join(filter(None, said)) or None
+        row["cost_is_bound"] = bool(row["cost_is_bound"])
+        if not row["attributes"] or wanted & set(row["attributes"]):
+            kept.append(row)
+    return kept
+
+
+def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> list[str]:
+    """Every LLM that a class has cells by, or that was asked about it; `bundled` first."""
+    index = vocabulary.find(name).index
+    found: dict[str, None] = {}
+    for path in (shipped_store_path(), working_store_path(store)):
+        if path.exists():
+            with open_store_readonly(path) as file:
+                file.check_vocabulary(vocabulary)
+                for row in file.rows(
+                    "SELECT llm FROM descriptions WHERE vocabulary = ? AND class_index = ? "
+                    "UNION SELECT llm FROM attempts WHERE vocabulary = ? AND class_index = ? "
+                    "ORDER BY llm",
+                    [vocabulary.name, index] * 2,
+                ):
+                    found[row["llm"]] = None
+    if not found:
+        raise ConfigurationError(
+            f"There is no description of {vocabulary[index].readable!r} yet: run "
+            f"`lsmseg-prompts generate --vocab {vocabulary.name}`."
+        )
+    return list(found)
+
+
+def side_by_side(
+    vocabulary: Vocabulary,
+    name: str,
+    llms: Sequence[str],
+    attributes: Iterable[str] | None = None,
+    store: Path | None = None,
+) -> list[dict[str, Any]]:
+    """The cells of a class by several LLMs (see Store.cells), LLM by LLM."""
+    wanted = None if attributes is None else list(attributes)
+    return [row for llm in llms for row in show(vocabulary, name, llm, wanted, store)]
+
+
+def diff(
+    vocabulary: Vocabulary,
+    first: str,
+    second: str,
+    attributes: Iterable[str] | None = None,
+    store: Path | None = None,
+) -> dict[str, Any]:
+    """How the texts of two LLMs differ.
+
+    counts: same, differ, only_first, only_second, neither (numbers of cells). cells: those that
+    differ or that only one has, as {class, attribute, first, second, words}; `words` is a list of
+    (what, text), what being "same", "first" or "second". Raises UsageError, ConfigurationError
+    where one of the two has nothing, StoreError.
+    """
+    if first == second:
+        raise UsageError(f"Both are {first!r}: name two LLMs that differ.")
+    wanted = check_attributes(attributes)
+    mine, theirs = (_texts(vocabulary, llm, wanted, store) for llm in (first, second))
+    counts = dict.fromkeys(("same", "differ", "only_first", "only_second", "neither"), 0)
+    cells = []
+    for entry in vocabulary:
+        for attribute in wanted:
+            a, b = mine.get((entry.index, attribute)), theirs.get((entry.index, attribute))
+            kind = "neither" if a is None else "only_first"
+            if b is not None:
+                kind = "only_second" if a is None else "same" if a == b else "differ"
+            counts[kind] += 1
+            if kind not in ("same", "neither"):
+                row = {"class": entry.name, "attribute": attribute, "first": a, "second": b}
+                cells.append({**row, "words": words_apart(a or "", b or "")})
+    return {"first": first, "second": second, "counts": counts, "cells": cells}
+
+
+def words_apart(a: str, b: str) -> list[tuple[str, str]]:
+    """Two sentences word by word: [(what, words)], what being "same", "first" or "second"."""
+    left, right = a.split(), b.split()
+    parts: list[tuple[str, str]] = []
+    for tag, i, j, k, m in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+        if tag == "equal":
+            parts.append(("same", " ".join(left[i:j])))
+            continue
+        if i < j:
+            parts.append(("first", " ".join(left[i:j])))
+        if k < m:
+            parts.append(("second", " ".join(right[k:m])))
+    return parts
+
+
+def _texts(
+    vocabulary: Vocabulary, llm: str, attributes: Sequence[str], store: Path | None
+) -> dict[tuple[int, str], str]:
+    path = working_store_path(store)
+    names = ["bundled"]
+    if path.exists():
+        with open_store_readonly(path) as file:
+            names += [row["llm"] for row in file.rows("SELECT DISTINCT llm FROM descriptions")]
+    texts = load(vocabulary, llm, attributes, store, require=False) if llm in names else {}
+    if not texts:
+        near = nearest(llm, [name for name in names if name != llm])
+        raise ConfigurationError(
+            f"There are no descriptions by {llm} of {vocabulary.name}{near}: run "
+            f"`lsmseg-prompts generate --llm {llm} --vocab {vocabulary.name}`."
+        )
+    return texts

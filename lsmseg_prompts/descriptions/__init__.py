@@ -1,0 +1,1 @@
+"""Descriptions: loading, cleaning and checking them, and those that ship inside."""

@@ -1,0 +1,188 @@
+"""What is wrong with descriptions, cell by cell.
+
+Rules
+    tokens          more than CLIP's 77 tokens
+    one-sentence    not exactly one sentence that ends with a period
+    class-named     none of the class's names, singular or plural, is in it
+    leak            a word of another attribute (lint_words.json), unless it is part of a name
+    duplicate       the very text of another cell
+    near-duplicate  nearly the text of another class for the same attribute
+
+The first three hold for every description that is stored; the others are about a whole set.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+from importlib.resources import files
+
+from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.english import is_named
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+
+RULES = ("tokens", "one-sentence", "class-named", "leak", "duplicate", "near-duplicate")
+
+# Two sentences are nearly the same when more than this share of their words match in order
+# (difflib's ratio) and their lengths are close.
+NEAR_RATIO = 0.6
+NEAR_CHARACTERS = 30
+NEAR_LENGTH_RATIO = 0.9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule broken in the cell (class `index`, `attribute`)."""
+
+    index: int
+    attribute: str
+    rule: str
+    message: str
+
+
+def lint(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[Finding]:
+    """All findings in `cells`, {(class index, attribute): sentence}, sorted by cell.
+
+    Raises UsageError never; a class index outside the vocabulary is a KeyError of the caller's.
+    """
+    findings: list[Finding] = []
+    first: dict[str, tuple[int, str]] = {}
+    for (index, attribute), text in cells.items():
+        entry = vocabulary[index]
+        broken = [*check_text(text, entry), *_leaks(text, attribute, entry)]
+        findings += [Finding(index, attribute, rule, message) for rule, message in broken]
+        other = first.setdefault(text.strip().casefold(), (index, attribute))
+        if other != (index, attribute):
+            where = f"{vocabulary[other[0]].name}/{other[1]}"
+            findings.append(Finding(index, attribute, "duplicate", f"the same text as {where}"))
+    findings += _near_duplicates(cells, vocabulary)
+    order = {attribute: place for place, attribute in enumerate(ATTRIBUTES)}
+    return sorted(
+        findings,
+        key=lambda f: (f.index, order.get(f.attribute, len(order)), f.attribute, f.rule, f.message),
+    )
+
+
+def check_text(text: str, entry: ClassEntry) -> list[tuple[str, str]]:
+    """(rule, message) for each rule that one description breaks by itself; empty if it is good."""
+    broken = []
+    tokens = count_tokens(text)
+    if tokens > CONTEXT_LENGTH:
+        broken.append(("tokens", f"{tokens} tokens, {tokens - CONTEXT_LENGTH} too many"))
+    if not is_one_sentence(text):
+        broken.append(("one-sentence", "not exactly one sentence ending with a period"))
+    if not is_named(text, entry.names):
+        broken.append(("class-named", f"does not name {' or '.join(entry.names)}"))
+    return broken
+
+
+def is_one_sentence(text: str) -> bool:
+    """Whether `text` is one sentence: it ends with a period and no other ends inside it.
+
+    "1.5 meters" and "e.g. a tabby" are inside a sentence; a semicolon joins two and is not
+    allowed, and neither are line breaks or stray whitespace.
+    """
+    return (
+        text.endswith(".")
+        and not text.endswith("..")
+        and any(c.isalnum() for c in text)
+        and re.search(r"[.!?][\"')]*\s+[\"'(]*[A-Z]", text[:-1]) is None
+        and ";" not in text
+        and text == " ".join(text.split())
+    )
+
+
+@cache
+def _leak_words() -> dict[str, tuple[frozenset[str], re.Pattern[str]]]:
+    """Per list of lint_words.json: the attributes it is allowed in, and a pattern of its words."""
+    raw = json.loads((files("lsmseg_prompts.descriptions") / "lint_words.json").read_text("utf-8"))
+    lists = {}
+    for owner, item in raw.items():
+        words = "|".join(re.escape(word) for word in sorted(item["words"], key=len, reverse=True))
+        pattern = re.compile(rf"(?<![\w-])(?:{words})(?![\w-])", re.IGNORECASE)
+        lists[owner] = (frozenset(item["allowed_in"]), pattern)
+    return lists
+
+
+def _leaks(text: str, attribute: str, entry: ClassEntry) -> list[tuple[str, str]]:
+    """Words that belong to another of the nine attributes (the user's own have no lists)."""
+    own = _letters(" ".join(entry.names))
+    return [
+        ("leak", f'the {owner} word "{word}" leaks into {attribute}')
+        for owner, word in _foreign(text, attribute)
+        if not _letters(word) <= own
+    ]
+
+
+def name_leaks(text: str, attribute: str, entry: ClassEntry) -> list[str]:
+    """Words of other attributes that are let pass, because the class is called by them."""
+    own = _letters(" ".join(entry.names))
+    return [word for _, word in _foreign(text, attribute) if _letters(word) <= own]
+
+
+def _foreign(text: str, attribute: str) -> Iterator[tuple[str, str]]:
+    """(the list it is in, word) of each word of a list that `attribute` may not use."""
+    if attribute in ATTRIBUTES:
+        for owner, (allowed_in, pattern) in _leak_words().items():
+            if attribute not in allowed_in:
+                for word in dict.fromkeys(match.lower() for match in pattern.findall(text)):
+                    yield owner, word
+
+
+def _letters(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", text.lower()))
+
+
+def _near_duplicates(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[Finding]:
+    """Pairs within an attribute whose words largely match in order; the later one is reported."""
+    findings = []
+    by_attribute: dict[str, list[tuple[int, str, list[str]]]] = {}
+    for (index, attribute), text in cells.items():
+        by_attribute.setdefault(attribute, []).append((index, text, text.split()))
+    for attribute, rows in by_attribute.items():
+        for later, earlier in _alike([words for _, _, words in rows]):
+            (index, text, words), (other_index, other_text, other_words) = (
+                rows[later],
+                rows[earlier],
+            )
+            if text == other_text or not _close_lengths(text, other_text):
+                continue
+            if SequenceMatcher(None, words, other_words).ratio() > NEAR_RATIO:
+                message = f"nearly the text of {vocabulary[other_index].name}: {other_text}"
+                findings.append(Finding(index, attribute, "near-duplicate", message))
+    return findings
+
+
+def _alike(texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
+    """Pairs (later, earlier) of texts that may match: the words they have in common, which cost
+    one matrix product to count, bound difflib's ratio from above."""
+    import numpy as np
+
+    # The second "the" of a text is another word than its first.
+    places: dict[tuple[str, int], int] = {}
+    numbered = []
+    for words in texts:
+        seen: Counter[str] = Counter()
+        row = []
+        for word in words:
+            row.append(places.setdefault((word, seen[word]), len(places)))
+            seen[word] += 1
+        numbered.append(row)
+    has = np.zeros((len(texts), len(places)), dtype=np.float32)
+    for at, row in enumerate(numbered):
+        has[at, row] = 1
+    length = has.sum(axis=1)
+    near = 2 * (has @ has.T) > NEAR_RATIO * (length[:, None] + length)
+    for later, earlier in zip(*np.nonzero(np.tril(near, -1)), strict=True):
+        yield int(later), int(earlier)
+
+
+def _close_lengths(a: str, b: str) -> bool:
+    shorter, longer = sorted((len(a), len(b)))
+    return longer - shorter < NEAR_CHARACTERS and 2 * shorter > NEAR_LENGTH_RATIO * (
+        len(a) + len(b)
+    )

@@ -1,0 +1,217 @@
+"""The descriptions that are there: loading, showing and checking them.
+
+`load` gives those a prompt set is built from; `generation` is what asks for more.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical, combined
+from lsmseg_prompts.descriptions.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER
+from lsmseg_prompts.descriptions.lint import lint
+from lsmseg_prompts.english import nearest
+from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.llm.registry import check_name
+from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
+
+DESCRIBED = (*ATTRIBUTES, "typical")
+"""The attributes that have descriptions: the paper's nine, and `typical`."""
+
+Cell = tuple[int, str]
+
+
+def described_by(llm: str) -> tuple[str, ...]:
+    """The shipped vocabularies that `llm` may have described in its own words.
+
+    For `bundled` those with texts of their own: its other answers are the same texts again.
+    """
+    return DESCRIBED_VOCABULARIES if llm == LLM_NAME else available_vocabularies()
+
+
+def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
+    """The attributes meant by `names`, without doubles; None means all that are described.
+
+    Several joined by "+" are one: a sentence about all of them (see `attributes.combined`).
+    Raises UsageError, with the nearest names, for one that no description can be had of.
+    """
+    if names is None:
+        return DESCRIBED
+    meant: dict[str, None] = {}
+    for name in names:
+        if "+" in name:
+            meant[_several(name)] = None
+            continue
+        plain = canonical(name)
+        if plain in PSEUDO_ATTRIBUTES and plain != "typical":
+            raise UsageError(f"{plain!r} is a pseudo-attribute: it has no descriptions.")
+        if plain not in DESCRIBED:
+            raise UsageError(
+                f"There is no attribute {name!r}{nearest(name, list(DESCRIBED))}; there are "
+                f"{', '.join(DESCRIBED)}."
+            )
+        meant[plain] = None
+    if not meant:
+        raise UsageError(f"No attribute is named; there are {', '.join(DESCRIBED)}.")
+    return tuple(meant)
+
+
+def _several(name: str) -> str:
+    parts = check_attributes(name.split("+"))
+    if len(parts) < 2 or "typical" in parts or len(parts) < name.count("+") + 1:
+        raise UsageError(
+            f"{name!r} is no set of attributes: join at least two of {', '.join(ATTRIBUTES)}, each "
+            "once."
+        )
+    return combined(parts)
+
+
+def load(
+    vocabulary: Vocabulary | str,
+    llm: str = "bundled",
+    attributes: Iterable[str] | None = None,
+    store: str | os.PathLike[str] | None = None,
+    require: bool = True,
+) -> dict[Cell, str]:
+    """The descriptions by `llm` of a vocabulary: (class index, attribute) -> sentence.
+
+    They come from the working store (`store`: its path, None for the usual one), where it
+    exists. What `bundled` lacks there is taken from the shipped store; nothing is written.
+
+    With `require`, cells without a description raise ConfigurationError that says which
+    command makes them. Raises UsageError and StoreError.
+    """
+    from lsmseg_prompts.store.store import open_store_readonly, working_store_path
+
+    vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
+    wanted = check_attributes(attributes)
+    path = working_store_path(store)
+    found: dict[Cell, str] = {}
+    known = False  # imported texts may stand under a name that cannot be asked
+    if Path(path).exists():
+        with open_store_readonly(path) as file:
+            found = file.descriptions(vocabulary, llm)
+            known = bool(file.rows("SELECT 1 FROM llms WHERE name = ?", [llm]))
+    if llm == "bundled":
+        found = {**_bundled(vocabulary, wanted), **found}
+    elif not known:
+        check_name(llm)
+    lacking = [
+        (entry, attribute)
+        for entry in vocabulary.classes
+        for attribute in wanted
+        if (entry.index, attribute) not in found
+    ]
+    if lacking and require:
+        entry, attribute = lacking[0]
+        raise ConfigurationError(
+            f"{len(lacking)} of {len(vocabulary) * len(wanted)} descriptions by {llm} are missing "
+            f"(first: {attribute} of {entry.readable!r}): {_remedy(llm, vocabulary, attribute)}."
+        )
+    return {
+        (entry.index, attribute): found[entry.index, attribute]
+        for entry in vocabulary.classes
+        for attribute in wanted
+        if (entry.index, attribute) in found
+    }
+
+
+def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
+    """What to do about missing descriptions, as the end of a sentence."""
+    try:
+        check_name(llm)
+    except UsageError:
+        return (
+            f"{llm} cannot be asked for them, so import them for {vocabulary.name}, or name only "
+            "--attributes that are there"
+        )
+    file = vocabulary.name if vocabulary.name in available_vocabularies() else "FILE"
+    only = f" --attribute {attribute}" if "+" in attribute else ""
+    return (
+        f"run `lsmseg-prompts generate --llm {llm} --vocab {file}{only}` and see what it says "
+        "about them"
+    )
+
+
+def show(
+    vocabulary: Vocabulary,
+    name: str,
+    llm: str = "bundled",
+    attributes: Iterable[str] | None = None,
+    store: str | os.PathLike[str] | None = None,
+) -> list[dict[str, Any]]:
+    """The filled cells of one class, failed ones included, as rows (see Store.cells).
+
+    Those of the working store, and what `bundled` lacks there from the shipped store. Raises
+    UsageError for an unknown class, ConfigurationError if there is nothing to show.
+    """
+    from lsmseg_prompts.store.store import (
+        open_store_readonly,
+        shipped_store_path,
+        working_store_path,
+    )
+
+    entry = vocabulary.find(name)
+    wanted = check_attributes(attributes)
+    paths = [working_store_path(store), *([shipped_store_path()] if llm == "bundled" else [])]
+    rows: dict[str, dict[str, Any]] = {}
+    for path in reversed(paths):
+        if path.exists():
+            with open_store_readonly(path) as file:
+                file.check_vocabulary(vocabulary)
+                found = file.cells(vocabulary, llm, wanted, entry.index)
+            rows |= {row["attribute"]: row for row in found}
+    if not rows:
+        raise ConfigurationError(
+            f"There is no description of {entry.readable!r} by {llm}: run `lsmseg-prompts generate "
+            f"--llm {llm} --vocab {vocabulary.name}`."
+        )
+    return [rows[attribute] for attribute in wanted if attribute in rows]
+
+
+def lint_store(
+    vocabularies: Iterable[str] | None = None,
+    llm: str = "bundled",
+    store: str | os.PathLike[str] | None = None,
+) -> tuple[int, list[dict[str, Any]]]:
+    """Lint every description there is by `llm`: (how many, findings as rows).
+
+    Keys of a row: vocabulary, class, attribute, rule, message, text. `vocabularies` default to
+    those that ship inside (see `described_by`).
+    """
+    count = 0
+    rows = []
+    for name in described_by(llm) if vocabularies is None else vocabularies:
+        vocabulary = load_vocabulary(name)
+        cells = load(vocabulary, llm, None, store, require=vocabularies is not None)
+        cells |= load(vocabulary, llm, [TOGETHER], store, require=False)
+        count += len(cells)
+        for finding in lint(cells, vocabulary):
+            rows.append(
+                {
+                    "vocabulary": vocabulary.name,
+                    "class": vocabulary[finding.index].name,
+                    "attribute": finding.attribute,
+                    "rule": finding.rule,
+                    "message": finding.message,
+                    "text": cells[finding.index, finding.attribute],
+                }
+            )
+    return count, rows
+
+
+def _bundled(vocabulary: Vocabulary, attributes: Sequence[str]) -> dict[Cell, str]:
+    from lsmseg_prompts.llm.bundled import Bundled
+
+    bundled = Bundled()
+    found: dict[Cell, str] = {}
+    for entry in vocabulary.classes:
+        for attribute in attributes:
+            try:
+                found[entry.index, attribute] = bundled.answer(vocabulary.name, entry, attribute)
+            except UsageError:
+                break  # no described class has this name: none of its cells can be had
+    return found

@@ -1,0 +1,343 @@
+"""Asking an LLM, whichever it is: one engine with one retry policy.
+
+Every request is on file before it is sent. What fails in passing is asked again after a wait
+that all requests share when the provider asked for it; what would fail for every other question
+too ends the run, with the true cause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
+
+from lsmseg_prompts.errors import (
+    BudgetError,
+    ConfigurationError,
+    LsmsegPromptsError,
+    ProviderError,
+    StoreError,
+)
+from lsmseg_prompts.generation.ledger import Ledger
+from lsmseg_prompts.generation.limits import Budget, Gate, Limits, Stop, Stopped
+from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
+from lsmseg_prompts.llm.base import LLM, Reply, Request
+
+if TYPE_CHECKING:
+    from lsmseg_prompts.llm.prices import Price
+    from lsmseg_prompts.store.store import Store
+
+LONGEST_WAIT = 600.0  # seconds: a provider that asks for more is asked again another day
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
+MOST_ADAPTATIONS = 5
+NEVER_REACHED = ("DNS", "Refused", "Proxy")
+RESUME = "what came back before is kept, and the same command goes on from there"
+
+
+@dataclass
+class Usage:
+    """What asking has taken so far. `cost_usd` is None where the price is not known; the part
+    `uncertain_usd` of it is an upper bound (a timeout may or may not be charged)."""
+
+    requests: int = 0
+    failed_requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+    uncertain_usd: float = 0.0
+
+
+class Asker:
+    """Asks one LLM within the limits, and keeps the ledger, if there is one."""
+
+    def __init__(
+        self, llm: LLM, limits: Limits, budget: Budget, stop: Stop, ledger: Ledger | None
+    ) -> None:
+        self.llm, self.limits, self.budget = llm, limits, budget
+        self.stop, self.ledger = stop, ledger
+        self.gate = Gate(limits, stop)
+        self.price = price_for(llm, limits)
+        self.usage = Usage(cost_usd=None if self.price is None else 0.0)
+        self.waiting = 0  # questions that wait to be asked again
+        self._first = asyncio.Lock()
+        self._last_success = -1.0
+        self._given_up: list[float] = []  # when, since the last success
+        self._down: ProviderError | None = None
+        self._refusals_before_success = 0
+
+    async def ask(self, request: Request, purpose: str, number: int = 1) -> tuple[Reply, int]:
+        """Ask until there is an answer: (reply, id of the attempt, 0 without a ledger).
+
+        The reply has text, or it failed for this question only ("cell"), or it kept failing
+        in passing although others succeeded ("passing", "throttled"). Raises Stopped when the
+        run is over; `stop.error` says why.
+
+        Until one question has been answered, only one is asked, with its retries: a wrong key,
+        or a provider that is down, is not tried by everyone.
+        """
+        if not self.gate.opened:
+            async with self._first:
+                if not self.gate.opened:
+                    return await self._until_answered(request, purpose, number)
+        return await self._until_answered(request, purpose, number)
+
+    async def _until_answered(
+        self, request: Request, purpose: str, number: int
+    ) -> tuple[Reply, int]:
+        began = previous = time.monotonic()
+        retries = adaptations = 0
+        while True:
+            reply, attempt = await self._once(request, purpose, number)
+            scope = reply.error_scope
+            self._end_if_for_all(reply)
+            if scope in (None, "cell"):
+                return self._cautious(reply), attempt
+            if scope == "adapted" and adaptations < MOST_ADAPTATIONS:
+                adaptations += 1
+                continue
+            if scope == "adapted":
+                return replace(reply, error_scope="cell"), attempt
+            # A throttled provider that answers others meanwhile is not failing.
+            if not (scope == "throttled" and self._last_success > previous):
+                retries += 1
+            previous = time.monotonic()
+            if retries > self.limits.max_retries:
+                # One question may fail for reasons of its own; two, and nothing else succeeded
+                # meanwhile, are the provider's failure.
+                self._given_up = [t for t in self._given_up if t > self._last_success]
+                self._given_up.append(time.monotonic())
+                self._down = ProviderError(
+                    f"{self.llm.name} keeps failing ({retries} times in a row): {_why(reply)}; "
+                    f"{RESUME}."
+                )
+                if self._last_success < began and len(self._given_up) > 1:
+                    self._end(self._down)
+                return reply, attempt
+            await self._wait(reply, retries)
+
+    async def _wait(self, reply: Reply, retries: int) -> None:
+        """Wait as the provider says, everyone; or else longer each time, with jitter."""
+        asked = reply.retry_after_seconds
+        backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** max(0, retries - 1))
+        backoff *= random.uniform(0.75, 1.25)
+        wait = backoff if asked is None else asked
+        if wait > LONGEST_WAIT:
+            when = datetime.now(UTC) + timedelta(seconds=wait)
+            self._end(
+                ProviderError(
+                    f"{self.llm.name} asks to wait {_duration(wait)} (until {when:%Y-%m-%d %H:%M} "
+                    f"UTC): {_why(reply)}; {RESUME}, then."
+                )
+            )
+        if reply.error_scope == "throttled":
+            self.gate.throttled(wait)
+        elif asked is not None:
+            self.gate.pause(wait)
+        self.waiting += 1
+        try:
+            await self.stop.sleep(wait)
+        finally:
+            self.waiting -= 1
+
+    async def _once(self, request: Request, purpose: str, number: int) -> tuple[Reply, int]:
+        """One request: money, leave, ledger, wire, ledger."""
+        tokens, worst = self._worst(request)
+        await self.budget_for(worst)
+        try:
+            await self.gate.enter(tokens)
+        except BaseException:
+            self.budget.unsent(worst or 0.0)
+            raise
+        used: int | None = None
+        cost: float | None = worst
+        try:
+            attempt = self._sent(request, purpose, number, worst)
+            self.usage.requests += 1
+            reply = await self.llm.complete(request)
+            cost, is_bound = self._cost(reply, worst)
+            if reply.input_tokens is not None and reply.output_tokens is not None:
+                used = reply.input_tokens + reply.output_tokens
+            self._count(reply, cost, is_bound)
+            self._succeeded(reply)
+            if self.ledger is not None:
+                try:
+                    self.ledger.ended(attempt, reply, cost, is_bound)
+                except StoreError as error:
+                    self._end(error)
+            return reply, attempt
+        except (StoreError, ConfigurationError) as error:
+            cost = 0.0  # nothing was sent
+            self._end(error)
+        finally:
+            self.budget.settle(worst or 0.0, cost or 0.0)
+            self.gate.leave(tokens, used)
+
+    def _sent(self, request: Request, purpose: str, number: int, worst: float | None) -> int:
+        if self.ledger is None:
+            return 0
+        return self.ledger.sent(self.llm, request, purpose, number, worst)
+
+    async def budget_for(self, worst: float | None) -> None:
+        try:
+            await self.budget.reserve(worst or 0.0, self.stop)
+        except BudgetError as error:
+            self._end(error)
+
+    def _worst(self, request: Request) -> tuple[int, float | None]:
+        """The most tokens the request can use, and the most it can cost."""
+        if self.llm.free:
+            return 0, 0.0
+        from lsmseg_prompts.llm.tokens import input_tokens_bound
+
+        into = input_tokens_bound(request.messages, len(request.images), request.schema)
+        out = room(self.llm, request)
+        return into + out, None if self.price is None else self.price.cost(into, out)
+
+    def _cost(self, reply: Reply, worst: float | None) -> tuple[float | None, bool]:
+        """(dollars, whether that is only an upper bound)"""
+        if self.price is None or worst is None:
+            return None, False
+        if reply.input_tokens is not None and reply.output_tokens is not None:
+            return self.price.cost(reply.input_tokens, reply.output_tokens), False
+        if self.llm.free:
+            return 0.0, False
+        answered = reply.error_scope is None or reply.http_status == 200
+        return (worst, True) if answered or reply.billed else (0.0, False)
+
+    def _count(self, reply: Reply, cost: float | None, is_bound: bool) -> None:
+        usage = self.usage
+        usage.failed_requests += reply.error_scope is not None
+        usage.input_tokens += reply.input_tokens or 0
+        usage.output_tokens += reply.output_tokens or 0
+        if usage.cost_usd is not None:
+            usage.cost_usd += cost or 0.0
+            usage.uncertain_usd += (cost or 0.0) if is_bound else 0.0
+
+    def _succeeded(self, reply: Reply) -> None:
+        if reply.error_scope is None or (reply.error_scope == "cell" and reply.http_status == 200):
+            self._last_success = time.monotonic()
+            self.gate.succeeded()
+
+    def _end_if_for_all(self, reply: Reply) -> None:
+        """End the run for what would fail for every other question too."""
+        scope, never = reply.error_scope, self._last_success < 0
+        if scope == "account":
+            self._end(ProviderError(f"{self.llm.name} ended the run: {_why(reply)}; {RESUME}."))
+        if scope == "setup" or (never and reply.error_class in NEVER_REACHED):
+            self._end(ConfigurationError(f"{self.llm.name}: {_why(reply)}."))
+        status = reply.http_status or 0
+        if scope == "cell" and never and 400 <= status < 500:
+            self._refusals_before_success += 1
+            if self._refusals_before_success >= 3:
+                self._end(
+                    ConfigurationError(
+                        f"{self.llm.name} refuses every request, the last with: {_why(reply)}."
+                    )
+                )
+
+    def finish(self) -> None:
+        """All questions were asked. If not one succeeded, it was not the questions."""
+        if self._down is not None and self._last_success < 0 and not self.stop:
+            self.stop.set(self._down)
+
+    def _cautious(self, reply: Reply) -> Reply:
+        """Before anything succeeded a refused request may be for a wrong model or address: its
+        cell stays missing instead of counting as failed."""
+        status = reply.http_status or 0
+        early = self._last_success < 0 and 400 <= status < 500
+        if reply.error_scope == "cell" and early and reply.error_class != "ContentFilter":
+            return replace(reply, error_scope="passing")
+        return reply
+
+    def _end(self, error: LsmsegPromptsError) -> NoReturn:
+        self.stop.set(error)
+        raise Stopped
+
+
+def room(llm: LLM, request: Request) -> int:
+    """The output tokens that are really asked for; some models need more than the question."""
+    wanted = request.max_output_tokens or 1024
+    own: Callable[[int], int] | None = getattr(llm, "room", None)
+    return wanted if own is None else own(wanted)
+
+
+def price_for(llm: LLM, limits: Limits) -> Price | None:
+    """The price that was given, else the list price.
+
+    Raises ConfigurationError where a budget is set and there is neither.
+    """
+    from lsmseg_prompts.llm.prices import Price, price_of
+
+    if llm.free:
+        return Price(0.0, 0.0, "free", "")
+    price = limits.price or price_of(llm.name, llm.host)
+    if price is None and limits.max_cost is not None:
+        raise ConfigurationError(
+            f"The price of {llm.name}{f' at {llm.host}' if llm.host else ''} is not known, so "
+            "--max-cost cannot be kept: give --price-in and --price-out, in dollars per million "
+            "tokens (0 for a server of your own)."
+        )
+    return price
+
+
+def _why(reply: Reply) -> str:
+    return (reply.error_message or reply.error_class or "no reason was given").rstrip("?. ")
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+
+
+# -- running it --------------------------------------------------------------------------
+
+
+def ask(
+    llm: LLM,
+    requests: Sequence[Request],
+    *,
+    purpose: str,
+    store: Store | None = None,
+    limits: Limits | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Reply]:
+    """Ask some questions and return the replies, in their order.
+
+    Attempts go into `store`, if one is given, under `purpose`. A question that failed has a
+    reply with `error_scope` and no text. Raises ConfigurationError, ProviderError, BudgetError
+    and StoreError for what ends a run, and Interrupted.
+    """
+    limits = limits or Limits()
+    llm.check()
+
+    async def work() -> list[Reply]:
+        stop = Stop()
+        budget = Budget(limits.max_cost, limits.max_calls)
+        paid = 0 if llm.free else limits.concurrency
+        with Ledger(store, paid) if store is not None else nullcontext() as ledger:
+            if store is not None:
+                store.add_llm(llm.name, llm.provenance)
+            asker = Asker(llm, limits, budget, stop, ledger)
+            replies: dict[int, Reply] = {}
+            queue = iter(enumerate(requests))
+
+            async def worker() -> None:
+                for place, request in queue:
+                    replies[place], _ = await asker.ask(request, purpose)
+                    if progress is not None:
+                        progress(len(replies), len(requests))
+
+            with signals_stop(stop):
+                await run_workers([worker] * limits.concurrency, ledger, stop)
+                asker.finish()
+                await llm.close()
+            if stop.error is not None:
+                raise stop.error
+            return [replies[place] for place in range(len(requests))]
+
+    return run_async(work())

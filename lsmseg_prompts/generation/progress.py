@@ -1,0 +1,183 @@
+"""How a run is shown while it lasts (on stderr), and what is said when it is over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from lsmseg_prompts.generation.cells import Tally
+from lsmseg_prompts.generation.engine import Asker
+from lsmseg_prompts.generation.run import Summary, Watch
+from lsmseg_prompts.generation.workers import Interrupted
+
+LOG_EVERY = 30.0  # seconds between lines where stderr is a file
+STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C again ends at once."
+
+
+@contextmanager
+def watching(wanted: bool = True) -> Iterator[Watch | None]:
+    """A live table on a terminal, a line now and then in a log, None where nothing is wanted."""
+    if not wanted:
+        yield None
+    elif sys.stderr.isatty():
+        with _live() as watch:
+            yield watch
+    else:
+        yield _log()
+
+
+@contextmanager
+def _live() -> Iterator[Watch]:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.measure import Measurement
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    latest: list[tuple[Sequence[Tally], Sequence[Asker]]] = []
+
+    def draw() -> Group:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        if not latest:
+            return Group(table)
+        for heading in ("", "", "done", "failed", "on the way", "waiting", "a minute", "tokens",
+                        "cost", "time left"):  # fmt: skip
+            table.add_column(heading, justify="left" if not heading else "right")
+        for tally, asker in zip(*latest[-1], strict=True):
+            row = progress_row(tally, asker)
+            bar = ProgressBar(total=max(1, tally.to_ask), completed=tally.settled, width=24)
+            table.add_row(tally.llm, bar, *row)
+        shown: list[Any] = [table]
+        if Measurement.get(console, console.options.update(width=1000), table).maximum > (
+            console.width
+        ):
+            shown = [progress_line(*pair) for pair in zip(*latest[-1], strict=True)]
+        if any(isinstance(asker.stop.error, Interrupted) for asker in latest[-1][1]):
+            shown.append(STOPPING)
+        return Group(*shown)
+
+    console = Console(stderr=True, highlight=False)
+    with Live(get_renderable=draw, console=console, transient=True, refresh_per_second=5):
+
+        def watch(tallies: Sequence[Tally], askers: Sequence[Asker]) -> None:
+            latest[:] = [(tallies, askers)]
+
+        yield watch
+
+
+def _log() -> Watch:
+    last = time.monotonic()
+
+    def watch(tallies: Sequence[Tally], askers: Sequence[Asker]) -> None:
+        nonlocal last
+        if time.monotonic() - last < LOG_EVERY:
+            return
+        last = time.monotonic()
+        for tally, asker in zip(tallies, askers, strict=True):
+            print(progress_line(tally, asker), file=sys.stderr, flush=True)
+
+    return watch
+
+
+def progress_line(tally: Tally, asker: Asker) -> str:
+    """The row in words, for a log and for a narrow terminal."""
+    done, failed, under_way, waiting, rate, tokens, cost, left = progress_row(tally, asker)
+    return (
+        f"{tally.llm}: {done} done, {failed} failed, {under_way} on the way, {waiting} waiting, "
+        f"{rate} a minute, {tokens} tokens, {cost}, {left} left"
+    )
+
+
+def progress_row(tally: Tally, asker: Asker) -> tuple[str, ...]:
+    """done, failed, on their way, waiting, a minute, tokens, cost, time left."""
+    seconds = max(1e-9, time.monotonic() - tally.started)
+    rate = tally.settled / seconds
+    left = tally.to_ask - tally.settled
+    usage = asker.usage
+    pause = max(0.0, asker.gate.paused_until - time.monotonic())
+    waiting = f"{asker.waiting}" + (f" ({pause:.0f} s)" if pause >= 1 else "")
+    return (
+        f"{tally.done + tally.elsewhere}/{tally.to_ask}",
+        f"{tally.failed}",
+        f"{asker.gate.on_their_way}",
+        waiting,
+        f"{60 * rate:.0f}",
+        f"{usage.input_tokens + usage.output_tokens:,}",
+        money(usage.cost_usd),
+        clock(left / rate) if rate > 0 else "-",
+    )
+
+
+def money(dollars: float | None) -> str:
+    if dollars is None:
+        return "price unknown"
+    return f"${dollars:.4f}" if dollars < 1 else f"${dollars:.2f}"
+
+
+def clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def summary_row(summary: Summary) -> dict[str, Any]:
+    """A row of the table at the end."""
+    row: dict[str, Any] = {
+        "llm": summary.llm,
+        "cells": summary.cells,
+        "there": summary.skipped - summary.failed_before,
+        "added": summary.done,
+        "failed": summary.failed + summary.failed_before,
+        "left": summary.left,
+    }
+    if summary.elsewhere:
+        row["by others"] = summary.elsewhere
+    if summary.in_batch:
+        row["in batch"] = summary.in_batch
+    if summary.review:
+        row["review"] = summary.review
+    row |= {
+        "requests": summary.requests,
+        "tokens in": summary.input_tokens,
+        "tokens out": summary.output_tokens,
+        "cost": money(summary.cost_usd),
+        "time": clock(summary.seconds),
+    }
+    return row
+
+
+def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
+    """What to do about what is missing, in whole sentences; empty if nothing is."""
+    lines = []
+    for summary in summaries:
+        passing = sum(f.passing for f in summary.failures)
+        rejected = summary.failed - passing
+        if summary.uncertain_usd > 0:
+            lines.append(
+                f"{summary.llm}: up to {money(summary.uncertain_usd)} of the cost is an upper "
+                "bound, of requests whose use was not told."
+            )
+        if summary.left or passing:
+            lines.append(
+                f"{summary.llm}: {summary.left + passing} cells are still to be asked for; the "
+                f"same command does that: {resume}"
+            )
+        if summary.in_batch and "--batch" not in resume.split():
+            lines.append(
+                f"{summary.llm}: {summary.in_batch} cells are in a batch; to collect it: "
+                f"{resume} --batch"
+            )
+        if rejected or summary.failed_before:
+            lines.append(
+                f"{summary.llm}: {rejected + summary.failed_before} cells have failed; to ask for "
+                f"them again: {resume} --retry-errors"
+            )
+        if summary.review:
+            lines.append(
+                f"{summary.llm}: {summary.review} descriptions are marked for review: "
+                f"lsmseg-prompts store check; to correct one: lsmseg-prompts store edit"
+            )
+    return lines

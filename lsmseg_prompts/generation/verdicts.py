@@ -1,0 +1,170 @@
+"""From a reply to verdicts: for each attribute a sentence that will do, or why it will not.
+
+Hard faults (too long, class not named, not one sentence, empty, refused, cut off) keep a text
+out of the store's descriptions. Soft ones (the very text of another class, words of other
+attributes only) are worth another question; where the LLM insists, the text is kept and marked
+for a person's review.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lsmseg_prompts.attributes.words import named_attributes, names
+from lsmseg_prompts.descriptions.bundled import LLM_NAME
+from lsmseg_prompts.descriptions.cleaning import clean
+from lsmseg_prompts.descriptions.lint import check_text
+from lsmseg_prompts.english import names_pattern
+from lsmseg_prompts.generation.questions import too_long
+from lsmseg_prompts.llm.base import Reply
+from lsmseg_prompts.tokens import count_tokens
+from lsmseg_prompts.vocabularies import ClassEntry
+
+_REFUSAL = re.compile(
+    r"^\W*(?:(?:i['’]?m|i am|we['’]re) (?:very |so |truly )?(?:sorry|unable|not able|afraid)\b"
+    r"|(?:sorry|unfortunately|apologies)\b[^.]{0,40}\b(?:can(?:no|['’])t|unable|not able)\b"
+    r"|i (?:can(?:not|['’]t)|could not|won['’]t|will not|must decline)\b"
+    r"|as an ai\b)",
+    re.IGNORECASE,
+)
+
+CLOSED = ("color", "shape", "size", "texture", "material", "pattern")
+"""The attributes whose words are few enough to be listed; any word may tell of a position, an
+action or a context."""
+
+BRACES = 20  # of a reply that are tried as the beginning of the object
+
+Twin = Callable[[str, str], str | None]
+"""(attribute, text) -> the other class that has this very text, if there is one."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one attribute of a reply.
+
+    text, tokens: the cleaned sentence. fault: why it will not do, None if it will. soft: it may
+    be kept all the same, for review. final: asking again is of no use. kind: what to do about
+    it ("refused" is asked in other words, "cut" with more room, "empty" once more as it was).
+    """
+
+    text: str
+    tokens: int
+    fault: str | None = None
+    soft: bool = False
+    final: bool = False
+    kind: str = ""
+
+
+def judge(
+    reply: Reply, entry: ClassEntry, attributes: Sequence[str], twin: Twin
+) -> dict[str, Verdict]:
+    """A verdict for each of the attributes that were asked for.
+
+    Which attribute a bundled text is about has been read (docs/corpus.md): its words do not count.
+    """
+    if whole := _as_a_whole(reply):
+        return dict.fromkeys(attributes, whole)
+    assert reply.text is not None
+    if len(attributes) == 1:
+        read = reply.asked_model == LLM_NAME
+        return {attributes[0]: _sentence(reply.text, entry, attributes[0], twin, read)}
+    answers = read_object(reply.text)
+    if answers is None:
+        fault = "the reply is not a JSON object with a sentence for each attribute"
+        return dict.fromkeys(attributes, Verdict("", 0, fault))
+    return {a: _answer(answers, entry, a, twin) for a in attributes}
+
+
+def _as_a_whole(reply: Reply) -> Verdict | None:
+    """What is wrong with all of a reply."""
+    if reply.finish_reason == "content_filter":
+        return Verdict("", 0, "the provider's content filter held the reply back", final=True)
+    if reply.refusal:
+        return Verdict("", 0, "the LLM refused to answer", kind="refused")
+    if reply.error_scope == "cell":
+        reason = reply.error_message or reply.error_class or "the request failed"
+        return Verdict("", 0, reason.rstrip(". "), final=True)
+    if reply.finish_reason == "length":
+        return Verdict("", 0, "the reply was cut off for its length", kind="cut")
+    if reply.text is None or not reply.text.strip():
+        return Verdict("", 0, "the reply was empty", kind="empty")
+    if _REFUSAL.match(reply.text):
+        return Verdict("", 0, "the LLM refused to answer", kind="refused")
+    return None
+
+
+def _answer(answers: Mapping[str, Any], entry: ClassEntry, attribute: str, twin: Twin) -> Verdict:
+    given = answers.get(attribute)
+    if not isinstance(given, str):
+        return Verdict("", 0, "the JSON object has no sentence under this key")
+    if _REFUSAL.match(given):
+        return Verdict("", 0, "the LLM refused to answer", kind="refused")
+    return _sentence(given, entry, attribute, twin)
+
+
+def _sentence(
+    raw: str, entry: ClassEntry, attribute: str, twin: Twin, read: bool = False
+) -> Verdict:
+    text = clean(raw).text
+    if not text:
+        return Verdict("", 0, "the reply says nothing", kind="empty")
+    tokens = count_tokens(text)
+    faults = dict(check_text(text, entry))
+    if "tokens" in faults:
+        faults["tokens"] = too_long(tokens)
+    if "class-named" in faults:
+        sense = f" in the sense of {entry.sense}" if entry.sense else ""
+        faults["class-named"] = f"it does not name {entry.readable}{sense}"
+    if faults:
+        return Verdict(text, tokens, "; ".join(faults.values()))
+    if other := twin(attribute, text):
+        return Verdict(text, tokens, f"it is word for word what was said of {other}", soft=True)
+    others = "" if read else _of_other_attributes(text, entry, attribute)
+    if others:
+        return Verdict(text, tokens, f"it is about {others}, not about {attribute}", soft=True)
+    return Verdict(text, tokens)
+
+
+def _of_other_attributes(text: str, entry: ClassEntry, attribute: str) -> str:
+    """The attributes a sentence is about, where the one it should be about is not among them."""
+    if attribute not in CLOSED:
+        return ""
+    rest = names_pattern(entry.names).sub(" ", text)
+    if names(rest, attribute) or attribute in text.lower():
+        return ""
+    counts = {a: len(words) for a, words in named_attributes(rest).items()}
+    if sum(counts.values()) < 2:
+        return ""
+    return " and ".join(sorted(counts, key=lambda a: -counts[a])[:2])
+
+
+def read_object(reply: str) -> dict[str, Any] | None:
+    """The JSON object in a reply, bare, in a code fence or among words; keys in lower case."""
+    for start in [match.start() for match in re.finditer(r"\{", reply)][:BRACES]:
+        try:
+            value, _ = json.JSONDecoder().raw_decode(reply, start)
+        except ValueError:
+            continue
+        except RecursionError:
+            return None
+        if isinstance(value, dict) and len(value) == 1:
+            only = next(iter(value.values()))
+            value = only if isinstance(only, dict) else value
+        if isinstance(value, dict):
+            return {str(key).strip().lower(): item for key, item in value.items()}
+        return None
+    return None
+
+
+def warm_up() -> None:
+    """Load what judging, and the table at the end, need: nobody should wait for that later."""
+    import rich.console
+    import rich.table  # noqa: F401
+
+    count_tokens("a")
+    for attribute in CLOSED:
+        names("a", attribute)

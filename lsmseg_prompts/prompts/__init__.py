@@ -1,0 +1,1 @@
+"""Prompt sets: what a model is scored with, made from descriptions."""

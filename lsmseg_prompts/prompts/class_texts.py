@@ -1,0 +1,177 @@
+"""From what a user names (attributes, classes) to the texts a model is given."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import NamedTuple
+
+from lsmseg_prompts import __version__
+from lsmseg_prompts.descriptions.bundled import LLM_NAME, PROVENANCE
+from lsmseg_prompts.descriptions.loading import check_attributes, described_by, load
+from lsmseg_prompts.english import nearest, normalise
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.prompts.prompt_set import (
+    WITHOUT_DESCRIPTIONS,
+    PromptSet,
+    build_prompt_set,
+    cells,
+)
+from lsmseg_prompts.prompts.renaming import call_it
+from lsmseg_prompts.vocabularies import (
+    ClassEntry,
+    Vocabulary,
+    available_vocabularies,
+    load_vocabulary,
+)
+
+DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
+"""The attributes a known class is described by when the user names none."""
+
+
+def vocabulary_for(data: str, named: str | None = None) -> Vocabulary:
+    """The vocabulary that is named, else the one that the benchmark `data` is labelled with.
+
+    Raises UsageError for an unknown benchmark, with the nearest names, and for a folder of the
+    user's own without a vocabulary: its labels may mean anything.
+    """
+    benchmarks = ("ministuff", *available_vocabularies())
+    if data not in benchmarks and not os.path.isdir(data):
+        raise UsageError(
+            f"There is no benchmark {data!r}{nearest(data, benchmarks)}: name "
+            f"{', '.join(benchmarks)}, or a folder with images/ and annotations/ and its --vocab."
+        )
+    if named is None and data != "ministuff" and data not in available_vocabularies():
+        raise UsageError(f"Say which classes the labels of {data} mean with --vocab.")
+    return load_vocabulary(named or ("coco-stuff" if data == "ministuff" else data))
+
+
+def prompt_set_for(
+    vocabulary: Vocabulary | str,
+    attributes: Sequence[str],
+    composition: str = "concat",
+    llm: str = "bundled",
+    store: str | os.PathLike[str] | None = None,
+) -> PromptSet:
+    """The prompt set of `attributes`, its descriptions taken from the store; ("name",) needs none.
+
+    Raises UsageError for unknown names, ConfigurationError for missing descriptions.
+    """
+    vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
+    if len(attributes) == 1 and attributes[0] in WITHOUT_DESCRIPTIONS:
+        return build_prompt_set({}, vocabulary, attributes, llm=llm)
+    wanted = check_attributes(attributes)
+    descriptions = load(vocabulary, llm, cells(wanted, composition), store)
+    return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)
+
+
+def default_attributes(
+    vocabulary: Vocabulary, llm: str, store: str | os.PathLike[str] | None = None
+) -> tuple[str, ...]:
+    """What a vocabulary is described by when the user names nothing: DEFAULT_ATTRIBUTES, or
+    ("name",) where `bundled` does not describe all of its classes."""
+    if llm == LLM_NAME:
+        found = load(vocabulary, llm, DEFAULT_ATTRIBUTES, store, require=False)
+        if len(found) < len(vocabulary) * len(DEFAULT_ATTRIBUTES):
+            return ("name",)
+    return DEFAULT_ATTRIBUTES
+
+
+def provenance(prompts: PromptSet) -> dict[str, str]:
+    """Where a prompt set comes from: the program, and who wrote the descriptions, if known."""
+    made = {"made_by": f"lsmseg-prompts {__version__}"}
+    if prompts.llm == LLM_NAME:
+        made["descriptions"] = PROVENANCE
+    return made
+
+
+class ClassTexts(NamedTuple):
+    """Texts for classes named freely; `described` tells which have descriptions."""
+
+    classes: list[str]
+    texts: list[list[str]]
+    described: list[bool]
+
+
+def texts_for_classes(
+    classes: Sequence[str],
+    attributes: Sequence[str] | None = None,
+    llm: str = "bundled",
+    store: str | os.PathLike[str] | None = None,
+    prompts: PromptSet | None = None,
+) -> ClassTexts:
+    """The texts of freely named classes: descriptions where a class is known, else the template.
+
+    A class is known if `prompts` or else a shipped vocabulary has it, by name or synonym, with
+    descriptions by `llm` of all `attributes` (default: DEFAULT_ATTRIBUTES; ("name",): none).
+    Raises UsageError for no classes and for one named twice.
+    """
+    names = [" ".join(name.split()) for name in classes if name.strip()]
+    if not names:
+        raise UsageError('No class is named: give some, such as --classes "sky, grass, zebra".')
+    counts = Counter(map(normalise, names))
+    doubles = {name for name in names if counts[normalise(name)] > 1}
+    if doubles:
+        raise UsageError(f"The class {min(doubles)!r} is named twice.")
+    entries = tuple(ClassEntry(i, name, name) for i, name in enumerate(names))
+    plain = build_prompt_set({}, Vocabulary("classes", "classes", entries), ("name",), llm=llm)
+    texts = [list(group) for group in plain.texts]
+    if prompts is not None:
+        found = {e.index: _in_prompt_set(prompts, e.name) for e in entries}
+    elif attributes is not None and tuple(attributes) == ("name",):
+        found = {}
+    else:
+        found = _described(entries, check_attributes(attributes or DEFAULT_ATTRIBUTES), llm, store)
+    described = [bool(found.get(entry.index)) for entry in entries]
+    for index, group in found.items():
+        texts[index] = group or texts[index]
+    return ClassTexts(names, texts, described)
+
+
+def _in_prompt_set(prompts: PromptSet, name: str) -> list[str]:
+    """The texts of a class in a prompt set, under its name there or another of its vocabulary."""
+    wanted = {normalise(name)}
+    if prompts.vocabulary in available_vocabularies():
+        with suppress(UsageError):
+            wanted.add(normalise(load_vocabulary(prompts.vocabulary).find(name).name))
+    for class_name, group in zip(prompts.class_names, prompts.texts, strict=True):
+        if normalise(class_name) in wanted:
+            return list(group)
+    return []
+
+
+def _described(
+    entries: Sequence[ClassEntry],
+    attributes: tuple[str, ...],
+    llm: str,
+    store: str | os.PathLike[str] | None,
+) -> dict[int, list[str]]:
+    """Composed texts of those classes that the shipped vocabularies know and `llm` described."""
+    homes = [load_vocabulary(name) for name in described_by(llm)]
+    texts = [load(home, llm, attributes, store, require=False) for home in homes]
+    known: list[ClassEntry] = []
+    sentences: dict[tuple[int, str], str] = {}
+    for entry in entries:
+        for home, descriptions in zip(homes, texts, strict=True):
+            try:
+                shipped = home.find(entry.name)
+            except UsageError:
+                continue
+            cells = [descriptions.get((shipped.index, attribute)) for attribute in attributes]
+            if all(cells):
+                if normalise(entry.name) in map(normalise, (shipped.name, shipped.readable)):
+                    entry = replace(shipped, index=entry.index)
+                for attribute, text in zip(attributes, cells, strict=True):
+                    sentences[len(known), attribute] = call_it(text or "", shipped, entry)
+                known.append(entry)
+                break
+    if not known:
+        return {}
+    vocabulary = Vocabulary(
+        "classes", "classes", tuple(replace(e, index=i) for i, e in enumerate(known))
+    )
+    built = build_prompt_set(sentences, vocabulary, attributes, llm=llm)
+    return {e.index: list(group) for e, group in zip(known, built.texts, strict=True)}

@@ -1,0 +1,204 @@
+"""The `concat` composition: several descriptions of a class as one sentence.
+
+The paper's example: "A cat has a small, sleek, and agile shape with a long tail and pointed ears,
+is small to medium-sized, weighing between 3 to 7 kg, has soft, fluffy fur, and is often black,
+white, orange, or gray." Each description is a clause; those with the class as their subject share
+it, the others follow as clauses of their own. Over CLIP's 77 tokens first trailing parts of the
+descriptions are left out (shortening.py), then whole descriptions, the last first.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from lsmseg_prompts.english import names_pattern
+from lsmseg_prompts.errors import RefusedError
+from lsmseg_prompts.prompts.clauses import Clause, Number, is_person, parse, to_number
+from lsmseg_prompts.prompts.shortening import shorten
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.vocabularies import ClassEntry
+
+SLACK = 2  # see `_at_least`; tests compare with joining everything
+
+# First words that keep their capital inside a sentence.
+_PROPER = re.compile(
+    r"(?:[A-Z][A-Z0-9-]+|I|[A-Z]-\w+|American|Asian|African|European|English|British|French|German"
+    r"|Italian|Spanish|Swiss|Dutch|Chinese|Japanese|Indian|Persian|Siamese|Venetian|Victorian"
+    r"|Christmas|Easter|Halloween|Dalmatians?|Holsteins?|Labradors?|Friesians?|Styrofoam|Velcro"
+    r"|Plexiglas|Formica|Lycra|Teflon)\b"
+)
+
+
+@dataclass
+class _Main:
+    """A main clause under construction: a subject with predicates, or a whole clause."""
+
+    parts: list[str]
+    number: Number | None = None  # of the class, if it is the subject
+    closed: bool = False
+    whole: bool = field(default=False)  # its subject is something other than the class
+
+    def text(self) -> str:
+        """The predicates joined as in a list: "A cat has ..., is ..., and is ..."."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        return ", ".join(self.parts[:-1]) + ", and " + self.parts[-1]
+
+
+class Composed(NamedTuple):
+    """A composed sentence, how many of the descriptions are in it, and how many parts of those
+    were left out."""
+
+    text: str
+    kept: int
+    cuts: int
+
+
+def compose(descriptions: Sequence[str], entry: ClassEntry) -> Composed:
+    """One sentence of the descriptions, in their order, within CLIP's 77 tokens.
+
+    Too long, it loses trailing parts of the longest description first, one at a time, and whole
+    descriptions, the last first, only where that does not suffice. Raises RefusedError if not
+    even the first fits.
+    """
+    found = _composed(tuple(descriptions), entry)
+    if found is None:
+        tokens = count_tokens(join(descriptions[:1], entry))
+        raise RefusedError(
+            f"The description of {entry.readable!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} "
+            "tokens and cannot be shortened by whole clauses: write a shorter one."
+        )
+    return found
+
+
+# A set that loses its last description is the set without it: among all combinations of
+# attributes that one has been composed before.
+@lru_cache(maxsize=65536)
+def _composed(descriptions: tuple[str, ...], entry: ClassEntry) -> Composed | None:
+    """`compose`, or None where not even the first description fits."""
+    held = list(descriptions)
+    if _at_least(held, entry) > CONTEXT_LENGTH:
+        return _composed(descriptions[:-1], entry)
+    text = join(held, entry)
+    if count_tokens(text) <= CONTEXT_LENGTH:
+        return Composed(text, len(held), 0)
+    shortest = [_shortest(sentence, entry.names) for sentence in held]
+    if count_tokens(join(shortest, entry)) <= CONTEXT_LENGTH:
+        cuts = 0
+        while count_tokens(text) > CONTEXT_LENGTH:
+            places = [place for place, sentence in enumerate(held) if sentence != shortest[place]]
+            longest = max(places, key=lambda place: (count_tokens(held[place]), place))
+            held[longest] = shorten(held[longest], entry.names) or held[longest]
+            text = join(held, entry)
+            cuts += 1
+        return Composed(text, len(held), cuts)
+    return _composed(descriptions[:-1], entry) if len(held) > 1 else None
+
+
+def _at_least(descriptions: Sequence[str], entry: ClassEntry) -> int:
+    """Fewer tokens than this no joining of the shortest forms takes: clauses lose their subject,
+    their period and at most SLACK tokens in turns of phrase."""
+    if len(descriptions) == 1:
+        return 0
+    kept = 2
+    for sentence in descriptions:
+        short = _shortest(sentence, entry.names)
+        subject = parse(short, entry.names).subject
+        kept += count_tokens(short) - 2 - (count_tokens(subject) - 2) - 1 - SLACK
+    return kept
+
+
+@lru_cache(maxsize=65536)
+def _shortest(sentence: str, names: tuple[str, ...]) -> str:
+    """Without any of the parts that can be left out."""
+    while shorter := shorten(sentence, names):
+        sentence = shorter
+    return sentence
+
+
+def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
+    """All the descriptions as one sentence, however long; a single one stays as it is worded."""
+    if listed := _listed(descriptions, entry):
+        return listed
+    clauses = [parse(description, entry.names) for description in descriptions]
+    person = is_person(entry.names)
+    first = clauses[0]
+    mains = [_Main([first.text], first.number if first.predicate else None, first.closed)]
+    mains[0].whole = not first.predicate
+    for clause in clauses[1:]:
+        _add(mains, clause, entry, person)
+    text = _link(mains)
+    return text[:1].upper() + text[1:] + "."
+
+
+def _listed(descriptions: Sequence[str], entry: ClassEntry) -> str | None:
+    """Imported lists of phrases (phrases.py), "A zebra: ...", as one such list."""
+    head = _list_head(entry.names)
+    found = [head.fullmatch(text.rstrip(".")) for text in descriptions]
+    phrases = [match[2] for match in found if match]
+    if not found[0] or len(phrases) < len(found):
+        return None
+    return f"{found[0][1]}: {', '.join(phrases)}."
+
+
+# Patterns of a class are kept: all combinations of attributes ask for each hundreds of times.
+@lru_cache(maxsize=4096)
+def _list_head(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"((?:(?:an?|the) )?{names_pattern(names).pattern}): (.+)", re.IGNORECASE)
+
+
+@lru_cache(maxsize=4096)
+def _single_mention(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:an?|the)\s+({names_pattern(names).pattern})", re.IGNORECASE)
+
+
+def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) -> None:
+    """Put `clause` into the last main clause if it can share its subject, else behind it."""
+    last = mains[-1]
+    # "Zebras are ..., and a zebra has ...", but "A zebra is ..., and the zebra has ...".
+    known = _single_mention(entry.names).search(" ".join(main.text() for main in mains)) is not None
+    subject = re.sub(r"^an?\s+", "the ", clause.subject) if known else clause.subject
+    if clause.predicate:
+        if not last.whole and not last.closed and last.number is not None:
+            predicate = to_number(clause, last.number, person)
+            if predicate is not None:
+                last.parts.append(predicate)
+                last.closed = clause.closed
+                return
+        mains.append(_Main([f"{subject} {clause.predicate}"], clause.number, clause.closed))
+    elif clause.owned:
+        if not last.whole and last.number == clause.number:
+            owner = "their" if person or clause.number == "plural" else "its"
+        else:
+            owner = subject + ("'" if subject.endswith("s") else "'s")
+        mains.append(_Main([f"{owner} {clause.owned}"], closed=clause.closed, whole=True))
+    else:
+        text = _lower_start(clause.text)
+        if known:
+            text = _single_mention(entry.names).sub(r"the \1", text, count=1)
+        mains.append(_Main([text], closed=clause.closed, whole=True))
+
+
+def _link(mains: Sequence[_Main]) -> str:
+    """Main clauses in one sentence: "..., while ..., and ..."."""
+    linked = mains[0].text()
+    for place, main in enumerate(mains[1:], 1):
+        before, text = mains[place - 1], main.text()
+        # "while" varies the joints, where it cannot be mistaken: not before the class itself, an
+        # introductory phrase, or a clause that already contrasts, and not at the very end.
+        varied = place < len(mains) - 1 or (len(mains) == 2 and len(before.parts) > 1)
+        loose = before.closed or main.closed
+        plain = main.whole and _begins_plainly(text) and place % 2 == 1
+        linked += f", {'while' if varied and plain and not loose else 'and'} {text}"
+    return linked
+
+
+def _begins_plainly(text: str) -> bool:
+    """Whether "while" can stand before `text`: no introductory phrase before its subject."""
+    return re.match(r"(?:the|its|their|an?|each|one|two|most|some)\s", text) is not None
+
+
+def _lower_start(text: str) -> str:
+    return text if _PROPER.match(text) else text[:1].lower() + text[1:]

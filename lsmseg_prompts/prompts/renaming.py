@@ -1,0 +1,67 @@
+"""Putting one class's name where a description names another: for the `shuffled` control, and for
+texts that vocabularies share which call a class differently."""
+
+import re
+
+from lsmseg_prompts.english import article, is_named, is_plural, names_pattern, normalise, plural
+from lsmseg_prompts.prompts.clauses import verb_in_number
+from lsmseg_prompts.vocabularies import ClassEntry
+
+
+def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
+    """`text` about `donor` with every mention of it, under any name, made one of `receiver`.
+
+    Singular stays singular and plural plural where the receiver's name has both, articles follow
+    ("a zebra" -> "an apple", -> "grass"), and so does the first verb if it is a common one.
+    """
+    name = receiver.readable
+    mention = re.compile(
+        rf"(?:\b(?P<article>an?|the)\s+)?(?P<name>{names_pattern(donor.names).pattern})"
+        rf"(?P<owner>'s\b|'(?!\w))?",
+        re.IGNORECASE,
+    )
+
+    def replace(match: re.Match[str]) -> str:
+        starts = not text[: match.start()].strip(" \"'(")
+        many = _is_plural_form(match["name"], donor)
+        new = plural(name) if many and article(name) in ("a", "an") else name
+        lead = (match["article"] or "").lower()
+        bare = starts and not many and not lead and not article(donor.readable)
+        if bare or lead in ("a", "an"):
+            lead = article(new)
+        owner = ("'" if new.endswith("s") else "'s") if match["owner"] else ""
+        put = f"{lead} {new}{owner}".strip()
+        if starts:
+            put = put[:1].upper() + put[1:]
+        return put
+
+    renamed = mention.sub(replace, text)
+    return _agree(renamed, name)
+
+
+def call_it(text: str, shipped: ClassEntry, entry: ClassEntry) -> str:
+    """`text` about `shipped`, with the class called what `entry` calls it."""
+    return text if is_named(text, entry.names) else rename(text, shipped, entry)
+
+
+def _is_plural_form(form: str, donor: ClassEntry) -> bool:
+    low = normalise(form)
+    singulars = {normalise(known) for known in donor.names if not is_plural(known)}
+    return low not in singulars
+
+
+def _agree(text: str, name: str) -> str:
+    """The verb right behind the name at the start of the sentence, in the name's number."""
+    forms = "|".join(map(re.escape, sorted({name, plural(name)}, key=len, reverse=True)))
+    head = re.match(
+        rf"((?:(?:an?|the|most|many|some)\s+)?)({forms})(\s+(?:\w+ly\s+|often\s+)?)(\w+)\b",
+        text,
+        re.IGNORECASE,
+    )
+    if head is None:
+        return text
+    many = normalise(head[2]) == plural(normalise(name)) and (
+        is_plural(name) or normalise(head[2]) != normalise(name)
+    )
+    verb = verb_in_number(head[4], "plural" if many else "singular")
+    return text[: head.start(4)] + verb + text[head.end(4) :]

@@ -1,0 +1,1 @@
+"""The attribute store: one SQLite file with vocabularies, attempts, descriptions and scores."""

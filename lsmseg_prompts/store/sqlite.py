@@ -1,0 +1,192 @@
+"""The file under the attribute store: where it lies, how it is opened, what its errors mean.
+
+The way in is `store.py`; this is the part of it that knows SQLite.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from errno import EISDIR
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from lsmseg_prompts.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+STORE_NAME = "attribute_store.sqlite"
+STORE_VARIABLE = "LSMSEG_PROMPTS_STORE"
+BUSY_SECONDS = 30.0
+
+
+def shipped_store_path() -> Path:
+    """The store with the bundled descriptions: in the wheel, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / STORE_NAME
+    return inside if inside.exists() else package.parent / STORE_NAME
+
+
+def working_store_path(option: str | os.PathLike[str] | None = None) -> Path:
+    """Where results go: `option` (--store), else $LSMSEG_PROMPTS_STORE, else ./runs/."""
+    named = option or os.environ.get(STORE_VARIABLE)
+    return Path(named).expanduser() if named else Path("runs") / STORE_NAME
+
+
+class StoreFile:
+    """An open SQLite file whose errors all arrive as StoreError; a context manager."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        self._entered: set[tuple[str, str | None]] = set()
+
+    @cached_property
+    def db(self) -> Database:
+        """The same file for sqlite-utils, with its tables, schemas and search."""
+        from sqlite_utils import Database  # pulls in pandas: a quarter of a second
+
+        return Database(self.connection)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the last one to close a WAL database folds the log into it."""
+        self.connection.close()
+
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> sqlite3.Cursor:
+        """Run one statement; outside a transaction it is committed at once."""
+        with translated(self.path):
+            parameters = dict(values) if isinstance(values, Mapping) else tuple(values)
+            return self.connection.execute(sql, parameters)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The rows of a SELECT as dictionaries."""
+        with translated(self.path):
+            cursor = self.connection.execute(sql, tuple(values))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write several rows at once or none; inside another transaction it joins that one."""
+        if self.connection.in_transaction:
+            yield
+            return
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("COMMIT")
+        except BaseException:
+            self._entered.clear()
+            self.connection.rollback()
+            raise
+
+    def once(self, table: str, name: str, more: str | None = None) -> bool:
+        """Whether this is the first time that this open file hears of a row of `table`."""
+        key = (f"{table} {name}", more)
+        new = key not in self._entered
+        self._entered.add(key)
+        return new
+
+    def write(self, table: str, row: Mapping[str, Any], update: str = "NOTHING") -> sqlite3.Cursor:
+        """One INSERT ... ON CONFLICT DO `update`: the single-statement upsert."""
+        columns = ", ".join(row)
+        places = ", ".join(f":{column}" for column in row)
+        return self.execute(
+            f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT DO {update}", row
+        )
+
+
+def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
+    """Open the file in autocommit mode: only our own BEGIN IMMEDIATE begins a transaction."""
+    if path.is_dir():
+        raise IsADirectoryError(EISDIR, "it is a folder", str(path))
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,  # generate() may run in a helper thread inside a notebook
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def enable_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    """Switch to WAL; where the file system cannot do that, SQLite keeps its rollback journal."""
+    end = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = wal")
+            # In WAL mode a kill loses nothing that was committed, synced or not; only a power
+            # cut may lose the last moments. A sync for every reply would cost a slow disk's pace.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            return
+        except sqlite3.OperationalError as error:
+            # The switch does not wait for the busy timeout when two processes do it at once.
+            if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def absent(path: Path) -> StoreError:
+    return StoreError(
+        f"There is no attribute store at {path}: `lsmseg-prompts generate` makes one, or name "
+        "another with --store."
+    )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the file system's errors into one sentence."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise StoreError(f"The store {path} refused a row: {error}.") from error
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorname", None) or ""
+        raise StoreError(_sentence(path, code, str(error))) from error
+    except OSError as error:
+        reason = error.strerror or error
+        if isinstance(error, FileExistsError):  # mkdir says so of a file in a folder's place
+            reason = f"{error.filename} is a file, not a folder"
+        raise StoreError(
+            f"Cannot open the store {path}: {reason}; name another place with "
+            "--store or LSMSEG_PROMPTS_STORE."
+        ) from error
+
+
+def _sentence(path: Path, code: str, message: str) -> str:
+    if code.startswith("SQLITE_NOTADB"):
+        return f"{path} is not a SQLite database: name another file with --store, or delete it."
+    if code.startswith("SQLITE_CORRUPT"):
+        return f"The store {path} is damaged: restore a copy, or delete it and generate again."
+    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return f"The store {path} is locked by another program: wait for that to end and try again."
+    if code.startswith("SQLITE_FULL"):
+        return f"The disk is full, so the store {path} cannot grow: free some space and try again."
+    if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return (
+            f"The store {path} cannot be written ({message}): check the permissions, or name "
+            "another place with --store or LSMSEG_PROMPTS_STORE."
+        )
+    if code.startswith("SQLITE_IOERR"):
+        return f"Reading or writing the store {path} failed ({message}): check the disk."
+    return f"The store {path} failed: {message}."

@@ -1,0 +1,152 @@
+"""A second identical `ablate` is answered by the first one's folder, a changed one is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.ablation_runs import options, world
+
+from ablations.runs import ablate as runner
+from ablations.runs import open as prepare
+from ablations.runs import reuse
+from lsmseg_prompts.store.store import open_store
+
+__all__ = ["world"]  # a fixture, used by its name
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def given(world: Path, **more: Any) -> dict[str, Any]:
+    return options(world, attributes=["color"], samples=20, store="s.sqlite", **more)
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A name for every time that the model is asked."""
+    asked: list[str] = []
+    look = prepare.look
+    code = reuse._code()
+    monkeypatch.setattr(reuse, "_code", lambda: code)  # someone may be at work on it
+    monkeypatch.setattr(prepare, "look", lambda job: asked.append("look") or look(job))
+    return asked
+
+
+@pytest.fixture
+def done(world: Path, computed: list[str]) -> runner.RunResult:
+    result = runner.ablate(**given(world))
+    computed.clear()
+    return result
+
+
+def test_answered_by_the_folder(world: Path, done: runner.RunResult, computed: list[str]) -> None:
+    again = runner.ablate(**given(world))
+    assert computed == []
+    assert again.directory == done.directory and again.files == done.files
+    for part in ("single", "combinations", "best"):
+        assert json.dumps(getattr(again, part)) == json.dumps(getattr(done, part))
+    with open_store("s.sqlite") as store:
+        runs = store.rows("SELECT DISTINCT run FROM evaluations")
+    assert len(runs) == 1
+
+
+def test_it_says_which_run_and_anew_on_request(
+    world: Path, done: runner.RunResult, computed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner.ablate(**given(world, out=done.directory, progress=True))
+    assert f"Answered by the run {done.directory}; --again" in capsys.readouterr().err
+    other = runner.ablate(**given(world, again=True))
+    assert computed == ["look"] and other.directory != done.directory
+    assert runner.ablate(**given(world)).directory == other.directory  # the last one answers
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"samples": 21},
+        {"seed": 1},
+        {"limit": 6},
+        {"composition": "ensemble"},
+        {"rule": "paper"},
+        {"attributes": ["shape"]},
+        {"out": "elsewhere"},
+        {"dense": "sclip"},
+    ],
+    ids=str,
+)
+def test_another_request_is_computed(
+    world: Path, done: runner.RunResult, computed: list[str], change: dict[str, Any]
+) -> None:
+    runner.ablate(**{**given(world), **change})
+    assert computed == ["look"]
+
+
+def test_changed_files_are_noticed(
+    world: Path, computed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, pictures, the code and a description."""
+    own = tmp_path / "world"
+    shutil.copytree(world, own)
+
+    def run() -> bool:
+        computed.clear()
+        runner.ablate(**given(own))
+        return bool(computed)
+
+    assert run() and not run()
+    weights = own / "atom.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x07")
+    assert run() and not run()
+    picture = next((own / "pictures" / "images" / "val").iterdir())
+    os.utime(picture, (1, 1))
+    assert run() and not run()
+    monkeypatch.setattr(reuse, "_code", lambda: ["other"])
+    assert run() and not run()
+    with open_store("s.sqlite") as store:
+        store.put_description("four", 1, "color", "bundled", None, "Grass is bluish.", 6)
+    assert run() and not run()
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone", "folder"])
+def test_a_folder_that_is_not_whole_answers_nothing(
+    world: Path, done: runner.RunResult, computed: list[str], damage: str
+) -> None:
+    if damage == "folder":
+        shutil.rmtree(done.directory)
+    elif damage == "gone":
+        (done.directory / "single.png").unlink()
+    else:
+        (done.directory / "single.csv").write_text("else")
+    runner.ablate(**given(world))
+    assert computed == ["look"]
+
+
+def test_the_code_and_its_libraries_count() -> None:
+    first, *libraries = reuse._code()
+    assert len(first) == 64 and any(name.startswith("torch ") for name in libraries)
+
+
+def test_no_torch_is_loaded_for_an_answer(
+    world: Path,
+) -> None:
+    runner.ablate(**given(world))
+    code = (
+        "import json, sys; from ablations.runs.ablate import ablate; "
+        "from ablations.report.tables import print_result; "
+        "print_result(ablate(**json.loads(sys.argv[1])));"
+        "print(sorted({'torch', 'open_clip', 'pandas', 'matplotlib'} & set(sys.modules)),"
+        "file=sys.stderr)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(given(world))],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "Table 2" in answer.stdout and answer.stderr.strip() == "[]"

@@ -1,0 +1,64 @@
+"""The commands a report gives: they are ones the program takes, with every option named."""
+
+import inspect
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import cli
+from ablations.runs import ablate as runner
+from ablations.runs.reproduce import ablate_command, commands
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """What the command line makes of the words after the program's name."""
+    group = typer.main.get_command(cli.app)
+    command = group.get_command(None, words[0])  # type: ignore[attr-defined]
+    return command.make_context(words[0], words[1:]).params
+
+
+def settings(**more: Any) -> dict[str, Any]:
+    """The arguments of `ablate` as it has them by default, and some."""
+    names = inspect.signature(runner.ablate).parameters
+    found = {name: parameter.default for name, parameter in names.items() if name != "llm"}
+    return found | {"attributes": ["color", "shape"], **more}
+
+
+def test_every_option_of_ablate_comes_back() -> None:
+    mine = settings(
+        data=["ministuff", "a folder"], limit=7, rule="paper", seed=3, picture=["a", "b"]
+    )
+    words = ablate_command(mine, "bundled", Path("runs/it's"))
+    found = parsed(words)
+    assert found["data"] == ["ministuff", "a folder"] and found["llm"] == ["bundled"]
+    assert str(found["out"]) == "runs/it's" and found["attributes"] == "color,shape"
+    for key, value in mine.items():
+        if key not in ("data", "attributes", "out", "progress"):
+            assert (found[key] or None) == (value or None), key
+    assert parsed(ablate_command(settings(cache=False), "me", Path("o")))["no_cache"] is True
+
+
+def test_steps_are_commands_and_say_which_texts_are_asked_for() -> None:
+    mine = settings(store="s.sqlite", composition="ensemble")
+    steps = commands(mine, "gpt-4", ["camvid", "camvid", "coco-stuff"], ["color"], Path("o"))
+    lines = [shlex.split(step["command"]) for step in steps]
+    assert all(line[0] == "lsmseg-prompts" for line in lines)
+    assert [line[1] for line in lines] == [
+        *("generate", "generate", "ablate", "report", "export", "export"),
+    ]
+    for line in lines:
+        parsed(line[1:])
+    assert parsed(lines[0][1:])["vocab"] == "camvid"
+    assert parsed(lines[4][1:])["composition"] == "ensemble"
+    offline = commands(mine, "bundled", ["camvid"], ["color"], Path("o"))
+    assert [shlex.split(step["command"])[1] for step in offline] == ["ablate", "report", "export"]
+
+
+@pytest.mark.parametrize("odd", ["a; rm -rf x", "$(x)", "it's"])
+def test_odd_names_are_quoted(odd: str) -> None:
+    (step, *_) = commands(settings(vocab=odd), "bundled", [odd], ["color"], Path(odd))
+    words = shlex.split(step["command"])
+    assert words[words.index("--vocab") + 1] == odd and words[-1] == odd

@@ -1,0 +1,226 @@
+"""report.html: self-contained, escaped, and made anew from what a run left."""
+
+import base64
+import csv
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.ablation_fakes import FakeBenchmark
+from support.report_pages import EVIL, Reader, leave
+
+from ablations.report import plots
+from ablations.report.html import write_report
+from ablations.report.pictures import (
+    broken,
+    check_named,
+    choose_classes,
+    choose_pictures,
+    coverage,
+    named,
+)
+from ablations.report.tables import score, signed
+from ablations.runs.ablate import report
+from lsmseg_model.data.palette import colour, oklab, palette
+from lsmseg_prompts.errors import UsageError
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return leave(tmp_path)
+
+
+def test_page_is_self_contained_well_formed_and_escaped(directory: Path) -> None:
+    path = report(directory)
+    text = path.read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(text)
+    assert not reader.open
+    assert reader.seen.count("script") == 1 and "link" not in reader.seen  # our own
+    outside = [link for link in reader.links if not link.startswith("#")]
+    assert outside and all(link.startswith("data:image/png;base64,") for link in outside)
+    assert "http:" not in re.sub(r"base64,[^\"]*", "", text) and "@import" not in text
+    assert text.count("&lt;script&gt;") == 4  # card, caption, text, provenance
+    assert "&#39;a &amp; b&#39;" in text
+
+
+def test_texts_and_names_of_classes_are_escaped_everywhere(whole: Path) -> None:
+    text = report(whole).read_text(encoding="utf-8")
+    reader = Reader()
+    reader.feed(text)
+    assert not reader.open and reader.seen.count("script") == 1
+    assert "<script>alert" not in text
+    # class table: name, text; pairs: as label and as prediction; command; and as in the old page
+    assert text.count("&lt;script&gt;") == 9
+
+
+def test_only_our_script_may_run(whole: Path) -> None:
+    text = report(whole).read_text(encoding="utf-8")
+    (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'; img-src data:" in text
+    assert f"script-src 'sha256-{digest}'" in text
+
+
+def test_tables_can_be_read_aloud(whole: Path) -> None:
+    text = report(whole).read_text(encoding="utf-8")
+    tables = re.findall("<table.*?</table>", text, re.DOTALL)
+    assert len(tables) == 8
+    for table in tables:
+        assert table.count("<caption") == 1
+        head, _, body = table.partition("</thead>")
+        assert head.count('<th scope="col"') == head.count("<th ") > 1
+        assert body.count('<th scope="row"') == body.count("<tr") > 0
+    assert not re.findall("<img(?![^>]* alt=)", text)
+
+
+def test_page_tells_of_classes_pairs_lengths_and_commands(whole: Path) -> None:
+    text = report(whole).read_text(encoding="utf-8")
+    for expected in (
+        "Of 4 classes in the labels, the IoU of 4 rose and of 0 fell; the interval lies above 0 "
+        "for 4 and below 0 for 0.",
+        "a photo of a sky",
+        "A sky has the color of a sky.",
+        "Confusions that changed most",
+        ">-40.0<",
+        "Lengths of the prompts",
+        "To repeat it",
+        "Seen against unseen classes",
+    ):
+        assert expected in text
+
+
+def test_tables_are_left_for_a_paper(whole: Path) -> None:
+    report(whole)
+    assert {p.name for p in whole.glob("*.tex")} == {
+        f"{stem}.tex"
+        for stem in (
+            *("single", "combinations", "seen_unseen", "per_class", "confusions", "lengths"),
+        )
+    }
+    with (whole / "per_class.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows[0]["name"] == EVIL and rows[0]["after"] == f"{EVIL} | second"
+    assert rows[1]["seen"] == "True" and float(rows[1]["difference_low"]) > 0
+    tex = (whole / "single.tex").read_text()
+    assert "\\label{tab:single}" in tex and "\\toprule" in tex
+
+
+def test_page_shows_tables_choice_and_origin(directory: Path) -> None:
+    text = write_report(directory).read_text(encoding="utf-8").replace("<wbr>", "")
+    for expected in ("shuffled(color+shape)", "color+shape *", "not taken", "catseg", "A summary."):
+        assert expected in text
+    assert text.count("<img") == 1  # a figure whose file is gone is left out
+    assert "Gone" not in text
+
+
+def test_report_is_made_anew(directory: Path) -> None:
+    first = report(directory).read_bytes()
+    (directory / "report.html").unlink()
+    assert report(directory).read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "not a run"),
+        ("{", "damaged"),
+        ("[]", "not the record"),
+        ('{"format": "other"}', "not the record"),
+        ('{"format": "lsmseg-prompts/run", "version": 99}', "version 99"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None, says: str) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(UsageError, match=says):
+        report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_numbers_in_cells() -> None:
+    row = {"miou": 0.4678, "miou_low": 0.4494, "miou_high": 0.487, "gain": -0.0004, "seen": None}
+    assert score(row, "miou") == "46.8 [44.9, 48.7]"
+    assert score(row, "seen") == "-" and signed(row, "seen") == "-"
+    assert signed({"gain": 0.012, "gain_low": 0.003, "gain_high": 0.02}, "gain") == (
+        "+1.2 [+0.3, +2.0]"
+    )
+
+
+def test_a_class_name_with_dollars_is_no_formula(tmp_path: Path) -> None:
+    rows = [{"name": "$x_{$", "seen": None, "baseline": 0.1, "best": 0.2}]
+    assert plots.per_class_plot(rows, "$a$+b", tmp_path / "c.png").exists()
+
+
+def test_many_classes_keep_a_plot_readable(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"name": f"class {i}", "seen": i % 3 > 0, "baseline": rng.random(), "best": rng.random()}
+        for i in range(171)
+    ]
+    with Image.open(plots.per_class_plot(rows, "color", tmp_path / "c.png")) as picture:
+        assert picture.height < 3000
+
+
+def test_cost_maps_show_unseen_objects_each_in_a_picture_of_its_own() -> None:
+    covered = np.zeros((6, 5))
+    covered[:, 0] = 0.7  # a region, seen
+    covered[[1, 2], 1] = 0.1, 0.2  # an unseen object
+    covered[[2, 3], 2] = 0.11, 0.12  # another
+    covered[4, 3] = 0.01  # too small to be shown
+    covered[0, 4] = 0.3  # a seen object
+    unseen = [False, True, True, True, False]
+    assert choose_classes(covered, unseen, 3) == [(3, 2), (2, 1), (0, 4)]
+    assert choose_classes(covered, unseen, 4) == [(3, 2), (2, 1), (0, 4), (1, 0)]
+    assert choose_classes(covered[:1], [True] * 5, 4) == [(0, 4)]
+    assert choose_classes(np.zeros((3, 5)), unseen) == []
+
+
+def test_segmentations_show_many_classes_and_unseen_ones_first() -> None:
+    covered = np.zeros((4, 5))
+    covered[0, [0, 1]] = 0.5
+    covered[1, [0, 2]] = 0.5
+    covered[2, [0, 1]] = 0.5
+    covered[3, [3, 4]] = 0.5
+    assert choose_pictures(covered, [False, False, True, False, False], 3) == [1, 3, 0]
+    assert sorted(choose_pictures(covered, [False] * 5, 9)) == [0, 1, 2, 3]
+
+
+def test_pictures_can_be_named() -> None:
+    benchmark = FakeBenchmark(pictures=4)
+    assert named(benchmark, ["report-2", "elsewhere", "report-0"]) == [2, 0]
+    assert named(benchmark, None) == []
+    check_named([benchmark], ["report-2"])
+    check_named([benchmark], None)
+    with pytest.raises(UsageError, match=r"called selection-1: .* such as report-0, report-1"):
+        check_named([benchmark], ["report-2", "selection-1"])
+
+
+def test_coverage_counts_scored_classes_only() -> None:
+    covered = coverage(FakeBenchmark(pictures=2, class_indices=(0, 2), size=(4, 4)))
+    np.testing.assert_allclose(covered, [[7 / 16, 8 / 16], [8 / 16, 7 / 16]])
+
+
+def test_long_names_are_broken_after_a_plus() -> None:
+    assert broken("color+shape+texture+pattern+size") == "color+shape+texture+\npattern+size"
+    assert broken("name") == "name"
+
+
+def test_palette_is_stable_distinct_and_coloured() -> None:
+    colours = palette(171)
+    assert colours.shape == (171, 3) and colours.dtype == np.uint8
+    np.testing.assert_array_equal(palette(40), colours[:40])
+    lab = oklab(colours)
+    distance = np.linalg.norm(lab[:, None] - lab, axis=-1) + np.eye(171)
+    assert distance.min() > 0.03
+    assert distance[:40, :40].min() > 0.09
+    np.testing.assert_allclose(oklab(np.array([255, 255, 255])), [1, 0, 0], atol=1e-3)
+
+
+def test_label_maps_are_coloured_with_void_apart() -> None:
+    painted = colour(np.array([[0, -1], [2, 2]]), 3, (1, 2, 3))
+    assert painted[0, 1].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(painted[1, 0], palette(3)[2])

@@ -1,0 +1,217 @@
+"""A run from the first stage to the last: what it leaves, what it checks, what it never does."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from support.ablation_runs import CLASSES, FILES, options
+
+from ablations.report.tables import print_result
+from ablations.runs import ablate as runner
+from ablations.runs.ablate import RunResult
+from ablations.scoring.frozen import open_splits
+from lsmseg_model.errors import CheckpointError, DataError
+from lsmseg_model.errors import UsageError as ModelUsageError
+from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
+from lsmseg_prompts.export.native import load_native
+from lsmseg_prompts.store.store import open_store_readonly
+
+
+@pytest.fixture(scope="module")
+def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    top = tmp_path_factory.mktemp("finished")
+    return runner.run(**options(world, out=top / "run", store=str(top / "store.sqlite")))
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_folder_holds_every_file_and_no_other(finished: RunResult) -> None:
+    assert {p.name for p in finished.directory.iterdir()} == FILES == set(finished.files)
+    for path in finished.directory.glob("*.png"):
+        with Image.open(path) as picture:
+            assert min(picture.size) > 150, path
+
+
+def test_tables_hold_both_splits_and_the_path(finished: RunResult) -> None:
+    single = read_csv(finished.directory / "single.csv")
+    assert {row["split"] for row in single} == {"selection", "report"}
+    best = finished.best["best_single"]
+    assert {row["prompts"] for row in single} == {
+        *("name", "color", "shape", "size", "typical"),
+        *("cat-seg", "imagenet", f"random({best})", f"shuffled({best})"),
+    }
+    assert len(single) == len(finished.single) == 18
+    for row, same in zip(single, finished.single, strict=True):
+        assert float(row["miou"]) == pytest.approx(same["miou"], abs=1e-6)
+        assert float(row["miou_low"]) <= float(row["miou"]) + 1e-6
+    path = read_csv(finished.directory / "combinations.csv")
+    assert path[0]["prompts"] == "name" and path[1]["step"] == "0"
+    assert {row["split"] for row in path} == {"report"}
+    candidates = read_csv(finished.directory / "candidates.csv")
+    assert len(candidates) == finished.best["tried"]
+
+
+def test_best_prompts_can_be_read_back_with_scores_and_origin(finished: RunResult) -> None:
+    path = finished.directory / "best_prompts.json"
+    prompts = load_native(path)
+    assert prompts.name == finished.best["prompts"] and prompts.class_names == CLASSES
+    raw = json.loads(path.read_text())
+    score = raw["scores"]["report"]["all"]
+    assert score["low"] <= score["value"] <= score["high"]
+    assert raw["provenance"]["model"]["name"] == "atom"
+    assert raw["provenance"]["benchmarks"][0]["report"]["pictures"] == 4
+    assert "not GPT-4" in raw["provenance"]["llm"]["provenance"]
+
+
+def test_scores_are_in_the_store(finished: RunResult) -> None:
+    with open_store_readonly(finished.directory.parent / "store.sqlite") as store:
+        rows = store.evaluations("run")
+        cells = store.descriptions("four")
+    assert len(cells) == 4 * 4  # three attributes and typical
+    keys = [(r["prompt_set"], r["split"], r["subset"]) for r in rows]
+    assert len(keys) == len(set(keys))
+    report = next(row for row in finished.single if row["split"] == "report")
+    stored = next(r for r in rows if r["prompt_set"] == "name" and "report" in r["split"])
+    assert stored["miou"] == pytest.approx(report["miou"])
+    assert (stored["pictures"], stored["model"], stored["llm"]) == (4, "atom", "bundled")
+
+
+def test_record_says_how_the_pictures_were_split(finished: RunResult) -> None:
+    record = json.loads((finished.directory / "run.json").read_text())
+    (benchmark,) = record["benchmarks"]
+    assert benchmark["selection"] == {"split": "val: selection half (seed 0)", "pictures": 4}
+    assert benchmark["report"]["split"] == "val: report half (seed 0)"
+    assert record["best"] == finished.best
+    assert len(record["prompts"][0]["classes"]) == 4
+
+
+def test_the_same_call_gives_the_same_tables(world: Path, finished: RunResult) -> None:
+    again = runner.ablate(**options(world, out="again", store="again.sqlite"))
+    for name in ("single.csv", "combinations.csv", "candidates.csv"):
+        assert (again.directory / name).read_bytes() == (finished.directory / name).read_bytes()
+
+
+def test_terminal_shows_both_tables_and_the_place(
+    finished: RunResult, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_result(finished)
+    shown = capsys.readouterr().out
+    assert "Table 2" in shown and "Table 3" in shown and str(finished.directory) in shown
+    assert f"shuffled({finished.best['prompts']})" in shown
+
+
+def test_stages_are_told_on_stderr_only(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runner.run(**options(world, attributes=["color"], progress=True, out="told", samples=10))
+    out, err = capsys.readouterr()
+    assert out == ""
+    for stage in range(1, 5):
+        assert f"Stage {stage}" in err
+
+
+def test_default_folder_is_new_and_below_runs(world: Path) -> None:
+    one = runner.ablate(**options(world, attributes=["color"], samples=10))
+    two = runner.ablate(**options(world, attributes=["color"], samples=10, again=True))
+    assert one.directory.parent == two.directory.parent == Path("runs")
+    assert one.directory != two.directory
+    assert Path("runs/attribute_store.sqlite").exists()
+
+
+def test_several_benchmarks_are_averaged(world: Path) -> None:
+    folder = str(world / "pictures")
+    result = runner.ablate(**options(world, data=[folder, folder], attributes=["color"], out="two"))
+    names = list(dict.fromkeys(row["benchmark"] for row in result.single))
+    assert names == ["pictures", "pictures#2", "average"]
+    assert (result.directory / "per_class-2.png").exists()
+    assert (result.directory / "report.html").exists()
+
+
+def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
+    """Descriptions of 171 classes, of which only the benchmark's are scored."""
+    given = options(world, data=["ministuff"], vocab=None, attributes=["color"], limit=3, out="m")
+    result = runner.ablate(**given)
+    row = next(r for r in result.single if r["split"] == "report" and r["prompts"] == "color")
+    assert {"seen", "unseen_low", "unseen_difference_high"} <= row.keys()
+    assert len(load_native(result.directory / "best_prompts.json").texts) == 171
+    assert "unseen" in result.best["scores"]["report"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"rule": "luck"}, UsageError, "interval or paper"),
+        ({"composition": "poem"}, UsageError, "choose concat, ensemble"),
+        ({"samples": 0}, UsageError, "at least 1"),
+        ({"attributes": ["colr"]}, UsageError, "color"),
+        ({"attributes": ["typical"]}, UsageError, "typical"),
+        ({"vocab": None}, UsageError, "--vocab"),
+        ({"vocab": "coco-stufff"}, UsageError, "coco-stuff"),
+        ({"data_root": ["a", "b"]}, UsageError, "same order"),
+        ({"data": ["nowhere"]}, UsageError, "no benchmark"),
+        ({"data": ["nowhere"], "data_root": ["x"]}, UsageError, "no benchmark"),
+        ({"data": ["ministuff"]}, UsageError, "MiniStuff"),
+        ({"limit": 1}, UsageError, "at least 2"),
+        ({"pretrained": "none.pt"}, CheckpointError, "none.pt"),
+        ({"dense": "sclop"}, ModelUsageError, "unknown dense variant 'sclop'"),
+        ({"dense": "sam-proxy", "sam": "none.pth"}, CheckpointError, "no weights at none.pth"),
+        ({"llm": "gpt-4"}, ConfigurationError, "generate --llm gpt-4 --vocab FILE"),
+        ({"store": "atom.txt"}, StoreError, "atom.txt"),
+    ],
+)
+def test_bad_calls_are_one_sentence_and_leave_no_results(
+    world: Path, change: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    Path("atom.txt").write_text("no database, only words, but enough of them")
+    with pytest.raises(error, match=says):
+        runner.ablate(**options(world, out="out", **change))
+    assert not Path("out").exists()
+
+
+def test_a_class_that_nobody_described_is_named(world: Path) -> None:
+    Path("odd.txt").write_text("zebra\ngrass\nstop sign\nflux capacitor\n")
+    with pytest.raises(ConfigurationError, match="flux capacitor"):
+        runner.ablate(**options(world, vocab="odd.txt"))
+
+
+def test_a_label_outside_the_vocabulary_is_an_error(world: Path) -> None:
+    Path("three.txt").write_text("zebra\ngrass\nsky\n")
+    with pytest.raises(DataError, match="outside the vocabulary"):
+        runner.ablate(**options(world, vocab="three.txt", out="out"))
+    assert not Path("out").exists()
+
+
+def test_an_unwritable_place_is_found_out_first(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "lsmseg_model.networks.backbones.clip.load_clip", lambda *a: pytest.fail("too late")
+    )
+    Path("file").write_text("")
+    with pytest.raises(ConfigurationError, match="file"):
+        runner.ablate(**options(world, out=Path("file") / "run"))
+
+
+def test_named_pictures_are_shown_in_their_order(world: Path, finished: RunResult) -> None:
+    halves = {split: [] for split in ("selection", "report")}  # type: ignore[var-annotated]
+    for split, part in open_splits(str(world / "pictures"), None, None, 4, "four").items():
+        halves[split] = [part.key(picture) for picture in range(len(part))]
+    few = options(world, attributes=["color"], samples=5, out="o", store="s.sqlite")
+    result = runner.ablate(**few, picture=[halves["report"][3], halves["report"][1]])
+    record = json.loads((result.directory / "run.json").read_text())
+    captions = [f["caption"] for f in record["figures"] if f["section"] == "pictures"]
+    assert len(captions) == 2 and all("named with --picture" in c for c in captions)
+    step = next(s["command"] for s in record["commands"] if " ablate " in s["command"])
+    assert step.count("--picture") == 2
+    sizes = []
+    for directory in (result.directory, finished.directory):
+        with Image.open(directory / "segmentations.png") as picture:
+            sizes.append(picture.height)
+    assert sizes[0] < sizes[1]  # two rows, four rows
+    with pytest.raises(UsageError, match="--picture"):
+        runner.ablate(**few | {"out": "p"}, picture=[halves["selection"][0]])
+    assert not Path("p").exists()

@@ -1,0 +1,141 @@
+"""The frozen scorer against the plain definition, and the two halves of a benchmark."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark
+from support.small_clip import SMALL
+from torch.nn import functional as F
+
+from ablations.scoring import frozen
+from ablations.scoring.frozen import FrozenScorer, halves, open_splits
+from lsmseg_model.data import scored_names
+from lsmseg_model.metrics import confusion_counts
+from lsmseg_model.networks.backbones.clip import Clip, build_clip
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.prompts.prompt_set import build_prompt_set
+
+COLOR = build_prompt_set(DESCRIPTIONS, VOCABULARY, ["color"])
+BOTH = build_prompt_set(DESCRIPTIONS, VOCABULARY, ["color", "shape"], "ensemble")
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    torch.manual_seed(1)
+    return build_clip(SMALL).eval()
+
+
+@pytest.mark.parametrize("indices", [(0, 1, 2, 3), (3, 1)])
+def test_counts_follow_the_definition(clip: Clip, indices: tuple[int, ...]) -> None:
+    """Cosine with every scored class, bilinear to full size, argmax, counted per picture."""
+    benchmark = FakeBenchmark(pictures=3, class_indices=indices, size=(16, 16))
+    counts = FrozenScorer(clip, benchmark).score([COLOR, BOTH])
+    assert counts.shape == (2, 3, len(indices), 3)
+    for s, prompt_set in enumerate((COLOR, BOTH)):
+        text = clip.encode_texts([prompt_set.texts[i] for i in indices])
+        for p in range(3):
+            image = torch.from_numpy(benchmark.picture(p)).permute(2, 0, 1)[None] / 255
+            with torch.inference_mode():
+                cosine = torch.einsum("bhwd,nd->bnhw", clip.encode_dense(image), text)
+                cosine = F.interpolate(cosine, size=(16, 16), mode="bilinear")
+            labels = benchmark.labels(p)
+            position = np.full(labels.shape, -1)
+            for at, index in enumerate(indices):
+                position[labels == index] = at
+            expected = confusion_counts(cosine[0].argmax(0).numpy(), position, len(indices))
+            np.testing.assert_array_equal(counts[s, p], expected)
+
+
+def test_features_are_computed_once_and_equal_texts_are_scored_once(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark = FakeBenchmark(pictures=2)
+    scorer = FrozenScorer(clip, benchmark)
+    calls: list[int] = []
+    original = frozen.count_prompt_sets
+    monkeypatch.setattr(
+        frozen,
+        "count_prompt_sets",
+        lambda c, f, texts, progress: calls.append(len(texts)) or original(c, f, texts, progress),
+    )
+    twin = replace(COLOR, name="twin")
+    first = scorer.score([COLOR, twin])
+    again = scorer.score([BOTH, COLOR])
+    assert calls == [1, 1]
+    np.testing.assert_array_equal(first[0], first[1])
+    np.testing.assert_array_equal(again[1], first[0])
+    assert scorer.features() is scorer.features()
+
+
+def test_texts_of_classes_that_are_not_scored_do_not_matter(clip: Clip) -> None:
+    scorer = FrozenScorer(clip, FakeBenchmark(pictures=2, class_indices=(0, 2)))
+    other = replace(COLOR, texts=(COLOR.texts[0], ("else",), COLOR.texts[2], ("other",)))
+    np.testing.assert_array_equal(*scorer.score([COLOR, other]))
+
+
+def test_segmentation_and_cost_map_agree_with_the_counts(clip: Clip) -> None:
+    benchmark = FakeBenchmark(pictures=1, class_indices=(1, 3))
+    scorer = FrozenScorer(clip, benchmark)
+    segmented = scorer.segment(COLOR, 0)
+    assert set(np.unique(segmented)) <= {1, 3} and segmented.shape == (16, 24)
+    costs = np.stack([scorer.cost_map(COLOR, 0, index) for index in (1, 3)])
+    assert np.abs(costs).max() <= 1 + 1e-5
+    np.testing.assert_array_equal(np.array([1, 3])[costs.argmax(0)], segmented)
+
+
+def test_prompts_that_stand_for_one_class_count_together(clip: Clip) -> None:
+    """Classes 0 and 1, then background: 2 and 3 both stand for 2, whose own prompt is no more."""
+    plain = FakeBenchmark(pictures=2, size=(16, 16))
+    owned = FakeBenchmark(pictures=2, size=(16, 16), class_indices=(0, 1, 2), owners=(0, 1, 2, 2))
+    owned.labels = lambda index: np.minimum(plain.labels(index), 2)  # type: ignore[method-assign]
+    scorer, without = FrozenScorer(clip, owned), FrozenScorer(clip, plain)
+    counts = scorer.score([COLOR])
+    for p in range(2):
+        found = np.minimum(without.segment(COLOR, p), 2)
+        np.testing.assert_array_equal(scorer.segment(COLOR, p), found)
+        np.testing.assert_array_equal(counts[0, p], confusion_counts(found, owned.labels(p), 3))
+        costs = [without.cost_map(COLOR, p, index) for index in (2, 3)]
+        np.testing.assert_allclose(scorer.cost_map(COLOR, p, 2), np.max(costs, axis=0), atol=1e-6)
+    assert scored_names(owned, "abcd") == ["a", "b", "background"]
+    assert scored_names(plain, "abcd") == ["a", "b", "c", "d"]
+    assert halves(owned)["report"].owners == (0, 1, 2, 2)
+
+
+def test_another_vocabularys_prompts_are_refused(clip: Clip) -> None:
+    scorer = FrozenScorer(clip, FakeBenchmark(pictures=1))
+    with pytest.raises(UsageError, match="coco"):
+        scorer.score([replace(COLOR, vocabulary="coco")])
+
+
+def test_halves_are_seeded_disjoint_and_complete() -> None:
+    whole = FakeBenchmark(pictures=9, split="val")
+    parts = halves(whole, seed=4)
+    keys = {s: [p.key(i) for i in range(len(p))] for s, p in parts.items()}
+    assert sorted(keys["selection"] + keys["report"]) == sorted(whole.key(i) for i in range(9))
+    assert {len(k) for k in keys.values()} == {4, 5}
+    assert keys == {s: [p.key(i) for i in range(len(p))] for s, p in halves(whole, 4).items()}
+    assert any(
+        keys["report"] != [p.key(i) for i in range(len(p))]
+        for p in (halves(whole, seed)["report"] for seed in range(3))
+    )
+    report = parts["report"]
+    assert report.split == "val: report half (seed 4)" and report.seen == whole.seen
+    at = next(i for i in range(9) if whole.key(i) == keys["report"][2])
+    np.testing.assert_array_equal(report.labels(2), whole.labels(at))
+    np.testing.assert_array_equal(report.picture(2), whole.picture(at))
+
+
+def test_one_picture_cannot_be_halved() -> None:
+    with pytest.raises(UsageError, match="at least 2"):
+        halves(FakeBenchmark(pictures=1))
+
+
+def test_ministuff_has_splits_of_its_own() -> None:
+    splits = open_splits("ministuff", limit=3)
+    assert {key: (b.split, len(b)) for key, b in splits.items()} == {
+        "selection": ("selection", 3),
+        "report": ("report", 3),
+    }
+    assert not np.array_equal(splits["selection"].picture(0), splits["report"].picture(0))

@@ -1,0 +1,213 @@
+"""The paired bootstrap: exactness of a draw, pairing, coverage, and what it must not depend on."""
+
+import math
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ablations.search import statistics
+from ablations.search.statistics import (
+    BLOCK,
+    Draws,
+    Subset,
+    average,
+    bootstrap,
+    bootstrap_miou,
+    paired_difference,
+    resample_weights,
+)
+from lsmseg_model.metrics import miou
+
+
+def random_counts(
+    seed: int, pictures: int = 12, classes: int = 5, skill: float = 0.6
+) -> np.ndarray:
+    """int64 [P, C, 3] as a segmentation of that skill would give; class 0 in few pictures."""
+    rng = np.random.default_rng(seed)
+    labelled = rng.integers(1, 400, (pictures, classes)) * (rng.random((pictures, classes)) < 0.6)
+    labelled[:, 0] *= np.arange(pictures) < 2
+    hit = rng.binomial(labelled, skill)
+    return np.stack([hit, hit + rng.integers(0, 60, labelled.shape), labelled], axis=-1)
+
+
+def test_weights_are_resamples() -> None:
+    blocks = list(resample_weights(7, 2 * BLOCK + 30, seed=3))
+    assert [len(b) for b in blocks] == [BLOCK, BLOCK, 30]
+    weights = np.concatenate(blocks)
+    assert (weights.sum(axis=1) == 7).all() and weights.min() >= 0
+    # each picture is drawn once on average, with the variance of a binomial of 7 draws
+    assert weights.mean(axis=0) == pytest.approx(np.ones(7), abs=0.25)
+    assert weights.var() == pytest.approx(6 / 7, abs=0.15)
+
+
+def test_a_draw_is_the_miou_of_repeated_pictures() -> None:
+    """Every draw equals miou() of the pictures written out as often as they were drawn."""
+    counts = random_counts(0)
+    subsets = {
+        "all": Subset(),
+        "union": Subset(definition="union"),
+        "some": Subset((0, 3)),
+        "none": Subset((0,)),
+    }
+    (scores,) = bootstrap([counts], subsets, samples=40, seed=5)
+    (weights,) = resample_weights(len(counts), 40, seed=5)
+    for key, subset in subsets.items():
+        expected = [
+            miou(np.repeat(counts, w, axis=0), subset.classes, subset.definition) for w in weights
+        ]
+        np.testing.assert_allclose(scores[key].draws, expected, rtol=1e-12)
+        assert scores[key].value == miou(counts, subset.classes, subset.definition)
+    assert np.isnan(scores["none"].draws).any()  # class 0 lives in two pictures only
+
+
+def test_draws_do_not_depend_on_the_other_sets_or_on_the_block_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, b = random_counts(1), random_counts(2)
+    subsets = {"all": Subset()}
+    alone = bootstrap([b], subsets, 250)[0]["all"].draws
+    np.testing.assert_array_equal(bootstrap([a, b], subsets, 250)[1]["all"].draws, alone)
+    np.testing.assert_array_equal(bootstrap([b], subsets, 130)[0]["all"].draws, alone[:130])
+    assert not np.array_equal(bootstrap([b], subsets, 250, seed=1)[0]["all"].draws, alone)
+    assert not np.array_equal(bootstrap([b], subsets, 250, stream=1)[0]["all"].draws, alone)
+
+
+def test_draws_do_not_depend_on_what_is_worked_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = [random_counts(seed) for seed in range(3)]
+    subsets = {"all": Subset(), "union": Subset(definition="union"), "some": Subset((1, 4))}
+    usual = bootstrap(sets, subsets, 250)
+    monkeypatch.setattr(statistics, "MEMORY", 1)
+    for one, other in zip(usual, bootstrap(sets, subsets, 250), strict=True):
+        for key in subsets:
+            np.testing.assert_array_equal(one[key].draws, other[key].draws)
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither all resamples' weights nor the counts of all classes as float64 exist at once."""
+    counts = np.stack([random_counts(seed, pictures=1000, classes=60) for seed in range(4)])
+    monkeypatch.setattr(statistics, "MEMORY", 1 << 20)
+    tracemalloc.start()
+    bootstrap(counts, {"": Subset()}, 2000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # weights would take 16 MB, counts 5.8; draws, sums and numbers of classes take 0.3 together
+    assert peak < 8 << 20
+
+
+def test_equal_sets_are_resampled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    products = []
+    original = statistics._resampled
+
+    def spy(values: statistics.Sparse, weights: np.ndarray) -> np.ndarray:
+        products.append(values[1].shape[0])
+        return original(values, weights)
+
+    monkeypatch.setattr(statistics, "_resampled", spy)
+    a, b = random_counts(0), random_counts(1)
+    b[..., 2] = a[..., 2]
+    found = bootstrap([a, b, a.copy(), a], {"": Subset()}, 50)
+    # of each of five classes: the intersections and predictions of two sets, the labels once
+    assert products == [2, 2, 1] * 5
+    np.testing.assert_array_equal(found[0][""].draws, found[2][""].draws)
+    assert not np.array_equal(found[0][""].draws, found[1][""].draws)
+
+
+def test_sums_of_large_counts_are_exact() -> None:
+    """Pictures of 2**40 pixels: float32 would have lost the 1 that sets the two apart."""
+    a = np.full((4, 1, 3), 2**40, dtype=np.int64)
+    b = a.copy()
+    b[:, :, 0] -= 1
+    for one, hit in zip(bootstrap([a, b], {"": Subset()}, 20), (2**40, 2**40 - 1), strict=True):
+        assert (one[""].draws == hit / (2**41 - hit)).all()
+
+
+def test_the_interval_covers_the_value_and_is_seeded() -> None:
+    counts = random_counts(4, pictures=40)
+    interval = bootstrap_miou(counts)
+    assert interval.low < interval.value < interval.high
+    assert interval == bootstrap_miou(counts)
+    assert interval != bootstrap_miou(counts, seed=1)
+    assert interval.value == miou(counts)
+    assert bootstrap_miou(counts, [1, 2]).value == miou(counts, [1, 2])
+    assert bootstrap_miou(counts, definition="union").value == miou(counts, definition="union")
+
+
+def test_pairing_finds_a_small_gain_that_unpaired_intervals_hide() -> None:
+    """Pictures differ much, the two sets little: only the difference on equal resamples shows."""
+    rng = np.random.default_rng(0)
+    labelled = rng.integers(50, 2000, (40, 1))
+    quality = rng.uniform(0.1, 0.9, (40, 1))
+    low = (labelled * quality).astype(np.int64)
+    high = low + labelled // 50
+    a, b = (np.stack([hit, hit, labelled], axis=-1) for hit in (high, low))
+    gain = paired_difference(a, b)
+    assert gain.low > 0 and gain.value == pytest.approx(miou(a) - miou(b))
+    assert bootstrap_miou(a).low < bootstrap_miou(b).high
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_a_difference_is_antisymmetric_and_zero_with_itself(one: int, other: int) -> None:
+    a, b = random_counts(one), random_counts(other)
+    b[..., 2] = a[..., 2]  # the same labels
+    forth, back = paired_difference(a, b, samples=60), paired_difference(b, a, samples=60)
+    np.testing.assert_allclose(
+        [forth.value, forth.low, forth.high], [-back.value, -back.high, -back.low], atol=1e-12
+    )
+    same = paired_difference(a, a, samples=60)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_coverage_is_near_95_percent() -> None:
+    """Of many samples of pictures, about 95 % of the intervals hold the population's mIoU."""
+    population = random_counts(9, pictures=4000, classes=3)
+    population[:, 0] = population[:, 1]
+    truth = miou(population)
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(120):
+        interval = bootstrap_miou(population[rng.integers(0, 4000, 60)], samples=200)
+        hits += interval.low <= truth <= interval.high
+    assert 105 <= hits <= 120
+
+
+def test_undefined_scores_stay_undefined() -> None:
+    counts = np.zeros((3, 2, 3), dtype=np.int64)
+    counts[:, 1] = 5
+    interval = bootstrap_miou(counts, [0])
+    assert all(math.isnan(x) for x in (interval.value, interval.low, interval.high))
+
+
+def test_one_picture_has_no_spread() -> None:
+    interval = bootstrap_miou(random_counts(3, pictures=1))
+    assert interval.low == interval.value == interval.high
+
+
+def test_unequal_pictures_cannot_be_paired() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        paired_difference(random_counts(0, 5), random_counts(0, 6))
+    with pytest.raises(ValueError, match="paired"):
+        Draws(0.0, np.zeros(3)) - Draws(0.0, np.zeros(4))
+    with pytest.raises(ValueError, match="definition"):
+        Subset(definition="both")
+
+
+def test_average_is_draw_by_draw() -> None:
+    mean = average([Draws(0.2, np.array([0.0, 0.4])), Draws(0.4, np.array([0.2, 0.8]))])
+    assert mean.value == pytest.approx(0.3)
+    np.testing.assert_allclose(mean.draws, [0.1, 0.6])
+
+
+def test_the_bias_of_the_resamples_is_taken_out() -> None:
+    """Draws that lie too low on average: the interval moves up by twice as much, and is a plain
+    percentile interval where there is no bias."""
+    noise = np.random.default_rng(0).standard_normal(20_000)
+    plain = Draws(0.0, noise).interval()
+    assert (plain.low, plain.high) == pytest.approx((-1.96, 1.96), abs=0.05)
+    moved = Draws(0.0, noise - 0.5).interval()
+    assert (moved.low, moved.high) == pytest.approx((-1.96 + 0.5, 1.96 + 0.5), abs=0.2)
+    far = Draws(9.0, noise).interval()  # no correction mends this; the value is inside
+    assert far.low == pytest.approx(0.04, abs=0.05) and far.high == 9.0

@@ -1,0 +1,287 @@
+"""Scores of any model on a benchmark: counts, means, tables and files, computed another way."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.command_line import arguments_for, call, data, weights
+from support.whole_network import catseg_file, small_network
+
+from lsmseg_model.data.benchmark import IGNORE, MiniStuff
+from lsmseg_model.data.palette import palette
+from lsmseg_model.errors import UsageError
+from lsmseg_model.evaluate import class_rows, count_pictures, evaluate, summarise
+from lsmseg_model.metrics import confusion_counts, miou
+from lsmseg_model.segmenter import Segmenter
+
+__all__ = ["call", "data", "weights"]  # fixtures, used by their names
+
+NAMES = [f"class {i}" for i in range(11)]
+TEXTS = [[f"a photo of a {name}", f"there is a {name}"] for name in NAMES]
+
+
+class Three:
+    """Three pictures, of which the second has no labelled pixel. Five prompts: 0 and 1 are
+    classes, 2 to 4 stand for the third, background."""
+
+    name, split, vocabulary = "three", "val", "five"
+    class_indices: tuple[int, ...] = (0, 1, 2)
+    seen: frozenset[int] | None = frozenset({0, 2})
+    owners: tuple[int, ...] | None = (0, 1, 2, 2, 2)
+
+    def __len__(self) -> int:
+        return 3
+
+    def key(self, index: int) -> str:
+        return str(index)
+
+    def picture(self, index: int) -> np.ndarray:
+        return np.random.default_rng(index).integers(0, 256, (16, 24, 3), dtype=np.uint8)
+
+    def labels(self, index: int) -> np.ndarray:
+        if index == 1:
+            return np.full((16, 24), IGNORE)
+        return np.random.default_rng(9 + index).integers(-1, 3, (16, 24))
+
+
+FIVE = [["the sky"], ["a zebra"], ["a wall", "a brick wall"], ["grass"], ["sand"]]
+
+
+@pytest.mark.parametrize("kind", ["clip", "network"])
+def test_prompts_are_counted_as_the_classes_they_stand_for(kind: str) -> None:
+    net = small_network()
+    segmenter = Segmenter.of(net if kind == "network" else net.clip)
+    text = segmenter.encode_texts(FIVE)
+    three = Three()
+    steps: list[tuple[int, int]] = []
+    saved: dict[int, np.ndarray] = {}
+    counts = count_pictures(
+        segmenter, three, text, progress=lambda *at: steps.append(at), save=saved.__setitem__
+    )
+    assert steps == [(1, 3), (2, 3), (3, 3)] and sorted(saved) == [0, 1, 2]
+    for picture in range(3):
+        best = segmenter.scores(three.picture(picture), text, range(5)).argmax(axis=0)
+        best = np.minimum(best, 2)
+        assert (best == saved[picture]).mean() > 0.99  # but for roundings
+        assert (counts[picture] == confusion_counts(saved[picture], three.labels(picture), 3)).all()
+    assert counts[1].sum() == 0 and (counts[[0, 2], :, 2].sum(axis=1) > 200).all()
+    some = count_pictures(segmenter, three, text, pictures=[2])
+    assert (some == counts[2:]).all()
+    means = summarise(counts, three)
+    assert means["pictures"] == 2
+    assert means["miou_unseen"] == miou(counts, [1])
+    rows = class_rows(counts, three, [f"name {i}" for i in range(5)])
+    assert [row["name"] for row in rows] == ["name 0", "name 1", "background"]
+    assert [row["seen"] for row in rows] == [True, False, True]
+
+
+def test_a_picture_without_labels_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = Segmenter.of(small_network().clip)
+    looked: list[int] = []
+    real = Segmenter.label
+
+    def label(self: Segmenter, image: np.ndarray, *given: Any) -> Any:
+        looked.append(1)
+        return real(self, image, *given)
+
+    monkeypatch.setattr(Segmenter, "label", label)
+    counts = count_pictures(segmenter, Three(), segmenter.encode_texts(FIVE))
+    assert len(looked) == 2 and counts[1].sum() == 0
+
+
+def test_ensembles_are_open_clips_zero_shot_classifier() -> None:
+    from open_clip import SimpleTokenizer, build_zero_shot_classifier
+
+    segmenter = Segmenter.of(small_network())
+    names = ["zebra", "fire hydrant", "wood floor"]
+    templates = ["a photo of a {}.", "there is a {} in the scene", "{}, seen from afar"]
+    expected = build_zero_shot_classifier(
+        segmenter.clip.model,
+        SimpleTokenizer(),
+        names,
+        [lambda name, t=t: t.format(name) for t in templates],
+    )
+    ours = segmenter.encode_texts([[t.format(name) for t in templates] for name in names])
+    torch.testing.assert_close(ours, expected.T, atol=1e-6, rtol=0)
+
+
+def run(weights: Path, **more: Any) -> Any:
+    options: dict[str, Any] = {
+        "data": "camvid", "data_root": "data", "texts": TEXTS, "class_names": NAMES,
+        "vocabulary_name": "camvid", "pretrained": weights,
+    }  # fmt: skip
+    return evaluate(**{**options, **more})
+
+
+def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> None:
+    """All that is reported follows from the label maps written and those on disk."""
+    result = run(weights, save_predictions="found", csv="t/rows.csv")
+    found, labels = [], []
+    for name in ("a", "b"):
+        with Image.open(f"found/{name}.png") as image:
+            assert image.mode == "P"
+            assert image.getpalette()[:6] == palette(11)[:2].ravel().tolist()  # type: ignore[index]
+            found.append(np.asarray(image).ravel())
+        labels.append(np.asarray(Image.open(f"data/annotations/val/{name}.png")).ravel())
+    prediction, truth = np.concatenate(found), np.concatenate(labels)
+    assert prediction.max() <= 10
+    ious, accuracies = [], []
+    for index, row in enumerate(result.rows):
+        hit = ((prediction == index) & (truth == index)).sum()
+        either = ((prediction == index) | (truth == index)).sum()
+        assert row["labelled"] == (truth == index).sum()
+        assert row["predicted"] == (prediction == index).sum()
+        assert row["iou"] == pytest.approx(hit / either)
+        assert row["accuracy"] == pytest.approx(hit / (truth == index).sum())
+        ious.append(hit / either)
+        accuracies.append(hit / (truth == index).sum())
+    summary = result.summary
+    assert summary["miou"] == summary["miou_union"] == pytest.approx(np.mean(ious))
+    assert summary["class_accuracy"] == pytest.approx(np.mean(accuracies))
+    assert summary["pixel_accuracy"] == pytest.approx((prediction == truth).mean())
+    assert (summary["model"], summary["pictures"]) == ("small", 2)
+    classes = json.loads(Path("found/classes.json").read_text())["classes"]
+    assert [c["name"] for c in classes] == NAMES
+    with Path("t/rows.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [float(row["iou"]) for row in table] == [row["iou"] for row in result.rows]
+    assert [row["name"] for row in table] == NAMES
+    # The same counts as many prompt sets at once get from features computed once.
+    from lsmseg_model.data.benchmark import load_benchmark
+    from lsmseg_model.evaluate import count_prompt_sets, dense_features
+
+    clip = Segmenter(pretrained=weights).clip
+    features = dense_features(clip, load_benchmark("camvid", "data", None, None, 11, "camvid"))
+    assert (count_prompt_sets(clip, features, [TEXTS])[0] == result.counts).all()
+
+
+def test_predictions_hold_the_vocabularys_indices(weights: Path) -> None:
+    """MiniStuff scores 40 classes of coco-stuff's 171."""
+    texts = [[f"thing {i}"] for i in range(171)]
+    names = [f"thing {i}" for i in range(171)]
+    result = evaluate(
+        data="ministuff", texts=texts, class_names=names, vocabulary_name="coco-stuff",
+        pretrained=weights, limit=2, save_predictions="found",
+    )  # fmt: skip
+    mini = MiniStuff("report", 2)
+    for index in range(2):
+        with Image.open(f"found/{mini.key(index)}.png") as image:
+            prediction = np.asarray(image)
+        assert set(np.unique(prediction)) <= set(mini.class_indices)
+        own = mini.labels(index)
+        at = mini.class_indices.index(int(own[own >= 0][0]))
+        hit = ((prediction == mini.class_indices[at]) & (own == mini.class_indices[at])).sum()
+        assert result.counts[index, at, 0] == hit
+
+
+def test_texts_too_long_are_told_before_any_picture(
+    data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Segmenter, "label", None)
+    with pytest.raises(UsageError, match="too many"):
+        run(weights, texts=[["very " * 90 + "long"], *TEXTS[1:]], save_predictions="found")
+    assert not Path("found").exists()
+
+
+# -- the command -------------------------------------------------------------------------
+
+
+def test_the_command_writes_what_it_is_asked_to(call, data: Path, weights: Path) -> None:
+    arguments = arguments_for("evaluate", weights)
+    result = call("-q", *arguments, "--save-predictions", "found", "--csv", "rows.csv", "--json")
+    assert result.code == 0 and result.err == ""
+    shown = json.loads(result.out)
+    assert {"miou", "miou_union", "pixel_accuracy", "class_accuracy"} <= shown["summary"].keys()
+    assert sorted(p.name for p in Path("found").iterdir()) == ["a.png", "b.png", "classes.json"]
+    assert len(Path("rows.csv").read_text().splitlines()) == 12
+    plain = call("-q", *arguments)
+    assert plain.code == 0 and "class accuracy: 0." in plain.out and "miou union: 0." in plain.out
+
+
+def test_a_cat_seg_checkpoint_on_the_command_line(
+    call, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the template that it was trained with, and a report of its keys."""
+    made = small_network(pad_len=8)
+    catseg_file(Path("model_base.pth"), made)
+    monkeypatch.setattr(
+        "lsmseg_model.networks.build.build_network", lambda _: small_network(pad_len=8)
+    )
+    arguments = (
+        "evaluate", "--data", "camvid", "--data-root", "data", "--model", "cat-seg-b",
+        "--checkpoint", "model_base.pth", "--format", "cat-seg",
+    )  # fmt: skip
+    result = call(*arguments)
+    assert result.code == 0, result.err
+    assert "keys used; 0 missing; 2 unexpected (pixel_mean, sem_seg_head" in result.err
+    assert "prompt set: cat-seg's template" in result.out
+    shown = json.loads(call(*arguments, "--json").out)["summary"]
+    assert shown["checkpoint_keys"]["unexpected"] == ["pixel_mean", "sem_seg_head.predictor.text"]
+    assert shown["checkpoint_keys"]["used"] > 50
+    from lsmseg_model.data.benchmark import load_benchmark
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    segmenter = Segmenter.of(made)
+    texts = [[f"A photo of a {entry.name} in the scene"] for entry in load_vocabulary("camvid")]
+    benchmark = load_benchmark("camvid", "data", None, None, 11, "camvid")
+    counts = count_pictures(segmenter, benchmark, segmenter.encode_texts(texts))
+    assert shown["miou"] == pytest.approx(miou(counts))
+    named = json.loads(call(*arguments, "--attributes", "name", "--json").out)["summary"]
+    assert named["prompt_set"] == "name"
+
+
+def test_what_train_leaves_is_evaluated(call, data: Path) -> None:
+    from support.mini_network import NETWORK
+
+    from lsmseg_model.networks.build import build, save_network
+
+    torch.manual_seed(0)
+    save_network(Path("w.safetensors"), build(NETWORK), {})
+    result = call(
+        "evaluate", "--data", "camvid", "--data-root", "data", "--checkpoint", "w.safetensors",
+        "--attributes", "name", "--json",
+    )  # fmt: skip
+    assert result.code == 0, result.err
+    summary = json.loads(result.out)["summary"]
+    assert (summary["model"], len(summary["weights"])) == (NETWORK["name"], 16)
+    assert 0 <= summary["miou"] <= 1
+
+
+def test_what_several_prompts_stand_for_is_called_background(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in voc-21: label maps hold the scored classes, and their names say so."""
+    monkeypatch.setattr("lsmseg_model.evaluate.load_benchmark", lambda *_: Three())
+    names = ["sky", "zebra", "wall", "grass", "sand"]
+    evaluate(
+        data="three", texts=FIVE, class_names=names, vocabulary_name="five", pretrained=weights,
+        save_predictions="found",
+    )  # fmt: skip
+    classes = json.loads(Path("found/classes.json").read_text())["classes"]
+    assert [c["name"] for c in classes] == ["sky", "zebra", "background", "grass", "sand"]
+    with Image.open("found/0.png") as image:
+        assert set(np.unique(np.asarray(image))) <= {0, 1, 2}
+
+
+def test_a_benchmark_is_scored_with_bundled_texts_and_another_llm_s_are_asked_for(
+    call, weights: Path, tmp_path: Path
+) -> None:
+    """`evaluate --data NAME --data-root DIR` works for each of them."""
+    for folder in ("images/validation", "annotations/validation"):
+        (tmp_path / "ade" / folder).mkdir(parents=True)
+    Image.new("RGB", (32, 24)).save(tmp_path / "ade/images/validation/a.jpg")
+    Image.new("L", (32, 24), 1).save(tmp_path / "ade/annotations/validation/a.png")
+    arguments = ["evaluate", "--data", "ade20k-150", "--data-root", str(tmp_path / "ade"),
+                 "--pretrained", str(weights), "--json"]  # fmt: skip
+    done = call(*arguments)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["summary"]["prompt_set"] == "color+shape+texture+pattern"
+    asked = call(*arguments, "--attributes", "color", "--llm", "gpt-4")
+    assert asked.code == 4 and "are missing" in asked.err

@@ -1,0 +1,258 @@
+"""MiniStuff: scenes, invented things, captions and decoys."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsmseg_model.data.ministuff import invented
+from lsmseg_model.data.ministuff import scenes as mini
+from lsmseg_model.data.ministuff.captions import ATTRIBUTES, Thing, caption, captions_of
+from lsmseg_model.data.ministuff.class_looks import is_taken
+from lsmseg_model.data.ministuff.decoys import CLASS_TRAITS, decoys
+from lsmseg_model.data.ministuff.drawing import COLOURS
+from lsmseg_model.data.ministuff.lexicon import PART_WORDS, SHAPE_WORDS
+from lsmseg_model.data.ministuff.lexicon_surfaces import COLOUR_WORDS, PATTERN_WORDS, SIMILAR
+from lsmseg_model.data.ministuff.objects import OBJECTS
+from lsmseg_model.data.ministuff.regions import SURFACES
+
+VOCABULARY = Path(__file__).parents[2] / "lsmseg_prompts/vocabularies/coco-stuff.json"
+SCENES = [mini.draw("report", i) for i in range(200)]
+TRAINING = [mini.draw_training(i) for i in range(60)]
+
+
+def coco_classes() -> list[dict]:
+    return json.loads(VOCABULARY.read_text())["classes"]
+
+
+# -- classes ---------------------------------------------------------------------------------
+
+
+def test_classes_are_coco_stuffs_under_its_indices() -> None:
+    named = {c["index"]: c["name"] for c in coco_classes()}
+    assert {index: name for index, name, _ in mini.CLASSES} == {
+        index: named[index] for index in mini.CLASS_INDICES
+    }
+    assert len(set(mini.CLASS_INDICES)) == 40
+    assert (len(mini.SEEN), len(mini.UNSEEN)) == (28, 12)
+
+
+def test_every_class_can_be_drawn() -> None:
+    assert set(OBJECTS) | set(SURFACES) == set(mini.CLASS_INDICES) == set(CLASS_TRAITS)
+
+
+# -- scenes ----------------------------------------------------------------------------------
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(sorted(mini.SPLITS)), st.integers(0, 10**6))
+def test_scenes_are_a_function_of_split_and_index(split: str, index: int) -> None:
+    first, again = mini.draw(split, index), mini.draw(split, index)
+    assert first.image.shape == (128, 128, 3) and first.image.dtype == np.uint8
+    assert first.labels.shape == (128, 128) and first.labels.dtype == np.int64
+    assert np.array_equal(first.image, again.image) and np.array_equal(first.labels, again.labels)
+    assert first.entities == again.entities
+    allowed = {mini.IGNORE, *mini.SEEN} if split == "train" else set(mini.CLASS_INDICES)
+    assert set(np.unique(first.labels).tolist()) <= allowed
+
+
+def test_splits_and_indices_differ() -> None:
+    pictures = [mini.draw(split, i).image for split in mini.SPLITS for i in range(3)]
+    pictures += [scene.image for scene in TRAINING[:3]]
+    assert len({p.tobytes() for p in pictures}) == len(pictures)
+
+
+def test_an_unknown_split_is_refused() -> None:
+    with pytest.raises(KeyError):
+        mini.draw("holiday", 0)
+
+
+def test_every_class_occurs_often_enough_and_large_enough() -> None:
+    for index, name, _ in mini.CLASSES:
+        areas = [int((s.labels == index).sum()) for s in SCENES if (s.labels == index).any()]
+        assert len(areas) >= 0.07 * len(SCENES), name
+        assert np.median(areas) >= 64, name  # one patch of 8 x 8 pixels
+        assert np.median(areas) <= 0.7 * 128 * 128, name
+
+
+def test_train_voids_exactly_what_is_unseen() -> None:
+    voids = 0
+    for index in range(30):
+        scene = mini.draw("train", index)
+        drawn = {e.label for e in scene.entities}
+        void = (scene.labels == mini.IGNORE).any()
+        assert not void or drawn & mini.UNSEEN
+        voids += bool(void)
+    assert voids > 10
+
+
+def test_scenes_are_fully_labelled_and_neither_flat_nor_burnt_out() -> None:
+    for scene in SCENES[:50]:
+        assert mini.IGNORE not in scene.labels
+        assert len({e.label for e in scene.entities}) >= 2
+        assert scene.image.std() > 8
+        assert (scene.image == 255).all(-1).mean() < 0.5
+
+
+def test_relative_sizes_are_like_the_real_ones() -> None:
+    def typical(index: int) -> float:
+        return float(np.median([(s.labels == index).sum() for s in SCENES if index in s.labels]))
+
+    assert typical(20) > 2 * typical(18) > 2 * typical(14)  # elephant, sheep, bird
+    assert typical(5) > typical(2)  # bus, car
+
+
+def test_colours_carry_information() -> None:
+    def mean_rgb(index: int) -> np.ndarray:
+        return np.mean([s.image[s.labels == index].mean(0) for s in SCENES if index in s.labels], 0)
+
+    banana, orange, grass, snow, sand = (mean_rgb(i) for i in (46, 49, 112, 147, 142))
+    assert banana[0] > banana[2] + 60 and banana[1] > banana[2] + 60
+    assert orange[0] > orange[1] + 40 > orange[2]
+    assert grass[1] > grass[0] and grass[1] > grass[2]
+    assert snow.min() > 170 and sand[0] > sand[2] + 30
+
+
+# -- training scenes -------------------------------------------------------------------------
+
+
+def test_training_scenes_are_deterministic_and_follow_the_seed() -> None:
+    first, again, other = (mini.draw_training(5, seed=s) for s in (1, 1, 2))
+    assert np.array_equal(first.image, again.image) and np.array_equal(first.labels, again.labels)
+    assert first.captions == again.captions and first.decoys == again.decoys
+    assert not np.array_equal(first.image, other.image)
+
+
+def test_training_scenes_never_show_unseen_classes() -> None:
+    for scene in TRAINING:
+        values = set(np.unique(scene.labels).tolist())
+        invented_labels = {v for v in values if v >= mini.FIRST_INVENTED}
+        assert values - invented_labels <= mini.SEEN | {mini.IGNORE}
+        assert invented_labels == set(scene.captions)
+        assert all(len(c) >= 4 for c in scene.captions.values())
+        assert scene.decoys and not {c for cs in scene.captions.values() for c in cs} & set(
+            scene.decoys
+        )
+
+
+def test_all_flavours_of_training_scene_occur() -> None:
+    kinds = set()
+    for scene in TRAINING:
+        values = np.unique(scene.labels)
+        known, new = (values < mini.FIRST_INVENTED).any(), (values >= mini.FIRST_INVENTED).any()
+        kinds.add((bool(known), bool(new)))
+    assert kinds == {(True, False), (True, True), (False, True)}
+
+
+# -- captions --------------------------------------------------------------------------------
+
+
+def class_names() -> re.Pattern[str]:
+    """All names of the classes; "orange" is free because it is a colour too."""
+    words = {"ball", "brick", "wood", "concrete", "sandy", "snowy", "grassy", "wooden", "hydrant"}
+    for entry in coco_classes():
+        if entry["index"] in mini.CLASS_INDICES:
+            words |= {entry["name"], entry["readable"], *entry["synonyms"]}
+    words = {w.lower() for w in words} - {"orange"}
+    return re.compile(rf"\b({'|'.join(map(re.escape, sorted(words)))})(s|es)?\b", re.I)
+
+
+def test_captions_and_decoys_never_name_a_class_and_are_short() -> None:
+    forbidden = class_names()
+    told = [c for scene in TRAINING for cs in scene.captions.values() for c in cs]
+    told += [d for scene in TRAINING for d in scene.decoys]
+    assert len(told) > 500
+    for text in told:
+        assert not forbidden.search(text), text
+        assert 1 <= len(text.split()) <= 60
+        assert "{" not in text and "  " not in text
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(sorted(SHAPE_WORDS)),
+    st.sampled_from(sorted(COLOURS)),
+    st.sampled_from(sorted(PATTERN_WORDS)),
+    st.lists(st.sampled_from(sorted(PART_WORDS)), max_size=4, unique=True),
+)
+def test_any_thing_can_be_told(
+    seed: int, shape: str, colour: str, pattern: str, parts: list[str]
+) -> None:
+    rng = np.random.default_rng(seed)
+    kind = "region" if shape == "region" else "object"
+    thing = Thing(kind, shape, (colour, "blue"), pattern, "rough", 40.0, tuple(parts))
+    assert len(captions_of(rng, thing)) >= 4
+    for attribute in ATTRIBUTES:
+        assert caption(rng, thing, [attribute])
+
+
+def test_a_color_caption_names_the_color() -> None:
+    rng = np.random.default_rng(0)
+    thing = Thing("object", "round", ("purple",), "plain", "", 40.0, ())
+    for _ in range(100):
+        text = caption(rng, thing, ["color"]).lower()
+        assert any(word in text for word in COLOUR_WORDS["purple"]), text
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_a_decoy_tells_of_something_the_picture_lacks(seed: int) -> None:
+    """With one plain red disc in view, a decoy of one clause must not be true of it."""
+    rng = np.random.default_rng(seed)
+    disc = Thing("object", "round", ("red",), "plain", "", 40.0, ())
+    false = decoys(rng, [disc], [], count=6)
+    assert false
+    true = {w for c in ("red", *SIMILAR["red"]) for w in COLOUR_WORDS[c]}
+    for text in false:
+        lowered = text.lower()
+        shaped = [s for s, ws in SHAPE_WORDS.items() if any(_bare(w) in lowered for w in ws)]
+        marked = [
+            p
+            for p, ws in PATTERN_WORDS.items()
+            if p != "plain" and any(_stem(w, lowered) for w in ws)
+        ]
+        coloured = not any(re.search(rf"\b{re.escape(w)}\b", lowered) for w in true)
+        assert coloured or marked or set(shaped) - {"round"}, text
+
+
+def _bare(phrase: str) -> str:
+    return phrase.removeprefix("is ").split(" ", 1)[-1]
+
+
+def _stem(phrase: str, text: str) -> bool:
+    """Whether the longest fixed piece of a pattern phrase is in the text."""
+    pieces = [p.strip() for p in re.split(r"\{[ab]\}", phrase.removeprefix("is "))]
+    longest = max(pieces, key=len)
+    return len(longest) > 4 and longest in text
+
+
+def test_invented_things_never_make_up_a_class() -> None:
+    assert is_taken("round", "orange", "blue", "plain")
+    assert is_taken("animal", "white", "black", "upright stripes")
+    assert not is_taken("round", "blue", "red", "plain")
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        thing, sprite, size = invented.thing(rng)
+        second = thing.colours[-1]
+        assert not is_taken(thing.shape, thing.colours[0], second, thing.pattern) or (
+            len(thing.colours) == 1  # then the unused second colour decided
+        )
+        assert 0.03 < float(sprite.alpha.mean()) <= 1
+        assert max(sprite.alpha.shape) <= 1.2 * max(size, 44) + 4
+
+
+def test_invented_regions_fill_their_area() -> None:
+    rng = np.random.default_rng(1)
+    seen = set()
+    for _ in range(60):
+        thing, field = invented.region(rng, 32, 48)
+        assert field.shape == (32, 48, 3) and np.isfinite(field).all()
+        seen.add(thing.pattern)
+    assert len(seen) >= 10

@@ -1,0 +1,159 @@
+"""The bundled descriptions: complete, clean, and the same in the JSON Lines and the store."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from lsmseg_prompts.descriptions.bundled import (
+    BUNDLED_ATTRIBUTES,
+    DESCRIBED_VOCABULARIES,
+    PROVENANCE,
+    read_bundled,
+    read_lines,
+)
+from lsmseg_prompts.descriptions.bundled.measure import tables
+from lsmseg_prompts.descriptions.bundled.rebuild import build, check, main
+from lsmseg_prompts.descriptions.lint import lint
+from lsmseg_prompts.english import is_named
+from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.store.store import open_store_readonly, shipped_store_path
+from lsmseg_prompts.tokens import count_tokens
+from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
+
+VOCABULARIES = DESCRIBED_VOCABULARIES
+
+
+@pytest.fixture(scope="module")
+def built() -> bytes:
+    return build()
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_every_cell_is_filled(name: str) -> None:
+    wanted = {(e.index, a) for e in load_vocabulary(name).classes for a in BUNDLED_ATTRIBUTES}
+    assert set(read_bundled(name)) == wanted
+
+
+def test_a_class_has_own_texts_or_those_of_one_other_class() -> None:
+    assert set(VOCABULARIES) == set(available_vocabularies())
+    for name in VOCABULARIES:
+        lines = read_lines(name)
+        own = {index for index, _ in lines.texts}
+        assert own.isdisjoint(lines.same_as)
+        assert own | set(lines.same_as) == set(range(len(load_vocabulary(name))))
+        for other, at in lines.same_as.values():
+            assert (at, "color") in read_lines(other).texts
+
+
+def test_shared_texts_call_the_class_as_its_vocabulary_does() -> None:
+    cells = read_bundled("pc-59")
+    for entry in load_vocabulary("pc-59"):
+        for attribute in BUNDLED_ATTRIBUTES:
+            assert is_named(cells[entry.index, attribute], entry.names)
+
+
+def test_the_measures_are_those_of_the_document(root: Path) -> None:
+    assert tables() in (root / "docs" / "corpus.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_lint_is_clean(name: str) -> None:
+    findings = lint(read_bundled(name), load_vocabulary(name))
+    assert findings == []
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_lines_stand_in_order_and_are_plain(name: str, root: Path) -> None:
+    lines = (
+        (root / "lsmseg_prompts" / "descriptions" / "bundled" / f"{name}.jsonl")
+        .read_text("utf-8")
+        .splitlines()
+    )
+    rows = [json.loads(line) for line in lines]
+    order = [(r["index"], BUNDLED_ATTRIBUTES.index(r.get("attribute", "color"))) for r in rows]
+    assert order == sorted(order)
+    for row in rows:
+        if "same_as" in row:
+            assert list(row) == ["index", "class", "same_as"]
+            assert list(row["same_as"]) == ["vocabulary", "index", "class"]
+        else:
+            assert list(row) == ["index", "class", "attribute", "text"]
+            assert row["text"].isascii() and "  " not in row["text"]
+
+
+@pytest.mark.parametrize(("name", "words"), [("coco-stuff", 4), ("ade20k-847", 6), ("pc-459", 6)])
+def test_no_opening_is_a_template(name: str, words: int) -> None:
+    """No opening words, the class's name aside, begin an eighth of an attribute's texts: not four
+    in COCO-Stuff; elsewhere, where "An X is a ..." is common, not six."""
+    vocabulary = load_vocabulary(name)
+    cells = read_bundled(name)
+    for attribute in BUNDLED_ATTRIBUTES:
+        starts: Counter[str] = Counter()
+        for entry in vocabulary.classes:
+            text = cells[entry.index, attribute].lower()
+            for called in sorted(entry.names, key=len, reverse=True):
+                text = text.replace(called.lower(), "x")
+            starts[" ".join(text.split()[:words])] += 1
+        phrase, count = starts.most_common(1)[0]
+        assert count <= len(vocabulary) / 8, f"{attribute}: {count} begin with {phrase!r}"
+
+
+def test_the_shipped_store_agrees_with_the_json_lines() -> None:
+    check()
+    with open_store_readonly(shipped_store_path()) as store:
+        for name in VOCABULARIES:
+            assert store.descriptions(load_vocabulary(name)) == read_bundled(name)
+            for cell in store.cells(name)[::37]:
+                assert cell["tokens"] == count_tokens(cell["text"])
+        assert store.rows("SELECT provenance FROM llms") == [{"provenance": PROVENANCE}]
+
+
+def test_provenance_does_not_pretend() -> None:
+    assert "not GPT-4" in PROVENANCE and "language model" in PROVENANCE
+
+
+def test_rebuilding_gives_the_same_bytes(built: bytes) -> None:
+    assert built == build()
+
+
+def test_the_shipped_store_is_not_in_wal_mode(built: bytes) -> None:
+    # Bytes 18 and 19 of a SQLite file: 1 for the rollback journal, 2 for WAL, which could not
+    # be opened from a folder that is not writable.
+    assert built[18:20] == b"\x01\x01"
+
+
+def test_check_refuses_a_store_that_differs(built: bytes, tmp_path: Path, capsys) -> None:
+    other = tmp_path / "store.sqlite"
+    with pytest.raises(RefusedError, match="make store"):
+        check(other)
+    assert main(["--check", "-o", str(other)]) == 6
+    assert "differs" in capsys.readouterr().err
+    assert main(["-o", str(other)]) == 0
+    assert main(["--check", "-o", str(other)]) == 0
+    data = bytearray(built)
+    place = data.index(b"A zebra's coat")
+    data[place : place + 7] = b"A cobra"
+    other.write_bytes(data)
+    with pytest.raises(RefusedError):
+        check(other)
+
+
+def test_check_accepts_the_same_contents_in_other_bytes(built: bytes, tmp_path: Path) -> None:
+    other = tmp_path / "store.sqlite"
+    data = bytearray(built)
+    data[96:100] = (3_050_000).to_bytes(4, "big")
+    other.write_bytes(data)
+    check(other)
+
+
+def test_no_bundled_texts_of_another_vocabulary() -> None:
+    with pytest.raises(UsageError, match="cityscapes"):
+        read_bundled("cityscapes")
+
+
+def test_the_shipped_store_is_small_and_opens_fast() -> None:
+    assert shipped_store_path().stat().st_size < 12e6

@@ -1,0 +1,181 @@
+"""The native export: what is written comes back, and nothing over budget or damaged passes."""
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsmseg_prompts.descriptions.bundled import read_bundled
+from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
+from lsmseg_prompts.export import export_native, load_native
+from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
+from lsmseg_prompts.tokens import count_tokens
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
+
+CAMVID = load_vocabulary("camvid")
+
+
+@pytest.fixture(scope="module")
+def prompt_set():
+    return build_prompt_set(read_bundled("camvid"), CAMVID, ["color", "shape", "size", "texture"])
+
+
+@pytest.mark.parametrize("composition", ["concat", "ensemble"])
+def test_round_trip(tmp_path, composition):
+    made = build_prompt_set(read_bundled("camvid"), CAMVID, ["color", "size"], composition)
+    assert load_native(export_native(made, CAMVID, tmp_path / "p.json")) == made
+
+
+def test_the_file_says_everything(tmp_path, prompt_set):
+    scores = {"miou": 0.25, "interval": [np.float64(0.2), float("nan")]}
+    path = export_native(prompt_set, CAMVID, tmp_path / "p.json", scores, {"seed": 1})
+    raw = json.loads(path.read_text())
+    assert (raw["format"], raw["version"]) == ("lsmseg-prompts/native", 1)
+    assert raw["attributes"] == ["color", "shape", "size", "texture"]
+    assert raw["scores"] == {"miou": 0.25, "interval": [0.2, None]}
+    assert raw["provenance"] == {"seed": 1}
+    assert [c["index"] for c in raw["classes"]] == list(range(11))
+    for item in raw["classes"]:
+        assert item["tokens"] == [count_tokens(text) for text in item["texts"]]
+        assert max(item["tokens"]) <= 77
+
+
+names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(names, st.lists(names, min_size=1, max_size=3)), min_size=1, max_size=5))
+def test_any_texts_come_back(tmp_path_factory, classes):
+    entries = tuple(ClassEntry(i, name, name) for i, (name, _) in enumerate(classes))
+    made = PromptSet(
+        "x", "own", ("x",), "ensemble", "l", tuple(e.name for e in entries),
+        tuple(tuple(texts) for _, texts in classes), (0,), (0,),
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("export") / "p.json"
+    assert load_native(export_native(made, Vocabulary("own", "", entries), path)) == made
+
+
+def test_what_was_left_out_comes_back(tmp_path, prompt_set):
+    assert set(prompt_set.dropped) <= set(prompt_set.shortened)
+    made = dataclasses.replace(prompt_set, shortened=(1, 2, 3), dropped=(2,))
+    path = export_native(made, CAMVID, tmp_path / "p.json")
+    assert load_native(path) == made
+    raw = json.loads(path.read_text())
+    del raw["dropped"]  # as once written, when whole descriptions were all that was left out
+    path.write_text(json.dumps(raw))
+    assert load_native(path).dropped == (1, 2, 3)
+
+
+def test_texts_over_77_tokens_are_refused_and_the_old_file_stays(tmp_path, prompt_set):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    path = export_native(prompt_set, CAMVID, folder / "p.json")
+    before = path.read_bytes()
+    long = dataclasses.replace(prompt_set, texts=(("cat " * 76,), *prompt_set.texts[1:]))
+    with pytest.raises(RefusedError, match="'sky' takes 78 of CLIP's 77") as caught:
+        export_native(long, CAMVID, path)
+    assert caught.value.exit_code == 6
+    assert path.read_bytes() == before
+    assert os.listdir(folder) == ["p.json"]
+
+
+def test_another_vocabulary_is_refused(tmp_path, prompt_set):
+    with pytest.raises(UsageError, match="vocabulary camvid, not for coco-stuff"):
+        export_native(prompt_set, load_vocabulary("coco-stuff"), tmp_path / "p.json")
+
+
+def change(**fields):
+    def apply(raw):
+        raw.update(fields)
+
+    return apply
+
+
+def change_class(**fields):
+    def apply(raw):
+        raw["classes"][2].update(fields)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (change(format="other"), "not a prompt set"),
+        (change(version=2), "format version 2"),
+        (change(version="1"), "no valid format version"),
+        (change(version=True), "no valid format version"),
+        (change(classes=[]), "not a list of classes"),
+        (change(classes={}), "not a list of classes"),
+        (change(composition="mix"), "'mix' is unknown"),
+        (change(llm=None), "llm is not text"),
+        (change(attributes="color"), "attributes is not a list"),
+        (change(shortened=[99]), "shortened is not"),
+        (change(dropped=[True]), "dropped is not"),
+        (change_class(index=7), "class with index 2"),
+        (change_class(name=""), "name is not text"),
+        (change_class(texts="A pole."), "texts is not a list"),
+        (change_class(texts=[]), "has no text"),
+        (change_class(texts=[1]), "texts is not a list"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, prompt_set, damage, message):
+    path = export_native(prompt_set, CAMVID, tmp_path / "p.json")
+    raw = json.loads(path.read_text())
+    damage(raw)
+    path.write_text(json.dumps(raw))
+    with pytest.raises(UsageError, match=message):
+        load_native(path)
+
+
+def test_a_text_made_too_long_by_hand_is_refused(tmp_path, prompt_set):
+    path = export_native(prompt_set, CAMVID, tmp_path / "p.json")
+    raw = json.loads(path.read_text())
+    raw["classes"][2]["texts"] = ["pole " * 90]
+    path.write_text(json.dumps(raw))
+    with pytest.raises(RefusedError, match="'pole' takes 92"):
+        load_native(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000])
+def test_what_is_not_json_is_refused(tmp_path, content):
+    path = tmp_path / "p.json"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="not valid JSON"):
+        load_native(path)
+
+
+def test_missing_files_and_folders(tmp_path, prompt_set):
+    with pytest.raises(UsageError, match="There is no file"):
+        load_native(tmp_path / "none.json")
+    with pytest.raises(UsageError, match="Cannot read"):
+        load_native(tmp_path)
+    with pytest.raises(ConfigurationError, match="does not exist; make it first"):
+        export_native(prompt_set, CAMVID, tmp_path / "no" / "p.json")
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        export_native(prompt_set, CAMVID, tmp_path)
+
+
+def test_write_whole_replaces_follows_links_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    real, link = folder / "real.txt", folder / "link.txt"
+    real.write_text("old")
+    link.symlink_to(real)
+    write_whole(link, "new")
+    assert link.is_symlink() and real.read_text() == "new"
+    assert write_whole(folder / "b", b"\x00").read_bytes() == b"\x00"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigurationError, match="No space left on device"):
+        write_whole(real, "newer")
+    assert real.read_text() == "new"
+    assert sorted(os.listdir(folder)) == ["b", "link.txt", "real.txt"]

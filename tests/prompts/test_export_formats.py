@@ -1,0 +1,287 @@
+"""Files for other projects: what each of them reads is what was meant, or nothing is written.
+
+The readers here do what the consumers' code does with a class string: split it, put it into
+templates, count or cut tokens. Their own code was not run.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+from support.command_line import call, refused
+from support.small_clip import SMALL
+
+from ablations.scoring.embeddings import export_embeddings, load_embeddings, text_hash
+from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.export import FORMATS, export_for, load_export
+from lsmseg_prompts.export.consumers import CONSUMERS
+from lsmseg_prompts.export.formats import descriptor
+from lsmseg_prompts.export.rewriting import without_separators
+from lsmseg_prompts.prompts.class_texts import prompt_set_for
+from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
+
+__all__ = ["call"]
+NAMES = ("zebra", "sky", "fire hydrant")
+VOCABULARY = Vocabulary("three", "three", tuple(ClassEntry(i, n, n) for i, n in enumerate(NAMES)))
+PLAIN = (("A zebra is black and white.",), ("The sky is blue.",), ("A fire hydrant is red.",))
+COMMAS = (("A zebra has a mane, round ears, and stripes.",), *PLAIN[1:])
+SEVERAL = (("A zebra has stripes.", "A zebra is as tall as a pony."), *PLAIN[1:])
+
+
+def prompts(texts: tuple[tuple[str, ...], ...]) -> PromptSet:
+    return PromptSet("color", "three", ("color",), "concat", "llm", NAMES, texts)
+
+
+# -- what the consumers do -----------------------------------------------------------------
+
+
+def cat_seg(path: Path) -> list[list[str]]:
+    """Its first piece in one template; over 77 tokens CLIP's tokenizer raises."""
+    names = [name.split(", ")[0] for name in json.loads(path.read_text())]
+    return [[_tokenized(f"A photo of a {name} in the scene", name)] for name in names]
+
+
+def sed(path: Path) -> list[list[str]]:
+    return [
+        [_tokenized(f"A photo of a {name} in the scene", name) for name in line.split(", ")]
+        for line in json.loads(path.read_text())
+    ]
+
+
+def fc_clip(path: Path) -> list[list[str]]:
+    found = []
+    for line in path.read_text().splitlines():
+        number, name = line.split(":")
+        if name != "invalid_class_id":
+            assert int(number) == len(found) + 1
+            found.append(
+                [_tokenized(f"There is a medium {n} in the scene.", n) for n in name.split(",")]
+            )
+    return found
+
+
+def san(path: Path) -> list[list[str]]:
+    return [
+        [_tokenized(f"This is a photo of a medium {n}.", n)] for n in json.loads(path.read_text())
+    ]
+
+
+def mmseg(path: Path) -> list[list[str]]:
+    words: dict[str, Any] = {}
+    exec(compile(ast.parse(path.read_text()), str(path), "exec"), {"dict": dict}, words)
+    assert words["metainfo"] == {"classes": NAMES}
+    return [
+        [_tokenized(f"There is a medium {n} in the scene.", n)] for n in words["text_vocabulary"]
+    ]
+
+
+def open_clip(path: Path) -> list[list[str]]:
+    raw = json.loads(path.read_text())
+    assert raw["names"] == list(NAMES)
+    return [[_tokenized(t.format(n), n) for t in raw["templates"]] for n in raw["classnames"]]
+
+
+def cupl(path: Path) -> list[list[str]]:
+    raw = json.loads(path.read_text())
+    return [[_tokenized(text, text) for text in raw[name]] for name in NAMES]
+
+
+READERS: dict[str, Callable[[Path], list[list[str]]]] = {
+    "cat-seg": cat_seg, "sed": sed, "fc-clip": fc_clip, "maft": fc_clip, "san": san,
+    "mmseg": mmseg, "open_clip": open_clip, "cupl": cupl,
+}  # fmt: skip
+
+
+def _tokenized(prompt: str, text: str) -> str:
+    """The text, if all of the prompt is read."""
+    assert count_tokens(prompt) <= CONTEXT_LENGTH
+    return text
+
+
+# -- formats ---------------------------------------------------------------------------------
+
+
+def test_every_format_has_a_reader_here() -> None:
+    assert set(FORMATS) == {*READERS, "dclip"} == set(CONSUMERS)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_is_read_is_what_was_meant(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert export_for(name, prompts(PLAIN), VOCABULARY, path) == 0
+    assert READERS[name](path) == [list(group) for group in PLAIN]
+
+
+@pytest.mark.parametrize("name", ["sed", "fc-clip", "maft", "cupl"])
+def test_several_texts_of_a_class(name: str, tmp_path: Path) -> None:
+    export_for(name, prompts(SEVERAL), VOCABULARY, tmp_path / "file")
+    assert READERS[name](tmp_path / "file") == [list(group) for group in SEVERAL]
+
+
+@pytest.mark.parametrize("name", ["cat-seg", "san", "mmseg", "open_clip"])
+def test_several_texts_are_refused_where_one_is_read(name: str, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError, match=r"takes one text a class .* --format embeddings"):
+        export_for(name, prompts(SEVERAL), VOCABULARY, tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("name", ["cat-seg", "sed", "fc-clip", "maft"])
+def test_commas_are_refused_or_rewritten(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with pytest.raises(RefusedError, match=r"splits a class string on ',\s?'.* texts of zebra: "):
+        export_for(name, prompts(COMMAS), VOCABULARY, path)
+    assert not path.exists()
+    assert export_for(name, prompts(COMMAS), VOCABULARY, path, rewrite=True) == 1
+    assert READERS[name](path)[0] == ["A zebra has a mane and round ears and stripes."]
+
+
+@pytest.mark.parametrize("name", ["san", "mmseg", "open_clip", "cupl"])
+def test_commas_do_no_harm_where_nothing_is_split(name: str, tmp_path: Path) -> None:
+    assert export_for(name, prompts(COMMAS), VOCABULARY, tmp_path / "file", rewrite=True) == 0
+    assert READERS[name](tmp_path / "file")[0] == list(COMMAS[0])
+
+
+def test_tokens_are_counted_inside_the_consumer_s_template(tmp_path: Path) -> None:
+    """72 tokens, start and end included: with "A photo of a ... in the scene" 79."""
+    text = "A zebra is " + "very " * 66 + "big"
+    assert count_tokens(text) == 72
+    long = prompts(((text,), *PLAIN[1:]))
+    for name, adds in (("cat-seg", 7), ("fc-clip", 8), ("san", 8)):
+        assert CONSUMERS[name].tokens(text) == 72 + adds
+        with pytest.raises(RefusedError, match="the texts of zebra are over CLIP's 77 tokens"):
+            export_for(name, long, VOCABULARY, tmp_path / "file")
+    export_for("open_clip", long, VOCABULARY, tmp_path / "file")
+    assert open_clip(tmp_path / "file")[0] == [text]
+
+
+def test_colons_would_end_an_index(tmp_path: Path) -> None:
+    odd = prompts((("Zebra: an animal.",), *PLAIN[1:]))
+    with pytest.raises(RefusedError):
+        export_for("fc-clip", odd, VOCABULARY, tmp_path / "file")
+    export_for("fc-clip", odd, VOCABULARY, tmp_path / "file", rewrite=True)
+    assert fc_clip(tmp_path / "file")[0] == ["Zebra an animal."]
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Bowls are white, cream, or blue.", "Bowls are white or cream or blue."),
+        ("It is red, blue, and green.", "It is red and blue and green."),
+        ("A cat, often black, naps.", "A cat often black naps."),
+        ("A dome, with a rim, is wide; it opens.", "A dome with a rim is wide it opens."),
+        (
+            "In fog, the sky ends where roofs, trees, or hills are.",
+            "In fog the sky ends where roofs or trees or hills are.",
+        ),
+        ("Plain as it is.", "Plain as it is."),
+    ],
+)
+def test_rewriting(text: str, plain: str) -> None:
+    assert without_separators(text) == plain
+
+
+TEXT = st.text(st.sampled_from("abc ,;:.\nXé'\"{}"), min_size=1, max_size=60).filter(str.strip)
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts=st.tuples(TEXT, TEXT, TEXT), name=st.sampled_from(sorted(READERS)), more=st.booleans())
+def test_what_is_not_refused_is_read_as_it_was_written(
+    texts: tuple[str, str, str], name: str, more: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "file"
+    group = tuple((text,) for text in texts)
+    try:
+        export_for(name, prompts(group), VOCABULARY, path, rewrite=more)
+    except RefusedError:
+        assert not path.exists()
+        return
+    found = READERS[name](path)
+    if not more:
+        assert found == [list(one) for one in group]
+    assert [len(one) for one in found] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl"])
+def test_the_way_back(name: str, tmp_path: Path) -> None:
+    export_for(name, prompts(PLAIN), VOCABULARY, tmp_path / "mine.txt")
+    back = load_export(tmp_path / "mine.txt", name, VOCABULARY)
+    assert back.texts == PLAIN and back.class_names == NAMES and back.name == "mine"
+    with pytest.raises(UsageError, match=r"3 classes and camvid has 11|is not a file of"):
+        load_export(tmp_path / "mine.txt", name, load_vocabulary("camvid"))
+    (tmp_path / "bad").write_text("{")
+    with pytest.raises(UsageError):
+        load_export(tmp_path / "bad", name, VOCABULARY)
+
+
+def test_descriptors() -> None:
+    zebra = ClassEntry(0, "zebra", "zebra")
+    assert descriptor("A zebra has a stiff mane.", zebra) == "a stiff mane"
+    assert descriptor("Zebras have stripes.", zebra) == "stripes"
+    assert descriptor("Grass surrounds a zebra.", zebra) == "Grass surrounds a zebra"
+
+
+def test_names_that_are_keys_must_differ(tmp_path: Path) -> None:
+    twice = Vocabulary("three", "t", tuple(ClassEntry(i, "bag", "bag") for i in range(3)))
+    for name in ("cupl", "dclip"):
+        with pytest.raises(RefusedError, match="several called 'bag'"):
+            export_for(name, prompts(PLAIN), twice, tmp_path / "file")
+
+
+# -- embeddings ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_embeddings(suffix: str, tmp_path: Path) -> None:
+    clip = build_clip(SMALL)
+    path = export_embeddings(prompts(SEVERAL), clip, tmp_path / f"e{suffix}")
+    found = load_embeddings(path, prompts(SEVERAL))
+    np.testing.assert_allclose(found.matrix, clip.encode_texts(SEVERAL).numpy(), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found.matrix, axis=1), 1, atol=1e-5)
+    assert found.about["classes"] == list(NAMES) and found.about["model"] == clip.name
+    assert found.about["text_hashes"][1] == text_hash(("The sky is blue.",))
+    with pytest.raises(UsageError, match="made of other texts"):
+        load_embeddings(path, prompts(PLAIN))
+    if suffix == ".safetensors":
+        with safe_open(path, framework="np") as file:
+            assert list(file.keys()) == ["embeddings"]
+    with pytest.raises(UsageError, match=r"\.safetensors or \.npz"):
+        export_embeddings(prompts(PLAIN), clip, tmp_path / "e.pt")
+    (tmp_path / f"bad{suffix}").write_bytes(b"no")
+    with pytest.raises(UsageError, match="no file of embeddings"):
+        load_embeddings(tmp_path / f"bad{suffix}")
+
+
+# -- the command ----------------------------------------------------------------------------------
+
+
+def test_the_command_refuses_and_rewrites(call: Any) -> None:
+    base = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "out.json")
+    refused(call(*base, "--format", "cat-seg"), 6, "cat-seg splits", "--rewrite leaves")
+    assert not Path("out.json").exists()
+    done = call(*base, "--format", "cat-seg", "--rewrite")
+    assert done.code == 0 and "rewritten without the separators of cat-seg" in done.err
+    assert len(json.loads(Path("out.json").read_text())) == 11
+    assert call(*base, "--rewrite").code == 2
+    embedded = call(*base[:-1], "e.npz", "--format", "embeddings")
+    assert embedded.code == 0
+    assert load_embeddings("e.npz").matrix.shape == (11, 128)
+
+
+@pytest.mark.parametrize("vocabulary", ["coco-stuff", "ade20k-847", "pc-459", "voc-21"])
+def test_bundled_texts_export_everywhere(vocabulary: str, tmp_path: Path) -> None:
+    classes = load_vocabulary(vocabulary)
+    made = prompt_set_for(classes, ["color"])
+    for name in FORMATS:
+        export_for(name, made, classes, tmp_path / name, rewrite=True)

@@ -1,0 +1,119 @@
+"""From replies to verdicts."""
+
+from __future__ import annotations
+
+import pytest
+from support.scripted_llm import PETS, failed, reply
+
+from lsmseg_prompts.descriptions.bundled import read_bundled
+from lsmseg_prompts.generation.verdicts import judge, read_object
+from lsmseg_prompts.llm import Reply
+from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
+
+CAT = PETS[0]
+CRANE = ClassEntry(0, "crane", "crane", sense="the lifting machine")
+
+
+def verdict(answer: Reply | str, attribute: str = "color", entry: ClassEntry = CAT):  # type: ignore[no-untyped-def]
+    answer = reply(answer) if isinstance(answer, str) else answer
+    return judge(answer, entry, [attribute], lambda a, t: None)[attribute]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A cat is often black, white, orange or gray.",
+        'Sure! Here is a description: "A **cat** is often black."',
+        "Cats come in black and white. They also purr.",
+        "- A cat is black.\n- A cat is white.",
+    ],
+)
+def test_what_will_do(text: str) -> None:
+    found = verdict(text)
+    assert found.fault is None and found.text.endswith(".") and 3 <= found.tokens <= 77
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault", "kind", "final"),
+    [
+        ("A cat is " + "very " * 80 + "black.", "87 CLIP tokens and 77 are the most", "", False),
+        ("A dog is brown.", "does not name cat", "", False),
+        ("A cat is black; it is white.", "one sentence", "", False),
+        ("", "empty", "empty", False),
+        ("  \n", "empty", "empty", False),
+        ("***", "says nothing", "empty", False),
+        (reply("A cat is bla", finish_reason="length"), "cut off", "cut", False),
+        (reply(None, refusal="I can't help with that."), "refused", "refused", False),
+        ("I'm sorry, but I can't describe a cat.", "refused", "refused", False),
+        ("As an AI, I have not seen a cat.", "refused", "refused", False),
+        ("Unfortunately, I cannot do that.", "refused", "refused", False),
+        (failed("cell", "ContentFilter", 400), "ContentFilter happened", "", True),
+        (reply("A cat", finish_reason="content_filter"), "content filter", "", True),
+    ],
+)  # fmt: skip
+def test_what_will_not_do(answer: Reply | str, fault: str, kind: str, final: bool) -> None:
+    found = verdict(answer)
+    assert fault in (found.fault or "")
+    assert (found.kind, found.final, found.soft) == (kind, final, False)
+
+
+def test_sorry_inside_a_description_is_no_refusal() -> None:
+    assert verdict("A cat in a sorry state is gray.").fault is None
+
+
+def test_the_fault_tells_the_sense() -> None:
+    found = verdict("A bird with long legs is gray.", entry=CRANE)
+    assert "crane in the sense of the lifting machine" in (found.fault or "")
+
+
+def test_twins_and_other_attributes_are_soft() -> None:
+    twin = judge(reply("A cat is gray."), CAT, ["color"], lambda a, t: "dog")["color"]
+    assert twin.soft and "word for word what was said of dog" in (twin.fault or "")
+    other = verdict("A cat is small, round and about 40 centimeters long.")
+    assert other.soft and "not about color" in (other.fault or "")
+    assert verdict("A cat differs from breed to breed.").fault is None  # nothing speaks against it
+    assert verdict("A cat has a color that varies and is 40 centimeters long.").fault is None
+    orange = ClassEntry(0, "orange", "orange")
+    assert verdict("An orange is small and round.", entry=orange).soft
+
+
+def test_the_bundled_descriptions_will_all_do() -> None:
+    faults = []
+    for name in ("coco-stuff", "camvid"):
+        vocabulary = load_vocabulary(name)
+        for (index, attribute), text in read_bundled(name).items():
+            found = verdict(text, attribute, vocabulary[index])
+            faults += [(name, text, found.fault)] if found.fault else []
+    assert faults == []
+
+
+def test_several_attributes_are_judged_one_by_one() -> None:
+    answer = reply('```json\n{"Color": "A cat is gray.", "shape": "It is round.", "size": 3}\n```')
+    found = judge(answer, CAT, ["color", "shape", "size", "action"], lambda a, t: None)
+    assert found["color"].fault is None
+    assert "name cat" in (found["shape"].fault or "")
+    assert "no sentence under this key" in (found["size"].fault or "")
+    assert "no sentence under this key" in (found["action"].fault or "")
+
+
+def test_no_object_at_all() -> None:
+    found = judge(reply("A cat is gray."), CAT, ["color", "shape"], lambda a, t: None)
+    assert {v.fault for v in found.values()} == {
+        "the reply is not a JSON object with a sentence for each attribute"
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1}', {"a": 1}),
+        ('Here you are: {"A ": "x"} and more', {"a": "x"}),
+        ('{"cat": {"color": "x"}}', {"color": "x"}),
+        ("[1]", None),
+        ('{"a": ', None),
+        ("{" * 100_000, None),
+        ("no", None),
+    ],
+)
+def test_objects_are_found(text: str, value: object) -> None:
+    assert read_object(text) == value

@@ -1,0 +1,319 @@
+"""Importing CuPL's, DCLIP's and ProLab's files: what becomes of their texts, and of the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lsmseg_prompts.curation.edits import edits, lock
+from lsmseg_prompts.curation.imports import import_file, recognise
+from lsmseg_prompts.curation.phrases import evidence, from_phrases, from_sentences
+from lsmseg_prompts.descriptions.lint import check_text
+from lsmseg_prompts.errors import StoreError, UsageError
+from lsmseg_prompts.prompts.compose import join
+from lsmseg_prompts.store.store import open_store, open_store_readonly
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, fits
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
+
+SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "formats"
+samples = pytest.mark.skipif(
+    not SAMPLES.is_dir(), reason="the sample files are not beside the repo"
+)
+
+BICYCLE = ClassEntry(0, "bicycle", "bicycle", None, ("bike",))
+PROLAB = [
+    "Two-wheeled vehicle",
+    "Frame shaped like a diamond",
+    "Made of metal, often aluminum",
+    "Glossy or matte finish",
+    "Common colors include black, silver, red",
+    "Often found in cities",
+]
+CUPL = [
+    "A photo of a bicycle shows a red bicycle.",
+    "A bicycle has two wheels and a frame.",
+    "Most bicycles are black, red, or blue in color.",
+    "A bicycle is made of steel or aluminum and is small.",
+    "A bicycle is made of metal, steel, or aluminum.",
+    "It has two wheels.",
+]
+
+
+def shop(*classes: ClassEntry | str, name: str = "shop") -> Vocabulary:
+    entries = [
+        ClassEntry(i, c, c) if isinstance(c, str) else ClassEntry(i, c.name, c.readable, c.sense,
+                                                                  c.synonyms)
+        for i, c in enumerate(classes)
+    ]  # fmt: skip
+    return Vocabulary(name, name, tuple(entries))
+
+
+def write(value: object, name: str = "f.json") -> Path:
+    path = Path(name)
+    path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+    return path
+
+
+# -- one class's phrases -----------------------------------------------------------------
+
+
+def test_phrases_are_sorted_by_attribute() -> None:
+    cells = from_phrases(PROLAB, BICYCLE)
+    assert cells.texts == {
+        "color": "A bicycle: common colors include black, silver, red.",
+        "shape": "A bicycle: frame shaped like a diamond.",
+        "texture": "A bicycle: glossy or matte finish.",
+        "material": "A bicycle: made of metal, often aluminum.",
+        "context": "A bicycle: often found in cities.",
+        "typical": "A bicycle: two-wheeled vehicle, frame shaped like a diamond, made of metal, "
+        "often aluminum, glossy or matte finish, common colors include black, silver, red, often "
+        "found in cities.",
+    }
+    assert cells.left_out == []
+
+
+def test_a_phrase_speaks_for_what_it_says_most_about() -> None:
+    scores = evidence("distinctive black and white striped pattern")
+    assert max(scores, key=lambda name: scores[name]) == "pattern" and scores["color"] > 1
+    assert evidence("served with mustard") == {}  # one weak word is not enough
+
+
+def test_sentences_are_chosen_by_attribute() -> None:
+    cells = from_sentences(CUPL, BICYCLE)
+    assert cells.texts["typical"] == CUPL[1]
+    assert cells.texts["color"] == CUPL[2]
+    assert cells.texts["material"] == CUPL[4]  # the other speaks of the size too
+    assert ("It has two wheels.", "does not name bicycle or bike") in cells.left_out
+    assert (CUPL[0], "another was chosen") in cells.left_out
+
+
+def test_what_is_too_long_is_left_out_whole_and_said() -> None:
+    long = "black " + ", ".join(["made of red and brown colored wood"] * 14)
+    phrases = [long, "red and black color", *(f"blue color number {n}" for n in range(40))]
+    cells = from_phrases(phrases, BICYCLE)
+    assert (long, "no room in 77 tokens") in cells.left_out
+    assert all(fits(text) for text in cells.texts.values())
+    taken = [p for p in phrases if any(p in text for text in cells.texts.values())]
+    assert sorted(taken + [p for p, _ in cells.left_out]) == sorted(phrases)
+
+
+def test_lists_are_composed_as_one_list() -> None:
+    texts = from_phrases(PROLAB, BICYCLE).texts
+    assert join([texts["shape"], texts["material"]], BICYCLE) == (
+        "A bicycle: frame shaped like a diamond, made of metal, often aluminum."
+    )
+    assert join([texts["shape"]], BICYCLE) == texts["shape"]
+    mixed = join([texts["shape"], "A bicycle is black."], BICYCLE)
+    assert check_text(mixed, BICYCLE) == [] and mixed.count(":") == 1
+
+
+def test_doubles_and_what_is_no_sentence_are_listed() -> None:
+    cells = from_phrases(["red color", "Red color.", "  ", "It is red. It is big."], BICYCLE)
+    assert [reason for _, reason in cells.left_out] == [
+        "repeated", "it says nothing", "several sentences",
+    ]  # fmt: skip
+    assert cells.texts == {"color": "A bicycle: red color."}
+
+
+phrases_of = st.lists(
+    st.one_of(
+        st.text(max_size=40),
+        st.lists(
+            st.sampled_from(["red", "A", "bicycle", "metal", "large,", "made of", "found in",
+                             "e.g.", "SUV", "; and", "Wheels.", "striped", "1.5", "shape",
+                             "photo"]),
+            max_size=30,
+        ).map(" ".join),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("of", [from_phrases, from_sentences])
+@settings(max_examples=150, deadline=None)
+@given(phrases=phrases_of)
+def test_every_cell_is_a_good_one(of, phrases: list[str]) -> None:
+    cells = of(phrases, BICYCLE)
+    for text in cells.texts.values():
+        assert check_text(text, BICYCLE) == [] and count_tokens(text) <= CONTEXT_LENGTH
+    assert len(set(cells.texts.values())) == len(cells.texts)
+    assert len(cells.left_out) <= len(phrases)
+    if any(phrases) and not cells.texts:
+        assert cells.left_out  # nothing is dropped without a word
+    if of is from_sentences:
+        assert len(cells.left_out) + len(cells.texts) == len(phrases)
+
+
+@pytest.mark.parametrize(
+    ("phrases", "format"),
+    [(CUPL, "cupl"), (PROLAB, "prolab"), ([p.lower() for p in PROLAB], "dclip"), ([], "dclip")],
+)
+def test_formats_are_recognised(phrases: list[str], format: str) -> None:
+    assert recognise(phrases) == format
+
+
+# -- a file ------------------------------------------------------------------------------
+
+
+def test_a_file_is_filed_with_its_source() -> None:
+    path = write({"bicycle": PROLAB, "Bike rack": ["a rack"]})
+    result = import_file(path, shop(BICYCLE), "prolab", store="s.sqlite")
+    assert (result.format, result.classes, result.added, result.empty) == ("prolab", 1, 6, [])
+    assert result.unknown == ["'Bike rack' (did you mean bike?)"]
+    assert result.phrases == len(PROLAB) + 1
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_store_readonly("s.sqlite") as store:
+        (row,) = store.rows("SELECT provenance FROM llms WHERE name = 'prolab'")
+        assert row["provenance"] == f"Imported from f.json (prolab, sha256 {digest})"
+        rows = store.cells()
+    assert {row["source"] for row in rows} == {"import"}
+    assert all(row["tokens"] == count_tokens(row["text"]) for row in rows)
+
+
+def test_two_files_under_one_name_keep_both_sources() -> None:
+    classes = shop(BICYCLE, "car")
+    import_file(write({"bicycle": PROLAB}, "a.json"), classes, "mix", store="s.sqlite")
+    import_file(write({"car": ["red color"]}, "b.json"), classes, "mix", store="s.sqlite")
+    import_file(write({"car": ["red color"]}, "b.json"), classes, "mix", store="s.sqlite")
+    with open_store_readonly("s.sqlite") as store:
+        said = store.rows("SELECT provenance FROM llms WHERE name = 'mix'")[0]["provenance"]
+    assert said.count("Imported from") == 2 and "a.json" in said and "b.json" in said
+
+
+def test_what_is_there_stays_unless_replaced_and_locked_always() -> None:
+    classes = shop(BICYCLE)
+    import_file(write({"bicycle": ["red color", "made of metal"]}), classes, "x", store="s.sqlite")
+    lock(classes, "bicycle", "material", "x", "s.sqlite")
+    new = write({"bicycle": ["blue color", "made of wood"]})
+    result = import_file(new, classes, "x", store="s.sqlite")
+    assert (result.added, result.replaced, result.kept, result.locked) == (0, 0, 2, 1)
+    result = import_file(new, classes, "x", store="s.sqlite", replace=True)
+    assert (result.added, result.replaced, result.kept, result.locked) == (0, 2, 0, 1)
+    with open_store_readonly("s.sqlite") as store:
+        texts = store.descriptions(classes, "x")
+    assert texts[0, "color"] == "A bicycle: blue color."
+    assert texts[0, "material"] == "A bicycle: made of metal."
+    old = {row["attribute"]: row["old_text"] for row in edits(classes, 0, "s.sqlite")}
+    assert old["color"] == "A bicycle: red color."
+
+
+def test_a_failed_cell_is_filled() -> None:
+    classes = shop(BICYCLE)
+    with open_store("s.sqlite") as store:
+        store.add_vocabulary(classes)
+        store.put_description(classes, 0, "color", "x", None, None, None, "failed", "no")
+    assert import_file(write({"bike": ["red color"]}), classes, "x", store="s.sqlite").added == 1
+
+
+def test_names_mean_one_class_or_none() -> None:
+    classes = shop(
+        ClassEntry(0, "bat", "bat"), ClassEntry(0, "bat", "baseball bat"), BICYCLE, "traffic light"
+    )
+    given = {
+        "bat": ["red color"],
+        "Baseball  Bat": ["brown color"],
+        "bicycle": ["made of metal"],
+        "bike": ["made of wood"],
+        "traffic_light": ["green color"],
+        "bycicle": ["made of paper"],
+    }
+    result = import_file(write(given), classes, "x", store="s.sqlite")
+    assert [line.split(" ")[0] for line in result.refused] == ["'bat'", "'bike':"]
+    assert result.unknown == ["'bycicle' (did you mean bicycle?)"]
+    assert result.empty == ["bat"]
+    with open_store_readonly("s.sqlite") as store:
+        texts = store.descriptions(classes, "x")
+    assert texts == {
+        (1, "color"): "A baseball bat: brown color.",
+        (2, "material"): "A bicycle: made of metal.",
+        (3, "color"): "A traffic light: green color.",
+    }
+
+
+def test_a_name_twice_in_the_file_is_refused() -> None:
+    path = write('{"bicycle": ["red color"], "Bicycle": ["blue color"], "car": ["red color"]}')
+    result = import_file(path, shop(BICYCLE, "car"), "x", store="s.sqlite")
+    assert len(result.refused) == 2 and result.empty == ["bicycle"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"bicycle": ["\\ud83d"]}', "not JSON"),
+        ("[]", "JSON object"),
+        ("{}", "JSON object"),
+        ('["bicycle"]', "JSON object"),
+        ('{"bicycle": "red"}', "'bicycle' does not have a list"),
+        ('{"bicycle": [1]}', "'bicycle' does not have a list"),
+        ('{"bicycle": {"a": 1}}', "'bicycle' does not have a list"),
+        ('{"car": ["red color"]}', "No name in f.json"),
+    ],
+    ids=lambda value: value[:24],
+)
+def test_files_that_are_refused(content: str, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        import_file(write(content), shop(BICYCLE), "x", store="s.sqlite")
+    assert not Path("s.sqlite").exists()
+
+
+def test_a_file_that_is_not_there_and_names_that_are_taken() -> None:
+    with pytest.raises(UsageError, match=r"none\.json"):
+        import_file("none.json", shop(BICYCLE), "x")
+    for name in ("bundled", "all", " "):
+        with pytest.raises(UsageError, match="another --llm"):
+            import_file(write({"bicycle": PROLAB}), shop(BICYCLE), name)
+
+
+def test_an_error_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lsmseg_prompts.curation import imports
+
+    real, calls = imports._put, []
+
+    def fail(*given) -> None:
+        calls.append(given)
+        if len(calls) == 3:
+            raise StoreError("full")
+        real(*given)
+
+    monkeypatch.setattr(imports, "_put", fail)
+    with pytest.raises(StoreError):
+        import_file(write({"bicycle": PROLAB}), shop(BICYCLE), "x", store="s.sqlite")
+    with open_store_readonly("s.sqlite") as store:
+        assert store.cells() == [] and store.rows("SELECT * FROM llms") == []
+
+
+# -- the real files ----------------------------------------------------------------------
+
+
+@samples
+def test_prolabs_file_fills_every_class() -> None:
+    coco = load_vocabulary("coco-stuff")
+    result = import_file(SAMPLES / "prolab_coco_stuff.json", coco, "prolab", store="s.sqlite")
+    assert result.format == "prolab" and (result.classes, result.empty) == (171, [])
+    assert result.unknown == result.refused == []
+    with open_store_readonly("s.sqlite") as store:
+        texts = store.descriptions(coco, "prolab")
+    assert {index for index, attribute in texts if attribute == "typical"} == set(range(171))
+    assert [found for (i, _), text in texts.items() for found in check_text(text, coco[i])] == []
+
+
+@samples
+@pytest.mark.parametrize(("file", "format"), [("cupl_sample", "cupl"), ("dclip_sample", "dclip")])
+def test_cupls_and_dclips_files(file: str, format: str) -> None:
+    path = SAMPLES / f"{file}.json"
+    classes = shop(*json.loads(path.read_text("utf-8")))
+    result = import_file(path, classes, "x", store="s.sqlite")
+    assert (result.format, result.empty, result.unknown) == (format, [], [])
+    with open_store_readonly("s.sqlite") as store:
+        texts = store.descriptions(classes, "x")
+    assert {index for index, attribute in texts if attribute == "typical"} == set(
+        range(len(classes))
+    )
+    assert all(check_text(text, classes[index]) == [] for (index, _), text in texts.items())

@@ -1,0 +1,118 @@
+"""Reading report pages, and one with every kind of text on it."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ablations.report import plots
+from ablations.report.classwise import most_changed, pair_rows, per_class
+from ablations.report.lengths import length_rows
+from ablations.search.combine import path_rows, search
+from ablations.search.scoreboard import Candidate
+from ablations.search.single import singles
+from support.ablation_fakes import ATTRIBUTES, board, by_table
+
+BEFORE = [[6, 4, 0, 0], [0, 10, 0, 0], [5, 0, 5, 0], [0, 0, 1, 9]]
+
+
+AFTER = [[10, 0, 0, 0], [0, 7, 3, 0], [4, 0, 6, 0], [0, 0, 1, 9]]
+
+
+EVIL = '<script>alert("x")</script> & [bold]'
+
+
+def leave(tmp_path: Path, **more: Any) -> Path:
+    """What a run of the first version left, with a language model that answers in HTML."""
+    one = board(by_table({"name": 0.2, "color": 0.4, "shape": 0.3, "color+shape": 0.6}))
+    alone = singles(one, ATTRIBUTES)
+    found = search(one, ATTRIBUTES)
+    record: dict[str, Any] = {
+        "format": "lsmseg-prompts/run",
+        "version": 1,
+        "name": "test",
+        "created": "2025-01-01T00:00:00+00:00",
+        "seconds": 3,
+        "summary": "A summary.",
+        "search_note": "A note.",
+        "cards": [{"label": "mIoU", "value": "3 %", "detail": EVIL, "best": True}],
+        "llm": {"name": "bundled", "provenance": EVIL},
+        "model": {"name": "tiny", "weights": "abc", "dense": "catseg"},
+        "benchmarks": [
+            {
+                "name": "fake",
+                "vocabulary": "four",
+                "classes": 4,
+                "seen": 2,
+                "selection": {"split": "selection", "pictures": 20},
+                "report": {"split": "report", "pictures": 20},
+            }
+        ],
+        "settings": {"samples": 300, "rule": "interval", "seed": 0},
+        "command": "lsmseg-prompts run --vocab 'a & b'",
+        "versions": {"Python": "3"},
+        "store": "/somewhere",
+        "best": {"prompts": "color+shape", "tried": found.tried},
+        "figures": [
+            {"section": "single", "file": "single.png", "title": "T", "caption": EVIL},
+            {"section": "pictures", "file": "gone.png", "title": "Gone", "caption": "c"},
+        ],
+        "single": alone.rows,
+        "combinations": path_rows(one, found),
+        "candidates": found.candidates,
+        "prompts": [
+            {
+                "vocabulary": "four",
+                "composition": "concat",
+                "shortened": 3,
+                "dropped": 1,
+                "classes": [{"index": 0, "name": "zebra", "texts": [EVIL]}],
+            }
+        ],
+        **more,
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    plots.single_plot(alone.rows, tmp_path / "single.png")
+    return tmp_path
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """What a run leaves now; a class's name is HTML too."""
+    one = board(by_table({"name": 0.2, "color": 0.4}))
+    bench = one.benches[0]
+    classes = per_class(one, bench, Candidate(("color",)))
+    classes[0] |= {"name": EVIL, "after": [EVIL, "second"]}
+    pairs = pair_rows(bench, np.array(BEFORE), np.array(AFTER), classes)
+    lengths = length_rows([one.prompt_set(bench, Candidate((a,))) for a in ("name", "color")])
+    return leave(
+        tmp_path,
+        per_class=classes,
+        confusions=most_changed(pairs),
+        lengths=[{**row, "chosen": row["prompts"] == "color"} for row in lengths],
+        commands=[{"what": "It", "command": f"lsmseg-prompts ablate --llm '{EVIL}'"}],
+    )
+
+
+class Reader(HTMLParser):
+    """Collects tags, links and the text of the cells; complains about tags left open."""
+
+    VOID = ("meta", "img", "br", "wbr")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.links += [value or "" for key, value in attrs if key in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag

@@ -1,0 +1,26 @@
+"""A network of a few channels, built by parts."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_model.networks.lsmseg import LsmSeg, NetworkConfig
+from support.small_clip import SMALL as CLIP
+
+SIZES = {
+    "blocks": [0, 1], "hidden": 32, "guidance": [24, 24], "projected": [16, 16],
+    "decoder": [32, 16], "layers": 1, "window": 2, "resolution": 4, "k": 3,
+}  # fmt: skip
+
+
+WITH_SAM = {"encoder": "sam-tiny", "encoder_size": 64, "fusion": "weight_generator"}
+
+
+def network(**changes: object) -> LsmSeg:
+    torch.manual_seed(0)
+    settings = copy.deepcopy(CLIP)
+    settings["clip"]["vision_cfg"]["layers"] = 3
+    return LsmSeg(build_clip(settings), NetworkConfig.read({**SIZES, **changes}, "test"))
