@@ -31,7 +31,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Rebuild the shipped attribute store from lsmseg_prompts/bundled/*.jsonl, byte for byte.
+# Rebuild the shipped attribute store from lsmseg_prompts/descriptions/bundled/*.jsonl, byte for byte.
 store: $(VENV)/.installed
 	$(BIN)/python -m lsmseg_prompts.descriptions.bundled.rebuild
 

@@ -54,12 +54,12 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    tests = str(Path(__file__).parent)  # workers import this file's functions
+    here = Path(__file__).parent  # workers import this file's functions
     ray.init(
         address=cluster.address,
         log_to_driver=False,
         logging_level="ERROR",
-        runtime_env={"env_vars": {"PYTHONPATH": tests}},
+        runtime_env={"env_vars": {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"}},
     )
     yield cluster
     ray.shutdown()

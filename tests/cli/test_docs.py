@@ -281,7 +281,7 @@ def test_ministuff_classes_are_listed() -> None:
 
 
 def test_the_contact_sheet_shows_what_is_drawn_today() -> None:
-    """Otherwise: python -m lsmseg_model.data.ministuff.scenes.contact_sheet docs/ministuff.png."""
+    """Otherwise: python -m lsmseg_model.data.ministuff.contact_sheet docs/ministuff.png."""
     from lsmseg_model.data.ministuff.contact_sheet import SCALE, cell_origin
     from lsmseg_model.data.ministuff.scenes import SIDE, draw
 

@@ -38,8 +38,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any
 
-import llm_server_texts as texts
-
+from llm_server import texts
 from llm_server.shapes import OPENAI, Shape
 
 HTML = b"<!DOCTYPE html><html><body><h1>Welcome to the network</h1></body></html>"

@@ -263,9 +263,10 @@ def test_two_processes_equal_one(config: str, data: Path, tmp_path: Path) -> Non
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
         "--master-addr", "127.0.0.1", "--master-port", str(port),
-        str(script), str(ROOT / "tests"), config, str(data), str(tmp_path / "two"),
+        str(script), str(Path(__file__).parent), config, str(data), str(tmp_path / "two"),
     ]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    paths = f"{ROOT}{os.pathsep}{ROOT / 'tests'}"
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(

@@ -91,7 +91,7 @@ def test_dashscope_pictures(server):
 
 
 def test_default_answers_are_good():
-    import llm_server_texts as texts
+    from llm_server import texts
 
     vocabulary = load_vocabulary("coco-stuff")
     for wording in ("paper", "thesis"):

@@ -1,6 +1,6 @@
 """A contact sheet of MiniStuff: scenes with their label maps, and the name of every class.
 
-python -m lsmseg_model.data.ministuff.scenes.contact_sheet docs/ministuff.png
+python -m lsmseg_model.data.ministuff.contact_sheet docs/ministuff.png
 
 The scenes are the first of the split, not chosen ones; pictures and label maps are shown pixel by
 pixel, enlarged. Label colours are those of reports and overlays of the coco-stuff vocabulary.
@@ -80,9 +80,7 @@ def _cell(sheet: Image.Image, scene: Scene, origin: tuple[int, int]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of this module; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lsmseg_model.data.ministuff.scenes.contact_sheet"
-    )
+    parser = argparse.ArgumentParser(prog="python -m lsmseg_model.data.ministuff.contact_sheet")
     parser.add_argument("output", type=Path, help="the PNG file to write")
     parser.add_argument("--split", default="report", help="train, selection or report")
     parser.add_argument("--columns", type=int, default=4, help="scenes side by side")
