@@ -97,7 +97,7 @@ def check(path: Path | None = None) -> None:
         if path.exists() and _dump(path) == _dump(other):
             return
     raise RefusedError(
-        f"{path} differs from lsmseg_prompts/descriptions/bundled/*.jsonl: run `make store` and commit both."
+        f"{path} differs from descriptions/bundled/*.jsonl: run `make store` and commit both."
     )
 
 
