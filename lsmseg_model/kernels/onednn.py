@@ -3,7 +3,7 @@
 PyTorch computes float32 products with MKL, which on processors other than Intel's leaves half of
 the vector width unused; oneDNN, which PyTorch uses for convolutions, does not, and adds the bias
 and the activation while it is there. On two AMD cores CLIP takes half the time. The results are
-the same but for rounding (tests/test_quick.py). With gradients, on another device or in another
+the same but for rounding (tests/test_onednn.py). With gradients, on another device or in another
 precision everything is as in PyTorch.
 """
 

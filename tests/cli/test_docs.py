@@ -257,7 +257,7 @@ def test_all_documents_are_linked_from_the_readme() -> None:
 
 
 def test_the_run_directory_is_as_the_readme_says() -> None:
-    """The README's table names the files that a run leaves (test_runner.py), and no others."""
+    """The README's table names the files that a run leaves (test_ablate.py), and no others."""
     from support.ablation_runs import FILES
 
     table = re.findall(r"^\| (`.+?`) \|", (ROOT / "README.md").read_text("utf-8"), re.M)
