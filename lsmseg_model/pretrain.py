@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from lsmseg_model.data.benchmark import load_benchmark, training_classes
+from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError
 from lsmseg_model.files import new_folder, write_whole
 from lsmseg_model.networks.backbones.clip import (
@@ -33,7 +34,6 @@ from lsmseg_model.networks.backbones.clip import (
     read_config,
 )
 from lsmseg_model.networks.backbones.text import tokenize
-from lsmseg_model.networks.checkpoints import save_weights
 from lsmseg_model.networks.cost_map import upsample
 from lsmseg_model.training.dataset import (
     Augment,

@@ -24,9 +24,9 @@ from lsmseg_model.data.images import as_picture
 from lsmseg_model.encoders.registry import load_second_encoder
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference import protocol as sliding
-from lsmseg_model.inference.protocol import Protocol
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.clip import Clip, load_clip
+from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.cost_map import best_class, cost_map, upsample
 from lsmseg_model.networks.lsmseg import LsmSeg
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lsmseg_model.errors import UsageError
 
@@ -82,3 +83,12 @@ class FrozenEncoder(nn.Module):
     def translate(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
         """The weights of a published file under the names that `encoder` has."""
         raise NotImplementedError
+
+
+def resized(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """[B, C, h, w] -> float32 [B, C, *size]: bilinear, averaging where it gets smaller."""
+    if features.shape[2:] == size:
+        return features.float()
+    return F.interpolate(
+        features.float(), size, mode="bilinear", align_corners=False, antialias=True
+    )

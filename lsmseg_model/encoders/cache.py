@@ -15,9 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.encoders.base import FrozenEncoder, resized
 from lsmseg_model.files import write_whole
-from lsmseg_model.networks.fusion import fit
 
 
 class CachedEncoder:
@@ -48,7 +47,7 @@ class CachedEncoder:
         missing = [i for i, features in enumerate(found) if features is None]
         self.read += len(images) - len(missing)
         for i in missing:
-            features = [f if self.grid is None else fit(f, self.grid).to(f.dtype)
+            features = [f if self.grid is None else resized(f, self.grid).to(f.dtype)
                         for f in self.encoder(images[i : i + 1])]  # fmt: skip
             # What is kept is used at once: the next time must give the same numbers.
             found[i] = [f.to(images) for f in self._save(paths[i], features)]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lsmseg_model.encoders import dino, sam
 from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.encoders.checkpoints import read_state_dict
 from lsmseg_model.errors import CheckpointError, UsageError
-from lsmseg_model.networks.checkpoints import read_state_dict
 
 ENCODERS = (*sam.SIZES, *dino.SIZES)
 

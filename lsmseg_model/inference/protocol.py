@@ -18,46 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.category_filter import scatter
+from lsmseg_model.networks.config import PUBLISHED_PROTOCOL, Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
 
 AT_ONCE = 8  # classes that are enlarged together
 TILES = 20  # parts a side in which classes are compared roughly
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How a picture is looked at, in pixels: squashed to `side` x `side`, then crops of `crop` x
-    `crop` every `stride`, and the whole. Crops as large as the side: the whole alone.
-
-    Raises ConfigError where the crops would not cover the picture exactly.
-    """
-
-    side: int = 640
-    crop: int = 384
-    stride: int = 256
-
-    def __post_init__(self) -> None:
-        side, crop, stride = self.side, self.crop, self.stride
-        if min(side, crop, stride) < 1 or crop > side:
-            raise ConfigError(
-                f"crops of {crop} every {stride} do not fit a picture of {side}; "
-                "choose 1 <= crop <= side and stride >= 1."
-            )
-        if side > crop and (stride > crop or (side - crop) % stride):
-            raise ConfigError(
-                f"crops of {crop} every {stride} do not cover a picture of {side}; "
-                "choose a stride that divides side - crop and is at most crop."
-            )
-
-    @property
-    def places(self) -> tuple[tuple[int, int], ...]:
-        """Top and left of the crops in the squashed picture."""
-        if self.crop == self.side:
-            return ()
-        steps = range(0, self.side - self.crop + 1, self.stride)
-        return tuple((top, left) for top in steps for left in steps)
 
 
 @dataclass(frozen=True)
@@ -67,17 +33,19 @@ class Views:
 
     logits: Tensor
     kept: Tensor
-    protocol: Protocol = Protocol()
+    protocol: Protocol = PUBLISHED_PROTOCOL
 
 
 @torch.inference_mode()
-def look(network: LsmSeg, image: Tensor, texts: Tensor, protocol: Protocol = Protocol()) -> Views:
+def look(
+    network: LsmSeg, image: Tensor, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
+) -> Views:
     """The network's logits of all views. image: [3, H, W] RGB in 0..1; texts: [N, D]."""
     return ask(network, see(network, image, protocol), texts, protocol)
 
 
 @torch.inference_mode()
-def see(network: LsmSeg, image: Tensor, protocol: Protocol = Protocol()) -> Any:
+def see(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> Any:
     """What the network sees in all views, before any text is known: what `ask` takes."""
     side = network.clip.view.window
     squashed = _resize(image[None], protocol.side)
@@ -88,7 +56,9 @@ def see(network: LsmSeg, image: Tensor, protocol: Protocol = Protocol()) -> Any:
 
 
 @torch.inference_mode()
-def ask(network: LsmSeg, seen: Any, texts: Tensor, protocol: Protocol = Protocol()) -> Views:
+def ask(
+    network: LsmSeg, seen: Any, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
+) -> Views:
     """The logits of views that were seen. texts: [N, D]"""
     logits, kept = network.answer(seen, texts)
     if kept is None:

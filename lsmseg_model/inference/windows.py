@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lsmseg_model.encoders.base import resized
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.dense import SAM_PROXY
-from lsmseg_model.networks.fusion import fit
 
 LONGEST = 16  # times the short side; longer pictures are squashed to it
 AT_ONCE = 8  # windows
@@ -37,7 +37,7 @@ def picture_features(clip: Clip, picture: np.ndarray) -> Tensor:
     count = torch.zeros(rows, columns, 1, device=clip.device)
     other = proxy = None
     if clip.dense == SAM_PROXY:
-        other = fit(clip.proxy_features(image[None].to(clip.device)), (rows, columns))[0]
+        other = resized(clip.proxy_features(image[None].to(clip.device)), (rows, columns))[0]
     for start in range(0, len(boxes), AT_ONCE):
         some = boxes[start : start + AT_ONCE]
         windows = [image[:, t : t + view.window, s : s + view.window] for t, s in some]

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lsmseg_model.encoders.checkpoints import read_metadata, read_state_dict, save_weights
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
-from lsmseg_model.inference.protocol import Protocol
 from lsmseg_model.networks.backbones.clip import (
     CONFIGS,
     WEIGHTS,
@@ -20,8 +20,7 @@ from lsmseg_model.networks.backbones.clip import (
     open_clip_model,
     read_config,
 )
-from lsmseg_model.networks.checkpoints import read_metadata, read_state_dict, save_weights
-from lsmseg_model.networks.config import changed, check_settings, overlay
+from lsmseg_model.networks.config import Protocol, changed, check_settings, overlay
 from lsmseg_model.networks.lsmseg import LsmSeg, NetworkConfig
 
 HERE = Path(__file__).parent

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from lsmseg_model.encoders.checkpoints import load_torch
 from lsmseg_model.errors import CheckpointError
-from lsmseg_model.networks.checkpoints import load_torch
 from lsmseg_model.networks.lsmseg import LsmSeg
 
 CLIP = "sem_seg_head.predictor.clip_model."

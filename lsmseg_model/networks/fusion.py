@@ -15,26 +15,17 @@ one number a position. HIDDEN is what makes the learnable parameters those of th
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from lsmseg_model.encoders.base import resized
 from lsmseg_model.errors import UsageError
 
 HIDDEN = 16  # channels inside the weight generator's branches
 
 
-def fit(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """[B, C, h, w] -> float32 [B, C, *size]: bilinear, averaging where it gets smaller."""
-    if features.shape[2:] == size:
-        return features.float()
-    return F.interpolate(
-        features.float(), size, mode="bilinear", align_corners=False, antialias=True
-    )
-
-
 class Adapter(nn.Module):
     """From the second encoder's channels to CLIP's, normalised: 1x1 convolution and LayerNorm.
 
-    Resized first: the encoder is frozen, so this part of its features can be kept (cached.py).
+    Resized first: the encoder is frozen, so its resized features can be kept (encoders/cache.py).
     """
 
     def __init__(self, other: int, dim: int) -> None:
@@ -44,7 +35,7 @@ class Adapter(nn.Module):
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """x: [B, other, h, w] -> [B, dim, *size]"""
-        return self.norm(self.project(fit(x, size)))
+        return self.norm(self.project(resized(x, size)))
 
 
 class WeightGenerator(nn.Module):

@@ -20,7 +20,7 @@ from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.kernels.onednn import quicken
 from lsmseg_model.networks.backbones.clip import Clip
-from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
+from lsmseg_model.networks.config import PUBLISHED_PROTOCOL, REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.fusion import Fusion
 from lsmseg_model.networks.head import Aggregator, HeadSizes
 
@@ -35,7 +35,7 @@ class LsmSeg(nn.Module):
         # Who this is and how it is tested; `networks.build` and `load_network` fill them in.
         self.name, self.weights_hash = "", "random"
         self.settings: dict[str, Any] = {}
-        self.protocol: Any = None  # sliding.Protocol
+        self.protocol = PUBLISHED_PROTOCOL
         self.loaded: Any = None  # catseg.Loaded
         self._masks: list[Any] = []  # handles of what `trainable` hung on CLIP's projections
         self.clip, self.config = clip, config

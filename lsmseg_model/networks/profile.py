@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lsmseg_model.inference.protocol import Protocol
 from lsmseg_model.networks.build import build, read_network
+from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.networks.memory import kept_for_backward, peak
 

@@ -282,9 +282,9 @@ def _weights_on_a_full_disk(disk: Path) -> None:
     """torch and safetensors say it with errors of their own."""
     import torch
 
+    from lsmseg_model.encoders.checkpoints import save_weights
     from lsmseg_model.errors import DataError
     from lsmseg_model.files import write_whole
-    from lsmseg_model.networks.checkpoints import save_weights
 
     state = {"a": torch.zeros(2_000_000)}
     with pytest.raises(DataError, match="No space left"):

@@ -8,12 +8,12 @@ import torch
 from support.small_clip import SMALL
 from torch.nn import functional as F
 
+from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip, load_clip, read_config
 from lsmseg_model.networks.backbones.dense import DENSE, DENSE_NAMES, SAM_PROXY, sam_proxy
 from lsmseg_model.networks.backbones.text import tokenize
-from lsmseg_model.networks.checkpoints import save_weights
 from lsmseg_model.networks.cost_map import cost_map, upsample
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "catseg_clip_small.safetensors"

@@ -12,12 +12,12 @@ import torch
 from support.command_line import Outcome, call, refused, weights  # noqa: F401
 from torch.nn import functional as F
 
+from lsmseg_model.encoders.base import resized
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.clip import Clip, load_clip
 from lsmseg_model.networks.backbones.dense import SAM_PROXY
 from lsmseg_model.networks.build import build_network, save_network
-from lsmseg_model.networks.fusion import fit
 from lsmseg_model.segmenter import Segmenter
 
 
@@ -43,7 +43,7 @@ def test_windows_see_their_part_of_the_whole_picture(weights: Path, sam: Path) -
     found = picture_features(clip, picture)
     assert calls == [(1, 3, 128, 128)]  # once, whole
     large = F.interpolate(image, (128, 128), mode="bilinear", antialias=True)
-    other = fit(clip.proxy(large)[-1], (4, 6))
+    other = resized(clip.proxy(large)[-1], (4, 6))
     left = clip.encode_dense(image[..., :16], proxy=other[..., :4])[0]
     right = clip.encode_dense(image[..., 8:], proxy=other[..., 2:])[0]
     torch.testing.assert_close(found[:, :2], left[:, :2])

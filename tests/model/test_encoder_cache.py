@@ -10,11 +10,10 @@ import pytest
 import torch
 from support.small_network import WITH_SAM, network
 
-from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.encoders.base import FrozenEncoder, resized
 from lsmseg_model.encoders.cache import CachedEncoder
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import DataError, UsageError
-from lsmseg_model.networks.fusion import fit
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_half_the_size_and_the_grid_of_the_fusion(encoder: FrozenEncoder, tmp_pa
     for kept in found:
         for feature, wanted in zip(kept, encoder(images), strict=True):
             assert feature.dtype == torch.float32
-            torch.testing.assert_close(feature, fit(wanted, (4, 4)), atol=2e-3, rtol=2e-3)
+            torch.testing.assert_close(feature, resized(wanted, (4, 4)), atol=2e-3, rtol=2e-3)
     for first, again in zip(*found, strict=True):  # computed, then read: no number changes
         assert torch.equal(first, again)
     assert whole.bytes() > 7 * small.bytes()

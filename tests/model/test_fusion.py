@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lsmseg_model.encoders.base import resized
 from lsmseg_model.errors import UsageError
 from lsmseg_model.networks.category_filter import DROPPED, gather, keep, respond, scatter
 from lsmseg_model.networks.fusion import (
@@ -15,7 +16,6 @@ from lsmseg_model.networks.fusion import (
     Mean,
     Scalar,
     WeightGenerator,
-    fit,
 )
 
 
@@ -70,9 +70,9 @@ def test_the_weight_generator_by_hand() -> None:
 
 def test_features_resized_before_are_the_same_to_the_adapter() -> None:
     x, adapter = torch.randn(1, 3, 8, 8), Adapter(3, 4)
-    assert torch.equal(adapter(fit(x, (4, 4)), (4, 4)), adapter(x, (4, 4)))
+    assert torch.equal(adapter(resized(x, (4, 4)), (4, 4)), adapter(x, (4, 4)))
     line = torch.arange(8.0).expand(1, 1, 8, 8)
-    inner = fit(line, (4, 4))[0, 0, 0, 1:3]  # weights 1 3 3 1: around 2.5 and 4.5
+    inner = resized(line, (4, 4))[0, 0, 0, 1:3]  # weights 1 3 3 1: around 2.5 and 4.5
     torch.testing.assert_close(inner, torch.tensor([2.5, 4.5]))
 
 

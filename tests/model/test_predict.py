@@ -13,12 +13,12 @@ from support.command_line import call
 from support.small_clip import SMALL
 
 from lsmseg_model.data.palette import palette
+from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.evaluate import count_prompt_sets, dense_features
 from lsmseg_model.inference.windows import offsets, picture_features
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
-from lsmseg_model.networks.checkpoints import save_weights
 from lsmseg_model.networks.cost_map import segment
 from lsmseg_model.predict import draw_overlay, file_names, find_pictures, predict
 from lsmseg_model.segmenter import Prediction, Segmenter

@@ -17,11 +17,11 @@ from support.whole_network import catseg_file, small_network
 from torch.nn import functional as F
 
 from lsmseg_model import Prediction, Segmenter
+from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference.protocol import label, look, scores
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
-from lsmseg_model.networks.checkpoints import save_weights
 from lsmseg_model.networks.cost_map import cost_map, segment, upsample
 from lsmseg_model.segmenter import _shown, sentence
 

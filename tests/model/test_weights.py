@@ -8,8 +8,8 @@ from ablations.scoring.frozen import FrozenScorer
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.search.statistics import Draws
 from lsmseg_model.data import load_benchmark
+from lsmseg_model.encoders.checkpoints import read_metadata
 from lsmseg_model.networks.backbones.clip import WEIGHTS, load_clip, read_config
-from lsmseg_model.networks.checkpoints import read_metadata
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.vocabularies import load_vocabulary
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.networks.backbones.clip import build_clip, read_config
-from lsmseg_model.networks.checkpoints import save_weights
 
 CLASSES = ("zebra", "grass", "stop sign", "sky")
 

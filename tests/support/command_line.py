@@ -97,8 +97,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny CLIP of random weights, and beside it the configuration to train one."""
     import torch
 
+    from lsmseg_model.encoders.checkpoints import save_weights
     from lsmseg_model.networks.backbones.clip import build_clip, read_config
-    from lsmseg_model.networks.checkpoints import save_weights
 
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
     torch.manual_seed(0)

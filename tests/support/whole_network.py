@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lsmseg_model.inference.protocol import Protocol
 from lsmseg_model.networks.catseg import CLIP, HEAD
+from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
 from support.small_network import network
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.encoders.base import FrozenEncoder, resized
+from lsmseg_model.encoders.checkpoints import read_metadata, read_state_dict
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
 from lsmseg_model.kernels.onednn import quicken
 from lsmseg_model.kernels.threads import in_threads
@@ -25,8 +26,6 @@ from lsmseg_model.networks.backbones.dense import (
     check_dense,
     sam_proxy,
 )
-from lsmseg_model.networks.checkpoints import read_metadata, read_state_dict
-from lsmseg_model.networks.fusion import fit
 
 CONFIGS = Path(__file__).parent
 WEIGHTS = Path(__file__).parents[2] / "weights"
@@ -137,7 +136,7 @@ class Clip(nn.Module):
             if index in wanted:
                 between.append(x[:, 1:].unflatten(1, grid))
         if self.dense == SAM_PROXY:
-            other = fit(self.proxy_features(images) if proxy is None else proxy, grid)
+            other = resized(self.proxy_features(images) if proxy is None else proxy, grid)
             x = sam_proxy(blocks[-1], x[:, 1:], other.flatten(2).mT)
         else:
             x = DENSE[self.dense](blocks[-1], x, grid)[:, 1:]
