@@ -3,4 +3,4 @@
 Nothing here imports torch at import time, and nothing here knows the vision room.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

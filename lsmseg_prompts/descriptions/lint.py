@@ -47,7 +47,7 @@ class Finding:
 def lint(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[Finding]:
     """All findings in `cells`, {(class index, attribute): sentence}, sorted by cell.
 
-    Raises UsageError never; a class index outside the vocabulary is a KeyError of the caller's.
+    Raises IndexError for a class index outside the vocabulary.
     """
     findings: list[Finding] = []
     first: dict[str, tuple[int, str]] = {}

@@ -1,4 +1,4 @@
-"""LLMs: who answers the queries of stages 1 and 2. Today `bundled`, offline; see `registry`."""
+"""LLMs: who answers the queries of stages 1 and 2. `registry` lists them; `bundled` is offline."""
 
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.registry import make_llm
