@@ -1,9 +1,14 @@
-"""Small facts about English names: plurals, articles, and finding a class named in a sentence."""
+"""Small facts about English: plurals, articles, verb forms, and names found in a sentence."""
 
+import json
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Literal
+
+Number = Literal["singular", "plural"]
 
 IRREGULAR = {
     "person": "people",
@@ -140,3 +145,34 @@ def nearest(name: str, known: Iterable[str]) -> str:
     by_form = {normalise(other): other for other in known}
     close = get_close_matches(normalise(name), list(by_form), n=3, cutoff=0.6)
     return f" (did you mean {' or '.join(by_form[c] for c in close)}?)" if close else ""
+
+
+# verbs.json: verbs in their base form. The -s form of "plain" ones is never a noun, so that they
+# are recognised anywhere in a predicate; that of "also_nouns" may be one ("rests", "stands").
+_VERBS: dict[str, list[str]] = json.loads(
+    (files("lsmseg_prompts") / "verbs.json").read_text("utf-8")
+)
+MODALS = {"can", "may", "might", "could", "will", "would", "must", "should"}
+_BE_HAVE = {"is": "are", "has": "have", "was": "were", "does": "do", "goes": "go"}
+
+
+def _s_form(verb: str) -> str:
+    if verb == "have":
+        return "has"
+    if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
+        return verb + "es"
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return verb[:-1] + "ies"
+    return verb + "s"
+
+
+PLURAL_OF = {_s_form(v): v for v in (*_VERBS["plain"], *_VERBS["also_nouns"])} | _BE_HAVE
+SINGULAR_OF = {base: s for s, base in PLURAL_OF.items()}
+VERB_FORMS = {f for v in _VERBS["plain"] for f in (v, _s_form(v))} | {*_BE_HAVE, *_BE_HAVE.values()}
+"""Forms that are surely a verb's and not a noun's."""
+
+
+def verb_in_number(word: str, number: Number) -> str:
+    """The form of a verb in `number`; any other word, or one already right, as it is."""
+    table = PLURAL_OF if number == "plural" else SINGULAR_OF
+    return table.get(word, word)

@@ -14,9 +14,9 @@ from lsmseg_prompts.descriptions.bundled import DESCRIBED_VOCABULARIES, LLM_NAME
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import Reply, Request
-from lsmseg_prompts.prompts.renaming import call_it
 from lsmseg_prompts.store.store import open_store_readonly, shipped_store_path, utc_now
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
+from lsmseg_prompts.vocabularies.renaming import call_it
 
 
 class Bundled:

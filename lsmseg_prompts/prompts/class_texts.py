@@ -20,13 +20,13 @@ from lsmseg_prompts.prompts.prompt_set import (
     build_prompt_set,
     cells,
 )
-from lsmseg_prompts.prompts.renaming import call_it
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     Vocabulary,
     available_vocabularies,
     load_vocabulary,
 )
+from lsmseg_prompts.vocabularies.renaming import call_it
 
 DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
 """The attributes a known class is described by when the user names none."""

@@ -9,39 +9,20 @@ Only what is safe is understood; everything else stays a clause of its own, whic
 English. `to_number` carries a predicate from singular to plural or back, or gives up.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
-from typing import Literal
 
-from lsmseg_prompts.english import is_plural, names_pattern, plural
-
-Number = Literal["singular", "plural"]
-
-# verbs.json: verbs in their base form. "plain" ones have an -s form that is never a noun, so that
-# further ones can be told in a predicate; that of "also_nouns" may be one ("rests", "stands").
-_VERBS: dict[str, list[str]] = json.loads(
-    (files("lsmseg_prompts.prompts") / "verbs.json").read_text("utf-8")
+from lsmseg_prompts.english import (
+    MODALS,
+    PLURAL_OF,
+    SINGULAR_OF,
+    VERB_FORMS,
+    Number,
+    is_plural,
+    names_pattern,
+    plural,
 )
-_MODALS = {"can", "may", "might", "could", "will", "would", "must", "should"}
-_BE_HAVE = {"is": "are", "has": "have", "was": "were", "does": "do", "goes": "go"}
-
-
-def _s_form(verb: str) -> str:
-    if verb == "have":
-        return "has"
-    if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
-        return verb + "es"
-    if verb.endswith("y") and verb[-2] not in "aeiou":
-        return verb[:-1] + "ies"
-    return verb + "s"
-
-
-_PLURAL_OF = {_s_form(v): v for v in (*_VERBS["plain"], *_VERBS["also_nouns"])} | _BE_HAVE
-_SINGULAR_OF = {base: s for s, base in _PLURAL_OF.items()}
-_SURE = {f for v in _VERBS["plain"] for f in (v, _s_form(v))} | {*_BE_HAVE, *_BE_HAVE.values()}
 
 _ADVERB = r"(?:\w+ly|often|sometimes|always|never|also|just|still|most often|almost|seldom|either)"
 _DETERMINER = r"an?|the|most|many|some|all|each|every|any|both|this|these|(?:an?\s+|the\s+)?typical"
@@ -73,20 +54,20 @@ _OWN_VERB = re.compile(
 
 
 def _has_inner_clause(text: str) -> bool:
-    if _INNER.search(text) or any(m[1] in _PLURAL_OF for m in _OWN_VERB.finditer(text)):
+    if _INNER.search(text) or any(m[1] in PLURAL_OF for m in _OWN_VERB.finditer(text)):
         return True
     for part in _PART.finditer(text):
-        if part[1].lower() in _PLURAL_OF or part[1].lower() in _SINGULAR_OF:
+        if part[1].lower() in PLURAL_OF or part[1].lower() in SINGULAR_OF:
             continue
         rest = re.split(r"\b(?:that|which|who|whose|to|when|where|if|than|as|how)\b", part[2])[0]
-        if any(word in _SURE or word in _MODALS for word in re.findall(r"[a-z]+", rest)):
+        if any(word in VERB_FORMS or word in MODALS for word in re.findall(r"[a-z]+", rest)):
             return True
     return False
 
 
 def has_verb(text: str) -> bool:
     """Whether a word of `text` is a known verb's form that is no noun ("looks", not "stands")."""
-    return any(word in _SURE or word in _MODALS for word in re.findall(r"[a-z]+", text.lower()))
+    return any(word in VERB_FORMS or word in MODALS for word in re.findall(r"[a-z]+", text.lower()))
 
 
 def begins_with_verb(text: str) -> bool:
@@ -142,7 +123,7 @@ def parse(description: str, names: tuple[str, ...]) -> Clause:
     found = re.match(rf"(?:{_ADVERB},?\s+)*(\w+)\b(?![-'])", rest)
     verb = found[1].lower() if found else ""
     number = _verb_number(verb, head["name"], det)
-    if number is None and verb not in _MODALS:
+    if number is None and verb not in MODALS:
         return Clause(text, closed=closed)
     if det in _QUANTIFIED and not re.search(r"\b(?:usually|often|mostly|sometimes)\b", rest):
         rest = _with_adverb(rest, verb, _QUANTIFIED[det])
@@ -163,12 +144,12 @@ def to_number(clause: Clause, number: Number, person: bool = False) -> str | Non
     if clause.number == number or clause.number is None:
         return clause.predicate
     words = clause.predicate
-    table = _PLURAL_OF if number == "plural" else _SINGULAR_OF
+    table = PLURAL_OF if number == "plural" else SINGULAR_OF
     lead = re.match(rf"((?:{_ADVERB},?\s+)*)(\w+)\b", words)
     if lead is None:
         return None
     verb = lead[2].lower()
-    if verb not in table and verb not in _MODALS:
+    if verb not in table and verb not in MODALS:
         return None
     changed, rest = lead[1] + table.get(verb, verb), words[lead.end() :]
     if _has_inner_clause(rest) or re.search(r"\b(?:it|they|them|itself|themselves|one)\b", rest):
@@ -180,7 +161,7 @@ def to_number(clause: Clause, number: Number, person: bool = False) -> str | Non
         first = re.match(r"[\w'-]+", pieces[place])
         word = first[0].lower() if first else ""
         if word in table:
-            if word not in _SURE or verb in _MODALS:
+            if word not in VERB_FORMS or verb in MODALS:
                 return None
             pieces[place] = table[word] + pieces[place][len(word) :]
     rest = "".join(pieces)
@@ -188,12 +169,6 @@ def to_number(clause: Clause, number: Number, person: bool = False) -> str | Non
         old, new = ("its", "their") if number == "plural" else ("their", "its")
         rest = re.sub(rf"\b{old}\b", new, rest)
     return changed + rest
-
-
-def verb_in_number(word: str, number: Number) -> str:
-    """A verb's form in `number`; a word that is no known verb, or already right, as it is."""
-    table = _PLURAL_OF if number == "plural" else _SINGULAR_OF
-    return table.get(word, word)
 
 
 def is_person(names: tuple[str, ...]) -> bool:
@@ -224,9 +199,9 @@ def _name_number(name: str, det: str) -> Number:
 
 def _verb_number(verb: str, name: str, det: str) -> Number | None:
     """The number a known verb form shows; None for an unknown word or a modal verb."""
-    if verb in _PLURAL_OF:
+    if verb in PLURAL_OF:
         return "singular"
-    if verb in _SINGULAR_OF and _name_number(name, det) == "plural":
+    if verb in SINGULAR_OF and _name_number(name, det) == "plural":
         return "plural"
     return None
 
@@ -254,7 +229,7 @@ def _tied_to_number(verb: str, rest: str, number: Number) -> bool:
     """Whether what follows the verb shows the old number ("is a box", "are long boxes")."""
     near = re.split(_PREPOSITION, rest, maxsplit=1)[0]
     linking = ("is", "are", "was", "were", "look", "looks", "form", "forms", "become", "becomes")
-    if verb in linking or verb in _MODALS:
+    if verb in linking or verb in MODALS:
         if number == "plural":
             return re.search(r"\b(?:an?|one|another)\b", near) is not None
         plurals = (

@@ -20,9 +20,9 @@ from lsmseg_prompts.english import is_named, nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import compose
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
-from lsmseg_prompts.prompts.renaming import rename
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+from lsmseg_prompts.vocabularies.renaming import rename
 
 COMPOSITIONS = ("concat", "ensemble", "sentence")
 CONTROLS = ("random", "shuffled")

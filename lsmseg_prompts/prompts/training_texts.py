@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
-from lsmseg_prompts.prompts.renaming import rename
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+from lsmseg_prompts.vocabularies.renaming import rename
 
 # Put where a class was named, so that a sentence must be read and its name is not enough.
 STAND_INS = ("thing", "object", "item", "area", "blicket", "dax", "wug", "toma")

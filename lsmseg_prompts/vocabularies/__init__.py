@@ -10,83 +10,13 @@ synonym or sense; `coco_stuff` says which of its classes that is, or which toget
 vocabularies.md).
 """
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.resources import files
 from pathlib import Path
 
 from lsmseg_prompts.english import nearest, normalise
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
-BUILT_IN = (
-    "coco-stuff",
-    "camvid",
-    "ade20k-150",
-    "ade20k-847",
-    "pc-59",
-    "pc-459",
-    "voc-20",
-    "voc-21",
-)
-
-
-@dataclass(frozen=True)
-class ClassEntry:
-    """One class. `name` is the benchmark's spelling, `readable` the one used in prompts.
-
-    `seen`: whether COCO-Stuff has this very concept, as its classes `coco_stuff`; None if nobody
-    has said so.
-    """
-
-    index: int
-    name: str
-    readable: str
-    sense: str | None = None
-    synonyms: tuple[str, ...] = ()
-    seen: bool | None = None
-    coco_stuff: tuple[int, ...] = ()
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Every way to name the class: readable first, then synonyms, then the benchmark's."""
-        return tuple(dict.fromkeys((self.readable, *self.synonyms, self.name)))
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """An ordered list of classes; `classes[i].index == i`."""
-
-    name: str
-    title: str
-    classes: tuple[ClassEntry, ...]
-
-    def __len__(self) -> int:
-        return len(self.classes)
-
-    def __getitem__(self, index: int) -> ClassEntry:
-        return self.classes[index]
-
-    def __iter__(self) -> Iterator[ClassEntry]:
-        return iter(self.classes)
-
-    def find(self, name: str) -> ClassEntry:
-        """The class called `name`: by benchmark name, else readable name, else synonym.
-
-        Raises UsageError, with the nearest names, if there is none.
-        """
-        wanted = normalise(name)
-        for spellings in (
-            lambda entry: (entry.name,),
-            lambda entry: (entry.readable,),
-            lambda entry: entry.synonyms,
-        ):
-            for entry in self.classes:
-                if wanted in map(normalise, spellings(entry)):
-                    return entry
-        near = nearest(name, [spelling for entry in self.classes for spelling in entry.names])
-        raise UsageError(f"The vocabulary {self.name} has no class {name!r}{near}.")
+__all__ = ["ClassEntry", "Vocabulary", "available_vocabularies", "load_vocabulary"]
 
 
 def available_vocabularies() -> tuple[str, ...]:
@@ -107,7 +37,7 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     """
     wanted = str(name_or_path).strip()
     if normalise(wanted) in BUILT_IN:
-        return _built_in(normalise(wanted))
+        return built_in(normalise(wanted))
     from lsmseg_prompts.vocabularies import user_file
 
     path = Path(wanted).expanduser()
@@ -118,21 +48,3 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
         f"There is no vocabulary {wanted!r}{near}; built in are {', '.join(BUILT_IN)}; "
         "or give a .txt or .json file with your own class names."
     )
-
-
-@cache
-def _built_in(name: str) -> Vocabulary:
-    raw = json.loads((files(__name__) / f"{name}.json").read_text("utf-8"))
-    entries = tuple(
-        ClassEntry(
-            c["index"],
-            c["name"],
-            c["readable"],
-            c["sense"],
-            tuple(c["synonyms"]),
-            c["seen"],
-            tuple(c.get("coco_stuff", ())),
-        )
-        for c in raw["classes"]
-    )
-    return Vocabulary(raw["name"], raw["title"], entries)

@@ -6,7 +6,7 @@ from typing import Any
 
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.vocabularies import BUILT_IN, ClassEntry, Vocabulary, load_vocabulary
+from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
 FIELDS = {"index", "name", "readable", "sense", "synonyms", "seen", "coco_stuff"}
 
@@ -35,7 +35,7 @@ def read(path: Path) -> Vocabulary:
     _refuse_duplicates(entries, path)
     vocabulary = Vocabulary(name, title, tuple(entries))
     if normalise(name) in BUILT_IN:
-        own = load_vocabulary(name)
+        own = built_in(normalise(name))
         if [normalise(e.name) for e in own] != [normalise(e.name) for e in vocabulary]:
             raise UsageError(
                 f"The class list {path} would be called {name} like the built-in vocabulary but "
@@ -124,7 +124,7 @@ def _string(value: Any, path: Path, what: str) -> str:
 
 def _indices(value: Any, path: Path, what: str) -> tuple[int, ...]:
     """`value` as indices of COCO-Stuff classes; UsageError if it is anything else."""
-    known = range(len(load_vocabulary("coco-stuff")))
+    known = range(len(built_in("coco-stuff")))
     if not isinstance(value, list) or not all(type(i) is int and i in known for i in value):
         raise UsageError(f"{path}: {what} is not a list of indices from 0 to {known[-1]}.")
     return tuple(value)

@@ -20,8 +20,8 @@ from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, combined
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.prompts.renaming import call_it
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
+from lsmseg_prompts.vocabularies.renaming import call_it
 
 LLM_NAME = "bundled"
 PROVENANCE = (

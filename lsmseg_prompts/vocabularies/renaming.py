@@ -3,8 +3,15 @@ texts that vocabularies share which call a class differently."""
 
 import re
 
-from lsmseg_prompts.english import article, is_named, is_plural, names_pattern, normalise, plural
-from lsmseg_prompts.prompts.clauses import verb_in_number
+from lsmseg_prompts.english import (
+    article,
+    is_named,
+    is_plural,
+    names_pattern,
+    normalise,
+    plural,
+    verb_in_number,
+)
 from lsmseg_prompts.vocabularies import ClassEntry
 
 

@@ -1,7 +1,7 @@
 """What the corpus is, in numbers: sharing, lengths, words, near-duplicates, purity.
 
-python -m lsmseg_prompts.descriptions.bundled.measure             # tables of docs/corpus.md
-python -m lsmseg_prompts.descriptions.bundled.measure --sample 5   # cells to read again, in %
+python benchmarks/corpus.py               # tables of docs/corpus.md
+python benchmarks/corpus.py --sample 5    # cells to read again, in %
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ from __future__ import annotations
 import argparse
 import random
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsmseg_prompts.descriptions.bundled import (
     BUNDLED_ATTRIBUTES,
