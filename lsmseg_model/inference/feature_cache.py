@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lsmseg_model.encoders.cache import checksum
+from lsmseg_model.data.feature_files import FeatureFiles
 from lsmseg_model.errors import DataError
-from lsmseg_model.files import write_whole
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.clip import Clip
 
@@ -39,45 +38,36 @@ class FeatureCache:
         half: bool = False,
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self.clip, self.folder, self.half = clip, Path(folder) if folder else None, half
+        self.clip, self.folder = clip, folder
         self.read = self.computed = 0
         self.problem: str | None = None
         self._tell = tell
-        self._start = f"{VERSION} {identity(clip)} {half}".encode() if folder else b""
+        self._files = FeatureFiles(folder, f"{VERSION} {identity(clip)}", half) if folder else None
 
     def __call__(self, picture: np.ndarray) -> Tensor:
         """picture: uint8 [H, W, 3] -> [h, w, D] on the CPU, see `picture_features`.
 
         What comes from a file is mapped, not read into memory.
         """
-        path = self.path(picture)
-        found = None if path is None else _load(path)
-        if found is not None:
+        files = self._files
+        path = None if files is None else files.path(picture)
+        if files and path and (kept := files.load(path)):
             self.read += 1
-            return found.float()
+            return kept[0].float()
         features = picture_features(self.clip, picture).cpu()
         self.computed += 1
-        if path is not None and self.problem is None:
-            kept = features.half() if self.half else features
+        if files and path and self.problem is None:
             try:
-                _save(path, kept.contiguous())
+                return files.save(path, [features])[0].float()
             except DataError as error:
                 self.problem = str(error)
                 if self._tell:
                     self._tell(f"Features are not kept any more: {error}")
-                return features
-            found = _load(path)
-        return features if found is None else found.float()
+        return features
 
     def path(self, picture: np.ndarray) -> Path | None:
         """The file that holds, or would hold, the picture's features."""
-        if self.folder is None:
-            return None
-        digest = hashlib.sha256(self._start)
-        digest.update(f" {picture.shape} {picture.dtype} ".encode())
-        digest.update(np.ascontiguousarray(picture).data)
-        name = digest.hexdigest()[:40]
-        return self.folder / name[:2] / f"{name}.safetensors"
+        return None if self._files is None else self._files.path(picture)
 
 
 def identity(clip: Clip) -> str:
@@ -98,22 +88,3 @@ def state_hash(module: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
-
-
-def _load(path: Path) -> Tensor | None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            features: Tensor = file.get_tensor("features")
-            known = (file.metadata() or {}).get("crc32")
-    except (OSError, SafetensorError):
-        return None
-    return features if known == checksum([features]) else None
-
-
-def _save(path: Path, features: Tensor) -> None:
-    from safetensors.torch import save_file
-
-    about = {"crc32": checksum([features])}
-    write_whole(path, lambda p: save_file({"features": features}, p, metadata=about))
