@@ -18,21 +18,21 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ablations.commands.attributes import attributes
 from ablations.commands.data import app as data_app
 from ablations.commands.evaluate import evaluate
 from ablations.commands.export import export
+from ablations.commands.generate import generate
 from ablations.commands.leaderboard import leaderboard
 from ablations.commands.model import app as model_app
 from ablations.commands.options import (
     Attributes,
-    BaseUrl,
     Checkpoint,
     Composition,
     Dense,
     Device,
     Executor,
     Json,
-    KeyFile,
     Llm,
     Llms,
     MaybeVocab,
@@ -40,7 +40,6 @@ from ablations.commands.options import (
     Pretrained,
     SamFile,
     StorePath,
-    Vocab,
 )
 from ablations.commands.options import Shown as _Shown
 from ablations.commands.options import names as _names
@@ -112,135 +111,8 @@ def run(
     _show_ablation(result, json)
 
 
-@app.command()
-def attributes(
-    pictures: Annotated[
-        list[Path] | None, typer.Argument(help="Pictures for --check-images.", show_default=False)
-    ] = None,
-    wording: Annotated[
-        Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
-    ] = "paper",
-    llm: Llm = "bundled",
-    base_url: BaseUrl = None,
-    key_file: KeyFile = None,
-    check_images: Annotated[
-        bool,
-        Option("--check-images", help="Which of the nine a vision model names in the PICTURES."),
-    ] = False,
-    raw: Annotated[bool, Option("--raw", help="Print the raw reply.")] = False,
-    store: StorePath = None,
-    json: Json = False,
-) -> None:
-    """Stage 1: which visual attributes to describe classes by."""
-    from ablations.commands import attributes as stage1
-    from lsmseg_prompts.llm import make_llm
-
-    if check_images != bool(pictures):
-        given = "pictures after --check-images" if check_images else "--check-images with pictures"
-        raise typer.BadParameter(f"give {given}: --check-images a.jpg b.jpg")
-    provider = make_llm(llm, base_url, key_file)
-    if pictures:
-        stage1.check(provider, pictures, store, raw, json, not _Shown.quiet)
-    else:
-        stage1.ask(provider, wording, store, raw, json)
-
-
-@app.command()
-def generate(
-    llm: Llms = None,
-    vocab: Vocab = "coco-stuff",
-    attribute: Annotated[
-        list[str] | None,
-        Option("--attribute", "--attributes", help="Only these; repeated or between commas."),
-    ] = None,
-    classes: Annotated[
-        str | None, Option("--classes", help="Only these classes, between commas.")
-    ] = None,
-    limit: Annotated[
-        int | None, Option("--limit", min=1, help="At most so many descriptions in this run.")
-    ] = None,
-    base_url: BaseUrl = None,
-    key_file: KeyFile = None,
-    wording: Annotated[
-        Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
-    ] = "paper",
-    template: Annotated[
-        Path | None, Option("--template", help="A question of your own: a Jinja2 file.")
-    ] = None,
-    per_call: Annotated[
-        Literal["cell", "class"],
-        Option("--per-call", help="Ask for one attribute at a time, or all of a class's."),
-    ] = "cell",
-    temperature: Annotated[
-        float | None, Option("--temperature", min=0, max=2, help="Default: the provider's.")
-    ] = None,
-    concurrency: Annotated[
-        int, Option("-j", "--concurrency", min=1, max=512, help="Requests on their way at once.")
-    ] = 8,
-    rpm: Annotated[float | None, Option("--rpm", help="Requests a minute, at most.")] = None,
-    tpm: Annotated[float | None, Option("--tpm", help="Tokens a minute, at most.")] = None,
-    timeout: Annotated[
-        float, Option("--timeout", min=0.1, help="Seconds for one request.")
-    ] = 120.0,
-    max_retries: Annotated[
-        int, Option("--max-retries", min=0, help="For failures that pass, of one question.")
-    ] = 6,
-    max_cost: Annotated[
-        float | None, Option("--max-cost", min=0, help="US dollars for this run, at most.")
-    ] = None,
-    max_calls: Annotated[
-        int | None, Option("--max-calls", min=0, help="Requests in this run, at most.")
-    ] = None,
-    price_in: Annotated[
-        float | None, Option("--price-in", min=0, help="US dollars per million input tokens.")
-    ] = None,
-    price_out: Annotated[
-        float | None, Option("--price-out", min=0, help="US dollars per million output tokens.")
-    ] = None,
-    redo: Annotated[bool, Option("--redo", help="Ask anew for what is there already.")] = False,
-    retry_errors: Annotated[
-        bool, Option("--retry-errors", help="Ask again for what failed before.")
-    ] = False,
-    batch: Annotated[
-        bool, Option("--batch", help="OpenAI's Batch API: submit now, collect when it is done.")
-    ] = False,
-    dry_run: Annotated[
-        bool, Option("--dry-run", help="Say what would be asked and what it would cost.")
-    ] = False,
-    store: StorePath = None,
-    json: Json = False,
-) -> None:
-    """Stage 2: ask LLMs for the descriptions that the store lacks."""
-    from lsmseg_prompts.generation import session
-
-    names = llm or ["bundled"]
-    providers = [_make_llm(name, base_url, key_file, timeout, len(names)) for name in names]
-    options = session.options(
-        attributes=[name for part in attribute for name in _names(part) or []]
-        if attribute
-        else None,
-        classes=_names(classes),
-        limit=limit,
-        template=template or f"describe-{wording}",
-        per_call=per_call,
-        redo=redo,
-        retry_errors=retry_errors,
-        temperature=temperature,
-        price_in=price_in,
-        price_out=price_out,
-        concurrency=concurrency,
-        rpm=rpm,
-        tpm=tpm,
-        max_retries=max_retries,
-        max_cost=max_cost,
-        max_calls=max_calls,
-    )
-    if dry_run:
-        session.show_estimates(store, vocab, providers, options, batch, json)
-    elif batch:
-        session.run_batch(store, vocab, providers, options, json, not _Shown.quiet)
-    else:
-        session.run(store, vocab, providers, options, json, not _Shown.quiet)
+for command in (attributes, generate):
+    app.command()(command)
 
 
 @app.command()
@@ -384,16 +256,6 @@ def report(
 
 for command in (export, leaderboard, pretrain, train, evaluate, predict):
     app.command()(command)
-
-
-def _make_llm(
-    name: str, base_url: str | None, key_file: Path | None, timeout: float, named: int
-) -> Any:
-    """The LLM; of several, --base-url is for those called openai/<model>."""
-    from lsmseg_prompts.llm import make_llm
-
-    own = base_url if named == 1 or name.startswith("openai/") else None
-    return make_llm(name, own, key_file, timeout)
 
 
 def _text(path: Path | None) -> str | None:

@@ -16,13 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsmseg_prompts.descriptions.bundled import (
-    BUNDLED_ATTRIBUTES,
-    DESCRIBED_VOCABULARIES,
-    read_bundled,
-    read_lines,
-)
+from lsmseg_prompts.descriptions.bundled import read_bundled, read_lines
 from lsmseg_prompts.descriptions.lint import lint, name_leaks
+from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import load_vocabulary
 

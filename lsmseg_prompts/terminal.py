@@ -33,6 +33,11 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
+def printable(text: str) -> str:
+    """An LLM's text for a terminal: without control characters but line breaks and tabs."""
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")
+
+
 def note(text: str) -> None:
     """A line for the reader, not for a program: on stderr."""
     print(text, file=sys.stderr)

@@ -1,39 +1,59 @@
-"""What `lsmseg-prompts attributes` does: ask and show, or check pictures and show."""
+"""`attributes`: ask for the visual attributes and show them, or check the nine on pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from typer import Argument, BadParameter, Option
+
+from ablations.commands.options import BaseUrl, Json, KeyFile, Llm, Shown, StorePath
 
 if TYPE_CHECKING:
     from lsmseg_prompts.generation.picture_check import ImageCheck
     from lsmseg_prompts.llm.base import LLM
-    from lsmseg_prompts.store.store import Store
 
 
-@contextmanager
-def store_for(llm: LLM, store: Path | None) -> Iterator[Store | None]:
-    """The working store, where every reply that was paid for is kept; none for `bundled`,
-    unless one is named."""
-    from lsmseg_prompts.store.store import open_store, working_store_path
+def attributes(
+    pictures: Annotated[
+        list[Path] | None, Argument(help="Pictures for --check-images.", show_default=False)
+    ] = None,
+    wording: Annotated[
+        Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
+    ] = "paper",
+    llm: Llm = "bundled",
+    base_url: BaseUrl = None,
+    key_file: KeyFile = None,
+    check_images: Annotated[
+        bool,
+        Option("--check-images", help="Which of the nine a vision model names in the PICTURES."),
+    ] = False,
+    raw: Annotated[bool, Option("--raw", help="Print the raw reply.")] = False,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Stage 1: which visual attributes to describe classes by."""
+    from lsmseg_prompts.llm import make_llm
 
-    if llm.free and store is None:
-        yield None
-        return
-    llm.check()  # before a file is made for nothing
-    with open_store(working_store_path(store)) as opened:
-        yield opened
+    if check_images != bool(pictures):
+        given = "pictures after --check-images" if check_images else "--check-images with pictures"
+        raise BadParameter(f"give {given}: --check-images a.jpg b.jpg")
+    provider = make_llm(llm, base_url, key_file)
+    if pictures:
+        _check(provider, pictures, store, raw, json, not Shown.quiet)
+    else:
+        _ask(provider, wording, store, raw, json)
 
 
-def ask(llm: LLM, wording: str, store: Path | None, raw: bool, as_json: bool) -> None:
+def _ask(llm: LLM, wording: str, store: Path | None, raw: bool, as_json: bool) -> None:
     """Ask for the attributes; show how they differ from the nine, or the raw reply."""
-    from lsmseg_prompts.attributes import ask_attributes
-    from lsmseg_prompts.terminal import print_json, print_table
+    from lsmseg_prompts.generation.engine import open_store_for
+    from lsmseg_prompts.generation.stage1 import ask_attributes
+    from lsmseg_prompts.terminal import print_json, print_table, printable
 
-    with store_for(llm, store) as opened:
+    with open_store_for(llm, store) as opened:
         answer = ask_attributes(llm, wording, opened)
     if as_json:
         print_json(
@@ -73,16 +93,20 @@ def _which(name: str, of_the_nine: bool, renamed: dict[str, str]) -> str:
     return f'yes, as "{renamed[name]}"' if name in renamed else "yes"
 
 
-def check(
+def _check(
     llm: LLM, pictures: Sequence[Path], store: Path | None, raw: bool, as_json: bool, shown: bool
 ) -> None:
     """Check pictures and show the coverage table; PartialError if some got no answer."""
     from lsmseg_prompts.errors import PartialError
+    from lsmseg_prompts.generation.engine import open_store_for
     from lsmseg_prompts.generation.picture_check import check_images
-    from lsmseg_prompts.terminal import print_json, progress_bar
+    from lsmseg_prompts.terminal import print_json, printable, progress_bar
 
-    with store_for(llm, store) as opened, progress_bar(f"asking {llm.name}", shown) as progress:
-        result = check_images(llm, pictures, opened, progress=progress)
+    with (
+        open_store_for(llm, store) as opened,
+        progress_bar(f"asking {llm.name}", shown) as bar,
+    ):
+        result = check_images(llm, pictures, opened, progress=bar)
     if as_json:
         print_json(_as_json(result))
     elif raw:
@@ -119,8 +143,3 @@ def _as_json(result: ImageCheck) -> dict[str, Any]:
         "sentences_naming": result.total,
         "named_by_none": result.unnamed,
     }
-
-
-def printable(text: str) -> str:
-    """An LLM's text for a terminal: without control characters but line breaks and tabs."""
-    return "".join(c for c in text if c.isprintable() or c in "\n\t")

@@ -53,7 +53,7 @@ def attempts(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         show(rows, as_json)
         return
-    from ablations.commands.attributes import printable
+    from lsmseg_prompts.terminal import printable
 
     for row in rows:
         cost = "unknown" if row["cost_usd"] is None else f"${row['cost_usd']:.6f}"

@@ -62,7 +62,6 @@ def vocab_check(
     json: Json = False,
 ) -> None:
     """Names that people or an LLM would misread, and better ones to confirm."""
-    from ablations.commands.attributes import store_for
     from lsmseg_prompts.errors import RefusedError, UsageError
     from lsmseg_prompts.files import write_whole
     from lsmseg_prompts.terminal import note, print_json, progress_bar
@@ -81,6 +80,7 @@ def vocab_check(
     proposals = propose(vocabulary, findings)
     failures: dict[int, str] = {}
     if llm is not None:
+        from lsmseg_prompts.generation.engine import open_store_for
         from lsmseg_prompts.generation.name_proposals import ask_names
         from lsmseg_prompts.llm import make_llm
 
@@ -89,7 +89,7 @@ def vocab_check(
         provider = make_llm(llm, base_url, key_file)
         if findings:
             with (
-                store_for(provider, store) as opened,
+                open_store_for(provider, store) as opened,
                 progress_bar(f"asking {llm}", not Shown.quiet) as progress,
             ):
                 asked = ask_names(provider, vocabulary, findings, opened, progress=progress)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.runs import open as prepare
 from ablations.runs import reuse
-from lsmseg_prompts.attributes import ask_attributes
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.generation.run import generate
+from lsmseg_prompts.generation.stage1 import ask_attributes
 from lsmseg_prompts.llm import make_llm
 from lsmseg_prompts.store.store import open_store, working_store_path
 from lsmseg_prompts.terminal import note, progress_bar

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ablations.scoring.executors import check_executor
 from ablations.scoring.factory import check_scorer
 from lsmseg_prompts.attributes import ATTRIBUTES
-from lsmseg_prompts.descriptions.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.descriptions.loading import check_attributes, load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.prompts.class_texts import vocabulary_for
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.store.store import open_store, open_store_readonly, working_store_path

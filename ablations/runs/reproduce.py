@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lsmseg_prompts.descriptions.bundled import LLM_NAME
+from lsmseg_prompts.llm.bundled import LLM_NAME
 
 PROGRAM = "lsmseg-prompts"
 REPEATED = (

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical, combined
-from lsmseg_prompts.descriptions.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
 

@@ -8,10 +8,11 @@ too ends the run, with the true cause.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NoReturn
@@ -27,10 +28,10 @@ from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Gate, Limits, Stop, Stopped
 from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
 from lsmseg_prompts.llm.base import LLM, Reply, Request
+from lsmseg_prompts.store.store import Store, open_store, working_store_path
 
 if TYPE_CHECKING:
     from lsmseg_prompts.llm.prices import Price
-    from lsmseg_prompts.store.store import Store
 
 LONGEST_WAIT = 600.0  # seconds: a provider that asks for more is asked again another day
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
@@ -295,6 +296,18 @@ def _duration(seconds: float) -> str:
 
 
 # -- running it --------------------------------------------------------------------------
+
+
+@contextmanager
+def open_store_for(llm: LLM, path: str | os.PathLike[str] | None) -> Iterator[Store | None]:
+    """The working store, where every reply that was paid for is kept; none for a free LLM,
+    unless one is named."""
+    if llm.free and path is None:
+        yield None
+        return
+    llm.check()  # before a file is made for nothing
+    with open_store(working_store_path(path)) as store:
+        yield store
 
 
 def ask(

@@ -56,7 +56,7 @@ def ask_names(
     """Ask `llm` once for every class with a finding, and once more, with the reason, where the
     answer could not be used.
 
-    Raises what `generation.asking.ask` raises.
+    Raises what `generation.engine.ask` raises.
     """
     from lsmseg_prompts.generation.engine import ask
     from lsmseg_prompts.llm.base import Request

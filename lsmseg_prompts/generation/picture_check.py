@@ -103,11 +103,11 @@ def check_images(
 
     All pictures are read before the first is sent. Attempts, with the raw replies, go into
     `store`, if one is given. Raises UsageError for a file that is no picture and for an LLM that
-    cannot see, ProviderError if no picture is answered, and what `generation.asking.ask` raises.
+    cannot see, ProviderError if no picture is answered, and what `generation.engine.ask` raises.
     """
-    from lsmseg_prompts.descriptions.bundled import LLM_NAME
     from lsmseg_prompts.generation.engine import ask
     from lsmseg_prompts.llm.base import Request
+    from lsmseg_prompts.llm.bundled import LLM_NAME
 
     if llm.name == LLM_NAME:
         raise UsageError(

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.errors import ConfigurationError, PartialError
 from lsmseg_prompts.generation.cells import Tally
 from lsmseg_prompts.generation.engine import Asker
-from lsmseg_prompts.generation.run import Summary, Watch
+from lsmseg_prompts.generation.plan import Estimate
+from lsmseg_prompts.generation.run import Summary, Watch, gravest
 from lsmseg_prompts.generation.workers import Interrupted
+from lsmseg_prompts.llm.base import LLM
+from lsmseg_prompts.terminal import note, print_json, print_table
 
+MOST_REASONS = 10
 LOG_EVERY = 30.0  # seconds between lines where stderr is a file
 STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C again ends at once."
 
@@ -181,3 +190,117 @@ def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
                 f"lsmseg-prompts store check; to correct one: lsmseg-prompts store edit"
             )
     return lines
+
+
+def show_notes(llms: Sequence[LLM]) -> None:
+    """Say what an LLM wants known beforehand (a key that travels unencrypted)."""
+    for llm in llms:
+        if notes := getattr(llm, "notes", None):
+            with suppress(ConfigurationError):  # said where it matters: nothing may be missing
+                llm.check()
+            for line in notes():
+                note(line)
+
+
+def show_summaries(
+    summaries: Sequence[Summary],
+    store: Path,
+    json: bool,
+    shown: bool,
+    batches: Sequence[dict[str, Any]] | None = None,
+) -> None:
+    """The table at the end, the reasons of failures, what to run next; then the exit code.
+
+    Where a run ended before anything came of it, the error alone is said.
+
+    Args:
+        summaries: one of each LLM.
+        store: the file that the descriptions are in.
+        json: print JSON in place of the tables.
+        shown: say also what to run next.
+        batches: those that are under way, after `--batch`.
+
+    Raises:
+        LsmsegPromptsError: what ended the run; PartialError where descriptions failed.
+    """
+    if batches and shown:
+        note(f"{len(batches)} batches are under way; to collect them later: {resume_command()}")
+    error = gravest(summaries)
+    if error is not None and not any(s.asked or s.elsewhere for s in summaries):
+        raise error
+    if json:
+        extra = {} if batches is None else {"batches": batches}
+        rows = [
+            {**asdict(s), "error": None if s.error is None else str(s.error)} for s in summaries
+        ]
+        print_json({**(rows[0] if len(rows) == 1 else {"llms": rows}), "store": store, **extra})
+    else:
+        print_table([summary_row(summary) for summary in summaries])
+        print(f"Store: {store}")
+        for batch in batches or []:
+            print(f"Batch {batch['remote_id']}: {batch['status']}, {batch['requests']} requests")
+    for summary in summaries:
+        several = f"{summary.llm}: " if len(summaries) > 1 else ""
+        reasons = list(
+            dict.fromkeys(f"{f.name}, {f.attribute}: {f.reason}" for f in summary.failures)
+        )
+        for line in reasons[:MOST_REASONS]:
+            note(f"failed: {several}{line}")
+        if len(reasons) > MOST_REASONS:
+            note(f"... and {len(reasons) - MOST_REASONS} more: lsmseg-prompts store check")
+    if shown:
+        for line in what_next(summaries, resume_command()):
+            note(line)
+    if error is not None:
+        raise error
+    failed = sum(s.failed + s.failed_before for s in summaries)
+    if failed:
+        cells = sum(s.cells for s in summaries)
+        raise PartialError(f"{failed} of {cells} descriptions could not be had.")
+
+
+def show_estimates(estimates: Sequence[Estimate], per_call: str, json: bool) -> None:
+    """--dry-run: what would be asked, and what that would take."""
+    if json:
+        print_json([asdict(e) for e in estimates] if len(estimates) > 1 else asdict(estimates[0]))
+        return
+    for e in estimates:
+        how = "counted by tiktoken" if e.counted_exactly else "estimated: 4 characters a token"
+        cost = "price unknown: give --price-in and --price-out"
+        if e.cost_low_usd is not None and e.cost_high_usd is not None:
+            cost = f"{money(e.cost_low_usd)} to {money(e.cost_high_usd)} ({e.price})"
+        lines = {
+            "LLM": e.llm,
+            "host": e.host or "none: offline",
+            "cells": f"{e.missing + e.beyond_limit} missing of {e.cells} in {e.vocabulary}"
+            + (f", {e.missing} of them now" if e.beyond_limit else ""),
+            "calls": f"{e.calls}, one for a {'class' if per_call == 'class' else 'cell'}",
+            "input": f"{e.input_tokens:,} tokens ({how})",
+            "output": f"about {e.output_tokens:,} tokens, at most {e.output_tokens_at_most:,}",
+            "cost": cost,
+        }
+        if not e.missing:
+            lines = {key: lines[key] for key in ("LLM", "host", "cells")}
+        if e.in_batch:
+            lines["batch"] = f"{e.in_batch} cells are in a batch; --batch collects it"
+        if e.failed_before:
+            lines["failed"] = f"{e.failed_before} failed before; --retry-errors asks again"
+        for key, value in lines.items():
+            print(f"{key + ':':8} {value}")
+        if e.longest:
+            print("longest prompts:")
+            for one in e.longest:
+                first = one["prompt"].splitlines()[0]
+                print(f"  {one['tokens']:5} tokens  {one['class']}: {first}")
+        if e.missing:
+            print("Replies that will not do are asked for again, which adds to this.")
+    print("Nothing was sent.")
+
+
+def resume_command() -> str:
+    """The command as it was typed, without what would ask anew for what is there by now."""
+    if Path(sys.argv[0]).stem not in ("lsmseg-prompts", "cli"):
+        return "the same call"
+    words = [word for word in sys.argv[1:] if word not in ("--redo", "--retry-errors")]
+    words = [re.sub(r"(?<=://)[^/@]*@", "", word) for word in words]  # a name and a password
+    return shlex.join(["lsmseg-prompts", *words])

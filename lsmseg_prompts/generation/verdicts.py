@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsmseg_prompts.attributes.words import named_attributes, names
-from lsmseg_prompts.descriptions.bundled import LLM_NAME
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.english import names_pattern
 from lsmseg_prompts.generation.questions import too_long
 from lsmseg_prompts.llm.base import Reply
+from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry
 

@@ -9,14 +9,26 @@ from __future__ import annotations
 
 from functools import cache
 
-from lsmseg_prompts.attributes import as_reply
-from lsmseg_prompts.descriptions.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, PROVENANCE
+from lsmseg_prompts.attributes import ATTRIBUTES, as_reply, combined
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.store.store import open_store_readonly, shipped_store_path, utc_now
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 from lsmseg_prompts.vocabularies.renaming import call_it
+
+LLM_NAME = "bundled"
+PROVENANCE = (
+    "Written for this project, sentence by sentence, by a language model answering the paper's "
+    "queries; that model was not GPT-4, and these are not the paper's texts."
+)
+TOGETHER = combined(("size", "shape", "texture", "color"))
+"""The set that won in the paper: of it there is one written sentence a class."""
+BUNDLED_ATTRIBUTES = (*ATTRIBUTES, "typical", TOGETHER)
+DESCRIBED_VOCABULARIES = (
+    "coco-stuff", "ade20k-847", "pc-459", "ade20k-150", "pc-59", "voc-20", "voc-21", "camvid"
+)  # fmt: skip
+"""The vocabularies with bundled texts; a name that several have is looked for in this order."""
 
 
 class Bundled:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from lsmseg_prompts import __version__
-from lsmseg_prompts.descriptions.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.descriptions.loading import check_attributes, described_by, load
 from lsmseg_prompts.english import nearest, normalise
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.prompts.prompt_set import (
     WITHOUT_DESCRIPTIONS,
     PromptSet,

@@ -219,7 +219,7 @@ def test_each_error_has_its_code(call, monkeypatch, error: Exception, code: int)
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("lsmseg_prompts.generation.session.generate_all", fail)
+    monkeypatch.setattr("lsmseg_prompts.generation.run.generate_all", fail)
     result = call("generate")
     assert (result.code, result.err) == (code, f"Error: {error}\n")
 
@@ -239,7 +239,7 @@ def test_interrupted(call, monkeypatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lsmseg_prompts.generation.session.generate_all", fail)
+    monkeypatch.setattr("lsmseg_prompts.generation.run.generate_all", fail)
     result = call("-q", "generate")
     assert result.code == 130 and "Interrupted" in result.err
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.scripted_llm import PETS, Scripted, failed, good, is_follow_up, reply
 
-from lsmseg_prompts.descriptions.bundled import TOGETHER, read_bundled
+from lsmseg_prompts.descriptions.bundled import read_bundled
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import (
     BudgetError,
@@ -25,6 +25,7 @@ from lsmseg_prompts.generation.ledger import Ledger, free_dead_runs, restore_res
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.run import Options, dry_run, generate, generate_all
 from lsmseg_prompts.llm import Reply, Request
+from lsmseg_prompts.llm.bundled import TOGETHER
 from lsmseg_prompts.llm.prices import Price
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary

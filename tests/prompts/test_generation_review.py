@@ -17,7 +17,7 @@ from support.scripted_llm import PETS, Scripted, failed, good, reply
 
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, StoreError, UsageError
-from lsmseg_prompts.generation import engine, session
+from lsmseg_prompts.generation import engine, progress
 from lsmseg_prompts.generation.batch import batch_all
 from lsmseg_prompts.generation.ledger import Ledger, end_run, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
@@ -257,7 +257,7 @@ def test_replies_of_schema_1_are_not_judged_anew(path: Path) -> None:
 def test_a_password_in_an_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     given = ["lsmseg-prompts", "generate", "--base-url", "https://me:secret@host/v1", "--redo"]
     monkeypatch.setattr("sys.argv", given)
-    assert session._command() == "lsmseg-prompts generate --base-url https://host/v1"
+    assert progress.resume_command() == "lsmseg-prompts generate --base-url https://host/v1"
 
 
 def test_what_a_server_says_of_an_error_is_one_plain_line() -> None:

@@ -6,8 +6,9 @@ from importlib.resources import files
 
 import pytest
 
-from lsmseg_prompts.descriptions.bundled import DESCRIBED_VOCABULARIES, read_bundled
+from lsmseg_prompts.descriptions.bundled import read_bundled
 from lsmseg_prompts.descriptions.lint import RULES, check_text, is_one_sentence, lint
+from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES
 from lsmseg_prompts.vocabularies import load_vocabulary
 
 COCO = load_vocabulary("coco-stuff")

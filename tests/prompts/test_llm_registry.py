@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lsmseg_prompts.attributes import ATTRIBUTES, ask_attributes
+from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.generation.stage1 import ask_attributes
 from lsmseg_prompts.llm import LLM, Reply, Request, make_llm
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary

@@ -20,8 +20,8 @@ import pytest
 from llm_server.client import SERVER, TESTS, LLMServer, gaps
 from llm_server.texts import ATTRIBUTES
 
-from lsmseg_prompts.attributes import parse_attributes
 from lsmseg_prompts.descriptions.lint import lint
+from lsmseg_prompts.generation.stage1 import parse_attributes
 from lsmseg_prompts.templates import render
 from lsmseg_prompts.vocabularies import load_vocabulary
 

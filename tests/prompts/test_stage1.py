@@ -13,9 +13,10 @@ from llm_server.client import LLMServer
 from PIL import Image as Pictures
 from support.command_line import call, process  # noqa: F401
 
-from lsmseg_prompts.attributes import ATTRIBUTES, ask_attributes, canonical, parse_attributes
+from lsmseg_prompts.attributes import ATTRIBUTES, canonical
 from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.generation.picture_check import check_images, read_picture, split_sentences
+from lsmseg_prompts.generation.stage1 import ask_attributes, parse_attributes
 from lsmseg_prompts.llm.base import Reply
 from lsmseg_prompts.store.store import open_store
 

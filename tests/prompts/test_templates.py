@@ -4,15 +4,9 @@ import re
 
 import pytest
 
-from lsmseg_prompts.attributes import (
-    ATTRIBUTES,
-    PSEUDO_ATTRIBUTES,
-    Attribute,
-    as_reply,
-    ask_attributes,
-    parse_attributes,
-)
+from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, as_reply
 from lsmseg_prompts.errors import ProviderError, UsageError
+from lsmseg_prompts.generation.stage1 import Attribute, ask_attributes, parse_attributes
 from lsmseg_prompts.llm.base import Reply
 from lsmseg_prompts.templates import NAMES, read_query, render, template_hash
 

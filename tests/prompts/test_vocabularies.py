@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from lsmseg_prompts.descriptions.bundled import DESCRIBED_VOCABULARIES
 from lsmseg_prompts.english import article, is_named, is_plural, name_forms, normalise, plural
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES
 from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
 from lsmseg_prompts.vocabularies.check import check_vocabulary
 

@@ -18,24 +18,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from lsmseg_prompts.attributes import ATTRIBUTES, combined
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 from lsmseg_prompts.vocabularies.renaming import call_it
 
-LLM_NAME = "bundled"
-PROVENANCE = (
-    "Written for this project, sentence by sentence, by a language model answering the paper's "
-    "queries; that model was not GPT-4, and these are not the paper's texts."
-)
 WRITTEN = "2026-11-27T00:00:00.000Z"
-TOGETHER = combined(("size", "shape", "texture", "color"))
-"""The set that won in the paper: of it there is one written sentence a class."""
-BUNDLED_ATTRIBUTES = (*ATTRIBUTES, "typical", TOGETHER)
-DESCRIBED_VOCABULARIES = (
-    "coco-stuff", "ade20k-847", "pc-459", "ade20k-150", "pc-59", "voc-20", "voc-21", "camvid"
-)  # fmt: skip
-"""The vocabularies with bundled texts; a name that several have is looked for in this order."""
 
 Cells = dict[tuple[int, str], str]
 

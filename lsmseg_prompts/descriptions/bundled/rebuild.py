@@ -13,15 +13,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from lsmseg_prompts.descriptions.bundled import (
-    DESCRIBED_VOCABULARIES,
-    LLM_NAME,
-    PROVENANCE,
-    WRITTEN,
-    read_bundled,
-)
+from lsmseg_prompts.descriptions.bundled import WRITTEN, read_bundled
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError
 from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, PROVENANCE
 from lsmseg_prompts.store.migrations import migrate
 from lsmseg_prompts.store.sqlite import connect
 from lsmseg_prompts.store.store import STORE_NAME, Store, shipped_store_path

@@ -1,0 +1,144 @@
+"""`generate`: ask LLMs for the descriptions that the store lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from typer import Option
+
+from ablations.commands.options import (
+    BaseUrl,
+    Json,
+    KeyFile,
+    Llms,
+    Shown,
+    StorePath,
+    Vocab,
+    names,
+)
+
+if TYPE_CHECKING:
+    from lsmseg_prompts.llm.base import LLM
+
+
+def generate(
+    llm: Llms = None,
+    vocab: Vocab = "coco-stuff",
+    attribute: Annotated[
+        list[str] | None,
+        Option("--attribute", "--attributes", help="Only these; repeated or between commas."),
+    ] = None,
+    classes: Annotated[
+        str | None, Option("--classes", help="Only these classes, between commas.")
+    ] = None,
+    limit: Annotated[
+        int | None, Option("--limit", min=1, help="At most so many descriptions in this run.")
+    ] = None,
+    base_url: BaseUrl = None,
+    key_file: KeyFile = None,
+    wording: Annotated[
+        Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
+    ] = "paper",
+    template: Annotated[
+        Path | None, Option("--template", help="A question of your own: a Jinja2 file.")
+    ] = None,
+    per_call: Annotated[
+        Literal["cell", "class"],
+        Option("--per-call", help="Ask for one attribute at a time, or all of a class's."),
+    ] = "cell",
+    temperature: Annotated[
+        float | None, Option("--temperature", min=0, max=2, help="Default: the provider's.")
+    ] = None,
+    concurrency: Annotated[
+        int, Option("-j", "--concurrency", min=1, max=512, help="Requests on their way at once.")
+    ] = 8,
+    rpm: Annotated[float | None, Option("--rpm", help="Requests a minute, at most.")] = None,
+    tpm: Annotated[float | None, Option("--tpm", help="Tokens a minute, at most.")] = None,
+    timeout: Annotated[
+        float, Option("--timeout", min=0.1, help="Seconds for one request.")
+    ] = 120.0,
+    max_retries: Annotated[
+        int, Option("--max-retries", min=0, help="For failures that pass, of one question.")
+    ] = 6,
+    max_cost: Annotated[
+        float | None, Option("--max-cost", min=0, help="US dollars for this run, at most.")
+    ] = None,
+    max_calls: Annotated[
+        int | None, Option("--max-calls", min=0, help="Requests in this run, at most.")
+    ] = None,
+    price_in: Annotated[
+        float | None, Option("--price-in", min=0, help="US dollars per million input tokens.")
+    ] = None,
+    price_out: Annotated[
+        float | None, Option("--price-out", min=0, help="US dollars per million output tokens.")
+    ] = None,
+    redo: Annotated[bool, Option("--redo", help="Ask anew for what is there already.")] = False,
+    retry_errors: Annotated[
+        bool, Option("--retry-errors", help="Ask again for what failed before.")
+    ] = False,
+    batch: Annotated[
+        bool, Option("--batch", help="OpenAI's Batch API: submit now, collect when it is done.")
+    ] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would be asked and what it would cost.")
+    ] = False,
+    store: StorePath = None,
+    json: Json = False,
+) -> None:
+    """Stage 2: ask LLMs for the descriptions that the store lacks."""
+    from lsmseg_prompts.errors import UsageError
+    from lsmseg_prompts.generation import progress
+    from lsmseg_prompts.generation import run as generation
+    from lsmseg_prompts.generation.limits import Limits
+    from lsmseg_prompts.llm.prices import Price
+    from lsmseg_prompts.store.store import working_store_path
+    from lsmseg_prompts.terminal import note
+
+    asked = llm or ["bundled"]
+    llms = [_make_llm(name, base_url, key_file, timeout, len(asked)) for name in asked]
+    if (price_in is None) != (price_out is None):
+        raise UsageError("Give --price-in and --price-out together, in dollars per million tokens.")
+    price = None
+    if price_in is not None and price_out is not None:
+        price = Price(price_in, price_out, "given on the command line", "")
+    options = generation.Options(
+        attributes=[name for part in attribute for name in names(part) or []]
+        if attribute
+        else None,
+        classes=names(classes),
+        limit=limit,
+        template=template or f"describe-{wording}",
+        per_call=per_call,
+        redo=redo,
+        retry_errors=retry_errors,
+        parameters={} if temperature is None else {"temperature": temperature},
+        limits=Limits(concurrency, rpm, tpm, max_retries, max_cost, max_calls, price),
+    )
+    shown = not Shown.quiet
+    if dry_run:
+        estimates = generation.dry_run(store, vocab, llms, options, batch)
+        progress.show_estimates(estimates, per_call, json)
+        return
+    path = working_store_path(store)
+    if shown:
+        progress.show_notes(llms)
+    if batch:
+        from lsmseg_prompts.generation.batch import batch_all
+
+        summaries, batches = batch_all(path, vocab, llms, options, note if shown else None)
+        progress.show_summaries(summaries, path, json, shown, batches)
+        return
+    with progress.watching(shown) as watch:
+        summaries = generation.generate_all(path, vocab, llms, options, watch)
+    progress.show_summaries(summaries, path, json, shown)
+
+
+def _make_llm(
+    name: str, base_url: str | None, key_file: Path | None, timeout: float, named: int
+) -> LLM:
+    """The LLM; of several, --base-url is for those called openai/<model>."""
+    from lsmseg_prompts.llm import make_llm
+
+    own = base_url if named == 1 or name.startswith("openai/") else None
+    return make_llm(name, own, key_file, timeout)
