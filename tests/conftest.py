@@ -1,14 +1,20 @@
-"""Keeps every test away from the user's own store, keys, network settings and folder."""
+"""Fixtures of all tests: away from the user's files, the command in this process, a tiny model."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
-from support.command_line import call
+from PIL import Image
+from support.command_line import ROOT, Outcome
+from support.small_clip import SMALL
 
-__all__ = ["call"]  # a fixture
+import cli
 
 CLEARED = (
     "LSMSEG_PROMPTS_CACHE",
@@ -35,7 +41,84 @@ def _away_from_the_users_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
 
 
+SHIPPED = ROOT / "attribute_store.sqlite"
+
+
+@pytest.fixture(scope="session")
+def _shipped_store_stays() -> Iterator[None]:
+    before = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
+    yield
+    assert hashlib.sha256(SHIPPED.read_bytes()).hexdigest() == before
+
+
+@pytest.fixture(autouse=True)
+def _shipped_store_is_not_written(_shipped_store_stays: None) -> Iterator[None]:
+    """No test writes to the store that ships, and none leaves a journal beside it."""
+    before = SHIPPED.stat()
+    yield
+    after = SHIPPED.stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (
+        before.st_ino, before.st_size, before.st_mtime_ns,
+    )  # fmt: skip
+    assert not list(ROOT.glob("attribute_store.sqlite-*"))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The top of the checkout."""
-    return Path(__file__).resolve().parents[1]
+    return ROOT
+
+
+@pytest.fixture
+def call(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run the command in this process; workers' noise on the real stderr counts too.
+
+    call("store", "path", env={"NO_COLOR": "1", "OPENAI_API_KEY": None}) -> Outcome(code, out, err)
+    """
+
+    def run(*arguments: str, env: Mapping[str, str | None] | None = None) -> Outcome:
+        capfd.readouterr()
+        with monkeypatch.context() as patched:
+            for name, value in (env or {}).items():
+                if value is None:
+                    patched.delenv(name, raising=False)
+                else:
+                    patched.setenv(name, value)
+            with pytest.raises(SystemExit) as stop:
+                cli.main(arguments)
+        captured = capfd.readouterr()
+        return Outcome(int(stop.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny CLIP of random weights, and beside it the configuration to train one."""
+    import torch
+
+    from lsmseg_model.encoders.checkpoints import save_weights
+    from lsmseg_model.networks.backbones.clip import build_clip, read_config
+
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    torch.manual_seed(0)
+    save_weights(path, build_clip(SMALL).model.state_dict(), {"config": SMALL})
+    train = {**read_config("lsmseg-tiny")["train"], "iterations": 6, "batch_size": 2}
+    config = {**SMALL, "train": {**train, "warmup": 1, "loss_size": 8}}
+    path.with_suffix(".json").write_text(json.dumps(config))
+    return path
+
+
+@pytest.fixture
+def data() -> Path:
+    """A folder benchmark of 11 classes: two pictures of 32 x 24 in each of two splits."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        for kind, high, shape in (("images", 255, (24, 32, 3)), ("annotations", 11, (24, 32))):
+            folder = Path("data", kind, split)
+            folder.mkdir(parents=True)
+            for name in ("a.png", "b.png"):
+                Image.fromarray(rng.integers(0, high, shape, dtype=np.uint8)).save(folder / name)
+    return Path("data")

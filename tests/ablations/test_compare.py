@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark, FakeScorer, by_table
-from support.ablation_runs import FILES, options, world  # noqa: F401  (world is a fixture)
+from support.ablation_runs import FILES, options
 from support.report_pages import Reader
 
 import cli
@@ -250,7 +250,7 @@ LLMS = ("me", "bundled", "copy/of me", EVIL)
 
 @pytest.fixture(scope="module")
 def compared(
-    world: Path,  # noqa: F811
+    world: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Comparison:
     top = tmp_path_factory.mktemp("compared")
@@ -273,7 +273,7 @@ def test_every_llm_leaves_a_whole_run_and_the_comparison_stands_above(compared: 
 
 
 def test_an_llms_own_run_is_that_of_a_single_ablation(
-    world: Path,  # noqa: F811
+    world: Path,
     compared: Comparison,
 ) -> None:
     alone = runner.ablate(**options(world, llm="bundled", out="alone", store="s.sqlite"))
@@ -351,7 +351,7 @@ def test_the_terminal_shows_it(compared: Comparison, capsys: pytest.CaptureFixtu
 
 
 def test_pictures_are_looked_at_once(
-    world: Path,  # noqa: F811
+    world: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from ablations.scoring import frozen
@@ -390,7 +390,7 @@ def command(*arguments: str) -> None:
     ],
 )
 def test_llms_are_checked_before_anything_runs(
-    world: Path,  # noqa: F811
+    world: Path,
     monkeypatch: pytest.MonkeyPatch,
     llms: list[str],
     error: type[Exception],
@@ -404,7 +404,7 @@ def test_llms_are_checked_before_anything_runs(
     assert not Path("out").exists()
 
 
-def test_an_imported_llm_that_lacks_texts_is_not_one_to_ask(world: Path) -> None:  # noqa: F811
+def test_an_imported_llm_that_lacks_texts_is_not_one_to_ask(world: Path) -> None:
     vocabulary = load_vocabulary(str(world / "four.txt"))
     with open_store("s.sqlite") as store:
         store.add_vocabulary(vocabulary)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.command_line import call, process, refused, shipped_store_stays, struck, weights
+from support.command_line import process, refused, struck
 from support.mini_network import NETWORK, make_pictures
 
 from ablations.recipes import results, tables
@@ -20,9 +20,6 @@ from ablations.recipes.files import Recipe
 from ablations.recipes.kept import Kept, alone, slug
 from ablations.recipes.plan import Place, Plan
 from ablations.recipes.run import read_recipe, run_recipe
-
-__all__ = ["call", "shipped_store_stays", "weights"]  # fixtures, used by their names
-
 
 # -- rows, from counts made by hand ------------------------------------------------------
 

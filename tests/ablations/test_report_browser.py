@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.chromium import PROGRAM, Page, browser
-from support.report_pages import EVIL, whole  # noqa: F401
+from support.report_pages import EVIL
 
 from ablations.runs.ablate import report
 
@@ -16,7 +16,7 @@ FIRST = f"[...{CLASSES}.tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells
 
 
 @pytest.fixture
-def page(whole: Path, tmp_path: Path) -> Iterator[Page]:  # noqa: F811
+def page(whole: Path, tmp_path: Path) -> Iterator[Page]:
     """The report of a run with twelve classes, one of which is called by a script."""
     run = json.loads((whole / "run.json").read_text())
     classes = run["per_class"]
@@ -114,7 +114,7 @@ def test_it_can_be_printed(page: Page) -> None:
     assert page.run(shown.format("thead")) == "table-header-group"  # again on every sheet
 
 
-def test_without_scripts_all_is_there(whole: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_without_scripts_all_is_there(whole: Path, tmp_path: Path) -> None:
     with browser(tmp_path / "profile") as page:
         page.send("Emulation.setScriptExecutionDisabled", value=True)
         page.open(report(whole))

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ablation_runs import options, world
+from support.ablation_runs import options
 
 from ablations.runs import ablate as runner
 from ablations.runs import open as prepare
 from ablations.runs import reuse
 from lsmseg_prompts.store.store import open_store
 
-__all__ = ["world"]  # a fixture, used by its name
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -19,17 +19,11 @@ from support.command_line import (
     COMMAND,
     ROOT,
     arguments_for,
-    call,
-    data,
     environment,
     listing,
     process,
     refused,
-    shipped_store_stays,
-    weights,
 )
-
-__all__ = ["call", "data", "shipped_store_stays", "weights"]  # fixtures, used by their names
 
 GENERATE = ("generate", "--vocab", "camvid", "--store", "s.sqlite")
 EXPORT = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "p.json")

@@ -24,29 +24,6 @@ from lsmseg_prompts.errors import BudgetError, ProviderError, StoreError
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Result(SimpleNamespace):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def call(capsys):
-    """Run the command in this process: call("store", "path") -> Result(code, out, err)."""
-
-    def run(*arguments: str) -> Result:
-        capsys.readouterr()
-        code = 0
-        try:
-            cli.main(arguments)
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        captured = capsys.readouterr()
-        return Result(code=code, out=captured.out, err=captured.err)
-
-    return run
-
-
 def commands(
     command: Any = None, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from support.benchmark_trees import CONTEXT_NAMES, VOC_NAMES, names, tree
-from support.command_line import call, listing, refused
+from support.command_line import listing, refused
 
 from lsmseg_model.data import IGNORE, load_benchmark
 from lsmseg_model.data.check import check
@@ -29,8 +29,6 @@ from lsmseg_model.data.originals import (
 from lsmseg_model.data.prepare import prepare
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_prompts.vocabularies import load_vocabulary
-
-__all__ = ["call"]
 
 
 def classes(name: str) -> list[str]:

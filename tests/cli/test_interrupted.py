@@ -16,20 +16,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.command_line import (
-    COMMAND,
-    Outcome,
-    arguments_for,
-    call,
-    data,
-    environment,
-    listing,
-    shipped_store_stays,
-    struck,
-    weights,
-)
-
-__all__ = ["call", "data", "shipped_store_stays", "weights"]  # fixtures, used by their names
+from support.command_line import COMMAND, Outcome, arguments_for, environment, listing, struck
 
 
 def interrupted(outcome: Outcome) -> None:

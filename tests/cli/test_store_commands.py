@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.command_line import call, listing, refused  # noqa: F401
+from support.command_line import listing, refused
 
 from lsmseg_prompts.curation.backup import backup
 from lsmseg_prompts.curation.check import check
@@ -53,7 +53,7 @@ def cell(attribute: str, llm: str = "gpt-4") -> dict:
 # -- locks -------------------------------------------------------------------------------
 
 
-def test_nothing_replaces_a_locked_text(store: Store, call) -> None:  # noqa: F811
+def test_nothing_replaces_a_locked_text(store: Store, call) -> None:
     put(store, "color", OLD)
     put(store, "shape", "A fence is a row of bars.")
     assert call("store", "lock", "fence", "color", "--llm", "gpt-4", *ON).out == "locked: 1\n"
@@ -70,7 +70,7 @@ def test_nothing_replaces_a_locked_text(store: Store, call) -> None:  # noqa: F8
     assert cell("color")["text"] == NEW
 
 
-def test_a_locked_cell_is_taken_for_filled_by_a_rerun(call) -> None:  # noqa: F811
+def test_a_locked_cell_is_taken_for_filled_by_a_rerun(call) -> None:
     call("store", "edit", "fence", "color", "--text", NEW, *ON)
     result = call("generate", "--attribute", "color", "--redo", *ON)
     assert result.code == 0, result.err
@@ -78,7 +78,7 @@ def test_a_locked_cell_is_taken_for_filled_by_a_rerun(call) -> None:  # noqa: F8
     assert (row["text"], row["source"], row["locked"]) == (NEW, "human", 1)
 
 
-def test_lock_copies_bundled_texts_and_keeps_them_as_they_are(call) -> None:  # noqa: F811
+def test_lock_copies_bundled_texts_and_keeps_them_as_they_are(call) -> None:
     shipped = json.loads(call("store", "show", "fence", *ON, "--json").out)
     assert call("store", "lock", "fence", *ON).out == "locked: 10\n"
     assert call("store", "lock", "fence", *ON).out == "locked: 0\n"
@@ -88,7 +88,7 @@ def test_lock_copies_bundled_texts_and_keeps_them_as_they_are(call) -> None:  # 
     assert call("store", "unlock", "fence", "size", *ON).out == "unlocked: 1\n"
 
 
-def test_what_is_not_there_cannot_be_locked(store: Store, call) -> None:  # noqa: F811
+def test_what_is_not_there_cannot_be_locked(store: Store, call) -> None:
     refused(call("store", "lock", "fence", "--llm", "gpt-4", *ON), 4, "no description")
     put(store, "color", None, status="failed", reason="no")
     refused(call("store", "lock", "fence", "color", "--llm", "gpt-4", *ON), 4, "failed")
@@ -103,7 +103,7 @@ def test_what_is_not_there_cannot_be_locked(store: Store, call) -> None:  # noqa
 # -- edit --------------------------------------------------------------------------------
 
 
-def test_an_edit_is_locked_and_keeps_the_old_text(store: Store, call) -> None:  # noqa: F811
+def test_an_edit_is_locked_and_keeps_the_old_text(store: Store, call) -> None:
     put(store, "color", OLD, review="nearly another's")
     store.mark_stale(CAMVID, "gpt-4", [(FENCE, "color")])
     result = call("store", "edit", "fence", "color", "--text", f"  {NEW}\n", "--llm", "gpt-4",
@@ -119,7 +119,7 @@ def test_an_edit_is_locked_and_keeps_the_old_text(store: Store, call) -> None:  
     assert [(r["old_text"], r["new_text"]) for r in rows] == [(OLD, NEW), (NEW, OLD)]
 
 
-def test_an_edit_of_a_bundled_text_leaves_the_shipped_store(call) -> None:  # noqa: F811
+def test_an_edit_of_a_bundled_text_leaves_the_shipped_store(call) -> None:
     shipped = json.loads(call("store", "show", "fence", "--vocab", "camvid", "--json").out)
     assert call("store", "edit", "fence", "color", "--text", NEW, *ON).code == 0
     now = json.loads(call("store", "show", "fence", *ON, "--json").out)
@@ -147,7 +147,7 @@ LONG = "A fence is " + "very " * 80 + "long."
     ],
     ids=["long", "unnamed", "no period", "two", "empty", "dot", "control"],
 )
-def test_texts_that_are_refused(call, text: str, says: str, forced: bool) -> None:  # noqa: F811
+def test_texts_that_are_refused(call, text: str, says: str, forced: bool) -> None:
     given = ("store", "edit", "fence", "color", "--text", text, *ON)
     refused(call(*given), 6, says)
     assert not Path("s.sqlite").exists()
@@ -166,13 +166,13 @@ def test_texts_that_are_refused(call, text: str, says: str, forced: bool) -> Non
         (("fence", "color"), "--text"),
     ],
 )
-def test_edits_that_make_no_sense(call, monkeypatch, arguments, says: str) -> None:  # noqa: F811
+def test_edits_that_make_no_sense(call, monkeypatch, arguments, says: str) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     refused(call("store", "edit", *arguments, *ON), 2, says)
     assert listing() == {}
 
 
-def test_an_edit_from_a_file_and_from_stdin(call, monkeypatch) -> None:  # noqa: F811
+def test_an_edit_from_a_file_and_from_stdin(call, monkeypatch) -> None:
     Path("new.txt").write_text(f"{OLD}\n")
     call("store", "edit", "fence", "color", "--file", "new.txt", *ON)
     assert cell("color", "bundled")["text"] == OLD
@@ -201,7 +201,7 @@ def editor(monkeypatch: pytest.MonkeyPatch):
     return use
 
 
-def test_an_edit_in_the_editor(store: Store, call, editor) -> None:  # noqa: F811
+def test_an_edit_in_the_editor(store: Store, call, editor) -> None:
     put(store, "color", OLD)
     editor(f"p.write_text(t.replace({OLD!r}, {NEW!r}))")
     result = call("store", "edit", "fence", "color", "--llm", "gpt-4", *ON)
@@ -212,13 +212,13 @@ def test_an_edit_in_the_editor(store: Store, call, editor) -> None:  # noqa: F81
 @pytest.mark.parametrize(
     ("line", "code", "says"), [("pass", 2, "same as before"), ("sys.exit(3)", 4, "ended with 3")]
 )
-def test_an_editor_that_changes_nothing(call, editor, line, code, says) -> None:  # noqa: F811
+def test_an_editor_that_changes_nothing(call, editor, line, code, says) -> None:
     editor(line)
     refused(call("store", "edit", "fence", "color", *ON), code, says)
     assert not Path("s.sqlite").exists()
 
 
-def test_an_editor_that_is_not_there(call, editor, monkeypatch) -> None:  # noqa: F811
+def test_an_editor_that_is_not_there(call, editor, monkeypatch) -> None:
     editor("pass")
     monkeypatch.setenv("EDITOR", "./none")
     refused(call("store", "edit", "fence", "color", *ON), 4, "set EDITOR")
@@ -227,7 +227,7 @@ def test_an_editor_that_is_not_there(call, editor, monkeypatch) -> None:  # noqa
 # -- show and diff -----------------------------------------------------------------------
 
 
-def test_several_llms_side_by_side(store: Store, call) -> None:  # noqa: F811
+def test_several_llms_side_by_side(store: Store, call) -> None:
     put(store, "color", OLD, review="nearly the text of wall")
     put(store, "shape", None, status="failed", reason="refused")
     put(store, "color", NEW, "qwen-max")
@@ -241,7 +241,7 @@ def test_several_llms_side_by_side(store: Store, call) -> None:  # noqa: F811
     refused(call("store", "show", "fence", "--llm", "gpt-4", "--llm", "o3", *ON), 4, "by o3")
 
 
-def test_attempts_are_shown_with_their_raw_replies(store: Store, call) -> None:  # noqa: F811
+def test_attempts_are_shown_with_their_raw_replies(store: Store, call) -> None:
     def ask(attribute: str | None, **more: object) -> None:
         store.record_attempt(CAMVID, FENCE, attribute, "gpt-4", asked_model="gpt-4", prompt="p",
                              **more)  # fmt: skip
@@ -261,7 +261,7 @@ def test_attempts_are_shown_with_their_raw_replies(store: Store, call) -> None: 
     assert "No question" in call("store", "show", "sky", "--attempts", *ON).out
 
 
-def test_diff_counts_and_marks_words(store: Store, call) -> None:  # noqa: F811
+def test_diff_counts_and_marks_words(store: Store, call) -> None:
     for attribute, first, second in (
         ("color", OLD, NEW), ("shape", "A fence is long.", None), ("size", OLD, OLD),
         ("texture", None, NEW),
@@ -286,7 +286,7 @@ def test_diff_counts_and_marks_words(store: Store, call) -> None:  # noqa: F811
     refused(call("store", "diff", "--llm", "o3", "--llm", "gpt-5", *ON), 4, "by gpt-5")
 
 
-def test_diff_is_coloured_on_a_terminal(store: Store, call, monkeypatch) -> None:  # noqa: F811
+def test_diff_is_coloured_on_a_terminal(store: Store, call, monkeypatch) -> None:
     put(store, "color", OLD)
     put(store, "color", NEW, "o3")
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -307,7 +307,7 @@ def test_both_sentences_can_be_read_from_their_difference(first: str, second: st
 # -- import ------------------------------------------------------------------------------
 
 
-def test_import_tells_what_it_did(call) -> None:  # noqa: F811
+def test_import_tells_what_it_did(call) -> None:
     given = {"fence": ["Made of wood", "made of wood"], "fense": ["red"]}
     Path("f.json").write_text(json.dumps(given))
     command = ("store", "import", "f.json", "--llm", "dclip", "--format", "dclip", *ON)
@@ -323,7 +323,7 @@ def test_import_tells_what_it_did(call) -> None:  # noqa: F811
     assert found["format"] == "dclip" and len(found["empty"]) == 10
 
 
-def test_a_whole_import_exits_with_0(call) -> None:  # noqa: F811
+def test_a_whole_import_exits_with_0(call) -> None:
     Path("f.json").write_text(json.dumps({entry.readable: ["red color"] for entry in CAMVID}))
     result = call("store", "import", "f.json", "--llm", "mine", *ON)
     assert (result.code, result.err) == (0, "")
@@ -335,7 +335,7 @@ def test_a_whole_import_exits_with_0(call) -> None:  # noqa: F811
 # -- backup ------------------------------------------------------------------------------
 
 
-def test_a_backup_is_one_whole_file(store: Store, call) -> None:  # noqa: F811
+def test_a_backup_is_one_whole_file(store: Store, call) -> None:
     put(store, "color", OLD)  # lies in the log only
     result = call("store", "backup", "b.sqlite", "--store", "s.sqlite")
     assert (result.code, result.out) == (0, f"{Path('b.sqlite').resolve()}\n")
@@ -422,7 +422,7 @@ def levels(path: str = "s.sqlite") -> dict[str, tuple[str, int]]:
     return {row["check"]: (row["level"], row["count"]) for row in check(path).rows}
 
 
-def test_a_whole_store(store: Store, call) -> None:  # noqa: F811
+def test_a_whole_store(store: Store, call) -> None:
     put(store, "color", OLD)
     assert {level for level, _ in levels().values()} == {"ok"}
     before = listing()
@@ -430,7 +430,7 @@ def test_a_whole_store(store: Store, call) -> None:  # noqa: F811
     assert listing().keys() == before.keys()
 
 
-def test_wrong_counts_exit_with_6(store: Store, call) -> None:  # noqa: F811
+def test_wrong_counts_exit_with_6(store: Store, call) -> None:
     put(store, "color", OLD)
     store.put_description(CAMVID, FENCE, "shape", "gpt-4", None, LONG, 70)
     store.execute("UPDATE descriptions SET tokens = 5 WHERE attribute = 'color'")
@@ -441,7 +441,7 @@ def test_wrong_counts_exit_with_6(store: Store, call) -> None:  # noqa: F811
     assert f"5 instead of {count_tokens(OLD)}" in rows["token counts"]["detail"]
 
 
-def test_what_a_person_should_look_at(store: Store, call) -> None:  # noqa: F811
+def test_what_a_person_should_look_at(store: Store, call) -> None:
     put(store, "color", OLD, review="nearly the text of wall")
     put(store, "shape", None, status="failed", reason="refused by the filter")
     put(store, "size", OLD)
@@ -472,7 +472,7 @@ def test_what_a_person_should_look_at(store: Store, call) -> None:  # noqa: F811
         ("DROP INDEX attempts_of_cell", "schema"),
     ],
 )
-def test_damage_exits_with_8(store: Store, call, statement, check_name) -> None:  # noqa: F811
+def test_damage_exits_with_8(store: Store, call, statement, check_name) -> None:
     store.put_description(CAMVID, 0, "color", "gpt-4", None, "The sky is blue.", 7)
     store.close()
     db = sqlite3.connect("s.sqlite")  # without foreign keys
@@ -488,7 +488,7 @@ def test_a_table_of_ones_own_is_no_damage(store: Store) -> None:
     assert check("s.sqlite").error() is None
 
 
-def test_a_torn_file_exits_with_8(store: Store, call) -> None:  # noqa: F811
+def test_a_torn_file_exits_with_8(store: Store, call) -> None:
     put(store, "color", OLD)
     store.close()
     data = bytearray(Path("s.sqlite").read_bytes())
@@ -501,7 +501,7 @@ def test_a_torn_file_exits_with_8(store: Store, call) -> None:  # noqa: F811
 # -- costs and status --------------------------------------------------------------------
 
 
-def test_costs_add_up(store: Store, call) -> None:  # noqa: F811
+def test_costs_add_up(store: Store, call) -> None:
     for fields in (
         {"cost_usd": 0.25, "input_tokens": 10, "output_tokens": 5, "served_model": "gpt-4-a",
          "started_at": "2026-01-01T23:59:59.999Z"},
@@ -537,12 +537,12 @@ def test_costs_add_up(store: Store, call) -> None:  # noqa: F811
     assert "total" in call("store", "costs", "--store", "s.sqlite").out
 
 
-def test_costs_of_an_empty_store(store: Store, call) -> None:  # noqa: F811
+def test_costs_of_an_empty_store(store: Store, call) -> None:
     (total,) = json.loads(call("store", "costs", "--json", "--store", "s.sqlite").out)
     assert (total["attempts"], total["cost_usd"]) == (0, 0)
 
 
-def test_status_counts_what_needs_a_look(store: Store, call) -> None:  # noqa: F811
+def test_status_counts_what_needs_a_look(store: Store, call) -> None:
     put(store, "color", OLD, review="r")
     put(store, "shape", OLD)
     put(store, "size", OLD)
@@ -557,7 +557,7 @@ def test_status_counts_what_needs_a_look(store: Store, call) -> None:  # noqa: F
 
 
 @pytest.mark.parametrize("command", ["status", "check", "costs", "backup b.sqlite"])
-def test_a_store_that_is_named_and_not_there(call, command: str) -> None:  # noqa: F811
+def test_a_store_that_is_named_and_not_there(call, command: str) -> None:
     refused(call("store", *command.split(), "--store", "none.sqlite"), 8, "no attribute store")
     assert listing() == {}
 

@@ -7,10 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.command_line import call, process, refused, shipped_store_stays, struck
+from support.command_line import process, refused, struck
 from support.mini_network import NETWORK, make_pictures
-
-__all__ = ["call", "shipped_store_stays"]  # fixtures, used by their names
 
 STEP = "lsmseg_model.train:_Run._learn"
 

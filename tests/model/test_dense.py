@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.command_line import Outcome, call, refused, weights  # noqa: F401
+from support.command_line import Outcome, refused
 from torch.nn import functional as F
 
 from lsmseg_model.encoders.base import resized
@@ -32,7 +32,7 @@ def sam(tmp_path: Path) -> Path:
     return path
 
 
-def test_windows_see_their_part_of_the_whole_picture(weights: Path, sam: Path) -> None:  # noqa: F811
+def test_windows_see_their_part_of_the_whole_picture(weights: Path, sam: Path) -> None:
     """16 x 24 pixels in windows of 16 every 8: two windows of 4 x 4 cells, 2 of them shared."""
     clip = Segmenter(pretrained=weights, dense=SAM_PROXY, sam=sam).clip
     picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
@@ -51,7 +51,7 @@ def test_windows_see_their_part_of_the_whole_picture(weights: Path, sam: Path) -
     torch.testing.assert_close(found[:, 4:], right[:, 2:])
 
 
-def test_what_computed_a_score_tells_the_encoder(weights: Path, sam: Path) -> None:  # noqa: F811
+def test_what_computed_a_score_tells_the_encoder(weights: Path, sam: Path) -> None:
     plain = load_clip(pretrained=weights)
     proxied: Clip = Segmenter(pretrained=weights, dense=SAM_PROXY, sam=sam).clip
     assert proxied.weights_hash.startswith(f"{plain.weights_hash}-")
@@ -59,8 +59,8 @@ def test_what_computed_a_score_tells_the_encoder(weights: Path, sam: Path) -> No
 
 
 def test_on_the_command_line(
-    call: Callable[..., Outcome],  # noqa: F811
-    weights: Path,  # noqa: F811
+    call: Callable[..., Outcome],
+    weights: Path,
     sam: Path,
 ) -> None:
     given = ["evaluate", "--pretrained", str(weights), "--limit", "1", "--attributes", "name"]
@@ -75,7 +75,7 @@ def test_on_the_command_line(
 
 
 def test_a_networks_encoder_looks_once(
-    call: Callable[..., Outcome],  # noqa: F811
+    call: Callable[..., Outcome],
     sam: Path,
     tmp_path: Path,
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.command_line import arguments_for, call, data, weights
+from support.command_line import arguments_for
 from support.whole_network import catseg_file, small_network
 
 from lsmseg_model.data.benchmark import IGNORE, MiniStuff
@@ -20,8 +20,6 @@ from lsmseg_model.errors import UsageError
 from lsmseg_model.evaluate import class_rows, count_pictures, evaluate, summarise
 from lsmseg_model.metrics import confusion_counts, miou
 from lsmseg_model.segmenter import Segmenter
-
-__all__ = ["call", "data", "weights"]  # fixtures, used by their names
 
 NAMES = [f"class {i}" for i in range(11)]
 TEXTS = [[f"a photo of a {name}", f"there is a {name}"] for name in NAMES]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.command_line import Outcome, call, process  # noqa: F401
+from support.command_line import Outcome, process
 
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.networks.build import available, build_network, read_network
@@ -87,7 +87,7 @@ def test_memory_is_that_of_the_tensors() -> None:
     assert fewer["kept_texts"] == pytest.approx(qv["kept_texts"] * 80 / 171, rel=0.01)
 
 
-def test_describe_from_the_command_line(call: Callable[..., Outcome]) -> None:  # noqa: F811
+def test_describe_from_the_command_line(call: Callable[..., Outcome]) -> None:
     done = call("model", "describe", "lsmseg-tiny", "--set", "k=8", "--set", "refinement=class",
                 "--size", "112", "--classes", "40", "--json")  # fmt: skip
     found = json.loads(done.out)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.command_line import call
 from support.small_clip import SMALL
 
 from lsmseg_model.data.palette import palette
@@ -22,8 +21,6 @@ from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
 from lsmseg_model.networks.cost_map import segment
 from lsmseg_model.predict import draw_overlay, file_names, find_pictures, predict
 from lsmseg_model.segmenter import Prediction, Segmenter
-
-__all__ = ["call"]  # a fixture, used by its name
 
 
 @pytest.fixture(scope="module")

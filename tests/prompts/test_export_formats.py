@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
-from support.command_line import call, refused
+from support.command_line import refused
 from support.small_clip import SMALL
 
 from ablations.scoring.embeddings import export_embeddings, load_embeddings, text_hash
@@ -32,7 +32,6 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
-__all__ = ["call"]
 NAMES = ("zebra", "sky", "fire hydrant")
 VOCABULARY = Vocabulary("three", "three", tuple(ClassEntry(i, n, n) for i, n in enumerate(NAMES)))
 PLAIN = (("A zebra is black and white.",), ("The sky is blue.",), ("A fire hydrant is red.",))

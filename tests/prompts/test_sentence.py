@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.ablation_fakes import DESCRIPTIONS, VOCABULARY
-from support.command_line import call, refused  # noqa: F401
+from support.command_line import refused
 
 from lsmseg_prompts.attributes import combined
 from lsmseg_prompts.descriptions.loading import check_attributes
@@ -60,7 +60,7 @@ def test_the_question_speaks_of_all() -> None:
     )
 
 
-def test_export_and_ablate(call: Any) -> None:  # noqa: F811
+def test_export_and_ablate(call: Any) -> None:
     options = ("--composition", "sentence")
     four = call("export", "--attributes", "size,shape,texture,color", *options, "-o", "four.json")
     assert four.code == 0, four.err

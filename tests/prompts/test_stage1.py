@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llm_server.client import LLMServer
 from PIL import Image as Pictures
-from support.command_line import call, process  # noqa: F401
+from support.command_line import process
 
 from lsmseg_prompts.attributes import ATTRIBUTES, canonical
 from lsmseg_prompts.errors import ProviderError, UsageError
@@ -274,7 +274,7 @@ def test_nothing_is_sent_when_a_picture_is_none():
 # -- the command -------------------------------------------------------------------------
 
 
-def test_the_command_with_bundled(call):  # noqa: F811
+def test_the_command_with_bundled(call):
     done = call("attributes")
     assert done.code == 0 and "additional: none" in done.out and not Path("runs").exists()
     assert "missing of the nine: none" in done.out
@@ -283,7 +283,7 @@ def test_the_command_with_bundled(call):  # noqa: F811
     assert call("attributes", "--raw").out.startswith("1. Color: the hues")
 
 
-def test_wrong_calls_of_check_images(call):  # noqa: F811
+def test_wrong_calls_of_check_images(call):
     picture("a.jpg")
     for arguments in (["--check-images"], ["a.jpg"], ["--check-images", "a.jpg"],
                       ["--check-images", "--check-images"]):  # fmt: skip

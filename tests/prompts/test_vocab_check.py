@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from llm_server.client import LLMServer
-from support.command_line import call, process  # noqa: F401
+from support.command_line import process
 
 from lsmseg_prompts.generation.name_proposals import SCHEMA, ask_names, question, read_answer
 from lsmseg_prompts.llm.base import Reply
@@ -333,7 +333,7 @@ def mine() -> str:
     return "mine.txt"
 
 
-def test_the_command_lists_and_writes(call, mine):  # noqa: F811
+def test_the_command_lists_and_writes(call, mine):
     done = call("vocab", "check", mine, "-o", "better.json")
     assert done.code == 0 and "-> bamboo weaving" in done.out
     assert "3 of 4 classes of mine have findings." in done.out
@@ -344,7 +344,7 @@ def test_the_command_lists_and_writes(call, mine):  # noqa: F811
     assert not Path("runs").exists()
 
 
-def test_the_command_as_json_and_strict(call, mine):  # noqa: F811
+def test_the_command_as_json_and_strict(call, mine):
     shown = json.loads(call("vocab", "check", mine, "--json").out)
     assert [f["rule"] for f in shown["findings"]] == ["sense", "glued", "placeholder"]
     assert shown["proposals"][0]["readable"] == "bamboo weaving"

@@ -1,27 +1,15 @@
-"""Running the command line from tests: as a process or in this one, on next to nothing.
-
-The fixtures here are for test_bad_input.py and test_interrupted.py, which import them.
-"""
+"""Running the command line from tests as a process; tests/conftest.py has `call`, in this one."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
-import pytest
-from PIL import Image
-
-import cli
-from support.small_clip import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(sys.executable).with_name("lsmseg-prompts")
@@ -43,20 +31,6 @@ def process(*arguments: str, **options: Any) -> Outcome:
     done = subprocess.run([*COMMAND, *arguments], env=environment(), capture_output=True, text=True,
                           timeout=120, check=False, **options)  # fmt: skip
     return Outcome(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def call(capfd) -> Callable[..., Outcome]:
-    """Run the command in this process; workers' noise on the real stderr counts too."""
-
-    def run(*arguments: str) -> Outcome:
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as stop:
-            cli.main(arguments)
-        captured = capfd.readouterr()
-        return Outcome(int(stop.value.code or 0), captured.out, captured.err)
-
-    return run
 
 
 def listing() -> dict[str, str]:
@@ -81,45 +55,6 @@ def refused(outcome: Outcome, code: int, *says: str) -> None:
         assert sentence.rstrip().endswith((".", "?")) or "shorten it: " in sentence
     for words in says:
         assert words in sentence
-
-
-@pytest.fixture(autouse=True)
-def shipped_store_stays() -> Iterator[None]:
-    path = ROOT / "attribute_store.sqlite"
-    before = hashlib.sha256(path.read_bytes()).hexdigest()
-    yield
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == before
-    assert not list(ROOT.glob("attribute_store.sqlite-*"))
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny CLIP of random weights, and beside it the configuration to train one."""
-    import torch
-
-    from lsmseg_model.encoders.checkpoints import save_weights
-    from lsmseg_model.networks.backbones.clip import build_clip, read_config
-
-    path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    torch.manual_seed(0)
-    save_weights(path, build_clip(SMALL).model.state_dict(), {"config": SMALL})
-    train = {**read_config("lsmseg-tiny")["train"], "iterations": 6, "batch_size": 2}
-    config = {**SMALL, "train": {**train, "warmup": 1, "loss_size": 8}}
-    path.with_suffix(".json").write_text(json.dumps(config))
-    return path
-
-
-@pytest.fixture
-def data() -> Path:
-    """A folder benchmark of 11 classes: two pictures of 32 x 24 in each of two splits."""
-    rng = np.random.default_rng(0)
-    for split in ("train", "val"):
-        for kind, high, shape in (("images", 255, (24, 32, 3)), ("annotations", 11, (24, 32))):
-            folder = Path("data", kind, split)
-            folder.mkdir(parents=True)
-            for name in ("a.png", "b.png"):
-                Image.fromarray(rng.integers(0, high, shape, dtype=np.uint8)).save(folder / name)
-    return Path("data")
 
 
 def arguments_for(command: str, weights: Path) -> list[str]:

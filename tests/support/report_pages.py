@@ -5,14 +5,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-
 from ablations.report import plots
-from ablations.report.classwise import most_changed, pair_rows, per_class
-from ablations.report.lengths import length_rows
 from ablations.search.combine import path_rows, search
-from ablations.search.scoreboard import Candidate
 from ablations.search.single import singles
 from support.ablation_fakes import ATTRIBUTES, board, by_table
 
@@ -77,24 +71,6 @@ def leave(tmp_path: Path, **more: Any) -> Path:
     (tmp_path / "run.json").write_text(json.dumps(record))
     plots.single_plot(alone.rows, tmp_path / "single.png")
     return tmp_path
-
-
-@pytest.fixture
-def whole(tmp_path: Path) -> Path:
-    """What a run leaves now; a class's name is HTML too."""
-    one = board(by_table({"name": 0.2, "color": 0.4}))
-    bench = one.benches[0]
-    classes = per_class(one, bench, Candidate(("color",)))
-    classes[0] |= {"name": EVIL, "after": [EVIL, "second"]}
-    pairs = pair_rows(bench, np.array(BEFORE), np.array(AFTER), classes)
-    lengths = length_rows([one.prompt_set(bench, Candidate((a,))) for a in ("name", "color")])
-    return leave(
-        tmp_path,
-        per_class=classes,
-        confusions=most_changed(pairs),
-        lengths=[{**row, "chosen": row["prompts"] == "color"} for row in lengths],
-        commands=[{"what": "It", "command": f"lsmseg-prompts ablate --llm '{EVIL}'"}],
-    )
 
 
 class Reader(HTMLParser):
