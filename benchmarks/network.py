@@ -36,7 +36,7 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
     import torch
     from torch.nn import functional as F
 
-    from lsmseg_model.inference.protocol import label, look
+    from lsmseg_model.inference import protocol
     from lsmseg_model.kernels import onednn
     from lsmseg_model.networks.build import build_network
 
@@ -77,9 +77,9 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
             network.clip.encode_layers(torch.rand(1, 3, 384, 384, device=device), (3, 7))
         for _ in range(options.repeat):
             began = now()
-            seen = look(network, image, texts)
+            seen = protocol.decode(network, protocol.encode(network, image), texts)
             looked = now()
-            label(seen, classes, (640, 640), dense=row != OURS)
+            protocol.label(seen, classes, (640, 640), dense=row != OURS)
             ended = now()
             parts = {
                 "clip": spent["clip"],

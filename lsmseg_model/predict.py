@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
@@ -15,20 +15,19 @@ import numpy as np
 from lsmseg_model.data.images import SUFFIXES, as_picture
 from lsmseg_model.data.label_png import check_count, write_classes, write_label_map
 from lsmseg_model.data.palette import palette
+from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 from lsmseg_model.files import new_folder, whole_file, write_whole
+from lsmseg_model.inference.pictures import CostMaps, Probabilities
 from lsmseg_model.networks.catseg import told
 from lsmseg_model.segmenter import (
     BACKGROUND,
     DEFAULT,
-    CostMaps,
+    ClassPrompts,
     Prediction,
-    Probabilities,
-    Question,
     Segmenter,
 )
 
-Progress = Callable[[int, int], None]  # done, total
 MAPS_AT_ONCE = 8  # cost maps that are enlarged together
 TALL = 1200  # pixels that an overlay shows of a picture's height at most
 LEGEND = 20  # classes that a legend names at most
@@ -76,7 +75,7 @@ def predict(
     cost_maps: bool = False,
     npz: bool = False,
     device: str = "cpu",
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Predicted:
     """Segment picture files and all pictures of folders.
 
@@ -102,27 +101,27 @@ def predict(
     if single:
         as_picture(files[0])  # before a model is loaded for nothing
     segmenter = Segmenter(model, pretrained, checkpoint, format, device, dense, sam)
-    question = Question(segmenter, classes, texts, background, threshold)
+    prompts = ClassPrompts(segmenter, classes, texts, background, threshold)
     loaded = segmenter.loaded
-    result = Predicted(question.classes, [], None if loaded is None else told(loaded))
+    result = Predicted(prompts.classes, [], None if loaded is None else told(loaded))
     if out is None or single:
         for done, file in enumerate(files, 1):
             overlay = None if out is None else Path(out)
-            result.pictures.append(_segment(question, file, len(files) == 1, overlay))
-            if progress:
-                progress(done, len(files))
+            result.pictures.append(_segment(prompts, file, len(files) == 1, overlay))
+            if on_progress:
+                on_progress(done, len(files))
         return result
     names = file_names(files)
     with new_folder(Path(out)) as folder:
-        write_classes(folder / "classes.json", question.classes)
+        write_classes(folder / "classes.json", prompts.classes)
         for done, (file, name) in enumerate(zip(files, names, strict=True), 1):
             overlay, labels = folder / "overlays" / f"{name}.png", folder / "labels" / f"{name}.png"
             maps = folder / "cost_maps" / name if cost_maps else None
             numbers = folder / "npz" / f"{name}.npz" if npz else None
             alone = len(files) == 1
-            result.pictures.append(_segment(question, file, alone, overlay, labels, maps, numbers))
-            if progress:
-                progress(done, len(files))
+            result.pictures.append(_segment(prompts, file, alone, overlay, labels, maps, numbers))
+            if on_progress:
+                on_progress(done, len(files))
     return result
 
 
@@ -159,7 +158,7 @@ def file_names(files: Sequence[Path]) -> list[str]:
 
 
 def _segment(
-    question: Question,
+    prompts: ClassPrompts,
     file: Path,
     alone: bool,
     overlay: Path | None,
@@ -176,8 +175,8 @@ def _segment(
             raise
         row.error = str(error)
         return row
-    seen = question.look(image)
-    prediction = question.answer(image, seen)
+    decoded = prompts.decode(image)
+    prediction = prompts.predict(image, decoded)
     row.shares = prediction.shares
     if overlay is not None:
         write_whole(overlay, lambda path: draw_overlay(path, prediction))
@@ -186,9 +185,9 @@ def _segment(
         write_label_map(labels, prediction.masks, len(prediction.classes))
         row.labels = labels
     if maps is not None:
-        write_heat_maps(maps, question.names, seen)
+        write_heat_maps(maps, prompts.names, decoded)
     if numbers is not None:
-        write_npz(numbers, question.names, seen, prediction)
+        write_npz(numbers, prompts.names, decoded, prediction)
     return row
 
 
@@ -245,7 +244,7 @@ def draw_overlay(path: Path, prediction: Prediction, alpha: float = 0.6) -> None
     figure.savefig(path, dpi=120, format=path.suffix.lstrip(".") or "png")
 
 
-def write_heat_maps(folder: Path, names: Sequence[str], seen: CostMaps | Probabilities) -> None:
+def write_heat_maps(folder: Path, names: Sequence[str], decoded: CostMaps | Probabilities) -> None:
     """A PNG for every text: dark where its score is the lowest of all, bright where the highest.
 
     All share one scale: a CLIP's from the lowest to the highest cosine in the picture, a
@@ -255,12 +254,12 @@ def write_heat_maps(folder: Path, names: Sequence[str], seen: CostMaps | Probabi
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    low, high = seen.range
+    low, high = decoded.range
     viridis = (np.asarray(colormaps["viridis"].colors) * 255).round().astype(np.uint8)  # type: ignore[attr-defined]
     about = PngInfo()
     about.add_text("scale", f"{low:.6g} to {high:.6g}")
     digits = len(str(len(names) - 1))
-    for start, maps in _cost_maps(names, seen):
+    for start, maps in _cost_maps(names, decoded):
         for index, cost in enumerate(maps, start):
             level = (cost - low) * (255 / max(high - low, 1e-12))
             image = Image.fromarray(np.rint(level).clip(0, 255).astype(np.uint8))
@@ -275,7 +274,7 @@ def slug(name: str) -> str:
 
 
 def write_npz(
-    path: Path, names: Sequence[str], seen: CostMaps | Probabilities, prediction: Prediction
+    path: Path, names: Sequence[str], decoded: CostMaps | Probabilities, prediction: Prediction
 ) -> None:
     """Arrays for numpy.load: ``labels`` [H, W] of ``classes``, the winners' ``scores`` [H, W],
     and ``cost_maps`` float32 [N, H, W] of ``prompts``; these are written a few at a time."""
@@ -300,13 +299,13 @@ def write_npz(
         }
         with archive.open("cost_maps.npy", "w", force_zip64=True) as file:
             np.lib.format.write_array_header_1_0(file, header)
-            for _, maps in _cost_maps(names, seen):
+            for _, maps in _cost_maps(names, decoded):
                 file.write(np.ascontiguousarray(maps).tobytes())
 
 
 def _cost_maps(
-    names: Sequence[str], seen: CostMaps | Probabilities
+    names: Sequence[str], decoded: CostMaps | Probabilities
 ) -> Iterator[tuple[int, np.ndarray]]:
     """A few at a time: the first one's position, and float32 [w, H, W]."""
     for start in range(0, len(names), MAPS_AT_ONCE):
-        yield start, seen.scores(range(start, min(start + MAPS_AT_ONCE, len(names))))
+        yield start, decoded.scores(range(start, min(start + MAPS_AT_ONCE, len(names))))

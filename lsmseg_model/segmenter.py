@@ -9,25 +9,27 @@ A model is a CLIP with its training-free cost map, or a whole network (`checkpoi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lsmseg_model.data.images import as_picture
+from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.encoders.registry import load_second_encoder
-from lsmseg_model.errors import DataError, UsageError
-from lsmseg_model.inference import protocol as sliding
-from lsmseg_model.inference.windows import picture_features
+from lsmseg_model.errors import UsageError
+from lsmseg_model.inference.pictures import (
+    CostMaps,
+    EncodedPicture,
+    Probabilities,
+    encode_picture,
+    encode_texts,
+    enough_memory,
+)
 from lsmseg_model.networks.backbones.clip import Clip, load_clip
-from lsmseg_model.networks.config import Protocol
-from lsmseg_model.networks.cost_map import best_class, cost_map, upsample
 from lsmseg_model.networks.lsmseg import LsmSeg
 
 if TYPE_CHECKING:
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
 DEFAULT = "lsmseg-tiny"
 BACKGROUND = "background"
-TEXTS_AT_ONCE = 256
-Progress = Callable[[int, int], None]  # done, total
 
 
 @dataclass
@@ -148,46 +148,20 @@ class Segmenter:
         return [[sentence(name)] for name in classes]
 
     def encode_texts(
-        self, texts: Sequence[Sequence[str]], progress: Progress | None = None
+        self, texts: Sequence[Sequence[str]], on_progress: OnProgress | None = None
     ) -> Tensor:
         """texts: N classes of one or more sentences -> [N, D] embeddings of length 1.
 
         See `Clip.encode_texts`. Raises UsageError for no text and for one over 77 tokens.
         """
-        if not texts:
-            raise UsageError("name at least one class.")
-        parts = []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            parts.append(self.clip.encode_texts(texts[start : start + TEXTS_AT_ONCE]))
-            if progress:
-                progress(start + len(parts[-1]), len(texts))
-        return torch.cat(parts)
+        return encode_texts(self.clip, texts, on_progress)
 
-    def look(self, image: np.ndarray, text: Tensor) -> CostMaps | Probabilities:
-        """What the model makes of a picture, uint8 [H, W, 3], and the texts [N, D].
+    def encode(self, image: np.ndarray) -> EncodedPicture:
+        """The features of a picture, uint8 [H, W, 3], to be decoded with any number of texts.
 
-        It labels (`label`) and gives the scores of single classes (`scores`) at the picture's
-        size. Raises DataError where the GPU's memory does not suffice.
+        Raises DataError where the GPU's memory does not suffice.
         """
-        return self.see(image)(text)
-
-    def see(self, image: np.ndarray) -> Callable[[Tensor], CostMaps | Probabilities]:
-        """Look at a picture, uint8 [H, W, 3], once; then ask it with any number of texts [N, D]."""
-        size, model = (image.shape[0], image.shape[1]), self.model
-        with torch.inference_mode(), enough_memory():
-            if isinstance(model, Clip):
-                features = picture_features(model, image)
-                return lambda text: CostMaps(features, text.to(features.device), size)
-            protocol = model.protocol or Protocol()
-            shown = _shown(image, protocol.side).to(self.clip.device)
-            seen = sliding.see(model, shown, protocol)
-
-        def ask(text: Tensor) -> Probabilities:
-            with enough_memory():
-                views = sliding.ask(model, seen, text.to(shown.device), protocol)
-            return Probabilities(views, len(text), size)
-
-        return ask
+        return encode_picture(self.model, image)
 
     def label(
         self, image: np.ndarray, text: Tensor, owners: Sequence[int] | None = None
@@ -197,11 +171,11 @@ class Segmenter:
         image: uint8 [H, W, 3]. text: [N, D]. owners: for each text the class that it stands for;
         the classes are returned then.
         """
-        return self.look(image, text).label(owners)
+        return self.encode(image).decode(text).label(owners)
 
     def scores(self, image: np.ndarray, text: Tensor, wanted: Sequence[int]) -> np.ndarray:
         """float32 [W, H, W]: the cost maps, or probabilities, of some of the texts [N, D]."""
-        return self.look(image, text).scores(wanted)
+        return self.encode(image).decode(text).scores(wanted)
 
     def predict(
         self,
@@ -219,14 +193,14 @@ class Segmenter:
         cosines of a CLIP lie about 0.1 to 0.3, a network's probabilities between 0 and 1.
         Raises UsageError, DataError.
         """
-        question = Question(self, classes, texts, background, threshold)
-        return question.ask(as_picture(image))
+        prompts = ClassPrompts(self, classes, texts, background, threshold)
+        return prompts.predict(as_picture(image))
 
 
-class Question:
-    """Classes put to a model: embedded once, asked of any number of pictures.
+class ClassPrompts:
+    """The prompts of classes: encoded once, then used for any number of pictures.
 
-    ``classes``: the names of the answer; ``names``: those of the prompts that compete.
+    ``classes``: the names that predictions have; ``names``: those of the prompts that compete.
     """
 
     def __init__(
@@ -236,7 +210,7 @@ class Question:
         texts: Sequence[Sequence[str]] | None = None,
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
-        progress: Progress | None = None,
+        on_progress: OnProgress | None = None,
     ) -> None:
         if not classes:
             raise UsageError("name at least one class.")
@@ -263,64 +237,22 @@ class Question:
         self.owners = [place.get(name, place.get(BACKGROUND, 0)) for name in self.names]
         every = [*texts, *segmenter.default_texts(added)]
         with enough_memory():
-            self.text = segmenter.encode_texts(every, progress)
+            self.text = segmenter.encode_texts(every, on_progress)
 
-    def look(self, image: np.ndarray) -> CostMaps | Probabilities:
-        return self.segmenter.look(image, self.text)
+    def decode(self, image: np.ndarray) -> CostMaps | Probabilities:
+        """The scores of all prompts in a picture, uint8 [H, W, 3]."""
+        return self.segmenter.encode(image).decode(self.text)
 
-    def ask(self, image: np.ndarray) -> Prediction:
-        """The prediction for a picture, uint8 [H, W, 3]."""
-        return self.answer(image, self.look(image))
-
-    def answer(self, image: np.ndarray, seen: CostMaps | Probabilities) -> Prediction:
-        """The prediction for a picture that was looked at."""
-        masks, scores = seen.label(self.owners)
+    def predict(
+        self, image: np.ndarray, decoded: CostMaps | Probabilities | None = None
+    ) -> Prediction:
+        """The prediction for a picture, uint8 [H, W, 3]. decoded: what `decode` gave of it."""
+        masks, scores = (decoded or self.decode(image)).label(self.owners)
         if self.threshold is not None and self._background is not None:
             masks[scores < self.threshold] = self._background
         counts = np.bincount(masks.ravel(), minlength=len(self.classes)) / masks.size
         shares = {self.classes[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable")}
         return Prediction(self.classes, masks, scores, shares, image)
-
-
-class CostMaps:
-    """A picture as a CLIP sees it, and texts."""
-
-    def __init__(self, features: Tensor, text: Tensor, size: tuple[int, int]) -> None:
-        self.features, self.text, self.size = features, text, size
-
-    def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        with torch.inference_mode(), enough_memory():
-            return _owned(*best_class(self.features, self.text, self.size), owners)
-
-    def scores(self, wanted: Sequence[int]) -> np.ndarray:
-        with torch.inference_mode(), enough_memory():
-            cost = cost_map(self.features[None], self.text[list(wanted)])
-            return upsample(cost, self.size)[0].cpu().numpy()
-
-    @cached_property
-    def range(self) -> tuple[float, float]:
-        """The lowest and the highest cosine anywhere."""
-        flat = self.features.flatten(0, 1)
-        parts = [flat @ some.T for some in self.text.split(256)]
-        return min(float(p.min()) for p in parts), max(float(p.max()) for p in parts)
-
-
-class Probabilities:
-    """A picture as a whole network sees it, for ``count`` texts."""
-
-    range = (0.0, 1.0)
-
-    def __init__(self, views: sliding.Views, count: int, size: tuple[int, int]) -> None:
-        self.views, self.count, self.size = views, count, size
-
-    def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        with enough_memory():
-            return _owned(*sliding.label(self.views, self.count, self.size), owners)
-
-    def scores(self, wanted: Sequence[int]) -> np.ndarray:
-        with enough_memory():
-            some = torch.tensor(list(wanted), device=self.views.kept.device)
-            return sliding.scores(self.views, some, self.size).cpu().numpy()
 
 
 def sentence(name: str) -> str:
@@ -333,36 +265,3 @@ def sentence(name: str) -> str:
         return name
     first = name.partition(" ")[0].lower()
     return f"a photo of {'' if first in ('a', 'an', 'the', 'some') else 'a '}{name}"
-
-
-@contextmanager
-def enough_memory() -> Iterator[None]:
-    """DataError instead of CUDA's own where the GPU's memory does not suffice."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise DataError(
-            "the GPU's memory does not suffice; name fewer classes, free the GPU, or use "
-            "--device cpu."
-        ) from error
-
-
-def _owned(
-    where: Tensor, best: Tensor, owners: Sequence[int] | None
-) -> tuple[np.ndarray, np.ndarray]:
-    if owners is not None:
-        where = torch.tensor(owners, device=where.device)[where]
-    return where.cpu().numpy(), best.cpu().numpy()
-
-
-def _shown(image: np.ndarray, side: int) -> Tensor:
-    """float32 [3, h, w] in 0..1, before it is squashed: as CAT-Seg's loader resizes pictures, the
-    short side to ``side``, the long one to at most four times that, bilinear and smoothed."""
-    from PIL import Image
-
-    height, width = image.shape[:2]
-    scale = min(side / min(height, width), 4 * side / max(height, width))
-    size = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
-    if size != (width, height):
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255)

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lsmseg_model.data.benchmark import IGNORE, Benchmark, load_benchmark, training_classes
+from lsmseg_model.data.benchmark import Benchmark, load_benchmark, training_classes
+from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import ConfigError, DataError, TrainingError
 from lsmseg_model.files import new_folder
 from lsmseg_model.networks.backbones.clip import check_device

@@ -46,7 +46,7 @@ def data_check(
             class_names=names,
             limit=limit,
             workers=workers or os.cpu_count() or 1,
-            progress=progress,
+            on_progress=progress,
         )
     if json:
         show({"summary": report.summary, "findings": list(map(asdict, report.findings))}, json)
@@ -91,6 +91,6 @@ def data_prepare(
             redo=redo,
             missing_ok=missing_ok,
             workers=workers or os.cpu_count() or 1,
-            progress=progress,
+            on_progress=progress,
         )
     show([asdict(one) for one in made], json)

@@ -113,7 +113,7 @@ def evaluate(
             device=device,
             save_predictions=save_predictions,
             csv=csv,
-            progress=progress,
+            on_progress=progress,
         )
     prompt_set = "cat-seg's template" if as_published else chosen.name
     summary = {"prompt_set": prompt_set, "llm": chosen.llm, **result.summary}

@@ -105,7 +105,7 @@ def predict(
             cost_maps=cost_maps,
             npz=npz,
             device=device,
-            progress=progress,
+            on_progress=progress,
         )
     if result.keys is not None and not Shown.quiet:
         note(f"{checkpoint}: {result.keys}")

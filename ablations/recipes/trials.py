@@ -239,10 +239,10 @@ def _ended(folder: Path, iterations: int) -> tuple[Path | None, float]:
 
 def _count(segmenter: Segmenter, place: Place, texts: Any, tell: Any) -> np.ndarray:
     from lsmseg_model.data.benchmark import competing
-    from lsmseg_model.evaluate import count_pictures
+    from lsmseg_model.inference.counting import count_pictures
 
     text = segmenter.encode_texts([list(texts[i]) for i in competing(place.benchmark)[0]])
-    return count_pictures(segmenter, place.benchmark, text, progress=tell)
+    return count_pictures(segmenter.model, place.benchmark, text, on_progress=tell)
 
 
 def _latency(segmenter: Segmenter, place: Place, trial: Trial) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from ablations.report.plots import pyplot, save
 from ablations.scoring.frozen import Scorer
-from lsmseg_model.data.benchmark import IGNORE, Benchmark
+from lsmseg_model.data.benchmark import Benchmark
+from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.palette import colour, palette
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet

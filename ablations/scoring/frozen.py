@@ -16,7 +16,7 @@ import torch
 from ablations.scoring.count_store import Memory, Stored, key_of
 from ablations.scoring.splits import SPLITS, Part, halves, open_splits
 from lsmseg_model.data.benchmark import Benchmark, competing
-from lsmseg_model.evaluate import Features, count_prompt_sets, dense_features, digest
+from lsmseg_model.inference.counting import Features, count_prompt_sets, dense_features, digest
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.cost_map import cost_map, segment, upsample

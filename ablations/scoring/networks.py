@@ -17,9 +17,10 @@ import numpy as np
 
 from ablations.scoring.count_store import Memory, Stored, key_of
 from ablations.scoring.frozen import Progress, Scorer, Texts
-from lsmseg_model.data.benchmark import IGNORE, Benchmark, competing, load_benchmark
+from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark
+from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import DataError
-from lsmseg_model.evaluate import positions
+from lsmseg_model.inference.counting import positions
 from lsmseg_model.inference.feature_cache import state_hash
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.build import load_network, read_network
@@ -67,11 +68,10 @@ class NetworkScorer(Scorer):
         for picture in range(len(benchmark)):
             labels = position[benchmark.labels(picture)]
             if (labels != IGNORE).any():
-                ask = segmenter.see(benchmark.picture(picture))
+                encoded = segmenter.encode(benchmark.picture(picture))
                 for at, text in enumerate(texts):
-                    counts[at, picture] = confusion_counts(
-                        ask(text).label(owners)[0], labels, classes
-                    )
+                    predicted, _ = encoded.decode(text).label(owners)
+                    counts[at, picture] = confusion_counts(predicted, labels, classes)
             if progress:
                 progress(picture + 1, len(benchmark))
         return counts

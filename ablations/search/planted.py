@@ -32,7 +32,7 @@ from ablations.scoring.frozen import SPLITS, FrozenScorer
 from ablations.search.combine import Search, search
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.search.statistics import Interval, bootstrap_miou, paired_difference
-from lsmseg_model.evaluate import Features
+from lsmseg_model.inference.counting import Features
 from lsmseg_model.metrics import miou
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary

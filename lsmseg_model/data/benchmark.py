@@ -9,8 +9,6 @@ import numpy as np
 
 from lsmseg_model.errors import DataError, UsageError
 
-IGNORE = -1
-
 
 class Benchmark(Protocol):
     """What scorers and training need of a data set.

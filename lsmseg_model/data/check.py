@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lsmseg_model.data.benchmark import IGNORE, scored_names
+from lsmseg_model.data.benchmark import scored_names
 from lsmseg_model.data.folders import Files, Found, LabelReader, find
-from lsmseg_model.data.label_maps import UNREADABLE, VALUES, read_label_map
+from lsmseg_model.data.label_maps import IGNORE, UNREADABLE, VALUES, read_label_map
 from lsmseg_model.data.layouts import LAYOUTS, OWN
-from lsmseg_model.data.parallel import Progress, in_parallel
+from lsmseg_model.data.parallel import OnProgress, in_parallel
 from lsmseg_model.errors import DataError, UsageError
 
 
@@ -48,7 +48,7 @@ def check(
     class_names: Sequence[str],
     limit: int | None = None,
     workers: int = 1,
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Report:
     """Read every picture and label map of a split, or the first ``limit``, and list all findings.
 
@@ -78,7 +78,7 @@ def check(
     pixels, ignored = np.zeros(classes, np.int64), 0
     pairs = files.pairs[:limit] if limit else files.pairs
     for part, void, problems in in_parallel(
-        lambda pair: _about_pair(reader, *pair), pairs, workers, progress
+        lambda pair: _about_pair(reader, *pair), pairs, workers, on_progress
     ):
         pixels += part
         ignored += void

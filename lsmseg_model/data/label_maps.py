@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lsmseg_model.data.benchmark import IGNORE
 from lsmseg_model.errors import DataError
 
+IGNORE = -1  # a pixel without a label
 OUTSIDE = -2  # in a table: a value that the vocabulary has no class for
 # The 182-id convention of COCO-Stuff's raw label maps (value = id - 1) skips 11 thing ids that
 # COCO never annotated; without them the 171 classes of the benchmark remain.

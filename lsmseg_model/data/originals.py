@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lsmseg_model.data.benchmark import IGNORE
-from lsmseg_model.data.label_maps import OUTSIDE, read_picture
+from lsmseg_model.data.label_maps import IGNORE, OUTSIDE, read_picture
 from lsmseg_model.errors import DataError
 
 SHORT_SIDE = 512  # of ADE20K-847's pictures: published scores are made on no larger ones

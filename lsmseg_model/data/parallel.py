@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-Progress = Callable[[int, int], None]  # done, total
+OnProgress = Callable[[int, int], None]  # done, total
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -13,14 +13,14 @@ def in_parallel(
     work: Callable[[Item], Result],
     items: Sequence[Item],
     workers: int,
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Iterator[Result]:
     """The results in the order of the items. Threads do: pictures are decoded without the GIL."""
     pool = ThreadPoolExecutor(workers)
     try:
         for done, result in enumerate(pool.map(work, items), 1):
-            if progress:
-                progress(done, len(items))
+            if on_progress:
+                on_progress(done, len(items))
             yield result
     finally:
         pool.shutdown(cancel_futures=True)

@@ -24,7 +24,7 @@ from lsmseg_model.data.originals import (
     table_by_name,
     through,
 )
-from lsmseg_model.data.parallel import Progress, in_parallel
+from lsmseg_model.data.parallel import OnProgress, in_parallel
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.files import whole_file
 
@@ -69,7 +69,7 @@ def prepare(
     redo: bool = False,
     missing_ok: bool = False,
     workers: int = 1,
-    progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> list[Prepared]:
     """Make the label maps of a benchmark's splits (all there are, or ``split``).
 
@@ -86,7 +86,7 @@ def prepare(
     if not source.is_dir():
         raise DataError(f"{source} is not a folder; --from must hold the download of {data}.")
     plans = (
-        _ade_full(layout, source, out, split, class_names, missing_ok, workers, progress)
+        _ade_full(layout, source, out, split, class_names, missing_ok, workers, on_progress)
         if data == "ade20k-847"
         else _context(data, layout, source, out, split, class_names, missing_ok)
         if data in ("pc-59", "pc-459")
@@ -96,17 +96,22 @@ def prepare(
     results: list[Prepared] = []
     for on_disk, jobs in plans:
         before = sum(one.label_maps for one in results)
-        shifted = partial(_shifted, progress, before, total) if progress else None
+        shifted = partial(_shifted, on_progress, before, total) if on_progress else None
         results.append(_run(on_disk, jobs, layout.classes, redo, workers, shifted))
     return results
 
 
-def _shifted(progress: Progress, before: int, total: int, done: int, _: int) -> None:
-    progress(before + done, total)
+def _shifted(on_progress: OnProgress, before: int, total: int, done: int, _: int) -> None:
+    on_progress(before + done, total)
 
 
 def _run(
-    split: str, jobs: list[Job], classes: int, redo: bool, workers: int, progress: Progress | None
+    split: str,
+    jobs: list[Job],
+    classes: int,
+    redo: bool,
+    workers: int,
+    on_progress: OnProgress | None,
 ) -> Prepared:
     """Do the jobs. While it runs, and where it failed, UNFINISHED stands among the label maps."""
     folder = jobs[0].labels_to.parent
@@ -119,7 +124,7 @@ def _run(
             f"cannot write into {folder}: {error.strerror}; choose a place with --out."
         ) from error
     made, failures = 0, []
-    for done in in_parallel(lambda job: _do(job, classes, redo), jobs, workers, progress):
+    for done in in_parallel(lambda job: _do(job, classes, redo), jobs, workers, on_progress):
         if isinstance(done, str):
             failures.append(done)
         else:
@@ -235,7 +240,7 @@ def _base(data: str, layout: Layout, source: Path, needed: str) -> Path:
 
 def _ade_full(
     layout: Layout, source: Path, out: str | Path | None, split: str | None,
-    class_names: Sequence[str], missing_ok: bool, workers: int, progress: Progress | None,
+    class_names: Sequence[str], missing_ok: bool, workers: int, on_progress: OnProgress | None,
 ) -> Plans:  # fmt: skip
     base = _base("ade20k-847", layout, source, "images/ADE")
     maps = {
@@ -249,7 +254,7 @@ def _ade_full(
         )
     lists = [path.with_name(path.name.replace("_seg.png", ".json")) for path in every]
     names = merge_objects(
-        zip(lists, in_parallel(read_objects, lists, workers, progress), strict=True)
+        zip(lists, in_parallel(read_objects, lists, workers, on_progress), strict=True)
     )
     # A class may be missing in part of a split, not in a whole one.
     part = not any(len(paths) in layout.pictures_of(s) for s, paths in maps.items())

@@ -37,16 +37,8 @@ class Views:
 
 
 @torch.inference_mode()
-def look(
-    network: LsmSeg, image: Tensor, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
-) -> Views:
-    """The network's logits of all views. image: [3, H, W] RGB in 0..1; texts: [N, D]."""
-    return ask(network, see(network, image, protocol), texts, protocol)
-
-
-@torch.inference_mode()
-def see(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> Any:
-    """What the network sees in all views, before any text is known: what `ask` takes."""
+def encode(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> Any:
+    """Features of all views of an image, [3, H, W] RGB in 0..1: what `decode` takes."""
     side = network.clip.view.window
     squashed = _resize(image[None], protocol.side)
     crop = protocol.crop
@@ -56,11 +48,11 @@ def see(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL)
 
 
 @torch.inference_mode()
-def ask(
-    network: LsmSeg, seen: Any, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
+def decode(
+    network: LsmSeg, features: Any, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
 ) -> Views:
-    """The logits of views that were seen. texts: [N, D]"""
-    logits, kept = network.answer(seen, texts)
+    """The logits of encoded views. texts: [N, D]"""
+    logits, kept = network.answer(features, texts)
     if kept is None:
         kept = torch.arange(texts.shape[0], device=texts.device).expand(len(logits), -1)
     return Views(logits, kept, protocol)

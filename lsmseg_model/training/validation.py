@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from lsmseg_model.data.benchmark import Benchmark, competing
-from lsmseg_model.evaluate import count_pictures, summarise
+from lsmseg_model.inference.counting import count_pictures, summarise
+from lsmseg_model.inference.pictures import encode_texts
 from lsmseg_model.networks.lsmseg import LsmSeg
-from lsmseg_model.segmenter import Segmenter
 from lsmseg_model.training.processes import Processes
 
 
@@ -25,12 +25,11 @@ def validate(
     texts: sentences for every prompt of the vocabulary, embedded with the weights of now.
     """
     network.eval()
-    segmenter = Segmenter.of(network)
-    text = segmenter.encode_texts([texts[i] for i in competing(benchmark)[0]])
+    text = encode_texts(network.clip, [texts[i] for i in competing(benchmark)[0]])
     mine = range(team.rank, len(benchmark), team.count)
     with torch.autocast(torch.device(team.device).type, torch.bfloat16, enabled=half):
-        counts = count_pictures(segmenter, benchmark, text, mine)
+        counts = count_pictures(network, benchmark, text, mine)
     network.train()
     total = team.sum(torch.from_numpy(counts.sum(axis=0)).to(team.device)).cpu().numpy()
-    found = summarise(total[None], benchmark)
-    return {name: float(value) for name, value in found.items() if name != "pictures"}
+    summary = summarise(total[None], benchmark)
+    return {name: float(value) for name, value in summary.items() if name != "pictures"}

@@ -18,7 +18,7 @@ from ablations.scoring import networks
 from ablations.scoring.count_store import Memory
 from ablations.scoring.factory import check_scorer
 from ablations.scoring.networks import RetrainScorer, TrainedScorer, Training
-from lsmseg_model.evaluate import count_pictures
+from lsmseg_model.inference.counting import count_pictures
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.errors import UsageError
@@ -45,7 +45,7 @@ def test_counts_equal_an_evaluation_each(network: LsmSeg, monkeypatch: pytest.Mo
     assert len(seen) == 2  # once a picture, not once a picture and set
     for prompt_set, found in zip(SETS, counts, strict=True):
         text = segmenter.encode_texts(prompt_set.texts)
-        np.testing.assert_array_equal(found, count_pictures(segmenter, benchmark, text))
+        np.testing.assert_array_equal(found, count_pictures(segmenter.model, benchmark, text))
     assert not np.array_equal(counts[0], counts[2])
 
 
@@ -109,7 +109,7 @@ def test_a_network_for_each_prompt_set(training: Training, monkeypatch: pytest.M
         checkpoint=networks.train_one((training, SETS[0].texts, training.about()))
     )
     text = segmenter.encode_texts(SETS[0].texts)
-    np.testing.assert_array_equal(counts[0], count_pictures(segmenter, benchmark, text))
+    np.testing.assert_array_equal(counts[0], count_pictures(segmenter.model, benchmark, text))
 
 
 def test_an_interrupted_training_goes_on(training: Training) -> None:

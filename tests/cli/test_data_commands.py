@@ -212,7 +212,7 @@ def test_interrupted_and_gone_on_with(context: Path) -> None:
 
     wanted = classes("pc-59")
     with pytest.raises(KeyboardInterrupt):
-        prepare("pc-59", context, class_names=wanted, progress=stop)
+        prepare("pc-59", context, class_names=wanted, on_progress=stop)
     with pytest.raises(DataError, match="interrupted"):
         load_benchmark("pc-59", context)
     assert [p.label_maps for p in prepare("pc-59", context, class_names=wanted)] == [1, 1]
@@ -223,7 +223,7 @@ def test_interrupted_and_gone_on_with(context: Path) -> None:
 def test_progress_reaches_the_total(context: Path) -> None:
     told: list[tuple[int, int]] = []
     prepare("pc-459", context, class_names=classes("pc-459"),
-            progress=lambda *now: told.append(now))  # fmt: skip
+            on_progress=lambda *now: told.append(now))  # fmt: skip
     assert told == [(1, 2), (2, 2)]
 
 

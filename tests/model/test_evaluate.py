@@ -14,10 +14,13 @@ from PIL import Image
 from support.command_line import arguments_for
 from support.whole_network import catseg_file, small_network
 
-from lsmseg_model.data.benchmark import IGNORE, MiniStuff
+from lsmseg_model.data.benchmark import MiniStuff
+from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.palette import palette
 from lsmseg_model.errors import UsageError
-from lsmseg_model.evaluate import class_rows, count_pictures, evaluate, summarise
+from lsmseg_model.evaluate import evaluate
+from lsmseg_model.inference import counting
+from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
 from lsmseg_model.metrics import confusion_counts, miou
 from lsmseg_model.segmenter import Segmenter
 
@@ -61,7 +64,11 @@ def test_prompts_are_counted_as_the_classes_they_stand_for(kind: str) -> None:
     steps: list[tuple[int, int]] = []
     saved: dict[int, np.ndarray] = {}
     counts = count_pictures(
-        segmenter, three, text, progress=lambda *at: steps.append(at), save=saved.__setitem__
+        segmenter.model,
+        three,
+        text,
+        on_progress=lambda *at: steps.append(at),
+        save=saved.__setitem__,
     )
     assert steps == [(1, 3), (2, 3), (3, 3)] and sorted(saved) == [0, 1, 2]
     for picture in range(3):
@@ -70,7 +77,7 @@ def test_prompts_are_counted_as_the_classes_they_stand_for(kind: str) -> None:
         assert (best == saved[picture]).mean() > 0.99  # but for roundings
         assert (counts[picture] == confusion_counts(saved[picture], three.labels(picture), 3)).all()
     assert counts[1].sum() == 0 and (counts[[0, 2], :, 2].sum(axis=1) > 200).all()
-    some = count_pictures(segmenter, three, text, pictures=[2])
+    some = count_pictures(segmenter.model, three, text, pictures=[2])
     assert (some == counts[2:]).all()
     means = summarise(counts, three)
     assert means["pictures"] == 2
@@ -83,14 +90,14 @@ def test_prompts_are_counted_as_the_classes_they_stand_for(kind: str) -> None:
 def test_a_picture_without_labels_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = Segmenter.of(small_network().clip)
     looked: list[int] = []
-    real = Segmenter.label
+    real = counting.encode_picture
 
-    def label(self: Segmenter, image: np.ndarray, *given: Any) -> Any:
+    def encode_picture(*given: Any) -> Any:
         looked.append(1)
-        return real(self, image, *given)
+        return real(*given)
 
-    monkeypatch.setattr(Segmenter, "label", label)
-    counts = count_pictures(segmenter, Three(), segmenter.encode_texts(FIVE))
+    monkeypatch.setattr(counting, "encode_picture", encode_picture)
+    counts = count_pictures(segmenter.model, Three(), segmenter.encode_texts(FIVE))
     assert len(looked) == 2 and counts[1].sum() == 0
 
 
@@ -153,7 +160,7 @@ def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> Non
     assert [row["name"] for row in table] == NAMES
     # The same counts as many prompt sets at once get from features computed once.
     from lsmseg_model.data.benchmark import load_benchmark
-    from lsmseg_model.evaluate import count_prompt_sets, dense_features
+    from lsmseg_model.inference.counting import count_prompt_sets, dense_features
 
     clip = Segmenter(pretrained=weights).clip
     features = dense_features(clip, load_benchmark("camvid", "data", None, None, 11, "camvid"))
@@ -182,7 +189,7 @@ def test_predictions_hold_the_vocabularys_indices(weights: Path) -> None:
 def test_texts_too_long_are_told_before_any_picture(
     data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Segmenter, "label", None)
+    monkeypatch.setattr(counting, "encode_picture", None)
     with pytest.raises(UsageError, match="too many"):
         run(weights, texts=[["very " * 90 + "long"], *TEXTS[1:]], save_predictions="found")
     assert not Path("found").exists()
@@ -229,7 +236,7 @@ def test_a_cat_seg_checkpoint_on_the_command_line(
     segmenter = Segmenter.of(made)
     texts = [[f"A photo of a {entry.name} in the scene"] for entry in load_vocabulary("camvid")]
     benchmark = load_benchmark("camvid", "data", None, None, 11, "camvid")
-    counts = count_pictures(segmenter, benchmark, segmenter.encode_texts(texts))
+    counts = count_pictures(segmenter.model, benchmark, segmenter.encode_texts(texts))
     assert shown["miou"] == pytest.approx(miou(counts))
     named = json.loads(call(*arguments, "--attributes", "name", "--json").out)["summary"]
     assert named["prompt_set"] == "name"

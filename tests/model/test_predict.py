@@ -14,7 +14,7 @@ from support.small_clip import SMALL
 from lsmseg_model.data.palette import palette
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
-from lsmseg_model.evaluate import count_prompt_sets, dense_features
+from lsmseg_model.inference.counting import count_prompt_sets, dense_features
 from lsmseg_model.inference.windows import offsets, picture_features
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
@@ -134,7 +134,7 @@ def test_a_folder_and_files(weights: Path) -> None:
     steps: list[tuple[int, int]] = []
     result = predict(
         pictures=["p", "c.png"], classes=["sky", "a zebra"], pretrained=weights, out="o",
-        cost_maps=True, npz=True, progress=lambda done, total: steps.append((done, total)),
+        cost_maps=True, npz=True, on_progress=lambda done, total: steps.append((done, total)),
     )  # fmt: skip
     assert steps == [(1, 3), (2, 3), (3, 3)] and result.classes == ("sky", "a zebra")
     names = {"a", "b", "c"}

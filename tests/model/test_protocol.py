@@ -65,7 +65,7 @@ def test_every_pixel_is_as_published(window: int, size: tuple[int, int], classes
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     texts = F.normalize(torch.randn(classes, 8), dim=-1)
     expected = as_published(net, picture, texts, net.protocol)
-    seen = Segmenter.of(net).look(picture, texts)
+    seen = Segmenter.of(net).encode(picture).decode(texts)
     found = torch.from_numpy(seen.scores(range(classes)))
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     where, best = seen.label()

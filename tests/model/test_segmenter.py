@@ -19,11 +19,12 @@ from torch.nn import functional as F
 from lsmseg_model import Prediction, Segmenter
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
-from lsmseg_model.inference.protocol import label, look, scores
+from lsmseg_model.inference.pictures import _resized
+from lsmseg_model.inference.protocol import decode, encode, label, scores
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
 from lsmseg_model.networks.cost_map import cost_map, segment, upsample
-from lsmseg_model.segmenter import _shown, sentence
+from lsmseg_model.segmenter import sentence
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -140,7 +141,7 @@ def test_a_network_is_seen_through_its_protocol(of_network: Segmenter) -> None:
     net = of_network.model
     image = noise(20, 30)
     text = of_network.encode_texts([[name] for name in ("sky", "zebra", "grass", "road", "sea")])
-    seen = look(net, _shown(image, 24), text, net.protocol)
+    seen = decode(net, encode(net, _resized(image, 24), net.protocol), text, net.protocol)
     where, best = label(seen, 5, (20, 30))
     found, probability = of_network.label(image, text)
     assert (found == where.numpy()).all() and (probability == best.numpy()).all()
@@ -151,12 +152,14 @@ def test_a_network_is_seen_through_its_protocol(of_network: Segmenter) -> None:
 
 def test_a_network_is_shown_pictures_as_cat_segs_loader_resizes_them() -> None:
     """Short side 640, long side 2560 at most (MIN_SIZE_TEST, MAX_SIZE_TEST), Pillow's bilinear."""
-    assert _shown(noise(480, 640), 640).shape == (3, 640, 853)
-    assert _shown(noise(1000, 3000), 640).shape == (3, 640, 1920)
-    assert _shown(noise(10, 100), 640).shape == (3, 256, 2560)
+    assert _resized(noise(480, 640), 640).shape == (3, 640, 853)
+    assert _resized(noise(1000, 3000), 640).shape == (3, 640, 1920)
+    assert _resized(noise(10, 100), 640).shape == (3, 256, 2560)
     image = noise(100, 80)
     expected = np.asarray(Image.fromarray(image).resize((64, 80), Image.Resampling.BILINEAR))
-    assert (_shown(image, 64).permute(1, 2, 0) * 255).round().numpy().tolist() == expected.tolist()
+    assert (
+        _resized(image, 64).permute(1, 2, 0) * 255
+    ).round().numpy().tolist() == expected.tolist()
 
 
 def test_labels_are_the_best_scores(segmenter: Segmenter) -> None:
@@ -168,7 +171,7 @@ def test_labels_are_the_best_scores(segmenter: Segmenter) -> None:
     np.testing.assert_allclose(every.max(axis=0), best, atol=1e-6)
     np.testing.assert_allclose(every[where, *np.indices((33, 21))], best, atol=1e-6)
     np.testing.assert_allclose(segmenter.scores(image, text, [3, 0]), every[[3, 0]], atol=1e-6)
-    low, high = segmenter.look(image, text).range
+    low, high = segmenter.encode(image).decode(text).range
     assert low - 1e-6 <= every.min() and every.max() <= high + 1e-6
     owned, same = segmenter.label(image, text, owners=[1, 0, 1, 0, 1])
     assert (owned == np.array([1, 0, 1, 0, 1])[where]).all() and (same == best).all()
@@ -190,7 +193,7 @@ def test_long_pictures_are_squashed_not_cut_into_thousands_of_windows() -> None:
 def test_texts_in_several_batches(of_clip: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [[f"a photo of a thing number {i}", "a thing"][: 1 + i % 2] for i in range(11)]
     expected = of_clip.clip.encode_texts(texts)
-    monkeypatch.setattr("lsmseg_model.segmenter.TEXTS_AT_ONCE", 4)
+    monkeypatch.setattr("lsmseg_model.inference.pictures.TEXTS_AT_ONCE", 4)
     steps: list[tuple[int, int]] = []
     found = of_clip.encode_texts(texts, lambda done, total: steps.append((done, total)))
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
@@ -324,6 +327,6 @@ def test_a_full_gpu_is_one_sentence(of_clip: Segmenter, monkeypatch: pytest.Monk
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr("lsmseg_model.segmenter.picture_features", full)
+    monkeypatch.setattr("lsmseg_model.inference.pictures.picture_features", full)
     with pytest.raises(DataError, match="name fewer classes"):
         of_clip.predict(noise(8, 8), ["sky"])

@@ -1,0 +1,182 @@
+"""Texts counted on a benchmark: any model, or dense features once and many text sets."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from lsmseg_model.data.benchmark import Benchmark, competing, scored_names
+from lsmseg_model.data.label_maps import IGNORE
+from lsmseg_model.data.parallel import OnProgress
+from lsmseg_model.errors import DataError
+from lsmseg_model.inference.feature_cache import FeatureCache
+from lsmseg_model.inference.pictures import encode_picture
+from lsmseg_model.kernels.counting import count_sets
+from lsmseg_model.kernels.threads import in_threads
+from lsmseg_model.metrics import accuracy, confusion_counts, iou, miou
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.lsmseg import LsmSeg
+
+
+@dataclass
+class Features:
+    """Dense features of a benchmark's pictures, with the label maps they are scored against."""
+
+    maps: list[Tensor]  # [h, w, D] each, on the CPU
+    labels: list[np.ndarray]  # int16 [H, W] positions in class_indices, or IGNORE
+    stands_for: np.ndarray  # int64 [N]: the position that each competing prompt stands for
+    digests: list[str] = field(default_factory=list)  # of each picture with its label map
+
+
+def positions(benchmark: Benchmark) -> np.ndarray:
+    """int16: vocabulary index -> position in class_indices; the last entry, which IGNORE = -1
+    reads, is IGNORE."""
+    position = np.full(max(benchmark.class_indices) + 2, IGNORE, dtype=np.int16)
+    position[list(benchmark.class_indices)] = np.arange(len(benchmark.class_indices))
+    return position
+
+
+def dense_features(
+    clip: Clip,
+    benchmark: Benchmark,
+    on_progress: OnProgress | None = None,
+    cache: FeatureCache | None = None,
+) -> Features:
+    """Run the picture tower once over every picture; labels become class positions.
+
+    cache: keeps the features on disk and finds them there.
+    """
+    cache = cache or FeatureCache(clip, None)
+    if len(benchmark) == 0:
+        raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
+    position = positions(benchmark)
+    features = Features([], [], np.array(competing(benchmark)[1]))
+    for index in range(len(benchmark)):
+        picture = benchmark.picture(index)
+        labels = position[benchmark.labels(index)]
+        features.digests.append(digest(picture, labels))
+        features.maps.append(cache(picture))
+        features.labels.append(labels)
+        if on_progress:
+            on_progress(index + 1, len(benchmark))
+    return features
+
+
+def digest(picture: np.ndarray, labels: np.ndarray) -> str:
+    """The hash of a picture with its labels."""
+    sha = hashlib.sha256()
+    for array in (picture, labels):
+        sha.update(f"{array.shape} {array.dtype}".encode())
+        sha.update(np.ascontiguousarray(array).data)
+    return sha.hexdigest()
+
+
+def count_prompt_sets(
+    clip: Clip,
+    features: Features,
+    texts: Sequence[Sequence[Sequence[str]]],
+    on_progress: OnProgress | None = None,
+) -> np.ndarray:
+    """Score S text sets in one pass over the pictures.
+
+    texts: S sets x N competing prompts x sentences -> int64 [S, P, C, 3] counts (see ``metrics``)
+    of the scored classes.
+    """
+    classes = int(features.stands_for.max()) + 1
+    embeddings = clip.encode_texts([group for text_set in texts for group in text_set])
+    text = embeddings.unflatten(0, (len(texts), -1))
+    counts = np.zeros((len(texts), len(features.maps), classes, 3), dtype=np.int64)
+
+    def one(picture: int) -> np.ndarray:
+        feature = features.maps[picture].to(clip.device)
+        return count_sets(feature, text, features.labels[picture], features.stands_for, classes)
+
+    pictures = range(len(features.maps))
+    for picture, counted in enumerate(in_threads(one, pictures, clip.device)):
+        counts[:, picture] = counted
+        if on_progress:
+            on_progress(picture + 1, len(features.maps))
+    return counts
+
+
+def count_pictures(
+    model: Clip | LsmSeg,
+    benchmark: Benchmark,
+    text: Tensor,
+    pictures: Iterable[int] | None = None,
+    on_progress: OnProgress | None = None,
+    save: Callable[[int, np.ndarray], None] | None = None,
+) -> np.ndarray:
+    """int64 [P, C, 3] counts (see ``metrics``) of the scored classes, for each of ``pictures``
+    (by default all). A picture without a labelled pixel counts nothing.
+
+    text: [N, D] embeddings of the competing prompts. save: is given each picture's index and
+    int64 [H, W] positions in ``class_indices``.
+    """
+    position, owners = positions(benchmark), competing(benchmark)[1]
+    classes = len(benchmark.class_indices)
+    chosen = list(range(len(benchmark)) if pictures is None else pictures)
+    counts = np.zeros((len(chosen), classes, 3), dtype=np.int64)
+    for at, index in enumerate(chosen):
+        labels = position[benchmark.labels(index)]
+        if save or (labels != IGNORE).any():
+            encoded = encode_picture(model, benchmark.picture(index))
+            predicted, _ = encoded.decode(text).label(owners)
+            counts[at] = confusion_counts(predicted, labels, classes)
+            if save:
+                save(index, predicted)
+        if on_progress:
+            on_progress(at + 1, len(chosen))
+    return counts
+
+
+def class_rows(
+    counts: np.ndarray, benchmark: Benchmark, class_names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """counts: [P, C, 3] -> a row for every scored class; None for what was never met."""
+    total, seen = counts.sum(axis=0), benchmark.seen
+    per_class, recall = iou(total), accuracy(total)
+    names = scored_names(benchmark, class_names)
+    return [
+        {
+            "index": index,
+            "name": names[at],
+            "iou": _number(per_class[at]),
+            "accuracy": _number(recall[at]),
+            "labelled": int(total[at, 2]),
+            "predicted": int(total[at, 1]),
+            **({} if seen is None else {"seen": index in seen}),
+        }
+        for at, index in enumerate(benchmark.class_indices)
+    ]
+
+
+def summarise(counts: np.ndarray, benchmark: Benchmark) -> dict[str, Any]:
+    """The means of counts [P, C, 3]: both mIoUs (``miou``, over the classes that occur in the
+    labels, is the headline), accuracies, and mIoU of seen and unseen classes apart."""
+    total = counts.sum(axis=0)
+    labelled = int(total[:, 2].sum())
+    per_class = accuracy(total)[total[:, 2] > 0]
+    means: dict[str, Any] = {
+        "pictures": int((counts[:, :, 2].sum(axis=1) > 0).sum()),
+        "miou": miou(total),
+        "miou_union": miou(total, definition="union"),
+        "pixel_accuracy": float(total[:, 0].sum() / labelled) if labelled else float("nan"),
+        "class_accuracy": float(per_class.mean()) if labelled else float("nan"),
+    }
+    if benchmark.seen is not None:
+        for name, wanted in (("miou_seen", True), ("miou_unseen", False)):
+            at = [
+                at
+                for at, index in enumerate(benchmark.class_indices)
+                if (index in benchmark.seen) == wanted
+            ]
+            means[name] = miou(total, at)
+    return means
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,154 @@
+"""Whole pictures through a model: encoded once, then decoded with any number of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from lsmseg_model.data.parallel import OnProgress
+from lsmseg_model.errors import DataError, UsageError
+from lsmseg_model.inference import protocol as sliding
+from lsmseg_model.inference.windows import picture_features
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.config import Protocol
+from lsmseg_model.networks.cost_map import best_class, cost_map, upsample
+from lsmseg_model.networks.lsmseg import LsmSeg
+
+TEXTS_AT_ONCE = 256
+
+
+def encode_texts(
+    clip: Clip, texts: Sequence[Sequence[str]], on_progress: OnProgress | None = None
+) -> Tensor:
+    """texts: N classes of one or more sentences -> [N, D] embeddings of length 1.
+
+    See `Clip.encode_texts`. Raises UsageError for no text and for one over 77 tokens.
+    """
+    if not texts:
+        raise UsageError("name at least one class.")
+    parts = []
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        parts.append(clip.encode_texts(texts[start : start + TEXTS_AT_ONCE]))
+        if on_progress:
+            on_progress(start + len(parts[-1]), len(texts))
+    return torch.cat(parts)
+
+
+def encode_picture(model: Clip | LsmSeg, image: np.ndarray) -> EncodedPicture:
+    """The features of a picture, uint8 [H, W, 3], which no text changes.
+
+    Raises DataError where the GPU's memory does not suffice, as all that follows does.
+    """
+    features: Any
+    with torch.inference_mode(), enough_memory():
+        if isinstance(model, Clip):
+            features = picture_features(model, image)
+        else:
+            protocol = model.protocol or Protocol()
+            shown = _resized(image, protocol.side).to(model.clip.device)
+            features = sliding.encode(model, shown, protocol)
+    return EncodedPicture(model, features, (image.shape[0], image.shape[1]))
+
+
+@dataclass(frozen=True)
+class EncodedPicture:
+    """Features of one picture: dense ones of a CLIP, or what a network's `encode` makes."""
+
+    model: Clip | LsmSeg
+    features: Any
+    size: tuple[int, int]
+
+    def decode(self, text: Tensor) -> CostMaps | Probabilities:
+        """The scores of texts [N, D] in the picture."""
+        model = self.model
+        if isinstance(model, Clip):
+            return CostMaps(self.features, text.to(self.features.device), self.size)
+        with enough_memory():
+            text = text.to(model.clip.device)
+            views = sliding.decode(model, self.features, text, model.protocol or Protocol())
+        return Probabilities(views, len(text), self.size)
+
+
+class CostMaps:
+    """The cosines of a CLIP's dense features [h, w, D] with texts [N, D]."""
+
+    def __init__(self, features: Tensor, text: Tensor, size: tuple[int, int]) -> None:
+        self.features, self.text, self.size = features, text, size
+
+    def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The best text of every pixel and its score: int64 [H, W] and float32 [H, W].
+
+        owners: for each text the class that it stands for; the classes are returned then.
+        """
+        with torch.inference_mode(), enough_memory():
+            return _owned(*best_class(self.features, self.text, self.size), owners)
+
+    def scores(self, wanted: Sequence[int]) -> np.ndarray:
+        """float32 [W, H, W]: the cost maps of some of the texts."""
+        with torch.inference_mode(), enough_memory():
+            cost = cost_map(self.features[None], self.text[list(wanted)])
+            return upsample(cost, self.size)[0].cpu().numpy()
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest cosine anywhere."""
+        flat = self.features.flatten(0, 1)
+        parts = [flat @ some.T for some in self.text.split(256)]
+        return min(float(p.min()) for p in parts), max(float(p.max()) for p in parts)
+
+
+class Probabilities:
+    """The probabilities that a whole network gives ``count`` texts; methods as of `CostMaps`."""
+
+    range = (0.0, 1.0)
+
+    def __init__(self, views: sliding.Views, count: int, size: tuple[int, int]) -> None:
+        self.views, self.count, self.size = views, count, size
+
+    def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        with enough_memory():
+            return _owned(*sliding.label(self.views, self.count, self.size), owners)
+
+    def scores(self, wanted: Sequence[int]) -> np.ndarray:
+        with enough_memory():
+            some = torch.tensor(list(wanted), device=self.views.kept.device)
+            return sliding.scores(self.views, some, self.size).cpu().numpy()
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """DataError instead of CUDA's own where the GPU's memory does not suffice."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise DataError(
+            "the GPU's memory does not suffice; name fewer classes, free the GPU, or use "
+            "--device cpu."
+        ) from error
+
+
+def _owned(
+    where: Tensor, best: Tensor, owners: Sequence[int] | None
+) -> tuple[np.ndarray, np.ndarray]:
+    if owners is not None:
+        where = torch.tensor(owners, device=where.device)[where]
+    return where.cpu().numpy(), best.cpu().numpy()
+
+
+def _resized(image: np.ndarray, side: int) -> Tensor:
+    """float32 [3, h, w] in 0..1, before it is squashed: as CAT-Seg's loader resizes pictures, the
+    short side to ``side``, the long one to at most four times that, bilinear and smoothed."""
+    height, width = image.shape[:2]
+    scale = min(side / min(height, width), 4 * side / max(height, width))
+    size = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
+    if size != (width, height):
+        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255)
