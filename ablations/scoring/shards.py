@@ -7,81 +7,31 @@ of the whole; their sum is entered once, by the process that asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ablations.scoring.executors import Executor, everywhere
-from ablations.scoring.factory import OF_MODEL, scorer_of
+from ablations.scoring.executors import Executor
 from ablations.scoring.frozen import Progress, Scorer, Texts
-from ablations.scoring.splits import Part, open_splits
-from lsmseg_model.data.benchmark import Benchmark, load_benchmark
+from ablations.scoring.models import open_model_once
+from ablations.scoring.options import ScorerOptions
+from ablations.scoring.splits import BenchmarkSource, Part
 from lsmseg_prompts.prompts.prompt_set import PromptSet
-from lsmseg_prompts.vocabularies import Vocabulary
 
 SHARDS_A_PLACE = 4  # so that a lost machine costs little
 FEWEST = 4  # pictures of a shard
 
 
 @dataclass(frozen=True)
-class Source:
-    """How a scorer of a benchmark, or of a split of it (None: all pictures), is opened anywhere."""
-
-    scorer: str
-    model: tuple[tuple[str, Any], ...]
-    cache: str | None
-    data: str
-    root: str | None
-    limit: int | None
-    prompts: int
-    vocabulary: str
-    seed: int
-    split: str | None
-
-    @classmethod
-    def of(
-        cls,
-        options: Mapping[str, Any],
-        cache: Path | None,
-        data: str,
-        root: str | None,
-        vocabulary: Vocabulary,
-        split: str | None = None,
-    ) -> Source:
-        """options: scorer, those of `OF_MODEL`, limit and seed. Paths become absolute."""
-        model = {name: options[name] for name in OF_MODEL}
-        model |= {name: everywhere(options[name]) for name in ("pretrained", "sam", "checkpoint")}
-        return cls(
-            scorer=options["scorer"],
-            model=tuple(sorted(model.items())),
-            cache=str(cache.resolve()) if cache else None,
-            data=data if root or data == "ministuff" else str(everywhere(data)),
-            root=everywhere(root),
-            limit=options["limit"],
-            prompts=len(vocabulary),
-            vocabulary=vocabulary.name,
-            seed=options["seed"],
-            split=split,
-        )
-
-    def open(self) -> Benchmark:
-        """The pictures: those of the split, or else all."""
-        about = self.limit, self.prompts, self.vocabulary
-        if self.split is None:
-            return load_benchmark(self.data, self.root, None, *about)
-        return open_splits(self.data, self.root, *about, self.seed)[self.split]
-
-
-@dataclass(frozen=True)
 class Shard:
-    """The pictures from ``start`` to before ``stop`` of a split."""
+    """The pictures from ``start`` to before ``stop`` of a benchmark, and what scores them."""
 
-    source: Source
+    options: ScorerOptions
+    source: BenchmarkSource
     start: int
     stop: int
 
@@ -89,14 +39,17 @@ class Shard:
 class SpreadScorer(Scorer):
     """``own`` with its pictures looked at and counted by an executor, shard by shard."""
 
-    def __init__(self, own: Scorer, source: Source, executor: Executor) -> None:
-        super().__init__(own.benchmark, own.known)
+    def __init__(
+        self, own: Scorer, options: ScorerOptions, source: BenchmarkSource, executor: Executor
+    ) -> None:
+        super().__init__(own.benchmark, own.count_store)
         self.own, self.executor = own, executor
         self.needs = getattr(own, "needs", None)
         count = len(own.benchmark)
         many = min(SHARDS_A_PLACE * executor.places, max(1, count // FEWEST))
         ends = [count * i // many for i in range(many + 1)]
-        self.shards = [Shard(source, a, b) for a, b in pairwise(ends)]
+        same = options.everywhere(), source.everywhere()
+        self.shards = [Shard(*same, a, b) for a, b in pairwise(ends)]
 
     def identity(self) -> dict[str, Any]:
         return self.own.identity()
@@ -145,4 +98,4 @@ def _opened(shard: Shard) -> Scorer:
     """The scorer of a shard; a worker that is asked again has looked at it already."""
     source = shard.source
     part = Part(source.open(), range(shard.start, shard.stop), source.split or "")
-    return scorer_of(source.scorer, dict(source.model), source.cache, part)
+    return open_model_once(shard.options)(part)

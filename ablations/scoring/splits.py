@@ -1,9 +1,11 @@
 """The pictures of a benchmark to select prompts on, and those to report on; loads no torch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ablations.scoring.executors import everywhere
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark
 from lsmseg_prompts.errors import UsageError
 
@@ -66,3 +68,32 @@ def open_splits(
     if name == "ministuff":
         return {split: load_benchmark(name, root, split, limit) for split in SPLITS}
     return halves(load_benchmark(name, root, None, limit, class_count, vocabulary), seed)
+
+
+@dataclass(frozen=True)
+class BenchmarkSource:
+    """How any process opens a benchmark, or a split of it (``split`` None: all its pictures).
+
+    prompts: how many the ``vocabulary`` has. seed: of the pictures' dealing out, see `halves`.
+    """
+
+    data: str
+    root: str | None
+    vocabulary: str
+    prompts: int
+    limit: int | None = None
+    seed: int = 0
+    split: str | None = None
+
+    def everywhere(self) -> "BenchmarkSource":
+        """The same with absolute paths, for a worker that sees the same files."""
+        named = self.root is not None or self.data == "ministuff"
+        data = self.data if named else str(everywhere(self.data))
+        return replace(self, data=data, root=everywhere(self.root))
+
+    def open(self) -> Benchmark:
+        """The pictures: those of the split, or else all."""
+        about = self.limit, self.prompts, self.vocabulary
+        if self.split is None:
+            return load_benchmark(self.data, self.root, None, *about)
+        return open_splits(self.data, self.root, *about, self.seed)[self.split]

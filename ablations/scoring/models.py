@@ -1,0 +1,67 @@
+"""A model that is there, a frozen CLIP or a whole network, and its scorers in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ablations.scoring.count_store import CountStore, MemoryCountStore
+    from ablations.scoring.frozen import Scorer
+    from ablations.scoring.options import ScorerOptions
+    from lsmseg_model.data.benchmark import Benchmark
+
+
+@dataclass(frozen=True)
+class Model:
+    """Who scored, for the records. ``dense``: of a CLIP, its last block."""
+
+    name: str
+    weights_hash: str
+    dense: str | None
+
+
+def open_model(
+    options: ScorerOptions,
+    counts: CountStore | MemoryCountStore | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> tuple[Model, Callable[[Benchmark], Scorer]]:
+    """The model of the scorers frozen and trained, and what makes its scorer of a benchmark."""
+    from ablations.scoring.frozen import FrozenScorer
+    from ablations.scoring.networks import TrainedScorer
+    from lsmseg_model.inference.feature_cache import FeatureCache
+    from lsmseg_model.networks.lsmseg import LsmSeg
+    from lsmseg_model.segmenter import Segmenter
+
+    segmenter = Segmenter(
+        model=options.model,
+        pretrained=options.pretrained,
+        checkpoint=options.checkpoint,
+        format=options.format or "lsmseg",
+        device=options.device,
+        dense=options.dense,
+        sam=options.sam,
+    )
+    cache = options.cache_folder
+    if options.scorer == "frozen":
+        clip = segmenter.clip
+        features = FeatureCache(clip, cache, tell=on_message)
+        return (
+            Model(clip.name, clip.weights_hash, clip.dense),
+            lambda part: FrozenScorer(clip, part, features, counts),
+        )
+    network = segmenter.model
+    if cache is not None and isinstance(network, LsmSeg) and network.sam is not None:
+        network.keep_features(cache / "encoder", half=False)
+    return (
+        Model(segmenter.name, segmenter.weights_hash, None),
+        lambda part: TrainedScorer(segmenter, part, counts),
+    )
+
+
+@lru_cache(maxsize=2)
+def open_model_once(options: ScorerOptions) -> Callable[[Benchmark], Scorer]:
+    """What makes the model's scorer of a benchmark, for a worker that needs it again and again."""
+    return open_model(options)[1]

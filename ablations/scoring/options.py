@@ -1,0 +1,94 @@
+"""What decides how prompt sets are scored: the options of a scorer, checked; loads no torch."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ablations.scoring.executors import check_executor, everywhere
+from lsmseg_prompts.errors import UsageError
+
+SCORERS = ("frozen", "trained", "retrain")
+OWN = {
+    "frozen": ("dense", "sam"),
+    "trained": ("checkpoint", "format"),
+    "retrain": ("config", "iterations", "encoder"),
+}
+"""The options that go with one scorer only."""
+CACHE_VARIABLE = "LSMSEG_PROMPTS_CACHE"
+
+
+@dataclass(frozen=True)
+class ScorerOptions:
+    """How prompt sets are scored. Raises UsageError for a scorer or an executor that does not
+    exist, and for options that go with another scorer.
+
+    Attributes:
+        scorer: "frozen" is a CLIP; "trained" the network ``checkpoint``; "retrain" trains the
+            network ``config`` for each prompt set.
+        model, pretrained, dense, sam: the CLIP, see `Segmenter`. pretrained is also what
+            trainings start from.
+        checkpoint, format: a whole network and its layout, "lsmseg" (default) or "cat-seg".
+        config, iterations, encoder: the network to train, for how many steps, and the weights of
+            its second encoder.
+        cache: the folder that keeps features and trainings, see `cache_folder`; False: none.
+        executor: where the work is done, "local" or "ray" (docs/scale.md).
+        seed: of trainings, and of how pictures are dealt out to the splits.
+    """
+
+    scorer: str = "frozen"
+    model: str = "lsmseg-tiny"
+    pretrained: str | None = None
+    dense: str | None = None
+    sam: str | None = None
+    checkpoint: str | None = None
+    format: str | None = None
+    config: str | None = None
+    iterations: int | None = None
+    encoder: str | None = None
+    device: str = "cpu"
+    cache: str | Path | bool | None = None
+    executor: str = "local"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.scorer not in SCORERS:
+            raise UsageError(f"There is no scorer {self.scorer!r}: choose {', '.join(SCORERS)}.")
+        for other, options in OWN.items():
+            given = [name for name in options if getattr(self, name) is not None]
+            if other != self.scorer and given:
+                raise UsageError(
+                    f"--{given[0]} is about the scorer {other}, not {self.scorer}: leave it out, "
+                    f"or give --scorer {other}."
+                )
+        if self.scorer == "trained" and self.checkpoint is None:
+            raise UsageError(
+                "The scorer trained scores a whole network: name it, --checkpoint FILE."
+            )
+        check_executor(self.executor)
+
+    @property
+    def cache_folder(self) -> Path | None:
+        """The folder that keeps features; None: none does."""
+        return cache_folder(self.cache)
+
+    def everywhere(self) -> ScorerOptions:
+        """The same options with absolute paths, for a worker that sees the same files."""
+        folder = self.cache_folder
+        return replace(
+            self,
+            pretrained=everywhere(self.pretrained),
+            sam=everywhere(self.sam),
+            checkpoint=everywhere(self.checkpoint),
+            cache=str(folder.resolve()) if folder else False,
+        )
+
+
+def cache_folder(option: str | Path | bool | None = None) -> Path | None:
+    """Where features are kept: `option` (--cache), else $LSMSEG_PROMPTS_CACHE, else runs/cache;
+    with False nowhere."""
+    if option is False:
+        return None
+    named = os.environ.get(CACHE_VARIABLE) if option is None or option is True else option
+    return Path(named).expanduser() if named else Path("runs") / "cache"
