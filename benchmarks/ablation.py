@@ -167,11 +167,11 @@ def exhaustive(options: argparse.Namespace) -> None:
     combinations = [c for k in range(1, 10) for c in itertools.combinations(names, k)]
     benchmark, clip = open_splits("ministuff")["selection"], Segmenter().clip
     with tempfile.TemporaryDirectory() as folder:
-        FrozenScorer(clip, benchmark, FeatureCache(clip, folder)).look()
+        FrozenScorer(clip, benchmark, FeatureCache(clip, folder)).encode_pictures()
         for composition in ("concat", "ensemble"):
             began = time.perf_counter()
             scorer = FrozenScorer(clip, benchmark, FeatureCache(clip, folder))
-            scorer.look()
+            scorer.encode_pictures()
             looked = time.perf_counter()
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             only = frozenset(scorer.needs)

@@ -12,12 +12,14 @@ import numpy as np
 
 from ablations.recipes.kept import Kept, slug
 from ablations.recipes.plan import MINISTUFF, Place, Plan, Training, Trial, fingerprint
-from ablations.runs.open import bars, cache_folder
-from ablations.scoring.count_store import Stored
+from ablations.runs.open import bars
+from ablations.scoring.count_store import SqliteCountStore
 from ablations.scoring.executors import everywhere, open_executor
-from ablations.scoring.factory import Model, make_scorers
+from ablations.scoring.factory import open_scorers
 from ablations.scoring.frozen import Scorer
-from ablations.scoring.shards import Source, SpreadScorer
+from ablations.scoring.models import Model
+from ablations.scoring.options import ScorerOptions
+from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.store.store import working_store_path
 from lsmseg_prompts.terminal import note, progress_bar
@@ -62,7 +64,7 @@ def _prompt_sets(plan: Plan, done: Done, progress: bool) -> None:
     done.models = {t.variant.name: (model.name, model.weights_hash) for t in plan.trials}
     for number, (place, scorer) in enumerate(zip(plan.places, scorers, strict=True)):
         with progress_bar(f"{place.title}: looking at pictures", bars(progress)) as tell:
-            scorer.look(tell)
+            scorer.encode_pictures(tell)
         missing: list[tuple[Trial, str]] = []
         for trial in plan.trials:
             key = _key(place, trial.prompts[number].texts, scorer.key)
@@ -83,23 +85,27 @@ def _scorers(plan: Plan) -> tuple[Model, list[Scorer]]:
     """The model that scores all prompts, and its scorer of each benchmark."""
     wanted, own = plan.options, plan.trials[0].settings
     frozen = plan.scorer == "frozen"
-    options = {
-        **wanted,
-        "scorer": plan.scorer,
-        "model": own["model"] if frozen else "lsmseg-tiny",
-        "dense": own.get("dense") if frozen else None,
-        "sam": wanted["sam"] if frozen else None,
-        "checkpoint": None if frozen else wanted["checkpoint"],
-        "format": None,
-    }
-    cache = cache_folder(wanted["cache"])
-    executor = open_executor(wanted["executor"], wanted["device"])
-    model, one = make_scorers(plan.scorer, options, cache, None, Stored(store_of(wanted)))
-    scorers = [one(place.benchmark) for place in plan.places]
-    if wanted["executor"] == "local":
-        return model, scorers
-    sources = [Source.of(options, cache, p.data, p.root, p.vocabulary) for p in plan.places]
-    return model, [SpreadScorer(*pair, executor) for pair in zip(scorers, sources, strict=True)]
+    options = ScorerOptions(
+        scorer=plan.scorer,
+        model=own["model"] if frozen else "lsmseg-tiny",
+        pretrained=wanted["pretrained"],
+        dense=own.get("dense") if frozen else None,
+        sam=wanted["sam"],
+        checkpoint=wanted["checkpoint"],
+        device=wanted["device"],
+        cache=wanted["cache"],
+        executor=wanted["executor"],
+        seed=wanted["seed"],
+    )
+    model, make = open_scorers(options, SqliteCountStore(store_of(wanted)))
+    scorers = []
+    for place in plan.places:
+        vocabulary = place.vocabulary
+        source = BenchmarkSource(
+            place.data, place.root, vocabulary.name, len(vocabulary), wanted["limit"]
+        )
+        scorers.append(make(place.benchmark, source))
+    return model, scorers
 
 
 def store_of(options: Mapping[str, Any]) -> Path:

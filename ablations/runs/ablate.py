@@ -25,7 +25,7 @@ from lsmseg_prompts.terminal import note, progress_bar
 if TYPE_CHECKING:
     from ablations.runs.compare import Comparison
     from ablations.runs.result import Outcome
-    from ablations.scoring.factory import Model
+    from ablations.scoring.models import Model
     from ablations.search.scoreboard import Bench
 
 

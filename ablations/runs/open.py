@@ -1,17 +1,15 @@
 """What comes before stage 3: the request checked, descriptions loaded, pictures looked at."""
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.scoring.executors import check_executor
-from ablations.scoring.factory import check_scorer
+from ablations.scoring.options import ScorerOptions
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import check_attributes, load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -19,14 +17,13 @@ from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.prompts.class_texts import vocabulary_for
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.store.store import open_store, open_store_readonly, working_store_path
-from lsmseg_prompts.terminal import progress_bar
+from lsmseg_prompts.terminal import note, progress_bar
 from lsmseg_prompts.vocabularies import Vocabulary
 
 if TYPE_CHECKING:
-    from ablations.scoring.factory import Model
+    from ablations.scoring.models import Model
     from ablations.search.scoreboard import Bench
 
-CACHE_VARIABLE = "LSMSEG_PROMPTS_CACHE"
 RULES = ("interval", "paper")
 STRATEGIES = ("greedy", "beam", "chain", "exhaustive")
 
@@ -43,6 +40,7 @@ class Job:
     vocabularies: list[Vocabulary]
     attributes: list[str]
     arguments: dict[str, Any]
+    scorer: ScorerOptions
 
     @property
     def store(self) -> Path:
@@ -82,12 +80,11 @@ def check(arguments: dict[str, Any]) -> Job:
             f"The composition {composition} has no clauses whose order could matter: leave out "
             "--orders, or use --composition concat."
         )
-    check_scorer(arguments)
-    check_executor(arguments["executor"])
+    scorer = ScorerOptions(**{f.name: arguments[f.name] for f in fields(ScorerOptions)})
     if arguments["samples"] < 1:
         raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
     vocabularies = [labelled_with(name, arguments["vocab"]) for name in data]
-    return Job(data, _roots(data, arguments["data_root"]), vocabularies, names, arguments)
+    return Job(data, _roots(data, arguments["data_root"]), vocabularies, names, arguments, scorer)
 
 
 def descriptions(job: Job, llms: Sequence[str]) -> dict[str, Described]:
@@ -120,9 +117,9 @@ def look(job: Job) -> tuple["Model", list["Bench"]]:
     The second benchmark of a name is called name#2. Raises what the model and the data raise.
     """
     from ablations.report.pictures import check_named
-    from ablations.scoring.count_store import Stored
+    from ablations.scoring.count_store import SqliteCountStore
     from ablations.scoring.factory import open_scorers
-    from ablations.scoring.splits import open_splits
+    from ablations.scoring.splits import BenchmarkSource, open_splits
     from ablations.search.scoreboard import Bench
 
     wanted = job.arguments
@@ -131,21 +128,25 @@ def look(job: Job) -> tuple["Model", list["Bench"]]:
         for name, root, v in zip(job.data, job.roots, job.vocabularies, strict=True)
     ]
     check_named([parts["report"] for parts in splits], wanted.get("picture"))
-    known = Stored(job.store)
-    model, make = open_scorers(job, known, cache_folder(wanted["cache"]))
+    counts = SqliteCountStore(job.store)
+    model, make = open_scorers(job.scorer, counts, note if wanted["progress"] else None)
     with open_store(job.store) as file, file.transaction():
         for vocabulary in job.vocabularies:
             file.add_vocabulary(vocabulary)
     benches: list[Bench] = []
-    for at, (parts, vocabulary) in enumerate(zip(splits, job.vocabularies, strict=True)):
+    places = zip(job.data, job.roots, splits, job.vocabularies, strict=True)
+    for data, root, parts, vocabulary in places:
         name = parts["report"].name
         twins = sum(bench.name.partition("#")[0] == name for bench in benches)
         title = f"{name}#{twins + 1}" if twins else name
-        scorers = {split: make(at, split, part) for split, part in parts.items()}
+        source = BenchmarkSource(
+            data, root, vocabulary.name, len(vocabulary), wanted["limit"], wanted["seed"]
+        )
+        scorers = {s: make(part, replace(source, split=s)) for s, part in parts.items()}
         for split, scorer in scorers.items():
             label = f"{title}: looking at {split} pictures"
             with progress_bar(label, bars(wanted["progress"])) as tell:
-                scorer.look(tell)
+                scorer.encode_pictures(tell)
         benches.append(Bench(title, vocabulary, {}, scorers, len(benches)))
     return model, benches
 
@@ -215,15 +216,6 @@ def run_directory(out: str | Path | None) -> Iterator[Path]:
             for folder in made:
                 folder.rmdir()
         raise
-
-
-def cache_folder(option: str | Path | bool | None = None) -> Path | None:
-    """Where features are kept: `option` (--cache), else $LSMSEG_PROMPTS_CACHE, else runs/cache;
-    with False nowhere."""
-    if option is False:
-        return None
-    named = os.environ.get(CACHE_VARIABLE) if option is None or option is True else option
-    return Path(named).expanduser() if named else Path("runs") / "cache"
 
 
 def bars(progress: bool) -> bool:

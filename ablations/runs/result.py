@@ -18,7 +18,7 @@ from ablations.report.html import FORMAT, RUN, VERSION
 from ablations.report.lengths import length_rows
 from ablations.report.summary import cards, summary
 from ablations.runs.reproduce import commands
-from ablations.scoring.factory import Model
+from ablations.scoring.models import Model
 from ablations.search.combine import Search
 from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
 from ablations.search.single import Singles, controls

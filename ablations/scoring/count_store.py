@@ -1,6 +1,6 @@
-"""Counts that were measured before, in the store or in memory: nothing is scored twice.
+"""The count store: counts that were measured before, in SQLite or in memory; none is made twice.
 
-They are found by two hashes: the scorer's, of all that they depend on but the texts (weights,
+They are looked up by two hashes: the scorer's, of all that they depend on but the texts (weights,
 protocol, pictures, labels), and that of the texts. A changed description changes the texts of the
 prompt sets that it stands in, and of no others.
 """
@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,36 +22,43 @@ AT_ONCE = 500  # rows that one SELECT asks for
 
 
 def key_of(what: Any) -> str:
-    """The hash of anything that JSON can say."""
+    """The hash of a value that can be written as JSON."""
     text = json.dumps(what, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-class Memory:
+class CountStore(Protocol):
+    """Where counts are kept, by the hash of the scorer and that of the texts."""
+
+    def load(self, scorer: str, texts: Sequence[str]) -> Counts:
+        """Those of ``texts`` that are there and undamaged."""
+
+    def save(self, scorer: str, counts: Mapping[str, np.ndarray]) -> None:
+        """Enter counts; counts: by the hash of the texts, int64 [P, C, 3]."""
+
+
+class MemoryCountStore:
     """Counts of this process only."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], np.ndarray] = {}
+        self._counts: dict[tuple[str, str], np.ndarray] = {}
 
-    def find(self, scorer: str, texts: Sequence[str]) -> Counts:
-        """Those of ``texts`` that are known."""
-        return {t: self._kept[scorer, t] for t in texts if (scorer, t) in self._kept}
+    def load(self, scorer: str, texts: Sequence[str]) -> Counts:
+        return {t: self._counts[scorer, t] for t in texts if (scorer, t) in self._counts}
 
-    def keep(self, scorer: str, found: Mapping[str, np.ndarray]) -> None:
-        """found: by the hash of the texts, int64 [P, C, 3]."""
-        self._kept |= {(scorer, texts): counts for texts, counts in found.items()}
+    def save(self, scorer: str, counts: Mapping[str, np.ndarray]) -> None:
+        self._counts |= {(scorer, texts): one for texts, one in counts.items()}
 
 
-class Stored:
+class SqliteCountStore:
     """Counts in a store, for all runs. Raises StoreError where it cannot be read or written."""
 
-    def __init__(self, store: Path) -> None:
-        self.store = store
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
-    def find(self, scorer: str, texts: Sequence[str]) -> Counts:
-        """Those of ``texts`` that are known; damaged ones are not."""
-        found: Counts = {}
-        with open_store(self.store) as file:
+    def load(self, scorer: str, texts: Sequence[str]) -> Counts:
+        loaded: Counts = {}
+        with open_store(self.path) as file:
             for start in range(0, len(texts), AT_ONCE):
                 some = texts[start : start + AT_ONCE]
                 for row in file.rows(
@@ -61,18 +68,15 @@ class Stored:
                 ):
                     counts = _unpacked(row["data"], row["pictures"], row["classes"])
                     if counts is not None:
-                        found[row["texts"]] = counts
-        return found
+                        loaded[row["texts"]] = counts
+        return loaded
 
-    def keep(self, scorer: str, found: Mapping[str, np.ndarray]) -> None:
-        """All of them or none; what another run has entered meanwhile is the same and stays.
-
-        found: by the hash of the texts, int64 [P, C, 3].
-        """
-        packed = {texts: _packed(counts) for texts, counts in found.items()}
-        with open_store(self.store) as file, file.transaction():
+    def save(self, scorer: str, counts: Mapping[str, np.ndarray]) -> None:
+        """All of them or none; what another run has entered meanwhile is the same and stays."""
+        packed = {texts: _packed(one) for texts, one in counts.items()}
+        with open_store(self.path) as file, file.transaction():
             for texts, data in packed.items():
-                pictures, classes, _ = found[texts].shape
+                pictures, classes, _ = counts[texts].shape
                 row = {"scorer": scorer, "texts": texts, "pictures": pictures}
                 row |= {"classes": classes, "data": data, "created_at": utc_now()}
                 file.write("counts", row, "UPDATE SET data = excluded.data")

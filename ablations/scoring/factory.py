@@ -41,9 +41,7 @@ def open_scorers(
     return model, spread
 
 
-def _retrain(
-    options: ScorerOptions, counts: CountStore, executor: Executor
-) -> tuple[Model, Make]:
+def _retrain(options: ScorerOptions, counts: CountStore, executor: Executor) -> tuple[Model, Make]:
     from ablations.scoring.networks import RetrainScorer, Training
     from lsmseg_model.networks.build import read_network
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ablations.scoring.count_store import Memory, Stored, key_of
+from ablations.scoring.count_store import CountStore, MemoryCountStore, key_of
 from ablations.scoring.splits import SPLITS, Part, halves, open_splits
 from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.inference.counting import Features, count_prompt_sets, dense_features, digest
@@ -25,7 +25,7 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 __all__ = ["SPLITS", "FrozenScorer", "Part", "Scorer", "halves", "open_splits"]
 
-Progress = Callable[[int, int], None]  # done, total
+OnProgress = Callable[[int, int], None]  # done, total
 Texts = tuple[tuple[str, ...], ...]
 VERSION = 2  # of how counts come about: with another one those in the store are not found
 
@@ -34,12 +34,12 @@ class Scorer(ABC):
     """Scores prompt sets on one benchmark; equal texts once, however many prompt sets share them.
 
     Only the classes of ``benchmark.class_indices`` compete and count (of a benchmark with
-    ``owners`` all prompts compete); the counts' class axis is in their order. known: where counts
-    are kept (by default in memory).
+    ``owners`` all prompts compete); the counts' class axis is in their order. count_store: where
+    counts are kept (by default in memory).
     """
 
-    def __init__(self, benchmark: Benchmark, known: Memory | Stored | None = None) -> None:
-        self.benchmark, self.known = benchmark, known or Memory()
+    def __init__(self, benchmark: Benchmark, count_store: CountStore | None = None) -> None:
+        self.benchmark, self.count_store = benchmark, count_store or MemoryCountStore()
         self._pictures: str | None = None
 
     @cached_property
@@ -67,33 +67,34 @@ class Scorer(ABC):
         """float32 [H, W]: how well the scored class ``index`` fits every pixel."""
         raise NotImplementedError
 
-    def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
+    def count(self, prompt_sets: Sequence[PromptSet], on_progress: OnProgress | None) -> np.ndarray:
         """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
-        return self.count_texts([self.texts(p) for p in prompt_sets], progress)
+        return self.count_texts([self.texts(p) for p in prompt_sets], on_progress)
 
-    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
+    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
         """`count` by the sets' texts alone, see `texts`."""
         raise NotImplementedError
 
-    def look(self, progress: Progress | None = None) -> None:
-        """Look at the pictures: what `score` would else do first."""
-        self._pictures = key_of(self.digests(progress))
+    def encode_pictures(self, on_progress: OnProgress | None = None) -> None:
+        """Read the pictures, and encode them where the model does so once for all prompt sets:
+        what `score` would else do first."""
+        self._pictures = key_of(self.digests(on_progress))
 
     def pictures(self) -> str:
         """The hash of all pictures and labels."""
         if self._pictures is None:
-            self.look()
+            self.encode_pictures()
         assert self._pictures is not None
         return self._pictures
 
-    def digests(self, progress: Progress | None = None) -> list[str]:
+    def digests(self, on_progress: OnProgress | None = None) -> list[str]:
         """The hash of each picture with its labels."""
-        found = []
+        digests = []
         for index in range(len(self.benchmark)):
-            found.append(digest(self.benchmark.picture(index), self.benchmark.labels(index)))
-            if progress:
-                progress(index + 1, len(self.benchmark))
-        return found
+            digests.append(digest(self.benchmark.picture(index), self.benchmark.labels(index)))
+            if on_progress:
+                on_progress(index + 1, len(self.benchmark))
+        return digests
 
     def texts(self, prompt_set: PromptSet) -> Texts:
         """The texts that the counts depend on: those of the competing prompts. Raises UsageError
@@ -106,17 +107,17 @@ class Scorer(ABC):
         return tuple(prompt_set.texts[index] for index in competing(self.benchmark)[0])
 
     def score(
-        self, prompt_sets: Sequence[PromptSet], progress: Progress | None = None
+        self, prompt_sets: Sequence[PromptSet], on_progress: OnProgress | None = None
     ) -> np.ndarray:
         """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
         hashes = [key_of(self.texts(p)) for p in prompt_sets]
         one_each = dict(zip(hashes, prompt_sets, strict=True))
-        counts = self.known.find(self.key, list(one_each))
+        counts = self.count_store.load(self.key, list(one_each))
         fresh = {h: p for h, p in one_each.items() if h not in counts}
         if fresh:
-            found = self.count(list(fresh.values()), progress)
-            new = dict(zip(fresh, found, strict=True))
-            self.known.keep(self.key, new)
+            scored = self.count(list(fresh.values()), on_progress)
+            new = dict(zip(fresh, scored, strict=True))
+            self.count_store.save(self.key, new)
             counts |= new
         return np.stack([counts[h] for h in hashes])
 
@@ -129,9 +130,9 @@ class FrozenScorer(Scorer):
         clip: Clip,
         benchmark: Benchmark,
         cache: FeatureCache | None = None,
-        known: Memory | Stored | None = None,
+        count_store: CountStore | None = None,
     ) -> None:
-        super().__init__(benchmark, known)
+        super().__init__(benchmark, count_store)
         self.clip, self.cache = clip, cache
         self._features: Features | None = None
         self._embeddings: dict[Texts, torch.Tensor] = {}  # of what was segmented
@@ -139,22 +140,22 @@ class FrozenScorer(Scorer):
     def identity(self) -> dict[str, Any]:
         return {"kind": "frozen", "model": identity(self.clip)}
 
-    def digests(self, progress: Progress | None = None) -> list[str]:
-        return self.features(progress).digests
+    def digests(self, on_progress: OnProgress | None = None) -> list[str]:
+        return self.features(on_progress).digests
 
     @property
     def needs(self) -> tuple[int, ...]:
         """The classes of the vocabulary whose texts are read: the others may be left out."""
         return tuple(competing(self.benchmark)[0])
 
-    def features(self, progress: Progress | None = None) -> Features:
+    def features(self, on_progress: OnProgress | None = None) -> Features:
         """The pictures' dense features and label maps, computed at the first call."""
         if self._features is None:
-            self._features = dense_features(self.clip, self.benchmark, progress, self.cache)
+            self._features = dense_features(self.clip, self.benchmark, on_progress, self.cache)
         return self._features
 
-    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
-        return count_prompt_sets(self.clip, self.features(), sets, progress)
+    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
+        return count_prompt_sets(self.clip, self.features(), sets, on_progress)
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest cosine at every pixel."""

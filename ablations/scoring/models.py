@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ablations.scoring.count_store import CountStore, MemoryCountStore
+    from ablations.scoring.count_store import CountStore
     from ablations.scoring.frozen import Scorer
     from ablations.scoring.options import ScorerOptions
     from lsmseg_model.data.benchmark import Benchmark
@@ -25,7 +25,7 @@ class Model:
 
 def open_model(
     options: ScorerOptions,
-    counts: CountStore | MemoryCountStore | None = None,
+    counts: CountStore | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> tuple[Model, Callable[[Benchmark], Scorer]]:
     """The model of the scorers frozen and trained, and what makes its scorer of a benchmark."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ablations.scoring.count_store import Memory, Stored, key_of
-from ablations.scoring.frozen import Progress, Scorer, Texts
+from ablations.scoring.count_store import CountStore, key_of
+from ablations.scoring.frozen import OnProgress, Scorer, Texts
 from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import DataError
@@ -54,7 +54,7 @@ class NetworkScorer(Scorer):
         return segmenter.scores(self.benchmark.picture(picture), text, wanted).max(axis=0)
 
     def count_with(
-        self, segmenter: Segmenter, sets: Sequence[Texts], progress: Progress | None
+        self, segmenter: Segmenter, sets: Sequence[Texts], on_progress: OnProgress | None
     ) -> np.ndarray:
         """int64 [S, P, C, 3]: every picture is looked at once, and asked with each set's texts."""
         benchmark = self.benchmark
@@ -72,8 +72,8 @@ class NetworkScorer(Scorer):
                 for at, text in enumerate(texts):
                     predicted, _ = encoded.decode(text).label(owners)
                     counts[at, picture] = confusion_counts(predicted, labels, classes)
-            if progress:
-                progress(picture + 1, len(benchmark))
+            if on_progress:
+                on_progress(picture + 1, len(benchmark))
         return counts
 
 
@@ -81,9 +81,9 @@ class TrainedScorer(NetworkScorer):
     """One network (or a CLIP) asked with each prompt set's texts."""
 
     def __init__(
-        self, segmenter: Segmenter, benchmark: Benchmark, known: Memory | Stored | None = None
+        self, segmenter: Segmenter, benchmark: Benchmark, count_store: CountStore | None = None
     ) -> None:
-        super().__init__(benchmark, known)
+        super().__init__(benchmark, count_store)
         self.model = segmenter
 
     def identity(self) -> dict[str, Any]:
@@ -104,8 +104,8 @@ class TrainedScorer(NetworkScorer):
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         return self.model
 
-    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
-        return self.count_with(self.model, sets, progress)
+    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
+        return self.count_with(self.model, sets, on_progress)
 
 
 @dataclass(frozen=True)
@@ -195,10 +195,10 @@ class RetrainScorer(NetworkScorer):
         self,
         training: Training,
         benchmark: Benchmark,
-        known: Memory | Stored | None = None,
+        count_store: CountStore | None = None,
         spread: Map = map,
     ) -> None:
-        super().__init__(benchmark, known)
+        super().__init__(benchmark, count_store)
         self.training, self.spread = training, spread
         self._about = training.about()
 
@@ -213,19 +213,20 @@ class RetrainScorer(NetworkScorer):
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         return _load(self.training, self.training.weights(prompt_set.texts, self._about))
 
-    def count(self, prompt_sets: Sequence[PromptSet], progress: Progress | None) -> np.ndarray:
+    def count(self, prompt_sets: Sequence[PromptSet], on_progress: OnProgress | None) -> np.ndarray:
         competes = competing(self.benchmark)[0]
         found = []
-        if progress:
-            progress(0, len(prompt_sets))
+        if on_progress:
+            on_progress(0, len(prompt_sets))
         jobs = [(self.training, p.texts, self._about) for p in prompt_sets]
         for at, weights in enumerate(self.spread(train_one, jobs)):
             texts = tuple(prompt_sets[at].texts[i] for i in competes)
             counts = self.count_with(_load(self.training, weights), [texts], None)[0]
-            self.known.keep(self.key, {key_of(self.texts(prompt_sets[at])): counts})  # at once
+            key = key_of(self.texts(prompt_sets[at]))
+            self.count_store.save(self.key, {key: counts})  # at once
             found.append(counts)
-            if progress:
-                progress(at + 1, len(prompt_sets))
+            if on_progress:
+                on_progress(at + 1, len(prompt_sets))
         return np.stack(found)
 
 

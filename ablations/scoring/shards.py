@@ -1,4 +1,4 @@
-"""A benchmark's pictures in shards, each looked at and counted wherever the executor sends it.
+"""A benchmark's pictures in shards, each encoded and counted wherever the executor sends it.
 
 A shard says how to open the model and the pictures, not what they are: every machine reads the
 same files. Counts of a picture depend on that picture alone, so shards put together are the counts
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ablations.scoring.executors import Executor
-from ablations.scoring.frozen import Progress, Scorer, Texts
+from ablations.scoring.frozen import OnProgress, Scorer, Texts
 from ablations.scoring.models import open_model_once
 from ablations.scoring.options import ScorerOptions
 from ablations.scoring.splits import BenchmarkSource, Part
@@ -37,7 +37,7 @@ class Shard:
 
 
 class SpreadScorer(Scorer):
-    """``own`` with its pictures looked at and counted by an executor, shard by shard."""
+    """``own`` with its pictures encoded and counted by an executor, shard by shard."""
 
     def __init__(
         self, own: Scorer, options: ScorerOptions, source: BenchmarkSource, executor: Executor
@@ -63,26 +63,26 @@ class SpreadScorer(Scorer):
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
         return self.own.cost_map(prompt_set, picture, index)
 
-    def digests(self, progress: Progress | None = None) -> list[str]:
-        found: list[str] = []
-        for some in self.executor.map(look_at_shard, self.shards):
-            found += some
-            if progress:
-                progress(len(found), len(self.benchmark))
-        return found
+    def digests(self, on_progress: OnProgress | None = None) -> list[str]:
+        digests: list[str] = []
+        for some in self.executor.map(shard_digests, self.shards):
+            digests += some
+            if on_progress:
+                on_progress(len(digests), len(self.benchmark))
+        return digests
 
-    def count_texts(self, sets: Sequence[Texts], progress: Progress | None) -> np.ndarray:
-        found: list[np.ndarray] = []
+    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
+        parts: list[np.ndarray] = []
         done = 0
         for counts in self.executor.map(count_shard, [(shard, sets) for shard in self.shards]):
-            found.append(counts)
+            parts.append(counts)
             done += counts.shape[1]
-            if progress:
-                progress(done, len(self.benchmark))
-        return np.concatenate(found, axis=1)
+            if on_progress:
+                on_progress(done, len(self.benchmark))
+        return np.concatenate(parts, axis=1)
 
 
-def look_at_shard(shard: Shard) -> list[str]:
+def shard_digests(shard: Shard) -> list[str]:
     """The hash of each picture with its labels; a frozen CLIP's features are computed and kept."""
     return _opened(shard).digests()
 

@@ -14,7 +14,7 @@ import torch
 from support.ablation_fakes import ATTRIBUTES, DESCRIPTIONS, VOCABULARY, FakeBenchmark
 from support.small_clip import SMALL
 
-from ablations.scoring.count_store import Memory, Stored, key_of
+from ablations.scoring.count_store import CountStore, MemoryCountStore, SqliteCountStore, key_of
 from ablations.scoring.frozen import FrozenScorer, Scorer
 from lsmseg_model.networks.backbones.clip import build_clip
 from lsmseg_prompts.errors import StoreError
@@ -25,8 +25,8 @@ from lsmseg_prompts.store.store import open_store
 class Tally(Scorer):
     """Counts that tell the texts apart, and a record of what was really scored."""
 
-    def __init__(self, benchmark: Any, known: Memory | Stored, model: str = "m") -> None:
-        super().__init__(benchmark, known)
+    def __init__(self, benchmark: Any, count_store: CountStore, model: str = "m") -> None:
+        super().__init__(benchmark, count_store)
         self.model = model
         self.scored: list[str] = []
 
@@ -50,13 +50,15 @@ def sets(
 
 
 @pytest.fixture(params=["memory", "store"])
-def known(request: pytest.FixtureRequest, tmp_path: Path) -> Memory | Stored:
-    return Memory() if request.param == "memory" else Stored(tmp_path / "s.sqlite")
+def count_store(request: pytest.FixtureRequest, tmp_path: Path) -> CountStore:
+    return (
+        MemoryCountStore() if request.param == "memory" else SqliteCountStore(tmp_path / "s.sqlite")
+    )
 
 
-def test_only_what_is_missing_is_scored(known: Memory | Stored) -> None:
+def test_only_what_is_missing_is_scored(count_store: CountStore) -> None:
     benchmark = FakeBenchmark(pictures=3)
-    first, second = Tally(benchmark, known), Tally(benchmark, known)
+    first, second = Tally(benchmark, count_store), Tally(benchmark, count_store)
     one = first.score(sets()[:2])
     both = second.score([*sets(), sets()[0]])
     assert (first.scored, second.scored) == (["color", "shape"], ["color+action"])
@@ -65,11 +67,11 @@ def test_only_what_is_missing_is_scored(known: Memory | Stored) -> None:
     assert both.dtype == np.int64 and both.shape == (4, 3, 4, 3)
 
 
-def test_a_changed_description_changes_what_it_stands_in(known: Memory | Stored) -> None:
+def test_a_changed_description_changes_what_it_stands_in(count_store: CountStore) -> None:
     benchmark = FakeBenchmark(pictures=2)
-    Tally(benchmark, known).score(sets())
+    Tally(benchmark, count_store).score(sets())
     changed = {**DESCRIPTIONS, (2, "color"): "An orange is orange."}
-    later = Tally(benchmark, known)
+    later = Tally(benchmark, count_store)
     later.score(sets(changed))
     assert later.scored == ["color", "color+action"]
 
@@ -88,16 +90,16 @@ def test_a_changed_description_changes_what_it_stands_in(known: Memory | Stored)
 )
 def test_other_data_is_scored_anew(other: dict[str, Any]) -> None:
     assert (
-        Tally(FakeBenchmark(**{"pictures": 2, **other}), Memory()).key
-        != Tally(FakeBenchmark(pictures=2), Memory()).key
+        Tally(FakeBenchmark(**{"pictures": 2, **other}), MemoryCountStore()).key
+        != Tally(FakeBenchmark(pictures=2), MemoryCountStore()).key
     )
 
 
 def test_other_labels_and_models_are_scored_anew() -> None:
     benchmark, other = FakeBenchmark(pictures=2), FakeBenchmark(pictures=2)
     other.labels = lambda index: np.zeros((16, 24), np.int64)  # type: ignore[method-assign]
-    assert Tally(benchmark, Memory()).key != Tally(other, Memory()).key
-    assert Tally(benchmark, Memory()).key != Tally(benchmark, Memory(), "n").key
+    assert Tally(benchmark, MemoryCountStore()).key != Tally(other, MemoryCountStore()).key
+    assert Tally(benchmark, MemoryCountStore()).key != Tally(benchmark, MemoryCountStore(), "n").key
 
 
 def test_the_frozen_scorers_key() -> None:
@@ -116,42 +118,42 @@ def test_texts_are_told_apart_from_how_they_are_grouped() -> None:
 
 
 def test_a_damaged_row_is_scored_again_and_replaced(tmp_path: Path) -> None:
-    known, benchmark = Stored(tmp_path / "s.sqlite"), FakeBenchmark(pictures=2)
-    first = Tally(benchmark, known).score(sets())
-    with open_store(known.store) as store:
+    count_store, benchmark = SqliteCountStore(tmp_path / "s.sqlite"), FakeBenchmark(pictures=2)
+    first = Tally(benchmark, count_store).score(sets())
+    with open_store(count_store.path) as store:
         store.execute("UPDATE counts SET data = substr(data, 1, 9)")
-    again, third = Tally(benchmark, known), Tally(benchmark, known)
+    again, third = Tally(benchmark, count_store), Tally(benchmark, count_store)
     np.testing.assert_array_equal(again.score(sets()), first)
     third.score(sets())
     assert (len(again.scored), len(third.scored)) == (3, 0)
 
 
 def test_more_sets_than_one_question_holds(tmp_path: Path) -> None:
-    known = Stored(tmp_path / "s.sqlite")
+    count_store = SqliteCountStore(tmp_path / "s.sqlite")
     counts = {key_of(i): np.full((1, 2, 3), i) for i in range(1234)}
-    known.keep("scorer", counts)
-    found = known.find("scorer", [*counts, "unknown"])
+    count_store.save("scorer", counts)
+    found = count_store.load("scorer", [*counts, "unknown"])
     assert found.keys() == counts.keys()
     assert all((found[h] == counts[h]).all() for h in counts)
-    assert known.find("another", list(counts)) == {}
+    assert count_store.load("another", list(counts)) == {}
 
 
 def test_a_store_that_is_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Stored(tmp_path / "s.sqlite")
-    known.find("scorer", ["a"])
+    count_store = SqliteCountStore(tmp_path / "s.sqlite")
+    count_store.load("scorer", ["a"])
     monkeypatch.setattr(
         "ablations.scoring.count_store.open_store", lambda p: open_store(p, busy_seconds=0.05)
     )
     with (
-        open_store(known.store) as other,
+        open_store(count_store.path) as other,
         other.transaction(),
         pytest.raises(StoreError, match="locked"),
     ):
-        known.keep("scorer", {"a": np.zeros((1, 1, 3), np.int64)})
+        count_store.save("scorer", {"a": np.zeros((1, 1, 3), np.int64)})
 
 
 def _score(path: str, start: Any, attributes: tuple[str, ...]) -> None:
-    scorer = Tally(FakeBenchmark(pictures=2), Stored(Path(path)))
+    scorer = Tally(FakeBenchmark(pictures=2), SqliteCountStore(Path(path)))
     wanted = [build_prompt_set(DESCRIPTIONS, VOCABULARY, [a]) for a in attributes]
     start.wait()
     for prompt_set in wanted:
@@ -171,6 +173,6 @@ def test_two_processes_enter_the_same_once(tmp_path: Path) -> None:
     assert [process.exitcode for process in both] == [0, 0]
     with open_store(path) as store:
         assert store.rows("SELECT count(*) AS n FROM counts") == [{"n": 3}]
-    later = Tally(FakeBenchmark(pictures=2), Stored(path))
+    later = Tally(FakeBenchmark(pictures=2), SqliteCountStore(path))
     later.score([build_prompt_set(DESCRIPTIONS, VOCABULARY, [a]) for a in ATTRIBUTES])
     assert later.scored == []

@@ -18,7 +18,7 @@ from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark
 from support.mini_network import NETWORK, make_pictures
 
 from ablations.runs import ablate as runner
-from ablations.scoring.count_store import Memory
+from ablations.scoring.count_store import MemoryCountStore
 from ablations.scoring.executors import Local, Ray, everywhere, open_executor
 from ablations.scoring.frozen import Scorer
 from ablations.scoring.networks import RetrainScorer, Training, train_one
@@ -171,20 +171,22 @@ def test_trials_with_a_machine_killed_are_those_of_one_process(
     benchmark = FakeBenchmark(pictures=2, size=(40, 48))
     here = RetrainScorer(training("here"), benchmark).score(sets)
 
-    executor, known = Ray(), Memory()
+    executor, count_store = Ray(), MemoryCountStore()
     killer = threading.Thread(target=kill_once_both_work, args=(cluster, second, tmp_path))
     killer.start()
 
     def spread(function: Any, jobs: Any) -> Any:
         return executor.map(train_when_killed, [(tmp_path, one) for one in jobs])
 
-    there = RetrainScorer(training("there"), benchmark, known, spread)
+    there = RetrainScorer(training("there"), benchmark, count_store, spread)
     np.testing.assert_array_equal(there.score(sets), here)
     killer.join()
     assert len((tmp_path / "trained").read_text().splitlines()) == 3  # what was lost had not begun
     assert len(begun(tmp_path)) == 4
     assert len(list((tmp_path / "there").glob("*/small.safetensors"))) == 3
-    later = RetrainScorer(training("there"), benchmark, known, lambda f, j: pytest.fail("again"))
+    later = RetrainScorer(
+        training("there"), benchmark, count_store, lambda f, j: pytest.fail("again")
+    )
     np.testing.assert_array_equal(later.score(sets), here)
 
 

@@ -15,9 +15,9 @@ from support.whole_network import small_network
 
 from ablations.runs import ablate as runner
 from ablations.scoring import networks
-from ablations.scoring.count_store import Memory
-from ablations.scoring.factory import check_scorer
+from ablations.scoring.count_store import MemoryCountStore
 from ablations.scoring.networks import RetrainScorer, TrainedScorer, Training
+from ablations.scoring.options import ScorerOptions
 from lsmseg_model.inference.counting import count_pictures
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.segmenter import Segmenter
@@ -95,8 +95,8 @@ def test_a_network_for_each_prompt_set(training: Training, monkeypatch: pytest.M
     calls: list[Any] = []
     train: Callable[..., Any] = __import__("lsmseg_model.train", fromlist=["train"]).train
     monkeypatch.setattr("lsmseg_model.train.train", lambda **k: calls.append(k) or train(**k))
-    benchmark, known = FakeBenchmark(pictures=2, size=(40, 48)), Memory()
-    counts = RetrainScorer(training, benchmark, known).score(SETS)
+    benchmark, count_store = FakeBenchmark(pictures=2, size=(40, 48)), MemoryCountStore()
+    counts = RetrainScorer(training, benchmark, count_store).score(SETS)
     assert [c["texts"] for c in calls] == [p.texts for p in SETS]
     assert counts.shape == (3, 2, 4, 3)
     files = sorted(training.folder.glob("*/small.safetensors"))
@@ -125,7 +125,7 @@ def test_an_interrupted_training_goes_on(training: Training) -> None:
 
 def test_what_is_scored_is_kept_at_once(training: Training) -> None:
     """The second training fails: the first one's counts are there."""
-    known, benchmark = Memory(), FakeBenchmark(pictures=1, size=(40, 48))
+    count_store, benchmark = MemoryCountStore(), FakeBenchmark(pictures=1, size=(40, 48))
 
     def spread(function: Any, jobs: Any) -> Any:
         for at, job in enumerate(jobs):
@@ -133,16 +133,13 @@ def test_what_is_scored_is_kept_at_once(training: Training) -> None:
                 raise KeyboardInterrupt
             yield function(job)
 
-    scorer = RetrainScorer(training, benchmark, known, spread)
+    scorer = RetrainScorer(training, benchmark, count_store, spread)
     with pytest.raises(KeyboardInterrupt):
         scorer.score(SETS)
-    later = RetrainScorer(training, benchmark, known, lambda f, jobs: pytest.fail("trained again"))
+    later = RetrainScorer(
+        training, benchmark, count_store, lambda f, jobs: pytest.fail("trained again")
+    )
     assert later.score(SETS[:1]).shape == (1, 1, 4, 3)
-
-
-def arguments(**given: Any) -> dict[str, Any]:
-    names = ("dense", "sam", "checkpoint", "format", "config", "iterations", "encoder")
-    return dict.fromkeys(names) | {"scorer": "frozen"} | given
 
 
 @pytest.mark.parametrize(
@@ -159,8 +156,8 @@ def arguments(**given: Any) -> dict[str, Any]:
 )
 def test_options_of_other_scorers_are_refused(given: dict[str, Any], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        check_scorer(arguments(**given))
-    check_scorer(arguments(scorer="retrain", iterations=3))
+        ScorerOptions(**given)
+    ScorerOptions(scorer="retrain", iterations=3)
 
 
 def test_ablate_with_a_network_and_with_trainings(training: Training) -> None:

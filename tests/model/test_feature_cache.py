@@ -12,8 +12,8 @@ import torch
 from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark
 from support.small_clip import SMALL
 
-from ablations.runs.open import cache_folder
 from ablations.scoring.frozen import FrozenScorer
+from ablations.scoring.options import cache_folder
 from lsmseg_model.inference import feature_cache
 from lsmseg_model.inference.feature_cache import FeatureCache
 from lsmseg_model.inference.windows import picture_features
