@@ -10,6 +10,7 @@ from typing import Any
 
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError, StoreError
 from lsmseg_prompts.store.migrations import migrate
+from lsmseg_prompts.store.runs import dead_runs
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import Store, open_store_readonly
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
@@ -109,8 +110,6 @@ _CELLS = (
 
 
 def _look(file: Store, result: Check) -> None:
-    from lsmseg_prompts.generation.ledger import dead_runs
-
     for title, where, note in (
         ("for review", "d.review IS NOT NULL", "review"),
         ("failed", "d.status = 'failed'", "reason"),

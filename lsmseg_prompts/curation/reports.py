@@ -70,9 +70,10 @@ def attempts(
     with open_store_readonly(path) as file:
         file.check_vocabulary(vocabulary)
         rows = file.rows(
-            "SELECT id, started_at, llm, attribute, attributes, try, state, verdict, http_status, "
-            "input_tokens, output_tokens, cost_usd, cost_is_bound, prompt, reply, error_class, "
-            "error_message FROM attempts WHERE vocabulary = ? AND class_index = ? "
+            "SELECT id, started_at, llm, attribute, attributes, attempt_number AS try, "
+            "state, verdict, http_status, input_tokens, output_tokens, cost_usd, cost_is_bound, "
+            "prompt, reply, error_class, error_message FROM attempts "
+            "WHERE vocabulary = ? AND class_index = ? "
             f"AND llm IN ({', '.join('?' * len(llms))}) ORDER BY id",
             [vocabulary.name, entry.index, *llms],
         )

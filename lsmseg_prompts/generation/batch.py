@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
 from lsmseg_prompts.generation.cells import TRIES, Desk, Failure, calls_for, recorded, recover
 from lsmseg_prompts.generation.engine import LONGEST_WAIT, RESUME, price_for, room
-from lsmseg_prompts.generation.ledger import Ledger, lives
+from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Stop
 from lsmseg_prompts.generation.questions import Asked, Call
 from lsmseg_prompts.generation.run import Options, Summary, enter
@@ -29,6 +29,7 @@ from lsmseg_prompts.generation.verdicts import judge
 from lsmseg_prompts.generation.workers import run_async, run_workers
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.openai import OpenAIChat
+from lsmseg_prompts.store.runs import is_under_way
 from lsmseg_prompts.store.store import open_store, utc_now, working_store_path
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
@@ -187,7 +188,7 @@ class Clerk:
         """Enter the results of a batch, if it is over; free the cells it leaves open."""
         remote = await self._remote(row)
         if remote is None:
-            if lives(self.store, row["id"].partition(".")[0]):
+            if is_under_way(self.store, row["id"].partition(".")[0]):
                 self.tell("Another process is about to create a batch.")
                 return
             self._close(row["id"], "never created", [])
@@ -253,7 +254,6 @@ class Clerk:
         if self.price is not None and not unknown:
             cost = HALF * self.price.cost(into, out)
         several = len(call.attributes) > 1
-        more: dict[str, Any] = {"try": sent["try"]}
         attempt = self.store.record_attempt(
             self.vocabulary,
             call.entry.index,
@@ -262,6 +262,7 @@ class Clerk:
             prompt=sent["prompt"],
             parameters=sent["parameters"],
             attributes=json.dumps(call.attributes) if several else None,
+            attempt_number=sent["try"],
             batch=batch,
             host=self.llm.host,
             template_hash=sent["hash"],
@@ -269,7 +270,6 @@ class Clerk:
             cost_usd=cost,
             cost_is_bound=int(unknown),
             **{**reply.attempt_fields(), "request_id": answer.get("request_id")},
-            **more,
         )
         self.requests += 1
         self.failed_requests += reply.error_scope is not None
@@ -361,13 +361,13 @@ class Clerk:
             about = json.loads(row["attributes"]) if row["attributes"] else [row["attribute"]]
             if not set(call.attributes) <= set(about):
                 continue
-            if row["verdict"] == "accepted" or row["try"] >= TRIES:
+            if row["verdict"] == "accepted" or row["attempt_number"] >= TRIES:
                 break  # that is over: this is a new beginning
             verdicts = judge(recorded(row), call.entry, about, self.desk.twin(call.entry.index))
             faults = {a: verdicts[a].fault or "" for a in call.attributes}
             if not all(faults.values()) or verdicts[call.attributes[0]].final:
                 break
-            kind, number = verdicts[call.attributes[0]].kind, int(row["try"]) + 1
+            kind, number = verdicts[call.attributes[0]].kind, int(row["attempt_number"]) + 1
             if kind == "refused":
                 return self.asked.reworded(call), number
             if kind in ("cut", "empty"):

@@ -20,9 +20,9 @@ from typing import Any
 
 from lsmseg_prompts.errors import StoreError
 from lsmseg_prompts.llm.base import LLM, Reply, Request
+from lsmseg_prompts.store.runs import dead_runs
 from lsmseg_prompts.store.store import Store, utc_now
 
-SILENCE = 60.0  # seconds after which a run that has not been seen counts as dead
 HEARTBEAT = 10.0
 BALLAST = 32 << 10  # bytes kept back on the disk for each reply on its way when it is full
 
@@ -90,7 +90,6 @@ class Ledger:
                 "on in its place: the same command asks for what that one leaves."
             )
         several = len(request.attributes) > 1
-        more: dict[str, Any] = {"try": number}  # a word of Python's
         parameters = {**request.parameters, "max_output_tokens": request.max_output_tokens}
         return self.store.record_attempt(
             request.vocabulary,
@@ -104,12 +103,12 @@ class Ledger:
             state="sent",
             attributes=json.dumps(request.attributes) if several else None,
             run=self.run,
+            attempt_number=number,
             host=llm.host,
             history=json.dumps(request.history, ensure_ascii=False) if request.history else None,
             template_hash=request.template_hash,
             cost_usd=worst,
             cost_is_bound=1,
-            **more,
         )
 
     def ended(self, attempt: int, reply: Reply, cost: float | None, is_bound: bool) -> None:
@@ -246,34 +245,6 @@ def free_dead_runs(store: Store) -> int:
     for run in dead:
         end_run(store, run, lost="the run was killed before the reply came")
     return len(dead)
-
-
-def dead_runs(store: Store) -> list[str]:
-    """The runs that were killed and still hold what they claimed."""
-    runs = store.rows("SELECT id, host, pid, seen_at FROM runs WHERE ended_at IS NULL")
-    return [row["id"] for row in runs if not _alive(row)]
-
-
-def lives(store: Store, run: str) -> bool:
-    """Whether a run is under way."""
-    found = store.rows(
-        "SELECT host, pid, seen_at FROM runs WHERE id = ? AND ended_at IS NULL", [run]
-    )
-    return any(_alive(row) for row in found)
-
-
-def _alive(row: dict[str, Any]) -> bool:
-    if time.time() - row["seen_at"] > SILENCE:
-        return False
-    if row["host"] != socket.gethostname() or sys.platform == "win32":
-        return True
-    try:
-        os.kill(row["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def end_run(store: Store, run: str, lost: str) -> None:

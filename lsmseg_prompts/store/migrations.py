@@ -247,13 +247,18 @@ def _measured(db: Connection) -> None:
         db.execute(statement)
 
 
+def _attempt_number(db: Connection) -> None:
+    """A column named after a keyword of Python gets a name of its own."""
+    db.execute("ALTER TABLE attempts RENAME COLUMN try TO attempt_number")
+
+
 _FIRST_ATTEMPTS = (
     "id, vocabulary, class_index, attribute, llm, template_hash, asked_model, served_model, "
     "parameters, prompt, reply, finish_reason, input_tokens, output_tokens, cost_usd, "
     "http_status, error_class, error_message, request_id, started_at, duration_seconds"
 )
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_initial, _generation, _measured]
+MIGRATIONS: list[Callable[[Connection], None]] = [_initial, _generation, _measured, _attempt_number]
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

@@ -210,9 +210,9 @@ class Store(StoreFile):
         """Enter one question to an LLM and what came back; returns the attempt's id.
 
         `fields` are further columns of the table: purpose, state, attributes (JSON, where it is
-        about several), run, batch, host, try, history (JSON), template_hash, served_model,
-        reply, verdict, finish_reason, input_tokens, output_tokens, cost_usd, cost_is_bound,
-        http_status, error_class, error_message, request_id, duration_seconds.
+        about several), run, batch, host, attempt_number, history (JSON), template_hash,
+        served_model, reply, verdict, finish_reason, input_tokens, output_tokens, cost_usd,
+        cost_is_bound, http_status, error_class, error_message, request_id, duration_seconds.
         """
         row = {
             "vocabulary": None if vocabulary is None else _name(vocabulary),

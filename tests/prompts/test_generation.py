@@ -219,8 +219,8 @@ def test_the_reason_is_given_in_the_same_conversation(path: Path) -> None:
     assert second.history == ((first.prompt, long),)
     assert "87 CLIP tokens and 77 are the most" in second.prompt and '"cat"' in second.prompt
     assert [m["role"] for m in second.messages] == ["user", "assistant", "user"]
-    found = rows(path, "SELECT try, verdict, history FROM attempts")
-    assert [row["try"] for row in found] == [1, 2]
+    found = rows(path, "SELECT attempt_number, verdict, history FROM attempts")
+    assert [row["attempt_number"] for row in found] == [1, 2]
     assert "87 CLIP tokens" in found[0]["verdict"] and found[1]["verdict"] == "accepted"
     assert json.loads(found[1]["history"]) == [[first.prompt, long]]
 

@@ -182,3 +182,25 @@ def test_a_store_of_schema_2_gets_the_tables_of_what_was_measured(tmp_path: Path
         assert store.rows("SELECT name FROM vocabularies") == [{"name": "pets"}]
         for table in ("counts", "answers"):
             assert store.rows(f"SELECT * FROM {table}") == []
+
+
+def test_a_store_of_schema_3_keeps_which_try_an_attempt_was(tmp_path: Path) -> None:
+    path = tmp_path / "three.sqlite"
+    db = sqlite3.connect(path)
+    for step in MIGRATIONS[:3]:
+        step(db)
+    db.execute("INSERT INTO llms VALUES ('gpt-4', NULL)")
+    for number in (1, 2):
+        db.execute(
+            "INSERT INTO attempts (llm, try, asked_model, prompt, started_at) "
+            "VALUES ('gpt-4', ?, 'gpt-4', 'p', '2026-01-01T00:00:00.000Z')",
+            [number],
+        )
+    db.execute("PRAGMA user_version = 3")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.commit()
+    db.close()
+    with open_store(path) as store:
+        kept = store.rows("SELECT id, attempt_number FROM attempts")
+        assert [(row["id"], row["attempt_number"]) for row in kept] == [(1, 1), (2, 2)]
+        assert "try" not in store.rows("SELECT * FROM attempts")[0]
