@@ -14,6 +14,8 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from lsmseg_prompts.errors import RefusedError
+
 CONTEXT_LENGTH = 77
 """Tokens CLIP reads, with one start and one end token: 75 are left for the text."""
 
@@ -32,6 +34,16 @@ def count_tokens(text: str) -> int:
 def fits(text: str) -> bool:
     """Whether CLIP reads the whole of `text`."""
     return count_tokens(text) <= CONTEXT_LENGTH
+
+
+def check_fits(text: str, name: str) -> None:
+    """Raise RefusedError for a text of the class `name` that CLIP would cut."""
+    tokens = count_tokens(text)
+    if tokens > CONTEXT_LENGTH:
+        raise RefusedError(
+            f"A text of the class {name!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} tokens and "
+            f"would be cut: shorten it: {text}"
+        )
 
 
 @lru_cache(maxsize=16384)

@@ -34,10 +34,10 @@ def data_check(
 ) -> None:
     """Read every picture and label map, and list what is not as it should be."""
     from lsmseg_model.data.check import check
-    from lsmseg_prompts.prompts.class_texts import vocabulary_for
     from lsmseg_prompts.terminal import note, print_table, progress_bar
+    from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
-    names = [entry.readable for entry in vocabulary_for(data, vocab)]
+    names = [entry.readable for entry in benchmark_vocabulary(data, vocab)]
     with progress_bar("reading", not Shown.quiet) as progress:
         report = check(
             data,
@@ -77,10 +77,10 @@ def data_prepare(
 ) -> None:
     """Make a benchmark's label maps from its original download; goes on where it was cut short."""
     from lsmseg_model.data.prepare import prepare
-    from lsmseg_prompts.prompts.class_texts import vocabulary_for
     from lsmseg_prompts.terminal import progress_bar
+    from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
-    names = [entry.name for entry in vocabulary_for(data)]
+    names = [entry.name for entry in benchmark_vocabulary(data)]
     with progress_bar("label maps", not Shown.quiet) as progress:
         made = prepare(
             data,

@@ -69,25 +69,22 @@ def evaluate(
 ) -> None:
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompts.class_texts import (
-        default_attributes,
-        prompt_set_for,
-        vocabulary_for,
-    )
+    from lsmseg_prompts.prompts.from_store import default_attributes, prompt_set
     from lsmseg_prompts.terminal import note, progress_bar
+    from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     not_both(prompts, attributes)
     as_published = format == "cat-seg" and prompts is None and attributes is None
     if prompts is not None:
         chosen = load_native(prompts)
     else:
-        vocabulary = vocabulary_for(data, vocab)
+        vocabulary = benchmark_vocabulary(data, vocab)
         wanted: Sequence[str] | None = ("name",) if as_published else names(attributes)
         if not wanted:
             wanted = default_attributes(vocabulary, llm, store)
             if wanted == ("name",) and not Shown.quiet:
                 note(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
-        chosen = prompt_set_for(vocabulary, wanted, composition, llm, store)
+        chosen = prompt_set(vocabulary, wanted, composition, llm, store)
     from lsmseg_model.evaluate import evaluate as evaluate_texts
     from lsmseg_model.networks.catseg import published_texts
 

@@ -56,14 +56,14 @@ def export(
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
     from lsmseg_prompts.export import export_for, export_native
-    from lsmseg_prompts.prompts.class_texts import prompt_set_for, provenance
+    from lsmseg_prompts.prompts.from_store import prompt_set, provenance
     from lsmseg_prompts.terminal import note
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     if rewrite and format in ("native", "embeddings"):
         raise BadParameter(f"{format} splits nothing: leave out --rewrite")
     vocabulary = load_vocabulary(vocab)
-    prompts = prompt_set_for(vocabulary, names(attributes) or [], composition, llm, store)
+    prompts = prompt_set(vocabulary, names(attributes) or [], composition, llm, store)
     if format == "native":
         export_native(prompts, vocabulary, output, provenance=provenance(prompts))
     elif format == "embeddings":

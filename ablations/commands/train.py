@@ -91,15 +91,15 @@ def train(
     """Train a network on pictures and prompts; leaves weights and checkpoints in --out."""
     from lsmseg_prompts.descriptions.loading import load
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompts.class_texts import vocabulary_for
     from lsmseg_prompts.prompts.training_texts import training_texts
+    from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     if prompts is not None:
         loaded = load_native(prompts)
         name, texts = loaded.vocabulary, [list(group) for group in loaded.texts]
         test_texts = texts
     else:
-        vocabulary = vocabulary_for(data, vocab)
+        vocabulary = benchmark_vocabulary(data, vocab)
         name = vocabulary.name
         texts = training_texts(load(vocabulary, llm, store=store, require=False), vocabulary, seed)
         test_texts = [group[:1] for group in texts]

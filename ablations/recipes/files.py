@@ -15,8 +15,9 @@ from typing import Any
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.prompts.class_texts import vocabulary_for
-from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, CONTROLS
+from lsmseg_prompts.prompts.controls import CONTROLS
+from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
+from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
 HERE = Path(__file__).parent
 KINDS = ("prompts", "networks")
@@ -150,7 +151,7 @@ def read_recipe(name: str | Path) -> Recipe:
     for measure in made["measures"]:
         _one_of(measure, MEASURES, "a measure", where)
     for benchmark in made["benchmarks"]:
-        vocabulary_for(benchmark)
+        benchmark_vocabulary(benchmark)
     for scale in ("small", "full"):
         made[scale] = _settings(made[scale], f"{where}, {scale}")
     variants = tuple(_variant(v, made, where) for v in made["variants"])
@@ -197,7 +198,7 @@ def _settings(values: Any, where: str, known: Iterable[str] = tuple(SETTINGS)) -
     if given.get("attributes", ["name"]) != ["name"]:
         given["attributes"] = list(check_attributes(given["attributes"]))
     for benchmark in [*given.get("data", []), *filter(None, [given.get("train_data")])]:
-        vocabulary_for(benchmark)
+        benchmark_vocabulary(benchmark)
     if given.get("limit", 1) < 1:
         raise ConfigurationError(f"{where}: limit must be at least 1.")
     return given

@@ -14,11 +14,10 @@ from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import check_attributes, load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
-from lsmseg_prompts.prompts.class_texts import vocabulary_for
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.store.store import open_store, open_store_readonly, working_store_path
 from lsmseg_prompts.terminal import note, progress_bar
-from lsmseg_prompts.vocabularies import Vocabulary
+from lsmseg_prompts.vocabularies import Vocabulary, benchmark_vocabulary
 
 if TYPE_CHECKING:
     from ablations.scoring.models import Model
@@ -163,7 +162,7 @@ def _attributes(names: Sequence[str] | None) -> list[str]:
 
 def labelled_with(data: str, vocab: str | None) -> Vocabulary:
     """The vocabulary a benchmark is labelled with, or the one that was asked for."""
-    vocabulary = vocabulary_for(data, vocab)
+    vocabulary = benchmark_vocabulary(data, vocab)
     if data == "ministuff" and vocabulary.name != "coco-stuff":
         raise UsageError(
             f"MiniStuff is labelled with coco-stuff, not {vocabulary.name}: leave out --vocab, or "

@@ -18,10 +18,10 @@ from ablations.search.scoreboard import (
     Scoreboard,
     table_rows,
 )
+from lsmseg_prompts.prompts.controls import CONTROLS
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
 
-CONTROLS = ("random", "shuffled")
-TEMPLATES = tuple(Candidate((name,)) for name in NAME_TEMPLATES)
+TEMPLATES = tuple(Candidate((name,)) for name in NAME_TEMPLATES if name != "name")
 
 
 @dataclass(frozen=True)

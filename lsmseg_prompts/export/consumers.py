@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.export.rewriting import without_separators
+from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -47,7 +48,7 @@ class Consumer:
         return max(count_tokens(template.format(text)) for template in self.templates)
 
 
-SCENE = ("A photo of a {} in the scene",)
+SCENE = NAME_TEMPLATES["cat-seg"]
 CONSUMERS = {
     c.name: c
     for c in (

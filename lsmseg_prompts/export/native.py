@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, PromptSet
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.tokens import check_fits, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
 
 FORMAT = "lsmseg-prompts/native"
@@ -52,15 +52,15 @@ def export_native(
         )
     classes = []
     for entry, texts in zip(vocabulary, prompt_set.texts, strict=True):
-        tokens = [count_tokens(text) for text in texts]
-        _refuse_long(entry.name, texts, tokens)
+        for text in texts:
+            check_fits(text, entry.name)
         classes.append(
             {
                 "index": entry.index,
                 "name": entry.name,
                 "readable": entry.readable,
                 "texts": list(texts),
-                "tokens": tokens,
+                "tokens": [count_tokens(text) for text in texts],
             }
         )
     content = {
@@ -109,7 +109,8 @@ def load_native(path: str | Path) -> PromptSet:
         group = _texts(item, "texts", path, f"classes[{index}]")
         if not group:
             raise _misshapen(path, f"classes[{index}] has no text")
-        _refuse_long(names[-1], group, [count_tokens(text) for text in group])
+        for text in group:
+            check_fits(text, names[-1])
         texts.append(group)
     composition = _text(raw, "composition", path)
     if composition not in COMPOSITIONS:
@@ -164,15 +165,6 @@ def _indices(value: Any, key: str, count: int, path: str | Path) -> tuple[int, .
     if not isinstance(value, list) or not all(type(i) is int and 0 <= i < count for i in value):
         raise _misshapen(path, f"{key} is not a list of class indices")
     return tuple(value)
-
-
-def _refuse_long(name: str, texts: tuple[str, ...], tokens: list[int]) -> None:
-    for text, count in zip(texts, tokens, strict=True):
-        if count > CONTEXT_LENGTH:
-            raise RefusedError(
-                f"A text of the class {name!r} takes {count} of CLIP's {CONTEXT_LENGTH} tokens and "
-                f"would be cut: shorten it: {text}"
-            )
 
 
 def _plain(value: Any) -> Any:

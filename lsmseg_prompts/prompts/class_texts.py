@@ -1,4 +1,4 @@
-"""From what a user names (attributes, classes) to the texts a model is given."""
+"""Texts for classes that a user names freely, out of any vocabulary."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
-from lsmseg_prompts import __version__
 from lsmseg_prompts.descriptions.loading import check_attributes, described_by, load
-from lsmseg_prompts.english import nearest, normalise
+from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
-from lsmseg_prompts.prompts.prompt_set import (
-    WITHOUT_DESCRIPTIONS,
-    PromptSet,
-    build_prompt_set,
-    cells,
-)
+from lsmseg_prompts.prompts.from_store import DEFAULT_ATTRIBUTES
+from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     Vocabulary,
@@ -27,65 +21,6 @@ from lsmseg_prompts.vocabularies import (
     load_vocabulary,
 )
 from lsmseg_prompts.vocabularies.renaming import call_it
-
-DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
-"""The attributes a known class is described by when the user names none."""
-
-
-def vocabulary_for(data: str, named: str | None = None) -> Vocabulary:
-    """The vocabulary that is named, else the one that the benchmark `data` is labelled with.
-
-    Raises UsageError for an unknown benchmark, with the nearest names, and for a folder of the
-    user's own without a vocabulary: its labels may mean anything.
-    """
-    benchmarks = ("ministuff", *available_vocabularies())
-    if data not in benchmarks and not os.path.isdir(data):
-        raise UsageError(
-            f"There is no benchmark {data!r}{nearest(data, benchmarks)}: name "
-            f"{', '.join(benchmarks)}, or a folder with images/ and annotations/ and its --vocab."
-        )
-    if named is None and data != "ministuff" and data not in available_vocabularies():
-        raise UsageError(f"Say which classes the labels of {data} mean with --vocab.")
-    return load_vocabulary(named or ("coco-stuff" if data == "ministuff" else data))
-
-
-def prompt_set_for(
-    vocabulary: Vocabulary | str,
-    attributes: Sequence[str],
-    composition: str = "concat",
-    llm: str = "bundled",
-    store: str | os.PathLike[str] | None = None,
-) -> PromptSet:
-    """The prompt set of `attributes`, its descriptions taken from the store; ("name",) needs none.
-
-    Raises UsageError for unknown names, ConfigurationError for missing descriptions.
-    """
-    vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
-    if len(attributes) == 1 and attributes[0] in WITHOUT_DESCRIPTIONS:
-        return build_prompt_set({}, vocabulary, attributes, llm=llm)
-    wanted = check_attributes(attributes)
-    descriptions = load(vocabulary, llm, cells(wanted, composition), store)
-    return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)
-
-
-def default_attributes(
-    vocabulary: Vocabulary, llm: str, store: str | os.PathLike[str] | None = None
-) -> tuple[str, ...]:
-    """What a vocabulary is described by when the user names nothing: DEFAULT_ATTRIBUTES, or
-    ("name",) where `bundled` does not describe all of its classes."""
-    if llm == LLM_NAME:
-        found = load(vocabulary, llm, DEFAULT_ATTRIBUTES, store, require=False)
-        if len(found) < len(vocabulary) * len(DEFAULT_ATTRIBUTES):
-            return ("name",)
-    return DEFAULT_ATTRIBUTES
-
-
-def provenance(prompts: PromptSet) -> dict[str, str]:
-    """Where a prompt set comes from: the program, and who wrote the descriptions, if known."""
-    made = {"made_by": f"lsmseg-prompts {__version__}"}
-    if prompts.llm == LLM_NAME:
-        made["descriptions"] = PROVENANCE
-    return made
 
 
 class ClassTexts(NamedTuple):

@@ -10,13 +10,20 @@ synonym or sense; `coco_stuff` says which of its classes that is, or which toget
 vocabularies.md).
 """
 
+import os
 from pathlib import Path
 
 from lsmseg_prompts.english import nearest, normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
-__all__ = ["ClassEntry", "Vocabulary", "available_vocabularies", "load_vocabulary"]
+__all__ = [
+    "ClassEntry",
+    "Vocabulary",
+    "available_vocabularies",
+    "benchmark_vocabulary",
+    "load_vocabulary",
+]
 
 
 def available_vocabularies() -> tuple[str, ...]:
@@ -48,3 +55,20 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
         f"There is no vocabulary {wanted!r}{near}; built in are {', '.join(BUILT_IN)}; "
         "or give a .txt or .json file with your own class names."
     )
+
+
+def benchmark_vocabulary(data: str, named: str | None = None) -> Vocabulary:
+    """The vocabulary that is named, else the one that the benchmark `data` is labelled with.
+
+    Raises UsageError for an unknown benchmark, with the nearest names, and for a folder of the
+    user's own without a vocabulary: its labels may mean anything.
+    """
+    benchmarks = ("ministuff", *available_vocabularies())
+    if data not in benchmarks and not os.path.isdir(data):
+        raise UsageError(
+            f"There is no benchmark {data!r}{nearest(data, benchmarks)}: name "
+            f"{', '.join(benchmarks)}, or a folder with images/ and annotations/ and its --vocab."
+        )
+    if named is None and data != "ministuff" and data not in available_vocabularies():
+        raise UsageError(f"Say which classes the labels of {data} mean with --vocab.")
+    return load_vocabulary(named or ("coco-stuff" if data == "ministuff" else data))

@@ -25,7 +25,8 @@ from ablations.search.scoreboard import Bench, Candidate, Scoreboard
 from lsmseg_model.networks.backbones.clip import WEIGHTS
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.prompts.prompt_set import PromptSet, shuffle
+from lsmseg_prompts.prompts.controls import shuffle
+from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.store.store import open_store, open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary

@@ -27,7 +27,7 @@ from lsmseg_prompts.export import FORMATS, export_for, load_export
 from lsmseg_prompts.export.consumers import CONSUMERS
 from lsmseg_prompts.export.formats import descriptor
 from lsmseg_prompts.export.rewriting import without_separators
-from lsmseg_prompts.prompts.class_texts import prompt_set_for
+from lsmseg_prompts.prompts.from_store import prompt_set
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
@@ -281,6 +281,6 @@ def test_the_command_refuses_and_rewrites(call: Any) -> None:
 @pytest.mark.parametrize("vocabulary", ["coco-stuff", "ade20k-847", "pc-459", "voc-21"])
 def test_bundled_texts_export_everywhere(vocabulary: str, tmp_path: Path) -> None:
     classes = load_vocabulary(vocabulary)
-    made = prompt_set_for(classes, ["color"])
+    made = prompt_set(classes, ["color"])
     for name in FORMATS:
         export_for(name, made, classes, tmp_path / name, rewrite=True)

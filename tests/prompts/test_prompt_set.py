@@ -15,7 +15,8 @@ from lsmseg_prompts.english import is_named
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts import compose as composing
 from lsmseg_prompts.prompts.compose import compose, join
-from lsmseg_prompts.prompts.prompt_set import build_prompt_set, donors
+from lsmseg_prompts.prompts.controls import donors
+from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 from lsmseg_prompts.prompts.shortening import shorten
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary

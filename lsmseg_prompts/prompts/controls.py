@@ -1,0 +1,101 @@
+"""The controls of a prompt set, because extra words alone change CLIP's scores.
+
+`random` puts as many tokens of random words behind the name, `shuffled` gives every class the
+descriptions of another. Both depend only on the seed and what they are given.
+"""
+
+import json
+import random
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+
+from lsmseg_prompts.english import is_named
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.prompts.name_templates import name_texts
+from lsmseg_prompts.tokens import check_fits, count_tokens
+from lsmseg_prompts.vocabularies import Vocabulary
+from lsmseg_prompts.vocabularies.renaming import rename
+
+CONTROLS = ("random", "shuffled")
+
+Descriptions = Mapping[tuple[int, str], str]
+"""{(class index, attribute): one sentence}."""
+
+
+def donors(vocabulary: Vocabulary, seed: int = 0) -> tuple[int, ...]:
+    """A derangement: donors[i] != i is the class whose descriptions class i gets when shuffled.
+
+    Pairs in which the donor's name is part of the receiver's ("wall" for "brick wall") are
+    avoided where the vocabulary allows it, so that no trace of the donor stays in the text.
+    Raises UsageError for a vocabulary of one class.
+    """
+    count = len(vocabulary)
+    if count < 2:
+        raise UsageError("Shuffling descriptions across classes needs at least two classes.")
+    generator = random.Random(f"shuffled {vocabulary.name} {count} {seed}")
+    best: tuple[int, ...] = ()
+    fewest = count + 1
+    order = list(range(count))
+    for _ in range(200):
+        generator.shuffle(order)
+        # One cycle through all classes: a derangement by construction.
+        drawn = [0] * count
+        for place, index in enumerate(order):
+            drawn[index] = order[(place + 1) % count]
+        clashes = _clashes(tuple(drawn), vocabulary)
+        if clashes < fewest:
+            best, fewest = tuple(drawn), clashes
+        if fewest == 0:
+            break
+    return best
+
+
+def _clashes(drawn: tuple[int, ...], vocabulary: Vocabulary) -> int:
+    return sum(
+        is_named(vocabulary[i].readable, vocabulary[donor].names) for i, donor in enumerate(drawn)
+    )
+
+
+def shuffle(
+    descriptions: Descriptions, vocabulary: Vocabulary, attributes: Sequence[str], seed: int = 0
+) -> dict[tuple[int, str], str]:
+    """The control `shuffled`: every class gets the descriptions of its donor, renamed to itself."""
+    drawn = donors(vocabulary, seed)
+    return {
+        (entry.index, attribute): rename(
+            descriptions[drawn[entry.index], attribute], vocabulary[drawn[entry.index]], entry
+        )
+        for entry in vocabulary
+        for attribute in attributes
+    }
+
+
+@cache
+def _random_words() -> tuple[str, ...]:
+    """Common words that name nothing to be seen, each a single token of CLIP's."""
+    return tuple(
+        json.loads((files("lsmseg_prompts.prompts") / "random_words.json").read_text("utf-8"))
+    )
+
+
+def random_like(
+    texts: Sequence[tuple[str, ...]], vocabulary: Vocabulary, seed: int
+) -> list[tuple[str, ...]]:
+    """ "a photo of a zebra, again chapter ..." with as many tokens as each text has."""
+    named = [name for entry in vocabulary for name in entry.names]
+    known = set(re.findall(r"[a-z]+", " ".join(named).lower()))
+    words = [word for word in _random_words() if word not in known]
+    result = []
+    for entry, group in zip(vocabulary, texts, strict=True):
+        generator = random.Random(f"random {vocabulary.name} {entry.index} {seed}")
+        controls = []
+        for text in group:
+            (head,) = name_texts(entry)
+            missing = count_tokens(text) - count_tokens(head + ",")
+            drawn = [generator.choice(words) for _ in range(missing)]
+            controls.append(f"{head}, {' '.join(drawn)}" if drawn else head)
+            check_fits(controls[-1], entry.readable)
+        result.append(tuple(controls))
+    return result

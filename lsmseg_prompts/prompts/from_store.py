@@ -1,0 +1,55 @@
+"""Prompt sets of the descriptions in the store, and where a prompt set comes from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from lsmseg_prompts import __version__
+from lsmseg_prompts.descriptions.loading import check_attributes, load
+from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
+from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
+from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, cells
+from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
+
+DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
+"""The attributes a known class is described by when the user names none."""
+
+
+def prompt_set(
+    vocabulary: Vocabulary | str,
+    attributes: Sequence[str],
+    composition: str = "concat",
+    llm: str = "bundled",
+    store: str | os.PathLike[str] | None = None,
+) -> PromptSet:
+    """The prompt set of `attributes`, its descriptions taken from the store; ("name",) needs none.
+
+    Raises UsageError for unknown names, ConfigurationError for missing descriptions.
+    """
+    vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
+    if len(attributes) == 1 and attributes[0] in NAME_TEMPLATES:
+        return build_prompt_set({}, vocabulary, attributes, llm=llm)
+    wanted = check_attributes(attributes)
+    descriptions = load(vocabulary, llm, cells(wanted, composition), store)
+    return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)
+
+
+def default_attributes(
+    vocabulary: Vocabulary, llm: str, store: str | os.PathLike[str] | None = None
+) -> tuple[str, ...]:
+    """What a vocabulary is described by when the user names nothing: DEFAULT_ATTRIBUTES, or
+    ("name",) where `bundled` does not describe all of its classes."""
+    if llm == LLM_NAME:
+        found = load(vocabulary, llm, DEFAULT_ATTRIBUTES, store, require=False)
+        if len(found) < len(vocabulary) * len(DEFAULT_ATTRIBUTES):
+            return ("name",)
+    return DEFAULT_ATTRIBUTES
+
+
+def provenance(prompts: PromptSet) -> dict[str, str]:
+    """Where a prompt set comes from: the program, and who wrote the descriptions, if known."""
+    made = {"made_by": f"lsmseg-prompts {__version__}"}
+    if prompts.llm == LLM_NAME:
+        made["descriptions"] = PROVENANCE
+    return made
