@@ -27,7 +27,7 @@ from support.command_line import (
 
 GENERATE = ("generate", "--vocab", "camvid", "--store", "s.sqlite")
 EXPORT = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "p.json")
-# -- names and files, each a process of its own ------------------------------------------
+# -- names and files ------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ EXPORT = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "p.json"
         ("store status --store .", 8, "it is a folder"),
     ],
 )
-def test_names_that_are_not_there(arguments: str, code: int, says: str) -> None:
-    refused(process(*arguments.split()), code, says)
+def test_names_that_are_not_there(arguments: str, code: int, says: str, call) -> None:
+    refused(call(*arguments.split()), code, says)
     assert listing() == {}
 
 
@@ -124,10 +124,10 @@ def test_over_77_tokens_is_refused(call) -> None:
     refused(call("evaluate", "--prompts", "p.json"), 6, "of CLIP's 77 tokens")
 
 
-def test_a_traceback_only_with_debug() -> None:
+def test_a_traceback_only_with_debug(call) -> None:
     wrong = ("export", "--attributes", "colr", "-o", "p.json")
-    refused(process(*wrong), 2, "colr")
-    loud = process("--debug", *wrong)
+    refused(call(*wrong), 2, "colr")
+    loud = call("--debug", *wrong)
     assert (loud.code, loud.out) == (2, "")
     assert loud.err.startswith("Traceback") and "UsageError: There is no attribute" in loud.err
 
@@ -173,19 +173,19 @@ def cut_short() -> None:
         (cut_short, "is damaged"),
     ],
 )
-def test_a_store_that_is_none(make: Callable[[], None], says: str) -> None:
+def test_a_store_that_is_none(make: Callable[[], None], says: str, call) -> None:
     make()
     before = listing()
-    refused(process(*GENERATE), 8, "s.sqlite", says)
-    refused(process("store", "status", "--store", "s.sqlite"), 8, "s.sqlite", says)
-    refused(process(*EXPORT, "--store", "s.sqlite"), 8, "s.sqlite", says)
+    refused(call(*GENERATE), 8, "s.sqlite", says)
+    refused(call("store", "status", "--store", "s.sqlite"), 8, "s.sqlite", says)
+    refused(call(*EXPORT, "--store", "s.sqlite"), 8, "s.sqlite", says)
     assert listing() == before
 
 
-def test_the_shipped_store_is_never_written() -> None:
+def test_the_shipped_store_is_never_written(call) -> None:
     Path("link").symlink_to(ROOT / "attribute_store.sqlite")
     for path in (str(ROOT / "attribute_store.sqlite"), "link"):
-        outcome = process("generate", "--redo", "--store", path)
+        outcome = call("generate", "--redo", "--store", path)
         refused(outcome, 8, "shipped store")
 
 
@@ -214,7 +214,7 @@ def unwritable(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def test_a_place_that_cannot_be_written(unwritable: str, call, data: Path, weights: Path) -> None:
     before = listing()
-    refused(process(*GENERATE[:-1], f"{unwritable}/s.sqlite"), 8, unwritable, "--store")
+    refused(call(*GENERATE[:-1], f"{unwritable}/s.sqlite"), 8, unwritable, "--store")
     refused(call(*EXPORT[:-1], f"{unwritable}/p.json"), 4, unwritable)
     picture = ("predict", "data/images/val/a.png", "--classes", "sky", "--pretrained", str(weights))
     refused(call("-q", *picture, "-o", f"{unwritable}/o.png"), 4, unwritable, "writable place")

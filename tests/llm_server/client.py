@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 from collections.abc import Iterable
 from itertools import pairwise
@@ -44,6 +45,7 @@ class LLMServer:
         ]  # fmt: skip
         self._scheme = "https" if certificate else "http"
         self._process: subprocess.Popen[bytes] | None = None
+        self._begin = 0  # where in the log the calls since reset() begin
         self.port = 0
 
     def __enter__(self) -> LLMServer:
@@ -80,11 +82,22 @@ class LLMServer:
         assert self._process is not None
         return self._process.pid
 
-    def script(self, rules: Iterable[dict[str, Any]] = (), **script: Any) -> None:
-        """Replace the script; rules count anew from here."""
+    def script(self, rules: Iterable[dict[str, Any]] = (), **script: Any) -> int:
+        """Replace the script; rules count anew from here. Returns how many calls are in flight."""
         data = json.dumps({"rules": list(rules), **script}).encode()
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        opener.open(f"{self.root}/__script", data, timeout=10).close()
+        with opener.open(f"{self.root}/__script", data, timeout=10) as answer:
+            waiting: int = json.loads(answer.read())["waiting"]
+        return waiting
+
+    def reset(self, rules: Iterable[dict[str, Any]] = (), **script: Any) -> None:
+        """Begin as a new server would: another script, and requests() forgets the calls so far."""
+        rules = list(rules)
+        end = time.monotonic() + 10
+        while self.script(rules, **script):  # calls of a client that has just gone
+            assert time.monotonic() < end, "calls are still in flight"
+            time.sleep(0.005)
+        self._begin = self.log.stat().st_size
 
     def requests(self) -> list[dict[str, Any]]:
         """The calls so far, in the order they arrived.
@@ -95,7 +108,9 @@ class LLMServer:
         once answered, else None; aborted (the client went away before).
         """
         calls: dict[int, dict[str, Any]] = {}
-        whole, _, _ = self.log.read_text("utf-8").rpartition("\n")  # the last may be half written
+        with self.log.open("rb") as file:
+            file.seek(self._begin)
+            whole, _, _ = file.read().rpartition(b"\n")  # the last may be half written
         for line in whole.splitlines():
             entry = json.loads(line)
             event, when, at = entry.pop("event"), entry.pop("monotonic"), entry.pop("time")

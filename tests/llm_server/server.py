@@ -88,7 +88,7 @@ class Server:
         """Everything but questions: models, files, batches, the script."""
         if path == "/__script":
             self.script = Script(json.loads(body or b"{}"), self.latency, self.number)
-            return Answer(b"{}")
+            return Answer(json.dumps({"waiting": self.waiting}).encode())
         path = path[path.find("/v1/") + 3 :] if "/v1/" in path else path
         room, _, rest = path.strip("/").partition("/")
         number, _, verb = rest.partition("/")

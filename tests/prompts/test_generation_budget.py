@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from llm_server.client import LLMServer
 from support.generating import (
     asked,
     attempts,
     classes,
     described,
     ended,
-    generate,
     rows,
     start,
     summary,
@@ -36,17 +33,11 @@ USAGE = {
 EACH = 0.14
 
 
-@pytest.fixture
-def server() -> Iterator[LLMServer]:
-    with LLMServer() as running:
-        yield running
-
-
 def spent() -> float:
     return sum(row["cost_usd"] for row in attempts())
 
 
-def test_so_many_requests_and_no_more(server):
+def test_so_many_requests_and_no_more(server, generate):
     classes(*MANY)
     for done in (4, 8):
         said = generate(server, "--max-calls", "4", code=7).err
@@ -57,7 +48,7 @@ def test_so_many_requests_and_no_more(server):
     whole()
 
 
-def test_requests_that_fail_count_too(server):
+def test_requests_that_fail_count_too(server, generate):
     classes(*MANY)
     server.script([{"match": {"n": [1, 2]}, "status": 500, "retry_after_ms": 20}])
     generate(server, "--max-calls", "3", code=7)
@@ -67,27 +58,27 @@ def test_requests_that_fail_count_too(server):
 
 
 @both
-def test_the_budget_holds(provider):
+def test_the_budget_holds(server, generate, provider):
     classes(*MANY)
     more = [*PRICE, "--max-cost", "2.0", "-j", "8", "--json"]
-    with LLMServer([{"usage": USAGE[provider]}], latency=0.1) as server:
-        outcome = generate(server, *more, provider=provider, code=7)
-        assert "budget of $2" in outcome.err and "the same command" in outcome.err
-        worst = 2.0 - spent()  # the next might not have fitted
-        assert 0 < worst < 1.2 and len(server.requests()) == len(described())
-        assert spent() == pytest.approx(EACH * len(described()))
-        assert summary(outcome)["cost_usd"] == pytest.approx(spent())
-        # What was on its way together was reserved at its worst: never more than fits.
-        assert max(call["waiting"] for call in server.requests()) <= 2.0 / 0.512
-        assert all(not row["cost_is_bound"] for row in attempts())
-        done = len(described())
-        generate(server, *more, provider=provider, code=0)  # a budget of its own
-        assert len(server.requests()) == 11 and done < 11
+    server.reset([{"usage": USAGE[provider]}], latency=0.1)
+    outcome = generate(server, *more, provider=provider, code=7)
+    assert "budget of $2" in outcome.err and "the same command" in outcome.err
+    worst = 2.0 - spent()  # the next might not have fitted
+    assert 0 < worst < 1.2 and len(server.requests()) == len(described())
+    assert spent() == pytest.approx(EACH * len(described()))
+    assert summary(outcome)["cost_usd"] == pytest.approx(spent())
+    # What was on its way together was reserved at its worst: never more than fits.
+    assert max(call["waiting"] for call in server.requests()) <= 2.0 / 0.512
+    assert all(not row["cost_is_bound"] for row in attempts())
+    done = len(described())
+    generate(server, *more, provider=provider, code=0)  # a budget of its own
+    assert len(server.requests()) == 11 and done < 11
     assert len(described()) == 11
     whole()
 
 
-def test_a_budget_too_small_for_one(server):
+def test_a_budget_too_small_for_one(server, generate):
     classes("zebra")
     said = generate(server, *PRICE, "--max-cost", "0.3", code=7).err
     assert "may cost $0." in said and server.requests() == [] and attempts() == []
@@ -95,7 +86,7 @@ def test_a_budget_too_small_for_one(server):
     assert server.requests() == []
 
 
-def test_a_budget_without_a_price_is_refused(server):
+def test_a_budget_without_a_price_is_refused(server, generate):
     classes("zebra")
     said = generate(server, "--max-cost", "1", code=4).err
     assert "price of openai/test-model" in said and "--price-in and --price-out" in said
@@ -111,7 +102,7 @@ def described_if_any() -> dict[Any, str]:
 
 
 @both
-def test_what_cost_is_unknown_counts_at_its_worst(provider):
+def test_what_cost_is_unknown_counts_at_its_worst(server, generate, provider):
     classes("zebra", "cat", "dog", "tree")
     rules = [
         {"match": {"class": "cat"}, "usage": None},
@@ -119,10 +110,10 @@ def test_what_cost_is_unknown_counts_at_its_worst(provider):
         {"match": {"class": "tree", "nth": 1}, "status": 500},
         {"usage": USAGE[provider]},
     ]
-    with LLMServer(rules) as server:
-        outcome = generate(
-            server, *PRICE, "-j", "1", "--timeout", "1", "--json", provider=provider, code=0
-        )
+    server.reset(rules)
+    outcome = generate(
+        server, *PRICE, "-j", "1", "--timeout", "1", "--json", provider=provider, code=0
+    )
     zebra, cat, hung, dog, down, tree = attempts()
     assert zebra["cost_usd"] == dog["cost_usd"] == tree["cost_usd"] == pytest.approx(EACH)
     for row in (cat, hung):  # charged or not: nobody knows
@@ -132,7 +123,7 @@ def test_what_cost_is_unknown_counts_at_its_worst(provider):
     assert summary(outcome)["uncertain_usd"] == pytest.approx(cat["cost_usd"] + hung["cost_usd"])
 
 
-def test_rejected_replies_are_paid_for(server):
+def test_rejected_replies_are_paid_for(server, generate):
     classes("zebra", "cat")
     server.script(
         [
@@ -145,6 +136,7 @@ def test_rejected_replies_are_paid_for(server):
     assert summary(outcome)["cost_usd"] == pytest.approx(4 * EACH)
 
 
+@pytest.mark.process
 def test_ctrl_c_does_not_lose_the_cost(server):
     classes(*MANY)
     server.script([{"usage": USAGE["openai"]}], latency=0.4)
@@ -155,7 +147,7 @@ def test_ctrl_c_does_not_lose_the_cost(server):
     assert spent() == pytest.approx(EACH * len(described())) and len(described()) >= 3
 
 
-def test_a_rate_is_kept(server):
+def test_a_rate_is_kept(server, generate):
     classes(*MANY)
     generate(server, "--rpm", "600", "-j", "8", code=0)
     times = [call["received"] for call in server.requests()][1:]  # the first is slow to leave
@@ -167,7 +159,7 @@ def test_a_rate_is_kept(server):
     assert again[-1] - again[0] > 0.5  # 600 tokens a second, 33 of a reply and 40 of a question
 
 
-def test_a_dry_run_asks_nothing_and_writes_nothing(server):
+def test_a_dry_run_asks_nothing_and_writes_nothing(server, generate):
     classes(*MANY)
     outcome = generate(server, "--dry-run", "--json", *PRICE, env={"OPENAI_API_KEY": ""}, code=0)
     said = summary(outcome)
@@ -186,7 +178,7 @@ def test_a_dry_run_asks_nothing_and_writes_nothing(server):
     assert len(server.requests()) == 4
 
 
-def test_narrowing(server):
+def test_narrowing(server, generate):
     classes(*MANY)
     generate(server, "--classes", "cat,cow", attribute="size,shape", code=0)
     assert {name for name, _ in asked(server)} == {"cat", "cow"} and len(asked(server)) == 4
@@ -200,7 +192,7 @@ def test_narrowing(server):
     assert len(asked(server)) == 8
 
 
-def test_locked_texts_stay(server):
+def test_locked_texts_stay(server, generate):
     classes("zebra", "cat")
     generate(server, code=0)
     before = described()
@@ -214,7 +206,7 @@ def test_locked_texts_stay(server):
     assert described()[0, "color"].startswith("A zebra is red")
 
 
-def test_several_llms_side_by_side(server):
+def test_several_llms_side_by_side(server, generate):
     classes("zebra", "cat", "dog")
     generate(server, "--llm", "qwen2.5-72b-instruct", "--json", code=0)
     names = {row["llm"] for row in rows("SELECT DISTINCT llm FROM descriptions")}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 
 import pytest
@@ -21,22 +21,15 @@ from support.generating import (
     classes,
     described,
     descriptions,
-    ended,
-    generate,
-    start,
     wait_for,
     whole,
 )
 
+from lsmseg_prompts.generation import engine
+
 both = pytest.mark.parametrize("provider", ["openai", "dashscope"])
 MANY = ("zebra", "cat", "tree", "car", "dog", "bus", "boat", "bird", "cow", "horse", "sheep")
 SLACK = 0.3  # seconds the client may take, on a busy machine, to hear of an answer
-
-
-@pytest.fixture
-def server() -> Iterator[LLMServer]:
-    with LLMServer() as running:
-        yield running
 
 
 # -- 1: too many requests ----------------------------------------------------------------
@@ -47,7 +40,7 @@ def server() -> Iterator[LLMServer]:
     ("form", "least"),
     [({"retry_after": 1}, 1.0), ({"retry_after_ms": 400}, 0.4), ({"retry_after_date": 1}, 1.0)],
 )
-def test_waits_as_told(server, provider, form, least):
+def test_waits_as_told(server, generate, provider, form, least):
     classes("zebra", "cat")
     server.script([{"match": {"n": 1}, "status": 429, **form}])
     generate(server, provider=provider, code=0)
@@ -62,13 +55,13 @@ def test_waits_as_told(server, provider, form, least):
 
 
 @both
-def test_a_pause_holds_for_all_and_concurrency_is_halved(provider):
+def test_a_pause_holds_for_all_and_concurrency_is_halved(server, generate, provider):
     classes(*MANY)
     attributes = "color,size,shape,texture,material"
     told_off = {"status": 429, "retry_after": 1}
-    with LLMServer([{"match": {"from": 2, "to": 9}, **told_off}], latency=0.15) as server:
-        generate(server, "-j", "8", provider=provider, attribute=attributes, code=0)
-        calls = server.requests()
+    server.reset([{"match": {"from": 2, "to": 9}, **told_off}], latency=0.15)
+    generate(server, "-j", "8", provider=provider, attribute=attributes, code=0)
+    calls = server.requests()
     assert [call["rule"] for call in calls[:9]] == ["default", *["0"] * 8]
     assert calls[0]["sent"] <= calls[1]["received"]  # the first goes alone
     assert calls[8]["waiting"] == 8
@@ -82,7 +75,7 @@ def test_a_pause_holds_for_all_and_concurrency_is_halved(provider):
     assert len(described()) == 55 and len(attempts()) == len(calls) == 55 + 8
 
 
-def test_a_long_wait_stops_resumably(server):
+def test_a_long_wait_stops_resumably(server, generate):
     classes("zebra", "cat", "tree")
     server.script([{"match": {"from": 2}, "status": 429, "retry_after": 7200}])
     said = generate(server, "-j", "1", code=5).err
@@ -97,7 +90,7 @@ def test_a_long_wait_stops_resumably(server):
 
 
 @both
-def test_no_money_stops_at_once(server, provider):
+def test_no_money_stops_at_once(server, generate, provider):
     classes(*MANY)
     server.script([{"insufficient_quota": True}])
     said = generate(server, provider=provider, code=5).err
@@ -107,22 +100,22 @@ def test_no_money_stops_at_once(server, provider):
 
 
 @both
-def test_money_that_runs_out_on_the_way(provider):
+def test_money_that_runs_out_on_the_way(server, generate, provider):
     classes(*MANY)
-    with LLMServer([{"match": {"n": 6}, "insufficient_quota": True}], latency=0.3) as server:
-        generate(server, "-j", "3", provider=provider, code=5)
-        calls = server.requests()
-        end = next(call["sent"] for call in calls if call["rule"] == "0")
-        assert all(call["received"] < end + SLACK for call in calls)
-        good = [call for call in calls if call["status"] == 200]
-        assert len(described()) == len(good) >= 5  # those on their way were waited for
-        generate(server, provider=provider, code=0)
-        answered = [c["cell"]["class"] for c in server.requests() if c["status"] == 200]
+    server.reset([{"match": {"n": 6}, "insufficient_quota": True}], latency=0.3)
+    generate(server, "-j", "3", provider=provider, code=5)
+    calls = server.requests()
+    end = next(call["sent"] for call in calls if call["rule"] == "0")
+    assert all(call["received"] < end + SLACK for call in calls)
+    good = [call for call in calls if call["status"] == 200]
+    assert len(described()) == len(good) >= 5  # those on their way were waited for
+    generate(server, provider=provider, code=0)
+    answered = [c["cell"]["class"] for c in server.requests() if c["status"] == 200]
     assert sorted(answered) == sorted(MANY) and len(described()) == 11
     whole()
 
 
-def test_a_throttle_of_dashscope_that_is_called_quota_passes(server):
+def test_a_throttle_of_dashscope_that_is_called_quota_passes(server, generate):
     classes("zebra")
     rule = {"status": 429, "code": "insufficient_quota", "retry_after_ms": 100, "times": 1}
     server.script([rule])
@@ -150,7 +143,7 @@ PASSING = {
 
 
 @both
-def test_what_passes_is_asked_again(server, provider):
+def test_what_passes_is_asked_again(server, generate, provider):
     classes("zebra", *PASSING)
     rules = [{"match": {"class": name}, "times": 1, **r} for name, (r, _) in PASSING.items()]
     server.script(rules)
@@ -173,16 +166,18 @@ def test_what_passes_is_asked_again(server, provider):
 
 
 @both
-def test_the_waits_grow(server, provider):
+def test_the_waits_grow(server, generate, provider, monkeypatch):
+    assert engine.FIRST_BACKOFF == 0.5
+    monkeypatch.setattr(engine, "FIRST_BACKOFF", 0.1)
     classes("zebra")
     server.script([{"match": {"to": 3}, "status": 500}])
     generate(server, provider=provider, code=0)
     first, second, third = gaps(server.requests())
-    assert 0.36 <= first < 1.5 and 0.74 <= second < 2.5 and 1.49 <= third < 5
+    assert 0.072 <= first < 1.1 and 0.148 <= second < 1.9 and 0.298 <= third < 3.5
 
 
 @both
-def test_a_provider_that_is_down_ends_the_run(server, provider):
+def test_a_provider_that_is_down_ends_the_run(server, generate, provider):
     classes("zebra")
     server.script([{"status": 500, "retry_after_ms": 50}])
     said = generate(server, "--max-retries", "2", provider=provider, code=5).err
@@ -194,7 +189,7 @@ def test_a_provider_that_is_down_ends_the_run(server, provider):
     assert len(described()) == 1
 
 
-def test_one_cell_that_keeps_failing_stays_missing(server):
+def test_one_cell_that_keeps_failing_stays_missing(server, generate):
     classes("zebra", "cat", "tree")
     keeps = {"match": {"class": "cat", "attribute": "color"}, "status": 500, "retry_after_ms": 50}
     server.script([keeps])
@@ -207,23 +202,27 @@ def test_one_cell_that_keeps_failing_stays_missing(server):
     assert asked(server)[8:] == [("cat", "color")] and len(described()) == 6
 
 
-def test_a_provider_that_goes_away():
+def test_a_provider_that_goes_away(server, generate):
     classes(*MANY)
-    with LLMServer(latency=0.2) as server:
-        process = start(server, "-j", "2", "--max-retries", "1")
-        wait_for(lambda: len(server.requests()) >= 5)
-        server.stop()
-        outcome = ended(process)
-        answered = [call for call in server.requests() if call["status"] == 200]
+    with LLMServer(latency=0.2) as first:
+
+        def go_away() -> None:
+            wait_for(lambda: len(first.requests()) >= 5)
+            first.stop()
+
+        going = threading.Thread(target=go_away)
+        going.start()
+        outcome = generate(first, "-j", "2", "--max-retries", "1")
+        going.join()
+        answered = [call for call in first.requests() if call["status"] == 200]
     assert outcome.code == 5 and len(described()) == len(answered)
-    with LLMServer() as server:  # on another port: the store goes by the name
-        generate(server, code=0)
-        assert len(server.requests()) == 11 - len(answered)
+    generate(server, code=0)  # on another port: the store goes by the name
+    assert len(server.requests()) == 11 - len(answered)
     assert len(described()) == 11
     whole()
 
 
-def test_connecting_is_bounded_too():
+def test_connecting_is_bounded_too(generate):
     classes("zebra")
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -256,7 +255,7 @@ def test_connecting_is_bounded_too():
         ({"status": 301, "headers": {"location": "http://127.0.0.1:9/"}}, ["not the base URL"]),
     ],
 )
-def test_setup_costs_one_request(server, provider, rule, says):
+def test_setup_costs_one_request(server, generate, provider, rule, says):
     classes(*MANY)
     server.script([rule])
     said = generate(server, provider=provider, code=4).err
@@ -269,7 +268,7 @@ def test_setup_costs_one_request(server, provider, rule, says):
 
 
 @both
-def test_no_key_no_request(server, provider):
+def test_no_key_no_request(server, generate, provider):
     classes("zebra")
     name = {"openai": "OPENAI_API_KEY", "dashscope": "DASHSCOPE_API_KEY"}[provider]
     if provider == "dashscope":
@@ -282,19 +281,19 @@ def test_no_key_no_request(server, provider):
 
 
 @both
-def test_keys_are_stripped_and_may_come_from_a_file(provider):
+def test_keys_are_stripped_and_may_come_from_a_file(server, generate, provider):
     classes("zebra")
     name = {"openai": "OPENAI_API_KEY", "dashscope": "DASHSCOPE_API_KEY"}[provider]
     Path("key").write_text(f"{KEY}\n")
-    with LLMServer(key=KEY) as server:
-        generate(server, provider=provider, env={name: f" {KEY}\r\n"}, code=0)
-        generate(server, "--redo", "--key-file", "key", provider=provider, env={name: "x"}, code=0)
-        assert [call["status"] for call in server.requests()] == [200, 200]
-        generate(server, "--redo", provider=provider, env={name: "sk-other"}, code=4)
+    server.reset(key=KEY)
+    generate(server, provider=provider, env={name: f" {KEY}\r\n"}, code=0)
+    generate(server, "--redo", "--key-file", "key", provider=provider, env={name: "x"}, code=0)
+    assert [call["status"] for call in server.requests()] == [200, 200]
+    generate(server, "--redo", provider=provider, env={name: "sk-other"}, code=4)
 
 
 @both
-def test_nobody_listens(provider):
+def test_nobody_listens(generate, provider):
     classes(*MANY)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -305,7 +304,7 @@ def test_nobody_listens(provider):
 
 
 @both
-def test_https_to_a_server_without(server, provider):
+def test_https_to_a_server_without(server, generate, provider):
     classes(*MANY)
     url = f"https://127.0.0.1:{server.port}/v1"
     said = generate(url, provider=provider, code=4).err
@@ -314,7 +313,7 @@ def test_https_to_a_server_without(server, provider):
 
 
 @both
-def test_a_certificate_that_nobody_knows(tmp_path, provider):
+def test_a_certificate_that_nobody_knows(generate, tmp_path, provider):
     classes("zebra")
     pem, key = tmp_path / "server.pem", tmp_path / "server.key"
     made = subprocess.run(
@@ -336,7 +335,7 @@ def test_a_certificate_that_nobody_knows(tmp_path, provider):
 
 
 @both
-def test_proxies(server, provider):
+def test_proxies(server, generate, provider):
     classes(*MANY[:3])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

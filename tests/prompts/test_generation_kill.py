@@ -22,7 +22,6 @@ from support.generating import (
     described,
     descriptions,
     ended,
-    generate,
     rows,
     start,
     wait_for,
@@ -44,37 +43,37 @@ def count(server: LLMServer, status: int | None = 200) -> int:
 # -- 16: kill -9 -------------------------------------------------------------------------
 
 
-def test_killed_again_and_again():
+@pytest.mark.process
+def test_killed_again_and_again(server):
     """kill -9 at random moments; the same command, until it is through."""
-    classes(*NAMES)
+    names = NAMES[:24]
+    classes(*names)
     chance = random.Random(16)
     acknowledged: dict[int, str] = {}  # attempt id -> reply, of every reply on file so far
     on_the_way: dict[int, int] = {}  # attempt -> class, of those on their way at a kill
     kills = 0
-    with LLMServer(latency=0.03) as server:
-        while True:
-            process = start(server, "-j", "4")
-            before, wanted = len(server.requests()), chance.randrange(0, 7)
-            wait_for(lambda: process.poll() is not None  # noqa: B023
-                     or len(server.requests()) >= before + wanted)  # noqa: B023 # fmt: skip
-            time.sleep(chance.uniform(0, 0.05))
-            process.kill()
-            process.communicate()
-            if process.returncode == 0:
-                break
-            assert process.returncode == -signal.SIGKILL
-            kills += 1
-            if Path("s.sqlite").exists() and rows("SELECT 1 FROM sqlite_master LIMIT 1"):
-                on_file = kept(attempts())
-                assert all(on_file[number] == reply for number, reply in acknowledged.items())
-                acknowledged = on_file
-                on_the_way |= {
-                    r["id"]: r["class_index"] for r in attempts() if r["state"] == "sent"
-                }
-        calls = Counter(asked(server))
+    server.reset(latency=0.03)
+    while True:
+        process = start(server, "-j", "4")
+        before, wanted = len(server.requests()), chance.randrange(0, 7)
+        wait_for(lambda: process.poll() is not None  # noqa: B023
+                 or len(server.requests()) >= before + wanted)  # noqa: B023 # fmt: skip
+        time.sleep(chance.uniform(0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        kills += 1
+        if Path("s.sqlite").exists() and rows("SELECT 1 FROM sqlite_master LIMIT 1"):
+            on_file = kept(attempts())
+            assert all(on_file[number] == reply for number, reply in acknowledged.items())
+            acknowledged = on_file
+            on_the_way |= {r["id"]: r["class_index"] for r in attempts() if r["state"] == "sent"}
+    calls = Counter(asked(server))
     assert kills >= 5
-    assert set(described()) == {(index, "color") for index in range(len(NAMES))}
-    for index, name in enumerate(NAMES):
+    assert set(described()) == {(index, "color") for index in range(len(names))}
+    for index, name in enumerate(names):
         # Once, and once more for each kill that it was on its way at.
         assert calls[name, "color"] <= 1 + list(on_the_way.values()).count(index), name
         answered = [r for r in attempts() if r["class_index"] == index and r["state"] == "ended"]
@@ -89,67 +88,69 @@ def kept(made: list[dict[str, Any]]) -> dict[int, str]:
     return {row["id"]: row["reply"] for row in made if row["state"] == "ended"}
 
 
-def test_a_reply_on_file_is_never_asked_for_again():
+def test_a_reply_on_file_is_never_asked_for_again(server, generate):
     """Killed between the reply and its judgement: the next run judges it, without asking."""
     classes("zebra", "cat")
-    with LLMServer() as server:
-        generate(server, code=0)
-        with sqlite3.connect("s.sqlite") as store:
-            store.execute("UPDATE attempts SET verdict = NULL")
-            store.execute("DELETE FROM descriptions")
-        store.close()
-        generate(server, code=0)
-        assert len(server.requests()) == 2 and len(described()) == 2
+    generate(server, code=0)
+    with sqlite3.connect("s.sqlite") as store:
+        store.execute("UPDATE attempts SET verdict = NULL")
+        store.execute("DELETE FROM descriptions")
+    store.close()
+    generate(server, code=0)
+    assert len(server.requests()) == 2 and len(described()) == 2
 
 
 # -- signals -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_waits_for_what_is_on_its_way(sent, code):
+@pytest.mark.process
+def test_a_signal_waits_for_what_is_on_its_way(server, generate, sent, code):
     classes(*NAMES)
-    with LLMServer(latency=0.6) as server:
-        process = start(server, "-j", "4")
-        wait_for(lambda: len(server.requests()) >= 3)
-        at = time.monotonic()
-        process.send_signal(sent)
-        outcome = ended(process)
-        calls = server.requests()
+    server.reset(latency=0.6)
+    process = start(server, "-j", "4")
+    wait_for(lambda: len(server.requests()) >= 3)
+    at = time.monotonic()
+    process.send_signal(sent)
+    outcome = ended(process)
+    calls = server.requests()
     assert outcome.code == code, outcome.err
     assert all(call["received"] < at + 0.3 for call in calls)
     assert not any(call["aborted"] for call in calls)
     assert len(described()) == len(calls) == len(attempts()) >= 3
     assert "the same command" in outcome.err
     whole()
-    with LLMServer() as server:
-        generate(server, code=0)
-        assert len(server.requests()) == len(NAMES) - len(calls)
+    server.reset()
+    generate(server, code=0)
+    assert len(server.requests()) == len(NAMES) - len(calls)
 
 
-def test_the_second_ctrl_c_ends_at_once():
+@pytest.mark.process
+def test_the_second_ctrl_c_ends_at_once(server):
     classes("zebra", "cat", "dog")
-    with LLMServer([{"match": {"from": 2}, "hang": True}]) as server:
-        process = start(server, "-j", "2")
-        wait_for(lambda: len(server.requests()) >= 3)
-        process.send_signal(signal.SIGINT)
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(0.5)
-        process.send_signal(signal.SIGINT)
-        assert ended(process).code == 130
-        wait_for(lambda: sum(call["aborted"] for call in server.requests()) == 2)
+    server.reset([{"match": {"from": 2}, "hang": True}])
+    process = start(server, "-j", "2")
+    wait_for(lambda: len(server.requests()) >= 3)
+    process.send_signal(signal.SIGINT)
+    with pytest.raises(TimeoutError):
+        process.wait(0.5)
+    process.send_signal(signal.SIGINT)
+    assert ended(process).code == 130
+    wait_for(lambda: sum(call["aborted"] for call in server.requests()) == 2)
     assert len(described()) == 1
     assert [row["state"] for row in attempts()] == ["ended", "lost", "lost"]
     whole()
 
 
-def test_ctrl_c_during_a_long_pause():
+@pytest.mark.process
+def test_ctrl_c_during_a_long_pause(server):
     classes("zebra", "cat")
-    with LLMServer([{"match": {"from": 2}, "status": 429, "retry_after": 500}]) as server:
-        process = start(server)
-        wait_for(lambda: count(server, 429) == 1)
-        process.send_signal(signal.SIGINT)
-        assert ended(process).code == 130
-        assert len(server.requests()) == 2
+    server.reset([{"match": {"from": 2}, "status": 429, "retry_after": 500}])
+    process = start(server)
+    wait_for(lambda: count(server, 429) == 1)
+    process.send_signal(signal.SIGINT)
+    assert ended(process).code == 130
+    assert len(server.requests()) == 2
     whole()
 
 
@@ -184,76 +185,76 @@ def fill(folder: Path) -> Path:
     return path
 
 
-def test_a_full_disk_stops_cleanly(small_disk):
+@pytest.mark.process
+def test_a_full_disk_stops_cleanly(server, generate, small_disk):
     classes(*NAMES)
     store = small_disk / "s.sqlite"
-    with LLMServer(latency=0.3) as server:
-        process = start(server, "-j", "4", store=store)
-        wait_for(lambda: count(server) >= 5)
-        filler = fill(small_disk)
-        full = time.monotonic()
-        outcome = ended(process, store)
-        assert outcome.code == 8, outcome.err
-        assert "full" in outcome.err
-        calls = server.requests()
-        assert all(call["received"] < full + 1.5 for call in calls) and len(calls) < 20
-        filler.unlink()
-        generate(server, store=store, code=0)
-        # No reply that came was lost, none was paid for twice.
-        assert Counter(asked(server)) == Counter((name, "color") for name in NAMES)
+    server.reset(latency=0.3)
+    process = start(server, "-j", "4", store=store)
+    wait_for(lambda: count(server) >= 5)
+    filler = fill(small_disk)
+    full = time.monotonic()
+    outcome = ended(process, store)
+    assert outcome.code == 8, outcome.err
+    assert "full" in outcome.err
+    calls = server.requests()
+    assert all(call["received"] < full + 1.5 for call in calls) and len(calls) < 20
+    filler.unlink()
+    generate(server, store=store, code=0)
+    # No reply that came was lost, none was paid for twice.
+    assert Counter(asked(server)) == Counter((name, "color") for name in NAMES)
     assert len(described(store)) == len(NAMES)
     assert sorted(path.name for path in small_disk.iterdir()) == ["s.sqlite"]
     whole(store)
 
 
-def test_a_disk_that_is_full_from_the_start(small_disk):
+def test_a_disk_that_is_full_from_the_start(server, generate, small_disk):
     classes("zebra")
     fill(small_disk)
-    with LLMServer() as server:
-        said = generate(server, store=small_disk / "s.sqlite", code=8).err
-        assert server.requests() == []
+    server.reset()
+    said = generate(server, store=small_disk / "s.sqlite", code=8).err
+    assert server.requests() == []
     assert "full" in said or "no room" in said or "space" in said
 
 
 # -- the store ---------------------------------------------------------------------------
 
 
-def test_a_newer_store_is_not_touched():
+def test_a_newer_store_is_not_touched(server, generate):
     classes("zebra")
-    with LLMServer() as server:
-        generate(server, code=0)
-        with sqlite3.connect("s.sqlite") as store:
-            store.execute("PRAGMA user_version = 99")
-        store.close()
-        said = generate(server, "--redo", code=8).err
-        assert "schema 99" in said and len(server.requests()) == 1
+    generate(server, code=0)
+    with sqlite3.connect("s.sqlite") as store:
+        store.execute("PRAGMA user_version = 99")
+    store.close()
+    said = generate(server, "--redo", code=8).err
+    assert "schema 99" in said and len(server.requests()) == 1
 
 
 @pytest.mark.slow  # a store that is locked is waited for, for half a minute
-def test_a_locked_store_costs_nothing():
+def test_a_locked_store_costs_nothing(server, generate):
     classes("zebra")
-    with LLMServer() as server:
-        generate(server, code=0)
-        holder = sqlite3.connect("s.sqlite", isolation_level=None)
-        holder.execute("BEGIN IMMEDIATE")
-        said = generate(server, "--redo", code=8).err
-        holder.execute("ROLLBACK")
-        holder.close()
-        assert "locked by another program" in said and len(server.requests()) == 1
+    generate(server, code=0)
+    holder = sqlite3.connect("s.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    said = generate(server, "--redo", code=8).err
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert "locked by another program" in said and len(server.requests()) == 1
 
 
 # -- 18: several processes ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("processes", [2, 8])
-def test_several_processes_fill_one_store_together(processes):
+@pytest.mark.process
+def test_several_processes_fill_one_store_together(server, processes):
     classes(*NAMES)
     both = "color,size"
-    with LLMServer(latency=0.1) as server:
-        running = [start(server, "-j", "2", attribute=both) for _ in range(processes)]
-        outcomes = [ended(process) for process in running]
-        cells = Counter(asked(server))
-        connections = {call["connection"] for call in server.requests()}
+    server.reset(latency=0.1)
+    running = [start(server, "-j", "2", attribute=both) for _ in range(processes)]
+    outcomes = [ended(process) for process in running]
+    cells = Counter(asked(server))
+    connections = {call["connection"] for call in server.requests()}
     assert [outcome.code for outcome in outcomes] == [0] * processes, outcomes
     assert set(cells.values()) == {1} and len(cells) == 2 * len(NAMES)
     assert len(described()) == len(attempts()) == 2 * len(NAMES)
@@ -262,40 +263,42 @@ def test_several_processes_fill_one_store_together(processes):
     whole()
 
 
-def test_the_cells_of_a_killed_process_pass_to_another():
+@pytest.mark.process
+def test_the_cells_of_a_killed_process_pass_to_another(server):
     classes(*NAMES[:12])
-    with LLMServer([{"match": {"n": [2, 3]}, "hang": True}]) as server:
-        first = start(server, "-j", "2")
-        wait_for(lambda: len(server.requests()) >= 3)
-        second = start(server, "-j", "2")
-        wait_for(lambda: len(described()) >= 9)  # the first holds up to three
-        assert second.poll() is None  # it waits for what the first one asks
-        os.kill(first.pid, signal.SIGKILL)
-        first.communicate()
-        assert ended(second).code == 0
-        assert len(server.requests()) == 14
+    server.reset([{"match": {"n": [2, 3]}, "hang": True}])
+    first = start(server, "-j", "2")
+    wait_for(lambda: len(server.requests()) >= 3)
+    second = start(server, "-j", "2")
+    wait_for(lambda: len(described()) >= 9)  # the first holds up to three
+    assert second.poll() is None  # it waits for what the first one asks
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert ended(second).code == 0
+    assert len(server.requests()) == 14
     assert len(descriptions()) == len(described()) == 12
     assert Counter(row["state"] for row in attempts()) == {"ended": 12, "lost": 2}
     whole()
 
 
-def test_the_reply_of_a_killed_process_is_not_asked_for_again():
+@pytest.mark.process
+def test_the_reply_of_a_killed_process_is_not_asked_for_again(server):
     """Its reply is on file but was never looked at, and another process waits for the cell."""
     classes("zebra", "cat", "dog")
-    with LLMServer([{"match": {"n": 2}, "hang": True}]) as server:
-        first = start(server, "-j", "1")
-        wait_for(lambda: len(server.requests()) >= 2)
-        second = start(server, "-j", "1")
-        wait_for(lambda: len(described()) == 2)
-        with sqlite3.connect("s.sqlite") as store:
-            store.execute(
-                "UPDATE attempts SET state = 'ended', reply = 'A cat is black.', "
-                "finish_reason = 'stop', http_status = 200 WHERE class_index = 1"
-            )
-        store.close()
-        os.kill(first.pid, signal.SIGKILL)
-        first.communicate()
-        assert ended(second).code == 0
-        assert len(server.requests()) == 3
+    server.reset([{"match": {"n": 2}, "hang": True}])
+    first = start(server, "-j", "1")
+    wait_for(lambda: len(server.requests()) >= 2)
+    second = start(server, "-j", "1")
+    wait_for(lambda: len(described()) == 2)
+    with sqlite3.connect("s.sqlite") as store:
+        store.execute(
+            "UPDATE attempts SET state = 'ended', reply = 'A cat is black.', "
+            "finish_reason = 'stop', http_status = 200 WHERE class_index = 1"
+        )
+    store.close()
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert ended(second).code == 0
+    assert len(server.requests()) == 3
     assert described()[1, "color"] == "A cat is black."
     whole()

@@ -6,7 +6,6 @@ One run has many classes, each with its own trouble; the tests look at what beca
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from support.generating import (
     classes,
     described,
     descriptions,
-    generate,
     rows,
     whole,
 )
@@ -30,12 +28,6 @@ both = pytest.mark.parametrize("provider", ["openai", "dashscope"])
 LONG = "A dog may be " + ", ".join(f"{c} or dark {c}" for c in ("red", "blue", "gray") * 9) + "."
 FOX = "A fox, unlike a wolf, is rusty red with a white chest."
 MUG = "A mug is round and tall, made of smooth clay."
-
-
-@pytest.fixture
-def server() -> Iterator[LLMServer]:
-    with LLMServer() as running:
-        yield running
 
 
 def requests_of(server: LLMServer, name: str) -> list[dict[str, Any]]:
@@ -58,7 +50,7 @@ AGAIN = {
 
 
 @both
-def test_bad_replies_are_asked_again_with_the_reason(server, provider):
+def test_bad_replies_are_asked_again_with_the_reason(server, generate, provider):
     classes("zebra", *AGAIN)
     server.script([{"match": {"class": n, "tries": 1}, **r} for n, (r, _) in AGAIN.items()])
     generate(server, provider=provider, code=0)
@@ -78,7 +70,7 @@ def test_bad_replies_are_asked_again_with_the_reason(server, provider):
     whole()
 
 
-def test_three_tries_and_no_more(server):
+def test_three_tries_and_no_more(server, generate):
     classes("zebra", "cat", "cow")
     server.script([{"match": {"class": "cow"}, "reply": "A llama is brown."}])
     said = generate(server, code=3).err
@@ -98,7 +90,7 @@ def test_three_tries_and_no_more(server):
 
 
 @both
-def test_cut_off_is_asked_again_with_more_room(server, provider):
+def test_cut_off_is_asked_again_with_more_room(server, generate, provider):
     classes("zebra", "cat")
     server.script([{"match": {"class": "cat", "nth": [1, 2]}, "finish_reason": "length"}])
     generate(server, provider=provider, code=0)
@@ -113,7 +105,7 @@ def test_cut_off_is_asked_again_with_more_room(server, provider):
 
 @both
 @pytest.mark.parametrize("rule", [{"empty": True}, {"null": True}, {"reply": " \n** **\n"}])
-def test_empty_replies(server, provider, rule):
+def test_empty_replies(server, generate, provider, rule):
     classes("zebra", "cat")
     server.script([{"match": {"class": "cat", "nth": 1}, **rule}])
     generate(server, provider=provider, code=0)
@@ -129,7 +121,7 @@ def test_empty_replies(server, provider, rule):
         {"reply": "As an AI, I cannot describe a cat."},
     ],
 )
-def test_refusals_get_one_reworded_try(server, rule):
+def test_refusals_get_one_reworded_try(server, generate, rule):
     classes("zebra", "cat", "dog")
     said = next(iter(rule.values()))
     server.script(
@@ -155,7 +147,7 @@ def test_refusals_get_one_reworded_try(server, rule):
         {"finish_reason": "content_filter", "reply": "A cat is"},
     ],
 )
-def test_the_content_filter_fails_that_cell_only(server, provider, rule):
+def test_the_content_filter_fails_that_cell_only(server, generate, provider, rule):
     classes("zebra", "cat", "dog", "tree")
     server.script([{"match": {"class": "cat"}, **rule}])
     generate(server, provider=provider, code=3)
@@ -167,14 +159,14 @@ def test_the_content_filter_fails_that_cell_only(server, provider, rule):
     assert len(server.requests()) == 4
 
 
-def test_a_filter_at_the_very_start_does_not_end_the_run(server):
+def test_a_filter_at_the_very_start_does_not_end_the_run(server, generate):
     classes("cat", "zebra", "tree")
     server.script([{"match": {"class": "cat"}, "content_filter": True}])
     generate(server, code=3)
     assert len(server.requests()) == 3 and len(described()) == 2
 
 
-def test_the_same_text_for_two_classes(server):
+def test_the_same_text_for_two_classes(server, generate):
     classes("fox", "wolf", "cat")
     twin = {"match": {"class": ["fox", "wolf"], "tries": 1}, "reply": FOX}
     server.script([twin])
@@ -186,7 +178,7 @@ def test_the_same_text_for_two_classes(server):
     assert len(set(described().values())) == 3
 
 
-def test_who_insists_is_kept_for_review(server):
+def test_who_insists_is_kept_for_review(server, generate):
     classes("fox", "wolf", "mug")
     server.script(
         [
@@ -217,7 +209,7 @@ CLEANED = {
 
 
 @both
-def test_decoration_is_taken_off_and_the_raw_reply_kept(server, provider):
+def test_decoration_is_taken_off_and_the_raw_reply_kept(server, generate, provider):
     classes("zebra", *CLEANED)
     server.script([{"match": {"class": n}, "reply": raw} for n, (raw, _) in CLEANED.items()])
     generate(server, provider=provider, code=0)
@@ -227,7 +219,7 @@ def test_decoration_is_taken_off_and_the_raw_reply_kept(server, provider):
         assert attempts_of(index)[0]["reply"] == raw.replace(KEY, "sk-***")
 
 
-def test_the_sense_is_in_the_question_and_in_the_next(server):
+def test_the_sense_is_in_the_question_and_in_the_next(server, generate):
     crane = {"name": "crane", "sense": "the lifting machine", "synonyms": ["tower crane"]}
     Path("v.json").write_text(json.dumps({"name": "v", "classes": [crane, "kite"]}))
     bird = {"match": {"class": "crane", "tries": 1}, "reply": "A heron is gray."}
@@ -246,7 +238,7 @@ THREE = "color,size,shape"
 
 
 @both
-def test_one_request_for_a_class(server, provider):
+def test_one_request_for_a_class(server, generate, provider):
     classes("zebra", "cat", "dog", "bus", "cow")
     server.script(
         [
@@ -274,7 +266,7 @@ def test_one_request_for_a_class(server, provider):
     assert len(server.requests()) == 11 and server.requests()[-1]["cell"]["attribute"] == "color"
 
 
-def test_a_server_without_structured_output(server):
+def test_a_server_without_structured_output(server, generate):
     classes("zebra", "cat")
     no = {"status": 400, "message": "response_format is not supported.", "param": "response_format"}
     server.script([{"match": {"parameter": "response_format"}, **no}])
@@ -284,7 +276,7 @@ def test_a_server_without_structured_output(server):
     assert kinds == ["json_schema", "json_object", None, None]  # never what was refused
 
 
-def test_a_parameter_that_the_model_does_not_take(server):
+def test_a_parameter_that_the_model_does_not_take(server, generate):
     classes("zebra", "cat")
     message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
     no = {"status": 400, "message": message, "param": "max_tokens", "code": "unsupported_parameter"}
@@ -295,7 +287,7 @@ def test_a_parameter_that_the_model_does_not_take(server):
     assert names == [{"max_tokens"}, {"max_completion_tokens"}, {"max_completion_tokens"}]
 
 
-def test_own_template(server):
+def test_own_template(server, generate):
     classes("zebra", "cat")
     Path("mine.j2").write_text("Tell me of {{ class_name }}: {{ attribute }}!")
     server.script(query=r"Tell me of (?P<class>\w+): (?P<attribute>\w+)!")
@@ -309,7 +301,7 @@ def test_own_template(server):
     assert len(server.requests()) == 2
 
 
-def test_what_each_was_served_by(server):
+def test_what_each_was_served_by(server, generate):
     classes("zebra")
     server.script([{"served_model": "test-model-2031"}])
     generate(server, "--temperature", "0.5", code=0)

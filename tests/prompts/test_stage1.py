@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llm_server.client import LLMServer
 from PIL import Image as Pictures
-from support.command_line import process
 
 from lsmseg_prompts.attributes import ATTRIBUTES, canonical
 from lsmseg_prompts.errors import ProviderError, UsageError
@@ -293,25 +291,19 @@ def test_wrong_calls_of_check_images(call):
     assert not Path("runs").exists()
 
 
-@pytest.fixture(scope="module")
-def server():
-    with LLMServer() as running:
-        yield running
-
-
 @pytest.fixture
 def key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-stage-one-0123456789")
 
 
-def test_the_command_asks_a_server(server, key):
+def test_the_command_asks_a_server(server, key, call):
     server.script()
     arguments = ["attributes", "--llm", "gpt-4", "--base-url", server.url, "--store", "s.sqlite"]
-    done = process(*arguments)
+    done = call(*arguments)
     assert done.code == 0, done.err
     assert "additional: lighting" in done.out and "missing of the nine: none" in done.out
     assert 'yes, as "Shape or Form"' in done.out
-    raw = process(*arguments, "--raw").out
+    raw = call(*arguments, "--raw").out
     assert raw.startswith("Here are the visual attributes that matter most:")
     with open_store("s.sqlite") as store:
         rows = store.rows("SELECT reply FROM attempts WHERE purpose = 'attributes'")
@@ -326,12 +318,12 @@ def test_the_command_asks_a_server(server, key):
     ],
 )
 @pytest.mark.parametrize("first", [True, False])
-def test_check_images_as_it_is_written(server, key, form, first):
+def test_check_images_as_it_is_written(server, key, call, form, first):
     server.script()
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         picture(name)
     rest, before = ["--llm", "gpt-4", "--base-url", server.url], len(server.requests())
-    done = process("attributes", *(form + rest if first else rest + form))
+    done = call("attributes", *(form + rest if first else rest + form))
     assert done.code == 0, done.err
     assert len(server.requests()) - before == 3
     head, *rows = done.out.splitlines()
@@ -343,10 +335,10 @@ def test_check_images_as_it_is_written(server, key, form, first):
         assert len(store.rows("SELECT 1 FROM attempts WHERE purpose = 'check-images'")) == 3
 
 
-def test_a_picture_that_is_refused_ends_with_3(server, key):
+def test_a_picture_that_is_refused_ends_with_3(server, key, call):
     picture("a.jpg"), picture("b.jpg")
     server.script([{"match": {"n": 2}, "refusal": "I cannot look at this."}])
-    done = process("attributes", "--check-images", "a.jpg", "b.jpg", "--llm", "gpt-4",
+    done = call("attributes", "--check-images", "a.jpg", "b.jpg", "--llm", "gpt-4",
                    "--base-url", server.url, "--json")  # fmt: skip
     assert done.code == 3 and "1 of 2 pictures" in done.err
     shown = json.loads(done.out)

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from llm_server.client import LLMServer
-from support.command_line import process
 
 from lsmseg_prompts.generation.name_proposals import SCHEMA, ask_names, question, read_answer
 from lsmseg_prompts.llm.base import Reply
@@ -355,7 +353,7 @@ def test_the_command_as_json_and_strict(call, mine):
     assert call("vocab", "check", mine, "-o", "no/such/folder.json").code == 4
 
 
-def test_the_command_asks_a_server(mine, monkeypatch):
+def test_the_command_asks_a_server(mine, server, call, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test-names-0123456789")
     replies = {"readable": "construction crane", "sense": "the lifting machine",
                "synonyms": "derrick"}  # fmt: skip
@@ -368,10 +366,10 @@ def test_the_command_asks_a_server(mine, monkeypatch):
         },
         {"match": {"contains": '"name": "unknown"'}, "reply": "I do not know."},
     ]
-    with LLMServer(script) as server:
-        done = process("vocab", "check", mine, "--llm", "gpt-4", "--base-url", server.url,
-                       "-o", "better.json")  # fmt: skip
-        asked = server.requests()
+    server.script(script)
+    done = call("vocab", "check", mine, "--llm", "gpt-4", "--base-url", server.url,
+                "-o", "better.json")  # fmt: skip
+    asked = server.requests()
     assert done.code == 0, done.err
     assert len(asked) == 4 and not any('"name": "zebra"' in r["prompt"] for r in asked)
     assert "-> construction crane (the lifting machine) also: derrick" in done.out

@@ -1,23 +1,31 @@
 """Running `generate` against the local LLM server, and reading what it left in the store.
 
-Every run is the installed command as a process of its own, and after every run the key is looked
-for in all it wrote: the store, stdout, stderr.
+The fixture `generate` of tests/prompts/conftest.py runs the command in this process; `start` starts
+the installed one, to be killed or sent a signal. After every run the key is looked for in all it
+wrote: the store, stdout, stderr.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import signal
 import sqlite3
-import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
+import pytest
 from llm_server.client import LLMServer
 
-from support.command_line import COMMAND, Outcome, environment
+from support.command_line import ROOT, Outcome, environment
 
 KEY = "sk-proj-Zebra7f3Q9xLmW2vKt84bNcRyHdUe"
 STORE = Path("s.sqlite")
@@ -30,7 +38,7 @@ def classes(*names: str) -> str:
     return "classes.txt"
 
 
-def command(
+def arguments(
     server: LLMServer | str,
     *more: str,
     provider: str = "openai",
@@ -42,59 +50,98 @@ def command(
     address = server if isinstance(server, str) else server.url
     host = ["--base-url", address] if provider == "openai" else []
     return [
-        *COMMAND, "generate", "--llm", MODEL[provider], *host, "--vocab", vocab,
-        "--attribute", attribute, "--store", str(store), *more,
+        "generate", "--llm", MODEL[provider], *host, "--vocab", vocab, "--attribute", attribute,
+        "--store", str(store), *more,
     ]  # fmt: skip
 
 
-def variables(server: LLMServer | str, **more: str) -> dict[str, str]:
-    """The environment: both keys, and the address for DashScope."""
+def variables(server: LLMServer | str, **more: str) -> dict[str, str | None]:
+    """What the environment must hold: both keys, the address for DashScope, no proxy."""
     address = server if isinstance(server, str) else server.dashscope_url
     keys = {"OPENAI_API_KEY": KEY, "DASHSCOPE_API_KEY": KEY, "DASHSCOPE_HTTP_BASE_URL": address}
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
-        keys[name] = ""
-    found = environment(**{**keys, **more})
-    return {name: value for name, value in found.items() if value or name in more}
+    proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+    return {**dict.fromkeys(proxies), **keys, **more}
 
 
-def generate(
-    server: LLMServer | str,
-    *more: str,
-    code: int | None = None,
-    env: dict[str, str] | None = None,
-    store: Path = STORE,
-    **options: Any,
-) -> Outcome:
-    """Run it; the exit code must be `code`, where one is given."""
-    done = subprocess.run(
-        command(server, *more, store=store, **options), env=variables(server, **(env or {})),
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    outcome = Outcome(done.returncode, done.stdout, done.stderr)
-    keyless(store, outcome.out, outcome.err)
-    assert "Traceback" not in outcome.err, outcome.err
-    if code is not None:
-        assert outcome.code == code, (outcome.code, outcome.out, outcome.err)
-    return outcome
+class Running:
+    """A command in a process of its own; the names are those of subprocess.Popen."""
+
+    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="command-", dir=Path.cwd().parent))
+        self._files = (folder / "stdout", folder / "stderr")
+        place = str(Path.cwd())
+        self._process = _forks().Process(target=_run, args=(command, env, place, *self._files))
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.exitcode
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(self.pid, number)
+
+    def wait(self, timeout: float) -> None:
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise TimeoutError
+
+    def communicate(self, timeout: float = 120) -> tuple[str, str]:
+        self.wait(timeout)
+        out, err = (path.read_text("utf-8") if path.exists() else "" for path in self._files)
+        return out, err
 
 
-def start(
-    server: LLMServer, *more: str, store: Path = STORE, **options: Any
-) -> subprocess.Popen[str]:
+@cache
+def _forks() -> Any:
+    """Processes forked from one that has loaded what `generate` needs, which takes a second."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["support.generating", "support.preloaded"])
+    with pytest.MonkeyPatch.context() as patched:  # Python 3.11 does not hand on sys.path
+        patched.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(ROOT / "tests"))))
+        forkserver.ensure_running()
+    return context
+
+
+def _run(command: list[str], env: dict[str, str], place: str, out: Path, err: Path) -> None:
+    """In the new process: become the command."""
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(place)
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.argv = ["lsmseg-prompts", *command]
+    import cli
+
+    cli.main()
+
+
+def start(server: LLMServer, *more: str, store: Path = STORE, **options: Any) -> Running:
     """Start it and leave it running."""
-    return subprocess.Popen(
-        command(server, *more, store=store, **options), env=variables(server),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        # What is started in the background has Ctrl-C ignored, and hands that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )  # fmt: skip
+    env = {**environment(), **variables(server)}
+    return Running(
+        arguments(server, *more, store=store, **options),
+        {name: value for name, value in env.items() if value is not None},
+    )
 
 
-def ended(process: subprocess.Popen[str], store: Path = STORE) -> Outcome:
+def ended(process: Running, store: Path = STORE) -> Outcome:
     """Wait for a started one."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate()
     keyless(store, out, err)
     assert "Traceback" not in err, err
+    assert process.returncode is not None
     return Outcome(process.returncode, out, err)
 
 
