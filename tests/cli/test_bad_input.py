@@ -1,7 +1,6 @@
 """Bad input and bad luck, from the outside: exit codes, one sentence, nothing half-written.
 
-What needs no torch runs as a real process. What needs it runs mostly in this one, where torch is
-loaded once; processes that are killed or interrupted are real ones again.
+Nearly all of it runs in this process, where torch is loaded once.
 """
 
 from __future__ import annotations

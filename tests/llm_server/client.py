@@ -130,6 +130,7 @@ class LLMServer:
         process, self._process = self._process, None
         assert process.stdin is not None and process.stdout is not None
         process.stdin.close()
+        process.terminate()  # a process forked since then would keep its stdin open
         process.wait(timeout=10)
         process.stdout.close()
 
