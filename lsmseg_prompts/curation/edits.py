@@ -15,6 +15,7 @@ from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.descriptions.loading import check_attributes, show
 from lsmseg_prompts.errors import ConfigurationError, RefusedError
 from lsmseg_prompts.llm.registry import check_name
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, utc_now
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
@@ -50,10 +51,12 @@ def edit(
         old = _cell(file, vocabulary, entry, attribute, llm)
         if old is None or (old["text"], old["source"]) != (text, "human"):
             _set_lock(file, vocabulary, entry, attribute, llm, False)
+            tokens = count_tokens(text)
             file.put_description(
-                vocabulary, entry.index, attribute, llm, None, text, count_tokens(text),
-                source="human",
-            )  # fmt: skip
+                Description(
+                    vocabulary.name, entry.index, attribute, llm, text, tokens, source="human"
+                )
+            )
             keep_old(
                 file, vocabulary, entry.index, attribute, llm, old["text"] if old else None, text
             )
@@ -206,7 +209,7 @@ def _copy_shipped(
     if row := _cell(file, vocabulary, entry, attribute, llm):
         _add_llm(file, llm)
         file.put_description(
-            vocabulary, entry.index, attribute, llm, None, row["text"], row["tokens"]
+            Description(vocabulary.name, entry.index, attribute, llm, row["text"], row["tokens"])
         )
 
 

@@ -19,6 +19,7 @@ from lsmseg_prompts.curation.edits import keep_old
 from lsmseg_prompts.curation.phrases import from_phrases, from_sentences
 from lsmseg_prompts.english import nearest, normalise
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import Store, open_store
 from lsmseg_prompts.tokens import count_tokens
@@ -222,10 +223,8 @@ def _put(
     if old is not None and done and (not replace or old["text"] == text):
         result.kept += 1
         return
-    store.put_description(
-        vocabulary, entry.index, attribute, result.llm, None, text, count_tokens(text),
-        source="import",
-    )  # fmt: skip
+    cell = (vocabulary.name, entry.index, attribute, result.llm)
+    store.put_description(Description(*cell, text, count_tokens(text), source="import"))
     if old is not None and done:
         keep_old(store, vocabulary, entry.index, attribute, result.llm, old["text"], text)
         result.replaced += 1

@@ -16,6 +16,7 @@ from lsmseg_prompts.generation.questions import Asked, Call
 from lsmseg_prompts.generation.verdicts import Verdict, judge
 from lsmseg_prompts.generation.workers import run_workers
 from lsmseg_prompts.llm.base import REFUSAL, Reply, Request
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import query
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -97,17 +98,19 @@ class Desk:
         keep = verdict.fault is None or verdict.soft
         with self.store.transaction():
             self.store.put_description(
-                self.vocabulary,
-                request.entry.index,
-                attribute,
-                self.llm,
-                asked_with or request.template_hash,
-                verdict.text or None,
-                verdict.tokens if verdict.text else None,
-                status="done" if keep else "failed",
-                reason=None if keep else verdict.fault,
-                attempt=attempt or None,
-                review=verdict.fault if keep else None,
+                Description(
+                    self.vocabulary.name,
+                    request.entry.index,
+                    attribute,
+                    self.llm,
+                    verdict.text or None,
+                    verdict.tokens if verdict.text else None,
+                    template_hash=asked_with or request.template_hash,
+                    status="done" if keep else "failed",
+                    reason=None if keep else verdict.fault,
+                    attempt_id=attempt or None,
+                    review=verdict.fault if keep else None,
+                )
             )
             if not keep:  # an earlier text stays, and is not to be asked for anew for ever
                 self.store.execute(

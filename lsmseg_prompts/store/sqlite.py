@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from errno import EISDIR
 from functools import cached_property
 from pathlib import Path
@@ -144,6 +145,11 @@ def enable_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
             if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > end:
                 raise
             time.sleep(0.02)
+
+
+def utc_now() -> str:
+    """The time now as ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def absent(path: Path) -> StoreError:

@@ -27,6 +27,7 @@ from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompts.controls import shuffle
 from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store, open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
@@ -241,9 +242,8 @@ def file_under(path: Path, vocabulary: Vocabulary, llm: str, mixed: bool = False
         store.add_vocabulary(vocabulary)
         store.add_llm(llm, None if llm == EVIL else f"Texts by {llm}.")
         for (index, attribute), text in cells.items():
-            store.put_description(
-                vocabulary, index, attribute, llm, None, text, count_tokens(text), source="import"
-            )
+            cell = (vocabulary.name, index, attribute, llm)
+            store.put_description(Description(*cell, text, count_tokens(text), source="import"))
 
 
 LLMS = ("me", "bundled", "copy/of me", EVIL)
@@ -409,7 +409,9 @@ def test_an_imported_llm_that_lacks_texts_is_not_one_to_ask(world: Path) -> None
     vocabulary = load_vocabulary(str(world / "four.txt"))
     with open_store("s.sqlite") as store:
         store.add_vocabulary(vocabulary)
-        store.put_description(vocabulary, 0, "color", "cupl", None, "A zebra is striped.", 7)
+        store.put_description(
+            Description(vocabulary.name, 0, "color", "cupl", "A zebra is striped.", 7)
+        )
     llms = ["bundled", "cupl"]
     with pytest.raises(ConfigurationError, match=r"11 of 12 .*cupl cannot be asked.* import"):
         runner.compare(llms=llms, **options(world, out="out", store="s.sqlite"))

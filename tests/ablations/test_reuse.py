@@ -16,6 +16,7 @@ from support.ablation_runs import options
 from ablations.runs import ablate as runner
 from ablations.runs import open as prepare
 from ablations.runs import reuse
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +108,7 @@ def test_changed_files_are_noticed(
     monkeypatch.setattr(reuse, "_code", lambda: ["other"])
     assert run() and not run()
     with open_store("s.sqlite") as store:
-        store.put_description("four", 1, "color", "bundled", None, "Grass is bluish.", 6)
+        store.put_description(Description("four", 1, "color", "bundled", "Grass is bluish.", 6))
     assert run() and not run()
 
 

@@ -22,6 +22,7 @@ from lsmseg_prompts.curation.backup import backup
 from lsmseg_prompts.curation.check import check
 from lsmseg_prompts.curation.reports import words_apart
 from lsmseg_prompts.errors import ConfigurationError, RefusedError, StoreError
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import load_vocabulary
@@ -41,7 +42,8 @@ def store() -> Iterator[Store]:
 
 def put(store: Store, attribute: str, text: str | None, llm: str = "gpt-4", **more: object) -> None:
     tokens = None if text is None else count_tokens(text)
-    store.put_description(CAMVID, FENCE, attribute, llm, None, text, tokens, **more)  # type: ignore[arg-type]
+    cell = ("camvid", FENCE, attribute, llm)
+    store.put_description(Description(*cell, text, tokens, **more))  # type: ignore[arg-type]
 
 
 def cell(attribute: str, llm: str = "gpt-4") -> dict:
@@ -432,7 +434,7 @@ def test_a_whole_store(store: Store, call) -> None:
 
 def test_wrong_counts_exit_with_6(store: Store, call) -> None:
     put(store, "color", OLD)
-    store.put_description(CAMVID, FENCE, "shape", "gpt-4", None, LONG, 70)
+    store.put_description(Description("camvid", FENCE, "shape", "gpt-4", LONG, 70))
     store.execute("UPDATE descriptions SET tokens = 5 WHERE attribute = 'color'")
     result = call("store", "check", "--store", "s.sqlite", "--json")
     assert result.code == 6 and "token counts" in result.err
@@ -473,7 +475,7 @@ def test_what_a_person_should_look_at(store: Store, call) -> None:
     ],
 )
 def test_damage_exits_with_8(store: Store, call, statement, check_name) -> None:
-    store.put_description(CAMVID, 0, "color", "gpt-4", None, "The sky is blue.", 7)
+    store.put_description(Description("camvid", 0, "color", "gpt-4", "The sky is blue.", 7))
     store.close()
     db = sqlite3.connect("s.sqlite")  # without foreign keys
     db.execute(statement)

@@ -18,6 +18,7 @@ from lsmseg_prompts.descriptions.loading import (
 )
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.generation.run import generate
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
 
@@ -37,7 +38,7 @@ def test_load_prefers_the_working_store(path: Path) -> None:
     camvid = load_vocabulary("camvid")
     with open_store(path) as store:
         store.add_vocabulary(camvid)
-        store.put_description(camvid, 0, "color", "bundled", None, "The sky is green.", 7)
+        store.put_description(Description("camvid", 0, "color", "bundled", "The sky is green.", 7))
     found = load(camvid, attributes=["color"], store=path)
     assert found[0, "color"] == "The sky is green."
     assert found[1, "color"] == read_bundled("camvid")[1, "color"]
@@ -70,7 +71,7 @@ def test_lint_store_reads_texts_once_but_all_of_another_llm(path: Path) -> None:
     ade = load_vocabulary("ade20k-150")
     with open_store(path) as store:
         store.add_vocabulary(ade)
-        store.put_description(ade, 7, "color", "gpt-4", None, "It is wooden.", 6)
+        store.put_description(Description(ade.name, 7, "color", "gpt-4", "It is wooden.", 6))
     count, findings = lint_store(llm="gpt-4", store=path)
     assert count == 1
     assert {(f["vocabulary"], f["class"]) for f in findings} == {("ade20k-150", "bed ")}
@@ -83,7 +84,8 @@ def test_lint_store_finds_what_was_put_in(path: Path) -> None:
     camvid = load_vocabulary("camvid")
     with open_store(path) as store:
         store.add_vocabulary(camvid)
-        store.put_description(camvid, 0, "color", "bundled", None, "It is wooden. It is blue.", 10)
+        text = "It is wooden. It is blue."
+        store.put_description(Description("camvid", 0, "color", "bundled", text, 10))
     count, findings = lint_store(["camvid"], store=path)
     assert count == 121
     assert {f["rule"] for f in findings} >= {"class-named", "one-sentence", "leak"}

@@ -26,6 +26,7 @@ from lsmseg_prompts.generation.run import Options, generate, generate_all
 from lsmseg_prompts.llm import Reply, Request
 from lsmseg_prompts.llm.errors import openai_failure
 from lsmseg_prompts.llm.openai import OpenAIChat
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.migrations import APPLICATION_ID, MIGRATIONS
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
 from lsmseg_prompts.templates import read_query
@@ -167,7 +168,7 @@ def test_what_another_process_failed_at_meanwhile_is_not_asked_again(path: Path)
         cells = [(0, "color")]
         assert one.claim("p", "scripted", cells, True) == (cells, [])
         store.put_description(
-            "p", 0, "color", "scripted", None, None, None, status="failed", reason="empty"
+            Description("p", 0, "color", "scripted", None, None, status="failed", reason="empty")
         )
         one.unclaim("p", "scripted", cells)
         other.started = "2026"  # before that
@@ -180,9 +181,8 @@ def test_what_another_process_failed_at_counts_as_failed(path: Path) -> None:
     def answer(request: Request) -> str:
         if len(llm.requests) == 1:  # the other one has the dog, and fails
             with open_store(path) as store:
-                store.put_description(
-                    "pets", 1, "color", "scripted", None, None, None, status="failed", reason="no"
-                )
+                failed = Description("pets", 1, "color", "scripted", None, None, "failed", "no")
+                store.put_description(failed)
         return good(request)
 
     llm = Scripted(answer)
@@ -248,8 +248,8 @@ def test_replies_of_schema_1_are_not_judged_anew(path: Path) -> None:
     connection.commit()
     connection.close()
     with open_store(path) as store:
-        store.put_description("pets", 0, "color", "scripted", None, "A cat is black.", 7,
-                              source="import")  # fmt: skip
+        cell = ("pets", 0, "color", "scripted")
+        store.put_description(Description(*cell, "A cat is black.", 7, source="import"))
     generate(path, CAT_OF_PETS, Scripted(good), ["color"])
     assert load(PETS, "scripted", ["color"], path, require=False)[0, "color"] == "A cat is black."
 

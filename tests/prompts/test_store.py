@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lsmseg_prompts.errors import StoreError, UsageError
 from lsmseg_prompts.store import migrations
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import _sentence
 from lsmseg_prompts.store.store import (
     Store,
@@ -38,7 +39,8 @@ def store(tmp_path: Path):
 
 
 def put(store: Store, index: int, attribute: str, text: str | None, **more: object) -> None:
-    store.put_description("pets", index, attribute, "bundled", None, text, 9, **more)  # type: ignore[arg-type]
+    cell = ("pets", index, attribute, "bundled")
+    store.put_description(Description(*cell, text, 9, **more))  # type: ignore[arg-type]
 
 
 def test_working_store_path_prefers_option_then_variable(monkeypatch) -> None:
@@ -86,7 +88,7 @@ def test_done_after_failed_clears_the_reason(store: Store) -> None:
 @pytest.mark.parametrize(("text", "tokens"), [("too long", 78), (None, 9), ("uncounted", None)])
 def test_nothing_over_the_budget_is_ever_done(store: Store, text, tokens) -> None:
     with pytest.raises(StoreError, match="refused"):
-        store.put_description("pets", 0, "color", "bundled", None, text, tokens)
+        store.put_description(Description("pets", 0, "color", "bundled", text, tokens))
     assert store.cells() == []
 
 
@@ -172,9 +174,8 @@ def _write_many(path: str, worker: int, start) -> None:
                 number = store.record_attempt(
                     "pets", index, f"own-{turn}", "bundled", asked_model="b", prompt=str(worker)
                 )
-                store.put_description(
-                    "pets", index, f"own-{turn}", "bundled", None, f"{worker}", 9, attempt=number
-                )
+                cell = ("pets", index, f"own-{turn}", "bundled")
+                store.put_description(Description(*cell, f"{worker}", 9, attempt_id=number))
 
 
 def test_four_processes_make_and_write_one_store_at_once(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from lsmseg_prompts.curation.phrases import evidence, from_phrases, from_sentenc
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.errors import StoreError, UsageError
 from lsmseg_prompts.prompts.compose import join
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store, open_store_readonly
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, fits
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
@@ -206,7 +207,9 @@ def test_a_failed_cell_is_filled() -> None:
     classes = shop(BICYCLE)
     with open_store("s.sqlite") as store:
         store.add_vocabulary(classes)
-        store.put_description(classes, 0, "color", "x", None, None, None, "failed", "no")
+        store.put_description(
+            Description(classes.name, 0, "color", "x", None, None, "failed", "no")
+        )
     assert import_file(write({"bike": ["red color"]}), classes, "x", store="s.sqlite").added == 1
 
 

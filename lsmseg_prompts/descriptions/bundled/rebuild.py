@@ -17,6 +17,7 @@ from lsmseg_prompts.descriptions.bundled import WRITTEN, read_bundled
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, PROVENANCE
+from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.migrations import migrate
 from lsmseg_prompts.store.sqlite import connect
 from lsmseg_prompts.store.store import STORE_NAME, Store, shipped_store_path
@@ -59,15 +60,13 @@ def _fill(store: Store) -> None:
         vocabulary = load_vocabulary(name)
         store.add_vocabulary(vocabulary)
         for (index, attribute), text in read_bundled(name).items():
+            asked_with = "typical-paper" if attribute == "typical" else "describe-paper"
             store.put_description(
-                name,
-                index,
-                attribute,
-                LLM_NAME,
-                hashes["typical-paper" if attribute == "typical" else "describe-paper"],
-                text,
-                count_tokens(text),
-                updated_at=WRITTEN,
+                Description(
+                    *(name, index, attribute, LLM_NAME, text, count_tokens(text)),
+                    template_hash=hashes[asked_with],
+                    updated_at=WRITTEN,
+                )
             )
 
 

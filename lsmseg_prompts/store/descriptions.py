@@ -1,0 +1,295 @@
+"""The tables of vocabularies and descriptions: what `Store` knows about cells.
+
+A cell is a (class, attribute) place of a vocabulary, filled by one LLM, a person or an import.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.store.sqlite import StoreFile, utc_now
+
+if TYPE_CHECKING:
+    from lsmseg_prompts.vocabularies import Vocabulary
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a cell is filled with: a `text` and its count of CLIP tokens, or why there is none.
+
+    status: "done", or "failed" for the `reason` given.
+    template_hash, attempt_id: the question that it answers and the attempt that brought it.
+    updated_at: when it was written; None is now.
+    source: who wrote it: "llm", "human" or "import".
+    review: what a person should look at.
+    """
+
+    vocabulary: str
+    class_index: int
+    attribute: str
+    llm: str
+    text: str | None
+    tokens: int | None
+    status: str = "done"
+    reason: str | None = None
+    template_hash: str | None = None
+    attempt_id: int | None = None
+    updated_at: str | None = None
+    source: str = "llm"
+    review: str | None = None
+
+
+class DescriptionStore(StoreFile):
+    """The part of `Store` that holds vocabularies, their classes and the descriptions."""
+
+    def add_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Enter a vocabulary and its classes; entered before, readable names are refreshed.
+
+        What LLMs wrote about a class that now has another readable name or sense is stale: the
+        next run asks anew.
+
+        Raises UsageError where a class index already stands for another class: descriptions
+        belong to (vocabulary, index) and would silently pass to the wrong class.
+        """
+        with self.transaction():
+            self.check_vocabulary(vocabulary)
+            for index in self.renamed(vocabulary):
+                self.execute(
+                    "UPDATE descriptions SET stale = 1 WHERE vocabulary = ? AND class_index = ? "
+                    "AND NOT locked AND source = 'llm'",
+                    [vocabulary.name, index],
+                )
+            self.write(
+                "vocabularies",
+                {
+                    "name": vocabulary.name,
+                    "title": vocabulary.title,
+                    "class_count": len(vocabulary),
+                },
+                "UPDATE SET title = excluded.title, "
+                "class_count = max(class_count, excluded.class_count)",
+            )
+            for entry in vocabulary.classes:
+                self.write(
+                    "classes",
+                    {
+                        "vocabulary": vocabulary.name,
+                        "class_index": entry.index,
+                        "name": entry.name,
+                        "readable": entry.readable,
+                        "sense": entry.sense,
+                        "synonyms": json.dumps(list(entry.synonyms), ensure_ascii=False),
+                    },
+                    "UPDATE SET readable = excluded.readable, sense = excluded.sense, "
+                    "synonyms = excluded.synonyms",
+                )
+
+    def check_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Raise UsageError if this store knows the vocabulary's name with other classes."""
+        for row in self.rows(
+            "SELECT class_index, name FROM classes WHERE vocabulary = ? ORDER BY class_index",
+            [vocabulary.name],
+        ):
+            index = row["class_index"]
+            if index < len(vocabulary) and vocabulary[index].name != row["name"]:
+                raise UsageError(
+                    f"Class {index} of the vocabulary '{vocabulary.name}' is "
+                    f"'{vocabulary[index].name}', but '{row['name']}' in the store {self.path}: "
+                    "rename the vocabulary, or use another --store."
+                )
+
+    def add_attribute(self, name: str, meaning: str | None = None) -> None:
+        """Enter an attribute: one of the paper's nine, a pseudo-attribute or the user's own."""
+        if not self.once("attributes", name, meaning):
+            return
+        kind = "user"
+        if name in ATTRIBUTES:
+            kind, meaning = "paper", meaning or ATTRIBUTES[name]
+        elif name in PSEUDO_ATTRIBUTES or "+" in name:
+            kind = "pseudo"
+        self.write("attributes", {"name": name, "meaning": meaning, "kind": kind})
+
+    def add_llm(self, name: str, provenance: str | None = None) -> None:
+        """Enter an LLM by the name it is asked under; `provenance` says who wrote the texts."""
+        if not self.once("llms", name, provenance):
+            return
+        self.write(
+            "llms",
+            {"name": name, "provenance": provenance},
+            "UPDATE SET provenance = coalesce(excluded.provenance, provenance)",
+        )
+
+    def add_template(self, name: str, text: str, template_hash: str) -> None:
+        """Enter the query template that has this hash."""
+        self.write("templates", {"hash": template_hash, "name": name, "text": text})
+
+    def put_description(self, description: Description) -> None:
+        """Fill a cell.
+
+        A failure never replaces a description that is done, and nothing replaces a locked one.
+        The schema refuses a done text of more than 77 tokens (StoreError).
+        """
+        row = asdict(description) | {"stale": 0}
+        row["updated_at"] = description.updated_at or utc_now()
+        fresh = list(row)[4:]  # the first four are the key
+        with self.transaction():
+            self.add_attribute(description.attribute)
+            self.add_llm(description.llm)
+            self.write(
+                "descriptions",
+                row,
+                f"UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in fresh)} "
+                "WHERE descriptions.locked = 0 "
+                "AND (excluded.status = 'done' OR descriptions.status <> 'done')",
+            )
+
+    def descriptions(
+        self, vocabulary: Vocabulary | str, llm: str = "bundled"
+    ) -> dict[tuple[int, str], str]:
+        """Every description that is done: (class index, attribute) -> sentence."""
+        if not isinstance(vocabulary, str):
+            self.check_vocabulary(vocabulary)
+        rows = self.rows(
+            "SELECT class_index, attribute, text FROM descriptions "
+            "WHERE vocabulary = ? AND llm = ? AND status = 'done' ORDER BY class_index, attribute",
+            [vocabulary_name(vocabulary), llm],
+        )
+        return {(row["class_index"], row["attribute"]): row["text"] for row in rows}
+
+    def missing(
+        self,
+        vocabulary: Vocabulary,
+        llm: str,
+        attributes: Iterable[str],
+        retry_failed: bool = True,
+    ) -> list[tuple[int, str]]:
+        """The cells (class index, attribute) still to be asked, class by class.
+
+        Cells that failed before count as missing unless `retry_failed` is off; so do stale
+        ones, whose text is to be asked anew. A locked cell never does.
+        """
+        self.check_vocabulary(vocabulary)
+        states = ("done",) if retry_failed else ("done", "failed")
+        have = {
+            (row["class_index"], row["attribute"])
+            for row in self.rows(
+                "SELECT class_index, attribute FROM descriptions WHERE vocabulary = ? "
+                f"AND llm = ? AND (locked OR (status IN ({', '.join('?' * len(states))}) "
+                "AND NOT stale))",
+                [vocabulary.name, llm, *states],
+            )
+        }
+        have -= self._renamed_cells(vocabulary, llm)
+        wanted = list(attributes)
+        return [
+            (entry.index, attribute)
+            for entry in vocabulary.classes
+            for attribute in wanted
+            if (entry.index, attribute) not in have
+        ]
+
+    def _renamed_cells(self, vocabulary: Vocabulary, llm: str) -> set[tuple[int, str]]:
+        """The cells that `add_vocabulary` would find stale."""
+        renamed = self.renamed(vocabulary)
+        if not renamed:
+            return set()
+        rows = self.rows(
+            "SELECT class_index, attribute FROM descriptions WHERE vocabulary = ? AND llm = ? "
+            "AND NOT locked AND source = 'llm'",
+            [vocabulary.name, llm],
+        )
+        return {(r["class_index"], r["attribute"]) for r in rows if r["class_index"] in renamed}
+
+    def mark_stale(
+        self,
+        vocabulary: Vocabulary,
+        llm: str,
+        cells: Iterable[tuple[int, str]],
+        stale: bool = True,
+    ) -> list[tuple[int, str]]:
+        """Have these cells asked anew; until then they keep their texts. Locked ones stay.
+
+        Returns the cells that were marked by this call; with `stale` off they are unmarked.
+        """
+        with self.transaction():
+            return [
+                (index, attribute)
+                for index, attribute in cells
+                if self.execute(
+                    "UPDATE descriptions SET stale = ? WHERE vocabulary = ? AND llm = ? "
+                    "AND class_index = ? AND attribute = ? AND NOT locked AND stale <> ?",
+                    [stale, vocabulary.name, llm, index, attribute, stale],
+                ).rowcount
+            ]
+
+    def renamed(self, vocabulary: Vocabulary) -> set[int]:
+        """The classes whose readable name or sense is another than in the store: what LLMs wrote
+        about them was asked for under that other name."""
+        rows = self.rows(
+            "SELECT class_index, readable, sense FROM classes WHERE vocabulary = ?",
+            [vocabulary.name],
+        )
+        return {
+            row["class_index"]
+            for row in rows
+            if row["class_index"] < len(vocabulary)
+            and (row["readable"], row["sense"])
+            != (vocabulary[row["class_index"]].readable, vocabulary[row["class_index"]].sense)
+        }
+
+    def cells(
+        self,
+        vocabulary: Vocabulary | str | None = None,
+        llm: str | None = None,
+        attributes: Sequence[str] | None = None,
+        index: int | None = None,
+        status: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Filled cells, done and failed, as rows; each argument narrows them.
+
+        Keys: vocabulary, class_index, class, readable, attribute, llm, text, tokens, status,
+        reason, source, locked, review, template_hash, updated_at. In the paper's order of the
+        attributes.
+        """
+        wheres, values = ["1"], list[Any]()
+        for column, value in (
+            ("d.vocabulary", None if vocabulary is None else vocabulary_name(vocabulary)),
+            ("d.llm", llm),
+            ("d.class_index", index),
+            ("d.status", status),
+        ):
+            if value is not None:
+                wheres.append(f"{column} = ?")
+                values.append(value)
+        if attributes is not None:
+            wheres.append(f"d.attribute IN ({', '.join('?' * len(attributes))})")
+            values.extend(attributes)
+        rows = self.rows(
+            "SELECT d.vocabulary, d.class_index, c.name AS class, c.readable, d.attribute, d.llm, "
+            "d.text, d.tokens, d.status, d.reason, d.source, d.locked, d.review, "
+            "d.template_hash, d.updated_at "
+            "FROM descriptions AS d JOIN classes AS c USING (vocabulary, class_index) "
+            f"WHERE {' AND '.join(wheres)}",
+            values,
+        )
+        order = {name: place for place, name in enumerate((*ATTRIBUTES, *PSEUDO_ATTRIBUTES))}
+        return sorted(
+            rows,
+            key=lambda row: (
+                row["vocabulary"],
+                row["class_index"],
+                row["llm"],
+                order.get(row["attribute"], len(order)),
+                row["attribute"],
+            ),
+        )
+
+
+def vocabulary_name(vocabulary: Vocabulary | str) -> str:
+    """The name of a vocabulary that is given as such or by name."""
+    return vocabulary if isinstance(vocabulary, str) else vocabulary.name
