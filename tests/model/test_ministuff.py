@@ -17,8 +17,13 @@ from lsmseg_model.data.ministuff.captions import ATTRIBUTES, Thing, caption, cap
 from lsmseg_model.data.ministuff.class_looks import is_taken
 from lsmseg_model.data.ministuff.decoys import CLASS_TRAITS, decoys
 from lsmseg_model.data.ministuff.drawing import COLOURS
-from lsmseg_model.data.ministuff.lexicon import PART_WORDS, SHAPE_WORDS
-from lsmseg_model.data.ministuff.lexicon_surfaces import COLOUR_WORDS, PATTERN_WORDS, SIMILAR
+from lsmseg_model.data.ministuff.lexicon import (
+    COLOUR_WORDS,
+    PART_WORDS,
+    PATTERN_WORDS,
+    SHAPE_WORDS,
+    SIMILAR,
+)
 from lsmseg_model.data.ministuff.objects import OBJECTS
 from lsmseg_model.data.ministuff.regions import SURFACES
 

@@ -11,8 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lsmseg_model.data.ministuff.drawing import COLOURS, Rng
-from lsmseg_model.data.ministuff.lexicon import FILLERS, NOUNS, PART_WORDS, SHAPE_WORDS, SIZE_WORDS
-from lsmseg_model.data.ministuff.lexicon_surfaces import COLOUR_WORDS, PATTERN_WORDS, TEXTURE_WORDS
+from lsmseg_model.data.ministuff.lexicon import (
+    COLOUR_WORDS,
+    FILLERS,
+    NOUNS,
+    PART_WORDS,
+    PATTERN_WORDS,
+    SHAPE_WORDS,
+    SIZE_WORDS,
+    TEXTURE_WORDS,
+)
 
 # Keeps every caption within 77 CLIP tokens; the longest, 1 in 100, end there in mid-sentence.
 MOST_WORDS = 42

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from lsmseg_model.data.ministuff.captions import Thing, caption, known, one
 from lsmseg_model.data.ministuff.drawing import COLOURS, Rng
-from lsmseg_model.data.ministuff.lexicon import SHAPE_WORDS
-from lsmseg_model.data.ministuff.lexicon_surfaces import SIMILAR
+from lsmseg_model.data.ministuff.lexicon import SHAPE_WORDS, SIMILAR
 
 
 def decoys(

@@ -31,7 +31,7 @@ from lsmseg_model.data.ministuff.drawing import (
     shade,
 )
 from lsmseg_model.data.ministuff.figures import Body, coat_field, perched, quadruped, vehicle
-from lsmseg_model.data.ministuff.lexicon_surfaces import SIMILAR
+from lsmseg_model.data.ministuff.lexicon import SIMILAR
 from lsmseg_model.data.ministuff.outlines import letters, panel, trace
 
 FIGURES = ("animal", "animal", "animal", "vehicle", "vehicle", "winged")
