@@ -111,8 +111,8 @@ def run(
     _show_ablation(result, json)
 
 
-for command in (attributes, generate):
-    app.command()(command)
+app.command()(attributes)
+app.command()(generate)
 
 
 @app.command()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
 from lsmseg_prompts.generation.cells import TRIES, Desk, Failure, calls_for, recorded, recover
-from lsmseg_prompts.generation.engine import LONGEST_WAIT, RESUME, price_for, room
+from lsmseg_prompts.generation.engine import LONGEST_WAIT, RESUME, output_limit, price_for
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Stop
 from lsmseg_prompts.generation.questions import Asked, Call
@@ -343,7 +343,7 @@ class Clerk:
 
         if self.price is None:
             return 0.0
-        out = room(self.llm, request)
+        out = output_limit(self.llm, request)
         return HALF * self.price.cost(
             input_tokens_bound(request.messages, schema=request.schema), out
         )

@@ -196,7 +196,7 @@ class Asker:
         from lsmseg_prompts.llm.tokens import input_tokens_bound
 
         into = input_tokens_bound(request.messages, len(request.images), request.schema)
-        out = room(self.llm, request)
+        out = output_limit(self.llm, request)
         return into + out, None if self.price is None else self.price.cost(into, out)
 
     def _cost(self, reply: Reply, worst: float | None) -> tuple[float | None, bool]:
@@ -260,11 +260,9 @@ class Asker:
         raise Stopped
 
 
-def room(llm: LLM, request: Request) -> int:
+def output_limit(llm: LLM, request: Request) -> int:
     """The output tokens that are really asked for; some models need more than the question."""
-    wanted = request.max_output_tokens or 1024
-    own: Callable[[int], int] | None = getattr(llm, "room", None)
-    return wanted if own is None else own(wanted)
+    return llm.output_limit(request.max_output_tokens or 1024)
 
 
 def price_for(llm: LLM, limits: Limits) -> Price | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.generation.cells import calls_for
-from lsmseg_prompts.generation.engine import price_for, room
+from lsmseg_prompts.generation.engine import output_limit, price_for
 from lsmseg_prompts.generation.ledger import Cell, in_batches
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.questions import Asked, Call
@@ -126,7 +126,7 @@ def estimate(
     for call in plan.calls:
         request = asked.first(call)
         count, sure = input_tokens(request.messages, llm.model)
-        exact, into, most = exact and sure, into + count, most + room(llm, request)
+        exact, into, most = exact and sure, into + count, most + output_limit(llm, request)
         sizes.append((count, call, request.prompt))
     out = USUAL_OUTPUT * len(plan.missing)
     price = price_for(llm, limits)

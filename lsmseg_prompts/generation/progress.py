@@ -195,11 +195,10 @@ def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
 def show_notes(llms: Sequence[LLM]) -> None:
     """Say what an LLM wants known beforehand (a key that travels unencrypted)."""
     for llm in llms:
-        if notes := getattr(llm, "notes", None):
-            with suppress(ConfigurationError):  # said where it matters: nothing may be missing
-                llm.check()
-            for line in notes():
-                note(line)
+        with suppress(ConfigurationError):  # said where it matters: nothing may be missing
+            llm.check()
+        for line in llm.notes():
+            note(line)
 
 
 def show_summaries(

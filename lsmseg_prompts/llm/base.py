@@ -7,6 +7,7 @@ took. A provider fills what it knows and leaves the rest None.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -129,31 +130,30 @@ class LLM(Protocol):
     free: whether asking costs nothing, so that failed cells may be asked again unbidden.
     """
 
-    @property
-    def name(self) -> str: ...
+    name: str
+    model: str
+    host: str | None
+    provenance: str
+    free: bool
 
-    @property
-    def model(self) -> str: ...
+    def output_limit(self, max_output_tokens: int) -> int:
+        """The output limit that is truly sent, for a budget to reserve."""
+        return max_output_tokens
 
-    @property
-    def host(self) -> str | None: ...
+    def notes(self) -> list[str]:
+        """What the user should know before the first call; call `check` first."""
+        return []
 
-    @property
-    def provenance(self) -> str: ...
-
-    @property
-    def free(self) -> bool: ...
-
+    @abstractmethod
     def check(self) -> None:
         """Raise ConfigurationError, without touching the network, for what is plainly missing
         or wrong: no key, a key with a line break in it, a certificate file that is not there."""
-        ...
 
+    @abstractmethod
     async def complete(self, request: Request) -> Reply:
         """Ask once, without retrying. What the provider answers comes back as a Reply, errors
         too, with keys masked in every text."""
-        ...
 
+    @abstractmethod
     async def close(self) -> None:
         """Close the connections."""
-        ...

@@ -12,7 +12,7 @@ from functools import cache
 from lsmseg_prompts.attributes import ATTRIBUTES, as_reply, combined
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.llm.base import Reply, Request
+from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.store import open_store_readonly, shipped_store_path, utc_now
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 from lsmseg_prompts.vocabularies.renaming import call_it
@@ -31,7 +31,7 @@ DESCRIBED_VOCABULARIES = (
 """The vocabularies with bundled texts; a name that several have is looked for in this order."""
 
 
-class Bundled:
+class Bundled(LLM):
     """Answers from the shipped store; see `lsmseg_prompts.llm.base.LLM`."""
 
     name = LLM_NAME

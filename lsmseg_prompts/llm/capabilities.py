@@ -17,10 +17,10 @@ from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.llm.errors import error_details
 from lsmseg_prompts.llm.http import storable
 
-RUNGS = ("json_schema", "json_object", None)
+JSON_FORMATS = ("json_schema", "json_object", None)
 """How JSON is asked for, strictest first."""
 
-_NOT_TAKEN = re.compile(
+_NOT_SUPPORTED = re.compile(
     r"unsupported|not.{0,3}support|n't support|unrecogni|unknown|unexpected|not (be )?permitted"
     r"|not allowed|not available|forbidden|must be set to|does not accept|only the default",
     re.I,
@@ -33,11 +33,16 @@ _SYSTEM = re.compile(
 
 
 @dataclass
-class Taken:
-    """What the model takes, as far as known. `token_name`: how the output limit is called."""
+class Capabilities:
+    """What the model takes, as far as is known.
+
+    token_name: how the output limit is called, None where there is none. json_format: which of
+    JSON_FORMATS is asked for. system: whether there are system messages. refused: parameters that
+    are left out. forced: parameters that the model insists on.
+    """
 
     token_name: str | None
-    rung: int = 0
+    json_format: int = 0
     system: bool = True
     refused: set[str] = field(default_factory=set)
     forced: dict[str, Any] = field(default_factory=dict)
@@ -55,7 +60,7 @@ class Taken:
 
     def response_format(self, schema: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """The `response_format` for `schema`; None where none is wanted or taken."""
-        kind = RUNGS[self.rung]
+        kind = JSON_FORMATS[self.json_format]
         if schema is None or kind is None:
             return None
         if kind == "json_object":
@@ -63,7 +68,7 @@ class Taken:
         name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "answer")))[:64]
         return {"type": kind, kind: {"name": name, "strict": True, "schema": dict(schema)}}
 
-    def adapt(self, status: int, answer: Any, sent: Mapping[str, Any]) -> bool:
+    def learn(self, status: int, answer: Any, sent: Mapping[str, Any]) -> bool:
         """Whether the refusal `answer` is about a parameter of `sent` that is left out now.
 
         `sent` holds the parameters and `messages` as they were sent: many questions are on
@@ -74,10 +79,10 @@ class Taken:
         code, message, parameter = error_details(answer)
         text = f"{code} {parameter} {message}"
         if "response_format" in sent and status < 500 and _JSON.search(text):
-            was = RUNGS.index(sent["response_format"]["type"])
-            self.rung = max(self.rung, was + 1)
+            was = JSON_FORMATS.index(sent["response_format"]["type"])
+            self.json_format = max(self.json_format, was + 1)
             return True
-        if not _NOT_TAKEN.search(text):
+        if not _NOT_SUPPORTED.search(text):
             return False
         if "enable_thinking" in text and sent.get("enable_thinking") is not False:
             self.forced["enable_thinking"] = False  # Qwen3 thinks only where replies are streamed
@@ -88,22 +93,20 @@ class Taken:
         named = parameter if parameter in sent else _first_named(message, sent)
         if named is None or status >= 500:
             return False
+        self.refused.add(named)
+        self.forced.pop(named, None)
         if named in ("max_tokens", "max_completion_tokens"):
-            self.refused.add(named)
             other = "max_tokens" if named == "max_completion_tokens" else "max_completion_tokens"
             self.token_name = None if other in self.refused else other
-        else:
-            self.refused.add(named)
-            self.forced.pop(named, None)
         return True
 
 
 def _first_named(message: str, sent: Mapping[str, Any]) -> str | None:
     """The parameter of `sent` that the message names first."""
-    found = [
+    places = [
         (match.start(), name)
         for name in sent
         if name not in ("model", "messages")
         and (match := re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", message))
     ]
-    return min(found)[1] if found else None
+    return min(places)[1] if places else None

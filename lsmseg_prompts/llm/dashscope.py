@@ -13,7 +13,6 @@ import asyncio
 import logging
 import os
 import re
-import time
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.llm.base import Reply, Request
-from lsmseg_prompts.llm.capabilities import RUNGS, Taken
+from lsmseg_prompts.llm.capabilities import JSON_FORMATS, Capabilities
+from lsmseg_prompts.llm.chat import ChatLLM
 from lsmseg_prompts.llm.errors import connection_failure, dashscope_failure
 from lsmseg_prompts.llm.http import (
     CONNECT_SECONDS,
@@ -31,11 +31,8 @@ from lsmseg_prompts.llm.http import (
     data_url,
     joined,
     parsed,
-    storable,
 )
-from lsmseg_prompts.llm.keys import find_key, mask, mask_key, shown_url, travels_unencrypted
-from lsmseg_prompts.llm.retry_after import retry_after
-from lsmseg_prompts.store.store import utc_now
+from lsmseg_prompts.llm.keys import find_key
 
 if TYPE_CHECKING:
     import aiohttp
@@ -45,18 +42,16 @@ DASHSCOPE_URL = "https://dashscope.aliyuncs.com/api/v1"
 # These are asked at another address, pictures or not.
 _VISION = re.compile(r"qwen[\d.]*-(vl|omni)|qvq|.*-vl-", re.IGNORECASE)
 
+_PIECES = {"stream": True, "incremental_output": True}
 _Answer = tuple[int, dict[str, str], bytes]
 _answer: ContextVar[list[_Answer]] = ContextVar("_answer")
 
 
-class DashScope:
+class DashScope(ChatLLM):
     """One model of DashScope; see `lsmseg_prompts.llm.base.LLM`.
 
-    The address is DASHSCOPE_HTTP_BASE_URL or DashScope's own. `timeout` bounds a whole call, in
-    seconds. The key is read by `check`, or by the first call.
+    The address is DASHSCOPE_HTTP_BASE_URL or DashScope's own.
     """
-
-    free = False
 
     def __init__(
         self,
@@ -65,28 +60,19 @@ class DashScope:
         key_file: str | Path | None = None,
         timeout: float = 120.0,
     ) -> None:
-        self.name = name
-        self.model = model
-        self.timeout = timeout
-        self._key_file = key_file
-        self._url = (os.environ.get("DASHSCOPE_HTTP_BASE_URL") or DASHSCOPE_URL).rstrip("/")
-        self._key: str | None = None
+        """See ChatLLM.
+
+        Args:
+            name: what `--llm` is given.
+            model: what DashScope calls it.
+            key_file: a file that holds the key.
+            timeout: bounds a whole call, in seconds.
+        """
+        url = os.environ.get("DASHSCOPE_HTTP_BASE_URL") or DASHSCOPE_URL
+        capabilities = Capabilities("max_tokens", JSON_FORMATS.index("json_object"))
+        super().__init__(name, model, url, key_file, timeout, capabilities)
         self._session: aiohttp.ClientSession | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._taken = Taken("max_tokens", rung=RUNGS.index("json_object"))
         self._streams = False  # until a model says that it answers in pieces only
-
-    @property
-    def host(self) -> str:
-        return shown_url(self._url)
-
-    @property
-    def provenance(self) -> str:
-        return f"Written by the LLM {self.model}, asked at {self.host}."
-
-    def room(self, max_output_tokens: int) -> int:
-        """The output limit that is truly sent, for a budget to reserve."""
-        return max_output_tokens
 
     def check(self) -> None:
         """See LLM.check."""
@@ -98,117 +84,60 @@ class DashScope:
         check_certificates()
         self._key = find_key("DASHSCOPE_API_KEY", self._key_file)
 
-    def notes(self) -> list[str]:
-        """What the user should know before the first call; call `check` first."""
-        if self._key is not None and travels_unencrypted(self._url, self._key):
-            return [f"The key travels unencrypted to {self.host}: use https:// if it can."]
-        return []
-
-    def body(self, request: Request) -> dict[str, Any]:
-        """What the SDK's `call` is given: messages and parameters."""
-        taken = self._taken
-        messages = taken.messages(request)
-        if self._sees(request):
+    def messages(self, request: Request) -> list[dict[str, Any]]:
+        """See ChatLLM.messages."""
+        messages = self.capabilities.messages(request)
+        if self._takes_pictures(request):
             for message in messages:
                 message["content"] = [{"text": message["content"]}]
             pictures = [{"image": data_url(i.mime, i.data)} for i in request.images]
             messages[-1]["content"] = [*pictures, *messages[-1]["content"]]
-        body: dict[str, Any] = {"model": self.model, "messages": messages}
-        if request.max_output_tokens is not None and taken.token_name is not None:
-            body["max_tokens"] = request.max_output_tokens
-        response_format = taken.response_format(request.schema)
-        if response_format is not None:
-            body["response_format"] = response_format
-        wanted = {**request.parameters, **taken.forced}
-        return {**body, **{k: v for k, v in wanted.items() if k not in taken.refused}}
+        return messages
 
-    def _sees(self, request: Request) -> bool:
+    def _takes_pictures(self, request: Request) -> bool:
         return bool(request.images) or _VISION.match(self.model) is not None
 
-    async def complete(self, request: Request) -> Reply:
-        """See LLM.complete."""
-        if self._key is None:
-            self.check()
-        body, streams = self.body(request), self._streams
-        started, clock = utc_now(), time.monotonic()
-        reply, answer = await self._send(self._sees(request), body, streams)
-        if answer is not None:
-            status, headers, content = answer
-            body_read = _pieced_together(content) if streams else parsed(content)
-            reply = self.parse_body(status, body_read)
-            if reply.error_scope is not None and self._adapt(status, body_read, body, streams):
-                reply = replace(reply, error_scope="adapted")
-            failed = reply.error_scope in ("passing", "throttled", "account")
-            request_id = body_read.get("request_id") if isinstance(body_read, dict) else None
-            reply = replace(
-                reply,
-                request_id=request_id if isinstance(request_id, str) else None,
-                retry_after_seconds=retry_after(headers) if failed else None,
-            )
-        duration = time.monotonic() - clock
-        return replace(reply, started_at=started, duration_seconds=duration)
+    async def _exchange(self, request: Request, body: dict[str, Any]) -> Reply:
+        pieces = _PIECES if self._streams else {}
+        reply, answer = await self._send(self._takes_pictures(request), {**body, **pieces})
+        if answer is None:
+            return reply
+        status, headers, content = answer
+        read = _pieced_together(content) if pieces else parsed(content)
+        reply = self._read(status, headers, read, {**body, **pieces})
+        request_id = read.get("request_id") if isinstance(read, dict) else None
+        return replace(reply, request_id=request_id if isinstance(request_id, str) else None)
 
-    def _adapt(self, status: int, answer: Any, sent: dict[str, Any], streams: bool) -> bool:
-        if not streams and re.search(r"only support.{0,3} stream", str(answer), re.I):
+    def _learn(self, status: int, answer: Any, sent: dict[str, Any]) -> bool:
+        if "stream" not in sent and re.search(r"only support.{0,3} stream", str(answer), re.I):
             self._streams = True
             return True
-        adapted = self._taken.adapt(status, answer, sent)
-        if self._taken.token_name == "max_completion_tokens":  # which is OpenAI's alone
-            self._taken.token_name = None
-        return adapted
+        learnt = super()._learn(status, answer, {k: v for k, v in sent.items() if k not in _PIECES})
+        if self.capabilities.token_name == "max_completion_tokens":  # which is OpenAI's alone
+            self.capabilities.token_name = None
+        return learnt
 
     def parse_body(self, status: int, body: Any) -> Reply:
-        """The reply in an answer: `body` is its parsed JSON, or its text if it is not JSON."""
-        reply = Reply(text=None, asked_model=self.model, http_status=status)
+        """See ChatLLM.parse_body."""
         if status != 200 or (isinstance(body, dict) and body.get("code") and "output" not in body):
-            failure = dashscope_failure(
-                500 if status == 200 else status, body, self._url, self.model
-            )
-            return replace(
-                reply,
-                error_scope=failure.scope,
-                error_class=failure.kind,
-                error_message=mask(failure.message, self._key),
-            )
+            shown = 500 if status == 200 else status
+            return self._failed(dashscope_failure(shown, body, self._url, self.model), status)
         if not isinstance(body, dict):
-            return self._bad(reply, "NotJSON", "something that is not JSON")
+            return self._malformed(
+                "NotJSON", f"{self.host} answered with something that is not JSON."
+            )
         usage = body.get("usage")
         usage = usage if isinstance(usage, dict) else {}
-        reply = replace(
-            reply,
+        reply = Reply(
+            text=None,
+            asked_model=self.model,
             input_tokens=count(usage.get("input_tokens")),
             output_tokens=count(usage.get("output_tokens")),
+            http_status=200,
         )
         output = body.get("output")
         choices = output.get("choices") if isinstance(output, dict) else None
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        message = choice.get("message") if isinstance(choice, dict) else None
-        if not isinstance(message, dict):
-            return self._bad(reply, "NoChoices", "no message")
-        assert isinstance(choice, dict)
-        finish = choice.get("finish_reason")
-        text = mask_key(storable(joined(message.get("content"))), self._key)
-        finish = finish if isinstance(finish, str) and finish != "null" else None
-        reply = replace(reply, finish_reason=finish)
-        if finish == "content_filter":
-            return replace(
-                reply,
-                refusal=text or None,
-                error_scope="cell",
-                error_class="ContentFilter",
-                error_message="The provider's filter cut the answer off.",
-                billed=True,
-            )
-        return replace(reply, text=text)
-
-    def _bad(self, reply: Reply, kind: str, what: str) -> Reply:
-        return replace(
-            reply,
-            error_scope="passing",
-            error_class=kind,
-            error_message=f"{self.host} answered with {what}.",
-            billed=True,
-        )
+        return self._read_choice(reply, choices, f"{self.host} answered with no message.")
 
     async def close(self) -> None:
         """See LLM.close."""
@@ -216,29 +145,24 @@ class DashScope:
         if session is not None:
             await session.close()
 
-    async def _send(
-        self, sees: bool, body: dict[str, Any], streams: bool
-    ) -> tuple[Reply, _Answer | None]:
+    async def _send(self, pictures: bool, body: dict[str, Any]) -> tuple[Reply, _Answer | None]:
         """The raw answer, whatever its status; else None, and the reply says what was wrong."""
         import aiohttp
 
-        call, pieces = _sdk_call(sees), {}
-        if streams:
-            pieces = {"stream": True, "incremental_output": True}
+        call = _sdk_call(pictures)
         seen: list[_Answer] = []
         token = _answer.set(seen)
         try:
             async with asyncio.timeout(self.timeout):
                 answer = await call(
                     **body,
-                    **pieces,
                     result_format="message",
                     api_key=self._key,
                     base_address=self._url,
                     request_timeout=self.timeout,
                     session=self._connected(),
                 )
-                if pieces:
+                if "stream" in body:
                     async for _ in answer:  # only now is the request sent
                         pass
         except Exception as error:
@@ -246,15 +170,7 @@ class DashScope:
                 ours = (aiohttp.ClientError, OSError, ConnectTimeout, NotAnswered)
                 if not isinstance(error, ours):
                     raise
-                failure = connection_failure(error, self._url, self.timeout)
-                return Reply(
-                    text=None,
-                    asked_model=self.model,
-                    error_scope=failure.scope,
-                    error_class=failure.kind,
-                    error_message=mask(failure.message, self._key),
-                    billed=failure.billed,
-                ), None
+                return self._failed(connection_failure(error, self._url, self.timeout)), None
         finally:
             _answer.reset(token)
         return Reply(None, self.model), seen[-1]
@@ -310,7 +226,7 @@ def _new_session(connect_seconds: float) -> aiohttp.ClientSession:
     )
 
 
-def _sdk_call(sees: bool) -> Any:
+def _sdk_call(pictures: bool) -> Any:
     """The SDK's call for questions with or without pictures."""
     from dashscope.aigc.generation import AioGeneration
     from dashscope.aigc.multimodal_conversation import AioMultiModalConversation
@@ -318,7 +234,7 @@ def _sdk_call(sees: bool) -> Any:
     log = logging.getLogger("dashscope")
     if not log.disabled:
         log.disabled = True  # it prints errors, with the question
-    if not sees:
+    if not pictures:
         return AioGeneration.call
 
     class Conversation(AioMultiModalConversation):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -21,9 +20,9 @@ from urllib.parse import urlsplit
 
 from lsmseg_prompts.errors import ConfigurationError, ProviderError
 from lsmseg_prompts.llm.base import Reply, Request
-from lsmseg_prompts.llm.capabilities import Taken
+from lsmseg_prompts.llm.capabilities import Capabilities
+from lsmseg_prompts.llm.chat import ChatLLM
 from lsmseg_prompts.llm.errors import (
-    Failure,
     Passing,
     connection_failure,
     is_dashscope,
@@ -36,13 +35,10 @@ from lsmseg_prompts.llm.http import (
     check_url,
     count,
     data_url,
-    joined,
     parsed,
-    storable,
+    retry_after,
 )
-from lsmseg_prompts.llm.keys import find_key, mask, mask_key, shown_url, travels_unencrypted
-from lsmseg_prompts.llm.retry_after import retry_after
-from lsmseg_prompts.store.store import utc_now
+from lsmseg_prompts.llm.keys import find_key
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,14 +55,11 @@ _REASONING = re.compile(r"(o\d|gpt-5(?!.*chat)|gpt-oss)", re.IGNORECASE)
 _REASONING_LEAST, _REASONING_FACTOR, _REASONING_MOST = 4096, 32, 32768
 
 
-class OpenAIChat:
+class OpenAIChat(ChatLLM):
     """One model behind OpenAI's protocol; see `lsmseg_prompts.llm.base.LLM`.
 
-    `base_url` wins over OPENAI_BASE_URL, which wins over OpenAI's own address. `timeout` bounds
-    a whole call, in seconds. The key is read by `check`, or by the first call.
+    `base_url` wins over OPENAI_BASE_URL, which wins over OpenAI's own address.
     """
-
-    free = False
 
     def __init__(
         self,
@@ -76,28 +69,24 @@ class OpenAIChat:
         key_file: str | Path | None = None,
         timeout: float = 120.0,
     ) -> None:
-        self.name = name
-        self.model = model
-        self.timeout = timeout
-        self._key_file = key_file
-        self._url = (base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).rstrip("/")
-        self._key: str | None = None
-        self._client: AsyncOpenAI | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        host = urlsplit(self._url).hostname or ""
+        """See ChatLLM.
+
+        Args:
+            name: what `--llm` is given.
+            model: what the server calls it.
+            base_url: the server's address.
+            key_file: a file that holds the key.
+            timeout: bounds a whole call, in seconds.
+        """
+        url = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+        host = urlsplit(url).hostname or ""
         self.is_openai = host == "api.openai.com" or host.endswith(".api.openai.com")
-        self._taken = Taken("max_completion_tokens" if self.is_openai else "max_tokens")
+        capabilities = Capabilities("max_completion_tokens" if self.is_openai else "max_tokens")
+        super().__init__(name, model, url, key_file, timeout, capabilities)
+        self._client: AsyncOpenAI | None = None
         self._reasons = bool(_REASONING.match(model.removeprefix("openai/")))
 
-    @property
-    def host(self) -> str:
-        return shown_url(self._url)
-
-    @property
-    def provenance(self) -> str:
-        return f"Written by the LLM {self.model}, asked at {self.host}."
-
-    def room(self, max_output_tokens: int) -> int:
+    def output_limit(self, max_output_tokens: int) -> int:
         """The output limit that is truly sent, for a budget to reserve.
 
         Reasoning models get 32 times what the answer needs, 4,096 at least and 32,768 at most
@@ -120,18 +109,11 @@ class OpenAIChat:
             self._key = find_key("OPENAI_API_KEY", self._key_file, needed=self.is_openai)
         import_module("openai")  # half a second that is not the first call's
 
-    def notes(self) -> list[str]:
-        """What the user should know before the first call; call `check` first."""
-        if self._key is not None and travels_unencrypted(self._url, self._key):
-            return [f"The key travels unencrypted to {self.host}: use https:// if it can."]
-        return []
-
     # -- asking ------------------------------------------------------------------------------
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The JSON of a chat request, with only what the model is known to take."""
-        taken = self._taken
-        messages = taken.messages(request)
+    def messages(self, request: Request) -> list[dict[str, Any]]:
+        """See ChatLLM.messages."""
+        messages = self.capabilities.messages(request)
         if request.images:
             words = messages[-1]["content"]
             pictures = [
@@ -139,43 +121,24 @@ class OpenAIChat:
                 for image in request.images
             ]
             messages[-1]["content"] = [{"type": "text", "text": words}, *pictures]
-        body: dict[str, Any] = {"model": self.model, "messages": messages}
-        if request.max_output_tokens is not None and taken.token_name is not None:
-            body[taken.token_name] = self.room(request.max_output_tokens)
-        response_format = taken.response_format(request.schema)
-        if response_format is not None:
-            body["response_format"] = response_format
-        wanted = {**request.parameters, **taken.forced}
-        return {**body, **{k: v for k, v in wanted.items() if k not in taken.refused}}
+        return messages
 
-    async def complete(self, request: Request) -> Reply:
-        """See LLM.complete."""
-        if self._key is None:
-            self.check()
-        body = self.body(request)
-        started, clock = utc_now(), time.monotonic()
+    async def _exchange(self, request: Request, body: dict[str, Any]) -> Reply:
         reply, answer = await self._send("post", "/chat/completions", self.timeout, body=body)
-        if answer is not None:
-            status, content = answer.status_code, parsed(answer.content)
-            reply = self.parse_body(status, content)
-            if reply.error_scope is not None and self._taken.adapt(status, content, body):
-                reply = replace(reply, error_scope="adapted")
-            headers = answer.headers
-            failed = reply.error_scope in ("passing", "throttled", "account")
-            reply = replace(
-                reply,
-                request_id=headers.get("x-request-id"),
-                retry_after_seconds=retry_after(headers) if failed else None,
-            )
-        duration = time.monotonic() - clock
-        return replace(reply, started_at=started, duration_seconds=duration)
+        if answer is None:
+            return reply
+        headers = answer.headers
+        reply = self._read(answer.status_code, headers, parsed(answer.content), body)
+        return replace(reply, request_id=headers.get("x-request-id"))
 
     def parse_body(self, status: int, body: Any) -> Reply:
-        """The reply in an answer: `body` is its parsed JSON, or its text if it is not JSON."""
+        """See ChatLLM.parse_body."""
         if status != 200:
             return self._error(status, body)
         if not isinstance(body, dict):
-            return self._bad("NotJSON", f"{self.host} answered with something that is not JSON")
+            return self._malformed(
+                "NotJSON", f"{self.host} answered with something that is not JSON."
+            )
         if body.get("error"):  # some servers send errors with status 200
             code = body["error"].get("code") if isinstance(body["error"], dict) else None
             return self._error(code if isinstance(code, int) and code >= 400 else 500, body)
@@ -190,33 +153,8 @@ class OpenAIChat:
             output_tokens=count(usage.get("completion_tokens")),
             http_status=200,
         )
-        choices = body.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        message = choice.get("message") if isinstance(choice, dict) else None
-        if not isinstance(message, dict):
-            return replace(
-                reply,
-                error_scope="passing",
-                error_class="NoChoices",
-                error_message=f"The answer of {self.host} holds no message.",
-                billed=True,
-            )
-        assert isinstance(choice, dict)
-        finish, refusal = choice.get("finish_reason"), message.get("refusal")
-        text = self._text(joined(message.get("content")))
-        reply = replace(reply, finish_reason=finish if isinstance(finish, str) else None)
-        if finish == "content_filter":
-            return replace(
-                reply,
-                refusal=text or None,
-                error_scope="cell",
-                error_class="ContentFilter",
-                error_message="The provider's filter cut the answer off.",
-                billed=True,
-            )
-        if isinstance(refusal, str) and refusal.strip():
-            return replace(reply, refusal=self._text(refusal))
-        return replace(reply, text=text)
+        lacking = f"The answer of {self.host} holds no message."
+        return self._read_choice(reply, body.get("choices"), lacking)
 
     async def close(self) -> None:
         """See LLM.close."""
@@ -273,13 +211,15 @@ class OpenAIChat:
     async def _json(self, method: str, path: str, seconds: float, **more: Any) -> dict[str, Any]:
         answer = parsed((await self._fetch(method, path, seconds, **more)).content)
         if not isinstance(answer, dict):
-            raise Passing(self._bad("NotJSON", f"{self.host}{path} answered without JSON"))
+            raise Passing(self._malformed("NotJSON", f"{self.host}{path} answered without JSON."))
         return answer
 
     def _field(self, answer: dict[str, Any], name: str) -> str:
         value = answer.get(name)
         if not isinstance(value, str) or not value:
-            raise Passing(self._bad("NoChoices", f"The answer of {self.host} lacks {name!r}"))
+            raise Passing(
+                self._malformed("NoChoices", f"The answer of {self.host} lacks {name!r}.")
+            )
         return value
 
     async def _fetch(self, method: str, path: str, seconds: float, **more: Any) -> httpx2.Response:
@@ -343,28 +283,3 @@ class OpenAIChat:
 
     def _error(self, status: int, body: Any) -> Reply:
         return self._failed(openai_failure(status, body, self._url, self.model), status)
-
-    def _failed(self, failure: Failure, status: int | None = None) -> Reply:
-        return Reply(
-            text=None,
-            asked_model=self.model,
-            http_status=status,
-            error_scope=failure.scope,
-            error_class=failure.kind,
-            error_message=mask(failure.message, self._key),
-            billed=failure.billed,
-        )
-
-    def _bad(self, kind: str, message: str) -> Reply:
-        return Reply(
-            text=None,
-            asked_model=self.model,
-            http_status=200,
-            error_scope="passing",
-            error_class=kind,
-            error_message=f"{message}.",
-            billed=True,
-        )
-
-    def _text(self, text: str) -> str:
-        return mask_key(storable(text), self._key)

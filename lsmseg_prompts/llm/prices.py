@@ -7,7 +7,7 @@ charges. A model without a price is never taken to be free. The bill decides.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -30,31 +30,17 @@ class Price:
         ) / 1e6
 
 
-def price_of(name: str, host: str | None, batch: bool = False) -> Price | None:
-    """The list price of the model `name` at the base URL `host`, or of its batches.
+def price_of(name: str, host: str | None) -> Price | None:
+    """The list price of the model `name` at the base URL `host`.
 
     `name` is what `--llm` is given or the model's own name. None where no price is certain.
     """
     model = name.lower().removeprefix("openai/").removeprefix("dashscope/")
     hostname = urlsplit(host or "").hostname
     for provider in _providers():
-        if hostname not in provider["hosts"] or model not in provider["models"]:
-            continue
-        dollars = provider["models"][model]
-        price = Price(dollars[0], dollars[1], provider["source"], provider["as_of"])
-        if not batch:
-            return price
-        share = provider["batch"]
-        return (
-            None
-            if share is None
-            else replace(
-                price,
-                input_usd_per_million=share * dollars[0],
-                output_usd_per_million=share * dollars[1],
-                source=f"{price.source}, batch",
-            )
-        )
+        if hostname in provider["hosts"] and model in provider["models"]:
+            into, out = provider["models"][model]
+            return Price(into, out, provider["source"], provider["as_of"])
     return None
 
 

@@ -14,7 +14,7 @@ from support.scripted_http import CUT, Scripted, answer, with_server
 
 from lsmseg_prompts.errors import ConfigurationError, ProviderError
 from lsmseg_prompts.llm import Reply, Request
-from lsmseg_prompts.llm.capabilities import Taken
+from lsmseg_prompts.llm.capabilities import Capabilities
 from lsmseg_prompts.llm.dashscope import DashScope
 from lsmseg_prompts.llm.errors import Passing
 from lsmseg_prompts.llm.openai import OpenAIChat
@@ -159,7 +159,7 @@ def test_questions_on_their_way_are_asked_again_too() -> None:
 
 
 @given(st.lists(st.sampled_from([*"abc", "max_tokens", "response_format", "json", "system role"])))
-def test_adapting_ends(order: list[str]) -> None:
+def test_learning_ends(order: list[str]) -> None:
     """Whatever is refused, each refusal takes something away, so it cannot go on for ever."""
     llm = OpenAIChat("openai/m", "m", "http://localhost/v1")
     request = Request(
@@ -170,7 +170,7 @@ def test_adapting_ends(order: list[str]) -> None:
         body = llm.body(request)
         if name == "max_tokens" and "max_completion_tokens" in body:
             name = "max_completion_tokens"
-        if llm._taken.adapt(400, {"error": f"{name} is not supported"}, body):
+        if llm.capabilities.learn(400, {"error": f"{name} is not supported"}, body):
             sizes.append(len(json.dumps(llm.body(request))))
     assert len(sizes) <= 3 + 2 + 2 + 1
 
@@ -178,16 +178,14 @@ def test_adapting_ends(order: list[str]) -> None:
 def test_dashscope_never_uses_openais_name_of_the_limit() -> None:
     llm = DashScope("qwen-max", "qwen-max")
     sent = llm.body(ASK)
-    assert llm._adapt(
-        400, {"code": "InvalidParameter", "message": "Unsupported: max_tokens"}, sent, False
-    )
+    assert llm._learn(400, {"code": "InvalidParameter", "message": "Unsupported: max_tokens"}, sent)
     assert not {"max_tokens", "max_completion_tokens"} & set(llm.body(ASK))
 
 
 def test_a_refusal_of_what_was_not_sent_is_no_adaptation() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "q"}]}
-    assert not Taken("max_tokens").adapt(400, {"error": "seed is not supported"}, body)
-    assert not Taken("max_tokens").adapt(400, {"error": "json_schema not supported"}, body)
+    assert not Capabilities("max_tokens").learn(400, {"error": "seed is not supported"}, body)
+    assert not Capabilities("max_tokens").learn(400, {"error": "json_schema not supported"}, body)
 
 
 # -- room ----------------------------------------------------------------------------------------
@@ -201,15 +199,15 @@ def test_at_openai_the_newer_name_of_the_limit_is_used() -> None:
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini", "gpt-5", "gpt-5-mini", "gpt-5.1"])
 def test_reasoning_models_get_room_to_think(model: str) -> None:
     llm = OpenAIChat(model, model)
-    assert [llm.room(n) for n in (1, 100, 200, 2000, 50_000)] == [
+    assert [llm.output_limit(n) for n in (1, 100, 200, 2000, 50_000)] == [
         4096, 4096, 6400, 32768, 50_000
     ]  # fmt: skip
-    assert llm.body(ASK)["max_completion_tokens"] == llm.room(100)
+    assert llm.body(ASK)["max_completion_tokens"] == llm.output_limit(100)
 
 
 @pytest.mark.parametrize("model", ["gpt-4", "gpt-4o", "gpt-5-chat-latest", "olmo-7b"])
 def test_others_get_what_is_asked(model: str) -> None:
-    assert OpenAIChat(model, model).room(100) == 100
+    assert OpenAIChat(model, model).output_limit(100) == 100
 
 
 # -- the Batch API -------------------------------------------------------------------------------

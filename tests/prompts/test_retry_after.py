@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsmseg_prompts.llm.retry_after import retry_after
+from lsmseg_prompts.llm.http import retry_after
 
 NAMES = st.sampled_from(
     ["retry-after", "Retry-After", "retry-after-ms", "x-ratelimit-reset-requests",

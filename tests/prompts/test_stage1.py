@@ -15,13 +15,13 @@ from lsmseg_prompts.attributes import ATTRIBUTES, canonical
 from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.generation.picture_check import check_images, read_picture, split_sentences
 from lsmseg_prompts.generation.stage1 import ask_attributes, parse_attributes
-from lsmseg_prompts.llm.base import Reply
+from lsmseg_prompts.llm.base import LLM, Reply
 from lsmseg_prompts.store.store import open_store
 
 NINE = list(ATTRIBUTES)
 
 
-class Canned:
+class Canned(LLM):
     """An LLM that gives the texts in turn; an exception's text fails that question."""
 
     name = model = "openai/canned"

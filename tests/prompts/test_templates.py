@@ -7,7 +7,7 @@ import pytest
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, as_reply
 from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.generation.stage1 import Attribute, ask_attributes, parse_attributes
-from lsmseg_prompts.llm.base import Reply
+from lsmseg_prompts.llm.base import LLM, Reply
 from lsmseg_prompts.templates import NAMES, read_query, render, template_hash
 
 STAGE_1 = (
@@ -95,7 +95,7 @@ def test_own_attributes_and_meanings_are_kept():
     ]
 
 
-class Canned:
+class Canned(LLM):
     name = model = "canned"
     host, provenance, free = None, "A test.", True
 

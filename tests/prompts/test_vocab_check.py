@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsmseg_prompts.generation.name_proposals import SCHEMA, ask_names, question, read_answer
-from lsmseg_prompts.llm.base import Reply
+from lsmseg_prompts.llm.base import LLM, Reply
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.tokens import is_whole_word
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
@@ -215,7 +215,7 @@ def test_proposals_change_nothing_but_what_they_say(given_names):
 # -- an LLM's proposals ------------------------------------------------------------------
 
 
-class Fake:
+class Fake(LLM):
     """An LLM that answers by a function of the question and how often it was asked."""
 
     name = model = "openai/fake"

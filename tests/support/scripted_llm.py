@@ -6,13 +6,13 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from lsmseg_prompts.llm import Reply, Request
+from lsmseg_prompts.llm import LLM, Reply, Request
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 PETS = Vocabulary("pets", "pets", (ClassEntry(0, "cat", "cat"), ClassEntry(1, "dog", "dog")))
 
 
-class Scripted:
+class Scripted(LLM):
     """Answers what `answer(request)` returns, a text or a Reply; keeps what it was asked.
 
     `delay` is how long an answer takes, in seconds.
