@@ -22,6 +22,10 @@ class DataError(LsmsegModelError):
     exit_code = 4
 
 
+class AlreadyTrainedError(DataError):
+    """A training that is resumed though it has reached its last iteration."""
+
+
 class CheckpointError(LsmsegModelError):
     """Weights that are missing, damaged or of another architecture."""
 

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark, training_classes
 from lsmseg_model.data.label_maps import IGNORE
-from lsmseg_model.errors import ConfigError, DataError, TrainingError
+from lsmseg_model.errors import AlreadyTrainedError, ConfigError, DataError, TrainingError
 from lsmseg_model.files import new_folder
 from lsmseg_model.networks.backbones.clip import check_device
 from lsmseg_model.networks.build import read_network, save_network, start_network
@@ -185,7 +185,7 @@ class _Run:
         if self.last.exists():
             self.step, self.history = resume(self.last, network, self.optimizer, self.same)
         if self.step >= self.options.iterations:
-            raise DataError(
+            raise AlreadyTrainedError(
                 f"{self.last} has already reached {self.step} iterations; ask for more."
             )
         self.classes = training_classes(self.benchmark)

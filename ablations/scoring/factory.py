@@ -42,7 +42,8 @@ def open_scorers(
 
 
 def _retrain(options: ScorerOptions, counts: CountStore, executor: Executor) -> tuple[Model, Make]:
-    from ablations.scoring.networks import RetrainScorer, Training
+    from ablations.scoring.networks import RetrainScorer
+    from ablations.scoring.training import Training
     from lsmseg_model.networks.build import read_network
 
     config = options.config or "lsmseg-tiny"

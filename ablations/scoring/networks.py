@@ -1,33 +1,29 @@
-"""Scorers of whole networks: one network asked with other prompts, or one trained for each.
+"""Scorers of whole networks: one for all prompt sets, or one trained for each.
 
-`TrainedScorer` looks at a picture once (CLIP, the second encoder, their fusion) and runs the head
-alone for every prompt set. `RetrainScorer` trains a network with the texts of each prompt set, as
-the paper does, and then scores it; trainings that were finished are found again, one that was
-interrupted goes on.
+`TrainedScorer` encodes a picture once (CLIP, the second encoder, their fusion) and decodes it for
+every prompt set. `RetrainScorer` trains a network with the texts of each prompt set, as the paper
+does, and then scores it; trainings that were finished are found again, one that was interrupted
+goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ablations.scoring.count_store import CountStore, key_of
 from ablations.scoring.frozen import OnProgress, Scorer, Texts
-from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark
+from ablations.scoring.training import Map, TrainedNetwork, Training, TrainingJob, train_network
+from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.data.label_maps import IGNORE
-from lsmseg_model.errors import DataError
 from lsmseg_model.inference.counting import positions
 from lsmseg_model.inference.feature_cache import state_hash
 from lsmseg_model.metrics import confusion_counts
-from lsmseg_model.networks.build import load_network, read_network
+from lsmseg_model.networks.build import load_network
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.prompts.prompt_set import PromptSet
-
-Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 class NetworkScorer(Scorer):
@@ -41,8 +37,8 @@ class NetworkScorer(Scorer):
         """int64 [H, W]: the scored class with the highest probability at every pixel."""
         segmenter, (prompts, owners) = self.segmenter(prompt_set), competing(self.benchmark)
         text = segmenter.encode_texts([prompt_set.texts[i] for i in prompts])
-        found, _ = segmenter.label(self.benchmark.picture(picture), text, owners)
-        return np.asarray(self.benchmark.class_indices)[found]
+        predicted, _ = segmenter.label(self.benchmark.picture(picture), text, owners)
+        return np.asarray(self.benchmark.class_indices)[predicted]
 
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
         """float32 [H, W]: the probability of the scored class ``index`` at every pixel, the
@@ -56,7 +52,7 @@ class NetworkScorer(Scorer):
     def count_with(
         self, segmenter: Segmenter, sets: Sequence[Texts], on_progress: OnProgress | None
     ) -> np.ndarray:
-        """int64 [S, P, C, 3]: every picture is looked at once, and asked with each set's texts."""
+        """int64 [S, P, C, 3]: every picture is encoded once, and decoded with each set's texts."""
         benchmark = self.benchmark
         position, owners = positions(benchmark), competing(benchmark)[1]
         groups = list(dict.fromkeys(group for texts in sets for group in texts))
@@ -78,7 +74,7 @@ class NetworkScorer(Scorer):
 
 
 class TrainedScorer(NetworkScorer):
-    """One network (or a CLIP) asked with each prompt set's texts."""
+    """One network (or a CLIP) that decodes with each prompt set's texts."""
 
     def __init__(
         self, segmenter: Segmenter, benchmark: Benchmark, count_store: CountStore | None = None
@@ -98,7 +94,7 @@ class TrainedScorer(NetworkScorer):
 
     @property
     def needs(self) -> tuple[int, ...]:
-        """The prompts that it looks at."""
+        """The prompts whose texts are read."""
         return competing(self.benchmark)[0]
 
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
@@ -108,88 +104,18 @@ class TrainedScorer(NetworkScorer):
         return self.count_with(self.model, sets, on_progress)
 
 
-@dataclass(frozen=True)
-class Training:
-    """How networks are trained on a benchmark's train split; only the texts differ.
-
-    folder: holds a folder for each training. pretrained, encoder: see `start_network`.
-    """
-
-    folder: Path
-    config: str
-    data: str
-    root: str | None
-    vocabulary: str
-    prompts: int  # of the vocabulary
-    iterations: int | None = None
-    pretrained: str | None = None
-    encoder: str | None = None
-    seed: int = 0
-    device: str = "cpu"
-
-    def about(self) -> dict[str, Any]:
-        """What a trained network depends on but the texts."""
-        settings = read_network(self.config)
-        files = [
-            [path, Path(path).stat().st_size] if path and Path(path).is_file() else path
-            for path in (self.pretrained, self.encoder)
-        ]
-        benchmark: Any = load_benchmark(
-            self.data, self.root, "train", None, self.prompts, self.vocabulary
-        )
-        pairs = [
-            [a.name, a.stat().st_size, b.stat().st_size] for a, b in getattr(benchmark, "pairs", ())
-        ]
-        return {
-            "settings": settings,
-            "iterations": self.iterations,
-            "files": files,
-            "data": [self.data, len(benchmark), key_of(pairs)],
-            "seed": self.seed,
-        }
-
-    def weights(self, texts: Texts, about: dict[str, Any]) -> Path:
-        """The weights of the network trained with these texts, a group for each prompt of the
-        vocabulary; trains it unless it is there. Raises what `train` raises."""
-        from lsmseg_model.train import train
-
-        out = self.folder / key_of([about, texts])
-        found = out / f"{about['settings']['name']}.safetensors"
-        if found.is_file():
-            return found
-
-        def go() -> Path:
-            return train(
-                config=self.config,
-                data=self.data,
-                data_root=self.root,
-                texts=texts,
-                vocabulary_name=self.vocabulary,
-                out=out,
-                pretrained=self.pretrained,
-                encoder=self.encoder,
-                options={"iterations": self.iterations},
-                test_limit=1,
-                again=True,
-                seed=self.seed,
-                device=self.device,
-                workers=0,
-                tensorboard=False,
-                progress=False,
-            ).weights
-
-        try:
-            return go()
-        except DataError as error:
-            if "already reached" not in str(error):
-                raise
-            (out / "last.pt").unlink()  # it was killed before it wrote its weights
-            return go()
-
-
 class RetrainScorer(NetworkScorer):
-    """A network trained for each prompt set. spread: what calls a function for each training, in
-    order (`map`, or that of an executor)."""
+    """A network trained for each prompt set, as the paper does, and then scored.
+
+    Args:
+        training: How they are trained.
+        benchmark: What they are scored on.
+        count_store: Where counts are kept (by default in memory).
+        spread: What trains them: `map`, or that of an executor.
+        trained_with: The texts that one network is trained with, where they are not those of the
+            prompt sets: training and scoring may be on different vocabularies.
+        pictures: The hash of the benchmark's pictures, where another scorer has made it.
+    """
 
     def __init__(
         self,
@@ -197,44 +123,46 @@ class RetrainScorer(NetworkScorer):
         benchmark: Benchmark,
         count_store: CountStore | None = None,
         spread: Map = map,
+        trained_with: Texts | None = None,
+        pictures: str | None = None,
     ) -> None:
         super().__init__(benchmark, count_store)
-        self.training, self.spread = training, spread
-        self._about = training.about()
+        self.training, self.spread, self.trained_with = training, spread, trained_with
+        self._pictures = pictures
 
     def identity(self) -> dict[str, Any]:
-        return {"kind": "retrain", **self._about}
+        apart = {"trained_with": key_of(self.trained_with)} if self.trained_with else {}
+        return {"kind": "retrain", **self.training.identity, **apart}
 
     def texts(self, prompt_set: PromptSet) -> Texts:
         """Of all prompts: a network is trained with more classes than it may be scored on."""
         super().texts(prompt_set)
         return prompt_set.texts
 
+    def job(self, prompt_set: PromptSet) -> TrainingJob:
+        """The training of the network that a prompt set is scored with."""
+        return self.training.job(self.trained_with or prompt_set.texts)
+
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
-        return _load(self.training, self.training.weights(prompt_set.texts, self._about))
+        return self._open(train_network(self.job(prompt_set)))
+
+    def _open(self, trained: TrainedNetwork) -> Segmenter:
+        return Segmenter.of(load_network(trained.weights, device=self.training.device))
 
     def count(self, prompt_sets: Sequence[PromptSet], on_progress: OnProgress | None) -> np.ndarray:
         competes = competing(self.benchmark)[0]
-        found = []
-        if on_progress:
+        counted = []
+        several = len(prompt_sets) > 1
+        if on_progress and several:
             on_progress(0, len(prompt_sets))
-        jobs = [(self.training, p.texts, self._about) for p in prompt_sets]
-        for at, weights in enumerate(self.spread(train_one, jobs)):
-            texts = tuple(prompt_sets[at].texts[i] for i in competes)
-            counts = self.count_with(_load(self.training, weights), [texts], None)[0]
-            key = key_of(self.texts(prompt_sets[at]))
+        trained = self.spread(train_network, [self.job(p) for p in prompt_sets])
+        for prompt_set, network in zip(prompt_sets, trained, strict=True):
+            texts = tuple(prompt_set.texts[i] for i in competes)
+            of_pictures = None if several else on_progress
+            counts = self.count_with(self._open(network), [texts], of_pictures)[0]
+            key = key_of(self.texts(prompt_set))
             self.count_store.save(self.key, {key: counts})  # at once
-            found.append(counts)
-            if on_progress:
-                on_progress(at + 1, len(prompt_sets))
-        return np.stack(found)
-
-
-def train_one(job: tuple[Training, Texts, dict[str, Any]]) -> Path:
-    """A training, for an executor: its weights' file."""
-    training, texts, about = job
-    return training.weights(texts, about)
-
-
-def _load(training: Training, weights: Path) -> Segmenter:
-    return Segmenter.of(load_network(weights, device=training.device))
+            counted.append(counts)
+            if on_progress and several:
+                on_progress(len(counted), len(prompt_sets))
+        return np.stack(counted)

@@ -21,7 +21,8 @@ from ablations.runs import ablate as runner
 from ablations.scoring.count_store import MemoryCountStore
 from ablations.scoring.executors import Local, Ray, everywhere, open_executor
 from ablations.scoring.frozen import Scorer
-from ablations.scoring.networks import RetrainScorer, Training, train_one
+from ablations.scoring.networks import RetrainScorer
+from ablations.scoring.training import TrainedNetwork, Training, TrainingJob, train_network
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 
@@ -109,14 +110,14 @@ def refuse(number: int) -> int:
     raise UsageError(f"number {number} is refused")
 
 
-def train_when_killed(about: tuple[Path, Any]) -> Path:
+def train_when_killed(about: tuple[Path, TrainingJob]) -> TrainedNetwork:
     """A training that is under way when a machine is killed."""
-    folder, (training, texts, settled) = about
-    begin(folder, texts[0][0].split()[4])  # "A zebra has the color of a zebra."
+    folder, job = about
+    begin(folder, job.texts[0][0].split()[4])  # "A zebra has the color of a zebra."
     patient(folder / "killed")
     with (folder / "trained").open("a") as file:
-        file.write(f"{texts[0][0]}\n")
-    return train_one((training, texts, settled))
+        file.write(f"{job.texts[0][0]}\n")
+    return train_network(job)
 
 
 def kill_once_both_work(cluster: Any, node: Any, folder: Path) -> None:
@@ -239,7 +240,7 @@ def network_of(folder: Path) -> dict[str, Any]:
         encoder="random",
     )
     sets = tuple((f"a {name}",) for name in Path("four.txt").read_text().split("\n"))
-    weights = train_one((training, sets, training.about()))
+    weights = train_network(training.job(sets)).weights
     return {
         "scorer": "trained",
         "checkpoint": str(weights),

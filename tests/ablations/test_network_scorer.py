@@ -14,10 +14,10 @@ from support.mini_network import NETWORK, make_pictures
 from support.whole_network import small_network
 
 from ablations.runs import ablate as runner
-from ablations.scoring import networks
 from ablations.scoring.count_store import MemoryCountStore
-from ablations.scoring.networks import RetrainScorer, TrainedScorer, Training
+from ablations.scoring.networks import RetrainScorer, TrainedScorer
 from ablations.scoring.options import ScorerOptions
+from ablations.scoring.training import Training, train_network
 from lsmseg_model.inference.counting import count_pictures
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.segmenter import Segmenter
@@ -105,21 +105,23 @@ def test_a_network_for_each_prompt_set(training: Training, monkeypatch: pytest.M
     again = RetrainScorer(training, benchmark).score(SETS)  # other counts, the same trainings
     np.testing.assert_array_equal(again, counts)
     assert len(calls) == 3
-    segmenter = Segmenter(
-        checkpoint=networks.train_one((training, SETS[0].texts, training.about()))
-    )
+    segmenter = Segmenter(checkpoint=train_network(training.job(SETS[0].texts)).weights)
     text = segmenter.encode_texts(SETS[0].texts)
     np.testing.assert_array_equal(counts[0], count_pictures(segmenter.model, benchmark, text))
 
 
 def test_an_interrupted_training_goes_on(training: Training) -> None:
     """A folder with last.pt and no weights: killed in the middle, or just before the end."""
-    job = (training, SETS[0].texts, training.about())
-    weights = networks.train_one(job)
-    whole = Segmenter(checkpoint=weights).model.state_dict()
-    weights.unlink()
-    assert networks.train_one(job) == weights
-    again = Segmenter(checkpoint=weights).model.state_dict()
+    job = training.job(SETS[0].texts)
+    job.train()
+    whole = Segmenter(checkpoint=job.weights).model.state_dict()
+    job.weights.unlink()
+    assert (job.out / "last.pt").is_file()
+    trained = train_network(job)
+    assert (trained.weights, trained.iterations) == (job.weights, 2)
+    assert trained.seconds > 0 and not (job.out / "last.pt").exists()
+    assert train_network(job) == trained  # found again
+    again = Segmenter(checkpoint=job.weights).model.state_dict()
     assert all(whole[name].equal(again[name]) for name in whole)
 
 
