@@ -1,39 +1,95 @@
-"""Reading a user's own class list, with one clear sentence for everything that can be wrong."""
+"""Reading a user's own class list, with one clear sentence for everything that can be wrong.
+
+Imported when a file is read: pydantic takes a while to load.
+"""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from lsmseg_prompts.english import normalise
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from lsmseg_prompts.english import nearest, normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
-FIELDS = {"index", "name", "readable", "sense", "synonyms", "seen", "coco_stuff"}
+LAST = len(built_in("coco-stuff")) - 1
+
+
+def _words(value: Any) -> str:
+    """`value` with its whitespace tidied; ValueError unless it is text with a letter or digit."""
+    if not isinstance(value, str) or not any(c.isalnum() for c in value):
+        raise ValueError("is not a word or words.")
+    if not value.isprintable() and any(ord(c) < 32 and not c.isspace() for c in value):
+        raise ValueError("holds control characters: save the list as plain text.")
+    return " ".join(value.split())
+
+
+Words = Annotated[str, BeforeValidator(_words)]
+Index = Annotated[int, Field(ge=0, le=LAST)]
+Given = BeforeValidator(lambda value: value or None)  # an empty text or list is as good as none
+
+
+class UserClass(BaseModel):
+    """One class of the file: a name, or an object with a name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: Words
+    readable: Annotated[Words | None, Given] = None
+    sense: Words | None = None
+    synonyms: Annotated[list[Words] | None, Given] = None
+    seen: bool | None = None
+    coco_stuff: Annotated[list[Index] | None, Given] = None
+    index: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, dict) or "name" not in value:
+            raise ValueError("is neither a name nor an object with a name.")
+        return value
+
+
+class UserFile(BaseModel):
+    """The whole file."""
+
+    name: Words = ""
+    title: Words = ""
+    classes: list[UserClass]
+
+
+# What a message calls a field of a class, and what it says where the field's shape is wrong.
+_FIELDS = {
+    "name": ("the name of {}", ""),
+    "readable": ("the readable name of {}", ""),
+    "sense": ("the sense of {}", ""),
+    "synonyms": ("a synonym of {}", "the synonyms of {} are not a list of names."),
+    "seen": ("", "what {} says of being seen is not true, false or null."),
+    "coco_stuff": ("", f"coco_stuff of {{}} is not a list of indices from 0 to {LAST}."),
+}
 
 
 def read(path: Path) -> Vocabulary:
     """Read a vocabulary from a .txt or .json file; raises UsageError (see load_vocabulary)."""
     text = _text(path)
-    name, title = path.stem, f"Classes of {path.name}"
+    raw: Any
     if path.suffix.lower() == ".json":
         raw = _json(path, text)
-        if isinstance(raw, dict):
-            name = _string(raw.get("name", name), path, "name")
-            title = _string(raw.get("title", title), path, "title")
-            raw = raw.get("classes")
-        if not isinstance(raw, list):
-            raise UsageError(
-                f'{path} holds no class list: write ["cat", "dog"] or {{"classes": [...]}}.'
-            )
-        entries = [_entry(item, i, path) for i, item in enumerate(raw)]
     else:
-        lines = [" ".join(line.split()) for line in text.splitlines()]
-        names = [line for line in lines if line and not line.startswith("#")]
-        entries = [_entry(item, i, path) for i, item in enumerate(names)]
-    if not entries:
+        raw = [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
+    try:
+        file = UserFile.model_validate(raw if isinstance(raw, dict) else {"classes": raw})
+    except ValidationError as error:
+        raise UsageError(_sentence(path, error)) from None
+    if not file.classes:
         raise UsageError(f"{path} names no class: write one class name a line.")
+    entries = [_entry(one, i, path) for i, one in enumerate(file.classes)]
     _refuse_duplicates(entries, path)
-    vocabulary = Vocabulary(name, title, tuple(entries))
+    name = file.name or path.stem
+    vocabulary = Vocabulary(name, file.title or f"Classes of {path.name}", tuple(entries))
     if normalise(name) in BUILT_IN:
         own = built_in(normalise(name))
         if [normalise(e.name) for e in own] != [normalise(e.name) for e in vocabulary]:
@@ -77,57 +133,42 @@ def _json(path: Path, text: str) -> Any:
         raise UsageError(f"{path} is nested too deep for a class list.") from None
 
 
-def _entry(item: Any, index: int, path: Path) -> ClassEntry:
-    """One class from a name or an object; `index` is its place in the file."""
-    fields = {"name": item} if isinstance(item, str) else item
-    where = f"class {index}"
-    if not isinstance(fields, dict) or "name" not in fields:
-        raise UsageError(f"{path}: {where} is neither a name nor an object with a name.")
-    unknown = sorted(set(fields) - FIELDS)
-    if unknown:
-        raise UsageError(
-            f"{path}: {where} has an unknown field {unknown[0]!r}; "
-            f"known are {', '.join(sorted(FIELDS))}."
+def _sentence(path: Path, error: ValidationError) -> str:
+    """What is wrong with the file, in our own words: the first thing that pydantic names."""
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    said = first["msg"].removeprefix("Value error, ")
+    field, *place = first["loc"]
+    if field != "classes":
+        return f"{path}: {field} {said}"
+    if not place:
+        return f'{path} holds no class list: write ["cat", "dog"] or {{"classes": [...]}}.'
+    where = f"class {place[0]}"
+    if len(place) == 1:
+        return f"{path}: {where} {said}"
+    name = str(place[1])
+    if first["type"] == "extra_forbidden":
+        return (
+            f"{path}: {where} has an unknown field {name!r}{nearest(name, UserClass.model_fields)};"
+            f" there are {', '.join(sorted(UserClass.model_fields))}."
         )
-    if fields.get("index", index) != index:
-        raise UsageError(f"{path}: {where} says index {fields['index']!r}: remove the indices.")
-    name = _string(fields["name"], path, f"the name of {where}")
-    readable = _string(fields.get("readable") or name, path, f"the readable name of {where}")
-    sense = fields.get("sense")
-    if sense is not None:
-        sense = _string(sense, path, f"the sense of {where}")
-    synonyms = fields.get("synonyms") or []
-    if not isinstance(synonyms, list):
-        raise UsageError(f"{path}: the synonyms of {where} are not a list of names.")
-    seen = fields.get("seen")
-    if seen is not None and not isinstance(seen, bool):
-        raise UsageError(f"{path}: what {where} says of being seen is not true, false or null.")
+    what, misshapen = _FIELDS[name]
+    if first["type"] == "value_error":
+        return f"{path}: {what.format(where)} {said}"
+    return f"{path}: {misshapen.format(where)}"
+
+
+def _entry(given: UserClass, index: int, path: Path) -> ClassEntry:
+    if given.index not in (None, index):
+        raise UsageError(f"{path}: class {index} says index {given.index!r}: remove the indices.")
     return ClassEntry(
         index,
-        name,
-        " ".join(readable.replace("_", " ").split()),
-        sense,
-        tuple(_string(s, path, f"a synonym of {where}") for s in synonyms),
-        seen,
-        _indices(fields.get("coco_stuff") or [], path, f"coco_stuff of {where}"),
+        given.name,
+        " ".join((given.readable or given.name).replace("_", " ").split()),
+        given.sense,
+        tuple(given.synonyms or ()),
+        given.seen,
+        tuple(given.coco_stuff or ()),
     )
-
-
-def _string(value: Any, path: Path, what: str) -> str:
-    """`value` with its whitespace tidied; UsageError unless it is text with a letter or digit."""
-    if not isinstance(value, str) or not any(c.isalnum() for c in value):
-        raise UsageError(f"{path}: {what} is not a word or words.")
-    if not value.isprintable() and any(ord(c) < 32 and not c.isspace() for c in value):
-        raise UsageError(f"{path}: {what} holds control characters: save the list as plain text.")
-    return " ".join(value.split())
-
-
-def _indices(value: Any, path: Path, what: str) -> tuple[int, ...]:
-    """`value` as indices of COCO-Stuff classes; UsageError if it is anything else."""
-    known = range(len(built_in("coco-stuff")))
-    if not isinstance(value, list) or not all(type(i) is int and i in known for i in value):
-        raise UsageError(f"{path}: {what} is not a list of indices from 0 to {known[-1]}.")
-    return tuple(value)
 
 
 def _refuse_duplicates(entries: list[ClassEntry], path: Path) -> None:

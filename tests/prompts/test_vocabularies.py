@@ -340,7 +340,11 @@ def test_our_own_files_are_of_the_format_users_may_write(tmp_path):
         ("a.json", '["cat"', "not valid JSON"),
         ("a.json", "{}", "no class list"),
         ("a.json", "[" * 100_000, "nested too deep"),
-        ("a.json", '[{"name": "cat", "synonym": []}]', "unknown field 'synonym'"),
+        (
+            "a.json",
+            '[{"name": "cat", "synonym": []}]',
+            r"unknown field 'synonym' \(did you mean synonyms",
+        ),
         ("a.json", '[{"name": "cat", "synonyms": "kitty"}]', "not a list"),
         ("a.json", '[{"name": "cat", "index": 3}]', "says index 3"),
         ("a.json", '["cat", {"name": ""}]', "not a word"),
