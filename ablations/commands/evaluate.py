@@ -112,8 +112,8 @@ def evaluate(
             csv=csv,
             on_progress=progress,
         )
-    prompt_set = "cat-seg's template" if as_published else chosen.name
-    summary = {"prompt_set": prompt_set, "llm": chosen.llm, **result.summary}
+    scored = "cat-seg's template" if as_published else chosen.name
+    summary = {"prompt_set": scored, "llm": chosen.llm, **result.summary}
     if result.keys is not None and not Shown.quiet:
         note(f"{checkpoint}: {result.keys}")
     if json:
