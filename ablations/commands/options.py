@@ -81,6 +81,11 @@ def names(option: str | None) -> list[str] | None:
     return None if option is None else [name.strip() for name in option.split(",") if name.strip()]
 
 
+def text(path: Path | None) -> str | None:
+    """The path of an option as text."""
+    return None if path is None else str(path)
+
+
 def show(value: Any, as_json: bool, columns: Sequence[str] | None = None) -> None:
     """A result on stdout: JSON, or a table of its rows, or a line for each of its values."""
     from lsmseg_prompts.terminal import print_json, print_table

@@ -17,7 +17,8 @@ from typing import Any
 from ablations.recipes.files import Recipe, available, read_recipe, recipe_path
 from ablations.recipes.kept import alone
 from ablations.recipes.plan import Plan, make_plan
-from ablations.runs import open as prepare
+from ablations.runs.directory import run_directory
+from ablations.runs.reproduce import command_of
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.terminal import note
 
@@ -100,7 +101,7 @@ def run_recipe(
     read = read_recipe(recipe)
     plan = make_plan(read, options)
     folder = Path(out) if out is not None else Path("runs") / f"{read.name}{'-small' * plan.small}"
-    with prepare.run_directory(folder) as directory, alone(directory):
+    with run_directory(folder) as directory, alone(directory):
         # torch from here on
         from ablations.recipes import results, tables
         from ablations.recipes.trials import carry_out
@@ -111,6 +112,7 @@ def run_recipe(
                 note(line)
         done = carry_out(plan, directory, progress)
         drawn = samples or SAMPLES
+        given = ", ".join(f"{k}={v!r}" for k, v in options.items() if v is not None)
         rows = results.result_rows(plan, done.counts, done.numbers, drawn, seed)
         about = {
             "recipe": read.name,
@@ -122,7 +124,7 @@ def run_recipe(
             "small": plan.small,
             "scorer": plan.scorer,
             "notes": notes,
-            "command": prepare.command("recipe.run_recipe", options),
+            "command": command_of(f"ablations.recipes.run_recipe({given})"),
             "settings": {t.variant.name: dict(t.settings) for t in plan.trials},
             "samples": drawn,
             "seed": seed,

@@ -1,6 +1,7 @@
 """Carrying out a plan: prompt sets scored, networks trained, counts and costs measured."""
 
 import csv
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ import numpy as np
 
 from ablations.recipes.kept import Kept, slug
 from ablations.recipes.plan import MINISTUFF, Place, Plan, Training, Trial, fingerprint
-from ablations.runs.open import bars
 from ablations.scoring.count_store import SqliteCountStore
 from ablations.scoring.executors import everywhere, open_executor
 from ablations.scoring.factory import open_scorers
@@ -63,7 +63,7 @@ def _prompt_sets(plan: Plan, done: Done, progress: bool) -> None:
     model, scorers = _scorers(plan)
     done.models = {t.variant.name: (model.name, model.weights_hash) for t in plan.trials}
     for number, (place, scorer) in enumerate(zip(plan.places, scorers, strict=True)):
-        with progress_bar(f"{place.title}: looking at pictures", bars(progress)) as tell:
+        with progress_bar(f"{place.title}: looking at pictures", progress) as tell:
             scorer.encode_pictures(tell)
         missing: list[tuple[Trial, str]] = []
         for trial in plan.trials:
@@ -74,7 +74,7 @@ def _prompt_sets(plan: Plan, done: Done, progress: bool) -> None:
             else:
                 done.counts[trial.variant.name][place.title] = found
         if missing:
-            with progress_bar(f"{place.title}: prompt sets", bars(progress)) as tell:
+            with progress_bar(f"{place.title}: prompt sets", progress) as tell:
                 scored = scorer.score([t.prompts[number] for t, _ in missing], tell)
             for (trial, key), found in zip(missing, scored, strict=True):
                 done.kept.keep_counts(_name(trial, place), key, found)
@@ -132,7 +132,7 @@ def _network(plan: Plan, trial: Trial, folder: Path, done: Done, progress: bool)
             key = _key(place, texts, training.key)
             found = kept.counts(_name(trial, place), key)
             if found is None:
-                with progress_bar(f"{name}: {place.title}", bars(progress)) as tell:
+                with progress_bar(f"{name}: {place.title}", progress) as tell:
                     found = _count(loaded(), place, texts, tell)
                 kept.keep_counts(_name(trial, place), key, found)
             done.counts[name][place.title] = found
@@ -158,7 +158,8 @@ def _trained(
     name = _finished(training)
 
     def make() -> dict[str, Any]:
-        return train_network(_request(training, here, plan, bars(progress)))
+        shown = progress and sys.stderr.isatty()  # in a log file bars would be blank lines
+        return train_network(_request(training, here, plan, shown))
 
     values = kept.values(name, training.key, make)
     if not (here / values["weights"]).is_file():  # someone made room
@@ -181,7 +182,7 @@ def _spread_trainings(plan: Plan, folder: Path, kept: Kept, progress: bool) -> N
     executor = open_executor(plan.options["executor"], plan.options["device"])
     jobs = [_request(t, (folder / "networks" / t.key).resolve(), plan, False) for t in missing]
     found = executor.map(train_network, jobs)
-    with progress_bar(f"{len(jobs)} networks", bars(progress)) as tell:
+    with progress_bar(f"{len(jobs)} networks", progress) as tell:
         for at, (training, values) in enumerate(zip(missing, found, strict=True), 1):
             kept.values(_finished(training), training.key, partial(dict, values))
             if tell:

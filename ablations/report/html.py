@@ -7,7 +7,6 @@ Without scripts all is there but sorting and searching the tables.
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +16,7 @@ from urllib.parse import quote
 from ablations.report.class_tables import class_groups, length_sheet, seen_sheet
 from ablations.report.files import write_tables
 from ablations.report.plots import DPI
+from ablations.report.run_file import COMPARISON, read_run
 from ablations.report.tables import (
     candidate_sheet,
     combination_sheets,
@@ -29,48 +29,26 @@ from ablations.report.tables import (
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 
-FORMAT, VERSION = "lsmseg-prompts/run", 1
-COMPARISON = "lsmseg-prompts/comparison"
-RUN, PAGE = "run.json", "report.html"
+PAGE = "report.html"
 SCRIPT = "tables.js"  # the only script that the page lets run, told by its hash
 
 
-def read_run(directory: Path) -> dict[str, Any]:
-    """The run.json of a run, or of a comparison of several.
-
-    Raises UsageError if it is missing, damaged or of another kind.
-    """
-    path = directory / RUN
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(
-            f"{directory} is not a run: it has no readable {RUN}; give a folder that "
-            "`lsmseg-prompts run` or `ablate` has written."
-        ) from error
-    except ValueError as error:
-        raise UsageError(f"{path} is damaged ({error}): run the ablation again.") from error
-    if not isinstance(run, dict) or run.get("format") not in (FORMAT, COMPARISON):
-        raise UsageError(f"{path} is not the record of a run of lsmseg-prompts.")
-    if run.get("version") != VERSION:
-        raise UsageError(
-            f"{path} has version {run.get('version')}, this lsmseg-prompts reads {VERSION}: "
-            "use the version that wrote it."
-        )
-    return run
+def report(directory: str | Path) -> Path:
+    """Write report.html anew from what a run left in ``directory``; returns its path."""
+    write_report(Path(directory))
+    return Path(directory) / PAGE
 
 
-def write_report(directory: str | Path) -> Path:
+def write_report(directory: Path) -> dict[str, str]:
     """Write report.html, and the tables for a paper, from what the run left in ``directory``;
-    returns the page's path. A run of an older version lacks what was not recorded then."""
-    directory = Path(directory)
+    returns what each file is. A run of an older version lacks what was not recorded then."""
     run = read_run(directory)
     if run["format"] == COMPARISON:
-        page = render_comparison(run, directory)
+        files, page = {}, render_comparison(run, directory)
     else:
-        write_tables(run, directory)
-        page = render(run, directory)
-    return write_whole(directory / PAGE, page)
+        files, page = write_tables(run, directory), render(run, directory)
+    write_whole(directory / PAGE, page)
+    return files | {PAGE: "all of it on one page"}
 
 
 def _css_width(png: bytes) -> int:

@@ -4,6 +4,7 @@ Which pictures and classes are shown is decided by their label maps alone, never
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,83 +93,78 @@ def check_named(benchmarks: Sequence[Benchmark], keys: Sequence[str] | None) -> 
         )
 
 
-def cost_map_pictures(
-    scorer: Scorer,
-    name: PromptSet,
-    best: PromptSet,
-    readable: Sequence[str],
-    pairs: Sequence[tuple[int, int]],
-    path: Path,
-    measure: str = "cosine",
-) -> Path:
-    """Rows of picture, label map, and the cost maps of one class under both prompt sets.
+@dataclass(frozen=True)
+class PictureView:
+    """Pictures of one benchmark under two prompt sets. readable: the classes' names."""
 
-    Each map has its own scale, from its 1st to its 99th percentile, which stands under it; the
-    label's outline is drawn on it.
-    """
-    plt = pyplot()
-    benchmark = scorer.benchmark
-    titles = ("picture", "labels", "name", best.name)
-    figure, axes = _grid(plt, [benchmark.labels(p).shape for p, _ in pairs], titles, 0.3)
-    for row, (picture, position) in zip(axes, pairs, strict=True):
-        index = benchmark.class_indices[position]
-        labels = benchmark.labels(picture)
-        row[0].imshow(benchmark.picture(picture))
-        row[1].imshow(colour(labels, len(best.texts), VOID))
-        title = readable[index]
-        if benchmark.seen is not None:
-            title += "\n(seen)" if index in benchmark.seen else "\n(unseen)"
-        row[0].set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
-        mask = labels == index
-        for axis, prompt_set in zip(row[2:], (name, best), strict=True):
-            cost = scorer.cost_map(prompt_set, picture, index)
-            low, high = np.percentile(cost, [1, 99])
-            axis.imshow(cost, cmap="viridis", vmin=low, vmax=high)
-            if mask.any() and not mask.all():
-                axis.contour(mask, levels=[0.5], colors="white", linewidths=0.9)
-            axis.set_xlabel(f"{measure} {low:.2f} to {high:.2f}", fontsize=7)
-    return save(figure, path)
+    scorer: Scorer
+    name: PromptSet
+    best: PromptSet
+    readable: Sequence[str]
 
+    def cost_maps(
+        self, pairs: Sequence[tuple[int, int]], path: Path, measure: str = "cosine"
+    ) -> Path:
+        """Rows of picture, label map, and the cost maps of one class under both prompt sets.
 
-def segmentation_pictures(
-    scorer: Scorer,
-    name: PromptSet,
-    best: PromptSet,
-    readable: Sequence[str],
-    pictures: Sequence[int],
-    path: Path,
-) -> Path:
-    """Rows of picture, ground truth and the segmentations of both prompt sets, with a legend."""
-    plt = pyplot()
-    benchmark, count = scorer.benchmark, len(best.texts)
-    titles = ("picture", "ground truth", "name", best.name)
-    figure, axes = _grid(plt, [benchmark.labels(p).shape for p in pictures], titles, 0.08)
-    area = np.zeros(count)
-    for row, picture in zip(axes, pictures, strict=True):
-        labels = benchmark.labels(picture)
-        maps = [labels, scorer.segment(name, picture), scorer.segment(best, picture)]
-        row[0].imshow(benchmark.picture(picture))
-        for axis, one in zip(row[1:], maps, strict=True):
-            axis.imshow(colour(one, count, VOID))
-            area += np.bincount(one[one != IGNORE], minlength=count) / one.size
-    # Specks of a class would make the legend long without being found in the pictures.
-    shown = [int(i) for i in np.argsort(-area, kind="stable") if area[i] > 0.01][:36]
-    handles = [
-        plt.Rectangle((0, 0), 1, 1, color=palette(count)[i] / 255, label=readable[i])
-        for i in sorted(shown, key=lambda i: readable[i])
-    ]
-    handles.append(plt.Rectangle((0, 0), 1, 1, color=np.array(VOID) / 255, label="unlabelled"))
-    figure.legend(
-        handles=handles,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        ncols=5,
-        frameon=False,
-        fontsize=8,
-        handlelength=1.2,
-        handleheight=1.0,
-    )
-    return save(figure, path)
+        Each map has its own scale, from its 1st to its 99th percentile, which stands under it; the
+        label's outline is drawn on it. pairs: see `choose_classes`.
+        """
+        plt = pyplot()
+        benchmark = self.scorer.benchmark
+        titles = ("picture", "labels", "name", self.best.name)
+        figure, axes = _grid(plt, [benchmark.labels(p).shape for p, _ in pairs], titles, 0.3)
+        for row, (picture, position) in zip(axes, pairs, strict=True):
+            index = benchmark.class_indices[position]
+            labels = benchmark.labels(picture)
+            row[0].imshow(benchmark.picture(picture))
+            row[1].imshow(colour(labels, len(self.best.texts), VOID))
+            title = self.readable[index]
+            if benchmark.seen is not None:
+                title += "\n(seen)" if index in benchmark.seen else "\n(unseen)"
+            row[0].set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
+            mask = labels == index
+            for axis, prompt_set in zip(row[2:], (self.name, self.best), strict=True):
+                cost = self.scorer.cost_map(prompt_set, picture, index)
+                low, high = np.percentile(cost, [1, 99])
+                axis.imshow(cost, cmap="viridis", vmin=low, vmax=high)
+                if mask.any() and not mask.all():
+                    axis.contour(mask, levels=[0.5], colors="white", linewidths=0.9)
+                axis.set_xlabel(f"{measure} {low:.2f} to {high:.2f}", fontsize=7)
+        return save(figure, path)
+
+    def segmentations(self, pictures: Sequence[int], path: Path) -> Path:
+        """Rows of picture, ground truth and both segmentations, with a legend."""
+        plt = pyplot()
+        benchmark, count = self.scorer.benchmark, len(self.best.texts)
+        titles = ("picture", "ground truth", "name", self.best.name)
+        figure, axes = _grid(plt, [benchmark.labels(p).shape for p in pictures], titles, 0.08)
+        area = np.zeros(count)
+        for row, picture in zip(axes, pictures, strict=True):
+            labels = benchmark.labels(picture)
+            segmented = [self.scorer.segment(one, picture) for one in (self.name, self.best)]
+            row[0].imshow(benchmark.picture(picture))
+            for axis, one in zip(row[1:], [labels, *segmented], strict=True):
+                axis.imshow(colour(one, count, VOID))
+                area += np.bincount(one[one != IGNORE], minlength=count) / one.size
+        # Specks of a class would make the legend long without being seen in the pictures.
+        shown = [int(i) for i in np.argsort(-area, kind="stable") if area[i] > 0.01][:36]
+        handles = [
+            plt.Rectangle((0, 0), 1, 1, color=palette(count)[i] / 255, label=self.readable[i])
+            for i in sorted(shown, key=lambda i: self.readable[i])
+        ]
+        handles.append(plt.Rectangle((0, 0), 1, 1, color=np.array(VOID) / 255, label="unlabelled"))
+        figure.legend(
+            handles=handles,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0),
+            ncols=5,
+            frameon=False,
+            fontsize=8,
+            handlelength=1.2,
+            handleheight=1.0,
+        )
+        return save(figure, path)
 
 
 def _grid(

@@ -1,48 +1,59 @@
-"""Several LLMs side by side, as in Table 5.9 of the thesis.
+"""Stages 3 and 4 with the descriptions of several LLMs, side by side."""
 
-First every LLM on the same attributes, those that were best for the first one; then each on those
-that were best for it. Every score comes from the report split, and every difference to the first
-LLM is paired: both on the same resamples of the same pictures.
-"""
-
-import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ablations.report.files import write_csv
-from ablations.report.html import COMPARISON, PAGE, RUN, VERSION, write_report
-from ablations.report.plots import llm_plot
-from ablations.report.tables import score, signed
-from ablations.runs.result import Outcome, versions
-from ablations.search.scoreboard import NAME, Candidate, Scoreboard, number, table_rows
-from lsmseg_model.data import scored_names
-from lsmseg_model.metrics import iou
-from lsmseg_prompts.files import write_whole
+from ablations.runs.ablate import OpenAblation
+from ablations.runs.directory import run_directory
+from ablations.runs.open import benchmark_sources, load_descriptions, open_benches
+from ablations.runs.reproduce import command_of, library_call
+from ablations.runs.request import AblationRequest
+from ablations.runs.result import Comparison
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.store import open_store
 
+if TYPE_CHECKING:
+    from ablations.runs.record import RunRecord
+
 TABLE, PLOT, PAPER_PLOT = "llms.csv", "llms.png", "llms.pdf"
+RESERVED = {TABLE, PLOT, PAPER_PLOT, "run.json", "report.html"}
 STAGE = "llms"  # what its evaluations are filed under in the store
 LONGEST_NAME = 80
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """What a comparison found: its rows (also in llms.csv), in words, and where everything is.
+def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = True) -> Comparison:
+    """Stages 3 and 4 with the descriptions of each LLM, and a comparison (thesis, Table 5.9).
 
-    ``best``: the choice of each LLM's own search. ``directories``: the LLMs' own runs.
+    The pictures are encoded once. Every LLM leaves its own run directory below ``out``; beside
+    them stand llms.csv, llms.png, run.json and report.html, which compare: all LLMs on the
+    attributes that were best for the first one, and each on those that were best for it.
+    Differences are to the first LLM, on the same resamples. ``llm`` of the request is not used.
+
+    An LLM need not be one that can be asked: it is a name under which the store has texts.
+    Raises what `ablate` raises; the descriptions of all LLMs are checked before anything runs.
     """
-
-    rows: list[dict[str, Any]]
-    summary: str
-    best: dict[str, dict[str, Any]]
-    directory: Path
-    directories: dict[str, Path]
-    files: dict[str, str]
+    names = list(llms)
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"The LLM {twice[0]} is named twice: name each once.")
+    if len(names) < 2:
+        raise UsageError("Name at least two LLMs to compare; one alone is for `ablate`.")
+    started = time.monotonic()
+    sources, vocabularies = benchmark_sources(request)
+    descriptions = load_descriptions(request, vocabularies, names)
+    with run_directory(request.out) as directory:
+        model, benches = open_benches(request, sources, vocabularies, progress)
+        command = command_of(library_call("compare", request, f"llms={names!r}"))
+        opened = OpenAblation(request, model, benches, command, progress, several=True)
+        records: dict[str, RunRecord] = {}
+        for llm, folder in safe_names(names).items():
+            with run_directory(directory / folder) as below:
+                run, began = f"{directory.name}/{folder}", time.monotonic()
+                records[llm], _ = opened.run(llm, descriptions[llm], below, run, began)
+        return _write_comparison(records, directory, started)
 
 
 def safe_names(llms: Sequence[str]) -> dict[str, str]:
@@ -50,7 +61,7 @@ def safe_names(llms: Sequence[str]) -> dict[str, str]:
 
     Plain ASCII, no two alike even where capitals do not count, none that of a file beside them.
     """
-    taken = {TABLE, PLOT, PAPER_PLOT, RUN, PAGE}
+    taken = set(RESERVED)
     names: dict[str, str] = {}
     for llm in llms:
         plain = re.sub(r"[^A-Za-z0-9_.+-]+", "-", llm)[:LONGEST_NAME].strip(".-") or "llm"
@@ -63,173 +74,62 @@ def safe_names(llms: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def comparison_rows(
-    boards: Mapping[str, Scoreboard], best: Mapping[str, Candidate]
-) -> list[dict[str, Any]]:
-    """The rows of llms.csv; the first of ``boards`` is what the others are compared with.
-
-    Rows as in `table_rows`, where ``difference`` is the one to the first LLM, plus ``set``
-    ("baseline", "same" or "own"), ``llm`` (None for the plain name) and the paired difference to
-    the plain name (``over_name``, ``seen_over_name``, ``unseen_over_name``).
-    """
-    first = next(iter(boards))
-    rows: list[dict[str, Any]] = []
-
-    def add(kind: str, llm: str | None, candidate: Candidate) -> None:
-        board = boards[llm or first]
-        here, name = board.score("report", [candidate, NAME])
-        (against,) = boards[first].score("report", [best[first]])
-        extra = {"set": kind, "llm": llm}
-        for row, named in zip(
-            table_rows(here, against, extra), table_rows(here, name, {}), strict=True
-        ):
-            over = {
-                key.replace("difference", "over_name"): value
-                for key, value in named.items()
-                if "difference" in key
-            }
-            rows.append(row | over)
-
-    add("baseline", None, NAME)
-    for llm in boards:
-        add("same", llm, best[first])
-    for llm in boards:
-        add("own", llm, best[llm])
-    return rows
-
-
-def verdict(row: Mapping[str, Any]) -> str:
-    """What an interval of a difference tells, as the end of a sentence."""
-    low, high = row["difference_low"], row["difference_high"]
-    if low is not None and low > 0:
-        return "whose interval lies above 0"
-    if high is not None and high < 0:
-        return "whose interval lies below 0"
-    return "not distinguishable from 0"
-
-
-def summary(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The comparison in words; it says so where a difference may be none."""
-    counted = [row for row in rows if row["benchmark"] == rows[-1]["benchmark"]]
-    same = {row["llm"]: row for row in counted if row["set"] == "same"}
-    own = {row["llm"]: row for row in counted if row["set"] == "own"}
-    first = next(iter(same))
-    text = (
-        f"On {same[first]['prompts']}, the attributes chosen with {first}, {first} reaches an "
-        f"mIoU of {score(same[first], 'miou', ' %')} on the report split."
-    )
-    for llm, row in list(same.items())[1:]:
-        text += (
-            f" {llm} reaches {score(row, 'miou', ' %')}: a difference from {first} of "
-            f"{signed(row, 'difference')} points, {verdict(row)}."
-        )
-        mine = own[llm]
-        if mine["prompts"] == row["prompts"]:
-            text += f" Its own search chose the same attributes as that with {first}."
-        else:
-            text += (
-                f" On its own best attributes, {mine['prompts']}, it reaches "
-                f"{score(mine, 'miou', ' %')}: a difference from {first} of "
-                f"{signed(mine, 'difference')} points, {verdict(mine)}."
-            )
-    return text
-
-
-def write_comparison(
-    outcomes: Mapping[str, Outcome], directory: Path, started: float
+def _write_comparison(
+    records: "Mapping[str, RunRecord]", directory: Path, started: float
 ) -> Comparison:
     """Write the files that compare into ``directory``, and the scores into the store.
 
-    outcomes: what each LLM's own search found; its run directory is ``directory / safe name``.
+    records: of each LLM; its run directory is ``directory / safe name``.
     started: time.monotonic() of the beginning.
     """
-    boards = {llm: outcome.board for llm, outcome in outcomes.items()}
-    best = {llm: outcome.candidate for llm, outcome in outcomes.items()}
-    folders = safe_names(list(outcomes))
-    first = next(iter(outcomes))
-    rows = comparison_rows(boards, best)
+    from ablations.report import comparison as report
+    from ablations.report.files import write_csv
+    from ablations.report.html import write_report
+    from ablations.report.plots import llm_plot
+    from ablations.report.run_file import COMPARISON, save_run, versions
+
+    boards = {llm: record.board for llm, record in records.items()}
+    candidates = {llm: record.candidate for llm, record in records.items()}
+    folders = safe_names(list(records))
+    first, record = next(iter(records.items()))
+    rows = report.comparison_rows(boards, candidates)
     write_csv(directory / TABLE, rows)
     llm_plot(rows, directory / PLOT)
-    origin = outcomes[first].provenance()
-    record = {
-        "format": COMPARISON,
-        "version": VERSION,
-        "name": directory.name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - started),
-        "summary": summary(rows),
+    caption = report.comparison_caption(first)
+    content = {
+        "summary": report.comparison_summary(rows),
         "first": first,
-        "same": best[first].name,
+        "same": candidates[first].name,
         "llms": [
-            {**outcome.llm, "directory": folders[llm], "best": outcome.best}
-            for llm, outcome in outcomes.items()
+            {**one.llm, "directory": folders[llm], "best": one.best} for llm, one in records.items()
         ],
-        **{key: value for key, value in origin.items() if key != "llm"},
+        **{key: value for key, value in record.provenance().items() if key != "llm"},
         "versions": versions(),
-        "store": str(outcomes[first].store),
-        "figures": [{"section": "llms", "file": PLOT, "title": "LLMs", "caption": _caption(first)}],
+        "store": str(record.request.store_path),
+        "figures": [{"section": "llms", "file": PLOT, "title": "LLMs", "caption": caption}],
         "rows": rows,
-        "classes": _classes(boards, best[first]),
+        "classes": report.comparison_classes(boards, candidates[first]),
     }
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-    write_whole(directory / RUN, text + "\n")
-    with open_store(outcomes[first].store) as file, file.transaction():
-        for llm, outcome in outcomes.items():
-            mine = [row for row in rows if row["llm"] == llm]
-            for row in outcome.evaluations(directory.name, [(STAGE, mine)]):
+    save_run(directory, COMPARISON, started, content)
+    with open_store(record.request.store_path) as file, file.transaction():
+        for llm, one in records.items():
+            own = [row for row in rows if row["llm"] == llm]
+            for row in one.evaluations(directory.name, [(STAGE, own)]):
                 file.add_evaluation(**row)
     write_report(directory)
     files = {
         TABLE: "the scores of each LLM, and the differences",
         PLOT: "the same as a plot",
         PAPER_PLOT: "the plot for a paper",
-        RUN: "everything the report is made from",
-        PAGE: "the comparison on one page",
+        "run.json": "everything the report is made from",
+        "report.html": "the comparison on one page",
         **{f"{folder}/": f"all of the run with {llm}" for llm, folder in folders.items()},
     }
     return Comparison(
         rows,
-        record["summary"],
-        {llm: outcome.best for llm, outcome in outcomes.items()},
+        content["summary"],
+        {llm: one.best for llm, one in records.items()},
         directory,
         {llm: directory / folder for llm, folder in folders.items()},
         files,
     )
-
-
-def _caption(first: str) -> str:
-    return (
-        "Above: mIoU on the report split with 95 % intervals; the dotted line is the plain name. "
-        f"Below: the paired difference to {first}. Filled: all on the attributes chosen with "
-        f"{first}; hollow: each on its own best."
-    )
-
-
-def _classes(boards: Mapping[str, Scoreboard], candidate: Candidate) -> list[dict[str, Any]]:
-    """Texts and IoU of every class that occurs, per benchmark and LLM, on the same attributes.
-
-    Those come first whose IoU differs most between the LLMs.
-    """
-    scores = {llm: board.score("report", [candidate])[0] for llm, board in boards.items()}
-    groups = []
-    for place, bench in enumerate(next(iter(boards.values())).benches):
-        benchmark = bench.scorers["report"].benchmark
-        totals = {llm: one.totals[bench.name] for llm, one in scores.items()}
-        part = {llm: iou(total) for llm, total in totals.items()}
-        sets = {llm: b.prompt_set(b.benches[place], candidate) for llm, b in boards.items()}
-        labelled = next(iter(totals.values()))[:, 2]
-        names = scored_names(benchmark, [entry.readable for entry in bench.vocabulary])
-        rows: list[dict[str, Any]] = [
-            {
-                "index": index,
-                "name": names[at],
-                "seen": None if benchmark.seen is None else index in benchmark.seen,
-                "iou": {llm: number(float(values[at])) for llm, values in part.items()},
-                "texts": {llm: list(one.texts[index]) for llm, one in sets.items()},
-            }
-            for at, index in enumerate(benchmark.class_indices)
-            if labelled[at]
-        ]
-        rows.sort(key=lambda row: min(row["iou"].values()) - max(row["iou"].values()))
-        groups.append({"benchmark": bench.name, "classes": rows})
-    return groups

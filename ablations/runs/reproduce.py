@@ -1,22 +1,35 @@
 """The commands that repeat a run, with every option written out: defaults may change."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from ablations.runs.request import AblationRequest
 from lsmseg_prompts.llm.bundled import LLM_NAME
 
 PROGRAM = "lsmseg-prompts"
-REPEATED = (
-    "data",
-    "data_root",
-    "picture",
-)  # options given once for every value; other lists have commas
+REPEATED = ("data", "data_root", "picture")  # once for every value; other lists have commas
+
+
+def command_of(call: str) -> str:
+    """The command as it was typed, or else the library call that repeats the run."""
+    if Path(sys.argv[0]).stem in (PROGRAM, "cli"):
+        return shlex.join([PROGRAM, *sys.argv[1:]])
+    return call
+
+
+def library_call(name: str, request: AblationRequest, *more: str) -> str:
+    """The call of the library with this request, and more arguments."""
+    values = {f.name: v for f in fields(request) if (v := getattr(request, f.name)) is not None}
+    given = ", ".join(f"{key}={value!r}" for key, value in values.items())
+    return f"ablations.{name}({', '.join([f'ablations.AblationRequest({given})', *more])})"
 
 
 def commands(
-    settings: Mapping[str, Any],
+    request: AblationRequest,
     llm: str,
     vocabularies: Sequence[str],
     best: Sequence[str],
@@ -24,12 +37,17 @@ def commands(
 ) -> list[dict[str, str]]:
     """``what`` and ``command`` of each step, in order; relative paths are as in the run.
 
-    settings: the arguments of `runs.ablate.ablate`, filled in. best: the chosen attributes.
+    Args:
+        request: What was run.
+        llm: Whose descriptions.
+        vocabularies: Those of the benchmarks.
+        best: The chosen attributes.
+        directory: The run directory.
     """
-    store = _option("store", settings.get("store"))
+    store = _option("store", request.store)
     steps = []
     if llm != LLM_NAME:
-        named = ",".join(settings["attributes"])
+        named = ",".join(request.searched)
         steps += [
             _step(
                 f"What the store lacks of {llm}'s descriptions of {name}",
@@ -38,7 +56,7 @@ def commands(
             for name in dict.fromkeys(vocabularies)
         ]
     steps.append(
-        _step("Stages 3 and 4, the tables and this page", ablate_command(settings, llm, directory))
+        _step("Stages 3 and 4, the tables and this page", ablate_command(request, llm, directory))
     )
     steps.append(_step("This page alone, from run.json", ["report", str(directory)]))
     steps += [
@@ -46,7 +64,7 @@ def commands(
             f"The best prompts for {name} as a file",
             [
                 *("export", "--attributes", ",".join(best), "--vocab", name, "--llm", llm),
-                *_option("composition", settings.get("composition")),
+                *_option("composition", request.composition),
                 *store,
                 *("-o", f"{'-'.join(best)}.json"),
             ],
@@ -56,12 +74,14 @@ def commands(
     return steps
 
 
-def ablate_command(settings: Mapping[str, Any], llm: str, directory: Path) -> list[str]:
+def ablate_command(request: AblationRequest, llm: str, directory: Path) -> list[str]:
     """The words of `ablate` with all its options."""
     words = ["ablate", "--llm", llm]
-    for key, value in settings.items():
-        if key not in ("llm", "llms", "out", "progress"):
-            words += _option(key, value)
+    for field in fields(request):
+        if field.name == "attributes":
+            words += _option(field.name, request.searched)
+        elif field.name not in ("llm", "out"):
+            words += _option(field.name, getattr(request, field.name))
     return [*words, "--out", str(directory)]
 
 

@@ -91,9 +91,13 @@ class BenchmarkSource:
         data = self.data if named else str(everywhere(self.data))
         return replace(self, data=data, root=everywhere(self.root))
 
+    def splits(self) -> dict[str, Benchmark]:
+        """See `open_splits`."""
+        about = self.limit, self.prompts, self.vocabulary
+        return open_splits(self.data, self.root, *about, self.seed)
+
     def open(self) -> Benchmark:
         """The pictures: those of the split, or else all."""
-        about = self.limit, self.prompts, self.vocabulary
-        if self.split is None:
-            return load_benchmark(self.data, self.root, None, *about)
-        return open_splits(self.data, self.root, *about, self.seed)[self.split]
+        if self.split is not None:
+            return self.splits()[self.split]
+        return load_benchmark(self.data, self.root, None, self.limit, self.prompts, self.vocabulary)

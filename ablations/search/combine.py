@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ablations.runs.open import RULES, STRATEGIES
+from ablations.search.options import SearchOptions
 from ablations.search.scoreboard import (
     NAME,
     TYPICAL,
@@ -25,47 +25,31 @@ from ablations.search.scoreboard import (
     table_rows,
 )
 from ablations.search.single import controls
-from ablations.search.strategies import (
-    DEFAULT_WIDTH,
-    Certificate,
-    Search,
-    Searcher,
-    Step,
-    try_orders,
-)
-from lsmseg_prompts.errors import UsageError
-
-__all__ = ["RULES", "STRATEGIES", "Certificate", "Search", "Step", "path_rows", "search"]
+from ablations.search.strategies import Search, Searcher, try_orders
 
 
 def search(
     board: Scoreboard,
     attributes: Sequence[str],
-    rule: str = "interval",
-    progress: Progress | None = None,
-    strategy: str = "greedy",
-    width: int = DEFAULT_WIDTH,
-    orders: bool = False,
+    options: SearchOptions = SearchOptions(),  # noqa: B008  (it is frozen)
+    on_progress: Progress | None = None,
 ) -> Search:
     """Search the combinations of ``attributes`` on the selection split.
 
-    rule: "interval" adds an attribute when the lower end of its gain's simultaneous interval is
-    above 0, "paper" at any gain at all. strategy: see `STRATEGIES`. width: sets that a beam keeps.
-    orders: try the clauses of the set that was found in other orders too.
-    Raises UsageError for a rule or strategy that does not exist.
+    Args:
+        board: Scores the candidates.
+        attributes: Those to combine.
+        options: Rule and strategy.
+        on_progress: Called with pictures done and in all.
     """
-    if rule not in RULES:
-        raise UsageError(f"There is no rule {rule!r}: choose {' or '.join(RULES)}.")
-    if strategy not in STRATEGIES:
-        raise UsageError(f"There is no strategy {strategy!r}: choose {', '.join(STRATEGIES)}.")
-    found = Searcher(board, attributes, rule, strategy, width, progress).run()
-    if orders:
-        try_orders(board, found, progress)
-    return found
+    searched = Searcher(board, attributes, options, on_progress).run()
+    if options.orders:
+        try_orders(board, searched, on_progress)
+    return searched
 
 
 def path_rows(
-    board: Scoreboard, found: Search, progress: Progress | None = None
+    board: Scoreboard, searched: Search, on_progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """The path on the report split, with name, typical and the best set's controls beside it.
 
@@ -78,29 +62,29 @@ def path_rows(
     selection and the report split, paired. The certificate gets the latter.
     """
     typical = [TYPICAL] if board.has("typical") else []
-    certificate = found.certificate
+    certificate = searched.certificate
     extremes = [certificate.optimum, certificate.greedy] if certificate else []
-    everything = [NAME, *(s.candidate for s in found.steps), *extremes, *typical]
-    everything += controls(found.best)
-    scores = dict(zip(everything, board.score("report", everything, progress), strict=True))
+    everything = [NAME, *(s.candidate for s in searched.steps), *extremes, *typical]
+    everything += controls(searched.best)
+    scores = dict(zip(everything, board.score("report", everything, on_progress), strict=True))
 
     if certificate:
         behind = scores[certificate.optimum].miou - scores[certificate.greedy].miou
-        found.certificate = replace(certificate, report=behind.interval())
+        searched.certificate = replace(certificate, report=behind.interval())
 
     def rows(candidate: Candidate, status: str, step: int | None = None) -> list[dict[str, Any]]:
-        here = found.steps[step] if step is not None else None
+        here = searched.steps[step] if step is not None else None
         extra: dict[str, Any] = {
             "status": status,
             "step": step,
             "added": here.added if here else None,
-            "chosen": candidate == found.best,
+            "chosen": candidate == searched.best,
         }
         if here and here.gain:
             extra |= fields("selection_gain", here.gain)
         if certificate and candidate in certificate.ranks:
             extra["rank"] = certificate.ranks[candidate]
-        before = found.previous(step) if step else None
+        before = searched.previous(step) if step else None
         table = table_rows(
             scores[candidate], scores[NAME], extra, None if before is None else scores[before]
         )
@@ -121,10 +105,10 @@ def path_rows(
         return table
 
     table = rows(NAME, "baseline")
-    for place, step in enumerate(found.steps):
+    for place, step in enumerate(searched.steps):
         table += rows(step.candidate, step.status, place)
     if certificate:
-        on_path = {step.candidate for step in found.steps}
+        on_path = {step.candidate for step in searched.steps}
         for candidate, status in (
             (certificate.optimum, "optimum"),
             (certificate.greedy, "greedy"),
@@ -134,6 +118,6 @@ def path_rows(
                 table += rows(candidate, status)
     for candidate in typical:
         table += rows(candidate, "typical")
-    for candidate in controls(found.best):
+    for candidate in controls(searched.best):
         table += rows(candidate, "control")
     return table

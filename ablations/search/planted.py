@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from ablations.scoring.frozen import SPLITS, FrozenScorer
 from ablations.search.combine import Search, search
+from ablations.search.options import SearchOptions
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.search.statistics import Interval, bootstrap_miou, paired_difference
 from lsmseg_model.inference.counting import Features
@@ -214,7 +215,7 @@ class Trial:
 def trial(world: World, samples: int = 1000, **options: Any) -> Trial:
     """Search a world; options: those of `search`."""
     here = board(world, samples)
-    found = search(here, NINE, **options)
+    found = search(here, NINE, SearchOptions(**options))
     best, name = here.score("report", [found.best, NAME])
     planted = frozenset(a for a, kind in world.kinds().items() if kind == "planted")
     return Trial(planted, found, (best.miou - name.miou).interval())

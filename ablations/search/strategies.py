@@ -10,17 +10,17 @@
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice, permutations
 from math import factorial
 from typing import Any
 
+from ablations.search.options import SearchOptions
 from ablations.search.scoreboard import Candidate, Progress, Score, Scoreboard, fields, number
 from ablations.search.single import best_single
 from ablations.search.statistics import Interval, simultaneous, surely_worse
 
-DEFAULT_WIDTH = 3
 ORDER = "another order"  # what the step of `try_orders` adds
 UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 ORDERS = 120  # clause orders tried at most: all of five clauses
@@ -179,14 +179,13 @@ class Searcher:
         self,
         board: Scoreboard,
         attributes: Sequence[str],
-        rule: str,
-        strategy: str,
-        width: int,
-        progress: Progress | None,
+        options: SearchOptions,
+        on_progress: Progress | None,
     ) -> None:
-        self.board, self.progress, self.width = board, progress, width
-        self.found = Search(rule, strategy, width if strategy == "beam" else None)
-        self.start = best_single(board, attributes, progress)
+        self.board, self.on_progress, self.width = board, on_progress, options.beam_width
+        width = options.beam_width if options.strategy == "beam" else None
+        self.result = Search(options.rule, options.strategy, width)
+        self.start = best_single(board, attributes, on_progress)
         alone = board.score("selection", [Candidate((a,)) for a in attributes])
         # Of equals the one named first: sorting is stable.
         self.ranked = sorted(alone, key=lambda score: -score.miou.value)
@@ -195,8 +194,14 @@ class Searcher:
         self.alone = alone
 
     def run(self) -> Search:
-        getattr(self, f"_{self.found.strategy}")()
-        return self.found
+        strategies: dict[str, Callable[[], None]] = {
+            "greedy": self._greedy,
+            "beam": self._beam,
+            "chain": self._chain,
+            "exhaustive": self._exhaustive,
+        }
+        strategies[self.result.strategy]()
+        return self.result
 
     def candidate(self, attributes: Sequence[str]) -> Candidate:
         return Candidate(tuple(sorted(attributes, key=self.order.index)))
@@ -204,7 +209,7 @@ class Searcher:
     def _begin(self, chosen: Sequence[Score]) -> None:
         first = self.start.candidate
         alone = tuple(score.candidate for score in self.alone)
-        self.found.steps.append(Step(first, first.attributes[0], "start", None, alone))
+        self.result.steps.append(Step(first, first.attributes[0], "start", None, alone))
         self._record(0, self.alone, [None] * len(self.alone), chosen)
 
     def _record(
@@ -214,7 +219,7 @@ class Searcher:
         gains: Sequence[Interval | None],
         chosen: Sequence[Score],
     ) -> None:
-        self.found.candidates += [
+        self.result.candidates += [
             candidate_row(step, score, gain, score in chosen)
             for score, gain in zip(scores, gains, strict=True)
         ]
@@ -244,7 +249,7 @@ class Searcher:
             if not parents:
                 return
             trial = list(parents)
-            scores = self.board.score("selection", trial, self.progress)
+            scores = self.board.score("selection", trial, self.on_progress)
             gains = simultaneous([s.miou - parents[s.candidate].miou for s in scores])
             over = gains
             if any(parent is not current for parent in parents.values()):
@@ -255,7 +260,7 @@ class Searcher:
             kept = [scores[i] for i in sorted(fit, key=lambda i: -scores[i].miou.value)[:width]]
             if best and scores[taken] not in kept:
                 kept[-1] = scores[taken]
-            self._record(len(self.found.steps), scores, gains, kept)
+            self._record(len(self.result.steps), scores, gains, kept)
             added = [
                 a
                 for a in scores[taken].candidate.attributes
@@ -263,7 +268,7 @@ class Searcher:
             ]
             if best or not kept:
                 status = "accepted" if best else "rejected"
-                self.found.steps.append(
+                self.result.steps.append(
                     Step(trial[taken], "+".join(added), status, over[taken], tuple(trial))
                 )
             if not kept:
@@ -272,12 +277,12 @@ class Searcher:
                 current = scores[taken]
 
     def _accepts(self, gain: Interval) -> bool:
-        return gain.low > 0 if self.found.rule == "interval" else gain.value > 0
+        return gain.low > 0 if self.result.rule == "interval" else gain.value > 0
 
     def _chain(self) -> None:
         prefixes = [self.candidate(self.order[: size + 1]) for size in range(1, len(self.order))]
         self._begin([self.start])
-        self._sizes([self.start, *self.board.score("selection", prefixes, self.progress)])
+        self._sizes([self.start, *self.board.score("selection", prefixes, self.on_progress)])
 
     def _exhaustive(self) -> None:
         together = [
@@ -286,9 +291,9 @@ class Searcher:
             for some in combinations(self.order, size)
         ]
         self._begin([self.start])
-        scores = [*self.ranked, *self.board.score("selection", together, self.progress)]
+        scores = [*self.ranked, *self.board.score("selection", together, self.on_progress)]
         self._sizes(scores)
-        self.found.certificate = self._certify(scores)
+        self.result.certificate = self._certify(scores)
 
     def _sizes(self, scores: Sequence[Score]) -> None:
         """The path is the best of each size, up to the one that is taken and beyond."""
@@ -309,19 +314,20 @@ class Searcher:
             added = "+".join(a for a in score.candidate.attributes if a not in had)
             status = "accepted" if place <= taken else "rejected"
             tried = tuple(s.candidate for s in same)
-            self.found.steps.append(Step(score.candidate, added, status, gain, tried))
+            self.result.steps.append(Step(score.candidate, added, status, gain, tried))
             self._record(place, same, gains, [score] if place <= taken else [])
 
     def _smallest(self, path: Sequence[Score], scores: Sequence[Score]) -> int:
         """Where in ``path`` (one set a size) the one to take is."""
-        if self.found.rule == "paper":
+        if self.result.rule == "paper":
             return max(range(len(path)), key=lambda i: path[i].miou.value)
         draws = [score.miou for score in scores]
         return next(i for i, one in enumerate(path) if not surely_worse(one.miou, draws))
 
     def _certify(self, scores: Sequence[Score]) -> Certificate:
         ranked = sorted(scores, key=lambda s: (-s.miou.value, len(s.candidate.attributes)))
-        greedy = Searcher(self.board, self.named, self.found.rule, "greedy", 1, self.progress).run()
+        options = SearchOptions(self.result.rule)
+        greedy = Searcher(self.board, self.named, options, self.on_progress).run()
         (taken,) = self.board.score("selection", [greedy.best])
         return Certificate(
             ranked[0].candidate,
@@ -335,13 +341,13 @@ class Searcher:
         )
 
 
-def try_orders(board: Scoreboard, found: Search, progress: Progress | None = None) -> None:
+def try_orders(board: Scoreboard, searched: Search, on_progress: Progress | None = None) -> None:
     """Compare the clause orders of the best set on the selection split, at most `ORDERS` of them.
 
     All, if there are no more; else a seeded choice. Another order is taken if it qualifies over
-    the one that was found, by the rule of the search. It becomes the last step.
+    the one that was taken, by the rule of the search. It becomes the last step.
     """
-    best = found.best
+    best = searched.best
     everything = factorial(len(best.attributes))
     if everything <= ORDERS:
         others = list(islice(permutations(best.attributes), 1, None))  # the first is its own
@@ -353,24 +359,24 @@ def try_orders(board: Scoreboard, found: Search, progress: Progress | None = Non
             if one != best.attributes:
                 drawn[one] = None
         others = list(drawn)
-    found.orders = (len(others) + 1, everything)
+    searched.orders = (len(others) + 1, everything)
     if not others:
         return
     trial = [Candidate(order) for order in others]
     (start,) = board.score("selection", [best])
-    scores = board.score("selection", trial, progress)
+    scores = board.score("selection", trial, on_progress)
     gains = simultaneous([score.miou - start.miou for score in scores])
     fit = [
         i
         for i, gain in enumerate(gains)
-        if (gain.low if found.rule == "interval" else gain.value) > 0
+        if (gain.low if searched.rule == "interval" else gain.value) > 0
     ]
     taken = max(fit or range(len(trial)), key=lambda i: scores[i].miou.value)
-    step = len(found.steps)
-    found.steps.append(
+    step = len(searched.steps)
+    searched.steps.append(
         Step(trial[taken], ORDER, "accepted" if fit else "rejected", gains[taken], tuple(trial))
     )
-    found.candidates += [
+    searched.candidates += [
         candidate_row(step, score, gain, bool(fit) and i == taken)
         for i, (score, gain) in enumerate(zip(scores, gains, strict=True))
     ]

@@ -14,6 +14,7 @@ from support.ablation_fakes import (
 
 from ablations.report.tables import candidate_sheet, combination_sheet
 from ablations.search.combine import path_rows, search
+from ablations.search.options import SearchOptions
 from ablations.search.scoreboard import Bench, Scoreboard
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -54,7 +55,7 @@ def test_every_attribute_may_be_taken() -> None:
 def test_a_tie_goes_to_fewer_attributes_under_both_rules() -> None:
     equal = {"shape": 0.4, "shape+color": 0.4, "shape+action": 0.4}
     for rule in ("interval", "paper"):
-        found = search(board(by_table(equal)), ATTRIBUTES, rule)
+        found = search(board(by_table(equal)), ATTRIBUTES, SearchOptions(rule))
         assert found.best.name == "shape", rule
         assert found.steps[-1].status == "rejected"
         assert found.steps[-1].added == "color"  # of equals the one named first
@@ -91,7 +92,7 @@ def test_luck_passes_the_papers_rule_but_not_the_interval() -> None:
         bench = Bench("noise", VOCABULARY, DESCRIPTIONS, scorers)  # type: ignore[arg-type]
         one = Scoreboard([bench], samples=200)
         for rule in added:
-            added[rule] += len(search(one, ATTRIBUTES, rule).best.attributes) > 1
+            added[rule] += len(search(one, ATTRIBUTES, SearchOptions(rule)).best.attributes) > 1
     assert added["paper"] >= 8
     assert added["interval"] <= 2
 
@@ -154,4 +155,4 @@ def test_sheets_show_the_path_and_every_candidate() -> None:
 
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(UsageError, match="interval or paper"):
-        search(board(by_table({})), ATTRIBUTES, "best")
+        search(board(by_table({})), ATTRIBUTES, SearchOptions("best"))

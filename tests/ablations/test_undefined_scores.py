@@ -10,6 +10,7 @@ from ablations.report.classwise import per_class
 from ablations.report.tables import candidate_sheet, score, single_sheet
 from ablations.search import scoreboard
 from ablations.search.combine import path_rows, search
+from ablations.search.options import SearchOptions
 from ablations.search.planted import DESCRIPTIONS, VOCABULARY, PlantedScorer, World
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.search.single import singles
@@ -98,7 +99,7 @@ def test_a_picture_without_any_label_changes_nothing(lacking: Scoreboard) -> Non
 def test_every_average_has_its_parts_beside_it() -> None:
     one = board(by_table(SKILL), names=("one", "two", "three"))
     alone = singles(one, ATTRIBUTES)
-    found = search(one, ATTRIBUTES, strategy="exhaustive", orders=True)
+    found = search(one, ATTRIBUTES, SearchOptions(strategy="exhaustive", orders=True))
     path = path_rows(one, found)
     for table in (alone.rows, path):
         for at, row in enumerate(table):

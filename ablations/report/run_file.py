@@ -1,0 +1,75 @@
+"""run.json: the record of a run or a comparison, which everything else is made from."""
+
+import json
+import platform
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import write_whole
+
+FORMAT, VERSION = "lsmseg-prompts/run", 1
+COMPARISON = "lsmseg-prompts/comparison"
+RUN = "run.json"
+SOFTWARE = ("lsmseg-prompts", "torch", "open_clip_torch", "numpy", "matplotlib")
+
+
+def save_run(directory: Path, kind: str, started: float, content: Mapping[str, Any]) -> None:
+    """Write run.json.
+
+    Args:
+        directory: The run directory.
+        kind: FORMAT or COMPARISON.
+        started: time.monotonic() of the beginning.
+        content: What the record holds beside the time and the kind.
+    """
+    record = {
+        "format": kind,
+        "version": VERSION,
+        "name": directory.name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - started),
+        **content,
+    }
+    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
+    write_whole(directory / RUN, text + "\n")
+
+
+def read_run(directory: Path) -> dict[str, Any]:
+    """The run.json of a run, or of a comparison of several.
+
+    Raises UsageError if it is missing, damaged or of another kind.
+    """
+    path = directory / RUN
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(
+            f"{directory} is not a run: it has no readable {RUN}; give a folder that "
+            "`lsmseg-prompts run` or `ablate` has written."
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged ({error}): run the ablation again.") from error
+    if not isinstance(run, dict) or run.get("format") not in (FORMAT, COMPARISON):
+        raise UsageError(f"{path} is not the record of a run of lsmseg-prompts.")
+    if run.get("version") != VERSION:
+        raise UsageError(
+            f"{path} has version {run.get('version')}, this lsmseg-prompts reads {VERSION}: "
+            "use the version that wrote it."
+        )
+    return run
+
+
+def versions() -> dict[str, str]:
+    """The versions of what the scores depend on."""
+    installed = {"Python": platform.python_version()}
+    for name in SOFTWARE:
+        try:
+            installed[name] = version(name)
+        except PackageNotFoundError:  # run from a folder without being installed
+            continue
+    return installed

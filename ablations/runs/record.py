@@ -1,0 +1,209 @@
+"""What stages 3 and 4 came to, as a run's record and the store have it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ablations.report.lengths import length_rows
+from ablations.report.summary import summary
+from ablations.runs.request import AblationRequest
+from ablations.scoring.models import Model
+from ablations.search.combine import Search
+from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
+from ablations.search.single import Singles, controls
+from ablations.search.statistics import Interval
+from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
+from lsmseg_prompts.store.store import open_store_readonly
+from lsmseg_prompts.tokens import count_tokens
+
+SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
+SETTINGS = (
+    *("composition", "rule", "strategy", "beam_width", "orders", "samples", "seed", "limit"),
+    "device",
+)
+"""The settings of a request that its record names beside the attributes."""
+
+
+@dataclass
+class RunRecord:
+    """The results of stages 3 and 4, with everything that is needed to write them down.
+
+    path: the rows of combinations.csv. command: what repeats the run.
+    """
+
+    board: Scoreboard
+    model: Model
+    single: Singles
+    search: Search
+    path: list[dict[str, Any]]
+    request: AblationRequest
+    command: str
+
+    @property
+    def candidate(self) -> Candidate:
+        return self.search.best
+
+    @cached_property
+    def llm(self) -> dict[str, Any]:
+        """Who wrote the texts, as the store has it: asking made the note, or importing did."""
+        name = self.board.llm
+        with open_store_readonly(self.request.store_path) as file:
+            rows = file.rows("SELECT provenance FROM llms WHERE name = ?", [name])
+        noted = rows[0]["provenance"] if rows else None
+        return {"name": name, "provenance": noted or (PROVENANCE if name == LLM_NAME else None)}
+
+    @cached_property
+    def best(self) -> dict[str, Any]:
+        """The choice: what it is, its scores on both splits, and how it compares on report.
+
+        ``differences`` are paired, the best set's mIoU minus that of name, typical and the
+        controls, over all, seen and unseen classes.
+        """
+        typical = [TYPICAL] if self.board.has("typical") else []
+        others = [NAME, *typical, *controls(self.candidate)]
+        scores = {s: self.board.score(s, [self.candidate])[0] for s in ("selection", "report")}
+        report = scores["report"]
+        differences = {}
+        for other in self.board.score("report", others):
+            differences[other.candidate.name] = {
+                SUBSETS[c]: _interval((report.mean[c] - other.mean[c]).interval())
+                for c in SUBSETS
+                if c in report.mean
+            }
+        return {
+            "prompts": self.candidate.name,
+            "attributes": list(self.candidate.attributes),
+            "composition": self.board.composition,
+            "llm": self.board.llm,
+            "rule": self.search.rule,
+            "tried": self.search.tried,
+            "best_single": self.single.best.name,
+            "scores": {
+                split: {
+                    SUBSETS[c]: _interval(one.mean[c].interval()) for c in SUBSETS if c in one.mean
+                }
+                for split, one in scores.items()
+            },
+            "differences": differences,
+            "summary": summary(self.path, self.candidate.name, self.search.tried),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """What the scores were made from and how, for the records."""
+        settings = {name: getattr(self.request, name) for name in SETTINGS}
+        device = settings.pop("device")
+        return {
+            "llm": self.llm,
+            "model": {
+                "name": self.model.name,
+                "weights": self.model.weights_hash,
+                "dense": self.model.dense,
+            },
+            "benchmarks": [_about(bench) for bench in self.board.benches],
+            "settings": {**settings, "attributes": self.request.searched, "device": device},
+            "command": self.command,
+        }
+
+    def vocabularies(self) -> list[tuple[Bench, str]]:
+        """A benchmark of every vocabulary, and the end of its files' names; "" of the first."""
+        first: dict[str, Bench] = {}
+        for bench in self.board.benches:
+            first.setdefault(bench.vocabulary.name, bench)
+        return [(b, f"-{name}" if i else "") for i, (name, b) in enumerate(first.items())]
+
+    def lengths(self) -> list[dict[str, Any]]:
+        """How long the texts are of the plain name, each attribute, typical and the best set."""
+        attributes = [Candidate((name,)) for name in self.request.searched]
+        typical = [TYPICAL] if self.board.has("typical") else []
+        shown = dict.fromkeys([NAME, *attributes, *typical, self.candidate])
+        rows = []
+        for bench, _ in self.vocabularies():
+            sets = [self.board.prompt_set(bench, candidate) for candidate in shown]
+            for row, candidate in zip(length_rows(sets), shown, strict=True):
+                rows.append({**row, "chosen": candidate == self.candidate})
+        return rows
+
+    def prompts(self) -> list[dict[str, Any]]:
+        """The best prompts of every vocabulary, class by class."""
+        sets = [(b, self.board.prompt_set(b, self.candidate)) for b, _ in self.vocabularies()]
+        return [
+            {
+                "vocabulary": bench.vocabulary.name,
+                "composition": prompt_set.composition,
+                "shortened": len(prompt_set.shortened),
+                "dropped": len(prompt_set.dropped),
+                "classes": [
+                    {
+                        "index": entry.index,
+                        "name": entry.readable,
+                        "texts": list(texts),
+                        "tokens": [count_tokens(text) for text in texts],
+                    }
+                    for entry, texts in zip(bench.vocabulary, prompt_set.texts, strict=True)
+                ],
+            }
+            for bench, prompt_set in sets
+        ]
+
+    def evaluations(
+        self, run: str, stages: Sequence[tuple[str, Sequence[dict[str, Any]]]] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Arguments of `Store.add_evaluation`: every score of the tables, part by part.
+
+        stages: (stage, rows of a table); by default the tables of stages 3 and 4.
+        """
+        benches = {bench.name: bench for bench in self.board.benches}
+        entered = set()
+        for stage, rows in stages or (("3", self.single.rows), ("4", self.path)):
+            for row in rows:
+                key = (row["prompts"], row["split"], row["benchmark"])
+                bench = benches.get(row["benchmark"])
+                if bench is None or key in entered:  # the average is not a benchmark
+                    continue
+                entered.add(key)
+                benchmark = bench.scorers[row["split"]].benchmark
+                joined = row["prompts"].partition("(")[2].rstrip(")") or row["prompts"]
+                for column, subset in SUBSETS.items():
+                    if row.get(column) is None:
+                        continue
+                    yield {
+                        "run": run,
+                        "stage": stage,
+                        "benchmark": bench.name,
+                        "split": benchmark.split,
+                        "pictures": len(benchmark),
+                        "model": self.model.name,
+                        "weights_hash": self.model.weights_hash,
+                        "vocabulary": bench.vocabulary.name,
+                        "llm": self.board.llm,
+                        "prompt_set": row["prompts"],
+                        "attributes": joined.split("+"),
+                        "composition": self.board.composition,
+                        "subset": subset,
+                        "miou": row[column],
+                        "miou_low": row[f"{column}_low"],
+                        "miou_high": row[f"{column}_high"],
+                        "details": {"samples": self.board.samples, "seed": self.board.seed},
+                    }
+
+
+def _interval(interval: Interval) -> dict[str, float | None]:
+    """value, low and high, with None where undefined."""
+    named = fields("value", interval)
+    return {"value": named["value"], "low": named["value_low"], "high": named["value_high"]}
+
+
+def _about(bench: Bench) -> dict[str, Any]:
+    benchmark = bench.scorers["report"].benchmark
+    seen = benchmark.seen
+    return {
+        "name": bench.name,
+        "vocabulary": bench.vocabulary.name,
+        "classes": len(benchmark.class_indices),
+        "seen": None if seen is None else len(seen & set(benchmark.class_indices)),
+        **{
+            split: {"split": scorer.benchmark.split, "pictures": len(scorer.benchmark)}
+            for split, scorer in bench.scorers.items()
+        },
+    }

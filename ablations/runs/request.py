@@ -1,0 +1,125 @@
+"""What an ablation is asked to do: a frozen request, checked where it is made; loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ablations.scoring.options import ScorerOptions
+from ablations.search.options import SearchOptions
+from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.descriptions.loading import check_attributes
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
+from lsmseg_prompts.store.store import working_store_path
+
+SEVERAL = ("data", "data_root", "attributes", "picture")
+
+
+@dataclass(frozen=True)
+class AblationRequest:
+    """Stages 3 and 4: what is scored, on what, and how the best prompt set is searched for.
+
+    Attributes:
+        llm: Whose descriptions; any name under which the store has texts.
+        data: Benchmarks or folders.
+        data_root: Their folders in the same order; MiniStuff and a folder given as data need none.
+        vocab: The vocabulary; by default the one each benchmark is labelled with.
+        attributes: Those to search among; by default all nine.
+        composition: How clauses become texts, "concat" or "ensemble".
+        limit: At most so many pictures of a split.
+        samples: Bootstrap resamples.
+        picture: Names of the pictures to show; by default they are chosen by their labels.
+        store: The attribute store; by default the working store.
+        out: The run directory (default runs/<time>).
+        again: Compute anew what an earlier run has the results of.
+        model, pretrained, dense, sam, device, cache, scorer, checkpoint, format, config,
+            iterations, encoder, executor, seed: See `ScorerOptions`.
+        rule, strategy, beam_width, orders: See `SearchOptions`.
+
+    Raises:
+        UsageError: For values that do not exist or do not go together.
+    """
+
+    llm: str = "bundled"
+    data: Sequence[str] = ("ministuff",)
+    data_root: Sequence[str] | None = None
+    vocab: str | None = None
+    model: str = "lsmseg-tiny"
+    pretrained: str | None = None
+    dense: str | None = None
+    sam: str | None = None
+    attributes: Sequence[str] | None = None
+    composition: str = "concat"
+    limit: int | None = None
+    samples: int = 2000
+    rule: str = "interval"
+    strategy: str = "greedy"
+    beam_width: int = 3
+    orders: bool = False
+    seed: int = 0
+    picture: Sequence[str] | None = None
+    store: str | None = None
+    out: str | Path | None = None
+    device: str = "cpu"
+    cache: str | Path | bool | None = None
+    again: bool = False
+    scorer: str = "frozen"
+    checkpoint: str | None = None
+    format: str | None = None
+    config: str | None = None
+    iterations: int | None = None
+    encoder: str | None = None
+    executor: str = "local"
+
+    def __post_init__(self) -> None:
+        for name in SEVERAL:  # one may be given by itself, and lists may change afterwards
+            value = getattr(self, name)
+            if value is not None:
+                value = (value,) if isinstance(value, str) else tuple(value)
+                object.__setattr__(self, name, value)
+        _ = self.searched, self.search_options, self.scorer_options  # they check themselves
+        if self.composition == "sentence":
+            raise UsageError(
+                "A sentence is written for one set of attributes, so there is nothing to search "
+                "among: use --composition concat or ensemble, or score it with `evaluate`."
+            )
+        if self.composition not in COMPOSITIONS:
+            raise UsageError(
+                f"There is no composition {self.composition!r}: choose {', '.join(COMPOSITIONS)}."
+            )
+        if self.orders and self.composition != "concat":
+            raise UsageError(
+                f"The composition {self.composition} has no clauses whose order could matter: "
+                "leave out --orders, or use --composition concat."
+            )
+        if self.samples < 1:
+            raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
+
+    @property
+    def searched(self) -> list[str]:
+        """The attributes to search among; typical stands beside them anyway."""
+        if self.attributes is None:
+            return list(ATTRIBUTES)
+        names = [name for name in check_attributes(self.attributes) if name != "typical"]
+        if not names:
+            raise UsageError(
+                "Name an attribute to search among; typical is always shown beside them."
+            )
+        return names
+
+    @property
+    def scorer_options(self) -> ScorerOptions:
+        """The part of the request that is about the scorer."""
+        return ScorerOptions(**{f.name: getattr(self, f.name) for f in fields(ScorerOptions)})
+
+    @property
+    def search_options(self) -> SearchOptions:
+        """The part of the request that is about the search."""
+        return SearchOptions(self.rule, self.strategy, self.beam_width, self.orders)
+
+    @property
+    def store_path(self) -> Path:
+        """The store that is read and written."""
+        return Path(working_store_path(self.store))

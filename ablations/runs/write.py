@@ -1,0 +1,130 @@
+"""Writing a run down: the files of the run directory, and the evaluations in the store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ablations.report import classwise
+from ablations.report.figures import Figures
+from ablations.report.files import write_csv
+from ablations.report.html import write_report
+from ablations.report.run_file import FORMAT, RUN, save_run, versions
+from ablations.report.summary import cards
+from ablations.runs.record import RunRecord
+from ablations.runs.reproduce import commands
+from ablations.search.scoreboard import NAME, Bench
+from lsmseg_prompts.export.native import export_native
+from lsmseg_prompts.store.store import open_store
+from lsmseg_prompts.terminal import progress_bar
+
+Rows = list[dict[str, Any]]
+
+
+def write_run(
+    record: RunRecord, directory: Path, name: str, started: float, progress: bool
+) -> dict[str, str]:
+    """Write all files of a run and enter its evaluations; returns what each file is.
+
+    Args:
+        record: What stages 3 and 4 came to.
+        directory: The run directory.
+        name: What the evaluations are filed under.
+        started: time.monotonic() of the beginning.
+        progress: Whether bars are shown.
+    """
+    files: dict[str, str] = {}
+    for table, rows, what in (
+        ("single.csv", record.single.rows, "stage 3: every attribute alone, both splits"),
+        ("combinations.csv", record.path, "stage 4: the path on the report split"),
+        ("candidates.csv", record.search.candidates, "every candidate of the search"),
+    ):
+        write_csv(directory / table, rows)
+        files[table] = what
+    files |= _write_prompts(record, directory)
+    benches, best = record.board.benches, record.candidate
+    per_class = [row for b in benches for row in classwise.per_class(record.board, b, best)]
+    pairs = [_pairs(record, bench, per_class, progress) for bench in benches]
+    write_csv(directory / "confusions.csv", [row for rows in pairs for row in rows])
+    files["confusions.csv"] = "which classes are taken for which, before and after"
+    lengths = record.lengths()
+    drawing = Figures(
+        record.board,
+        record.single.rows,
+        record.path,
+        best,
+        per_class,
+        lengths,
+        directory,
+        record.request.picture,
+    )
+    with progress_bar("drawing", progress):
+        figures = list(drawing.draw())
+    for figure in figures:
+        files[figure["file"]] = figure["title"]
+        files[str(Path(figure["file"]).with_suffix(".pdf"))] = f"{figure['title']}, for a paper"
+    content = {
+        **_head(record),
+        "figures": figures,
+        "single": record.single.rows,
+        "combinations": record.path,
+        "candidates": record.search.candidates,
+        "per_class": per_class,
+        "confusions": [row for rows in pairs for row in classwise.most_changed(rows)],
+        "lengths": lengths,
+        "commands": commands(
+            record.request, record.llm["name"], _names(benches), best.attributes, directory
+        ),
+        "prompts": record.prompts(),
+    }
+    save_run(directory, FORMAT, started, content)
+    files[RUN] = "everything the report is made from"
+    with open_store(record.request.store_path) as file, file.transaction():
+        for row in record.evaluations(name):
+            file.add_evaluation(**row)
+    return files | write_report(directory)
+
+
+def _head(record: RunRecord) -> dict[str, Any]:
+    """What run.json says of the run as a whole."""
+    return {
+        "summary": record.best["summary"],
+        "search_note": record.search.note(),
+        "search": record.search.record(),
+        "cards": cards(record.path, record.candidate.name),
+        **record.provenance(),
+        "versions": versions(),
+        "store": str(record.request.store_path),
+        "best": record.best,
+    }
+
+
+def _names(benches: Sequence[Bench]) -> list[str]:
+    return [bench.vocabulary.name for bench in benches]
+
+
+def _write_prompts(record: RunRecord, directory: Path) -> dict[str, str]:
+    """The best prompts of every vocabulary as files of their own."""
+    files = {}
+    for bench, suffix in record.vocabularies():
+        name = f"best_prompts{suffix}.json"
+        export_native(
+            record.board.prompt_set(bench, record.candidate),
+            bench.vocabulary,
+            directory / name,
+            scores=record.best["scores"],
+            provenance=record.provenance(),
+        )
+        files[name] = f"the best prompts ({record.candidate.name}) for training and evaluation"
+    return files
+
+
+def _pairs(record: RunRecord, bench: Bench, per_class: Rows, progress: bool) -> Rows:
+    """Which classes were taken for which, by the plain name and by the best set."""
+    counts = []
+    for candidate in (NAME, record.candidate):
+        label = f"{bench.name}: confusions of {candidate.name}"
+        with progress_bar(label, progress) as on_progress:
+            prompt_set = record.board.prompt_set(bench, candidate)
+            counts.append(classwise.confusion(bench.scorers["report"], prompt_set, on_progress))
+    here = [row for row in per_class if row["benchmark"] == bench.name]
+    return classwise.pair_rows(bench, counts[0], counts[1], here)
