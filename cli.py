@@ -1,5 +1,4 @@
-"""The lsmseg-prompts command: it mounts the commands of ablations/commands/ and ends with their
-exit code; the work is done in the library.
+"""The lsmseg-prompts command: mounts the commands, and ends with the exit code of their errors.
 
 Data goes to stdout, progress and notes to stderr. Exit codes: 0 done; 1 unexpected; 2 usage;
 3 finished, some cells failed; 4 configuration or data; 5 provider; 6 lint or export refused;

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from ablations.runs.request import AblationRequest
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.terminal import note, progress_bar
 from lsmseg_prompts.vocabularies import Vocabulary, benchmark_vocabulary

@@ -10,8 +10,9 @@ from PIL import Image
 from support.ablation_runs import CLASSES, FILES, options
 
 from ablations.report.tables import print_result
-from ablations.runs import ablate as runner
-from ablations.runs.ablate import RunResult
+from ablations.runs.ablate import ablate, run
+from ablations.runs.request import AblationRequest
+from ablations.runs.result import RunResult
 from ablations.scoring.frozen import open_splits
 from lsmseg_model.errors import CheckpointError, DataError
 from lsmseg_model.errors import UsageError as ModelUsageError
@@ -23,7 +24,10 @@ from lsmseg_prompts.store.store import open_store_readonly
 @pytest.fixture(scope="module")
 def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     top = tmp_path_factory.mktemp("finished")
-    return runner.run(**options(world, out=top / "run", store=str(top / "store.sqlite")))
+    return run(
+        AblationRequest(**options(world, out=top / "run", store=str(top / "store.sqlite"))),
+        progress=False,
+    )
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -92,7 +96,9 @@ def test_record_says_how_the_pictures_were_split(finished: RunResult) -> None:
 
 
 def test_the_same_call_gives_the_same_tables(world: Path, finished: RunResult) -> None:
-    again = runner.ablate(**options(world, out="again", store="again.sqlite"))
+    again = ablate(
+        AblationRequest(**options(world, out="again", store="again.sqlite")), progress=False
+    )
     for name in ("single.csv", "combinations.csv", "candidates.csv"):
         assert (again.directory / name).read_bytes() == (finished.directory / name).read_bytes()
 
@@ -107,7 +113,10 @@ def test_terminal_shows_both_tables_and_the_place(
 
 
 def test_stages_are_told_on_stderr_only(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runner.run(**options(world, attributes=["color"], progress=True, out="told", samples=10))
+    run(
+        AblationRequest(**options(world, attributes=["color"], out="told", samples=10)),
+        progress=True,
+    )
     out, err = capsys.readouterr()
     assert out == ""
     for stage in range(1, 5):
@@ -115,8 +124,13 @@ def test_stages_are_told_on_stderr_only(world: Path, capsys: pytest.CaptureFixtu
 
 
 def test_default_folder_is_new_and_below_runs(world: Path) -> None:
-    one = runner.ablate(**options(world, attributes=["color"], samples=10))
-    two = runner.ablate(**options(world, attributes=["color"], samples=10, again=True))
+    one = ablate(
+        AblationRequest(**options(world, attributes=["color"], samples=10)), progress=False
+    )
+    two = ablate(
+        AblationRequest(**options(world, attributes=["color"], samples=10, again=True)),
+        progress=False,
+    )
     assert one.directory.parent == two.directory.parent == Path("runs")
     assert one.directory != two.directory
     assert Path("runs/attribute_store.sqlite").exists()
@@ -124,7 +138,10 @@ def test_default_folder_is_new_and_below_runs(world: Path) -> None:
 
 def test_several_benchmarks_are_averaged(world: Path) -> None:
     folder = str(world / "pictures")
-    result = runner.ablate(**options(world, data=[folder, folder], attributes=["color"], out="two"))
+    result = ablate(
+        AblationRequest(**options(world, data=[folder, folder], attributes=["color"], out="two")),
+        progress=False,
+    )
     names = list(dict.fromkeys(row["benchmark"] for row in result.single))
     assert names == ["pictures", "pictures#2", "average"]
     assert (result.directory / "per_class-2.png").exists()
@@ -134,7 +151,7 @@ def test_several_benchmarks_are_averaged(world: Path) -> None:
 def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
     """Descriptions of 171 classes, of which only the benchmark's are scored."""
     given = options(world, data=["ministuff"], vocab=None, attributes=["color"], limit=3, out="m")
-    result = runner.ablate(**given)
+    result = ablate(AblationRequest(**given), progress=False)
     row = next(r for r in result.single if r["split"] == "report" and r["prompts"] == "color")
     assert {"seen", "unseen_low", "unseen_difference_high"} <= row.keys()
     assert len(load_native(result.directory / "best_prompts.json").texts) == 171
@@ -168,20 +185,20 @@ def test_bad_calls_are_one_sentence_and_leave_no_results(
 ) -> None:
     Path("atom.txt").write_text("no database, only words, but enough of them")
     with pytest.raises(error, match=says):
-        runner.ablate(**options(world, out="out", **change))
+        ablate(AblationRequest(**options(world, out="out", **change)), progress=False)
     assert not Path("out").exists()
 
 
 def test_a_class_that_nobody_described_is_named(world: Path) -> None:
     Path("odd.txt").write_text("zebra\ngrass\nstop sign\nflux capacitor\n")
     with pytest.raises(ConfigurationError, match="flux capacitor"):
-        runner.ablate(**options(world, vocab="odd.txt"))
+        ablate(AblationRequest(**options(world, vocab="odd.txt")), progress=False)
 
 
 def test_a_label_outside_the_vocabulary_is_an_error(world: Path) -> None:
     Path("three.txt").write_text("zebra\ngrass\nsky\n")
     with pytest.raises(DataError, match="outside the vocabulary"):
-        runner.ablate(**options(world, vocab="three.txt", out="out"))
+        ablate(AblationRequest(**options(world, vocab="three.txt", out="out")), progress=False)
     assert not Path("out").exists()
 
 
@@ -193,7 +210,7 @@ def test_an_unwritable_place_is_found_out_first(
     )
     Path("file").write_text("")
     with pytest.raises(ConfigurationError, match="file"):
-        runner.ablate(**options(world, out=Path("file") / "run"))
+        ablate(AblationRequest(**options(world, out=Path("file") / "run")), progress=False)
 
 
 def test_named_pictures_are_shown_in_their_order(world: Path, finished: RunResult) -> None:
@@ -201,7 +218,9 @@ def test_named_pictures_are_shown_in_their_order(world: Path, finished: RunResul
     for split, part in open_splits(str(world / "pictures"), None, None, 4, "four").items():
         halves[split] = [part.key(picture) for picture in range(len(part))]
     few = options(world, attributes=["color"], samples=5, out="o", store="s.sqlite")
-    result = runner.ablate(**few, picture=[halves["report"][3], halves["report"][1]])
+    result = ablate(
+        AblationRequest(**few, picture=[halves["report"][3], halves["report"][1]]), progress=False
+    )
     record = json.loads((result.directory / "run.json").read_text())
     captions = [f["caption"] for f in record["figures"] if f["section"] == "pictures"]
     assert len(captions) == 2 and all("named with --picture" in c for c in captions)
@@ -213,5 +232,7 @@ def test_named_pictures_are_shown_in_their_order(world: Path, finished: RunResul
             sizes.append(picture.height)
     assert sizes[0] < sizes[1]  # two rows, four rows
     with pytest.raises(UsageError, match="--picture"):
-        runner.ablate(**few | {"out": "p"}, picture=[halves["selection"][0]])
+        ablate(
+            AblationRequest(**few | {"out": "p"}, picture=[halves["selection"][0]]), progress=False
+        )
     assert not Path("p").exists()

@@ -17,10 +17,14 @@ from support.ablation_runs import FILES, options
 from support.report_pages import Reader
 
 import cli
+from ablations.report.comparison import comparison_rows, comparison_summary, verdict
+from ablations.report.html import report
 from ablations.report.plots import llm_plot, short
 from ablations.report.tables import llm_sheets, print_comparison
-from ablations.runs import ablate as runner
-from ablations.runs.compare import Comparison, comparison_rows, safe_names, summary, verdict
+from ablations.runs.ablate import ablate
+from ablations.runs.compare import compare, safe_names
+from ablations.runs.request import AblationRequest
+from ablations.runs.result import Comparison
 from ablations.search.scoreboard import Bench, Candidate, Scoreboard
 from lsmseg_model.networks.backbones.clip import WEIGHTS
 from lsmseg_prompts.descriptions.loading import load
@@ -129,12 +133,12 @@ def test_the_first_llm_is_the_measure() -> None:
 
 
 def test_words_say_where_a_difference_may_be_none() -> None:
-    text = summary(comparison_rows(toy(HITS, "a", "b"), {"a": COLOR, "b": SHAPE}))
+    text = comparison_summary(comparison_rows(toy(HITS, "a", "b"), {"a": COLOR, "b": SHAPE}))
     assert "On color, the attributes chosen with a, a reaches an mIoU of 70.0 %" in text
     assert "of -10.0 [-30.0, +10.0] points, not distinguishable from 0." in text
     assert "On its own best attributes, shape, it reaches 90.0 %" in text
     assert "+20.0 [+10.0, +30.0] points, whose interval lies above 0." in text
-    same = summary(comparison_rows(toy(HITS, "a", "copy"), {"a": COLOR, "copy": COLOR}))
+    same = comparison_summary(comparison_rows(toy(HITS, "a", "copy"), {"a": COLOR, "copy": COLOR}))
     assert "+0.0 [+0.0, +0.0] points, not distinguishable from 0." in same
     assert "Its own search chose the same attributes as that with a." in same
 
@@ -258,8 +262,10 @@ def compared(
     vocabulary = load_vocabulary(str(world / "four.txt"))
     for llm in ("me", "copy/of me", EVIL):
         file_under(top / "store.sqlite", vocabulary, llm, mixed=llm == EVIL)
-    return runner.compare(
-        llms=LLMS, **options(world, out=top / "all", store=str(top / "store.sqlite"))
+    return compare(
+        AblationRequest(**options(world, out=top / "all", store=str(top / "store.sqlite"))),
+        llms=LLMS,
+        progress=False,
     )
 
 
@@ -277,7 +283,10 @@ def test_an_llms_own_run_is_that_of_a_single_ablation(
     world: Path,
     compared: Comparison,
 ) -> None:
-    alone = runner.ablate(**options(world, llm="bundled", out="alone", store="s.sqlite"))
+    alone = ablate(
+        AblationRequest(**options(world, llm="bundled", out="alone", store="s.sqlite")),
+        progress=False,
+    )
     for name in ("single.csv", "combinations.csv", "candidates.csv"):
         there = compared.directories["bundled"] / name
         assert there.read_bytes() == (alone.directory / name).read_bytes()
@@ -338,10 +347,10 @@ def test_the_page_is_made_anew_also_without_the_runs(compared: Comparison, tmp_p
     page = compared.directory / "report.html"
     before = page.read_bytes()
     page.unlink()
-    assert runner.report(compared.directory).read_bytes() == before
+    assert report(compared.directory).read_bytes() == before
     for name in ("run.json", "llms.png"):
         (tmp_path / name).write_bytes((compared.directory / name).read_bytes())
-    text = runner.report(tmp_path).read_text(encoding="utf-8")
+    text = report(tmp_path).read_text(encoding="utf-8")
     assert text.count("not beside this page") == len(LLMS) and text.count("<img") == 1
 
 
@@ -367,7 +376,7 @@ def test_pictures_are_looked_at_once(
     monkeypatch.setattr(frozen, "dense_features", look)
     file_under(Path("s.sqlite"), load_vocabulary(str(world / "four.txt")), "me")
     few = options(world, attributes=["color"], samples=5, out="o", store="s.sqlite")
-    runner.compare(llms=["bundled", "me"], **few)
+    compare(AblationRequest(**few), llms=["bundled", "me"], progress=False)
     assert len(seen) == len(set(seen)) == 2
 
 
@@ -401,7 +410,7 @@ def test_llms_are_checked_before_anything_runs(
         "lsmseg_model.networks.backbones.clip.load_clip", lambda *a: pytest.fail("too late")
     )
     with pytest.raises(error, match=says):
-        runner.compare(llms=llms, **options(world, out="out"))
+        compare(AblationRequest(**options(world, out="out")), llms=llms, progress=False)
     assert not Path("out").exists()
 
 
@@ -414,37 +423,46 @@ def test_an_imported_llm_that_lacks_texts_is_not_one_to_ask(world: Path) -> None
         )
     llms = ["bundled", "cupl"]
     with pytest.raises(ConfigurationError, match=r"11 of 12 .*cupl cannot be asked.* import"):
-        runner.compare(llms=llms, **options(world, out="out", store="s.sqlite"))
+        compare(
+            AblationRequest(**options(world, out="out", store="s.sqlite")),
+            llms=llms,
+            progress=False,
+        )
     other = options(world, out="out", store="s.sqlite", data=["ministuff"], vocab=None)
     with pytest.raises(ConfigurationError, match=r"513 of 513 .* for coco-stuff"):
-        runner.compare(llms=llms, **other)
+        compare(AblationRequest(**other), llms=llms, progress=False)
     assert not Path("out").exists()
 
 
 def test_options_that_do_not_exist_are_refused() -> None:
     with pytest.raises(TypeError, match="colour"):
-        runner.compare(llms=["a", "b"], colour="red")
+        compare(AblationRequest(colour="red"), llms=["a", "b"], progress=False)
 
 
 def test_the_command_compares_several_and_runs_one(
     compared: Comparison, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept: list[tuple[str, dict[str, Any]]] = []
+    kept: list[tuple[str, AblationRequest, Any]] = []
 
-    def keep(name: str, result: Any) -> Any:
-        return lambda **given: (kept.append((name, given)), result)[1]
+    def keep(name: str) -> Any:
+        def stand_in(request: AblationRequest, llms: Any = None, *, progress: bool) -> Comparison:
+            kept.append((name, request, llms))
+            return compared
 
-    monkeypatch.setattr("ablations.runs.ablate.compare", keep("compare", compared))
-    monkeypatch.setattr("ablations.runs.ablate.ablate", keep("ablate", compared))
-    monkeypatch.setattr(cli, "_show_ablation", lambda result, json: None)
+        return stand_in
+
+    monkeypatch.setattr("ablations.runs.compare.compare", keep("compare"))
+    monkeypatch.setattr("ablations.runs.ablate.ablate", keep("ablate"))
+    monkeypatch.setattr("ablations.commands.ablate.show_result", lambda result, json: None)
     for arguments in ([], ["--llm", "me"], ["--llm", "b", "--llm", "a", "--seed", "3", "--json"]):
         command("ablate", *arguments)
-    assert [(name, given.get("llm"), given.get("llms")) for name, given in kept] == [
-        ("ablate", "bundled", None),
-        ("ablate", "me", None),
-        ("compare", None, ["b", "a"]),
+    assert [(name, llms) for name, _, llms in kept] == [
+        ("ablate", None),
+        ("ablate", None),
+        ("compare", ["b", "a"]),
     ]
-    assert kept[2][1]["seed"] == 3
+    assert [request.llm for _, request, _ in kept[:2]] == ["bundled", "me"]
+    assert kept[2][1].seed == 3
     shown = json.loads(capsys.readouterr().out)
     assert shown["summary"] == compared.summary and list(shown["directories"]) == list(LLMS)
 

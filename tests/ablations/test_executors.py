@@ -17,7 +17,8 @@ import pytest
 from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark
 from support.mini_network import NETWORK, make_pictures
 
-from ablations.runs import ablate as runner
+from ablations.runs.ablate import ablate
+from ablations.runs.request import AblationRequest
 from ablations.scoring.count_store import MemoryCountStore
 from ablations.scoring.executors import Local, Ray, everywhere, open_executor
 from ablations.scoring.frozen import Scorer
@@ -211,15 +212,17 @@ def test_ablate_in_shards_is_ablate(
     given: dict[str, Any] = {"limit": 10, "attributes": ["color", "shape"], "samples": 20}
     if scorer == "trained":
         given |= network_of(tmp_path)
-    here = runner.ablate(**given, store="here.sqlite", cache=False, progress=False)
-    there = runner.ablate(
-        **given, store="there.sqlite", cache=False, progress=False, executor="ray"
+    here = ablate(AblationRequest(**given, store="here.sqlite", cache=False), progress=False)
+    there = ablate(
+        AblationRequest(**given, store="there.sqlite", cache=False, executor="ray"), progress=False
     )
     assert there.single == here.single
     assert there.combinations == here.combinations
     # Counts made there are found here: the executor is no part of what they depend on.
     monkeypatch.setattr(Scorer, "count", lambda *_: pytest.fail("counted again"))
-    again = runner.ablate(**given, store="there.sqlite", cache=False, progress=False, again=True)
+    again = ablate(
+        AblationRequest(**given, store="there.sqlite", cache=False, again=True), progress=False
+    )
     assert again.single == here.single
 
 

@@ -13,7 +13,8 @@ from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark
 from support.mini_network import NETWORK, make_pictures
 from support.whole_network import small_network
 
-from ablations.runs import ablate as runner
+from ablations.runs.ablate import ablate
+from ablations.runs.request import AblationRequest
 from ablations.scoring.count_store import MemoryCountStore
 from ablations.scoring.networks import RetrainScorer, TrainedScorer
 from ablations.scoring.options import ScorerOptions
@@ -169,20 +170,24 @@ def test_ablate_with_a_network_and_with_trainings(training: Training) -> None:
         "vocab": "four.txt",
         "attributes": ["color"],
         "samples": 20,
-        "progress": False,
     }
-    first = runner.ablate(
-        **given,
-        scorer="retrain",
-        config=training.config,
-        iterations=1,
-        pretrained="random",
-        encoder="random",
+    first = ablate(
+        AblationRequest(
+            **given,
+            scorer="retrain",
+            config=training.config,
+            iterations=1,
+            pretrained="random",
+            encoder="random",
+        ),
+        progress=False,
     )
     record = json.loads((first.directory / "run.json").read_text())
     assert record["model"]["name"] == "small" and len(record["benchmarks"]) == 2
     weights = next(Path("runs/cache/trainings").glob("*/small.safetensors"))
-    second = runner.ablate(**given, scorer="trained", checkpoint=str(weights))
+    second = ablate(
+        AblationRequest(**given, scorer="trained", checkpoint=str(weights)), progress=False
+    )
     record = json.loads((second.directory / "run.json").read_text())
     assert record["model"]["dense"] is None
     assert {row["benchmark"] for row in second.single} >= {"pictures", "pictures#2", "average"}

@@ -13,7 +13,7 @@ from support.ablation_fakes import FakeBenchmark
 from support.report_pages import EVIL, Reader, leave
 
 from ablations.report import plots
-from ablations.report.html import write_report
+from ablations.report.html import report
 from ablations.report.pictures import (
     broken,
     check_named,
@@ -23,7 +23,6 @@ from ablations.report.pictures import (
     named,
 )
 from ablations.report.tables import score, signed
-from ablations.runs.ablate import report
 from lsmseg_model.data.palette import colour, oklab, palette
 from lsmseg_prompts.errors import UsageError
 
@@ -110,7 +109,7 @@ def test_tables_are_left_for_a_paper(whole: Path) -> None:
 
 
 def test_page_shows_tables_choice_and_origin(directory: Path) -> None:
-    text = write_report(directory).read_text(encoding="utf-8").replace("<wbr>", "")
+    text = report(directory).read_text(encoding="utf-8").replace("<wbr>", "")
     for expected in ("shuffled(color+shape)", "color+shape *", "not taken", "catseg", "A summary."):
         assert expected in text
     assert text.count("<img") == 1  # a figure whose file is gone is left out

@@ -8,7 +8,7 @@ import pytest
 from support.chromium import PROGRAM, Page, browser
 from support.report_pages import EVIL
 
-from ablations.runs.ablate import report
+from ablations.report.html import report
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed")
 CLASSES = "document.querySelector('table.classes')"

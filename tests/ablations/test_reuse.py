@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 from support.ablation_runs import options
 
-from ablations.runs import ablate as runner
-from ablations.runs import open as prepare
+from ablations.runs import ablate as ablate_module
 from ablations.runs import reuse
+from ablations.runs.ablate import ablate
+from ablations.runs.request import AblationRequest
+from ablations.runs.result import RunResult
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store
 
@@ -30,22 +32,24 @@ def given(world: Path, **more: Any) -> dict[str, Any]:
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A name for every time that the model is asked."""
     asked: list[str] = []
-    look = prepare.look
+    open_benches = ablate_module.open_benches
     code = reuse._code()
     monkeypatch.setattr(reuse, "_code", lambda: code)  # someone may be at work on it
-    monkeypatch.setattr(prepare, "look", lambda job: asked.append("look") or look(job))
+    monkeypatch.setattr(
+        ablate_module, "open_benches", lambda *a: asked.append("look") or open_benches(*a)
+    )
     return asked
 
 
 @pytest.fixture
-def done(world: Path, computed: list[str]) -> runner.RunResult:
-    result = runner.ablate(**given(world))
+def done(world: Path, computed: list[str]) -> RunResult:
+    result = ablate(AblationRequest(**given(world)), progress=False)
     computed.clear()
     return result
 
 
-def test_answered_by_the_folder(world: Path, done: runner.RunResult, computed: list[str]) -> None:
-    again = runner.ablate(**given(world))
+def test_answered_by_the_folder(world: Path, done: RunResult, computed: list[str]) -> None:
+    again = ablate(AblationRequest(**given(world)), progress=False)
     assert computed == []
     assert again.directory == done.directory and again.files == done.files
     for part in ("single", "combinations", "best"):
@@ -56,13 +60,15 @@ def test_answered_by_the_folder(world: Path, done: runner.RunResult, computed: l
 
 
 def test_it_says_which_run_and_anew_on_request(
-    world: Path, done: runner.RunResult, computed: list[str], capsys: pytest.CaptureFixture[str]
+    world: Path, done: RunResult, computed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runner.ablate(**given(world, out=done.directory, progress=True))
+    ablate(AblationRequest(**given(world, out=done.directory)), progress=True)
     assert f"Answered by the run {done.directory}; --again" in capsys.readouterr().err
-    other = runner.ablate(**given(world, again=True))
+    other = ablate(AblationRequest(**given(world, again=True)), progress=False)
     assert computed == ["look"] and other.directory != done.directory
-    assert runner.ablate(**given(world)).directory == other.directory  # the last one answers
+    assert (
+        ablate(AblationRequest(**given(world)), progress=False).directory == other.directory
+    )  # the last one answers
 
 
 @pytest.mark.parametrize(
@@ -80,9 +86,9 @@ def test_it_says_which_run_and_anew_on_request(
     ids=str,
 )
 def test_another_request_is_computed(
-    world: Path, done: runner.RunResult, computed: list[str], change: dict[str, Any]
+    world: Path, done: RunResult, computed: list[str], change: dict[str, Any]
 ) -> None:
-    runner.ablate(**{**given(world), **change})
+    ablate(AblationRequest(**{**given(world), **change}), progress=False)
     assert computed == ["look"]
 
 
@@ -95,7 +101,7 @@ def test_changed_files_are_noticed(
 
     def run() -> bool:
         computed.clear()
-        runner.ablate(**given(own))
+        ablate(AblationRequest(**given(own)), progress=False)
         return bool(computed)
 
     assert run() and not run()
@@ -114,7 +120,7 @@ def test_changed_files_are_noticed(
 
 @pytest.mark.parametrize("damage", ["changed", "gone", "folder"])
 def test_a_folder_that_is_not_whole_answers_nothing(
-    world: Path, done: runner.RunResult, computed: list[str], damage: str
+    world: Path, done: RunResult, computed: list[str], damage: str
 ) -> None:
     if damage == "folder":
         shutil.rmtree(done.directory)
@@ -122,7 +128,7 @@ def test_a_folder_that_is_not_whole_answers_nothing(
         (done.directory / "single.png").unlink()
     else:
         (done.directory / "single.csv").write_text("else")
-    runner.ablate(**given(world))
+    ablate(AblationRequest(**given(world)), progress=False)
     assert computed == ["look"]
 
 
@@ -134,11 +140,12 @@ def test_the_code_and_its_libraries_count() -> None:
 def test_no_torch_is_loaded_for_an_answer(
     world: Path,
 ) -> None:
-    runner.ablate(**given(world))
+    ablate(AblationRequest(**given(world)), progress=False)
     code = (
         "import json, sys; from ablations.runs.ablate import ablate; "
+        "from ablations.runs.request import AblationRequest; "
         "from ablations.report.tables import print_result; "
-        "print_result(ablate(**json.loads(sys.argv[1])));"
+        "print_result(ablate(AblationRequest(**json.loads(sys.argv[1])), progress=False));"
         "print(sorted({'torch', 'open_clip', 'pandas', 'matplotlib'} & set(sys.modules)),"
         "file=sys.stderr)"
     )

@@ -260,9 +260,9 @@ def passed(monkeypatch):
     def stand_in(module: str, name: str) -> None:
         real = getattr(pytest.importorskip(module), name)
 
-        def keep(**given: Any) -> Any:
-            inspect.signature(real).bind(**given)  # the real one would take these arguments
-            kept[name] = given
+        def keep(*request: Any, **given: Any) -> Any:
+            inspect.signature(real).bind(*request, **given)  # the real one would take them
+            kept[name] = {**(vars(request[0]) if request else {}), **given}
             return results[name]
 
         monkeypatch.setattr(f"{module}.{name}", keep)
@@ -282,11 +282,11 @@ def test_run_and_ablate_pass_their_options_on(call, passed, monkeypatch) -> None
                   "--rule", "paper", "--limit", "3")  # fmt: skip
     assert (result.code, result.out) == (0, "the tables\n")
     given = kept["ablate"]
-    assert (given["data"], given["data_root"]) == (["camvid"], ["x"])
-    assert given["attributes"] == ["color", "shape"]
+    assert (given["data"], given["data_root"]) == (("camvid",), ("x",))
+    assert given["attributes"] == ("color", "shape")
     assert (given["rule"], given["limit"], given["progress"]) == ("paper", 3, True)
     call("ablate")
-    assert kept["ablate"]["data"] == ["ministuff"]
+    assert kept["ablate"]["data"] == ("ministuff",)
 
 
 def test_evaluate_passes_texts_on(call, passed) -> None:

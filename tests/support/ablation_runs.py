@@ -35,6 +35,5 @@ def options(world: Path, **more: Any) -> dict[str, Any]:
         "pretrained": str(world / "atom.safetensors"),
         "attributes": ["color", "shape", "size"],
         "samples": 60,
-        "progress": False,
         **more,
     }
