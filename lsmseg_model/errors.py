@@ -3,6 +3,8 @@
 The command line prints the sentence and leaves with ``exit_code``.
 """
 
+from collections.abc import Iterable
+
 
 class LsmsegModelError(Exception):
     """Base of every error this package raises on purpose."""
@@ -42,3 +44,20 @@ class TrainingError(LsmsegModelError):
     """A training run that cannot go on: a loss that is no number, a full GPU."""
 
     exit_code = 4
+
+
+def nearest(name: str, names: Iterable[str], count: int = 1, among: str = "") -> str:
+    """The end of a sentence about a wrong name: "did you mean sky? There are sea, sky."
+
+    Args:
+        name: The wrong one.
+        names: The right ones.
+        count: How many that are near are named.
+        among: What is said instead of all the right names.
+    """
+    from difflib import get_close_matches
+
+    names = list(names)
+    near = get_close_matches(name, names, count)
+    among = among or f"there are {', '.join(names)}."
+    return f"did you mean {', '.join(near)}? {among[:1].upper()}{among[1:]}" if near else among

@@ -77,8 +77,9 @@ def pretrain(
         texts = training_texts(load(vocabulary, llm, store=store, require=False), vocabulary, seed)
 
     from lsmseg_model.pretrain import pretrain as pretrain_clip
+    from lsmseg_model.training.options import PretrainOptions, PretrainRequest
 
-    result = pretrain_clip(
+    request = PretrainRequest(
         config=config,
         data=data,
         data_root=data_root,
@@ -87,9 +88,7 @@ def pretrain(
         out=out,
         init=init,
         resume=resume,
-        iterations=iterations,
-        batch_size=batch_size,
-        lr=lr,
+        options=PretrainOptions.of(config, iterations=iterations, batch_size=batch_size, lr=lr),
         short_side=short_side,
         precision=precision,
         seed=seed,
@@ -97,4 +96,5 @@ def pretrain(
         minutes=minutes,
         progress=not Shown.quiet,
     )
+    result = pretrain_clip(request)
     show(asdict(result), json)

@@ -106,8 +106,9 @@ def train(
 
     from lsmseg_model.networks.config import parse_changes
     from lsmseg_model.train import train as train_network
+    from lsmseg_model.training.options import TrainOptions, TrainRequest
 
-    result = train_network(
+    request = TrainRequest(
         config=config,
         changes=parse_changes(changes or []),
         data=data,
@@ -118,17 +119,18 @@ def train(
         out=out,
         pretrained=pretrained,
         encoder=encoder,
-        again=resume,
-        options={
-            "iterations": iterations,
-            "batch_size": batch_size,
-            "accumulate": accumulate,
-            "lr": lr,
-            "clip": clip,
-            "ignored": ignored,
-            "evaluate_every": evaluate_every,
-            "checkpoint_every": checkpoint_every,
-        },
+        resume=resume,
+        options=TrainOptions.of(
+            config,
+            iterations=iterations,
+            batch_size=batch_size,
+            accumulate=accumulate,
+            lr=lr,
+            clip=clip,
+            ignored=ignored,
+            evaluate_every=evaluate_every,
+            checkpoint_every=checkpoint_every,
+        ),
         test_limit=test_limit,
         precision=precision,
         seed=seed,
@@ -137,5 +139,6 @@ def train(
         minutes=minutes,
         progress=not Shown.quiet,
     )
+    result = train_network(request)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
         show(asdict(result), json)

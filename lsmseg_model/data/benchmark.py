@@ -1,13 +1,12 @@
 """A benchmark: pictures, label maps and the classes of a vocabulary that they are scored on."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from lsmseg_model.errors import DataError, UsageError
+from lsmseg_model.errors import DataError, UsageError, nearest
 
 
 class Benchmark(Protocol):
@@ -148,12 +147,8 @@ def load_benchmark(
         return MiniStuff(split or "report", limit)
     if name not in LAYOUTS and not Path(name).is_dir():
         names = ["ministuff", *LAYOUTS]
-        near = difflib.get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(
-            f"unknown benchmark {name!r}; {hint}Known: {', '.join(names)}, "
-            "or a folder with images/ and annotations/."
-        )
+        among = f"there are {', '.join(names)}, or a folder with images/ and annotations/."
+        raise UsageError(f"There is no benchmark {name!r}; {nearest(name, names, 1, among)}")
     if name in LAYOUTS and root is None:
         raise DataError(f"{name} lives on your disk: say where with --data-root DIR.")
     return FolderBenchmark(

@@ -10,22 +10,18 @@ from torch import Tensor
 from lsmseg_model.encoders import dino, sam
 from lsmseg_model.encoders.base import FrozenEncoder
 from lsmseg_model.encoders.checkpoints import read_state_dict
-from lsmseg_model.errors import CheckpointError, UsageError
+from lsmseg_model.errors import CheckpointError, UsageError, nearest
 
 ENCODERS = (*sam.SIZES, *dino.SIZES)
 
 
 def second_encoder(name: str) -> FrozenEncoder:
     """An encoder by name with random weights. Raises UsageError for an unknown name."""
-    from difflib import get_close_matches
-
     if name in sam.SIZES:
         return sam.Sam(name)
     if name in dino.SIZES:
         return dino.Dino(name)
-    near = get_close_matches(name, ENCODERS, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ENCODERS)}."
-    raise UsageError(f"There is no second encoder {name!r}; {hint}")
+    raise UsageError(f"There is no second encoder {name!r}; {nearest(name, ENCODERS)}")
 
 
 def load_second_encoder(

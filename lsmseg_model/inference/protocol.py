@@ -44,7 +44,9 @@ def encode(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOC
     crop = protocol.crop
     crops = [squashed[:, :, y : y + crop, x : x + crop] for y, x in protocol.places]
     whole = _resize(image[None], max(crop, side))
-    return network.see(torch.cat([*(_resize(part, side) for part in crops), _resize(whole, side)]))
+    return network.encode(
+        torch.cat([*(_resize(part, side) for part in crops), _resize(whole, side)])
+    )
 
 
 @torch.inference_mode()
@@ -52,7 +54,7 @@ def decode(
     network: LsmSeg, features: Any, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
 ) -> Views:
     """The logits of encoded views. texts: [N, D]"""
-    logits, kept = network.answer(features, texts)
+    logits, kept = network.decode(features, texts)
     if kept is None:
         kept = torch.arange(texts.shape[0], device=texts.device).expand(len(logits), -1)
     return Views(logits, kept, protocol)

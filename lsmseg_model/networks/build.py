@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_model.encoders.checkpoints import read_metadata, read_state_dict, save_weights
-from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
+from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.networks.backbones.clip import (
     CONFIGS,
     WEIGHTS,
@@ -20,12 +20,11 @@ from lsmseg_model.networks.backbones.clip import (
     open_clip_model,
     read_config,
 )
-from lsmseg_model.networks.config import Protocol, changed, check_settings, overlay
-from lsmseg_model.networks.lsmseg import LsmSeg, NetworkConfig
+from lsmseg_model.networks.config import NetworkConfig, NetworkFile, Protocol, changed, overlay
+from lsmseg_model.networks.fields import read_fields
+from lsmseg_model.networks.lsmseg import LsmSeg
 
 HERE = Path(__file__).parent
-FIELDS = {"name", "title", "clip", "crop", "network"}
-MORE = {"test", "train"}  # the protocol and the training, where they are not CAT-Seg's
 FORMAT = "lsmseg-prompts/network"
 
 
@@ -37,34 +36,25 @@ def available() -> list[str]:
 def read_network(name: str, **changes: Any) -> dict[str, Any]:
     """A configuration by name, or of a JSON file, which may say only what differs from a "base".
 
-    changes: fields of its network, clip or crop instead (`network_config.parse_changes`).
-    Raises UsageError for an unknown name, ConfigError for a file that is none.
+    changes: fields of its network, clip or crop instead (`config.parse_changes`). Raises
+    UsageError for an unknown name, ConfigError for a file that is not a network's.
     """
-    from difflib import get_close_matches
-
     path = Path(name) if name.endswith(".json") else HERE / f"{name}.json"
     if not path.is_file():
-        near = get_close_matches(name, available(), 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(available())}."
-        raise UsageError(f"There is no network {name!r}{hint}")
+        raise UsageError(f"There is no network {name!r}; {nearest(name, available())}")
     try:
         settings = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON: {error}.") from error
     if isinstance(settings, dict) and "base" in settings:
         if settings["base"] not in available():
-            known = ", ".join(available())
-            raise ConfigError(f"{path}: base is {settings['base']!r}; choose {known}.")
+            choices = ", ".join(available())
+            raise ConfigError(f"{path}: base is {settings['base']!r}; choose {choices}.")
         own = {"name": path.stem, **settings}
         settings = overlay(read_network(settings["base"]), own, str(path))
-    if not isinstance(settings, dict) or settings.keys() - MORE != FIELDS:
-        raise ConfigError(
-            f"{path} must have the fields {', '.join(sorted(FIELDS))}, and may have "
-            f"{', '.join(sorted(MORE))}."
-        )
-    check_settings(settings, str(path))
+    read_fields(NetworkFile, settings, str(path), "the file")
     settings = changed(settings, changes)
-    NetworkConfig.read(settings["network"], settings["name"])
+    read_fields(NetworkConfig, settings["network"], settings["name"])
     return settings
 
 
@@ -86,12 +76,10 @@ def build(settings: dict[str, Any]) -> LsmSeg:
     else:
         model = open_clip_model(settings["clip"], openai_layout=False)
         clip = Clip(model, settings["clip"], "catseg", View(crop, crop, crop), "random")
-    network = LsmSeg(clip, NetworkConfig.read(settings["network"], settings["name"]))
-    network.name, network.settings = settings["name"], settings
-    try:
-        network.protocol = Protocol(**settings.get("test", {}))
-    except TypeError as error:
-        raise ConfigError(f"{settings['name']}: field 'test': {error}.") from error
+    name = settings["name"]
+    network = LsmSeg(clip, read_fields(NetworkConfig, settings["network"], name))
+    network.name, network.settings = name, settings
+    network.protocol = read_fields(Protocol, settings.get("test", {}), name, "the test")
     return network
 
 

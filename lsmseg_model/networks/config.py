@@ -1,16 +1,26 @@
-"""What a network is made of, as a value: fields, their checks, and changes given as text."""
+"""What a network is made of, as values: their fields, checks, and changes given as text."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from lsmseg_model.encoders.registry import ENCODERS
-from lsmseg_model.errors import ConfigError
+from lsmseg_model.errors import ConfigError, nearest
+from lsmseg_model.networks.fields import (
+    Fields,
+    OneOf,
+    Pair,
+    PairOrZero,
+    Text,
+    Whole,
+    WholeOrZero,
+    read_field,
+)
 from lsmseg_model.networks.fusion import FUSIONS
 
 REFINEMENTS = {
@@ -19,14 +29,24 @@ REFINEMENTS = {
     "class": (False, True),
     "none": (False, False),
 }
-CHOICES: dict[str, Sequence[str]] = {
-    "encoder": [*ENCODERS, "none"],
-    "fusion": [*FUSIONS, "none"],
-    "cost_map": ["clip", "fused"],
-    "refinement": list(REFINEMENTS),
-}
-MAY_BE_ZERO = ("blocks", "encoder_size", "pad_len", "layers")
-BESIDE = {"clip": "", "crop": 0}  # what may be changed beside the fields of the network
+CLIP_PARTS = ("freeze", "qk", "kv", "qv", "full")
+CHANGEABLE = ("clip", "crop")  # fields of the file that may be changed beside the network's
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """The file of a network. clip: a name, or the fields of a CLIP of our own (`ClipFile`). crop:
+    pixels of a view. network: see `NetworkConfig`. test: see `Protocol`. train: `TrainOptions`."""
+
+    name: Annotated[
+        str, Field(pattern=r"^[\w.+-]+$", description="be letters and digits, as a file's name")
+    ]
+    title: Text
+    clip: Annotated[str | dict[str, Any], Field(description="hold a name or fields")]
+    crop: Whole
+    network: Fields
+    test: Fields = field(default_factory=dict)
+    train: Fields = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,54 +59,43 @@ class NetworkConfig:
     ("clip", the paper) or the fused ones ("fused", the thesis). refinement: "both", "spatial",
     "class" or "none". k: classes that the category filter keeps. pad_len: see `HeadSizes`.
     pooling: before the class refinement, in training and at test.
+
+    Raises ConfigError for values that do not go together.
     """
 
-    blocks: tuple[int, int] = (3, 7)
-    encoder: str = "none"
-    encoder_size: int = 0
-    fusion: str = "none"
-    cost_map: str = "clip"
-    refinement: str = "both"
-    k: int = 32
-    pad_len: int = 0
-    hidden: int = 128
-    guidance: tuple[int, int] = (256, 128)
-    projected: tuple[int, int] = (32, 16)
-    decoder: tuple[int, int] = (64, 32)
-    layers: int = 2
-    heads: int = 4
-    window: int = 12
-    resolution: int = 24
-    pooling: tuple[int, int] = (2, 1)
+    blocks: PairOrZero = (3, 7)
+    encoder: Annotated[str, OneOf(*ENCODERS, "none")] = "none"
+    encoder_size: WholeOrZero = 0
+    fusion: Annotated[str, OneOf(*FUSIONS, "none")] = "none"
+    cost_map: Annotated[str, OneOf("clip", "fused")] = "clip"
+    refinement: Annotated[str, OneOf(*REFINEMENTS)] = "both"
+    k: Whole = 32
+    pad_len: WholeOrZero = 0
+    hidden: Whole = 128
+    guidance: Pair = (256, 128)
+    projected: Pair = (32, 16)
+    decoder: Pair = (64, 32)
+    layers: WholeOrZero = 2
+    heads: Whole = 4
+    window: Whole = 12
+    resolution: Whole = 24
+    pooling: Pair = (2, 1)
 
-    @classmethod
-    def read(cls, values: dict[str, Any], where: str) -> NetworkConfig:
-        """From the field `network` of a configuration; `where` names it in messages.
-
-        Raises ConfigError for an unknown field or value, with the nearest right one.
-        """
-        known = {f.name: f.default for f in fields(cls)}
-        given: dict[str, Any] = {}
-        for name, value in values.items():
-            if name not in known:
-                raise ConfigError(f"{where}: the network has no field {_near(name, known)}")
-            given[name] = _checked(name, value, known[name], where)
-        made = cls(**given)
-        if (made.encoder == "none") != (made.fusion == "none"):
+    def __post_init__(self) -> None:
+        if (self.encoder == "none") != (self.fusion == "none"):
             raise ConfigError(
-                f"{where}: encoder is {made.encoder} and fusion is {made.fusion}, but they go "
-                "together: name both, or none for both."
+                f"encoder is {self.encoder} and fusion is {self.fusion}, but they go together: "
+                "name both, or none for both."
             )
-        if made.cost_map == "fused" and made.fusion == "none":
-            raise ConfigError(f"{where}: a fused cost map needs a fusion.")
-        if made.hidden % made.heads:
-            raise ConfigError(f"{where}: hidden ({made.hidden}) is no multiple of heads.")
-        if any(channels % 16 for channels in made.decoder):
+        if self.cost_map == "fused" and self.fusion == "none":
+            raise ConfigError("a fused cost map needs a fusion.")
+        if self.hidden % self.heads:
+            raise ConfigError(f"hidden ({self.hidden}) is not a multiple of heads ({self.heads}).")
+        if any(channels % 16 for channels in self.decoder):
             raise ConfigError(
-                f"{where}: decoder is {made.decoder[0]},{made.decoder[1]}, but it takes multiples "
-                "of 16 channels, such as 64,32."
+                f"decoder is {self.decoder[0]},{self.decoder[1]}, but it takes multiples of 16 "
+                "channels, such as 64,32."
             )
-        return made
 
 
 @dataclass(frozen=True)
@@ -97,9 +106,9 @@ class Protocol:
     Raises ConfigError where the crops would not cover the picture exactly.
     """
 
-    side: int = 640
-    crop: int = 384
-    stride: int = 256
+    side: Whole = 640
+    crop: Whole = 384
+    stride: Whole = 256
 
     def __post_init__(self) -> None:
         side, crop, stride = self.side, self.crop, self.stride
@@ -133,27 +142,27 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
     For `read_network(name, **changes)`: fields of the network, and clip and crop. Raises
     ConfigError for text of another form, an unknown field or a wrong value.
     """
-    known = {**{f.name: f.default for f in fields(NetworkConfig)}, **BESIDE}
+    names = [*(f.name for f in fields(NetworkConfig)), *CHANGEABLE]
     changes: dict[str, Any] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not value:
-            raise ConfigError(f"{text!r} is no change; write a field and its value, like k=64.")
-        if name not in known:
-            raise ConfigError(f"the network has no field {_near(name, known)}")
+            raise ConfigError(f"{text!r} is not a change; write a field and its value, like k=64.")
+        if name not in names:
+            raise ConfigError(f"The network has no field {name!r}; {nearest(name, names)}")
         read: Any = value
-        if not isinstance(known[name], str):
-            with suppress(ValueError):  # what is no number is refused below
-                numbers = [int(part) for part in value.strip("[]()").split(",")]
-                read = numbers[0] if len(numbers) == 1 else numbers
-        changes[name] = _checked(name, read, known[name], text)
+        with suppress(ValueError):  # text stays text
+            numbers = [int(part) for part in value.strip("[]()").split(",")]
+            read = numbers[0] if len(numbers) == 1 else numbers
+        changes[name] = read_field(NetworkFile if name in CHANGEABLE else NetworkConfig, name,
+                                   read, text)  # fmt: skip
     return changes
 
 
-def changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def changed(settings: dict[str, Any], changes: Mapping[str, object]) -> dict[str, Any]:
     """The settings of a network with `changes` as `parse_changes` gives them."""
-    beside = {k: v for k, v in changes.items() if k in BESIDE}
-    inner = {k: v for k, v in changes.items() if k not in BESIDE}
+    beside = {k: v for k, v in changes.items() if k in CHANGEABLE}
+    inner = {k: v for k, v in changes.items() if k not in CHANGEABLE}
     return {**settings, **beside, "network": {**settings["network"], **inner}}
 
 
@@ -163,67 +172,14 @@ def overlay(base: dict[str, Any], own: dict[str, Any], where: str) -> dict[str, 
     Fields that hold fields ("network", "test", "train") are joined. Raises ConfigError for a
     field that settings do not have.
     """
-    known = {**base, "name": "", "title": "", "test": {}, "train": {}}
+    names = [f.name for f in fields(NetworkFile)]
     joined = dict(base)
     for name, value in own.items():
         if name == "base":
             continue
-        if name not in known:
-            raise ConfigError(f"{where}: there is no field {_near(name, known)}")
-        inside = isinstance(known[name], dict)
-        if inside and not isinstance(value, dict):
-            raise ConfigError(f"{where}: {name} must hold fields, not {value!r}.")
-        joined[name] = {**base.get(name, {}), **value} if inside else value
+        if name not in names:
+            raise ConfigError(f"{where}: there is no field {name!r}; {nearest(name, names)}")
+        if name in ("network", "test", "train"):
+            value = {**base.get(name, {}), **read_field(NetworkFile, name, value, where)}
+        joined[name] = value
     return joined
-
-
-def check_settings(settings: dict[str, Any], where: str) -> None:
-    """Raise ConfigError for a field of the settings that is of another kind than it should be."""
-    kinds: dict[str, Any] = {
-        "name": str,
-        "clip": (str, dict),
-        "network": dict,
-        "test": dict,
-        "train": dict,
-    }
-    words = {"name": "text", "clip": "a name or fields"}
-    for name, kind in kinds.items():
-        value = settings.get(name, {})
-        if not isinstance(value, kind):
-            word = words.get(name, "fields")
-            raise ConfigError(f"{where}: {name} must hold {word}, not {value!r}.")
-    if not re.fullmatch(r"[\w.+-]+", settings["name"]):
-        raise ConfigError(
-            f"{where}: the name {settings['name']!r} is no name for a file; use letters and digits."
-        )
-    _checked("crop", settings["crop"], 0, where)
-
-
-def _checked(name: str, value: Any, default: Any, where: str) -> Any:
-    """`value` as the field takes it: text, a whole number or two of them."""
-    if isinstance(default, str):
-        allowed = CHOICES.get(name)
-        if not isinstance(value, str) or (allowed and value not in allowed):
-            near = get_close_matches(str(value), allowed or (), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else "."
-            choices = f"choose {', '.join(allowed)}" if allowed else "it must be a name"
-            raise ConfigError(f"{where}: {name} is {value!r}; {choices}{hint}")
-        return value
-    least = 0 if name in MAY_BE_ZERO else 1
-    pair = isinstance(default, tuple)
-    numbers = value if pair and isinstance(value, list | tuple) else [value]
-    fits = len(numbers) == (2 if pair else 1)
-    if not fits or not all(type(n) is int and n >= least for n in numbers):
-        kind = "two whole numbers" if pair else "a whole number"
-        example = ",".join(map(str, default)) if pair else str(default or 384)
-        raise ConfigError(
-            f"{where}: {name} must be {kind} from {least} on, such as {example}, not {value!r}."
-        )
-    return tuple(numbers) if pair else numbers[0]
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    """The name, and the nearest right one."""
-    names = list(known)
-    near = get_close_matches(name, names, 1)
-    return f"{name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}.")

@@ -20,11 +20,12 @@ from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.kernels.onednn import quicken
 from lsmseg_model.networks.backbones.clip import Clip
-from lsmseg_model.networks.config import PUBLISHED_PROTOCOL, REFINEMENTS, NetworkConfig
+from lsmseg_model.networks.config import CLIP_PARTS, PUBLISHED_PROTOCOL, REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.fusion import Fusion
 from lsmseg_model.networks.head import Aggregator, HeadSizes
 
-__all__ = ["CLIP_PARTS", "REFINEMENTS", "LsmSeg", "NetworkConfig"]
+Encoded = tuple[Tensor, Tensor, list[Tensor]]
+"""Features of pictures: for the cost map, for the refinement, for the decoder."""
 
 
 class LsmSeg(nn.Module):
@@ -99,33 +100,28 @@ class LsmSeg(nn.Module):
         encoder, [B, 3, S, S] (by default resized to its size).
         Returns (logits [B, k, 4h, 4w], kept classes [B, k], None where all were kept).
         """
-        return self.answer(self.see(images, large), texts, wanted)
+        return self.decode(self.encode(images, large), texts, wanted)
 
-    def see(
-        self, images: Tensor, large: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """What pictures come to before any text is known: what `answer` takes. See `forward`."""
+    def encode(self, images: Tensor, large: Tensor | None = None) -> Encoded:
+        """The features of pictures, which no text changes. See `forward`."""
         dense, layers = self.clip.encode_layers(images, self.config.blocks)
         appearance = dense
         if self.sam is not None and self.fusion is not None:
             if large is None:
                 side = self.config.encoder_size or self.sam.size
                 large = F.interpolate(images, (side, side), mode="bilinear", align_corners=False)
-            look = self.sam if self.training or self.cached is None else self.cached
-            first, second, appearance = self.fusion([*layers, dense], look(large))
+            encoder = self.sam if self.training or self.cached is None else self.cached
+            first, second, appearance = self.fusion([*layers, dense], encoder(large))
             layers = [first, second]
         guidance = [self.upsample1(layers[0]), self.upsample2(layers[1])]
         features = appearance if self.config.cost_map == "fused" else dense
         return features, appearance, guidance
 
-    def answer(
-        self,
-        seen: tuple[Tensor, Tensor, list[Tensor]],
-        texts: Tensor,
-        wanted: Tensor | None = None,
+    def decode(
+        self, encoded: Encoded, texts: Tensor, wanted: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """The head alone: the logits of `forward` for pictures that were seen."""
-        features, appearance, guidance = seen
+        """The head alone: the logits of `forward` for encoded pictures."""
+        features, appearance, guidance = encoded
         each = texts.expand(features.shape[0], -1, -1)
         return self.transformer(features, each, appearance, guidance, wanted)
 
@@ -165,9 +161,6 @@ class LsmSeg(nn.Module):
                 lambda grad, mask=mask: grad * mask.to(grad.device, grad.dtype)
             )
             self._masks.append(hook)
-
-
-CLIP_PARTS = ("freeze", "qk", "kv", "qv", "full")
 
 
 def _check_fit(clip: Clip, config: NetworkConfig) -> None:

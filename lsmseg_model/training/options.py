@@ -1,19 +1,35 @@
-"""How a network is trained: CAT-Seg's recipe by default, which the paper follows.
+"""What a training is asked for: the numbers of its recipe, and the request with data and texts.
 
-Decided here, as the texts leave it open: the length of the warm-up (CAT-Seg has none, warmup=0).
+The recipe is CAT-Seg's by default, which the paper follows. Decided here, as the texts leave it
+open: the length of the warm-up (CAT-Seg has none, warmup=0).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
-from difflib import get_close_matches
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from lsmseg_model.errors import ConfigError
-from lsmseg_model.networks.lsmseg import CLIP_PARTS
+from lsmseg_model.networks.backbones.clip import read_config
+from lsmseg_model.networks.build import read_network
+from lsmseg_model.networks.config import CLIP_PARTS
+from lsmseg_model.networks.fields import (
+    Above,
+    From0,
+    Number,
+    OneOf,
+    Whole,
+    WholeOrZero,
+    read_fields,
+)
+from lsmseg_model.training.losses import LOSSES
 
-IGNORED = ("leave", "zero")
+PRECISIONS = ("auto", "fp32", "bf16")
+Scale = Annotated[tuple[Above, Above], Field(description="be two factors above 0, the lower first")]
 
 
 @dataclass(frozen=True)
@@ -29,75 +45,165 @@ class TrainOptions:
     network's.
     """
 
-    iterations: int = 80_000
-    batch_size: int = 4
-    accumulate: int = 1
-    lr: float = 2e-4
-    clip_lr_factor: float = 0.01
-    weight_decay: float = 1e-4
-    warmup: int = 1500
-    clip_grad: float = 0.01
-    clip: str = "qv"
-    ignored: str = "leave"
-    short_side: int = 384
-    scale: tuple[float, float] = (1.0, 1.0)
-    evaluate_every: int = 5000
-    checkpoint_every: int = 1000
+    iterations: Whole = 80_000
+    batch_size: Whole = 4
+    accumulate: Whole = 1
+    lr: Above = 2e-4
+    clip_lr_factor: From0 = 0.01
+    weight_decay: From0 = 1e-4
+    warmup: WholeOrZero = 1500
+    clip_grad: Above = 0.01
+    clip: Annotated[str, OneOf(*CLIP_PARTS)] = "qv"
+    ignored: Annotated[str, OneOf("leave", "zero")] = "leave"
+    short_side: Whole = 384
+    scale: Scale = (1.0, 1.0)
+    evaluate_every: WholeOrZero = 5000
+    checkpoint_every: WholeOrZero = 1000
+
+    def __post_init__(self) -> None:
+        if self.scale[0] > self.scale[1]:
+            raise ConfigError("scale must be two factors above 0, the lower first.")
 
     @classmethod
-    def read(cls, values: dict[str, Any], where: str) -> TrainOptions:
-        """From the field `train`; `where` names the settings in messages. Raises ConfigError."""
-        kinds = {f.name: f.type for f in fields(cls)}
-        for name, value in values.items():
-            if name not in kinds:
-                near = get_close_matches(name, kinds, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(kinds)}."
-                raise ConfigError(f"{where}: training has no field {name!r}{hint}")
-            right: Any = {"int": int, "float": (int, float), "str": str}.get(str(kinds[name]), list)
-            inside = value if isinstance(value, list) else [value]
-            fits = isinstance(value, right) and not any(isinstance(v, bool) for v in inside)
-            if right is list:
-                fits = fits and all(isinstance(v, int | float) for v in inside)
-            if not fits:
-                raise ConfigError(f"{where}: {name} is {value!r}, not of the kind {kinds[name]}.")
-        given: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        made = cls(**given)
-        made.check(where)
-        return made
+    def of(cls, config: str, **changes: object) -> TrainOptions:
+        """Those of the network `config`, with these fields (not None) instead.
 
-    def check(self, where: str) -> None:
-        """Raise ConfigError for a value that cannot be."""
-        for name, allowed in (("clip", CLIP_PARTS), ("ignored", IGNORED)):
-            if getattr(self, name) not in allowed:
-                near = get_close_matches(getattr(self, name), allowed, 1)
-                hint = f"; did you mean {near[0]!r}?" if near else "."
-                raise ConfigError(
-                    f"{where}: {name} is {getattr(self, name)!r}; choose {', '.join(allowed)}{hint}"
-                )
-        for name in ("iterations", "batch_size", "accumulate", "lr", "clip_grad", "short_side"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"{where}: {name} must be a number above 0.")
-        for name in (
-            "evaluate_every",
-            "checkpoint_every",
-            "warmup",
-            "weight_decay",
-            "clip_lr_factor",
-        ):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ConfigError(f"{where}: {name} must be a number from 0 on.")
-        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
-            raise ConfigError(f"{where}: scale must be two factors, the lower first.")
+        Raises ConfigError for an unknown field or a wrong value, UsageError for the network.
+        """
+        settings = read_network(config)
+        return read_fields(
+            cls, _joined(settings.get("train", {}), changes), settings["name"], "training"
+        )
 
     def part(self, processes: int) -> int:
-        """Pictures that one process looks at together. Raises ConfigError if it is no number."""
+        """Pictures that one process computes together. Raises ConfigError if it is not whole."""
         parts = processes * self.accumulate
         if self.batch_size % parts:
             raise ConfigError(
-                f"a batch of {self.batch_size} pictures cannot be dealt out to {processes} "
+                f"A batch of {self.batch_size} pictures cannot be dealt out to {processes} "
                 f"process(es) in {self.accumulate} part(s): choose a --batch-size that {parts} "
                 "divides."
             )
         return self.batch_size // parts
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """The field `train` of a CLIP's configuration.
+
+    loss: see `losses.py`, of logits enlarged to `loss_size` pixels a side. logit_scale, logit_bias:
+    what cosines are multiplied with and moved by at the start. word_lr_factor, muon_lr_factor: of
+    `lr`, for the words' embeddings and for the matrices of the blocks. balance: see
+    `pixel_weights`. token_dropout: share of tokens that are left out. decoys_per_picture: false
+    sentences that each picture is compared with.
+    """
+
+    iterations: Whole
+    batch_size: Whole
+    lr: Above
+    weight_decay: From0
+    warmup: WholeOrZero
+    clip_grad: Above
+    loss: Annotated[str, OneOf(*LOSSES)]
+    loss_size: Whole
+    logit_scale: Above
+    logit_bias: Number
+    word_lr_factor: From0
+    muon_lr_factor: From0
+    balance: Number
+    token_dropout: From0
+    decoys_per_picture: WholeOrZero
+
+    @classmethod
+    def of(cls, config: str, **changes: object) -> PretrainOptions:
+        """Those of the CLIP `config`, with these fields (not None) instead.
+
+        Raises ConfigError for an unknown field or a wrong value, UsageError for the name.
+        """
+        settings = read_config(config)
+        return read_fields(cls, _joined(settings["train"], changes), settings["name"], "training")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What both trainings are asked for.
+
+    Args:
+        texts: For every prompt of the vocabulary one or more sentences; each step draws one.
+        vocabulary_name: The vocabulary that they belong to.
+        out: The folder for weights and checkpoints.
+        config: The network, or the CLIP: a name or a JSON file.
+        data: A benchmark's name or a folder; its train split is trained on.
+        data_root: The benchmark's folder, or one above it.
+        resume: Go on from out/last.pt if it is there.
+        precision: fp32, bf16, or auto (bf16 where it is native).
+        seed: Of everything random.
+        device: Where it is computed.
+        workers: Processes that read pictures.
+        minutes: Stop after so long, resumable.
+        progress: Show a bar.
+    """
+
+    texts: Sequence[Sequence[str]]
+    vocabulary_name: str
+    out: Path
+    config: str = "lsmseg-tiny"
+    data: str = "ministuff"
+    data_root: str | Path | None = None
+    resume: bool = False
+    precision: str = "auto"
+    seed: int = 0
+    device: str = "cpu"
+    workers: int = 1
+    minutes: float | None = None
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise ConfigError(
+                f"There is no precision {self.precision!r}; choose {', '.join(PRECISIONS)}."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest(Request):
+    """A network to train, and on what; see `Request` for the fields that are not named here.
+
+    Args:
+        options: The recipe (default: that of `config`), see `TrainOptions.of`.
+        changes: Fields of the network, and clip or crop, instead of those of `config`.
+        pretrained: CLIP's weights, see `start_network`.
+        encoder: The second encoder's weights, see `start_network`.
+        test_texts: The sentences of the validations (default: the first of each of `texts`).
+        test_split: The split to validate on.
+        test_limit: Validate on the first pictures only.
+        tensorboard: Write for TensorBoard too, where it is installed.
+    """
+
+    options: TrainOptions | None = None
+    changes: Mapping[str, object] = field(default_factory=dict)
+    pretrained: str | Path | None = None
+    encoder: str | Path | None = None
+    test_texts: Sequence[Sequence[str]] | None = None
+    test_split: str | None = None
+    test_limit: int | None = None
+    tensorboard: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainRequest(Request):
+    """A CLIP to pre-train, and on what; see `Request` for the fields that are not named here.
+
+    Args:
+        options: The recipe (default: that of `config`), see `PretrainOptions.of`.
+        init: Weights to start from: a file, or a configuration's name.
+        short_side: Pixels of a picture's short side; kept in the weights.
+    """
+
+    options: PretrainOptions | None = None
+    init: str | None = None
+    short_side: int | None = None
+
+
+def _joined(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
+    return {**values, **{name: value for name, value in changes.items() if value is not None}}

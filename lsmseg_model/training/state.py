@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ import torch
 
 from lsmseg_model.errors import CheckpointError
 from lsmseg_model.files import write_whole
-from lsmseg_model.networks.lsmseg import LsmSeg
-from lsmseg_model.training.step import Optimizer
 
 STEP_COLUMNS = ("step", "loss", "lr", "gradient_norm", "seconds")
 
@@ -49,55 +47,46 @@ def fingerprint(settings: dict[str, Any], *others: Any) -> str:
     return hashlib.sha256(json.dumps([fixed, *others]).encode()).hexdigest()
 
 
-def save_last(
-    path: Path, network: LsmSeg, optimizer: Optimizer, step: int, history: History, same: str
-) -> None:
-    """Write everything that a run goes on from; the frozen second encoder is filled anew."""
-    weights = {k: v for k, v in network.state_dict().items() if not k.startswith("sam.")}
-    state = {
-        "same": same,
-        "network": weights,
-        "optimizer": optimizer.adamw.state_dict(),
-        "step": step,
-        "history": json.dumps(asdict(history)),
-    }
+def save_last(path: Path, state: dict[str, Any]) -> None:
+    """Write everything that a run goes on from."""
     write_whole(path, lambda temporary: torch.save(state, temporary))
 
 
-def resume(path: Path, network: LsmSeg, optimizer: Optimizer, same: str) -> tuple[int, History]:
-    """The step to go on with, and what was. Raises CheckpointError for a file that does not fit."""
+def read_last(path: Path, device: torch.device, same: str) -> dict[str, Any]:
+    """What `save_last` wrote. Raises CheckpointError for a file that does not fit."""
     try:
-        state = torch.load(path, map_location=network.clip.device, weights_only=True)
-        found, step = state["same"], int(state["step"])
-        weights, moments, told = state["network"], state["optimizer"], state["history"]
-        history = json.loads(told)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        fits = state["same"] == same
     except Exception as error:
         raise CheckpointError(
-            f"{path} cannot be resumed from; it is damaged, or no checkpoint of `train`."
+            f"{path} cannot be resumed from; it is damaged, or not the checkpoint of a training."
         ) from error
-    if found != same:
+    if not fits:
         raise CheckpointError(
-            f"{path} was made with other options, texts, weights, data or seed; repeat the command "
-            "that made it with --resume, or choose another --out."
+            f"{path} was made with other options, texts, data or seed, or from other weights; "
+            "repeat the command that made it with --resume, or choose another --out."
         )
-    network.load_state_dict(weights, strict=False)
-    optimizer.adamw.load_state_dict(moments)
-    return step, History([tuple(row) for row in history["steps"]], history["scores"])
+    return state
+
+
+def write_steps(path: Path, history: History, columns: int = len(STEP_COLUMNS)) -> None:
+    """The log of the steps as CSV, its first columns."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(STEP_COLUMNS[:columns])
+            writer.writerows(row[:columns] for row in history.steps)
+
+    write_whole(path, write)
 
 
 def write_history(folder: Path, history: History) -> None:
     """loss.csv, scores.csv and curves.png."""
-    write_whole(folder / "loss.csv", lambda path: _write_steps(path, history))
+    write_steps(folder / "loss.csv", history)
     if history.scores:
         write_whole(folder / "scores.csv", lambda path: _write_scores(path, history))
-    write_whole(folder / "curves.png", lambda path: _plot(path, history))
-
-
-def _write_steps(path: Path, history: History) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(STEP_COLUMNS)
-        writer.writerows(history.steps)
+    plot(folder / "curves.png", history, scores=True)
 
 
 def _write_scores(path: Path, history: History) -> None:
@@ -107,29 +96,28 @@ def _write_scores(path: Path, history: History) -> None:
         writer.writerows(history.scores)
 
 
-def _plot(path: Path, history: History) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
+def plot(path: Path, history: History, scores: bool) -> None:
+    """A plot of the loss, and beside it of the validation's `scores`."""
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(9, 3.2) if scores else (6, 3.2), layout="constrained")
+    axes = figure.subplots(1, 2 if scores else 1, squeeze=False)[0]
     steps = [row[0] for row in history.steps]
     losses = np.array([row[1] for row in history.steps])
     width = max(1, len(losses) // 50)
     smooth = np.convolve(losses, np.ones(width) / width, mode="valid")
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot(steps, losses, color="0.8", linewidth=0.6)
-    left.plot(steps[width - 1 :], smooth, color="tab:blue")
-    left.set(xlabel="iteration", ylabel="loss", yscale="log")
-    for name, label in (("miou", "all"), ("miou_seen", "seen"), ("miou_unseen", "unseen")):
-        points = [(s["step"], 100 * s[name]) for s in history.scores if name in s]
-        if points:
-            right.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
-    right.set(xlabel="iteration", ylabel="mIoU, %")
-    if history.scores:
-        right.legend(frameon=False)
-    figure.savefig(path, dpi=130)
+    axes[0].plot(steps, losses, color="0.8", linewidth=0.6)
+    axes[0].plot(steps[width - 1 :], smooth, color="tab:blue")
+    axes[0].set(xlabel="iteration", ylabel="loss", yscale="log")
+    if scores:
+        for name, label in (("miou", "all"), ("miou_seen", "seen"), ("miou_unseen", "unseen")):
+            points = [(s["step"], 100 * s[name]) for s in history.scores if name in s]
+            if points:
+                axes[1].plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
+        axes[1].set(xlabel="iteration", ylabel="mIoU, %")
+        if history.scores:
+            axes[1].legend(frameon=False)
+    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130))
 
 
 class TensorBoard:
@@ -150,11 +138,11 @@ class TensorBoard:
             for name, value in zip(STEP_COLUMNS[1:4], row[1:4], strict=True):
                 self.writer.add_scalar(name, value, row[0])
 
-    def scores(self, found: dict[str, float]) -> None:
+    def scores(self, scores: dict[str, float]) -> None:
         if self.writer:
-            for name, value in found.items():
+            for name, value in scores.items():
                 if name != "step":
-                    self.writer.add_scalar(f"validation/{name}", value, int(found["step"]))
+                    self.writer.add_scalar(f"validation/{name}", value, int(scores["step"]))
 
     def close(self) -> None:
         if self.writer:

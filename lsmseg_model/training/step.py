@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lsmseg_model.networks.backbones.text import tokenize
 from lsmseg_model.networks.lsmseg import LsmSeg
-from lsmseg_model.training.options import TrainOptions
+from lsmseg_model.training.options import PretrainOptions, TrainOptions
 
 
 class Step(nn.Module):
@@ -118,8 +118,8 @@ class Optimizer:
         self.parameters = [p for group in groups.values() for p in group]
         self.adamw = torch.optim.AdamW(
             [
-                {"params": found, "factor": factor, "weight_decay": decay}
-                for (factor, decay), found in groups.items()
+                {"params": parameters, "factor": factor, "weight_decay": decay}
+                for (factor, decay), parameters in groups.items()
             ],
             lr=options.lr,
         )
@@ -140,7 +140,7 @@ class Optimizer:
         return float(nn.utils.clip_grad_norm_(self.parameters, self.options.clip_grad))
 
 
-def rate_at(step: int, options: TrainOptions) -> float:
+def rate_at(step: int, options: TrainOptions | PretrainOptions) -> float:
     """The learning rate: a linear rise, then a cosine to zero at the last iteration."""
     if step < options.warmup:
         return options.lr * (step + 1) / options.warmup

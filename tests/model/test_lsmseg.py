@@ -11,7 +11,7 @@ from support.small_network import SIZES, WITH_SAM, network
 
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.backbones.text import tokenize
-from lsmseg_model.networks.lsmseg import CLIP_PARTS, REFINEMENTS, NetworkConfig
+from lsmseg_model.networks.config import CLIP_PARTS, REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.refinement import shift_mask
 
 
@@ -118,8 +118,8 @@ def test_who_asks_first_for_a_mask_changes_nothing(first: Callable[[], Any]) -> 
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"refinment": "both"}, "did you mean 'refinement'"),
-        ({"refinement": "spatail"}, "did you mean 'spatial'"),
+        ({"refinment": "both"}, "did you mean refinement"),
+        ({"refinement": "spatail"}, "did you mean spatial"),
         ({"encoder": "sam-x"}, "encoder is 'sam-x'"),
         ({"encoder": "sam-b"}, "go together"),
         ({"cost_map": "fused"}, "needs a fusion"),

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from lsmseg_model.kernels import onednn
 from lsmseg_model.networks import decoder, refinement
 from lsmseg_model.networks.backbones.clip import build_clip
-from lsmseg_model.networks.lsmseg import LsmSeg, NetworkConfig
+from lsmseg_model.networks.config import NetworkConfig
+from lsmseg_model.networks.lsmseg import LsmSeg
 
 
 @pytest.fixture

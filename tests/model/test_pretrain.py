@@ -14,6 +14,7 @@ from lsmseg_model.networks.backbones.clip import CONFIGS, load_clip
 from lsmseg_model.pretrain import choose_texts, pretrain
 from lsmseg_model.training.dataset import Places, TrainingItem
 from lsmseg_model.training.losses import bce, pixel_weights, softmax, text_targets
+from lsmseg_model.training.options import PretrainOptions, PretrainRequest
 
 TEXTS = [["a blue thing", "the sky"], ["a gray block"], *[[f"thing number {i}"] for i in range(9)]]
 
@@ -61,16 +62,19 @@ def config(tmp_path: Path) -> str:
 
 
 def run(config: str, data: Path, out: Path, **more: object) -> list[float]:
-    options = {"workers": 0, "progress": False, "precision": "fp32", **more}
-    result = pretrain(
+    options = {name: more.pop(name) for name in ("iterations", "lr") if name in more}
+    values = {"workers": 0, "progress": False, "precision": "fp32", **more}
+    request = PretrainRequest(
         config=config,
         data="camvid",
         data_root=data,
         texts=TEXTS,
         vocabulary_name="camvid",
         out=out,
-        **options,  # type: ignore[arg-type]
+        options=PretrainOptions.of(config, **options),
+        **values,  # type: ignore[arg-type]
     )
+    result = pretrain(request)
     rows = result.log.read_text().splitlines()[1:]
     return [float(row.split(",")[1]) for row in rows]
 
@@ -116,8 +120,7 @@ def test_choose_texts_gives_each_class_one_text_and_decoys_negative_keys() -> No
         TrainingItem(blank, blank, {1000: ("a dax",)}, ("no", "nope")),
         TrainingItem(blank, blank),
     ]
-    options = {"decoys_per_picture": 1}
-    sentences, keys = choose_texts(items, [0, 1], TEXTS, options, np.random.default_rng(0))
+    sentences, keys = choose_texts(items, [0, 1], TEXTS, 1, np.random.default_rng(0))
     assert sentences[0] in TEXTS[0] and sentences[1] in TEXTS[1]
     assert sentences[keys[0][1000]] == "a dax" and sentences[keys[0][-2]] in ("no", "nope")
     assert keys[1] == {0: 0, 1: 1} and len(sentences) == 4
@@ -177,7 +180,7 @@ def test_errors(tmp_path: Path, config: str, data: Path) -> None:
         run(config, data, tmp_path / "out", resume=True)
     with pytest.raises(ConfigError, match="precision"):
         run(config, data, tmp_path / "p", precision="fp8")
-    with pytest.raises(ConfigError, match="above 0"):
+    with pytest.raises(ConfigError, match="lr must be a number above 0"):
         run(config, data, tmp_path / "q", lr=-1.0)
     settings = json.loads(Path(config).read_text())
     settings["train"]["learning_rate"] = 1

@@ -18,13 +18,14 @@ import torch
 from PIL import Image
 from support.mini_network import NETWORK, TEXTS, make_pictures
 
-import lsmseg_model.train as training
 from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError, TrainingError
 from lsmseg_model.networks.build import build, load_network, save_network, start_network
+from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.train import TrainResult, train
+from lsmseg_model.training import loop
 from lsmseg_model.training.dataset import Places, distorted
-from lsmseg_model.training.options import TrainOptions
+from lsmseg_model.training.options import TrainOptions, TrainRequest
 from lsmseg_model.training.processes import Processes, processes
 from lsmseg_model.training.step import Optimizer, Step, bce_sum, embed, pixels, rate_at
 from lsmseg_model.training.validation import validate
@@ -44,8 +45,10 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
-def run(config: str, data: Path, out: Path, **more: Any) -> TrainResult:
-    options = {
+def run(
+    config: str, data: Path, out: Path, options: dict[str, Any] | None = None, **more: Any
+) -> TrainResult:
+    values = {
         "pretrained": "random",
         "workers": 0,
         "progress": False,
@@ -53,15 +56,17 @@ def run(config: str, data: Path, out: Path, **more: Any) -> TrainResult:
         "tensorboard": False,
         **more,
     }
-    return train(
+    request = TrainRequest(
         config=config,
         data="camvid",
         data_root=data,
         texts=TEXTS,
         vocabulary_name="camvid",
         out=out,
-        **options,
+        options=TrainOptions.of(config, **(options or {})),
+        **values,
     )
+    return train(request)
 
 
 def losses(out: Path) -> list[float]:
@@ -178,20 +183,20 @@ def test_places_are_dealt_out() -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"iteration": 5}, "did you mean 'iterations'"),
-        ({"lr": "fast"}, "lr is 'fast'"),
-        ({"clip": "qkv"}, "choose freeze"),
-        ({"ignored": "leaves"}, "did you mean 'leave'"),
-        ({"batch_size": 0}, "above 0"),
+        ({"iteration": 5}, "did you mean iterations"),
+        ({"lr": "fast"}, "lr must be a number above 0, such as 0.0002, not 'fast'"),
+        ({"clip": "qkv"}, "There are freeze"),
+        ({"ignored": "leaves"}, "did you mean leave"),
+        ({"batch_size": 0}, "a whole number from 1 on"),
         ({"scale": [2.0, 1.0]}, "the lower first"),
-        ({"scale": ["a", "b"]}, "not of the kind"),
+        ({"scale": ["a", "b"]}, "scale must be two factors"),
         ({"lr": float("inf")}, "a number above 0"),
         ({"weight_decay": float("nan")}, "a number from 0 on"),
     ],
 )
 def test_wrong_options_are_named(values: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        TrainOptions.read(values, "mine")
+        read_fields(TrainOptions, values, "mine")
 
 
 # -- whole runs ------------------------------------------------------------------------------
@@ -232,7 +237,7 @@ def test_resumed_equals_unbroken(config: str, data: Path, tmp_path: Path, clip: 
     # A run that is cut off at a checkpoint: the schedule is that of all six iterations.
     run(config, data, tmp_path / "broken", options=options, minutes=1e-9)
     assert len(losses(tmp_path / "broken")) == 1
-    run(config, data, tmp_path / "broken", options=options, again=True)
+    run(config, data, tmp_path / "broken", options=options, resume=True)
     assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
     one, other = (weights(tmp_path / name / "small.safetensors") for name in ("whole", "broken"))
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -293,7 +298,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
     with pytest.raises(TrainingError, match=r"loss is nan at step 3.*last good state"):
         run(config, data, tmp_path / "out")
     monkeypatch.undo()
-    run(config, data, tmp_path / "out", again=True)
+    run(config, data, tmp_path / "out", resume=True)
     run(config, data, tmp_path / "whole")
     assert losses(tmp_path / "out") == losses(tmp_path / "whole")
 
@@ -313,7 +318,7 @@ def test_weights_that_are_no_numbers_are_not_saved(
     with pytest.raises(TrainingError, match=r"no numbers after step 3.*last good state"):
         run(config, data, tmp_path / "out")
     monkeypatch.undo()
-    run(config, data, tmp_path / "out", again=True)
+    run(config, data, tmp_path / "out", resume=True)
     run(config, data, tmp_path / "whole")
     assert losses(tmp_path / "out") == losses(tmp_path / "whole")
 
@@ -341,12 +346,12 @@ def test_what_cannot_be_trained_is_refused(config: str, data: Path, tmp_path: Pa
     with pytest.raises(DataError, match="add --resume"):
         run(config, data, tmp_path / "out")
     with pytest.raises(DataError, match="already reached 2"):
-        run(config, data, tmp_path / "out", options={"iterations": 2}, again=True)
+        run(config, data, tmp_path / "out", options={"iterations": 2}, resume=True)
     with pytest.raises(CheckpointError, match="made with other options"):
-        run(config, data, tmp_path / "out", options={"lr": 0.1}, again=True)
+        run(config, data, tmp_path / "out", options={"lr": 0.1}, resume=True)
     (tmp_path / "out/last.pt").write_bytes(b"none")
     with pytest.raises(CheckpointError, match="cannot be resumed from"):
-        run(config, data, tmp_path / "out", again=True)
+        run(config, data, tmp_path / "out", resume=True)
 
 
 def test_background_that_no_text_stands_for_is_not_taught(
@@ -356,7 +361,7 @@ def test_background_that_no_text_stands_for_is_not_taught(
     real = load_benchmark("camvid", data, "train", None, 11, "camvid")
     real.owners = (0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8)
     real.class_indices = tuple(range(9))
-    monkeypatch.setattr("lsmseg_model.train.load_benchmark", lambda *given: real)
+    monkeypatch.setattr("lsmseg_model.training.loop.load_benchmark", lambda *given: real)
     with pytest.raises(DataError, match="labels background"):
         run(config, data, tmp_path / "out")
 
@@ -404,7 +409,7 @@ def test_asked_to_stop_it_ends_the_step_and_saves(
     assert len(losses(tmp_path / "out")) == 2
     monkeypatch.undo()
     options = {"checkpoint_every": 0}
-    run(config, data, tmp_path / "out", options=options, again=True)
+    run(config, data, tmp_path / "out", options=options, resume=True)
     run(config, data, tmp_path / "whole", options=options)
     assert losses(tmp_path / "out") == losses(tmp_path / "whole")
 
@@ -432,11 +437,11 @@ def test_tensorboard_has_the_same_numbers(config: str, data: Path, tmp_path: Pat
 
 def test_torchruns_echo_of_ctrl_c_is_no_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A terminal's Ctrl-C reaches the processes, and torchrun sends them one more."""
-    with training._stop_between_steps() as asked:
+    with loop.stop_between_steps() as asked:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
         assert asked == [130, 143]
-        monkeypatch.setattr(training, "PATIENCE", -1.0)
+        monkeypatch.setattr(loop, "PATIENCE", -1.0)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -475,12 +480,13 @@ def test_more_classes_than_labels_used_to_have_room_for(config: str, tmp_path: P
     labels = np.full((40, 48), 1049, np.uint16)
     Image.fromarray(labels).save(root / "annotations/a.png")
     Image.fromarray(labels.astype(np.uint8)).save(root / "images/a.png")
-    options = {"iterations": 1, "clip": "freeze"}
-    result = train(
+    request = TrainRequest(
         config=config, data=str(root), texts=[[f"thing {i}"] for i in range(1050)],
         vocabulary_name="many", out=tmp_path / "out", pretrained="random", workers=0,
-        progress=False, precision="fp32", tensorboard=False, options=options,
+        progress=False, precision="fp32", tensorboard=False,
+        options=TrainOptions.of(config, iterations=1, clip="freeze"),
     )  # fmt: skip
+    result = train(request)
     assert result.loss > 0  # zero if no pixel is labelled
 
 

@@ -7,7 +7,8 @@ import copy
 import torch
 
 from lsmseg_model.networks.backbones.clip import build_clip
-from lsmseg_model.networks.lsmseg import LsmSeg, NetworkConfig
+from lsmseg_model.networks.config import NetworkConfig
+from lsmseg_model.networks.lsmseg import LsmSeg
 from support.small_clip import SMALL as CLIP
 
 SIZES = {

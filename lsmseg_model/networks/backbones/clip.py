@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from lsmseg_model.encoders.base import FrozenEncoder, resized
 from lsmseg_model.encoders.checkpoints import read_metadata, read_state_dict
-from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
+from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.kernels.onednn import quicken
 from lsmseg_model.kernels.threads import in_threads
 from lsmseg_model.networks.backbones.dense import (
@@ -292,16 +292,13 @@ def load_clip(
 
 def _check_name(name: str) -> None:
     """Raise UsageError, with the nearest names, for a model that open_clip does not know."""
-    import difflib
-
     import open_clip
 
     models = open_clip.list_models()
     if name not in models:
-        known = [*(path.stem for path in CONFIGS.glob("*.json")), *models]
-        near = difflib.get_close_matches(name, known, 3)
-        hint = f"did you mean {', '.join(near)}?" if near else "try lsmseg-tiny or ViT-B-16."
-        raise UsageError(f"unknown model {name!r}; {hint}")
+        names = [*(path.stem for path in CONFIGS.glob("*.json")), *models]
+        hint = nearest(name, names, 3, "try lsmseg-tiny or ViT-B-16.")
+        raise UsageError(f"There is no model {name!r}; {hint}")
 
 
 def open_clip_model(name: str, openai_layout: bool) -> Any:
