@@ -331,7 +331,7 @@ def _training(
     network = dict(settings.get("network", {}))
     try:
         built = read_network(settings["config"], **network)
-        chosen = TrainOptions.read({**built.get("train", {}), **settings["train"]}, built["name"])
+        chosen = TrainOptions.of(settings["config"], **settings["train"])
         with torch.device("meta"):  # its parts fit together; no weights
             build(built)
     except ConfigError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.store.store import working_store_path
 from lsmseg_prompts.terminal import note, progress_bar
+
+if TYPE_CHECKING:
+    from lsmseg_model.training.options import TrainRequest
 
 VALIDATED = 20  # pictures, at the end of a training; all are scored afterwards
 TIMED = 5  # pictures whose latency is measured; the median is told
@@ -193,41 +196,43 @@ def _finished(training: Training) -> str:
     return str(Path("..") / "networks" / training.key / "finished")
 
 
-def _request(training: Training, here: Path, plan: Plan, progress: bool) -> dict[str, Any]:
+def _request(training: Training, here: Path, plan: Plan, progress: bool) -> TrainRequest:
     """What `train_network` needs, wherever it runs: paths are absolute."""
+    from lsmseg_model.training.options import TrainOptions, TrainRequest
+
     options = plan.options
     config, data, root = training.config, training.data, everywhere(training.root)
-    return {
-        "iterations": training.iterations,
-        "config": everywhere(config) if config.endswith(".json") else config,
-        "data": data if root or data == MINISTUFF else everywhere(data),
-        "data_root": root,
-        "texts": [list(group) for group in training.prompts.texts],
-        "vocabulary_name": training.prompts.vocabulary,
-        "out": here,
-        "pretrained": everywhere(options["pretrained"]),
-        "encoder": everywhere(training.encoder),
-        "changes": dict(training.network),
-        "options": dict(training.options),
-        "again": True,
-        "test_limit": 1 if plan.small else VALIDATED,
-        "precision": options["precision"],
-        "seed": options["seed"],
-        "device": options["device"],
-        "workers": 0 if plan.small else options["workers"],
-        "tensorboard": False,
-        "progress": progress,
-    }
+    return TrainRequest(
+        config=str(Path(config).resolve()) if config.endswith(".json") else config,
+        data=data if root or data == MINISTUFF else str(everywhere(data) or data),
+        data_root=root,
+        texts=[list(group) for group in training.prompts.texts],
+        vocabulary_name=training.prompts.vocabulary,
+        out=here,
+        pretrained=everywhere(options["pretrained"]),
+        encoder=everywhere(training.encoder),
+        changes=dict(training.network),
+        options=TrainOptions.of(config, **training.options),
+        resume=True,
+        test_limit=1 if plan.small else VALIDATED,
+        precision=options["precision"],
+        seed=options["seed"],
+        device=options["device"],
+        workers=0 if plan.small else options["workers"],
+        tensorboard=False,
+        progress=progress,
+    )
 
 
-def train_network(request: dict[str, Any]) -> dict[str, Any]:
+def train_network(request: TrainRequest) -> dict[str, Any]:
     """Train a network, or go on with it: weights (a file's name), seconds, iterations."""
     from lsmseg_model.train import train
 
-    iterations = request["iterations"]
-    weights, seconds = _ended(request["out"], iterations)
+    assert request.options is not None
+    iterations = request.options.iterations
+    weights, seconds = _ended(request.out, iterations)
     if weights is None:
-        result = train(**{k: v for k, v in request.items() if k != "iterations"})
+        result = train(request)
         weights, seconds = result.weights, result.seconds
     return {"weights": weights.name, "seconds": seconds, "iterations": iterations}
 

@@ -107,9 +107,10 @@ class TrainingJob:
     def train(self) -> None:
         """Train, or go on from the last checkpoint. Raises what `lsmseg_model.train` raises."""
         from lsmseg_model.train import train
+        from lsmseg_model.training.options import TrainOptions, TrainRequest
 
         how = self.training
-        train(
+        request = TrainRequest(
             config=how.config,
             data=how.data,
             data_root=how.root,
@@ -119,9 +120,9 @@ class TrainingJob:
             pretrained=how.pretrained,
             encoder=how.encoder,
             changes=dict(how.network),
-            options={**how.options, "iterations": how.iterations},
+            options=TrainOptions.of(how.config, **{**how.options, "iterations": how.iterations}),
             test_limit=how.validated,
-            again=True,
+            resume=True,
             precision=how.precision,
             seed=how.seed,
             device=how.device,
@@ -129,6 +130,7 @@ class TrainingJob:
             tensorboard=False,
             progress=self.progress,
         )
+        train(request)
 
 
 def train_network(job: TrainingJob) -> TrainedNetwork:

@@ -39,8 +39,8 @@ def network() -> LsmSeg:
 
 def test_counts_equal_an_evaluation_each(network: LsmSeg, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    see = LsmSeg.see
-    monkeypatch.setattr(LsmSeg, "see", lambda s, *a, **k: seen.append(1) or see(s, *a, **k))
+    encode = LsmSeg.encode
+    monkeypatch.setattr(LsmSeg, "encode", lambda s, *a, **k: seen.append(1) or encode(s, *a, **k))
     benchmark, segmenter = FakeBenchmark(pictures=2), Segmenter.of(network)
     counts = TrainedScorer(segmenter, benchmark).score(SETS)
     assert len(seen) == 2  # once a picture, not once a picture and set
@@ -95,10 +95,10 @@ def training(tmp_path: Path) -> Training:
 def test_a_network_for_each_prompt_set(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
     train: Callable[..., Any] = __import__("lsmseg_model.train", fromlist=["train"]).train
-    monkeypatch.setattr("lsmseg_model.train.train", lambda **k: calls.append(k) or train(**k))
+    monkeypatch.setattr("lsmseg_model.train.train", lambda r: calls.append(r) or train(r))
     benchmark, count_store = FakeBenchmark(pictures=2, size=(40, 48)), MemoryCountStore()
     counts = RetrainScorer(training, benchmark, count_store).score(SETS)
-    assert [c["texts"] for c in calls] == [p.texts for p in SETS]
+    assert [request.texts for request in calls] == [p.texts for p in SETS]
     assert counts.shape == (3, 2, 4, 3)
     files = sorted(training.folder.glob("*/small.safetensors"))
     assert len(files) == 3

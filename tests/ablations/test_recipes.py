@@ -294,7 +294,7 @@ def test_killed_and_gone_on_with(networks: list[str]) -> None:
     whole = process(*arguments, "--out", "whole")
     assert whole.code == 0, whole.err
     # Five steps on: in the middle of the second network's training.
-    step = "lsmseg_model.train:_Run._learn"
+    step = "lsmseg_model.train:NetworkRun.learn"
     assert struck(step, 5, "SIGKILL", *arguments, "--out", "o").code == -signal.SIGKILL
     assert len(list(Path("o").rglob("finished.json"))) == 1
     kept = {p: p.stat().st_mtime_ns for p in Path("o").rglob("finished.json")}

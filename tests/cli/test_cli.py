@@ -321,24 +321,23 @@ def test_predict_says_which_classes_are_described(call, passed) -> None:
 
 def test_pretrain_gets_names_descriptions_and_combinations(call, passed, monkeypatch) -> None:
     from lsmseg_model.pretrain import PretrainResult
+    from lsmseg_model.training.options import PretrainRequest
 
     kept, _ = passed
     module = pytest.importorskip("lsmseg_model.pretrain")
-    real = module.pretrain
 
-    def keep(**given: Any) -> PretrainResult:
-        inspect.signature(real).bind(**given)
-        kept["pretrain"] = given
+    def keep(request: PretrainRequest) -> PretrainResult:
+        kept["pretrain"] = request
         return PretrainResult(Path("w.safetensors"), Path("loss.csv"), 1, 0.5, 1.0)
 
     monkeypatch.setattr(module, "pretrain", keep)
     result = call("pretrain", "--data", "camvid", "--out", "o", "--iterations", "5")
     assert result.code == 0, result.err
-    given = kept["pretrain"]
-    assert (given["vocabulary_name"], given["iterations"]) == ("camvid", 5)
-    assert len(given["texts"]) == 11
-    assert all(len(set(texts)) > 60 for texts in given["texts"])
-    assert given["texts"][0][0] == "a photo of a sky"
+    request = kept["pretrain"]
+    assert (request.vocabulary_name, request.options.iterations) == ("camvid", 5)
+    assert len(request.texts) == 11
+    assert all(len(set(texts)) > 60 for texts in request.texts)
+    assert request.texts[0][0] == "a photo of a sky"
     call("export", "--attributes", "color", "--vocab", "camvid", "-o", "p.json")
     call("pretrain", "--data", "camvid", "--out", "o", "--prompts", "p.json")
-    assert all(len(texts) == 1 for texts in kept["pretrain"]["texts"])
+    assert all(len(texts) == 1 for texts in kept["pretrain"].texts)

@@ -97,7 +97,7 @@ def test_pretrain_killed(data: Path, weights: Path, call) -> None:
     train = arguments_for("pretrain", weights)
     assert struck(STEP, 3, "SIGKILL", *train).code == -signal.SIGKILL
     assert list(Path("o").iterdir()) == []
-    often = "original.__globals__['pretrain'].__kwdefaults__['checkpoint_every'] = 2"
+    often = "original.__globals__['CHECKPOINT_EVERY'] = 2"
     assert struck(STEP, 4, "SIGKILL", *train, more=often).code == -signal.SIGKILL
     assert [path.name for path in Path("o").iterdir()] == ["last.pt"]
     assert call(*train).code == 4

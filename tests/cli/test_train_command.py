@@ -10,7 +10,7 @@ import pytest
 from support.command_line import process, refused, struck
 from support.mini_network import NETWORK, make_pictures
 
-STEP = "lsmseg_model.train:_Run._learn"
+STEP = "lsmseg_model.train:NetworkRun.learn"
 
 
 @pytest.fixture

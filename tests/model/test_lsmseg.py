@@ -12,6 +12,7 @@ from support.small_network import SIZES, WITH_SAM, network
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.backbones.text import tokenize
 from lsmseg_model.networks.config import CLIP_PARTS, REFINEMENTS, NetworkConfig
+from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.networks.refinement import shift_mask
 
 
@@ -127,7 +128,7 @@ def test_who_asks_first_for_a_mask_changes_nothing(first: Callable[[], Any]) -> 
 )
 def test_wrong_fields_name_the_right_one(changes: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        NetworkConfig.read({**SIZES, **changes}, "test")
+        read_fields(NetworkConfig, {**SIZES, **changes}, "test")
 
 
 @pytest.mark.parametrize(
