@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark
-from lsmseg_model.errors import DataError, AlreadyTrainedError, TrainingError
+from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
 from lsmseg_model.files import new_folder
 from lsmseg_model.training.dataset import Places, TrainingItem, batches, outlive
 from lsmseg_model.training.options import PretrainOptions, Request, TrainOptions
