@@ -196,7 +196,7 @@ def _finished(training: Training) -> str:
     return str(Path("..") / "networks" / training.key / "finished")
 
 
-def _request(training: Training, here: Path, plan: Plan, progress: bool) -> TrainRequest:
+def _request(training: Training, here: Path, plan: Plan, progress: bool) -> "TrainRequest":
     """What `train_network` needs, wherever it runs: paths are absolute."""
     from lsmseg_model.training.options import TrainOptions, TrainRequest
 
@@ -224,7 +224,7 @@ def _request(training: Training, here: Path, plan: Plan, progress: bool) -> Trai
     )
 
 
-def train_network(request: TrainRequest) -> dict[str, Any]:
+def train_network(request: "TrainRequest") -> dict[str, Any]:
     """Train a network, or go on with it: weights (a file's name), seconds, iterations."""
     from lsmseg_model.train import train
 
