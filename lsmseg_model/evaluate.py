@@ -11,7 +11,7 @@ from lsmseg_model.data.benchmark import competing, load_benchmark, scored_names
 from lsmseg_model.data.label_png import check_count, write_classes, write_label_map
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
-from lsmseg_model.files import new_folder, whole_file
+from lsmseg_model.files import new_folder, write_csv
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
 from lsmseg_model.networks.catseg import told
 from lsmseg_model.segmenter import DEFAULT, Segmenter
@@ -99,14 +99,5 @@ def evaluate(
         keys = {"used": loaded.used, "missing": loaded.missing, "unexpected": loaded.unexpected}
         summary["checkpoint_keys"] = keys
     if csv is not None:
-        _write_csv(Path(csv), rows)
+        write_csv(Path(csv), list(rows[0]), [list(row.values()) for row in rows])
     return Evaluation(rows, summary, counts, None if loaded is None else told(loaded))
-
-
-def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    import csv
-
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)

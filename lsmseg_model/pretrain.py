@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from lsmseg_model.data.benchmark import Benchmark, training_classes
 from lsmseg_model.encoders.checkpoints import save_weights
+from lsmseg_model.files import write_csv
 from lsmseg_model.networks.backbones.clip import (
     Clip,
     View,
@@ -37,11 +38,11 @@ from lsmseg_model.training.loop import Run, training_benchmark
 from lsmseg_model.training.losses import LOSSES, pixel_weights, text_targets
 from lsmseg_model.training.options import PretrainOptions, PretrainRequest
 from lsmseg_model.training.processes import Processes
-from lsmseg_model.training.state import fingerprint, plot, write_steps
-from lsmseg_model.training.step import rate_at
+from lsmseg_model.training.state import STEP_COLUMNS, fingerprint, plot
+from lsmseg_model.training.step import embed, rate_at
 
 CHECKPOINT_EVERY = 250  # steps
-COLUMNS = 3  # of the log: step, loss, lr
+COLUMNS = STEP_COLUMNS[:3]  # of the log
 
 
 @dataclass
@@ -142,7 +143,7 @@ class ClipRun(Run):
         return value, float(norm), rate
 
     def state(self) -> dict[str, Any]:
-        steps = [row[:COLUMNS] for row in self.history.steps]
+        steps = [row[: len(COLUMNS)] for row in self.history.steps]
         return {
             "model": self.clip.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -166,7 +167,8 @@ class ClipRun(Run):
             "seed": self.request.seed,
         }
         save_weights(self.weights, self.clip.model.state_dict(), about, half=True)
-        write_steps(self.log, self.history, COLUMNS)
+        rows = [row[: len(COLUMNS)] for row in self.history.steps]
+        write_csv(self.log, COLUMNS, rows)
         plot(self.out / "loss.png", self.history, scores=False)
 
 
@@ -217,13 +219,7 @@ def _embed(clip: Clip, sentences: list[str], dropout: float, noise: int) -> Tens
         kept[:, 0] = 1
         kept[torch.arange(len(ends)), ends] = 1  # start and end tokens stay
     tokens, kept = tokens.to(clip.device), kept.to(clip.device)
-    embedded = clip.model.token_embedding(tokens) * kept[..., None]
-    order = ends.argsort(stable=True)
-    parts = []
-    for rows in order.split(32):  # short sentences do not pay for the longest
-        length = int(ends[rows].max()) + 1
-        parts.append(clip.encode_tokens(tokens[rows, :length], embedded[rows, :length]))
-    return torch.cat(parts)[order.argsort().to(clip.device)]
+    return embed(clip, tokens, clip.model.token_embedding(tokens) * kept[..., None])
 
 
 def _shrink(labels: Tensor, size: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Reading and writing weights: safetensors, or pickles with ``weights_only=True``."""
 
+import hashlib
 import json
 import warnings
 from pathlib import Path
@@ -43,6 +44,19 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
     state = {k.removeprefix("module."): v for k, v in state.items()}
     openai_layout = any(key in state for key in OPENAI_EXTRAS)
     return {k: v for k, v in state.items() if k not in OPENAI_EXTRAS}, openai_layout
+
+
+def differences(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
+    """The keys that one of the two lacks, or that have another shape there."""
+    both = state.keys() & expected.keys()
+    wrong = (key for key in both if state[key].shape != expected[key].shape)
+    return sorted([*(state.keys() ^ expected.keys()), *wrong])
+
+
+def file_hash(path: Path) -> str:
+    """What tells a file of weights from another."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def load_torch(path: Path) -> Any:

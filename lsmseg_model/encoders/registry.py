@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lsmseg_model.encoders import dino, sam
 from lsmseg_model.encoders.base import FrozenEncoder
-from lsmseg_model.encoders.checkpoints import read_state_dict
+from lsmseg_model.encoders.checkpoints import differences, read_state_dict
 from lsmseg_model.errors import CheckpointError, UsageError, nearest
 
 ENCODERS = (*sam.SIZES, *dino.SIZES)
@@ -31,27 +31,34 @@ def load_second_encoder(
     device: str = "cpu",
     half: bool | str = False,
 ) -> FrozenEncoder:
-    """An encoder with the weights of a file; the network is `name`, or whichever the file fits.
+    """An encoder with the weights of a file.
 
-    checkpoint: as Meta publishes it (.pth; of SAM `image_encoder.*` is taken), or safetensors of
-    the same names or timm's. half: compute in "bf16" (True; on a CPU a third of the time) or "fp16"
-    (GPUs; nearer to full precision).
-    Raises CheckpointError if the file is missing, damaged or of another network.
+    Args:
+        name: The network (None: whichever the file fits).
+        checkpoint: As Meta publishes it (.pth; of SAM `image_encoder.*` is taken), or safetensors
+            of the same names or timm's.
+        device: Where it computes.
+        half: Compute in "bf16" (True; on a CPU a third of the time) or "fp16" (GPUs; nearer to
+            full precision).
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or of another network.
+        UsageError: For an unknown name.
     """
     path = Path(checkpoint)
     if not path.is_file():
         what = name or "a second encoder"
-        raise CheckpointError(f"no weights at {path}; give the published file of {what}.")
+        raise CheckpointError(f"There are no weights at {path}; give the published file of {what}.")
     state, _ = read_state_dict(path)
     if name is None:
         name = _fitting(state)
         if name is None:
             raise CheckpointError(
-                f"{path} holds the weights of no second encoder; there are {', '.join(ENCODERS)}."
+                f"{path} is not a second encoder's weights; there are {', '.join(ENCODERS)}."
             )
     encoder = second_encoder(name)
     own = encoder.translate(state, encoder.encoder)
-    wrong = _differences(own, encoder.encoder.state_dict())
+    wrong = differences(own, encoder.encoder.state_dict())
     if wrong:
         other = _fitting(state)
         belongs = f"; they are those of {other}." if other else f", for example {wrong[0]}."
@@ -70,12 +77,6 @@ def _fitting(state: dict[str, Tensor]) -> str | None:
         with torch.device("meta"):
             made = second_encoder(name)
         own = made.translate(state, made.encoder)
-        if not _differences(own, made.encoder.state_dict()):
+        if not differences(own, made.encoder.state_dict()):
             return name
     return None
-
-
-def _differences(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:
-    same = state.keys() & expected.keys()
-    odd = state.keys() ^ expected.keys()
-    return sorted([*odd, *(k for k in same if state[k].shape != expected[k].shape)])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from lsmseg_model.encoders.checkpoints import read_metadata, read_state_dict, save_weights
+from lsmseg_model.encoders.checkpoints import (
+    differences,
+    file_hash,
+    read_metadata,
+    read_state_dict,
+    save_weights,
+)
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.networks.backbones.clip import (
     CONFIGS,
@@ -130,7 +135,7 @@ def load_network(
             raise CheckpointError(
                 f"{path} holds weights that are no numbers, for example {key}; use an earlier one."
             )
-    network.weights_hash = _hash(path)
+    network.weights_hash = file_hash(path)
     return network.to(device).eval()
 
 
@@ -149,20 +154,13 @@ def _load(path: Path) -> LsmSeg:
     state, _ = read_state_dict(path)
     network = build(metadata["config"])
     expected = network.state_dict()
-    wrong = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
-    odd = sorted([*(expected.keys() ^ state.keys()), *wrong])
-    if odd:
+    if odd := differences(state, expected):
         raise CheckpointError(
             f"{path} does not hold the weights that its configuration asks for: {len(odd)} keys "
             f"differ, for example {odd[0]}."
         )
     network.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()})
     return network
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def start_network(
@@ -191,7 +189,7 @@ def start_network(
             raise CheckpointError(f"no weights at {path}; give CLIP's with --pretrained FILE.")
         state, _ = read_state_dict(path)
         fill(network.clip.model, state, path, name)
-        network.clip.weights_hash = _hash(path)
+        network.clip.weights_hash = file_hash(path)
     fill_encoder(network, encoder, half)
     return network
 

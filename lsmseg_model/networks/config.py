@@ -57,8 +57,10 @@ class NetworkConfig:
     ("sam-b", "dinov2-b", ... or "none"), fused by `fusion`, which sees pictures of `encoder_size`
     pixels (0: as it was trained, SAM 1024, DINOv2 518). cost_map: from CLIP's dense features
     ("clip", the paper) or the fused ones ("fused", the thesis). refinement: "both", "spatial",
-    "class" or "none". k: classes that the category filter keeps. pad_len: see `HeadSizes`.
-    pooling: before the class refinement, in training and at test.
+    "class" or "none". k: classes that the category filter keeps. pad_len: classes that
+    the class refinement is filled up to (CAT-Seg: 256; 0: none). guidance: channels of what guides
+    the decoder at two and four times the resolution; projected: what they are made. pooling: see
+    `ClassRefinement`, in training and at test.
 
     Raises ConfigError for values that do not go together.
     """

@@ -22,7 +22,7 @@ from lsmseg_model.kernels.onednn import quicken
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.config import CLIP_PARTS, PUBLISHED_PROTOCOL, REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.fusion import Fusion
-from lsmseg_model.networks.head import Aggregator, HeadSizes
+from lsmseg_model.networks.head import Aggregator
 
 Encoded = tuple[Tensor, Tensor, list[Tensor]]
 """Features of pictures: for the cost map, for the refinement, for the decoder."""
@@ -43,7 +43,6 @@ class LsmSeg(nn.Module):
         width = clip.model.visual.conv1.out_channels
         dim = clip.embed_dim
         _check_fit(clip, config)
-        spatial, classes = REFINEMENTS[config.refinement]
         self.upsample1 = nn.ConvTranspose2d(width, config.guidance[0], 2, stride=2)
         self.upsample2 = nn.ConvTranspose2d(width, config.guidance[1], 4, stride=4)
         self.sam: FrozenEncoder | None = None
@@ -58,24 +57,7 @@ class LsmSeg(nn.Module):
                     f"of {self.sam.patch} pixels."
                 )
             self.fusion = Fusion(config.fusion, [width, width, dim], [self.sam.width] * 3)
-        self.transformer = Aggregator(
-            HeadSizes(
-                text=dim,
-                appearance=dim,
-                guidance=config.guidance,
-                hidden=config.hidden,
-                projected=config.projected,
-                decoder=config.decoder,
-                layers=config.layers if spatial or classes else 0,
-                heads=config.heads,
-                window=config.window,
-                resolution=config.resolution,
-                k=config.k,
-                pad_len=config.pad_len,
-                spatial=spatial,
-                classes=classes,
-            )
-        )
+        self.transformer = Aggregator(config, dim)
 
     def train(self, mode: bool = True) -> LsmSeg:
         """CAT-Seg pools before the class refinement in training, not at test."""
@@ -95,9 +77,13 @@ class LsmSeg(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Logits at four times CLIP's grid.
 
-        images: [B, 3, H, W] RGB in 0..1 for CLIP. texts: [N, D] class embeddings. wanted: bool
-        [B, N], classes that the filter must keep. large: the same pictures for the second
-        encoder, [B, 3, S, S] (by default resized to its size).
+        Args:
+            images: [B, 3, H, W] RGB in 0..1 for CLIP.
+            texts: [N, D] class embeddings.
+            wanted: bool [B, N], classes that the filter must keep.
+            large: The same pictures for the second encoder, [B, 3, S, S] (by default resized to
+                its size).
+
         Returns (logits [B, k, 4h, 4w], kept classes [B, k], None where all were kept).
         """
         return self.decode(self.encode(images, large), texts, wanted)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.kernels.onednn import able, each, linear
+from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
 
 ROWS = 2304  # positions times classes at once
 
@@ -282,27 +283,16 @@ def _enlarge(x: Tensor, height: int, width: int) -> Tensor:
 class RefinementLayer(nn.Module):
     """One layer of refinement: `swin_block` over positions, `attention` over classes."""
 
-    def __init__(
-        self,
-        dim: int,
-        guidance_dim: int,
-        text_dim: int,
-        *,
-        heads: int = 4,
-        window: int = 12,
-        resolution: int = 24,
-        pad_len: int = 0,
-        pooling: int = 1,
-        spatial: bool = True,
-        classes: bool = True,
-    ) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        dim, heads = config.hidden, config.heads
+        spatial, classes = REFINEMENTS[config.refinement]
         self.swin_block = (
-            SpatialRefinement(dim, guidance_dim, heads, window, resolution) if spatial else None
+            SpatialRefinement(dim, dim, heads, config.window, config.resolution)
+            if spatial
+            else None
         )
-        self.attention = (
-            ClassRefinement(dim, text_dim, heads, pad_len, pooling) if classes else None
-        )
+        self.attention = ClassRefinement(dim, dim, heads, config.pad_len) if classes else None
 
     def forward(self, x: Tensor, appearance: Tensor | None, texts: Tensor | None) -> Tensor:
         """x: [B, N, H, W, D], appearance: [B, H, W, G], texts: [B, N, G'] -> as x

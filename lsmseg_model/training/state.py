@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from lsmseg_model.errors import CheckpointError
-from lsmseg_model.files import write_whole
+from lsmseg_model.files import write_csv, write_whole
 
 STEP_COLUMNS = ("step", "loss", "lr", "gradient_norm", "seconds")
 
@@ -69,31 +68,13 @@ def read_last(path: Path, device: torch.device, same: str) -> dict[str, Any]:
     return state
 
 
-def write_steps(path: Path, history: History, columns: int = len(STEP_COLUMNS)) -> None:
-    """The log of the steps as CSV, its first columns."""
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(STEP_COLUMNS[:columns])
-            writer.writerows(row[:columns] for row in history.steps)
-
-    write_whole(path, write)
-
-
 def write_history(folder: Path, history: History) -> None:
     """loss.csv, scores.csv and curves.png."""
-    write_steps(folder / "loss.csv", history)
+    write_csv(folder / "loss.csv", STEP_COLUMNS, history.steps)
     if history.scores:
-        write_whole(folder / "scores.csv", lambda path: _write_scores(path, history))
+        rows = [list(scores.values()) for scores in history.scores]
+        write_csv(folder / "scores.csv", list(history.scores[0]), rows)
     plot(folder / "curves.png", history, scores=True)
-
-
-def _write_scores(path: Path, history: History) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(history.scores[0]))
-        writer.writeheader()
-        writer.writerows(history.scores)
 
 
 def plot(path: Path, history: History, scores: bool) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.text import tokenize
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.training.options import PretrainOptions, TrainOptions
@@ -29,7 +30,7 @@ class Step(nn.Module):
         texts: [N, D] embeddings, or int64 [N, L] tokens, which are embedded with a gradient.
         """
         if not texts.is_floating_point():
-            texts = embed(self.network, texts)
+            texts = embed(self.network.clip, texts)
         wanted = torch.zeros(len(labels), len(texts) + 1, dtype=torch.bool, device=labels.device)
         wanted.scatter_(1, labels.flatten(1) + 1, True)
         logits, kept = self.network(images, texts, wanted[:, 1:])
@@ -55,14 +56,24 @@ def pixels(labels: Tensor, ignored: str) -> int:
     return int((labels >= 0).sum()) if ignored == "leave" else labels.numel()
 
 
-def embed(network: LsmSeg, tokens: Tensor, together: int = 32) -> Tensor:
-    """tokens: int64 [T, L] -> [T, D] with a gradient, in batches cut to their longest sentence."""
+def embed(clip: Clip, tokens: Tensor, dropped: Tensor | None = None, together: int = 32) -> Tensor:
+    """The sentences' embeddings with a gradient, in batches cut to their longest sentence.
+
+    Args:
+        clip: Its text tower.
+        tokens: int64 [T, L].
+        dropped: [T, L, width], the tokens' own embeddings with some left out, or None.
+        together: Sentences of a batch.
+
+    Returns [T, D] of length 1.
+    """
     ends = tokens.argmax(dim=-1)
     order = ends.argsort(stable=True)
-    parts = [
-        network.clip.encode_tokens(tokens[rows, : int(ends[rows].max()) + 1])
-        for rows in order.split(together)
-    ]
+    parts = []
+    for rows in order.split(together):  # short sentences do not pay for the longest
+        length = int(ends[rows].max()) + 1
+        some = None if dropped is None else dropped[rows, :length]
+        parts.append(clip.encode_tokens(tokens[rows, :length], some))
     return torch.cat(parts)[order.argsort()]
 
 

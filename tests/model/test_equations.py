@@ -14,8 +14,9 @@ import torch
 from support.small_network import WITH_SAM, network
 from torch import Tensor, nn
 
+from lsmseg_model.networks.config import NetworkConfig
 from lsmseg_model.networks.decoder import Decoder
-from lsmseg_model.networks.head import Aggregator, HeadSizes
+from lsmseg_model.networks.head import Aggregator
 from lsmseg_model.networks.refinement import ClassRefinement, SpatialRefinement
 from lsmseg_model.training.step import Step
 
@@ -37,8 +38,8 @@ def identity(layer: Any) -> None:
 
 def cost_maps(k: int, texts: Tensor) -> tuple[Tensor, Tensor | None]:
     """What reaches the 7x7 convolution of two positions, (3, 4) and (4, -3); the kept classes."""
-    head = Aggregator(HeadSizes(text=2, appearance=2, guidance=(4, 4), projected=(16, 16),
-                                hidden=32, decoder=(32, 16), layers=0, k=k))  # fmt: skip
+    head = Aggregator(NetworkConfig(guidance=(4, 4), projected=(16, 16), hidden=32,
+                                    decoder=(32, 16), layers=0, k=k), 2)  # fmt: skip
     seen: list[Tensor] = []
     head.conv1.register_forward_pre_hook(lambda _m, given: seen.append(given[0]))
     features = torch.tensor([[3.0, 4.0], [4.0, -3.0]]).view(1, 2, 1, 2)

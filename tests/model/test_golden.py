@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lsmseg_model.networks.category_filter import DROPPED, scatter
-from lsmseg_model.networks.head import Aggregator, HeadSizes
+from lsmseg_model.networks.config import NetworkConfig
+from lsmseg_model.networks.head import Aggregator
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 FILE = GOLDEN / "catseg_aggregator_small.safetensors"
@@ -29,12 +30,13 @@ def golden() -> dict[str, Tensor]:
 
 
 def head(golden: dict[str, Tensor], pooling: int = 1) -> Aggregator:
-    sizes = HeadSizes(
-        text=32, appearance=32, guidance=(24, 12), hidden=32, projected=(16, 16),
-        decoder=(32, 16), layers=2, heads=4, window=6, resolution=12, k=8, pad_len=8,
-        pooling=pooling,
+    config = NetworkConfig(
+        guidance=(24, 12), hidden=32, projected=(16, 16), decoder=(32, 16), layers=2, heads=4,
+        window=6, resolution=12, k=8, pad_len=8,
     )  # fmt: skip
-    made = Aggregator(sizes)
+    made = Aggregator(config, 32)
+    for layer in made.layers:
+        layer.attention.pooling = pooling  # type: ignore[union-attr]
     weights = {k.removeprefix("weights."): v for k, v in golden.items() if "weights." in k}
     made.load_state_dict(weights)  # every key is used, none is missing
     return made.eval()

@@ -149,7 +149,9 @@ def test_sentences_cut_to_length_are_embedded_as_whole_ones() -> None:
 
     network = build(NETWORK).eval()
     tokens = tokenize(["a", "a much longer sentence than that", "two words", "three more words"])
-    torch.testing.assert_close(embed(network, tokens, 2), network.clip.encode_tokens(tokens))
+    torch.testing.assert_close(
+        embed(network.clip, tokens, together=2), network.clip.encode_tokens(tokens)
+    )
 
 
 def test_colours_are_distorted_as_in_cat_seg() -> None:

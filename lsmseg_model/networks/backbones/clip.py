@@ -3,7 +3,6 @@
 Checked against open_clip's own pooled features and zero-shot classifier (tests/test_clip.py).
 """
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.encoders.base import FrozenEncoder, resized
-from lsmseg_model.encoders.checkpoints import read_metadata, read_state_dict
+from lsmseg_model.encoders.checkpoints import differences, file_hash, read_metadata, read_state_dict
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.kernels.onednn import quicken
 from lsmseg_model.kernels.threads import in_threads
@@ -268,7 +267,7 @@ def load_clip(
             "(nothing is downloaded)."
         )
     state, openai_layout = read_state_dict(path)
-    weights_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    weights_hash = file_hash(path)
     if ours:
         # Weights of ours carry the configuration that they were trained with.
         config = read_metadata(path).get("config") or read_config(name)
@@ -331,14 +330,10 @@ def fill(model: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> N
     expected = model.state_dict()
     if "logit_bias" in expected and "logit_bias" not in state:
         state["logit_bias"] = torch.zeros(())
-    missing = expected.keys() - state.keys()
-    unexpected = state.keys() - expected.keys()
-    wrong = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
-    if missing or unexpected or wrong:
-        example = sorted([*missing, *unexpected, *wrong])[0]
+    if odd := differences(state, expected):
         raise CheckpointError(
-            f"{path} does not hold the weights of {name}: {len(missing)} keys missing, "
-            f"{len(unexpected)} unexpected, {len(wrong)} of another shape (for example {example}); "
-            "name the model that they belong to with --model."
+            f"{path} does not hold the weights of {name}: {len(odd)} keys are missing, unexpected "
+            f"or of another shape (for example {odd[0]}); name the model that they belong to with "
+            "--model."
         )
     model.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()})
