@@ -75,6 +75,23 @@ DataRoot = Annotated[
 ]
 Prompts = Annotated[Path | None, Option("--prompts", help="A prompt set exported as native JSON.")]
 
+RunFolder = Annotated[Path, Option("--out", help="The folder for weights and checkpoints.")]
+Resume = Annotated[bool, Option("--resume", help="Go on from the checkpoint in --out.")]
+Iterations = Annotated[
+    int | None, Option("--iterations", min=1, help="Steps (default: the config's).")
+]
+LearningRate = Annotated[
+    float | None, Option("--lr", min=0, help="Learning rate (default: the config's).")
+]
+Precision = Annotated[
+    Literal["auto", "fp32", "bf16"],
+    Option("--precision", help="auto takes bf16 where the processor has it."),
+]
+Minutes = Annotated[
+    float | None, Option("--minutes", min=0, help="Stop after so long; --resume goes on.")
+]
+Seed = Annotated[int, Option("--seed", help="Seed of everything random.")]
+
 
 def names(option: str | None) -> list[str] | None:
     """The names between the commas of an option."""
@@ -109,3 +126,23 @@ def not_both(prompts: Path | None, attributes: str | None) -> None:
         from typer import BadParameter
 
         raise BadParameter("give --prompts or --attributes, not both")
+
+
+def sentences(
+    prompts: Path | None, data: str, vocab: str | None, llm: str, store: Path | None, seed: int
+) -> tuple[str, list[list[str]], bool]:
+    """The texts to train with, of every class, from a prompt set or from the descriptions.
+
+    Returns the name of their vocabulary, the texts, and whether they are a prompt set's.
+    """
+    from lsmseg_prompts.descriptions.loading import load
+    from lsmseg_prompts.export.native import load_native
+    from lsmseg_prompts.prompts.class_texts import vocabulary_for
+    from lsmseg_prompts.prompts.training_texts import training_texts
+
+    if prompts is not None:
+        loaded = load_native(prompts)
+        return loaded.vocabulary, [list(group) for group in loaded.texts], True
+    vocabulary = vocabulary_for(data, vocab)
+    descriptions = load(vocabulary, llm, store=store, require=False)
+    return vocabulary.name, training_texts(descriptions, vocabulary, seed), False

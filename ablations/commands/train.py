@@ -12,19 +12,27 @@ from typer import Option
 from ablations.commands.options import (
     DataRoot,
     Device,
+    Iterations,
     Json,
+    LearningRate,
     Llm,
     MaybeVocab,
+    Minutes,
+    Precision,
     Pretrained,
     Prompts,
+    Resume,
+    RunFolder,
+    Seed,
     Shown,
     StorePath,
+    sentences,
     show,
 )
 
 
 def train(
-    out: Annotated[Path, Option("--out", help="The folder for weights and checkpoints.")],
+    out: RunFolder,
     config: Annotated[
         str, Option("--config", help="The network: a name of `model list`, or a JSON file.")
     ] = "lsmseg-tiny",
@@ -45,10 +53,8 @@ def train(
         Path | None,
         Option("--encoder", help="The second encoder's weights: Meta's file of SAM or DINOv2."),
     ] = None,
-    resume: Annotated[bool, Option("--resume", help="Go on from the checkpoint in --out.")] = False,
-    iterations: Annotated[
-        int | None, Option("--iterations", min=1, help="Steps (default: the config's).")
-    ] = None,
+    resume: Resume = False,
+    iterations: Iterations = None,
     batch_size: Annotated[
         int | None,
         Option("--batch-size", min=1, help="Pictures a step, over all GPUs and parts."),
@@ -56,9 +62,7 @@ def train(
     accumulate: Annotated[
         int | None, Option("--accumulate", min=1, help="Parts that a step is computed in.")
     ] = None,
-    lr: Annotated[
-        float | None, Option("--lr", min=0, help="Learning rate (default: the config's).")
-    ] = None,
+    lr: LearningRate = None,
     clip: Annotated[
         Literal["freeze", "qk", "kv", "qv", "full"] | None,
         Option("--clip", help="Which projections of CLIP's attention learn."),
@@ -67,10 +71,7 @@ def train(
         Literal["leave", "zero"] | None,
         Option("--ignored", help="Unlabelled pixels leave the loss, or are of no class."),
     ] = None,
-    precision: Annotated[
-        Literal["auto", "fp32", "bf16"],
-        Option("--precision", help="auto takes bf16 where the processor has it."),
-    ] = "auto",
+    precision: Precision = "auto",
     evaluate_every: Annotated[
         int | None, Option("--evaluate-every", min=0, help="Steps between validations; 0: last.")
     ] = None,
@@ -80,41 +81,25 @@ def train(
     checkpoint_every: Annotated[
         int | None, Option("--checkpoint-every", min=0, help="Steps between checkpoints.")
     ] = None,
-    minutes: Annotated[
-        float | None, Option("--minutes", min=0, help="Stop after so long; --resume goes on.")
-    ] = None,
-    seed: Annotated[int, Option("--seed", help="Seed of everything random.")] = 0,
+    minutes: Minutes = None,
+    seed: Seed = 0,
     workers: Annotated[int, Option("--workers", min=0, help="Processes that read pictures.")] = 1,
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
     """Train a network on pictures and prompts; leaves weights and checkpoints in --out."""
-    from lsmseg_prompts.descriptions.loading import load
-    from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompts.training_texts import training_texts
-    from lsmseg_prompts.vocabularies import benchmark_vocabulary
-
-    if prompts is not None:
-        loaded = load_native(prompts)
-        name, texts = loaded.vocabulary, [list(group) for group in loaded.texts]
-        test_texts = texts
-    else:
-        vocabulary = benchmark_vocabulary(data, vocab)
-        name = vocabulary.name
-        texts = training_texts(load(vocabulary, llm, store=store, require=False), vocabulary, seed)
-        test_texts = [group[:1] for group in texts]
-
     from lsmseg_model.networks.config import parse_changes
     from lsmseg_model.train import train as train_network
     from lsmseg_model.training.options import TrainOptions, TrainRequest
 
+    name, texts, from_prompts = sentences(prompts, data, vocab, llm, store, seed)
     request = TrainRequest(
         config=config,
         changes=parse_changes(changes or []),
         data=data,
         data_root=data_root,
         texts=texts,
-        test_texts=test_texts,
+        test_texts=texts if from_prompts else None,
         vocabulary_name=name,
         out=out,
         pretrained=pretrained,
