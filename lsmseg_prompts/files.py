@@ -5,9 +5,14 @@ everything is written to a temporary name in the same folder and moved over with
 """
 
 import contextlib
+import csv
+import io
 import os
 import secrets
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 from lsmseg_prompts.errors import ConfigurationError
 
@@ -58,3 +63,29 @@ def _remove(temporary: Path) -> None:
     """Remove a temporary file if it is still there; what cannot be removed stays."""
     with contextlib.suppress(OSError):
         temporary.unlink()
+
+
+def csv_text(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    decimals: int | None = None,
+) -> str:
+    """Rows as CSV; `columns` by default those of all rows, in the order they first come up.
+
+    Fractions have so many `decimals`, or as many as tell them from their neighbours. What a row
+    lacks, None and NaN stay empty.
+    """
+    text = io.StringIO()
+    columns = list(columns or dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _csv_cell(row[key], decimals) for key in row} for row in rows)
+    return text.getvalue()
+
+
+def _csv_cell(value: Any, decimals: int | None) -> Any:
+    if isinstance(value, Real) and not isinstance(value, Integral):
+        if value != value:
+            return ""
+        return value if decimals is None else f"{value:.{decimals}f}"
+    return value

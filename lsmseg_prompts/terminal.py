@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 FOLDED = 24  # signs; columns that are wider may be folded, to no less than this
 
@@ -43,34 +44,49 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def print_table(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, title: str = ""
-) -> None:
-    """Rows of equal keys as a table on stdout; `columns` chooses and orders the keys.
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
+    """Rows of equal keys as a table on stdout; `columns` chooses and orders the keys."""
+    columns = list(columns or dict.fromkeys(key for row in rows for key in row))
+    print_cells(
+        [column.replace("_", " ") for column in columns],
+        [[_cell(row.get(column)) for column in columns] for row in rows],
+        [any(_is_number(row.get(column)) for row in rows) for column in columns],
+    )
 
-    Only long texts are folded, and nothing is cut. On a terminal too narrow for the rest each
-    row is shown as lines of key and value.
+
+def print_cells(
+    heads: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    right: Sequence[bool],
+    title: str = "",
+    note: str = "",
+    styles: Sequence[str] = (),
+) -> None:
+    """A table of texts on stdout; only long ones are folded, and nothing is cut.
+
+    On a terminal too narrow for that each row is shown as lines of key and value.
+
+    Args:
+        heads: what stands above each column.
+        cells: the texts of each row.
+        right: of each column, whether it is set to the right, as numbers are.
+        title: a line above the table.
+        note: a line below it.
+        styles: of each row, as rich calls them; none: all plain.
     """
     from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    columns = list(columns or dict.fromkeys(key for row in rows for key in row))
-    heads = [column.replace("_", " ") for column in columns]
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    widths = [max(cell_len(text) for text in texts) for texts in zip(heads, *cells, strict=True)]
+    widths = [max(map(cell_len, texts)) for texts in zip(heads, *cells, strict=True)]
     folded = [width > FOLDED for width in widths]
-    needed = 2 * len(columns) + sum(
-        FOLDED if fold else width for fold, width in zip(folded, widths, strict=True)
-    )
+    needed = 2 * len(heads) + sum(map(min, widths, [FOLDED] * len(heads)))
     # Piped output has no width of its own; 80 columns would fold every sentence.
-    console = Console(
-        width=None if sys.stdout.isatty() else max(200, needed), soft_wrap=False, highlight=False
-    )
-    lines = needed > console.width + 2 and bool(rows)
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    if lines:
+    width = None if sys.stdout.isatty() else max(200, needed)
+    console = Console(width=width, soft_wrap=False, highlight=False)
+    table = Table(box=None, pad_edge=False)
+    if needed > console.width + 2 and cells:
         table.show_header = False
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
@@ -80,17 +96,18 @@ def print_table(
             for head, cell in zip(heads, row, strict=True):
                 if cell:
                     table.add_row(head, Text(cell))
-        console.print(table)
-        return
-    for column, head, fold in zip(columns, heads, folded, strict=True):
-        numeric = any(_is_number(row.get(column)) for row in rows)
-        table.add_column(
-            head, justify="right" if numeric else "left", no_wrap=not fold, overflow="fold"
-        )
-    for row in cells:
-        # Text, so that square brackets in an LLM's sentence are not read as markup.
-        table.add_row(*map(Text, row))
+    else:
+        for head, to_right, fold in zip(heads, right, folded, strict=True):
+            justify: Literal["left", "right"] = "right" if to_right else "left"
+            table.add_column(head, justify=justify, no_wrap=not fold, overflow="fold")
+        for row, style in zip_longest(cells, styles, fillvalue=""):
+            # Text, so that square brackets in an LLM's sentence are not read as markup.
+            table.add_row(*map(Text, row), style=style)
+    if title:
+        console.print(Text(title, style="bold underline"))
     console.print(table)
+    if note:
+        console.print(Text(note, style="dim"))
 
 
 def _is_number(value: Any) -> bool:

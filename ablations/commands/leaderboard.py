@@ -31,8 +31,9 @@ def leaderboard(
     json: Json = False,
 ) -> None:
     """Everything that was ever scored in this store, best first."""
+    from ablations.runs.leaderboard import COLUMNS
     from ablations.runs.leaderboard import leaderboard as rows_of
-    from ablations.runs.leaderboard import write_csv
+    from lsmseg_prompts.files import csv_text, write_whole
     from lsmseg_prompts.terminal import note
 
     rows = rows_of(
@@ -46,7 +47,7 @@ def leaderboard(
         sort=sort,
     )
     if csv is not None:
-        write_csv(csv, rows)
+        write_whole(csv, csv_text(rows, COLUMNS))
     if not json:
         for row in rows:
             row["scored"] = row["scored"][:16].replace("T", " ")

@@ -1,7 +1,5 @@
 """A recipe's rows as people read them: tables on a terminal and in files, and a figure."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +8,8 @@ from typing import Any
 from ablations.recipes.kept import write_text
 from ablations.recipes.results import COLUMNS, Row
 from ablations.report.latex import escape
+from lsmseg_prompts.files import csv_text
+from lsmseg_prompts.terminal import print_cells
 
 FORMATS = ("table", "csv", "json", "markdown", "latex")
 
@@ -53,33 +53,12 @@ def _signed(value: Any) -> str:
 
 def print_rows(rows: Sequence[Row], reference: str, title: str) -> None:
     """The table on stdout."""
-    import sys
-
-    from rich.cells import cell_len
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     heads, cells = shown(rows, reference)
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for head in heads:
-        right = head not in ("variant", "benchmark", "metric", "")
-        table.add_column(head, justify="right" if right else "left", no_wrap=True)
+    right = [head not in ("variant", "benchmark", "metric", "") for head in heads]
     before = ""
-    for line in cells:
-        table.add_row(*map(Text, ["" if line[0] == before else line[0], *line[1:]]))
-        before = line[0]
-    width = sum(max(map(cell_len, column)) + 2 for column in zip(heads, *cells, strict=True))
-    piped = not sys.stdout.isatty()
-    Console(width=max(80, width) if piped else None, highlight=False).print(table)
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    for line in cells:  # a variant's name stands once
+        line[0], before = "" if line[0] == before else line[0], line[0]
+    print_cells(heads, cells, right, title)
 
 
 def as_markdown(rows: Sequence[Row], reference: str) -> str:
@@ -99,7 +78,7 @@ def as_latex(rows: Sequence[Row], reference: str) -> str:
 def formatted(rows: Sequence[Row], reference: str, format: str) -> str:
     """The rows as csv, json, markdown or latex."""
     if format == "csv":
-        return as_csv(rows)
+        return csv_text(rows, COLUMNS)
     if format == "json":
         return json.dumps(rows, indent=1, ensure_ascii=False) + "\n"
     return as_markdown(rows, reference) if format == "markdown" else as_latex(rows, reference)
@@ -166,7 +145,7 @@ def write(
     """The files of a result, each written whole; returns what each is."""
     reference = str(about["reference"])
     texts = {
-        "results.csv": as_csv(rows),
+        "results.csv": csv_text(rows, COLUMNS),
         "results.json": json.dumps({**about, "rows": list(rows)}, indent=1, ensure_ascii=False)
         + "\n",
         "results.md": as_markdown(rows, reference),

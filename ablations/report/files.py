@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ablations.report.class_tables import (
     class_sheet,
     confusion_sheet,
@@ -16,7 +14,7 @@ from ablations.report.class_tables import (
 )
 from ablations.report.latex import latex
 from ablations.report.tables import Sheet, combination_sheets, single_sheets
-from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.files import csv_text, write_whole
 
 MOST_PAIRS = 20  # of confusions in LaTeX; the CSV has all
 
@@ -78,14 +76,6 @@ def _joined(value: Any) -> Any:
     return " | ".join(value) if isinstance(value, list) else value
 
 
-def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as CSV; the columns are those of all rows, in the order they first come up."""
-    import pandas as pd
-
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    frame = pd.DataFrame(
-        [{c: row.get(c, np.nan) for c in columns} for row in rows], columns=columns
-    )
-    if "step" in frame:
-        frame["step"] = frame["step"].astype("Int64")
-    write_whole(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """A run's table as CSV, scores with six decimals."""
+    write_whole(path, csv_text(rows, decimals=6))

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lsmseg_prompts.terminal import print_cells
+
 Row = Mapping[str, Any]
 NUMBER = r"-?$|[+-]?\d[\d.]*( \[.*\])?$"
 
@@ -358,44 +360,34 @@ def _difference(column: str) -> str:
 STYLES = {"baseline": "bold", "control": "dim", "rejected": "dim"}
 
 
-def print_sheet(sheet: Sheet, file: Any = None) -> None:
-    """The sheet as a table on stdout, or in ``file``."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(file=file)
-    if not console.is_terminal:
-        console = Console(file=file, width=160)  # a pipe has no width; 80 would fold the cells
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for place, column in enumerate(sheet.columns):
-        # A long name is broken, not cut.
-        table.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
-    for line in sheet.lines:
-        style = "bold green" if line.chosen else STYLES.get(line.kind, "")
-        # Text, so that brackets are not read as markup.
-        table.add_row(*(Text(cell) for cell in line.cells), style=style)
-    console.print(Text(sheet.title, style="bold underline"))
-    console.print(table)
-    console.print(Text(sheet.note, style="dim"))
-    console.print()
+def print_sheet(sheet: Sheet) -> None:
+    """The sheet as a table on stdout."""
+    print_cells(
+        sheet.columns,
+        [line.cells for line in sheet.lines],
+        [place > 0 for place in range(len(sheet.columns))],
+        sheet.title,
+        sheet.note,
+        ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],
+    )
+    print()
 
 
-def print_result(result: Any, file: Any = None) -> None:
+def print_result(result: Any) -> None:
     """Both tables of a `RunResult`, the choice in a sentence, and where everything lies."""
     for sheet in (*single_sheets(result.single), *combination_sheets(result.combinations)):
-        print_sheet(sheet, file)
-    print(result.best["summary"], file=file)
-    print(f"\nEverything lies in {result.directory}", file=file)
+        print_sheet(sheet)
+    print(result.best["summary"])
+    print(f"\nEverything lies in {result.directory}")
     for name, what in result.files.items():
-        print(f"  {name:24} {what}", file=file)
+        print(f"  {name:24} {what}")
 
 
-def print_comparison(comparison: Any, file: Any = None) -> None:
+def print_comparison(comparison: Any) -> None:
     """The tables of a `Comparison`, what they say in words, and where everything lies."""
     for sheet in llm_sheets(comparison.rows):
-        print_sheet(sheet, file)
-    print(comparison.summary, file=file)
-    print(f"\nEverything lies in {comparison.directory}", file=file)
+        print_sheet(sheet)
+    print(comparison.summary)
+    print(f"\nEverything lies in {comparison.directory}")
     for name, what in comparison.files.items():
-        print(f"  {name:24} {what}", file=file)
+        print(f"  {name:24} {what}")

@@ -1,14 +1,11 @@
 """Everything that was ever scored, best first: the evaluations of the working store."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.store.store import open_store_readonly, working_store_path
 
 # What makes two scores of the same thing; of these the last one is shown.
@@ -62,15 +59,6 @@ def leaderboard(
     rows.sort(key=lambda row: _order(row, "miou"))
     rows.sort(key=lambda row: _order(row, sort))
     return [{column: row[column] for column in COLUMNS} for row in rows[:top]]
-
-
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """The rows as CSV, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, text.getvalue())
 
 
 def _rows(evaluations: Iterable[Mapping[str, Any]]) -> list[Row]:

@@ -139,7 +139,8 @@ def test_tables_as_text() -> None:
     assert line[3:] == ["50.0 [40.0, 60.0]", "1234", "-1184"]
     assert r"x\|y" in tables.as_markdown(rows, "ref")
     assert r"a\_b & x|y & miou" in tables.as_latex(rows, "ref")
-    assert next(csv.DictReader(io.StringIO(tables.as_csv(rows))))["low"] == "40.0"
+    text = tables.formatted(rows, "ref", "csv")
+    assert next(csv.DictReader(io.StringIO(text)))["low"] == "40.0"
 
 
 def test_kept_results_are_those_of_their_key() -> None:
