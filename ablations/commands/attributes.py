@@ -106,7 +106,7 @@ def _check(
         open_store_for(llm, store) as opened,
         progress_bar(f"asking {llm.name}", shown) as bar,
     ):
-        result = check_images(llm, pictures, opened, progress=bar)
+        result = check_images(llm, pictures, opened, on_progress=bar)
     if as_json:
         print_json(_as_json(result))
     elif raw:

@@ -20,6 +20,7 @@ from ablations.commands.options import (
 
 if TYPE_CHECKING:
     from lsmseg_prompts.llm.base import LLM
+    from lsmseg_prompts.llm.prices import Price
 
 
 def generate(
@@ -87,22 +88,20 @@ def generate(
     json: Json = False,
 ) -> None:
     """Stage 2: ask LLMs for the descriptions that the store lacks."""
-    from lsmseg_prompts.errors import UsageError
     from lsmseg_prompts.generation import progress
     from lsmseg_prompts.generation import run as generation
     from lsmseg_prompts.generation.limits import Limits
-    from lsmseg_prompts.llm.prices import Price
+    from lsmseg_prompts.generation.request import GenerationRequest
     from lsmseg_prompts.store.store import working_store_path
     from lsmseg_prompts.terminal import note
 
     asked = llm or ["bundled"]
     llms = [_make_llm(name, base_url, key_file, timeout, len(asked)) for name in asked]
-    if (price_in is None) != (price_out is None):
-        raise UsageError("Give --price-in and --price-out together, in dollars per million tokens.")
-    price = None
-    if price_in is not None and price_out is not None:
-        price = Price(price_in, price_out, "given on the command line", "")
-    options = generation.Options(
+    price = _price(price_in, price_out)
+    path = working_store_path(store)
+    request = GenerationRequest(
+        vocabulary=vocab,
+        llms=llms,
         attributes=[name for part in attribute for name in names(part) or []]
         if attribute
         else None,
@@ -112,26 +111,34 @@ def generate(
         per_call=per_call,
         redo=redo,
         retry_errors=retry_errors,
+        batch=batch,
         parameters={} if temperature is None else {"temperature": temperature},
         limits=Limits(concurrency, rpm, tpm, max_retries, max_cost, max_calls, price),
+        store=path,
     )
     shown = not Shown.quiet
     if dry_run:
-        estimates = generation.dry_run(store, vocab, llms, options, batch)
-        progress.show_estimates(estimates, per_call, json)
+        progress.show_estimates(generation.dry_run(request), per_call, json)
         return
-    path = working_store_path(store)
     if shown:
         progress.show_notes(llms)
-    if batch:
-        from lsmseg_prompts.generation.batch import batch_all
-
-        summaries, batches = batch_all(path, vocab, llms, options, note if shown else None)
-        progress.show_summaries(summaries, path, json, shown, batches)
-        return
-    with progress.watching(shown) as watch:
-        summaries = generation.generate_all(path, vocab, llms, options, watch)
+    with progress.watching(shown and not batch) as update:
+        summaries = generation.generate_all(
+            request, on_update=update, on_message=note if shown else None
+        )
     progress.show_summaries(summaries, path, json, shown)
+
+
+def _price(into: float | None, out: float | None) -> Price | None:
+    """The price that is given on the command line."""
+    from lsmseg_prompts.errors import UsageError
+    from lsmseg_prompts.llm.prices import Price
+
+    if into is None and out is None:
+        return None
+    if into is None or out is None:
+        raise UsageError("Give --price-in and --price-out together, in dollars per million tokens.")
+    return Price(into, out, "given on the command line", "")
 
 
 def _make_llm(

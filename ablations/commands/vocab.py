@@ -92,7 +92,7 @@ def vocab_check(
                 open_store_for(provider, store) as opened,
                 progress_bar(f"asking {llm}", not Shown.quiet) as progress,
             ):
-                asked = ask_names(provider, vocabulary, findings, opened, progress=progress)
+                asked = ask_names(provider, vocabulary, findings, opened, on_progress=progress)
             failures = asked.failures
             proposals = without_clashes(vocabulary, {**proposals, **asked.entries})
     if output is not None:

@@ -23,6 +23,7 @@ from ablations.runs.reproduce import command_of, library_call
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
 from lsmseg_prompts.descriptions.loading import check_attributes
+from lsmseg_prompts.generation.request import GenerationRequest
 from lsmseg_prompts.generation.run import generate
 from lsmseg_prompts.generation.stage1 import ask_attributes
 from lsmseg_prompts.llm import make_llm
@@ -51,13 +52,10 @@ def run(request: AblationRequest | None = None, *, progress: bool = True) -> Run
     for vocabulary in vocabularies.values():
         label = f"Stage 2  asking {llm} about {vocabulary.name}"
         with progress_bar(label, progress) as on_progress:
-            summary = generate(
-                request.store_path,
-                vocabulary,
-                provider,
-                [*attributes, "typical"],
-                progress=on_progress,
+            asked = GenerationRequest(
+                vocabulary, [provider], [*attributes, "typical"], store=request.store_path
             )
+            (summary,) = generate(asked, on_progress=on_progress)
         if progress:
             note(
                 f"Stage 2  {vocabulary.name}: {summary.cells} descriptions, {summary.skipped} were "

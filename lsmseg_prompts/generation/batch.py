@@ -10,72 +10,74 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
-from lsmseg_prompts.generation.cells import TRIES, Desk, Failure, calls_for, recorded, recover
-from lsmseg_prompts.generation.engine import LONGEST_WAIT, RESUME, output_limit, price_for
+from lsmseg_prompts.generation.batch_requests import BatchFile, next_request, split_into_files
+from lsmseg_prompts.generation.cells import CellWriter, enter, recover
+from lsmseg_prompts.generation.engine import BATCH_PRICE, LONGEST_WAIT, RESUME, Usage, price_for
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Stop
-from lsmseg_prompts.generation.questions import Asked, Call
-from lsmseg_prompts.generation.run import Options, Summary, enter
-from lsmseg_prompts.generation.verdicts import judge
+from lsmseg_prompts.generation.plan import Plan, make_plan
+from lsmseg_prompts.generation.request import GenerationRequest
+from lsmseg_prompts.generation.summary import Summary, Tally, summarize
 from lsmseg_prompts.generation.workers import run_async, run_workers
-from lsmseg_prompts.llm.base import LLM, Reply, Request
+from lsmseg_prompts.llm.base import LLM, Request
+from lsmseg_prompts.llm.errors import Passing
 from lsmseg_prompts.llm.openai import OpenAIChat
 from lsmseg_prompts.store.runs import is_under_way
-from lsmseg_prompts.store.store import open_store, utc_now, working_store_path
-from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
+from lsmseg_prompts.store.store import Store, utc_now
+from lsmseg_prompts.vocabularies import Vocabulary
 
-if TYPE_CHECKING:
-    from lsmseg_prompts.llm.prices import Price
-    from lsmseg_prompts.store.store import Store
-
-MOST_REQUESTS = 50_000  # in one batch
-MOST_BYTES = 190_000_000  # of its file
-HALF = 0.5  # of the price
 KEPT_DAYS = 30  # that a batch's files are kept
 OVER = ("completed", "expired", "cancelled", "failed")
 
 
-def batch_all(
-    store: str | os.PathLike[str] | None,
-    vocabulary: Vocabulary | str,
-    llms: Sequence[LLM],
-    options: Options,
-    tell: Callable[[str], None] | None = None,
-) -> tuple[list[Summary], list[dict[str, Any]]]:
-    """Collect and submit the batches of some LLMs: (what was collected, batches under way).
-
-    Rows of the second: llm, remote_id, status, requests, created_at. Raises UsageError for an
-    LLM without batches, ConfigurationError, ProviderError, BudgetError (after what the budget
-    allows was submitted), StoreError.
-    """
-    vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
+def check_batches(llms: Sequence[LLM]) -> None:
+    """Raise UsageError for an LLM without batches."""
     for llm in llms:
         if not isinstance(llm, OpenAIChat):
             raise UsageError(f"--batch is for OpenAI's Batch API, which {llm.name} does not have.")
-    asked = options.asked(vocabulary)
-    with open_store(working_store_path(store)) as file, Ledger(file) as ledger:
-        file.add_vocabulary(vocabulary)
-        enter(file, llms, asked)
-        clerks = [
-            Clerk(file, ledger, vocabulary, llm, options, asked, tell or (lambda _: None))
+
+
+def run_batches(
+    store: Store,
+    vocabulary: Vocabulary,
+    llms: Sequence[LLM],
+    request: GenerationRequest,
+    on_message: Callable[[str], None],
+) -> list[Summary]:
+    """Collect and submit the batches of some LLMs; those under way are in the summaries.
+
+    Args:
+        store: where everything is kept.
+        vocabulary: the request's.
+        llms: the request's.
+        request: what is wanted.
+        on_message: told what becomes of the batches.
+
+    Raises:
+        LsmsegPromptsError: ConfigurationError for a wrong key, StoreError. What ends the
+            submitting (ProviderError, BudgetError) is in the summary.
+    """
+    questions = request.questions(vocabulary.name)
+    summaries: list[Summary] = []
+    with Ledger(store) as ledger:
+        store.add_vocabulary(vocabulary)
+        enter(store, llms, questions)
+        jobs = [
+            BatchJob(CellWriter(ledger, vocabulary, llm.name), llm, request, on_message)
             for llm in llms
             if isinstance(llm, OpenAIChat)
         ]
 
-        summaries: list[Summary] = []
-
         async def one_by_one() -> None:
-            for clerk in clerks:
-                summaries.append(await clerk.work())
+            for job in jobs:
+                summaries.append(await job.run())
 
         async def work() -> None:
             stop = Stop()
@@ -84,37 +86,31 @@ def batch_all(
                 raise stop.error
 
         run_async(work())
-        under_way = [row for clerk in clerks for row in clerk.under_way()]
-    return summaries, under_way
+    return summaries
 
 
-class Clerk:
+class BatchJob:
     """The batches of one LLM and one vocabulary."""
 
     def __init__(
         self,
-        store: Store,
-        ledger: Ledger,
-        vocabulary: Vocabulary,
+        writer: CellWriter,
         llm: OpenAIChat,
-        options: Options,
-        asked: Asked,
-        tell: Callable[[str], None],
+        request: GenerationRequest,
+        on_message: Callable[[str], None],
     ) -> None:
-        self.store, self.ledger, self.vocabulary, self.llm = store, ledger, vocabulary, llm
-        self.options, self.asked, self.tell = options, asked, tell
-        self.desk = Desk(store, ledger, vocabulary, llm.name)
-        self.price: Price | None = price_for(llm, options.limits)
-        self.done = self.review = self.requests = self.failed_requests = 0
-        self.tokens = [0, 0]
-        self.cost = 0.0
-        self.failures: list[Failure] = []
+        self.writer, self.llm, self.request = writer, llm, request
+        self.store, self.vocabulary = writer.store, writer.vocabulary
+        self.on_message = on_message
+        self.price = price_for(llm, request.limits)
+        self.tally = Tally()
+        self.usage = Usage(cost_usd=None if self.price is None else 0.0)
 
-    async def work(self) -> Summary:
+    async def run(self) -> Summary:
         """Collect what is done, submit what is missing."""
         began = time.monotonic()
         self.llm.check()
-        recover(self.desk)
+        recover(self.writer)
         error: BaseException | None = None
         try:
             under_way = self._open_batches()
@@ -125,62 +121,47 @@ class Clerk:
                     if row["created_at"] > _long_ago():
                         raise
                     self._close(row["id"], "gone", [])
-                    self.tell("A batch of long ago is gone; its cells are asked for again.")
-            redo = self.options.redo and not under_way
-            if self.options.redo and not redo:
-                self.tell("--redo waits for a command that finds no batch under way.")
+                    self.on_message("A batch of long ago is gone; its cells are asked for again.")
+            redo = self.request.redo and not under_way
+            if self.request.redo and not redo:
+                self.on_message("--redo waits for a command that finds no batch under way.")
             await self._submit(redo)
         except (ConfigurationError, ProviderError, BudgetError) as reason:
             error = reason
         finally:
             await self.llm.close()
         plan = self._plan()
-        left = len(plan.missing) + plan.beyond_limit
-        return Summary(
-            vocabulary=self.vocabulary.name,
-            llm=self.llm.name,
-            cells=plan.cells,
-            asked=self.done + len(self.failures),
-            done=self.done,
-            failed=len(self.failures),
-            skipped=plan.cells - left - plan.in_batch - self.done - len(self.failures),
-            failures=tuple(self.failures),
-            failed_before=max(0, plan.failed_before - len(self.failures)),
-            review=self.review,
-            left=left,
-            in_batch=plan.in_batch,
-            requests=self.requests,
-            failed_requests=self.failed_requests,
-            input_tokens=self.tokens[0],
-            output_tokens=self.tokens[1],
-            cost_usd=None if self.price is None else self.cost,
+        return summarize(
+            plan,
+            self.tally,
+            self.usage,
+            left=len(plan.missing) + plan.beyond_limit,
+            failed_before=max(0, plan.failed_before - self.tally.failed),
             seconds=time.monotonic() - began,
             error=error,
+            batches=tuple(
+                {
+                    "llm": row["llm"],
+                    "remote_id": row["remote_id"],
+                    "status": row["status"],
+                    "requests": len(json.loads(row["calls"])),
+                    "created_at": row["created_at"],
+                }
+                for row in self._open_batches()
+            ),
         )
 
-    def under_way(self) -> list[dict[str, Any]]:
-        """The batches that are not collected yet."""
-        return [
-            {
-                "llm": row["llm"],
-                "remote_id": row["remote_id"],
-                "status": row["status"],
-                "requests": len(json.loads(row["calls"])),
-                "created_at": row["created_at"],
-            }
-            for row in self._open_batches()
-        ]
-
     def _open_batches(self) -> list[dict[str, Any]]:
+        """The batches that are not collected yet."""
         return self.store.rows(
             "SELECT * FROM batches WHERE llm = ? AND vocabulary = ? AND ended_at IS NULL "
             "ORDER BY created_at",
             [self.llm.name, self.vocabulary.name],
         )
 
-    def _plan(self, redo: bool = False) -> Any:
-        options = self.options if redo else replace(self.options, redo=False)
-        return options.plan(self.store, self.vocabulary, self.llm)
+    def _plan(self, redo: bool = False) -> Plan:
+        request = replace(self.request, redo=redo)
+        return make_plan(self.store, self.vocabulary, self.llm, request)
 
     # -- collecting --------------------------------------------------------------------------
 
@@ -189,10 +170,10 @@ class Clerk:
         remote = await self._remote(row)
         if remote is None:
             if is_under_way(self.store, row["id"].partition(".")[0]):
-                self.tell("Another process is about to create a batch.")
+                self.on_message("Another process is about to create a batch.")
                 return
             self._close(row["id"], "never created", [])
-            self.tell("A batch was never created; its cells are asked for again.")
+            self.on_message("A batch was never created; its cells are asked for again.")
             return
         status = str(remote.get("status"))
         if status not in OVER:
@@ -208,7 +189,7 @@ class Clerk:
         self._close(row["id"], status, lines, json.loads(row["calls"]))
         if status == "failed":
             raise ConfigurationError(f"Batch {remote['id']} was refused: {_errors(remote)}.")
-        self.tell(f"Batch {remote['id']}: {status}, {len(lines)} results.")
+        self.on_message(f"Batch {remote['id']}: {status}, {len(lines)} results.")
 
     async def _remote(self, row: dict[str, Any]) -> dict[str, Any] | None:
         """What the provider says of a batch; None for one that it never got."""
@@ -246,22 +227,27 @@ class Clerk:
         if sent["index"] >= len(self.vocabulary):  # taken out of the vocabulary meanwhile
             return
         reply = self.llm.parse_body(int(answer.get("status_code") or 500), answer.get("body"))
-        call = Call(self.vocabulary[sent["index"]], tuple(sent["attributes"]))
-        into, out = reply.input_tokens or 0, reply.output_tokens or 0
-        # A result whose use is not told costs what it may have cost at most.
+        request = Request(
+            sent["prompt"],
+            entry=self.vocabulary[sent["index"]],
+            attributes=tuple(sent["attributes"]),
+            template_hash=sent["hash"],
+        )
+        # A result whose use is not known costs what it may have cost at most.
         unknown = answer.get("status_code") == 200 and reply.output_tokens is None
         cost = sent.get("worst") if unknown else None
         if self.price is not None and not unknown:
-            cost = HALF * self.price.cost(into, out)
-        several = len(call.attributes) > 1
+            into, out = reply.input_tokens or 0, reply.output_tokens or 0
+            cost = BATCH_PRICE * self.price.cost(into, out)
+        several = request.attribute is None
         attempt = self.store.record_attempt(
             self.vocabulary,
-            call.entry.index,
-            None if several else call.attributes[0],
+            sent["index"],
+            request.attribute,
             self.llm.name,
             prompt=sent["prompt"],
             parameters=sent["parameters"],
-            attributes=json.dumps(call.attributes) if several else None,
+            attributes=json.dumps(request.attributes) if several else None,
             attempt_number=sent["try"],
             batch=batch,
             host=self.llm.host,
@@ -271,29 +257,11 @@ class Clerk:
             cost_is_bound=int(unknown),
             **{**reply.attempt_fields(), "request_id": answer.get("request_id")},
         )
-        self.requests += 1
-        self.failed_requests += reply.error_scope is not None
-        self.tokens[0] += into
-        self.tokens[1] += out
-        self.cost += cost or 0.0
+        self.usage.requests += 1
+        self.usage.count(reply, cost)
         if reply.error_scope in (None, "cell"):
-            self._judge(reply, call, sent, attempt)
-
-    def _judge(self, reply: Reply, call: Call, sent: dict[str, Any], attempt: int) -> None:
-        verdicts = judge(reply, call.entry, call.attributes, self.desk.twin(call.entry.index))
-        self.desk.note(attempt, verdicts)
-        request = Request(sent["prompt"], entry=call.entry, template_hash=sent["hash"])
-        for attribute, verdict in verdicts.items():
-            tries = 2 if verdict.kind == "refused" else TRIES
-            if verdict.fault and not verdict.final and sent["try"] < tries:
-                continue  # it goes into the next batch, with the reason
-            self.desk.settle(request, attribute, verdict, attempt)
-            if verdict.fault is None or verdict.soft:
-                self.done += 1
-                self.review += verdict.soft
-            else:
-                index, name = call.entry.index, call.entry.name
-                self.failures.append(Failure(index, name, attribute, verdict.fault))
+            # What is to be asked again goes into the next batch, with the reason.
+            self.writer.settle(request, reply, attempt, sent["try"], self.tally)
 
     # -- submitting --------------------------------------------------------------------------
 
@@ -302,109 +270,19 @@ class Clerk:
         plan = self._plan(redo)
         if redo:
             self.store.mark_stale(self.vocabulary, self.llm.name, plan.missing)
-        together = self.options.per_call == "class"
-        calls = calls_for(self.vocabulary, plan.missing, together)
-        limits, spent, count = self.options.limits, self.cost, 0
-        error: BudgetError | None = None
-        lines: list[str] = []
-        sent: list[dict[str, Any]] = []
-        size = 0
-        for call in calls:
-            request, number = self._request(call)
-            worst = self._worst(request)
-            if limits.max_cost is not None and spent + worst > limits.max_cost:
-                error = BudgetError(
-                    f"The budget of ${limits.max_cost:g} is reached with what is submitted; the "
-                    "same command goes on when that is collected."
-                )
-                break
-            if limits.max_calls is not None and count >= limits.max_calls:
-                error = BudgetError(f"The limit of {limits.max_calls} requests is reached.")
-                break
-            line = self._line(len(lines), request)
-            if lines and (len(lines) == MOST_REQUESTS or size + len(line) > MOST_BYTES):
-                await self._create(lines, sent, plan.failed_too)
-                lines, sent, size = [], [], 0
-                line = self._line(0, request)
-            lines.append(line)
-            sent.append({**_sent(call, request, number), "worst": worst if self.price else None})
-            size, spent, count = size + len(line), spent + worst, count + 1
-        if lines:
-            await self._create(lines, sent, plan.failed_too)
-        if error is not None:
-            raise error
+        questions = self.request.questions(self.vocabulary.name)
+        requests = (next_request(self.writer, questions, call) for call in plan.calls)
+        spent = self.usage.cost_usd or 0.0
+        for file in split_into_files(self.llm, requests, self.request.limits, self.price, spent):
+            if file.requests:
+                await self._create(file, plan.failed_too)
+            if file.error is not None:
+                raise file.error
 
-    def _line(self, place: int, request: Request) -> str:
-        task = {"custom_id": str(place), "method": "POST", "url": "/v1/chat/completions"}
-        return json.dumps({**task, "body": self.llm.body(request)}, ensure_ascii=False) + "\n"
-
-    def _worst(self, request: Request) -> float:
-        from lsmseg_prompts.llm.tokens import input_tokens_bound
-
-        if self.price is None:
-            return 0.0
-        out = output_limit(self.llm, request)
-        return HALF * self.price.cost(
-            input_tokens_bound(request.messages, schema=request.schema), out
-        )
-
-    def _request(self, call: Call) -> tuple[Request, int]:
-        """The request for a call, and which try it is: a follow-up where the last batch's reply
-        would not do."""
-        rows = self.store.rows(
-            "SELECT * FROM attempts WHERE vocabulary = ? AND class_index = ? AND llm = ? "
-            "AND batch IS NOT NULL AND verdict IS NOT NULL "
-            "ORDER BY id DESC LIMIT 20",
-            [self.vocabulary.name, call.entry.index, self.llm.name],
-        )
-        for row in rows:
-            about = json.loads(row["attributes"]) if row["attributes"] else [row["attribute"]]
-            if not set(call.attributes) <= set(about):
-                continue
-            if row["verdict"] == "accepted" or row["attempt_number"] >= TRIES:
-                break  # that is over: this is a new beginning
-            verdicts = judge(recorded(row), call.entry, about, self.desk.twin(call.entry.index))
-            faults = {a: verdicts[a].fault or "" for a in call.attributes}
-            if not all(faults.values()) or verdicts[call.attributes[0]].final:
-                break
-            kind, number = verdicts[call.attributes[0]].kind, int(row["attempt_number"]) + 1
-            if kind == "refused":
-                return self.asked.reworded(call), number
-            if kind in ("cut", "empty"):
-                return self.asked.first(call, number if kind == "cut" else 1), number
-            said = [(row["prompt"], row["reply"] or "")]
-            before = [(q, a) for q, a in json.loads(row["history"] or "[]")]
-            return self.asked.again(call, before + said, faults), number
-        return self.asked.first(call), 1
-
-    async def _create(
-        self, lines: Sequence[str], sent: Sequence[dict[str, Any]], failed_too: bool
-    ) -> None:
+    async def _create(self, file: BatchFile, failed_too: bool) -> None:
         """Claim the cells for a batch, then upload and create it."""
-        batch = f"{self.ledger.run}.{uuid.uuid4().hex[:8]}"  # `_collect` asks whose it is
-        cells = [(one["index"], a) for one in sent for a in one["attributes"]]
-        with self.store.transaction():
-            self.store.write(
-                "batches",
-                {
-                    "id": batch,
-                    "vocabulary": self.vocabulary.name,
-                    "llm": self.llm.name,
-                    "host": self.llm.host,
-                    "status": "creating",
-                    "calls": json.dumps(sent, ensure_ascii=False),
-                    "created_at": utc_now(),
-                },
-            )
-            mine, _ = self.ledger.claim(
-                self.vocabulary.name, self.llm.name, cells, failed_too, batch
-            )
-            if len(mine) < len(cells):
-                raise ProviderError(
-                    "Another process asks for some of these cells right now: try again when it is "
-                    "done."
-                )
-        data = "".join(lines).encode("utf-8")
+        batch = file.claim(self.writer, self.llm.host, failed_too)
+        data = "".join(file.lines).encode("utf-8")
         try:
             file_id = await self._patiently(self.llm.upload_file, f"{batch}.jsonl", data)
         except BaseException:
@@ -422,37 +300,22 @@ class Clerk:
             "UPDATE batches SET remote_id = ?, status = ? WHERE id = ?",
             [remote["id"], str(remote.get("status") or "validating"), batch],
         )
-        self.tell(f"Batch {remote['id']}: submitted with {len(lines)} requests.")
+        self.on_message(f"Batch {remote['id']}: submitted with {len(file.lines)} requests.")
 
     async def _patiently(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call, and call again after a wait where the failure may pass."""
-        from lsmseg_prompts.llm.errors import Passing
-
         again = call != self.llm.create_batch  # which would be paid for twice
-        for number in range(self.options.limits.max_retries + 1):
+        for number in range(self.request.limits.max_retries + 1):
             try:
                 return await call(*arguments)
             except Passing as failure:
                 wait = failure.reply.retry_after_seconds or min(60.0, 0.5 * 2**number)
-                last = number == self.options.limits.max_retries
+                last = number == self.request.limits.max_retries
                 if last or not again or wait > LONGEST_WAIT:
                     why = (failure.reply.error_message or "it failed").rstrip(". ")
                     raise ProviderError(f"{self.llm.name}: {why}; {RESUME}.") from None
                 await asyncio.sleep(wait)
         raise AssertionError
-
-
-def _sent(call: Call, request: Request, number: int) -> dict[str, Any]:
-    """What the store keeps of a request in a batch until its reply is there."""
-    return {
-        "index": call.entry.index,
-        "attributes": list(call.attributes),
-        "prompt": request.prompt,
-        "history": [list(pair) for pair in request.history],
-        "hash": request.template_hash,
-        "parameters": {**request.parameters, "max_output_tokens": request.max_output_tokens},
-        "try": number,
-    }
 
 
 def _long_ago() -> str:
@@ -461,16 +324,16 @@ def _long_ago() -> str:
 
 
 def _lines(data: bytes) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file; lines that are none are left out."""
-    found = []
+    """The objects of a JSON Lines file; other lines are left out."""
+    values = []
     for line in data.split(b"\n"):  # a text may hold other line ends as they are
         try:
             value = json.loads(line.decode("utf-8", "replace"))
         except ValueError:
             continue
         if isinstance(value, dict):
-            found.append(value)
-    return found
+            values.append(value)
+    return values
 
 
 def _errors(remote: dict[str, Any]) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 600.0  # seconds: a provider that asks for more is asked again another day
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
 MOST_ADAPTATIONS = 5
+BATCH_PRICE = 0.5  # of the price of asking at once
 NEVER_REACHED = ("DNS", "Refused", "Proxy")
 RESUME = "what came back before is kept, and the same command goes on from there"
 
@@ -51,6 +52,15 @@ class Usage:
     output_tokens: int = 0
     cost_usd: float | None = 0.0
     uncertain_usd: float = 0.0
+
+    def count(self, reply: Reply, cost: float | None, is_bound: bool = False) -> None:
+        """One reply more; it cost so many dollars, or at most so many."""
+        self.failed_requests += reply.error_scope is not None
+        self.input_tokens += reply.input_tokens or 0
+        self.output_tokens += reply.output_tokens or 0
+        if self.cost_usd is not None:
+            self.cost_usd += cost or 0.0
+            self.uncertain_usd += (cost or 0.0) if is_bound else 0.0
 
 
 class Asker:
@@ -163,7 +173,7 @@ class Asker:
             cost, is_bound = self._cost(reply, worst)
             if reply.input_tokens is not None and reply.output_tokens is not None:
                 used = reply.input_tokens + reply.output_tokens
-            self._count(reply, cost, is_bound)
+            self.usage.count(reply, cost, is_bound)
             self._succeeded(reply)
             if self.ledger is not None:
                 try:
@@ -209,15 +219,6 @@ class Asker:
             return 0.0, False
         answered = reply.error_scope is None or reply.http_status == 200
         return (worst, True) if answered or reply.billed else (0.0, False)
-
-    def _count(self, reply: Reply, cost: float | None, is_bound: bool) -> None:
-        usage = self.usage
-        usage.failed_requests += reply.error_scope is not None
-        usage.input_tokens += reply.input_tokens or 0
-        usage.output_tokens += reply.output_tokens or 0
-        if usage.cost_usd is not None:
-            usage.cost_usd += cost or 0.0
-            usage.uncertain_usd += (cost or 0.0) if is_bound else 0.0
 
     def _succeeded(self, reply: Reply) -> None:
         if reply.error_scope is None or (reply.error_scope == "cell" and reply.http_status == 200):
@@ -315,13 +316,24 @@ def ask(
     purpose: str,
     store: Store | None = None,
     limits: Limits | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Reply]:
     """Ask some questions and return the replies, in their order.
 
-    Attempts go into `store`, if one is given, under `purpose`. A question that failed has a
-    reply with `error_scope` and no text. Raises ConfigurationError, ProviderError, BudgetError
-    and StoreError for what ends a run, and Interrupted.
+    A question that failed has a reply with `error_scope` and no text.
+
+    Args:
+        llm: who is asked.
+        requests: the questions.
+        purpose: what the attempts are filed under.
+        store: takes the attempts, if one is given.
+        limits: rate, concurrency, money.
+        on_progress: called with the replies that are there and how many there will be.
+
+    Raises:
+        LsmsegPromptsError: ConfigurationError, ProviderError, BudgetError or StoreError, for
+            what ends a run.
+        Interrupted: A signal stopped it.
     """
     limits = limits or Limits()
     llm.check()
@@ -340,8 +352,8 @@ def ask(
             async def worker() -> None:
                 for place, request in queue:
                     replies[place], _ = await asker.ask(request, purpose)
-                    if progress is not None:
-                        progress(len(replies), len(requests))
+                    if on_progress is not None:
+                        on_progress(len(replies), len(requests))
 
             with signals_stop(stop):
                 await run_workers([worker] * limits.concurrency, ledger, stop)

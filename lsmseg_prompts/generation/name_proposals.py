@@ -51,7 +51,7 @@ def ask_names(
     findings: Sequence[Finding],
     store: Store | None = None,
     limits: Limits | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Proposals:
     """Ask `llm` once for every class with a finding, and once more, with the reason, where the
     answer could not be used.
@@ -72,7 +72,9 @@ def ask_names(
     failures: dict[int, str] = {}
     for _ in range(2):
         requests = list(open_requests.values())
-        replies = ask(llm, requests, purpose="names", store=store, limits=limits, progress=progress)
+        replies = ask(
+            llm, requests, purpose="names", store=store, limits=limits, on_progress=on_progress
+        )
         again: dict[int, Request] = {}
         for (index, request), reply in zip(open_requests.items(), replies, strict=True):
             if reply.text is None:

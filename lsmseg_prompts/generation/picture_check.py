@@ -97,7 +97,7 @@ def check_images(
     pictures: Sequence[str | Path],
     store: Store | None = None,
     limits: Limits | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> ImageCheck:
     """Ask `llm` for five sentences about each picture and count the attributes they name.
 
@@ -122,7 +122,7 @@ def check_images(
     if store is not None:
         store.add_template(TEMPLATE, source(TEMPLATE), digest)
     replies = ask(
-        llm, requests, purpose="check-images", store=store, limits=limits, progress=progress
+        llm, requests, purpose="check-images", store=store, limits=limits, on_progress=on_progress
     )
     checked = []
     for path, reply in zip(pictures, replies, strict=True):

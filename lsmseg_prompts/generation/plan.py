@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.generation.cells import calls_for
-from lsmseg_prompts.generation.engine import output_limit, price_for
+from lsmseg_prompts.generation.engine import BATCH_PRICE, output_limit, price_for
 from lsmseg_prompts.generation.ledger import Cell, in_batches
-from lsmseg_prompts.generation.limits import Limits
-from lsmseg_prompts.generation.questions import Asked, Call
+from lsmseg_prompts.generation.questions import Call, calls_for
+from lsmseg_prompts.generation.request import GenerationRequest
 from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -21,12 +21,14 @@ USUAL_OUTPUT = 45  # tokens of one description: CLIP's 77 at most, 30 to 60 in t
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of one LLM: all that are wanted, those to be asked, and the calls for them.
+    """The cells of one LLM: how many are wanted, those to be asked, and the calls for them.
 
     failed_before: cells that failed in an earlier run and are not asked again. in_batch: cells
     that a batch under way asks for. beyond_limit: missing cells that the limit leaves for later.
     """
 
+    vocabulary: str
+    llm: str
     cells: int
     missing: list[Cell]
     calls: list[Call]
@@ -37,24 +39,23 @@ class Plan:
 
 
 def make_plan(
-    store: Store | None,
-    vocabulary: Vocabulary,
-    llm: LLM,
-    attributes: Sequence[str],
-    *,
-    classes: Sequence[str] | None = None,
-    limit: int | None = None,
-    retry_errors: bool = False,
-    redo: bool = False,
-    together: bool = False,
+    store: Store | None, vocabulary: Vocabulary, llm: LLM, request: GenerationRequest
 ) -> Plan:
-    """Which cells are missing. `classes` and `limit` narrow them; a free LLM is asked again for
-    what failed. With `redo` every cell that is not locked counts as missing.
+    """Which cells are missing. A free LLM is asked again for what failed.
 
-    Raises UsageError for a class that the vocabulary does not have.
+    Args:
+        store: what is there already; None for nothing.
+        vocabulary: the request's.
+        llm: one of the request's.
+        request: its `classes` and `limit` narrow the cells; with `redo` every cell that is not
+            locked counts as missing.
+
+    Raises:
+        UsageError: The vocabulary does not have a class that is named.
     """
-    chosen = _chosen(vocabulary, classes)
-    failed_too = retry_errors or redo or llm.free
+    chosen = _chosen(vocabulary, request.classes)
+    attributes = check_attributes(request.attributes)
+    failed_too = request.retry_errors or request.redo or llm.free
     wanted = [(e.index, a) for e in vocabulary.classes if e.index in chosen for a in attributes]
     batched: set[Cell] = set()
     if store is None:
@@ -63,7 +64,7 @@ def make_plan(
         left = set(store.missing(vocabulary, llm.name, attributes, failed_too))
         with_failed = set(store.missing(vocabulary, llm.name, attributes, True))
         failed = sum(cell in with_failed and cell not in left for cell in wanted)
-        if redo:
+        if request.redo:
             locked = store.rows(
                 "SELECT class_index, attribute FROM descriptions "
                 "WHERE vocabulary = ? AND llm = ? AND locked",
@@ -73,10 +74,18 @@ def make_plan(
             left = {cell for cell in wanted if cell not in kept}
         batched = in_batches(store, vocabulary.name, llm.name) & left & set(wanted)
         missing = [cell for cell in wanted if cell in left and cell not in batched]
-    now = missing[:limit]
-    calls = calls_for(vocabulary, now, together)
-    beyond = len(missing) - len(now)
-    return Plan(len(wanted), now, calls, failed_too, failed, len(batched), beyond)
+    now = missing[: request.limit]
+    return Plan(
+        vocabulary.name,
+        llm.name,
+        len(wanted),
+        now,
+        calls_for(vocabulary, now, request.per_call == "class"),
+        failed_too,
+        failed,
+        len(batched),
+        len(missing) - len(now),
+    )
 
 
 def _chosen(vocabulary: Vocabulary, classes: Sequence[str] | None) -> set[int]:
@@ -115,26 +124,25 @@ class Estimate:
     longest: list[dict[str, Any]] = field(default_factory=list)
 
 
-def estimate(
-    plan: Plan, asked: Asked, vocabulary: Vocabulary, llm: LLM, limits: Limits, batch: bool = False
-) -> Estimate:
+def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
     """Count the tokens of every first request of a plan, and price them."""
     from lsmseg_prompts.llm.tokens import input_tokens
 
     exact, into, most = True, 0, 0
     sizes: list[tuple[int, Call, str]] = []
+    questions = request.questions(plan.vocabulary)
     for call in plan.calls:
-        request = asked.first(call)
-        count, sure = input_tokens(request.messages, llm.model)
-        exact, into, most = exact and sure, into + count, most + output_limit(llm, request)
-        sizes.append((count, call, request.prompt))
+        question = questions.first(call)
+        count, sure = input_tokens(question.messages, llm.model)
+        exact, into, most = exact and sure, into + count, most + output_limit(llm, question)
+        sizes.append((count, call, question.prompt))
     out = USUAL_OUTPUT * len(plan.missing)
-    price = price_for(llm, limits)
-    factor = 0.5 if batch else 1.0
+    price = price_for(llm, request.limits)
+    factor = BATCH_PRICE if request.batch else 1.0
     longest = sorted(sizes, key=lambda size: -size[0])[:3]
     return Estimate(
         llm=llm.name,
-        vocabulary=vocabulary.name,
+        vocabulary=plan.vocabulary,
         host=llm.host,
         cells=plan.cells,
         missing=len(plan.missing),
@@ -150,7 +158,7 @@ def estimate(
         if price is None
         else f"${price.input_usd_per_million:g} in, ${price.output_usd_per_million:g} out per "
         f"million tokens ({price.source}{f', {price.as_of}' if price.as_of else ''})"
-        + (", halved in a batch" if batch else ""),
+        + (", halved in a batch" if request.batch else ""),
         in_batch=plan.in_batch,
         beyond_limit=plan.beyond_limit,
         longest=[

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.errors import ConfigurationError, PartialError
-from lsmseg_prompts.generation.cells import Tally
-from lsmseg_prompts.generation.engine import Asker
+from lsmseg_prompts.generation.cells import Filling
 from lsmseg_prompts.generation.plan import Estimate
-from lsmseg_prompts.generation.run import Summary, Watch, gravest
+from lsmseg_prompts.generation.run import OnUpdate
+from lsmseg_prompts.generation.summary import Summary, gravest
 from lsmseg_prompts.generation.workers import Interrupted
 from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.terminal import note, print_json, print_table
@@ -27,26 +27,26 @@ STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C a
 
 
 @contextmanager
-def watching(wanted: bool = True) -> Iterator[Watch | None]:
+def watching(wanted: bool = True) -> Iterator[OnUpdate | None]:
     """A live table on a terminal, a line now and then in a log, None where nothing is wanted."""
     if not wanted:
         yield None
     elif sys.stderr.isatty():
-        with _live() as watch:
-            yield watch
+        with _live() as update:
+            yield update
     else:
         yield _log()
 
 
 @contextmanager
-def _live() -> Iterator[Watch]:
+def _live() -> Iterator[OnUpdate]:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.measure import Measurement
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    latest: list[tuple[Sequence[Tally], Sequence[Asker]]] = []
+    latest: list[Filling] = []
 
     def draw() -> Group:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -55,53 +55,54 @@ def _live() -> Iterator[Watch]:
         for heading in ("", "", "done", "failed", "on the way", "waiting", "a minute", "tokens",
                         "cost", "time left"):  # fmt: skip
             table.add_column(heading, justify="left" if not heading else "right")
-        for tally, asker in zip(*latest[-1], strict=True):
-            row = progress_row(tally, asker)
+        for filling in latest:
+            tally = filling.tally
             bar = ProgressBar(total=max(1, tally.to_ask), completed=tally.settled, width=24)
-            table.add_row(tally.llm, bar, *row)
+            table.add_row(filling.plan.llm, bar, *progress_row(filling))
         shown: list[Any] = [table]
         if Measurement.get(console, console.options.update(width=1000), table).maximum > (
             console.width
         ):
-            shown = [progress_line(*pair) for pair in zip(*latest[-1], strict=True)]
-        if any(isinstance(asker.stop.error, Interrupted) for asker in latest[-1][1]):
+            shown = [progress_line(filling) for filling in latest]
+        if any(isinstance(filling.asker.stop.error, Interrupted) for filling in latest):
             shown.append(STOPPING)
         return Group(*shown)
 
     console = Console(stderr=True, highlight=False)
     with Live(get_renderable=draw, console=console, transient=True, refresh_per_second=5):
 
-        def watch(tallies: Sequence[Tally], askers: Sequence[Asker]) -> None:
-            latest[:] = [(tallies, askers)]
+        def update(fillings: Sequence[Filling]) -> None:
+            latest[:] = fillings
 
-        yield watch
+        yield update
 
 
-def _log() -> Watch:
+def _log() -> OnUpdate:
     last = time.monotonic()
 
-    def watch(tallies: Sequence[Tally], askers: Sequence[Asker]) -> None:
+    def update(fillings: Sequence[Filling]) -> None:
         nonlocal last
         if time.monotonic() - last < LOG_EVERY:
             return
         last = time.monotonic()
-        for tally, asker in zip(tallies, askers, strict=True):
-            print(progress_line(tally, asker), file=sys.stderr, flush=True)
+        for filling in fillings:
+            print(progress_line(filling), file=sys.stderr, flush=True)
 
-    return watch
+    return update
 
 
-def progress_line(tally: Tally, asker: Asker) -> str:
+def progress_line(filling: Filling) -> str:
     """The row in words, for a log and for a narrow terminal."""
-    done, failed, under_way, waiting, rate, tokens, cost, left = progress_row(tally, asker)
+    done, failed, under_way, waiting, rate, tokens, cost, left = progress_row(filling)
     return (
-        f"{tally.llm}: {done} done, {failed} failed, {under_way} on the way, {waiting} waiting, "
-        f"{rate} a minute, {tokens} tokens, {cost}, {left} left"
+        f"{filling.plan.llm}: {done} done, {failed} failed, {under_way} on the way, "
+        f"{waiting} waiting, {rate} a minute, {tokens} tokens, {cost}, {left} left"
     )
 
 
-def progress_row(tally: Tally, asker: Asker) -> tuple[str, ...]:
+def progress_row(filling: Filling) -> tuple[str, ...]:
     """done, failed, on their way, waiting, a minute, tokens, cost, time left."""
+    tally, asker = filling.tally, filling.asker
     seconds = max(1e-9, time.monotonic() - tally.started)
     rate = tally.settled / seconds
     left = tally.to_ask - tally.settled
@@ -201,13 +202,7 @@ def show_notes(llms: Sequence[LLM]) -> None:
             note(line)
 
 
-def show_summaries(
-    summaries: Sequence[Summary],
-    store: Path,
-    json: bool,
-    shown: bool,
-    batches: Sequence[dict[str, Any]] | None = None,
-) -> None:
+def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown: bool) -> None:
     """The table at the end, the reasons of failures, what to run next; then the exit code.
 
     Where a run ended before anything came of it, the error alone is said.
@@ -217,26 +212,22 @@ def show_summaries(
         store: the file that the descriptions are in.
         json: print JSON in place of the tables.
         shown: say also what to run next.
-        batches: those that are under way, after `--batch`.
 
     Raises:
-        LsmsegPromptsError: what ended the run; PartialError where descriptions failed.
+        LsmsegPromptsError: What ended the run; PartialError where descriptions failed.
     """
+    batches = [batch for summary in summaries for batch in summary.batches or ()]
     if batches and shown:
         note(f"{len(batches)} batches are under way; to collect them later: {resume_command()}")
     error = gravest(summaries)
     if error is not None and not any(s.asked or s.elsewhere for s in summaries):
         raise error
     if json:
-        extra = {} if batches is None else {"batches": batches}
-        rows = [
-            {**asdict(s), "error": None if s.error is None else str(s.error)} for s in summaries
-        ]
-        print_json({**(rows[0] if len(rows) == 1 else {"llms": rows}), "store": store, **extra})
+        print_json(_as_json(summaries, store, batches))
     else:
         print_table([summary_row(summary) for summary in summaries])
         print(f"Store: {store}")
-        for batch in batches or []:
+        for batch in batches:
             print(f"Batch {batch['remote_id']}: {batch['status']}, {batch['requests']} requests")
     for summary in summaries:
         several = f"{summary.llm}: " if len(summaries) > 1 else ""
@@ -256,6 +247,17 @@ def show_summaries(
     if failed:
         cells = sum(s.cells for s in summaries)
         raise PartialError(f"{failed} of {cells} descriptions could not be had.")
+
+
+def _as_json(
+    summaries: Sequence[Summary], store: Path, batches: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    rows = [{**asdict(s), "error": None if s.error is None else str(s.error)} for s in summaries]
+    for row in rows:
+        del row["batches"]
+    result = rows[0] if len(rows) == 1 else {"llms": rows}
+    uses_batches = any(summary.batches is not None for summary in summaries)
+    return {**result, "store": store, **({"batches": batches} if uses_batches else {})}
 
 
 def show_estimates(estimates: Sequence[Estimate], per_call: str, json: bool) -> None:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.generation.verdicts import Verdict
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.templates import Query, query, with_article
-from lsmseg_prompts.tokens import CONTEXT_LENGTH
-from lsmseg_prompts.vocabularies import ClassEntry
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 WORDS = 45  # so many plain words always fit into CLIP's 77 tokens
-FIRST_ROOM = 256  # output tokens for one sentence; the longest kept takes about 100
-ROOM_EACH = 160  # in a JSON object with several
+FIRST_LENGTH = 256  # output tokens for one sentence; the longest kept takes about 100
+LENGTH_EACH = 160  # in a JSON object with several
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,18 @@ class Call:
     attributes: tuple[str, ...]
 
 
+def calls_for(
+    vocabulary: Vocabulary, cells: Sequence[tuple[int, str]], together: bool
+) -> list[Call]:
+    """The calls that ask for `cells`: one each, or one for all cells of a class `together`."""
+    calls: dict[tuple[int, str], list[str]] = {}
+    for index, attribute in cells:
+        calls.setdefault((index, "" if together else attribute), []).append(attribute)
+    return [Call(vocabulary[index], tuple(names)) for (index, _), names in calls.items()]
+
+
 @dataclass(frozen=True)
-class Asked:
+class QuestionBuilder:
     """Which questions a run asks, and with which parameters of the provider."""
 
     vocabulary: str
@@ -52,10 +62,10 @@ class Asked:
             name=entry.name,
         )
 
-    def first(self, call: Call, room: int = 1) -> Request:
-        """The first request of a call; `room` multiplies the usual output tokens."""
+    def first(self, call: Call, length: int = 1) -> Request:
+        """The first request of a call; `length` multiplies the usual output tokens."""
         if len(call.attributes) == 1:
-            return self._request(call, self.question(call.entry, call.attributes[0]), room)
+            return self._request(call, self.question(call.entry, call.attributes[0]), length)
         questions = "\n".join(
             f"{attribute}: {self.question(call.entry, attribute)}" for attribute in call.attributes
         )
@@ -64,9 +74,9 @@ class Asked:
             f"{questions}\n\nAnswer each question in one sentence that names the class. Reply "
             f"with nothing but a JSON object with the keys {keys}."
         )
-        return self._request(call, prompt, room)
+        return self._request(call, prompt, length)
 
-    def reworded(self, call: Call, room: int = 1) -> Request:
+    def reworded(self, call: Call, length: int = 1) -> Request:
         """Another try after a refusal, in other words."""
         name = with_article(call.entry.readable)
         sense = f" ({call.entry.sense})" if call.entry.sense else ""
@@ -79,16 +89,38 @@ class Asked:
         if len(call.attributes) > 1:
             keys = ", ".join(f'"{attribute}"' for attribute in call.attributes)
             prompt += f" Reply with nothing but a JSON object with the keys {keys}."
-        return self._request(call, prompt, room)
+        return self._request(call, prompt, length)
 
-    def again(
+    def follow_up(
+        self, request: Request, said: str, verdicts: Mapping[str, Verdict], length: int
+    ) -> Request:
+        """What to ask when a reply will not do: in other words, the same once more, or with the
+        reasons, in the same conversation.
+
+        Args:
+            request: what was asked.
+            said: the reply.
+            verdicts: on each attribute to be asked for again.
+            length: multiplies the usual output tokens.
+        """
+        assert request.entry is not None
+        call = Call(request.entry, tuple(verdicts))
+        kind = verdicts[call.attributes[0]].kind
+        if kind == "refused":
+            return self.reworded(call, length)
+        if kind in ("cut", "empty"):
+            return self.first(call, length)
+        reasons = {attribute: verdict.fault or "" for attribute, verdict in verdicts.items()}
+        return self._again(call, (*request.history, (request.prompt, said)), reasons, length)
+
+    def _again(
         self,
         call: Call,
-        history: Sequence[tuple[str, str]],
+        history: tuple[tuple[str, str], ...],
         reasons: Mapping[str, str],
-        room: int = 1,
+        length: int,
     ) -> Request:
-        """The follow-up: the reasons why the last reply will not do, attribute by attribute."""
+        """The reasons why the last reply will not do, attribute by attribute."""
         name = f'"{call.entry.readable}"' + (f" ({call.entry.sense})" if call.entry.sense else "")
         if len(call.attributes) == 1:
             attribute = call.attributes[0]
@@ -107,17 +139,18 @@ class Asked:
                 f"{WORDS} words that names {name}. Reply with nothing but a JSON object with the "
                 f"keys {keys}."
             )
-        return self._request(call, prompt, room, tuple(history))
+        return self._request(call, prompt, length, history)
 
     def _request(
-        self, call: Call, prompt: str, room: int, history: tuple[tuple[str, str], ...] = ()
+        self, call: Call, prompt: str, length: int, history: tuple[tuple[str, str], ...] = ()
     ) -> Request:
         count = len(call.attributes)
         return Request(
             prompt=prompt,
             history=history,
             schema=None if count == 1 else schema(call.attributes),
-            max_output_tokens=room * (FIRST_ROOM if count == 1 else FIRST_ROOM + ROOM_EACH * count),
+            max_output_tokens=length
+            * (FIRST_LENGTH if count == 1 else FIRST_LENGTH + LENGTH_EACH * count),
             vocabulary=self.vocabulary,
             entry=call.entry,
             attributes=call.attributes,
@@ -140,7 +173,3 @@ def schema(attributes: Sequence[str]) -> dict[str, Any]:
         "required": list(attributes),
         "additionalProperties": False,
     }
-
-
-def too_long(tokens: int) -> str:
-    return f"it takes {tokens} CLIP tokens and {CONTEXT_LENGTH} are the most"

@@ -18,10 +18,9 @@ from lsmseg_prompts.attributes.words import named_attributes, names
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.english import names_pattern
-from lsmseg_prompts.generation.questions import too_long
 from lsmseg_prompts.llm.base import Reply
 from lsmseg_prompts.llm.bundled import LLM_NAME
-from lsmseg_prompts.tokens import count_tokens
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry
 
 _REFUSAL = re.compile(
@@ -38,7 +37,7 @@ action or a context."""
 
 BRACES = 20  # of a reply that are tried as the beginning of the object
 
-Twin = Callable[[str, str], str | None]
+FindDuplicate = Callable[[str, str], str | None]
 """(attribute, text) -> the other class that has this very text, if there is one."""
 
 
@@ -58,25 +57,36 @@ class Verdict:
     final: bool = False
     kind: str = ""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether the text becomes the description."""
+        return self.fault is None or self.soft
+
 
 def judge(
-    reply: Reply, entry: ClassEntry, attributes: Sequence[str], twin: Twin
+    reply: Reply, entry: ClassEntry, attributes: Sequence[str], find_duplicate: FindDuplicate
 ) -> dict[str, Verdict]:
     """A verdict for each of the attributes that were asked for.
 
     Which attribute a bundled text is about has been read (docs/corpus.md): its words do not count.
+
+    Args:
+        reply: what came back.
+        entry: the class that was asked about.
+        attributes: those that were asked for.
+        find_duplicate: names the other class that has the very text.
     """
     if whole := _as_a_whole(reply):
         return dict.fromkeys(attributes, whole)
     assert reply.text is not None
     if len(attributes) == 1:
         read = reply.asked_model == LLM_NAME
-        return {attributes[0]: _sentence(reply.text, entry, attributes[0], twin, read)}
+        return {attributes[0]: _sentence(reply.text, entry, attributes[0], find_duplicate, read)}
     answers = read_object(reply.text)
     if answers is None:
         fault = "the reply is not a JSON object with a sentence for each attribute"
         return dict.fromkeys(attributes, Verdict("", 0, fault))
-    return {a: _answer(answers, entry, a, twin) for a in attributes}
+    return {a: _answer(answers, entry, a, find_duplicate) for a in attributes}
 
 
 def _as_a_whole(reply: Reply) -> Verdict | None:
@@ -97,17 +107,19 @@ def _as_a_whole(reply: Reply) -> Verdict | None:
     return None
 
 
-def _answer(answers: Mapping[str, Any], entry: ClassEntry, attribute: str, twin: Twin) -> Verdict:
+def _answer(
+    answers: Mapping[str, Any], entry: ClassEntry, attribute: str, find_duplicate: FindDuplicate
+) -> Verdict:
     given = answers.get(attribute)
     if not isinstance(given, str):
         return Verdict("", 0, "the JSON object has no sentence under this key")
     if _REFUSAL.match(given):
         return Verdict("", 0, "the LLM refused to answer", kind="refused")
-    return _sentence(given, entry, attribute, twin)
+    return _sentence(given, entry, attribute, find_duplicate)
 
 
 def _sentence(
-    raw: str, entry: ClassEntry, attribute: str, twin: Twin, read: bool = False
+    raw: str, entry: ClassEntry, attribute: str, find_duplicate: FindDuplicate, read: bool = False
 ) -> Verdict:
     text = clean(raw).text
     if not text:
@@ -115,13 +127,13 @@ def _sentence(
     tokens = count_tokens(text)
     faults = dict(check_text(text, entry))
     if "tokens" in faults:
-        faults["tokens"] = too_long(tokens)
+        faults["tokens"] = f"it takes {tokens} CLIP tokens and {CONTEXT_LENGTH} are the most"
     if "class-named" in faults:
         sense = f" in the sense of {entry.sense}" if entry.sense else ""
         faults["class-named"] = f"it does not name {entry.readable}{sense}"
     if faults:
         return Verdict(text, tokens, "; ".join(faults.values()))
-    if other := twin(attribute, text):
+    if other := find_duplicate(attribute, text):
         return Verdict(text, tokens, f"it is word for word what was said of {other}", soft=True)
     others = "" if read else _of_other_attributes(text, entry, attribute)
     if others:

@@ -50,7 +50,7 @@ async def run_workers(
 
 
 @contextmanager
-def signals_stop(stop: Stop, tell: Callable[[], None] | None = None) -> Iterator[None]:
+def signals_stop(stop: Stop, on_stop: Callable[[], None] | None = None) -> Iterator[None]:
     """Ctrl-C and SIGTERM stop the run after the replies on their way; the second time at once."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -62,8 +62,8 @@ def signals_stop(stop: Stop, tell: Callable[[], None] | None = None) -> Iterator
         if stop and task is not None:
             task.cancel()
         stop.set(Interrupted(signum))
-        if tell is not None:
-            tell()
+        if on_stop is not None:
+            on_stop()
 
     before = {}
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.scripted_llm import PETS, Scripted, good
+from support.scripted_llm import PETS, Scripted, generate, good
 
 from lsmseg_prompts.descriptions.bundled import read_bundled
 from lsmseg_prompts.descriptions.loading import (
@@ -17,7 +17,6 @@ from lsmseg_prompts.descriptions.loading import (
     show,
 )
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.generation.run import generate
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted_llm import PETS, Scripted, failed, good, is_follow_up, reply
+from support.scripted_llm import PETS, Scripted, failed, generate, good, is_follow_up, reply
 
 from lsmseg_prompts.descriptions.bundled import read_bundled
 from lsmseg_prompts.descriptions.loading import load
@@ -23,7 +23,8 @@ from lsmseg_prompts.errors import (
 from lsmseg_prompts.generation import engine
 from lsmseg_prompts.generation.ledger import Ledger, free_dead_runs, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
-from lsmseg_prompts.generation.run import Options, dry_run, generate, generate_all
+from lsmseg_prompts.generation.request import GenerationRequest
+from lsmseg_prompts.generation.run import dry_run, generate_all
 from lsmseg_prompts.llm import Reply, Request
 from lsmseg_prompts.llm.bundled import TOGETHER
 from lsmseg_prompts.llm.prices import Price
@@ -140,7 +141,7 @@ def test_a_locked_text_stays_whatever_is_redone(path: Path) -> None:
 
 def test_progress_reaches_the_end(path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    generate(path, PETS, Scripted(good), ["color"], progress=lambda a, b: seen.append((a, b)))
+    generate(path, PETS, Scripted(good), ["color"], on_progress=lambda a, b: seen.append((a, b)))
     assert seen[0] == (1, 2) and seen[-1] == (2, 2)
 
 
@@ -189,7 +190,9 @@ def test_a_corrected_name_or_sense_is_asked_anew(path: Path) -> None:
     corrected = Vocabulary(
         "pets", "pets", (PETS[0], ClassEntry(1, "dog", "dog", sense="the animal"))
     )
-    (planned,) = dry_run(path, corrected, [Scripted(good)], Options(["color", "shape"]))
+    (planned,) = dry_run(
+        GenerationRequest(corrected, [Scripted(good)], ["color", "shape"], store=path)
+    )
     assert planned.missing == 1
     llm = Scripted(good)
     assert generate(path, corrected, llm, ["color", "shape"]).done == 1
@@ -467,8 +470,9 @@ def test_dry_run_counts_without_asking(path: Path) -> None:
     llm = Scripted(good)
     generate(path, PETS, llm, ["color"])
     asked = len(llm.requests)
-    options = Options(per_call="class", limits=Limits(price=Price(1.0, 2.0)))
-    (found,) = dry_run(path, PETS, [llm], options)
+    limits = Limits(price=Price(1.0, 2.0))
+    request = GenerationRequest(PETS, [llm], per_call="class", limits=limits, store=path)
+    (found,) = dry_run(request)
     assert (found.cells, found.missing, found.calls, len(llm.requests)) == (20, 18, 2, asked)
     assert found.cost_low_usd is not None and found.cost_high_usd is not None
     assert 0 < found.cost_low_usd < found.cost_high_usd
@@ -479,7 +483,7 @@ def test_dry_run_counts_without_asking(path: Path) -> None:
 
 
 def test_dry_run_makes_no_store(path: Path) -> None:
-    dry_run(path, PETS, [Scripted(good)])
+    dry_run(GenerationRequest(PETS, [Scripted(good)], store=path))
     assert not path.exists()
 
 
@@ -488,12 +492,12 @@ def test_dry_run_makes_no_store(path: Path) -> None:
 
 def test_several_llms_fill_side_by_side_and_one_may_fail(path: Path) -> None:
     a, b = Scripted(good, "a"), Scripted(lambda r: failed("setup", "WrongKey", 401), "b")
-    first, second = generate_all(path, PETS, [a, b], Options(["color"]))
+    first, second = generate_all(GenerationRequest(PETS, [a, b], ["color"], store=path))
     assert first.done == 2 and first.error is None
     assert second.left == 2 and isinstance(second.error, ConfigurationError)
     assert {row["llm"] for row in rows(path, "SELECT llm FROM descriptions")} == {"a"}
     with pytest.raises(UsageError, match="twice"):
-        generate_all(path, PETS, [a, a])
+        generate_all(GenerationRequest(PETS, [a, a], store=path))
 
 
 def test_claims_of_others_are_left_alone_until_they_are_gone(path: Path) -> None:

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted_llm import PETS, Scripted, failed, good, reply
+from support.scripted_llm import PETS, Scripted, failed, generate, good, reply
 
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.generation import engine, progress
-from lsmseg_prompts.generation.batch import batch_all
 from lsmseg_prompts.generation.ledger import Ledger, end_run, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.progress import what_next
-from lsmseg_prompts.generation.run import Options, generate, generate_all
+from lsmseg_prompts.generation.request import GenerationRequest
+from lsmseg_prompts.generation.run import generate_all
 from lsmseg_prompts.llm import Reply, Request
 from lsmseg_prompts.llm.errors import openai_failure
 from lsmseg_prompts.llm.openai import OpenAIChat
@@ -151,13 +151,15 @@ def test_a_redo_that_is_refused_beforehand_changes_nothing(path: Path) -> None:
 def test_an_llm_that_has_ended_holds_no_claims(path: Path) -> None:
     seen: list[int] = []
 
-    def watch(tallies: Any, askers: Any) -> None:
-        if askers[0].stop and not askers[1].stop and tallies[1].done > 5:
+    def update(fillings: Any) -> None:
+        first, second = fillings
+        if first.asker.stop and not second.asker.stop and second.tally.done > 5:
             with open_store_readonly(path) as store:
                 seen.append(len(store.rows("SELECT * FROM claims WHERE llm = 'a'")))
 
     a = Scripted(lambda r: failed("setup", "WrongKey", 401), "a")
-    generate_all(path, MANY, [a, Scripted(good, "b", 0.001)], Options(["color"]), watch)
+    llms = [a, Scripted(good, "b", 0.001)]
+    generate_all(GenerationRequest(MANY, llms, ["color"], store=path), on_update=update)
     # Its workers are woken one after the other before the claims go; none comes back.
     assert seen and seen[-1] == 0 and seen == sorted(seen, reverse=True)
 
@@ -357,7 +359,9 @@ class Batches(OpenAIChat):
 
 
 def run_batch(path: Path, llm: OpenAIChat, vocabulary: Vocabulary = PETS, **options: Any) -> Any:
-    return batch_all(path, vocabulary, [llm], Options(["color"], **options))
+    request = GenerationRequest(vocabulary, [llm], ["color"], batch=True, store=path, **options)
+    summaries = generate_all(request)
+    return summaries, [batch for summary in summaries for batch in summary.batches or ()]
 
 
 def of_color(prompt: str) -> str:
@@ -421,7 +425,7 @@ def test_a_run_beside_a_batch_says_so(path: Path) -> None:
     llm = Batches(of_color)
     llm.status = "in_progress"
     run_batch(path, llm)
-    summaries = generate_all(path, PETS, [llm], Options(["color"]))
+    summaries = generate_all(GenerationRequest(PETS, [llm], ["color"], store=path))
     assert summaries[0].in_batch == 2
     (line,) = what_next(summaries, "the call")
     assert "2 cells are in a batch" in line and "the call --batch" in line

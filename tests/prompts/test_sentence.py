@@ -12,7 +12,7 @@ from support.command_line import refused
 from lsmseg_prompts.attributes import combined
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.generation.questions import Asked, spoken
+from lsmseg_prompts.generation.questions import QuestionBuilder, spoken
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set, cells
 from lsmseg_prompts.templates import query
 
@@ -54,7 +54,7 @@ def test_names_of_sets() -> None:
 
 def test_the_question_speaks_of_all() -> None:
     assert spoken("color+shape+size") == "color, shape and size" and spoken("color") == "color"
-    asked = Asked("four", query("describe-paper"), {})
+    asked = QuestionBuilder("four", query("describe-paper"), {})
     assert "with respect to a given color and shape." in asked.question(
         VOCABULARY[0], "color+shape"
     )

@@ -3,8 +3,8 @@
 import dashscope
 import openai
 
-from lsmseg_prompts.generation import session
+from lsmseg_prompts.generation import run
 from lsmseg_prompts.llm import dashscope as ours
 from lsmseg_prompts.llm import openai as theirs
 
-__all__ = ["dashscope", "openai", "ours", "session", "theirs"]
+__all__ = ["dashscope", "openai", "ours", "run", "theirs"]

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
+from lsmseg_prompts.generation import run
+from lsmseg_prompts.generation.request import GenerationRequest
+from lsmseg_prompts.generation.summary import Summary
 from lsmseg_prompts.llm import LLM, Reply, Request
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
@@ -89,3 +94,17 @@ def good(request: Request) -> str:
 
 def is_follow_up(request: Request) -> bool:
     return re.search(r"will not do", request.prompt) is not None
+
+
+def generate(
+    store: Path | Any,
+    vocabulary: Vocabulary | str,
+    llm: LLM | str = "bundled",
+    attributes: Sequence[str] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Summary:
+    """`generate` with one LLM: its summary."""
+    request = GenerationRequest(vocabulary, [llm], attributes, store=store, **options)
+    (summary,) = run.generate(request, on_progress=on_progress)
+    return summary
