@@ -13,7 +13,6 @@ from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
 from lsmseg_model.files import new_folder, write_csv
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
-from lsmseg_model.networks.catseg import told
 from lsmseg_model.segmenter import DEFAULT, Segmenter
 
 
@@ -100,4 +99,4 @@ def evaluate(
         summary["checkpoint_keys"] = keys
     if csv is not None:
         write_csv(Path(csv), list(rows[0]), [list(row.values()) for row in rows])
-    return Evaluation(rows, summary, counts, None if loaded is None else told(loaded))
+    return Evaluation(rows, summary, counts, None if loaded is None else str(loaded))

@@ -19,7 +19,6 @@ from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 from lsmseg_model.files import new_folder, whole_file, write_whole
 from lsmseg_model.inference.pictures import CostMaps, Probabilities
-from lsmseg_model.networks.catseg import told
 from lsmseg_model.segmenter import (
     BACKGROUND,
     DEFAULT,
@@ -103,7 +102,7 @@ def predict(
     segmenter = Segmenter(model, pretrained, checkpoint, format, device, dense, sam)
     prompts = ClassPrompts(segmenter, classes, texts, background, threshold)
     loaded = segmenter.loaded
-    result = Predicted(prompts.classes, [], None if loaded is None else told(loaded))
+    result = Predicted(prompts.classes, [], None if loaded is None else str(loaded))
     if out is None or single:
         for done, file in enumerate(files, 1):
             overlay = None if out is None else Path(out)

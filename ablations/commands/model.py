@@ -42,12 +42,12 @@ def model_describe(
 ) -> None:
     """The parts of a network, its parameters, and the operations and memory of a picture."""
     from lsmseg_model.networks.config import parse_changes
-    from lsmseg_model.networks.profile import describe, lines
+    from lsmseg_model.networks.profile import profile, summary_lines
 
-    found = describe(name, classes, clip, size, **parse_changes(change or ()))
+    profiled = profile(name, classes, clip, size, **parse_changes(change or ()))
     if json:
-        show(asdict(found), json)
+        show(asdict(profiled), json)
     else:
-        show(found.parts, json)
-        for line in lines(found):
+        show(profiled.parts, json)
+        for line in summary_lines(profiled):
             print(line)

@@ -137,12 +137,12 @@ def sentences(
     """
     from lsmseg_prompts.descriptions.loading import load
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompts.class_texts import vocabulary_for
     from lsmseg_prompts.prompts.training_texts import training_texts
+    from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     if prompts is not None:
         loaded = load_native(prompts)
         return loaded.vocabulary, [list(group) for group in loaded.texts], True
-    vocabulary = vocabulary_for(data, vocab)
+    vocabulary = benchmark_vocabulary(data, vocab)
     descriptions = load(vocabulary, llm, store=store, require=False)
     return vocabulary.name, training_texts(descriptions, vocabulary, seed), False

@@ -274,14 +274,14 @@ def _latency(segmenter: Segmenter, place: Place, trial: Trial) -> dict[str, Any]
 
 def _size(config: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Learnable parameters, and operations; nothing is computed."""
-    from lsmseg_model.networks.profile import describe
+    from lsmseg_model.networks.profile import profile
 
-    found = describe(config, CLASSES, _learns(settings), **settings.get("network", {}))
+    profiled = profile(config, CLASSES, _learns(settings), **settings.get("network", {}))
     return {
-        "learnable_millions": found.trainable / 1e6,
-        "gflops_view": found.gflops,
-        "gflops_picture": found.gflops_picture,
-        "described": found.name,
+        "learnable_millions": profiled.trainable / 1e6,
+        "gflops_view": profiled.gflops,
+        "gflops_picture": profiled.gflops_picture,
+        "described": profiled.name,
     }
 
 

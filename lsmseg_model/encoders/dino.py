@@ -1,6 +1,6 @@
 """DINOv2's picture encoder, frozen: the alternative to SAM in Table 5 of the paper.
 
-The network is timm's. Which of its features the paper took is not told; decided here as for SAM:
+The network is timm's. Which of its features the paper took is not said; decided here as for SAM:
 the last blocks of the last three quarters (of twelve: 5, 8, 11), through DINOv2's last LayerNorm,
 as Meta's own code gives intermediate features out. Checked against timm's forward
 (tests/test_dino.py). For pictures of other sizes timm resizes the positions (bicubic).
@@ -54,10 +54,10 @@ class Dino(FrozenEncoder):
         self.sizes = sizes
 
     def _features(self, images: Tensor) -> list[Tensor]:
-        found: list[Tensor] = self.encoder.forward_intermediates(
+        features: list[Tensor] = self.encoder.forward_intermediates(
             images, indices=list(self.sizes.blocks), norm=True, intermediates_only=True
         )
-        return found
+        return features
 
     @staticmethod
     def translate(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:

@@ -54,13 +54,13 @@ class Sam(FrozenEncoder):
         """The outputs of the last three global-attention blocks."""
         x = self.encoder.patch_embed(images)
         x = x + self._position(x.shape[1], x.shape[2])
-        found = []
+        features = []
         wanted = self.sizes.global_blocks[-3:]
         for index, block in enumerate(self.encoder.blocks):
             x = block(x)
             if index in wanted:
-                found.append(x.permute(0, 3, 1, 2))
-        return found
+                features.append(x.permute(0, 3, 1, 2))
+        return features
 
     @staticmethod
     def translate(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:

@@ -35,6 +35,13 @@ class Loaded:
     unexpected: tuple[str, ...]
     missing: tuple[str, ...]
 
+    def __str__(self) -> str:
+        parts = [f"{self.used} keys used"]
+        for word, keys in (("missing", self.missing), ("unexpected", self.unexpected)):
+            shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
+            parts.append(f"{len(keys)} {word}" + (f" ({shown})" if keys else ""))
+        return "; ".join(parts)
+
 
 def load_catseg(network: LsmSeg, path: str | Path) -> Loaded:
     """Fill `network` (cat-seg-b, cat-seg-l or a small one like them) from a CAT-Seg file.
@@ -58,15 +65,6 @@ def load_catseg(network: LsmSeg, path: str | Path) -> Loaded:
     network.load_state_dict(used, strict=False)
     unexpected = tuple(sorted(state.keys() - expected.keys()))
     return Loaded(len(used), unexpected, tuple(sorted(optional - state.keys())))
-
-
-def told(loaded: Loaded) -> str:
-    """What became of the keys, in a line."""
-    parts = [f"{loaded.used} keys used"]
-    for word, keys in (("missing", loaded.missing), ("unexpected", loaded.unexpected)):
-        shown = ", ".join(keys[:4]) + (", ..." if len(keys) > 4 else "")
-        parts.append(f"{len(keys)} {word}" + (f" ({shown})" if keys else ""))
-    return "; ".join(parts)
 
 
 def published_texts(names: Sequence[str]) -> list[list[str]]:

@@ -102,8 +102,8 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a picture is looked at, in pixels: squashed to `side` x `side`, then crops of `crop` x
-    `crop` every `stride`, and the whole. Crops as large as the side: the whole alone.
+    """How a picture is cut into views, in pixels: squashed to `side` x `side`, then crops of
+    `crop` x `crop` every `stride`, and the whole. Crops as large as the side: the whole alone.
 
     Raises ConfigError where the crops would not cover the picture exactly.
     """

@@ -31,5 +31,5 @@ def segment(
     Returns int64 [S, H, W] class positions, of equals the first, and float32 [S, H, W] their
     cosines. See `best_class`.
     """
-    found = [best_class(features, part, size) for part in text.chunk(sets)]
-    return tuple(np.stack([one[i].cpu().numpy() for one in found]) for i in (0, 1))  # type: ignore[return-value]
+    best = [best_class(features, part, size) for part in text.chunk(sets)]
+    return tuple(np.stack([one[i].cpu().numpy() for one in best]) for i in (0, 1))  # type: ignore[return-value]

@@ -52,13 +52,13 @@ class Up(nn.Module):
         """What the guidance [B, G, 2H, 2W] and the first bias add: [B, out, 2H, 2W]"""
         bias = self.up.bias[:, None, None]  # type: ignore[index]
         bias = bias.expand(guidance.shape[0], -1, *guidance.shape[2:])
-        seen = self.conv.double_conv[0](torch.cat([bias, guidance], dim=1))
-        return seen.contiguous(memory_format=torch.channels_last)  # as what it is added to
+        guided = self.conv.double_conv[0](torch.cat([bias, guidance], dim=1))
+        return guided.contiguous(memory_format=torch.channels_last)  # as what it is added to
 
-    def forward(self, x: Tensor, kernel: Tensor, seen: Tensor) -> Tensor:
-        """x: [B * N, into, H, W]; seen: [B, out, 2H, 2W] -> [B * N, out, 2H, 2W]"""
+    def forward(self, x: Tensor, kernel: Tensor, guided: Tensor) -> Tensor:
+        """x: [B * N, into, H, W]; guided: [B, out, 2H, 2W] -> [B * N, out, 2H, 2W]"""
         x = F.conv_transpose2d(x, kernel, stride=2, padding=1)
-        x.unflatten(0, (seen.shape[0], -1)).add_(seen[:, None])
+        x.unflatten(0, (guided.shape[0], -1)).add_(guided[:, None])
         for layer in self.conv.double_conv[1:]:
             x = layer(x)
         return x
@@ -90,14 +90,14 @@ class Decoder(nn.Module):
         """
         ups = (self.decoder1, self.decoder2)
         kernels = [up.kernel() for up in ups]
-        seen = [
+        guided = [
             up.guided(project(g))
             for up, project, g in zip(ups, self.decoder_guidance_projection, guidance, strict=True)
         ]
 
         def decode(part: Tensor) -> Tensor:
             y = part.flatten(0, 1).permute(0, 3, 1, 2)
-            for up, kernel, what in zip(ups, kernels, seen, strict=True):
+            for up, kernel, what in zip(ups, kernels, guided, strict=True):
                 y = up(y, kernel, what)
             return self.head(y)[:, 0].unflatten(0, (x.shape[0], -1))
 

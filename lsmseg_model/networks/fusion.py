@@ -110,10 +110,10 @@ class CrossAttention(nn.Module):
         self.attention = nn.MultiheadAttention(dim, heads, batch_first=True)
 
     def forward(self, clip: Tensor, other: Tensor) -> Tensor:
-        asking = self.norm_clip(clip.flatten(2).mT)
-        asked = self.norm_other(other.flatten(2).mT)
-        found, _ = self.attention(asking, asked, asked, need_weights=False)
-        return clip + found.mT.unflatten(2, clip.shape[2:])
+        queries = self.norm_clip(clip.flatten(2).mT)
+        keys = self.norm_other(other.flatten(2).mT)
+        attended, _ = self.attention(queries, keys, keys, need_weights=False)
+        return clip + attended.mT.unflatten(2, clip.shape[2:])
 
 
 FUSIONS: dict[str, type[nn.Module]] = {

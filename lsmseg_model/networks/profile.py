@@ -37,10 +37,10 @@ TOKENS = 77  # of each text: the most that CLIP takes
 
 
 @dataclass(frozen=True)
-class Description:
+class NetworkProfile:
     """`parts`: rows of part, parameters, trainable, and GFLOPs of a view (of the texts: of all).
 
-    A picture of `side` x `side` pixels is looked at in `views` views of `crop` x `crop` pixels;
+    A picture of `side` x `side` pixels is seen in `views` views of `crop` x `crop` pixels;
     `gflops`: of a view, `gflops_picture`: of all of them, `gflops_texts`: of the classes' texts,
     one of 77 tokens each. memory: megabytes of 32-bit floats, estimated (`memory.py`):
     `weights`; in a forward pass of one view `forward`, of all at once `picture`; in training
@@ -64,14 +64,21 @@ class Description:
     paper: dict[str, float] | None
 
 
-def describe(
+def profile(
     name: str, classes: int = 171, clip: str = "qv", size: int | None = None, **changes: Any
-) -> Description:
-    """Describe a network without computing anything.
+) -> NetworkProfile:
+    """Parameters, operations and memory of a network; nothing is computed.
 
-    clip: which of CLIP's projections learn, see `LsmSeg.trainable`. size: the side that pictures
-    are squashed to, by default that of its protocol. changes: see `read_network`. Raises
-    UsageError and ConfigError.
+    Args:
+        name: A network, see `read_network`.
+        classes: Classes to tell apart.
+        clip: Which of CLIP's projections learn, see `LsmSeg.trainable`.
+        size: The side that pictures are squashed to (default: that of its protocol).
+        changes: Fields instead of the network's, see `read_network`.
+
+    Raises:
+        UsageError: For an unknown name.
+        ConfigError: For a wrong field or value.
     """
     settings = read_network(name, **changes)
     with torch.device("meta"):
@@ -90,7 +97,7 @@ def describe(
     rows = _parts(network, clip, operations)
     of_a_view = sum(operations.values()) - operations["CLIP, texts"]
     total = sum(row["parameters"] for row in rows)
-    return Description(
+    return NetworkProfile(
         name=settings["name"],
         title=settings["title"],
         parts=rows,
@@ -121,23 +128,23 @@ def _operations(network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor) 
     inside = count(lambda: network(images, texts))
     refinement = ["conv1", "guidance_projection", "text_guidance_projection"]
     refinement += [f"layers.{i}" for i in range(len(network.transformer.layers))]
-    found = {
+    gflops = {
         "second encoder": inside("LsmSeg.sam"),
         "fusion": inside("LsmSeg.fusion"),
         "guidance": inside("LsmSeg.upsample1") + inside("LsmSeg.upsample2"),
         "refinement": sum(inside(f"LsmSeg.transformer.{part}") for part in refinement),
     }
-    found["decoder"] = inside("LsmSeg.transformer") - found["refinement"]
-    found["CLIP, pictures"] = inside("LsmSeg") - sum(found.values())
-    found["CLIP, texts"] = count(lambda: network.clip.encode_tokens(tokens))("Global")
-    return found
+    gflops["decoder"] = inside("LsmSeg.transformer") - gflops["refinement"]
+    gflops["CLIP, pictures"] = inside("LsmSeg") - sum(gflops.values())
+    gflops["CLIP, texts"] = count(lambda: network.clip.encode_tokens(tokens))("Global")
+    return gflops
 
 
 def _memory(network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor) -> dict[str, float]:
-    """Megabytes, see `Description`."""
+    """Megabytes, see `NetworkProfile`."""
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     text_tower = any(p.requires_grad for p in network.clip.model.transformer.parameters())
-    found = {
+    sizes = {
         "weights": 4 * sum(p.numel() for p in network.parameters()),
         "forward": peak(lambda: network(images[:1], texts)),
         "picture": peak(lambda: network(images, texts)),
@@ -145,11 +152,11 @@ def _memory(network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor) -> d
         "adamw": 8 * learning,
     }
     network.train()
-    found["kept"] = kept_for_backward(lambda: network(images[:1], texts), network)
-    found["kept_texts"] = (
+    sizes["kept"] = kept_for_backward(lambda: network(images[:1], texts), network)
+    sizes["kept_texts"] = (
         kept_for_backward(lambda: network.clip.encode_tokens(tokens), network) if text_tower else 0
     )
-    return {name: size / 1e6 for name, size in found.items()}
+    return {name: size / 1e6 for name, size in sizes.items()}
 
 
 def _parts(network: LsmSeg, clip: str, operations: dict[str, float]) -> list[dict[str, Any]]:
@@ -173,16 +180,16 @@ def _learning(name: str, parameter: nn.Parameter, clip: str) -> int:
     return parameter.numel()
 
 
-def lines(found: Description) -> list[str]:
-    """What a description says below its parts."""
-    need = found.memory
+def summary_lines(p: NetworkProfile) -> list[str]:
+    """What a profile says below its parts."""
+    need = p.memory
     beside = need["gradients"] + need["adamw"] + need["kept"] + need["kept_texts"]
-    said = [
-        f"{found.title}: {found.parameters / 1e6:.2f} million parameters, "
-        f"{found.trainable / 1e6:.2f} million of them learn",
-        f"A picture of {found.side} x {found.side} pixels, {found.classes} classes: "
-        f"{found.gflops_picture:.1f} GFLOPs, {found.views} views of {found.crop} x {found.crop} "
-        f"pixels and {found.gflops:.1f} each; once for all pictures {found.gflops_texts:.1f} for "
+    lines = [
+        f"{p.title}: {p.parameters / 1e6:.2f} million parameters, "
+        f"{p.trainable / 1e6:.2f} million of them learn",
+        f"A picture of {p.side} x {p.side} pixels, {p.classes} classes: "
+        f"{p.gflops_picture:.1f} GFLOPs, {p.views} views of {p.crop} x {p.crop} "
+        f"pixels and {p.gflops:.1f} each; once for all pictures {p.gflops_texts:.1f} for "
         f"texts of {TOKENS} tokens",
         f"Memory, estimated: weights {need['weights']:.0f} MB; beside them {need['forward']:.0f} "
         f"MB for a view, {need['picture']:.0f} MB for all views of a picture at once",
@@ -190,11 +197,11 @@ def lines(found: Description) -> list[str]:
         f"{need['gradients']:.0f}, AdamW {need['adamw']:.0f}, kept for the gradients "
         f"{need['kept']:.0f} of the picture, {need['kept_texts']:.0f} of the texts)",
     ]
-    if found.paper:
-        said.append(
-            f"Table 7 of the paper: {found.paper['learnable_millions']} million that learn, "
-            f"{found.paper['gflops']} GFLOPs. It does not tell the picture's size, the classes, "
+    if p.paper:
+        lines.append(
+            f"Table 7 of the paper: {p.paper['learnable_millions']} million that learn, "
+            f"{p.paper['gflops']} GFLOPs. It does not say the picture's size, the classes, "
             "the views, whether the texts count, and whether a multiplication and an addition are "
             "one operation or two (docs/network.md)."
         )
-    return said
+    return lines

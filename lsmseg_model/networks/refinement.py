@@ -46,13 +46,13 @@ class WindowAttention(nn.Module):
         q, k = (F.linear(guidance, t.weight[:, self.dim :], t.bias) for t in (self.q, self.k))
         return torch.cat([q, k, self.v.bias.expand_as(q)], dim=-1)[:, None]
 
-    def forward(self, x: Tensor, seen: Tensor, mask: Tensor | None) -> Tensor:
-        """x: [B, N, W, M, D] in W windows of M positions; seen: what `guided` made.
+    def forward(self, x: Tensor, guided: Tensor, mask: Tensor | None) -> Tensor:
+        """x: [B, N, W, M, D] in W windows of M positions; guided: what `guided` made.
 
         mask: [W, M, M] added to the scores, or None. Returns [B, N, W, M, D].
         """
         weight = [self.q.weight[:, : self.dim], self.k.weight[:, : self.dim], self.v.weight]
-        qkv = linear(x, torch.cat(weight)).add_(seen).unflatten(-1, (3, self.heads, -1))
+        qkv = linear(x, torch.cat(weight)).add_(guided).unflatten(-1, (3, self.heads, -1))
         if mask is not None:
             mask = mask.to(x.dtype)[:, None].repeat(qkv.shape[0] * qkv.shape[1], 1, 1, 1)
         q, k, v = qkv.flatten(0, 2).permute(2, 0, 3, 1, 4)  # [B N W, heads, M, D / heads] each
@@ -98,15 +98,15 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]"""
         height, width = x.shape[2:4]
-        seen = self.attn.guided(self._windows(guidance[:, None])[:, 0])
+        guided = self.attn.guided(self._windows(guidance[:, None])[:, 0])
         mask = None
         if self.shift or height % self.window or width % self.window:
             mask = shift_mask(height, width, self.window, self.shift).to(x.device)
         parts = x.split(_at_once(x, x.shape[0] * height * width), dim=1)
-        return torch.cat(each(lambda part: self._block(part, seen, mask), parts), dim=1)
+        return torch.cat(each(lambda part: self._block(part, guided, mask), parts), dim=1)
 
-    def _block(self, x: Tensor, seen: Tensor, mask: Tensor | None) -> Tensor:
-        attended = self.attn(self._windows(self.norm1(x)), seen, mask)
+    def _block(self, x: Tensor, guided: Tensor, mask: Tensor | None) -> Tensor:
+        attended = self.attn(self._windows(self.norm1(x)), guided, mask)
         x = x + self._whole(attended, *x.shape[2:4])
         return x + self.mlp(self.norm2(x))
 
@@ -134,7 +134,7 @@ class SwinBlock(nn.Module):
 def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
     """[windows, M, M]: -100 between positions that only the shift, or padding, brought together.
 
-    On the CPU, whoever asks first: kept for training as for inference, not to be changed.
+    On the CPU, whoever needs it first: kept for training as for inference, not to be changed.
     """
     full = (-(-height // window) * window, -(-width // window) * window)
 
@@ -189,10 +189,10 @@ class LinearAttention(nn.Module):
     def forward(
         self,
         x: Tensor,
-        seen: tuple[Tensor, Tensor],
+        guided: tuple[Tensor, Tensor],
         padding: tuple[Tensor, Tensor, int] | None,
     ) -> Tensor:
-        """x: [B, N, P, D] at P positions, seen: `guided` of [B, N, 1, G] -> [B, N, P, D].
+        """x: [B, N, P, D] at P positions, guided: `guided` of [B, N, 1, G] -> [B, N, P, D].
 
         padding: (x [1, 1, D], guidance [1, 1, G], count) of classes that are only attended to,
         all alike.
@@ -203,7 +203,7 @@ class LinearAttention(nn.Module):
 
         q, k = (
             split(F.elu(linear(x, t.weight[:, : self.dim]).add_(what)).add_(1))
-            for t, what in zip((self.q, self.k), seen, strict=True)
+            for t, what in zip((self.q, self.k), guided, strict=True)
         )
         v = split(linear(x, self.v.weight, self.v.bias))
         both = k.permute(0, 2, 3, 1) @ v.transpose(1, 2)  # [B, P * heads, d, d]
@@ -245,19 +245,19 @@ class ClassRefinement(nn.Module):
         """x: [B, N, H, W, D], guidance: [B, N, G] -> [B, N, H, W, D]"""
         pooled = self._pool(x)
         flat = pooled.flatten(2, 3)
-        seen = self.attention.guided(guidance[:, :, None])
+        guided = self.attention.guided(guidance[:, :, None])
         padding = None
         if count := max(0, self.pad_len - x.shape[1]):
             padding = (self.norm1(self.padding_tokens), self.padding_guidance, count)
         parts = flat.split(_at_once(flat, x.shape[0] * x.shape[1]), dim=2)
-        done = each(lambda part: self._block(part, seen, padding), parts)
+        done = each(lambda part: self._block(part, guided, padding), parts)
         refined = torch.cat(done, dim=2).view(pooled.shape)
         return x + _enlarge(refined, *x.shape[2:4])
 
     def _block(
-        self, x: Tensor, seen: tuple[Tensor, Tensor], padding: tuple[Tensor, Tensor, int] | None
+        self, x: Tensor, guided: tuple[Tensor, Tensor], padding: tuple[Tensor, Tensor, int] | None
     ) -> Tensor:
-        x = x + self.attention(self.norm1(x), seen, padding)
+        x = x + self.attention(self.norm1(x), guided, padding)
         first: Any = self.MLP[0]
         second: Any = self.MLP[2]
         hidden = linear(self.norm2(x), first.weight, first.bias, "relu")

@@ -69,7 +69,7 @@ def processes(device: str) -> Iterator[Processes]:
     except RuntimeError as error:
         if isinstance(error, dist.DistError) or "gloo" in str(error):
             raise TrainingError(
-                "another process of this run has ended; what it said tells why."
+                "Another process of this run has ended; its message says why."
             ) from error
         raise
     finally:

@@ -13,7 +13,7 @@ from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.networks.build import available, build_network, read_network
 from lsmseg_model.networks.config import NetworkConfig, changed, overlay, parse_changes
 from lsmseg_model.networks.fields import read_fields
-from lsmseg_model.networks.profile import describe, lines
+from lsmseg_model.networks.profile import profile, summary_lines
 from lsmseg_model.training.options import TrainOptions
 
 
@@ -27,18 +27,18 @@ def test_the_names() -> None:
     ("name", "learn", "total"), [("cat-seg-b", 25.12, 154.29), ("cat-seg-l", 70.27, None)]
 )
 def test_cat_segs_parameters_are_as_published(name: str, learn: float, total: float | None) -> None:
-    found = describe(name)
+    found = profile(name)
     assert round(found.trainable / 1e6, 2) == learn
     assert total is None or round(found.parameters / 1e6, 2) == total
     assert sum(row["parameters"] for row in found.parts) == found.parameters
 
 
 def test_the_papers_network_learns_as_much_as_it_says() -> None:
-    found = describe("lsmseg-l")
+    found = profile("lsmseg-l")
     assert abs(found.trainable / 1e6 - 73.4) < 0.1
     assert {row["part"] for row in found.parts} >= {"second encoder", "fusion"}
     assert not next(r for r in found.parts if r["part"] == "second encoder")["trainable"]
-    assert "73.4 million" in lines(found)[-1]
+    assert "73.4 million" in summary_lines(found)[-1]
 
 
 @pytest.mark.parametrize("name", ["cat-seg-b", "cat-seg-l", "lsmseg-b", "lsmseg-l-thesis"])
@@ -49,42 +49,42 @@ def test_training_shows_the_whole_short_side(name: str) -> None:
 
 
 def test_the_filter_saves_operations() -> None:
-    assert describe("lsmseg-b-no-sam").gflops < 0.5 * describe("cat-seg-b").gflops
-    few, many = describe("lsmseg-b-no-sam", 100), describe("lsmseg-b-no-sam", 800)
+    assert profile("lsmseg-b-no-sam").gflops < 0.5 * profile("cat-seg-b").gflops
+    few, many = profile("lsmseg-b-no-sam", 100), profile("lsmseg-b-no-sam", 800)
     assert many.gflops < 1.01 * few.gflops
 
 
 def test_operations_add_up_and_follow_the_protocol() -> None:
-    found = describe("lsmseg-tiny", 40)
+    found = profile("lsmseg-tiny", 40)
     shown = [row["gflops"] for row in found.parts if row["part"] != "CLIP, texts"]
     assert found.gflops == pytest.approx(sum(shown), abs=0.5)
     assert (found.side, found.views) == (160, 5)
     assert found.gflops_picture == pytest.approx(5 * found.gflops)
-    large = describe("lsmseg-tiny", 80, size=208)  # two steps of 48 more: 3 x 3 crops
+    large = profile("lsmseg-tiny", 80, size=208)  # two steps of 48 more: 3 x 3 crops
     assert (large.side, large.views) == (208, 10)
     assert large.paper is None
     assert large.gflops_texts == pytest.approx(2 * found.gflops_texts)
     with pytest.raises(ConfigError, match="do not cover a picture of 200"):
-        describe("lsmseg-tiny", size=200)
+        profile("lsmseg-tiny", size=200)
 
 
 def test_operations_of_clip_by_hand() -> None:
     """ViT-B/16 at 384: 577 positions, 12 blocks, the last one with values only."""
-    found = next(r for r in describe("cat-seg-b").parts if r["part"] == "CLIP, pictures")
+    found = next(r for r in profile("cat-seg-b").parts if r["part"] == "CLIP, pictures")
     blocks = 577 * (12 * 12 - 2) * 768**2 + 11 * 2 * 577**2 * 768
     others = 576 * 768 * 3 * 16**2 + 576 * 768 * 512
     assert found["gflops"] == pytest.approx(2 * (blocks + others) / 1e9, rel=0.001)
 
 
 def test_memory_is_that_of_the_tensors() -> None:
-    freeze, qv = describe("lsmseg-tiny", clip="freeze").memory, describe("lsmseg-tiny").memory
-    found = describe("lsmseg-tiny")
+    freeze, qv = profile("lsmseg-tiny", clip="freeze").memory, profile("lsmseg-tiny").memory
+    found = profile("lsmseg-tiny")
     assert qv["weights"] == pytest.approx(4 * found.parameters / 1e6)
     assert qv["adamw"] == pytest.approx(2 * qv["gradients"])
     assert freeze["gradients"] < qv["gradients"] and freeze["kept"] < qv["kept"]
     assert freeze["kept_texts"] == 0 < qv["kept_texts"]
     assert qv["forward"] < qv["picture"] < 6 * qv["forward"]
-    fewer = describe("lsmseg-tiny", 80).memory
+    fewer = profile("lsmseg-tiny", 80).memory
     assert fewer["kept_texts"] == pytest.approx(qv["kept_texts"] * 80 / 171, rel=0.01)
 
 
@@ -93,7 +93,7 @@ def test_describe_from_the_command_line(call: Callable[..., Outcome]) -> None:
                 "--size", "112", "--classes", "40", "--json")  # fmt: skip
     found = json.loads(done.out)
     assert (found["views"], found["side"], found["classes"]) == (1, 112, 40)
-    assert found["parameters"] < describe("lsmseg-tiny").parameters
+    assert found["parameters"] < profile("lsmseg-tiny").parameters
     done = process("model", "describe", "lsmseg-tiny")
     assert (done.code, done.err) == (0, "") and "GFLOPs" in done.out
     for change, says in (("kk=8", "did you mean k"), ("k=eight", "k must be a whole number")):
@@ -185,8 +185,8 @@ def test_settings_over_a_base() -> None:
 
 
 def test_fields_may_be_changed_and_wrong_ones_are_named(tmp_path: Path) -> None:
-    assert describe("lsmseg-b", encoder="none", fusion="none").parameters == (
-        describe("lsmseg-b-no-sam").parameters
+    assert profile("lsmseg-b", encoder="none", fusion="none").parameters == (
+        profile("lsmseg-b-no-sam").parameters
     )
     with pytest.raises(ConfigError, match="did you mean refinement"):
         read_network("lsmseg-b", refinment="none")

@@ -34,7 +34,7 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class View:
-    """How a picture is shown to the network, in pixels: resized, then seen through windows."""
+    """How a picture is shown to a CLIP, in pixels: resized, then cut into windows."""
 
     short_side: int
     window: int
@@ -49,7 +49,7 @@ class Clip(nn.Module):
     """An open_clip ViT seen as a segmentation network: dense features and text embeddings.
 
     ``name``, ``view`` and ``weights_hash`` identify what computed a score. ``dense`` names the
-    last block's variant; ``proxy`` is the encoder that "sam-proxy" looks at pictures with.
+    last block's variant; ``proxy`` is the encoder that "sam-proxy" takes.
     """
 
     def __init__(self, model: Any, name: str, dense: str, view: View, weights_hash: str) -> None:
@@ -179,8 +179,8 @@ class Clip(nn.Module):
                 return self.encode_tokens(batch.to(self.device))
 
         batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
-        for rows, found in zip(batches, in_threads(embed, batches, self.device), strict=True):
-            features[rows] = found
+        for rows, embedded in zip(batches, in_threads(embed, batches, self.device), strict=True):
+            features[rows] = embedded
         where = {s: i for i, s in enumerate(sentences)}
         means = [features[[where[s] for s in group]].mean(dim=0) for group in texts]
         return F.normalize(torch.stack(means), dim=-1)
