@@ -69,7 +69,7 @@ def test_wrong_files_are_one_sentence(tmp_path: Path) -> None:
     torch.save(published("sam-tiny", state), tmp_path / "short.pth")
     with pytest.raises(CheckpointError, match="1 keys differ, for example"):
         load_second_encoder("sam-tiny", tmp_path / "short.pth")
-    with pytest.raises(CheckpointError, match="not a second encoder.s weights; there are sam-b"):
+    with pytest.raises(CheckpointError, match="not a second encoder's weights; there are sam-b"):
         load_second_encoder(None, tmp_path / "short.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "short.pth").read_bytes()[:5000])
     with pytest.raises(CheckpointError, match="truncated"):
