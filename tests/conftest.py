@@ -8,9 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from support.command_line import ROOT, Outcome
 from support.small_clip import SMALL
 
@@ -27,7 +25,8 @@ CLEARED = (
     "FORCE_COLOR",
 )
 
-# Tests run beside one another (pytest -n); each with all threads would only slow the rest.
+# Tests run beside one another (pytest -n); each with all threads would only slow the rest. This
+# counts only where numpy and torch are not yet imported: they are imported in the fixtures below.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -114,6 +113,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def data() -> Path:
     """A folder benchmark of 11 classes: two pictures of 32 x 24 in each of two splits."""
+    import numpy as np
+    from PIL import Image
+
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
         for kind, high, shape in (("images", 255, (24, 32, 3)), ("annotations", 11, (24, 32))):
