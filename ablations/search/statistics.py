@@ -259,31 +259,3 @@ def _resampled(values: Sparse, weights: np.ndarray) -> np.ndarray:
     """[S or 1, R]: the sum over the pictures of each resample (weights: [P, R])."""
     where, numbers = values
     return numbers @ (weights if len(where) == len(weights) else weights[where])
-
-
-def bootstrap_miou(
-    counts: np.ndarray,
-    classes: Sequence[int] | None = None,
-    definition: str = "labelled",
-    samples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """mIoU of counts [P, C, 3] over ``classes`` with its 95 % interval."""
-    subset = Subset(None if classes is None else tuple(classes), definition)
-    return bootstrap([counts], {"": subset}, samples, seed)[0][""].interval()
-
-
-def paired_difference(
-    counts_a: np.ndarray,
-    counts_b: np.ndarray,
-    classes: Sequence[int] | None = None,
-    definition: str = "labelled",
-    samples: int = 2000,
-    seed: int = 0,
-) -> Interval:
-    """mIoU(a) - mIoU(b), both on the same resamples of the same pictures, with its interval."""
-    if counts_a.shape != counts_b.shape:
-        raise ValueError(f"counts differ in shape: {counts_a.shape} and {counts_b.shape}")
-    subset = Subset(None if classes is None else tuple(classes), definition)
-    a, b = bootstrap([counts_a, counts_b], {"": subset}, samples, seed)
-    return (a[""] - b[""]).interval()

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from ablations.search.planted import (
+from ablations.search.scoreboard import NAME, Candidate
+from benchmarks.planted import (
     DESCRIPTIONS,
     NAMES,
     NINE,
@@ -23,7 +24,6 @@ from ablations.search.planted import (
     coverage,
     trial,
 )
-from ablations.search.scoreboard import NAME, Candidate
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 
 NOTHING = World(planted=0, harmful=0)

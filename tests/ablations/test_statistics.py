@@ -15,10 +15,9 @@ from ablations.search.statistics import (
     Subset,
     average,
     bootstrap,
-    bootstrap_miou,
-    paired_difference,
     resample_weights,
 )
+from benchmarks.planted import bootstrap_miou, paired_difference
 from lsmseg_model.metrics import miou
 
 

@@ -11,10 +11,10 @@ from ablations.report.tables import candidate_sheet, score, single_sheet
 from ablations.search import scoreboard
 from ablations.search.combine import path_rows, search
 from ablations.search.options import SearchOptions
-from ablations.search.planted import DESCRIPTIONS, VOCABULARY, PlantedScorer, World
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.search.single import singles
 from ablations.search.statistics import Subset
+from benchmarks.planted import DESCRIPTIONS, VOCABULARY, PlantedScorer, World
 from lsmseg_model.metrics import iou, miou
 
 SKILL = {"name": 0.3, "color": 0.5, "shape": 0.6, "action": 0.2, "shape+color": 0.7}

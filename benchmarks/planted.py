@@ -1,6 +1,6 @@
 """Planted truth: benchmarks in which it is known which attributes help, to test the search with.
 
-    python -m ablations.search.planted --seeds 100 --first 1000
+    python -m benchmarks.planted --seeds 100 --first 1000
 
 Features and text embeddings are drawn; all else is the real way: descriptions are composed to
 prompt sets, a `FrozenScorer` compares them with the features pixel by pixel, the `Scoreboard`
@@ -32,7 +32,7 @@ from ablations.scoring.frozen import SPLITS, FrozenScorer
 from ablations.search.combine import Search, search
 from ablations.search.options import SearchOptions
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
-from ablations.search.statistics import Interval, bootstrap_miou, paired_difference
+from ablations.search.statistics import Interval, Subset, bootstrap
 from lsmseg_model.inference.counting import Features
 from lsmseg_model.metrics import miou
 from lsmseg_prompts.attributes import ATTRIBUTES
@@ -219,6 +219,34 @@ def trial(world: World, samples: int = 1000, **options: Any) -> Trial:
     best, name = here.score("report", [found.best, NAME])
     planted = frozenset(a for a, kind in world.kinds().items() if kind == "planted")
     return Trial(planted, found, (best.miou - name.miou).interval())
+
+
+def bootstrap_miou(
+    counts: np.ndarray,
+    classes: Sequence[int] | None = None,
+    definition: str = "labelled",
+    samples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """mIoU of counts [P, C, 3] over ``classes`` with its 95 % interval."""
+    subset = Subset(None if classes is None else tuple(classes), definition)
+    return bootstrap([counts], {"": subset}, samples, seed)[0][""].interval()
+
+
+def paired_difference(
+    counts_a: np.ndarray,
+    counts_b: np.ndarray,
+    classes: Sequence[int] | None = None,
+    definition: str = "labelled",
+    samples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """mIoU(a) - mIoU(b), both on the same resamples of the same pictures, with its interval."""
+    if counts_a.shape != counts_b.shape:
+        raise ValueError(f"counts differ in shape: {counts_a.shape} and {counts_b.shape}")
+    subset = Subset(None if classes is None else tuple(classes), definition)
+    a, b = bootstrap([counts_a, counts_b], {"": subset}, samples, seed)
+    return (a[""] - b[""]).interval()
 
 
 def coverage(
