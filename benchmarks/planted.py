@@ -29,8 +29,9 @@ import torch
 from torch.nn import functional as F
 
 from ablations.scoring.frozen import SPLITS, FrozenScorer
-from ablations.search.combine import Search, search
+from ablations.search.combine import search
 from ablations.search.options import SearchOptions
+from ablations.search.path import Search
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.search.statistics import Interval, Subset, bootstrap
 from lsmseg_model.inference.counting import Features

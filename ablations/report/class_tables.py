@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations.report.classwise import FEW
-from ablations.report.tables import Line, Row, Sheet, score, signed
+from ablations.report.sheet import Column, Row, Sheet, make_sheet, score, several, signed
+from ablations.report.tables import PROMPTS
 from ablations.search.scoreboard import AVERAGE
 
 ENDS = 10  # classes at either end of the table for a paper
@@ -16,75 +17,78 @@ def seen_sheet(singles: Sequence[Row], combinations: Sequence[Row]) -> Sheet | N
     Of several benchmarks each has its own lines, above those of their average.
     """
     report = [row for row in singles if row["split"] == "report"]
-    found = {(row["prompts"], row["benchmark"]): row for row in [*report, *combinations]}
+    latest = {(row["prompts"], row["benchmark"]): row for row in [*report, *combinations]}
     chosen = {row["prompts"] for row in combinations if row["chosen"]}
-    rows = [row for row in found.values() if row.get("unseen") is not None]
+    rows = [row for row in latest.values() if row.get("unseen") is not None]
     if not rows:
         return None
-    several = len({row["benchmark"] for row in found.values()}) > 1
-    names = dict.fromkeys(row["prompts"] for row in rows)
-    lines = []
-    for name in sorted(names, key=lambda n: n != "name"):  # the others keep their order
-        for row in (row for row in rows if row["prompts"] == name):
-            baseline = name == "name"
-            lines.append(
-                Line(
-                    _kind(row),
-                    (
-                        name + (" *" if name in chosen else ""),
-                        *((row["benchmark"],) if several else ()),
-                        score(row, "seen"),
-                        "" if baseline else signed(row, "seen_difference"),
-                        score(row, "unseen"),
-                        "" if baseline else signed(row, "unseen_difference"),
-                    ),
-                    name in chosen,
-                )
-            )
-    return Sheet(
+    names = sorted(dict.fromkeys(row["prompts"] for row in rows), key=lambda n: n != "name")
+    lines = [
+        {**row, "chosen": name in chosen}
+        for name in names  # the plain name first, the others keep their order
+        for row in rows
+        if row["prompts"] == name
+    ]
+    scores: list[Column] = []
+    for subset in ("seen", "unseen"):
+        scores += [
+            (subset, lambda row, c=subset: score(row, c)),  # type: ignore[misc]
+            (
+                "against name",
+                lambda row, c=f"{subset}_difference": (  # type: ignore[misc]
+                    "" if row["prompts"] == "name" else signed(row, c)
+                ),
+            ),
+        ]
+    many = several(list(latest.values()))
+    return make_sheet(
         "Seen against unseen classes",
-        (
-            "prompts",
-            *(("benchmark",) if several else ()),
-            *("seen", "against name", "unseen", "against name"),
-        ),
-        tuple(lines),
+        lines,
+        [PROMPTS, *_column("benchmark", many), *scores],
+        lambda row: str(row.get("kind") or row["status"].replace("accepted", "attribute")),
         "mIoU in % on the report split. Seen classes are those with labels in the model's "
         "training; * is the set that was chosen."
-        + (f" {AVERAGE}: over the benchmarks that tell them apart." if several else ""),
+        + (f" {AVERAGE}: over the benchmarks that tell them apart." if many else ""),
     )
 
 
-def _kind(row: Row) -> str:
-    return str(row.get("kind") or {"accepted": "attribute"}.get(row["status"], row["status"]))
+def _column(name: str, wanted: bool = True) -> list[Column]:
+    """A column of a row's own text or number, if wanted."""
+    return [(name, lambda row: str(row[name]))] if wanted else []
 
 
 def class_sheet(rows: Sequence[Row], texts: bool = True) -> Sheet:
     """The classes of one benchmark, those that gained most first; with their texts if wished."""
-    known = [row for row in rows if row["difference"] is not None]
     absent = [row for row in rows if row["difference"] is None]
-    known = sorted(known, key=lambda row: -row["difference"])
-    told = any(row["seen"] is not None for row in rows)
-    lines = []
-    for row in [*known, *absent]:
-        cells = [row["name"], *([_seen(row)] if told else [])]
-        cells += [str(row["pictures"]), score(row, "baseline"), score(row, "best")]
-        cells.append(_difference(row))
-        if texts:
-            cells.append("\n".join([*row["before"], *row["after"]]))
-        lines.append(Line(verdict(row), tuple(cells)))
-    return Sheet(
+    columns = _column("name")
+    columns[0] = ("class", columns[0][1])
+    if any(row["seen"] is not None for row in rows):
+        columns.append(("seen", _seen))
+    columns += [
+        *_column("pictures"),
+        ("name", lambda row: score(row, "baseline")),
+        ("best", lambda row: score(row, "best")),
+        ("difference", _difference),
+    ]
+    if texts:
+        both = "text before, and after"
+        columns.append((both, lambda row: "\n".join([*row["before"], *row["after"]])))
+    return make_sheet(
         "Gain or loss of every class",
-        (
-            *("class", *(["seen"] if told else []), "pictures", "name", "best", "difference"),
-            *(("text before, and after",) if texts else ()),
-        ),
-        tuple(lines),
+        [*_ranked(rows), *absent],
+        columns,
+        verdict,
         "IoU in % on the report split, with the plain name and with the best prompts; the "
         f"difference is paired, with its 95 % interval where at least {FEW} pictures hold the "
         "class. Each interval stands for itself: of many classes that nothing was done to, one in "
         "twenty would seem to have changed. -: in no label.",
     )
+
+
+def _ranked(rows: Sequence[Row]) -> list[Row]:
+    """The classes that labels hold, those that gained most first."""
+    labelled = [row for row in rows if row["difference"] is not None]
+    return sorted(labelled, key=lambda row: -row["difference"])
 
 
 def verdict(row: Row) -> str:
@@ -97,26 +101,25 @@ def verdict(row: Row) -> str:
 
 def class_note(rows: Sequence[Row]) -> str:
     """In words how many classes of a benchmark gained and lost."""
-    known = [row for row in rows if row["difference"] is not None]
-    if not known:
+    ranked = _ranked(rows)
+    if not ranked:
         return "No class of the vocabulary is in the labels."
-    found = [verdict(row) for row in known]
-    up = sum(row["difference"] > 0 for row in known)
-    down = sum(row["difference"] < 0 for row in known)
+    verdicts = [verdict(row) for row in ranked]
+    up = sum(row["difference"] > 0 for row in ranked)
+    down = sum(row["difference"] < 0 for row in ranked)
     text = (
-        f"Of {len(known)} classes in the labels, the IoU of {up} rose and of {down} fell; the "
-        f"interval lies above 0 for {found.count('helped')} and below 0 for {found.count('hurt')}."
+        f"Of {len(ranked)} classes in the labels, the IoU of {up} rose and of {down} fell; the "
+        f"interval lies above 0 for {verdicts.count('helped')} and below 0 for "
+        f"{verdicts.count('hurt')}."
     )
-    absent = len(rows) - len(known)
+    absent = len(rows) - len(ranked)
     return text + (f" {absent} scored classes are in no label." if absent else "")
 
 
 def ends(rows: Sequence[Row], count: int = ENDS) -> list[Row]:
     """The classes that gained most and those that lost most."""
-    known = sorted(
-        (row for row in rows if row["difference"] is not None), key=lambda row: -row["difference"]
-    )
-    return known if len(known) <= 2 * count else [*known[:count], *known[-count:]]
+    ranked = _ranked(rows)
+    return ranked if len(ranked) <= 2 * count else [*ranked[:count], *ranked[-count:]]
 
 
 def _seen(row: Row) -> str:
@@ -131,25 +134,19 @@ def _difference(row: Row) -> str:
 
 def confusion_sheet(rows: Sequence[Row]) -> Sheet:
     """The confusions of one benchmark that changed most, see `report.classwise.most_changed`."""
-    lines = tuple(
-        Line(
-            "helped" if row["change"] < 0 else "hurt",
-            (
-                row["label"],
-                row["predicted"],
-                f"{100 * row['baseline']:.1f}",
-                f"{100 * row['best']:.1f}",
-                f"{100 * row['change']:+.1f}",
-                str(row["pictures"]),
-                f"{row['best_pixels'] - row['baseline_pixels']:+d}",
-            ),
-        )
-        for row in rows
-    )
-    return Sheet(
+    return make_sheet(
         "Confusions that changed most",
-        ("label", "taken for", "name", "best", "change", "pictures", "pixels"),
-        lines,
+        rows,
+        [
+            *_column("label"),
+            ("taken for", lambda row: str(row["predicted"])),
+            ("name", lambda row: score(row, "baseline")),
+            ("best", lambda row: score(row, "best")),
+            ("change", lambda row: f"{100 * row['change']:+.1f}"),
+            *_column("pictures"),
+            ("pixels", lambda row: f"{row['best_pixels'] - row['baseline_pixels']:+d}"),
+        ],
+        lambda row: "helped" if row["change"] < 0 else "hurt",
         "Per cent of the label's pixels that are taken for the other class, on the report split; "
         f"pixels: how many more. Labels that fewer than {FEW} pictures hold are left out.",
     )
@@ -157,31 +154,22 @@ def confusion_sheet(rows: Sequence[Row]) -> Sheet:
 
 def length_sheet(rows: Sequence[Row]) -> Sheet:
     """How long the texts of each prompt set are."""
-    several = len({row["vocabulary"] for row in rows}) > 1
-    lines = tuple(
-        Line(
-            {"name": "baseline"}.get(row["prompts"], "attribute"),
-            (
-                row["prompts"] + (" *" if row["chosen"] else ""),
-                *((row["vocabulary"],) if several else ()),
-                str(row["texts"]),
-                str(row["shortest"]),
-                *(f"{row[key]:g}" for key in ("quarter", "median", "three_quarters")),
-                str(row["longest"]),
-                str(row["shortened"]),
-                str(row["dropped"]),
-            ),
-            row["chosen"],
-        )
-        for row in rows
-    )
-    return Sheet(
+    return make_sheet(
         "Lengths of the prompts",
-        (
-            *("prompts", *(("vocabulary",) if several else ()), "texts", "shortest", "quarter"),
-            *("median", "three quarters", "longest", "shortened", "attribute lost"),
-        ),
-        lines,
+        rows,
+        [
+            PROMPTS,
+            *_column("vocabulary", several(rows, "vocabulary")),
+            *_column("texts"),
+            *_column("shortest"),
+            ("quarter", lambda row: f"{row['quarter']:g}"),
+            ("median", lambda row: f"{row['median']:g}"),
+            ("three quarters", lambda row: f"{row['three_quarters']:g}"),
+            *_column("longest"),
+            *_column("shortened"),
+            ("attribute lost", lambda row: str(row["dropped"])),
+        ],
+        lambda row: "baseline" if row["prompts"] == "name" else "attribute",
         "CLIP's tokens, of which it reads 77, start and end included. Shortened: classes whose "
         "text lost a clause to fit; attribute lost: those that lost an attribute's whole "
         "description. * is the set that was chosen.",

@@ -1,18 +1,17 @@
 """What the best prompts did to each class, and to each pair of classes, on the report split."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ablations.scoring.frozen import Scorer
+from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, number
 from ablations.search.statistics import Draws, resample_weights
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
-Progress = Callable[[int, int], None]  # done, total
 FEW = 5  # a class in fewer pictures has no interval: its resamples are nearly all the same
 PAIRS = 20  # that are kept of those that became more frequent, and of those that became less
 
@@ -77,7 +76,7 @@ def class_intervals(
 
 
 def confusion(
-    scorer: Scorer, prompt_set: PromptSet, progress: Progress | None = None
+    scorer: Scorer, prompt_set: PromptSet, on_progress: OnProgress | None = None
 ) -> np.ndarray:
     """int64 [C, C]: pixels by label (row) and prediction (column), as positions in
     ``class_indices``; unlabelled pixels are left out."""
@@ -92,8 +91,8 @@ def confusion(
         if known.any():
             found = position[scorer.segment(prompt_set, picture)]
             total += np.bincount(labels[known] * len(classes) + found[known], minlength=len(total))
-        if progress:
-            progress(picture + 1, len(benchmark))
+        if on_progress:
+            on_progress(picture + 1, len(benchmark))
     return total.reshape(len(classes), len(classes))
 
 

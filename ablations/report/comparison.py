@@ -8,7 +8,7 @@ LLM is paired: both on the same resamples of the same pictures.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ablations.report.tables import score, signed
+from ablations.report.sheet import score, signed
 from ablations.search.scoreboard import NAME, Candidate, Scoreboard, number, table_rows
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou

@@ -13,7 +13,8 @@ from ablations.report.class_tables import (
     seen_sheet,
 )
 from ablations.report.latex import latex
-from ablations.report.tables import Sheet, combination_sheets, single_sheets
+from ablations.report.sheet import Sheet
+from ablations.report.tables import combination_sheets, single_sheets
 from lsmseg_prompts.files import csv_text, write_whole
 
 MOST_PAIRS = 20  # of confusions in LaTeX; the CSV has all

@@ -17,15 +17,8 @@ from ablations.report.class_tables import class_groups, length_sheet, seen_sheet
 from ablations.report.files import write_tables
 from ablations.report.plots import DPI
 from ablations.report.run_file import COMPARISON, read_run
-from ablations.report.tables import (
-    candidate_sheet,
-    combination_sheets,
-    llm_sheets,
-    numeric,
-    score,
-    signed,
-    single_sheets,
-)
+from ablations.report.sheet import numeric, score, signed
+from ablations.report.tables import candidate_sheet, combination_sheets, llm_sheets, single_sheets
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 

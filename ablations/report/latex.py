@@ -1,6 +1,6 @@
 """Tables for a paper: a `Sheet` as LaTeX with booktabs, to be read with \\input."""
 
-from ablations.report.tables import Line, Sheet, numeric
+from ablations.report.sheet import Line, Sheet, numeric
 
 SPECIAL = {
     "\\": r"\textbackslash{}",

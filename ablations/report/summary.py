@@ -6,7 +6,7 @@ A mean over several benchmarks is followed by its parts, always.
 from collections.abc import Sequence
 from typing import Any
 
-from ablations.report.tables import Row, score, signed
+from ablations.report.sheet import Row, score, signed
 
 
 def rows_of(path: Sequence[Row], prompts: str) -> list[Row]:

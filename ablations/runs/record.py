@@ -9,7 +9,7 @@ from ablations.report.lengths import length_rows
 from ablations.report.summary import summary
 from ablations.runs.request import AblationRequest
 from ablations.scoring.models import Model
-from ablations.search.combine import Search
+from ablations.search.path import Search
 from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
 from ablations.search.single import Singles, controls
 from ablations.search.statistics import Interval

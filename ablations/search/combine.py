@@ -10,29 +10,31 @@ for all the candidates it was picked from, a tie goes to fewer attributes, and t
 reported on pictures it was not chosen on, with the number of candidates tried.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ablations.scoring.frozen import OnProgress
 from ablations.search.options import SearchOptions
+from ablations.search.path import Search
 from ablations.search.scoreboard import (
     NAME,
     TYPICAL,
     Candidate,
-    Progress,
+    Score,
     Scoreboard,
     fields,
     table_rows,
 )
 from ablations.search.single import controls
-from ablations.search.strategies import Search, Searcher, try_orders
+from ablations.search.strategies import Searcher, try_orders
 
 
 def search(
     board: Scoreboard,
     attributes: Sequence[str],
     options: SearchOptions = SearchOptions(),  # noqa: B008  (it is frozen)
-    on_progress: Progress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Search:
     """Search the combinations of ``attributes`` on the selection split.
 
@@ -49,7 +51,7 @@ def search(
 
 
 def path_rows(
-    board: Scoreboard, searched: Search, on_progress: Progress | None = None
+    board: Scoreboard, searched: Search, on_progress: OnProgress | None = None
 ) -> list[dict[str, Any]]:
     """The path on the report split, with name, typical and the best set's controls beside it.
 
@@ -71,53 +73,63 @@ def path_rows(
     if certificate:
         behind = scores[certificate.optimum].miou - scores[certificate.greedy].miou
         searched.certificate = replace(certificate, report=behind.interval())
+    table = _PathTable(board, searched, scores)
+    rows = table.rows(NAME, "baseline")
+    for place, step in enumerate(searched.steps):
+        rows += table.rows(step.candidate, step.status, place)
+    on_path = {step.candidate for step in searched.steps}
+    for candidate, status in zip(extremes, ("optimum", "greedy"), strict=False):
+        if candidate not in on_path:
+            on_path.add(candidate)
+            rows += table.rows(candidate, status)
+    for candidate in typical:
+        rows += table.rows(candidate, "typical")
+    for candidate in controls(searched.best):
+        rows += table.rows(candidate, "control")
+    return rows
 
-    def rows(candidate: Candidate, status: str, step: int | None = None) -> list[dict[str, Any]]:
-        here = searched.steps[step] if step is not None else None
+
+@dataclass(frozen=True)
+class _PathTable:
+    """The rows of one candidate after the other; ``scores`` are those on the report split."""
+
+    board: Scoreboard
+    searched: Search
+    scores: Mapping[Candidate, Score]
+
+    def rows(
+        self, candidate: Candidate, status: str, place: int | None = None
+    ) -> list[dict[str, Any]]:
+        """place: of the step that took or turned down the candidate."""
+        step = self.searched.steps[place] if place is not None else None
         extra: dict[str, Any] = {
             "status": status,
-            "step": step,
-            "added": here.added if here else None,
-            "chosen": candidate == searched.best,
+            "step": place,
+            "added": step.added if step else None,
+            "chosen": candidate == self.searched.best,
         }
-        if here and here.gain:
-            extra |= fields("selection_gain", here.gain)
+        if step and step.gain:
+            extra |= fields("selection_gain", step.gain)
+        certificate = self.searched.certificate
         if certificate and candidate in certificate.ranks:
             extra["rank"] = certificate.ranks[candidate]
-        before = searched.previous(step) if step else None
-        table = table_rows(
-            scores[candidate], scores[NAME], extra, None if before is None else scores[before]
-        )
-        if here and here.gain and before is not None and len(table) > 1:
+        before = self.searched.previous(place) if place else None
+        previous = None if before is None else self.scores[before]
+        rows = table_rows(self.scores[candidate], self.scores[NAME], extra, previous)
+        if step and step.gain and before is not None and len(rows) > 1:
             # What decided is the average's; beside it the parts, each with its plain interval.
             with_it, without = (
-                dict(one.by_benchmark()) for one in board.score("selection", [candidate, before])
+                dict(one.by_benchmark())
+                for one in self.board.score("selection", [candidate, before])
             )
-            for row in table[:-1]:
+            for row in rows[:-1]:
                 name = row["benchmark"]
                 gain = with_it[name]["miou"] - without[name]["miou"]
                 row |= fields("selection_gain", gain.interval())
         if certificate and candidate == certificate.greedy:
-            best = dict(scores[certificate.optimum].by_benchmark())
-            for row, (name, columns) in zip(table, scores[candidate].by_benchmark(), strict=True):
+            best = dict(self.scores[certificate.optimum].by_benchmark())
+            parts = self.scores[candidate].by_benchmark()
+            for row, (name, columns) in zip(rows, parts, strict=True):
                 row |= fields("selection_behind", certificate.behind)
                 row |= fields("behind", (best[name]["miou"] - columns["miou"]).interval())
-        return table
-
-    table = rows(NAME, "baseline")
-    for place, step in enumerate(searched.steps):
-        table += rows(step.candidate, step.status, place)
-    if certificate:
-        on_path = {step.candidate for step in searched.steps}
-        for candidate, status in (
-            (certificate.optimum, "optimum"),
-            (certificate.greedy, "greedy"),
-        ):
-            if candidate not in on_path:
-                on_path.add(candidate)
-                table += rows(candidate, status)
-    for candidate in typical:
-        table += rows(candidate, "typical")
-    for candidate in controls(searched.best):
-        table += rows(candidate, "control")
-    return table
+        return rows

@@ -6,19 +6,18 @@ counts; their parts stay beside it.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ablations.scoring.frozen import Scorer
+from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.search.statistics import Draws, Interval, Subset, average, bootstrap
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 from lsmseg_prompts.vocabularies import Vocabulary
 
-Progress = Callable[[int, int], None]  # done, total
 COLUMNS = ("miou", "seen", "unseen", "union")  # miou: all classes; union: its other definition
 AVERAGE = "average"
 AT_ONCE = 2 << 30  # bytes of counts that are scored in one pass over the pictures
@@ -143,7 +142,7 @@ class Scoreboard:
         return max(1, AT_ONCE // largest)
 
     def score(
-        self, split: str, candidates: Iterable[Candidate], progress: Progress | None = None
+        self, split: str, candidates: Iterable[Candidate], on_progress: OnProgress | None = None
     ) -> list[Score]:
         """The candidates' scores on ``split``, in their order; known ones are looked up."""
         candidates = list(candidates)
@@ -156,7 +155,7 @@ class Scoreboard:
             for bench in self.benches:
                 scorer = bench.scorers[split]
                 sets = [self._to_score(bench, scorer, c) for c in some]
-                counts = scorer.score(sets, progress)
+                counts = scorer.score(sets, on_progress)
                 draws = bootstrap(counts, bench.subsets, self.samples, self.seed, bench.stream)
                 for part, total, drawn, one in zip(parts, totals, draws, counts, strict=True):
                     part[bench.name], total[bench.name] = drawn, one.sum(axis=0)

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ablations.scoring.frozen import OnProgress
 from ablations.search.scoreboard import (
     NAME,
     TYPICAL,
     Candidate,
-    Progress,
     Score,
     Scoreboard,
     table_rows,
@@ -37,14 +37,16 @@ def controls(candidate: Candidate) -> list[Candidate]:
     return [*TEMPLATES, *(Candidate(candidate.attributes, control) for control in CONTROLS)]
 
 
-def best_single(board: Scoreboard, attributes: Sequence[str], progress: Progress | None) -> Score:
+def best_single(
+    board: Scoreboard, attributes: Sequence[str], on_progress: OnProgress | None
+) -> Score:
     """The attribute with the highest mIoU on the selection split; of equals the first named."""
-    scores = board.score("selection", [Candidate((a,)) for a in attributes], progress)
+    scores = board.score("selection", [Candidate((a,)) for a in attributes], on_progress)
     return max(scores, key=lambda score: score.miou.value)
 
 
 def singles(
-    board: Scoreboard, attributes: Sequence[str], progress: Progress | None = None
+    board: Scoreboard, attributes: Sequence[str], on_progress: OnProgress | None = None
 ) -> Singles:
     """Score every attribute alone on both splits.
 
@@ -54,12 +56,12 @@ def singles(
     typical = [TYPICAL] if board.has("typical") else []
     alone = [Candidate((a,)) for a in attributes]
     # One pass over the pictures for all of them, before the best is known.
-    board.score("selection", [NAME, *alone, *typical, *TEMPLATES], progress)
-    best = best_single(board, attributes, progress).candidate
+    board.score("selection", [NAME, *alone, *typical, *TEMPLATES], on_progress)
+    best = best_single(board, attributes, on_progress).candidate
     rows: list[dict[str, Any]] = []
     for split in ("selection", "report"):
         everything = [NAME, *alone, *typical, *controls(best)]
-        scores = dict(zip(everything, board.score(split, everything, progress), strict=True))
+        scores = dict(zip(everything, board.score(split, everything, on_progress), strict=True))
         ranked = sorted(alone, key=lambda c: -scores[c].miou.value)
         for candidate in [NAME, *ranked, *typical, *controls(best)]:
             extra = {"kind": kind(candidate), "chosen": candidate == best}

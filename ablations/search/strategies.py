@@ -11,165 +11,17 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations, islice, permutations
 from math import factorial
-from typing import Any
 
+from ablations.scoring.frozen import OnProgress
 from ablations.search.options import SearchOptions
-from ablations.search.scoreboard import Candidate, Progress, Score, Scoreboard, fields, number
+from ablations.search.path import ORDER, Certificate, Search, Step, candidate_row
+from ablations.search.scoreboard import Candidate, Score, Scoreboard
 from ablations.search.single import best_single
 from ablations.search.statistics import Interval, simultaneous, surely_worse
 
-ORDER = "another order"  # what the step of `try_orders` adds
-UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 ORDERS = 120  # clause orders tried at most: all of five clauses
-
-
-@dataclass(frozen=True)
-class Step:
-    """One round of the search: the candidates tried, and the one taken or turned down."""
-
-    candidate: Candidate
-    added: str
-    status: str  # start, accepted or rejected
-    gain: Interval | None  # over the step before, on the selection split
-    tried: tuple[Candidate, ...]
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """Greedy search measured by all combinations, on the selection split.
-
-    optimum: the highest mIoU of all. greedy: what greedy search takes under the same rule, and
-    how far it lies ``behind`` the optimum (paired). ranks: every combination's place, 1 the best.
-    """
-
-    optimum: Candidate
-    greedy: Candidate
-    behind: Interval
-    ranks: dict[Candidate, int] = field(repr=False)
-    report: Interval | None = None  # the same on the report split, once the path is reported
-
-    @property
-    def rank(self) -> int:
-        return self.ranks[self.greedy]
-
-
-@dataclass
-class Search:
-    """The path of the search; ``best`` is its last step that was not turned down.
-
-    candidates: the rows of candidates.csv. certificate: of an exhaustive search. orders: how many
-    clause orders of the best set were compared, of how many there are.
-    """
-
-    rule: str
-    strategy: str = "greedy"
-    width: int | None = None
-    steps: list[Step] = field(default_factory=list)
-    candidates: list[dict[str, Any]] = field(default_factory=list)
-    certificate: Certificate | None = None
-    orders: tuple[int, int] | None = None
-
-    @property
-    def best(self) -> Candidate:
-        return next(s.candidate for s in reversed(self.steps) if s.status != "rejected")
-
-    def previous(self, step: int) -> Candidate:
-        """What the gain of a step is over: the last set before it that was not turned down; in a
-        chain or a list of the best of each size, the one before it."""
-        earlier = self.steps[:step]
-        if self.strategy in ("chain", "exhaustive") and self.steps[step].added != ORDER:
-            return earlier[-1].candidate
-        return next(s.candidate for s in reversed(earlier) if s.status != "rejected")
-
-    @property
-    def tried(self) -> int:
-        """How many different candidates were compared on the selection split."""
-        return len({row["prompts"] for row in self.candidates})
-
-    def note(self) -> str:
-        """The search in words."""
-        how = {
-            "greedy": "Greedy forward search on the selection split from the best single attribute",
-            "beam": f"Beam search on the selection split, keeping {self.width} sets at each size",
-            "chain": "The attributes added on the selection split in the order of their single "
-            "scores, the paper's fixed chain",
-            "exhaustive": "All combinations, compared on the selection split",
-        }[self.strategy]
-        sizes = self.strategy in ("chain", "exhaustive")
-        decided = {
-            ("interval", False): "a step is taken only if the 95 % interval of its gain, made wide "
-            "enough for all candidates of the step, lies above 0",
-            ("paper", False): "any gain is taken, as in the paper",
-            ("interval", True): "the smallest set that is not surely worse than any other is taken",
-            ("paper", True): "the highest mIoU is taken, as in the paper",
-        }[self.rule, sizes]
-        candidates = "candidate was" if self.tried == 1 else "candidates were"
-        text = (
-            f"{how}: {decided}. {self.tried} {candidates} tried; the best of many looks better "
-            "than it is, so the scores below come from the report split."
-        )
-        if not sizes:
-            last = next(s for s in reversed(self.steps) if s.added != ORDER)
-            text += (
-                f" It ended because adding {last.added}, the best of the rest, did not qualify."
-                if last.status == "rejected"
-                else " It ended because no attribute was left."
-            )
-        if self.certificate:
-            text += " " + self._certified(self.certificate)
-        if self.orders:
-            tried, all_of_them = self.orders
-            taken = self.steps[-1].added == ORDER and self.steps[-1].status == "accepted"
-            text += (
-                f" {tried} of the {all_of_them} orders of its clauses were compared: "
-                + ("another order was taken." if taken else "none qualified to replace this one.")
-                if all_of_them > 1
-                else " A single clause has no other order."
-            )
-        return text
-
-    def _certified(self, certificate: Certificate) -> str:
-        among = len(certificate.ranks)
-        if certificate.rank == 1:
-            return f"Greedy search finds the optimum of all {among} combinations."
-        text = (
-            f"Greedy search takes {certificate.greedy.name}, number {certificate.rank} of all "
-            f"{among} combinations: {_points(certificate.behind)} behind the optimum, "
-            f"{certificate.optimum.name}, on the selection split"
-        )
-        if certificate.report is None:
-            return text + "."
-        return text + f", and {_points(certificate.report)} on the report split."
-
-    def record(self) -> dict[str, Any]:
-        """For run.json: how the search went, and how greedy search compares."""
-        certificate = self.certificate
-        return {
-            "strategy": self.strategy,
-            "beam_width": self.width,
-            "rule": self.rule,
-            "tried": self.tried,
-            "orders": None
-            if self.orders is None
-            else {"tried": self.orders[0], "all": self.orders[1]},
-            "certificate": None
-            if certificate is None
-            else {
-                "combinations": len(certificate.ranks),
-                "optimum": certificate.optimum.name,
-                "greedy": certificate.greedy.name,
-                "rank": certificate.rank,
-                "selection": fields("behind", certificate.behind),
-                "report": fields("behind", certificate.report or UNKNOWN),
-            },
-        }
-
-
-def _points(gap: Interval) -> str:
-    return f"{100 * gap.value:.2f} points [{100 * gap.low:.2f}, {100 * gap.high:.2f}]"
 
 
 class Searcher:
@@ -180,7 +32,7 @@ class Searcher:
         board: Scoreboard,
         attributes: Sequence[str],
         options: SearchOptions,
-        on_progress: Progress | None,
+        on_progress: OnProgress | None,
     ) -> None:
         self.board, self.on_progress, self.width = board, on_progress, options.beam_width
         width = options.beam_width if options.strategy == "beam" else None
@@ -341,7 +193,7 @@ class Searcher:
         )
 
 
-def try_orders(board: Scoreboard, searched: Search, on_progress: Progress | None = None) -> None:
+def try_orders(board: Scoreboard, searched: Search, on_progress: OnProgress | None = None) -> None:
     """Compare the clause orders of the best set on the selection split, at most `ORDERS` of them.
 
     All, if there are no more; else a seeded choice. Another order is taken if it qualifies over
@@ -380,24 +232,3 @@ def try_orders(board: Scoreboard, searched: Search, on_progress: Progress | None
         candidate_row(step, score, gain, bool(fit) and i == taken)
         for i, (score, gain) in enumerate(zip(scores, gains, strict=True))
     ]
-
-
-def _parts(score: Score) -> dict[str, float | None]:
-    """The mIoU of each of several benchmarks, which the mean is never shown without."""
-    if len(score.parts) == 1:
-        return {}
-    return {f"miou ({name})": number(p["miou"].value) for name, p in score.parts.items()}
-
-
-def candidate_row(step: int, score: Score, gain: Interval | None, chosen: bool) -> dict[str, Any]:
-    """A row of candidates.csv: scores on the selection split."""
-    return {
-        "step": step,
-        "prompts": score.candidate.name,
-        "split": score.split,
-        **fields("miou", score.miou.interval()),
-        **{c: number(score.mean[c].value) for c in ("seen", "unseen") if c in score.mean},
-        **_parts(score),
-        **fields("gain", gain or UNKNOWN),
-        "chosen": chosen,
-    }

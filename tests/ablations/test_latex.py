@@ -11,14 +11,8 @@ from support.ablation_fakes import ATTRIBUTES, board, by_table
 from ablations.report.classwise import per_class
 from ablations.report.files import paper_sheets
 from ablations.report.latex import escape, latex
-from ablations.report.tables import (
-    Line,
-    Sheet,
-    candidate_sheet,
-    combination_sheets,
-    numeric,
-    single_sheets,
-)
+from ablations.report.sheet import Line, Sheet, numeric
+from ablations.report.tables import candidate_sheet, combination_sheets, single_sheets
 from ablations.search.combine import path_rows, search
 from ablations.search.scoreboard import Candidate
 from ablations.search.single import singles

@@ -22,7 +22,7 @@ from ablations.report.pictures import (
     coverage,
     named,
 )
-from ablations.report.tables import score, signed
+from ablations.report.sheet import score, signed
 from lsmseg_model.data.palette import colour, oklab, palette
 from lsmseg_prompts.errors import UsageError
 

@@ -7,7 +7,8 @@ import pytest
 from support.ablation_fakes import ATTRIBUTES, board, by_table
 
 from ablations.report.classwise import per_class
-from ablations.report.tables import candidate_sheet, score, single_sheet
+from ablations.report.sheet import score
+from ablations.report.tables import candidate_sheet, single_sheet
 from ablations.search import scoreboard
 from ablations.search.combine import path_rows, search
 from ablations.search.options import SearchOptions

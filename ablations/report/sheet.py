@@ -1,0 +1,91 @@
+"""A `Sheet`: one table of finished text, for the terminal, the page and a paper alike.
+
+Scores stand in per cent with 95 % intervals in brackets; differences are paired.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = Mapping[str, Any]
+Column = tuple[str, Callable[[Row], str]]
+"""A header, and the text of a row's cell."""
+NUMBER = r"-?$|[+-]?\d[\d.]*( \[.*\])?$"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of a sheet. ``kind``: as in `search.single` and `search.combine`."""
+
+    kind: str
+    cells: tuple[str, ...]
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text with a title and a note below it."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[Line, ...]
+    note: str
+
+
+def make_sheet(
+    title: str,
+    rows: Sequence[Row],
+    columns: Sequence[Column],
+    kind: Callable[[Row], str],
+    note: str,
+) -> Sheet:
+    """A sheet with a line for every row.
+
+    Args:
+        title: What stands above it.
+        rows: Of a run's tables; that with a true ``chosen`` is the one that was chosen.
+        columns: What is shown of each row.
+        kind: What each row is.
+        note: What stands below it.
+    """
+    lines = (
+        Line(kind(row), tuple(cell(row) for _, cell in columns), bool(row.get("chosen")))
+        for row in rows
+    )
+    return Sheet(title, tuple(head for head, _ in columns), tuple(lines), note)
+
+
+def numeric(sheet: Sheet) -> list[bool]:
+    """Of each column whether it holds numbers alone, with their intervals or signs."""
+    columns = zip(*(line.cells for line in sheet.lines), strict=True)
+    numbers = [all(re.match(NUMBER, cell) for cell in column) for column in columns]
+    return numbers or [False] * len(sheet.columns)
+
+
+def score(row: Row, column: str, unit: str = "") -> str:
+    """A score in per cent with its interval, such as "46.8 [44.9, 48.7]"; "-" if undefined."""
+    if row.get(column) is None:
+        return "-"
+    text = f"{100 * row[column]:.1f}{unit}"
+    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
+    return text if low is None or high is None else f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def signed(row: Row, column: str) -> str:
+    """A difference in points with its interval, such as "+1.2 [+0.3, +2.0]"."""
+    if row.get(column) is None:
+        return "-"
+    parts = [row[column], row.get(f"{column}_low"), row.get(f"{column}_high")]
+    value, low, high = ("-" if p is None else f"{100 * p:+.1f}" for p in parts)
+    return f"{value} [{low}, {high}]"
+
+
+def starred(row: Row) -> str:
+    """The name of a prompt set, with a star if it was chosen."""
+    return str(row["prompts"]) + (" *" if row["chosen"] else "")
+
+
+def several(rows: Sequence[Row], key: str = "benchmark") -> bool:
+    """Whether the rows are of several benchmarks (or other values of a column)."""
+    return len({row[key] for row in rows}) > 1
