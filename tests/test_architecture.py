@@ -41,7 +41,6 @@ ORDER = {
 LINES, FUNCTION_LINES, PARAMETERS = 400, 60, 10
 
 LONG_FUNCTIONS = {
-    "lsmseg_prompts/store/migrations.py": "a schema is one list of statements",
     "ablations/commands/": "Typer wants every option declared as a parameter",
     "lsmseg_model/data/ministuff/": "a drawing is one sequence of strokes",
 }
