@@ -1,10 +1,10 @@
 """Everything that was ever scored, best first: the evaluations of the working store."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.store import open_store_readonly, working_store_path
 
@@ -43,9 +43,10 @@ def leaderboard(
     Raises UsageError for an unknown column, StoreError where the store cannot be read.
     """
     if sort not in COLUMNS:
-        near = get_close_matches(sort, COLUMNS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COLUMNS)}."
-        raise UsageError(f"There is no column {sort!r} to sort by; {hint}")
+        raise UsageError(
+            f"There is no column {sort!r} to sort by{nearest(sort, COLUMNS)}; there are "
+            f"{', '.join(COLUMNS)}."
+        )
     with open_store_readonly(working_store_path(store)) as file:
         evaluations = file.evaluations()
     wanted = {"benchmark": benchmark, "model": model, "llm": llm}
