@@ -55,8 +55,8 @@ def export(
     store: StorePath = None,
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
-    from lsmseg_prompts.export import export_for, export_native
-    from lsmseg_prompts.prompts.from_store import prompt_set, provenance
+    from lsmseg_prompts.export import export as write
+    from lsmseg_prompts.prompts.from_store import prompt_set
     from lsmseg_prompts.terminal import note
     from lsmseg_prompts.vocabularies import load_vocabulary
 
@@ -64,15 +64,13 @@ def export(
         raise BadParameter(f"{format} splits nothing: leave out --rewrite")
     vocabulary = load_vocabulary(vocab)
     prompts = prompt_set(vocabulary, names(attributes) or [], composition, llm, store)
-    if format == "native":
-        export_native(prompts, vocabulary, output, provenance=provenance(prompts))
-    elif format == "embeddings":
+    if format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
         from lsmseg_model.networks.backbones.clip import load_clip
 
         export_embeddings(prompts, load_clip(model, pretrained, device), output)
     else:
-        changed = export_for(format, prompts, vocabulary, output, rewrite)
+        changed = write(prompts, vocabulary, output, format, rewrite)
         if changed and not Shown.quiet:
             note(f"{changed} texts were rewritten without the separators of {format}")
     if prompts.shortened and not Shown.quiet:

@@ -66,22 +66,17 @@ def store_show(
 ) -> None:
     """The descriptions of a class, by one LLM or by several."""
     from ablations.commands import store_tables
-    from lsmseg_prompts.curation import edits as store_edit
+    from lsmseg_prompts.curation import edits as by_people
     from lsmseg_prompts.curation import reports
-    from lsmseg_prompts.vocabularies import load_vocabulary
 
-    vocabulary, wanted = load_vocabulary(vocab), names(attributes)
-    llms = list(dict.fromkeys(llm or ["all"]))
-    if llms == ["all"]:
-        llms = reports.llms_of(vocabulary, name, store)
+    wanted = names(attributes)
+    llms = list(dict.fromkeys(llm)) if llm and llm != ["all"] else None
     if attempts:
-        found = reports.attempts(vocabulary, name, llms, wanted, store)
-        store_tables.attempts(found, json)
+        store_tables.attempts(reports.attempts(vocab, name, llms, wanted, store), json)
     elif edits:
-        show(store_edit.edits(vocabulary, vocabulary.find(name).index, store), json)
+        show(by_people.edits(vocab, name, store), json)
     else:
-        rows = reports.side_by_side(vocabulary, name, llms, wanted, store)
-        store_tables.cells(rows, llms, json)
+        store_tables.cells(reports.cells_of(vocab, name, llms, wanted, store), json)
 
 
 @app.command("edit")
@@ -95,7 +90,7 @@ def store_edit(
         Path | None, Option("--file", help="A file with the new sentence; - is stdin.")
     ] = None,
     force: Annotated[
-        bool, Option("--force", help="Also if it is no sentence or does not name the class.")
+        bool, Option("--force", help="Also if it is not a sentence or does not name the class.")
     ] = False,
     vocab: Vocab = "coco-stuff",
     llm: Llm = "bundled",
@@ -104,13 +99,13 @@ def store_edit(
 ) -> None:
     """Put your own sentence in a description's place, and lock it."""
     from ablations.commands.editor import text_from
-    from lsmseg_prompts.curation import edits as store_edit
+    from lsmseg_prompts.curation.edits import edit, editable
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     vocabulary = load_vocabulary(vocab)
-    now = store_edit.editable(vocabulary, name, attribute, llm, store)
+    now = editable(vocabulary, name, attribute, llm, store)
     given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
-    cell = store_edit.edit(vocabulary, name, attribute, given, llm, store, force)
+    cell = edit(vocabulary, name, attribute, given, llm, store, force)
     shown = [{**cell, "locked": bool(cell["locked"])}]
     show(cell if json else shown, json, ["attribute", "tokens", "source", "locked", "text"])
 
@@ -128,9 +123,8 @@ def store_lock(
 ) -> None:
     """Keep descriptions as they are: no rerun and no import overwrites them."""
     from lsmseg_prompts.curation.edits import lock
-    from lsmseg_prompts.vocabularies import load_vocabulary
 
-    rows = lock(load_vocabulary(vocab), name, attribute, llm, store)
+    rows = lock(vocab, name, attribute, llm, store)
     show(rows if json else {"locked": len(rows)}, json)
 
 
@@ -146,10 +140,9 @@ def store_unlock(
     json: Json = False,
 ) -> None:
     """Let reruns and imports overwrite descriptions again."""
-    from lsmseg_prompts.curation.edits import lock
-    from lsmseg_prompts.vocabularies import load_vocabulary
+    from lsmseg_prompts.curation.edits import unlock
 
-    rows = lock(load_vocabulary(vocab), name, attribute, llm, store, locked=False)
+    rows = unlock(vocab, name, attribute, llm, store)
     show(rows if json else {"unlocked": len(rows)}, json)
 
 
@@ -164,13 +157,11 @@ def store_diff(
     """What two LLMs wrote differently, word by word."""
     from ablations.commands import store_tables
     from lsmseg_prompts.curation.reports import diff
-    from lsmseg_prompts.vocabularies import load_vocabulary
 
     if llm is None or len(llm) != 2:
         raise typer.BadParameter("give --llm twice: --llm bundled --llm gpt-4")
     first, second = llm
-    found = diff(load_vocabulary(vocab), first, second, names(attributes), store)
-    store_tables.diff(found, json)
+    store_tables.diff(diff(vocab, first, second, names(attributes), store), json)
 
 
 @app.command("import")
@@ -195,9 +186,8 @@ def store_import(
     from ablations.commands import store_tables
     from lsmseg_prompts.curation.imports import import_file
     from lsmseg_prompts.errors import PartialError
-    from lsmseg_prompts.vocabularies import load_vocabulary
 
-    result = import_file(file, load_vocabulary(vocab), llm, format, store, replace)
+    result = import_file(file, vocab, llm, format, store, replace)
     store_tables.imported(result, json, verbose, Shown.quiet)
     if result.empty:
         raise PartialError(

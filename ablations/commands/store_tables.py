@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ablations.commands.options import show
@@ -13,8 +12,9 @@ if TYPE_CHECKING:
 _COLOURS = {"first": "red", "second": "green"}
 
 
-def cells(rows: list[dict[str, Any]], llms: Sequence[str], as_json: bool) -> None:
+def cells(rows: list[dict[str, Any]], as_json: bool) -> None:
     """The cells of a class: a table for one LLM, a column each for several."""
+    llms = list(dict.fromkeys(row["llm"] for row in rows))
     if as_json:
         show(rows, as_json)
     elif len(llms) == 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 from lsmseg_prompts.descriptions.lint import check_text
@@ -19,13 +20,13 @@ from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, utc_now
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
-from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
 Path = str | os.PathLike[str]
 
 
 def edit(
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | str,
     name: str,
     attribute: str,
     text: str,
@@ -35,16 +36,27 @@ def edit(
 ) -> dict[str, Any]:
     """Put a person's text into a cell, and lock it; returns the cell (see Store.cells).
 
-    The text must be one sentence of at most 77 CLIP tokens that names the class; `force` takes
-    one that is not a sentence or does not name it. Raises RefusedError for what it may not be,
-    UsageError for an unknown class or attribute, StoreError.
+    Args:
+        vocabulary: the vocabulary, or its name.
+        name: the class.
+        attribute: the attribute.
+        text: one sentence of at most 77 CLIP tokens that names the class.
+        llm: under whom the cell is filed.
+        store: the path of the store; None for the usual one.
+        force: take a text that is not a sentence or does not name the class.
+
+    Raises:
+        RefusedError: the text may not stand there.
+        UsageError: there is no such class, attribute or LLM.
+        StoreError: the store cannot be written.
     """
+    vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
     (attribute,) = check_attributes([attribute])
     text = " ".join(text.split())
     check(text, entry, force)
     path = working_store_path(store)
-    known(llm, path)
+    check_llm(llm, path)
     with open_store(path) as file, file.transaction():
         file.add_vocabulary(vocabulary)
         _add_llm(file, llm)
@@ -52,14 +64,11 @@ def edit(
         if old is None or (old["text"], old["source"]) != (text, "human"):
             _set_lock(file, vocabulary, entry, attribute, llm, False)
             tokens = count_tokens(text)
-            file.put_description(
-                Description(
-                    vocabulary.name, entry.index, attribute, llm, text, tokens, source="human"
-                )
+            new = Description(
+                vocabulary.name, entry.index, attribute, llm, text, tokens, source="human"
             )
-            keep_old(
-                file, vocabulary, entry.index, attribute, llm, old["text"] if old else None, text
-            )
+            file.put_description(new)
+            keep_old(file, old["text"] if old else None, new)
         _set_lock(file, vocabulary, entry, attribute, llm, True)
         (cell,) = file.cells(vocabulary, llm, [attribute], entry.index)
     return cell
@@ -83,39 +92,70 @@ def check(text: str, entry: ClassEntry, force: bool = False) -> None:
 
 
 def lock(
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | str,
     name: str,
     attribute: str | None = None,
     llm: str = "bundled",
     store: Path | None = None,
-    locked: bool = True,
 ) -> list[dict[str, Any]]:
-    """Lock the descriptions of a class, or the one of `attribute`; `locked` False unlocks.
+    """Lock the descriptions of a class; returns the cells that were changed.
 
-    Returns the cells that were changed. A failed cell has no text that could be locked. Raises
-    ConfigurationError where there is nothing to lock, UsageError, StoreError.
+    Args:
+        vocabulary: the vocabulary, or its name.
+        name: the class.
+        attribute: the attribute; None for all that are described.
+        llm: under whom the cells are filed.
+        store: the path of the store; None for the usual one.
+
+    Raises:
+        ConfigurationError: there is nothing to lock; a failed cell has no text.
+        UsageError: there is no such class or attribute.
+        StoreError: the store cannot be written.
     """
+    vocabulary = load_vocabulary(vocabulary)
+    entry = vocabulary.find(name)
+    wanted = check_attributes(None if attribute is None else [attribute])
+    if not any(row["text"] for row in show(vocabulary, name, llm, wanted, store)):
+        raise ConfigurationError(
+            f"There is no description of {entry.readable!r} by {llm} to lock: it failed "
+            "before; write one with `lsmseg-prompts store edit`."
+        )
+    with open_store(working_store_path(store)) as file, file.transaction():
+        file.add_vocabulary(vocabulary)
+        for one in wanted:
+            _copy_shipped(file, vocabulary, entry, one, llm)
+        return _set_locks(file, vocabulary, entry, wanted, llm, True)
+
+
+def unlock(
+    vocabulary: Vocabulary | str,
+    name: str,
+    attribute: str | None = None,
+    llm: str = "bundled",
+    store: Path | None = None,
+) -> list[dict[str, Any]]:
+    """Let reruns and imports overwrite descriptions again; see `lock`.
+
+    Args:
+        vocabulary: the vocabulary, or its name.
+        name: the class.
+        attribute: the attribute; None for all that are described.
+        llm: under whom the cells are filed.
+        store: the path of the store; None for the usual one.
+
+    Raises:
+        UsageError: there is no such class or attribute.
+        StoreError: the store cannot be written.
+    """
+    vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
     wanted = check_attributes(None if attribute is None else [attribute])
     path = working_store_path(store)
-    if not locked and not path.exists():
+    if not path.exists():
         return []
-    if locked:
-        there = {r["attribute"] for r in show(vocabulary, name, llm, wanted, store) if r["text"]}
-        if not there:
-            raise ConfigurationError(
-                f"There is no description of {entry.readable!r} by {llm} to lock: it failed "
-                "before; write one with `lsmseg-prompts store edit`."
-            )
-    changed = []
     with open_store(path) as file, file.transaction():
         file.add_vocabulary(vocabulary)
-        for one in wanted:
-            if locked:
-                _copy_shipped(file, vocabulary, entry, one, llm)
-            if _set_lock(file, vocabulary, entry, one, llm, locked):
-                changed += file.cells(vocabulary, llm, [one], entry.index)
-    return changed
+        return _set_locks(file, vocabulary, entry, wanted, llm, False)
 
 
 def editable(
@@ -125,7 +165,18 @@ def editable(
     llm: str = "bundled",
     store: Path | None = None,
 ) -> str:
-    """What stands in a cell now, for an editor; empty where nothing does."""
+    """What stands in a cell now, for an editor; empty where nothing does.
+
+    Args:
+        vocabulary: the vocabulary.
+        name: the class.
+        attribute: the attribute.
+        llm: under whom the cell is filed.
+        store: the path of the store; None for the usual one.
+
+    Raises:
+        UsageError: there is no such class or attribute.
+    """
     vocabulary.find(name)
     (attribute,) = check_attributes([attribute])
     try:
@@ -135,9 +186,13 @@ def editable(
     return row["text"] or ""
 
 
-def edits(vocabulary: Vocabulary, index: int, store: Path | None = None) -> list[dict[str, Any]]:
+def edits(
+    vocabulary: Vocabulary | str, name: str, store: Path | None = None
+) -> list[dict[str, Any]]:
     """What people changed in the cells of a class, oldest first: attribute, llm, old_text,
     new_text, edited_at."""
+    vocabulary = load_vocabulary(vocabulary)
+    index = vocabulary.find(name).index
     path = working_store_path(store)
     if not path.exists():
         return []
@@ -150,28 +205,33 @@ def edits(vocabulary: Vocabulary, index: int, store: Path | None = None) -> list
         )
 
 
-def keep_old(
-    file: Store,
-    vocabulary: Vocabulary,
-    index: int,
-    attribute: str,
-    llm: str,
-    old: str | None,
-    new: str,
-) -> None:
+def keep_old(file: Store, old: str | None, new: Description) -> None:
     """Enter a replaced text into the table `edits`."""
     file.write(
         "edits",
         {
-            "vocabulary": vocabulary.name,
-            "class_index": index,
-            "attribute": attribute,
-            "llm": llm,
+            "vocabulary": new.vocabulary,
+            "class_index": new.class_index,
+            "attribute": new.attribute,
+            "llm": new.llm,
             "old_text": old,
-            "new_text": new,
+            "new_text": new.text,
             "edited_at": utc_now(),
         },
     )
+
+
+def _set_locks(
+    file: Store,
+    vocabulary: Vocabulary,
+    entry: ClassEntry,
+    attributes: Iterable[str],
+    llm: str,
+    locked: bool,
+) -> list[dict[str, Any]]:
+    """The cells that were changed."""
+    changed = [a for a in attributes if _set_lock(file, vocabulary, entry, a, llm, locked)]
+    return [cell for a in changed for cell in file.cells(vocabulary, llm, [a], entry.index)]
 
 
 def _set_lock(
@@ -219,8 +279,8 @@ def _add_llm(file: Store, llm: str) -> None:
     file.add_llm(llm, PROVENANCE if llm == "bundled" else None)
 
 
-def known(llm: str, path: os.PathLike[str]) -> None:
-    """Raise UsageError where neither the store nor a provider knows the LLM: a slip of the pen."""
+def check_llm(llm: str, path: os.PathLike[str]) -> None:
+    """Raise UsageError where the LLM is neither in the store nor one that can be asked."""
     if os.path.exists(path):
         with open_store_readonly(path) as file:
             names = [row["name"] for row in file.rows("SELECT name FROM llms ORDER BY name")]

@@ -23,7 +23,7 @@ from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import Store, open_store
 from lsmseg_prompts.tokens import count_tokens
-from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
 Format = Literal["cupl", "dclip", "prolab"]
 
@@ -60,7 +60,7 @@ class Imported:
 
 def import_file(
     file: str | os.PathLike[str],
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | str,
     llm: str,
     format: Format | Literal["auto"] = "auto",
     store: str | os.PathLike[str] | None = None,
@@ -68,10 +68,20 @@ def import_file(
 ) -> Imported:
     """Fill cells of `vocabulary` by `llm` from a file; all of them or, on an error, none.
 
-    Cells that are filled keep their texts unless `replace` is set; the old ones then go into the
-    table `edits`. Raises UsageError: a file that cannot be read as such, a reserved name for the
-    LLM, no class of the vocabulary in it; StoreError.
+    Args:
+        file: a JSON file, {"class name": ["phrase or sentence", ...]}.
+        vocabulary: the vocabulary, or its name.
+        llm: under whom the texts are filed.
+        format: whose file it is; "auto" recognises it by its texts.
+        store: the path of the store; None for the usual one.
+        replace: replace texts that are there; the old ones go into the table `edits`.
+
+    Raises:
+        UsageError: the file cannot be read as such or has no class of the vocabulary, or the
+            name for the LLM is reserved.
+        StoreError: the store cannot be written.
     """
+    vocabulary = load_vocabulary(vocabulary)
     if llm in ("bundled", "all") or not llm.strip():
         raise UsageError(f"Imported texts cannot be filed under {llm!r}: give another --llm.")
     path = Path(file)
@@ -224,9 +234,10 @@ def _put(
         result.kept += 1
         return
     cell = (vocabulary.name, entry.index, attribute, result.llm)
-    store.put_description(Description(*cell, text, count_tokens(text), source="import"))
+    new = Description(*cell, text, count_tokens(text), source="import")
+    store.put_description(new)
     if old is not None and done:
-        keep_old(store, vocabulary, entry.index, attribute, result.llm, old["text"], text)
+        keep_old(store, old["text"], new)
         result.replaced += 1
     else:
         result.added += 1

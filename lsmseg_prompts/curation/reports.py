@@ -13,7 +13,7 @@ from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
 from lsmseg_prompts.store.store import open_store_readonly
-from lsmseg_prompts.vocabularies import Vocabulary
+from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 Path = str | os.PathLike[str]
 Grouping = Literal["llm", "model", "purpose", "day"]
@@ -51,18 +51,31 @@ def costs(store: Path | None = None, by: Grouping = "llm") -> list[dict[str, Any
 
 
 def attempts(
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | str,
     name: str,
-    llms: Sequence[str],
+    llms: Sequence[str] | None = None,
     attributes: Iterable[str] | None = None,
     store: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Every question asked about a class, oldest first, with its raw reply.
 
     Keys: id, started_at, llm, attributes, try, state, verdict, http_status, input_tokens,
-    output_tokens, cost_usd, cost_is_bound, prompt, reply, error. Raises UsageError, StoreError.
+    output_tokens, cost_usd, cost_is_bound, prompt, reply, error.
+
+    Args:
+        vocabulary: the vocabulary, or its name.
+        name: the class.
+        llms: who was asked; None for all.
+        attributes: about which attributes; None for all.
+        store: the path of the store; None for the usual one.
+
+    Raises:
+        UsageError: there is no such class or attribute.
+        StoreError: the store cannot be read.
     """
+    vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
+    llms = llms or llms_of(vocabulary, name, store)
     wanted = set(check_attributes(attributes))
     path = working_store_path(store)
     if not path.exists():
@@ -112,20 +125,38 @@ def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> lis
     return list(found)
 
 
-def side_by_side(
-    vocabulary: Vocabulary,
+def cells_of(
+    vocabulary: Vocabulary | str,
     name: str,
-    llms: Sequence[str],
+    llms: Sequence[str] | None = None,
     attributes: Iterable[str] | None = None,
     store: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """The cells of a class by several LLMs (see Store.cells), LLM by LLM."""
+    """The cells of a class (see Store.cells), LLM by LLM.
+
+    Args:
+        vocabulary: the vocabulary, or its name.
+        name: the class.
+        llms: who wrote them; None for all that did.
+        attributes: which attributes; None for all that are described.
+        store: the path of the store; None for the usual one.
+
+    Raises:
+        UsageError: there is no such class or attribute.
+        ConfigurationError: an LLM has nothing to show.
+        StoreError: the store cannot be read.
+    """
+    vocabulary = load_vocabulary(vocabulary)
     wanted = None if attributes is None else list(attributes)
-    return [row for llm in llms for row in show(vocabulary, name, llm, wanted, store)]
+    return [
+        row
+        for llm in llms or llms_of(vocabulary, name, store)
+        for row in show(vocabulary, name, llm, wanted, store)
+    ]
 
 
 def diff(
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | str,
     first: str,
     second: str,
     attributes: Iterable[str] | None = None,
@@ -135,9 +166,21 @@ def diff(
 
     counts: same, differ, only_first, only_second, neither (numbers of cells). cells: those that
     differ or that only one has, as {class, attribute, first, second, words}; `words` is a list of
-    (what, text), what being "same", "first" or "second". Raises UsageError, ConfigurationError
-    where one of the two has nothing, StoreError.
+    (what, text), what being "same", "first" or "second".
+
+    Args:
+        vocabulary: the vocabulary, or its name.
+        first: the one LLM.
+        second: the other.
+        attributes: which attributes; None for all that are described.
+        store: the path of the store; None for the usual one.
+
+    Raises:
+        UsageError: the two are the same, or there is no such attribute.
+        ConfigurationError: one of the two has nothing.
+        StoreError: the store cannot be read.
     """
+    vocabulary = load_vocabulary(vocabulary)
     if first == second:
         raise UsageError(f"Both are {first!r}: name two LLMs that differ.")
     wanted = check_attributes(attributes)

@@ -86,7 +86,7 @@ def load(
     """
     from lsmseg_prompts.store.store import open_store_readonly, working_store_path
 
-    vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
+    vocabulary = load_vocabulary(vocabulary)
     wanted = check_attributes(attributes)
     path = working_store_path(store)
     found: dict[Cell, str] = {}

@@ -19,8 +19,10 @@ from pathlib import Path
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.export.consumers import CONSUMERS, prepare
+from lsmseg_prompts.export.native import export_native
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.prompts.clauses import parse
+from lsmseg_prompts.prompts.from_store import provenance
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
@@ -28,24 +30,37 @@ Texts = Sequence[Sequence[str]]
 INVALID = "0:invalid_class_id"
 
 
-def export_for(
-    consumer: str,
+def export(
     prompts: PromptSet,
     vocabulary: Vocabulary,
     path: str | Path,
+    format: str = "native",
     rewrite: bool = False,
 ) -> int:
-    """Write `prompts` as ``consumer`` reads it, whole or not at all; how many were rewritten.
+    """Write `prompts` as the file of `format`, whole or not at all; how many were rewritten.
 
-    Raises UsageError for a consumer that there is not, and what `consumers.prepare` raises.
+    Args:
+        prompts: the prompt set.
+        vocabulary: its own vocabulary.
+        path: the file to write.
+        format: "native", or one of FORMATS: the project that reads the file.
+        rewrite: leave out the separators that its reader splits on.
+
+    Raises:
+        UsageError: there is no such format, or the prompt set is of another vocabulary.
+        RefusedError: the reader would split or cut a text, or takes one text a class.
+        ConfigurationError: the file cannot be written.
     """
-    if consumer not in CONSUMERS:
-        near = nearest(consumer, FORMATS)
+    if format == "native":
+        export_native(prompts, vocabulary, path, provenance=provenance(prompts))
+        return 0
+    if format not in CONSUMERS:
+        names = ("native", *FORMATS)
         raise UsageError(
-            f"There is no format {consumer!r}{near}: choose {', '.join(('native', *FORMATS))}."
+            f"There is no format {format!r}{nearest(format, names)}: choose {', '.join(names)}."
         )
-    texts, changed = prepare(prompts, vocabulary, CONSUMERS[consumer], rewrite)
-    write_whole(path, _WRITERS[consumer](texts, vocabulary))
+    texts, changed = prepare(prompts, vocabulary, CONSUMERS[format], rewrite)
+    write_whole(path, _WRITERS[format](texts, vocabulary))
     return changed
 
 

@@ -12,31 +12,36 @@ from typing import Any
 
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.export.formats import INVALID
+from lsmseg_prompts.export.native import load_native
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import Vocabulary
 
 READABLE = ("cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl")
 
 
-def load_export(path: str | Path, consumer: str, vocabulary: Vocabulary) -> PromptSet:
-    """The prompt set that a file of ``consumer`` (one of READABLE) holds.
+def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> PromptSet:
+    """The prompt set that a file of `format` (native or one of READABLE) holds.
 
-    Raises UsageError for a missing or misshapen file, another number of classes, another consumer.
+    Raises UsageError for a missing or misshapen file, another number of classes, another format.
     """
-    if consumer not in READABLE:
-        raise UsageError(f"Files of {consumer} are not read back: {', '.join(READABLE)} are.")
+    if format == "native":
+        return load_native(path)
+    if format not in READABLE:
+        raise UsageError(
+            f"Files of {format} are not read back: {', '.join(('native', *READABLE))} are."
+        )
     path = Path(path)
     try:
         content = path.read_text("utf-8-sig")
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
     try:
-        groups = _lines(content) if consumer in ("fc-clip", "maft") else _parsed(content, consumer)
+        groups = _lines(content) if format in ("fc-clip", "maft") else _parsed(content, format)
         if isinstance(groups, dict):
             groups = [groups[entry.name] for entry in vocabulary]
         texts = tuple(tuple(str(text) for text in group) for group in groups)
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a file of {consumer}: {error}.") from error
+        raise UsageError(f"{path} is not a file of {format}: {error}.") from error
     if len(texts) != len(vocabulary):
         raise UsageError(
             f"{path} has {len(texts)} classes and {vocabulary.name} has {len(vocabulary)}: name "
@@ -54,13 +59,13 @@ def load_export(path: str | Path, consumer: str, vocabulary: Vocabulary) -> Prom
     )
 
 
-def _parsed(content: str, consumer: str) -> Any:
+def _parsed(content: str, format: str) -> Any:
     raw = json.loads(content)
-    if consumer == "open_clip":
+    if format == "open_clip":
         return [[text] for text in raw["classnames"]]
-    if consumer == "sed":
+    if format == "sed":
         return [text.split(", ") for text in raw]
-    if consumer == "cat-seg":
+    if format == "cat-seg":
         return [text.split(", ")[:1] for text in raw]
     return raw if isinstance(raw, dict) else [[text] for text in raw]
 

@@ -27,7 +27,7 @@ def prompt_set(
 
     Raises UsageError for unknown names, ConfigurationError for missing descriptions.
     """
-    vocabulary = load_vocabulary(vocabulary) if isinstance(vocabulary, str) else vocabulary
+    vocabulary = load_vocabulary(vocabulary)
     if len(attributes) == 1 and attributes[0] in NAME_TEMPLATES:
         return build_prompt_set({}, vocabulary, attributes, llm=llm)
     wanted = check_attributes(attributes)

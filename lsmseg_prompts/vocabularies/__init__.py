@@ -31,17 +31,19 @@ def available_vocabularies() -> tuple[str, ...]:
     return BUILT_IN
 
 
-def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
+def load_vocabulary(name_or_path: str | Path | Vocabulary) -> Vocabulary:
     """A built-in vocabulary by name, or the user's own from a .txt or .json file.
 
     .txt: a class name a line; blank lines and lines beginning with # are skipped.
     .json: a list of names, a list of objects, or an object in our own format
     ({"name", "title", "classes": [{"name", "readable", "sense", "synonyms", "seen",
-    "coco_stuff"}]}).
+    "coco_stuff"}]}). A vocabulary that is loaded already is given back as it is.
 
     Raises UsageError if the name is unknown or the file is missing, unreadable, empty, of a
     wrong shape, or names a class twice.
     """
+    if isinstance(name_or_path, Vocabulary):
+        return name_or_path
     wanted = str(name_or_path).strip()
     if normalise(wanted) in BUILT_IN:
         return built_in(normalise(wanted))

@@ -23,7 +23,7 @@ from support.small_clip import SMALL
 from ablations.scoring.embeddings import export_embeddings, load_embeddings, text_hash
 from lsmseg_model.networks.backbones.clip import build_clip
 from lsmseg_prompts.errors import RefusedError, UsageError
-from lsmseg_prompts.export import FORMATS, export_for, load_export
+from lsmseg_prompts.export import FORMATS, export, load_export
 from lsmseg_prompts.export.consumers import CONSUMERS
 from lsmseg_prompts.export.formats import descriptor
 from lsmseg_prompts.export.rewriting import without_separators
@@ -119,20 +119,20 @@ def test_every_format_has_a_reader_here() -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_what_is_read_is_what_was_meant(name: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
-    assert export_for(name, prompts(PLAIN), VOCABULARY, path) == 0
+    assert export(prompts(PLAIN), VOCABULARY, path, name) == 0
     assert READERS[name](path) == [list(group) for group in PLAIN]
 
 
 @pytest.mark.parametrize("name", ["sed", "fc-clip", "maft", "cupl"])
 def test_several_texts_of_a_class(name: str, tmp_path: Path) -> None:
-    export_for(name, prompts(SEVERAL), VOCABULARY, tmp_path / "file")
+    export(prompts(SEVERAL), VOCABULARY, tmp_path / "file", name)
     assert READERS[name](tmp_path / "file") == [list(group) for group in SEVERAL]
 
 
 @pytest.mark.parametrize("name", ["cat-seg", "san", "mmseg", "open_clip"])
 def test_several_texts_are_refused_where_one_is_read(name: str, tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"takes one text a class .* --format embeddings"):
-        export_for(name, prompts(SEVERAL), VOCABULARY, tmp_path / "file")
+        export(prompts(SEVERAL), VOCABULARY, tmp_path / "file", name)
     assert not (tmp_path / "file").exists()
 
 
@@ -140,15 +140,15 @@ def test_several_texts_are_refused_where_one_is_read(name: str, tmp_path: Path) 
 def test_commas_are_refused_or_rewritten(name: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     with pytest.raises(RefusedError, match=r"splits a class string on ',\s?'.* texts of zebra: "):
-        export_for(name, prompts(COMMAS), VOCABULARY, path)
+        export(prompts(COMMAS), VOCABULARY, path, name)
     assert not path.exists()
-    assert export_for(name, prompts(COMMAS), VOCABULARY, path, rewrite=True) == 1
+    assert export(prompts(COMMAS), VOCABULARY, path, name, rewrite=True) == 1
     assert READERS[name](path)[0] == ["A zebra has a mane and round ears and stripes."]
 
 
 @pytest.mark.parametrize("name", ["san", "mmseg", "open_clip", "cupl"])
 def test_commas_do_no_harm_where_nothing_is_split(name: str, tmp_path: Path) -> None:
-    assert export_for(name, prompts(COMMAS), VOCABULARY, tmp_path / "file", rewrite=True) == 0
+    assert export(prompts(COMMAS), VOCABULARY, tmp_path / "file", name, rewrite=True) == 0
     assert READERS[name](tmp_path / "file")[0] == list(COMMAS[0])
 
 
@@ -160,16 +160,16 @@ def test_tokens_are_counted_inside_the_consumer_s_template(tmp_path: Path) -> No
     for name, adds in (("cat-seg", 7), ("fc-clip", 8), ("san", 8)):
         assert CONSUMERS[name].tokens(text) == 72 + adds
         with pytest.raises(RefusedError, match="the texts of zebra are over CLIP's 77 tokens"):
-            export_for(name, long, VOCABULARY, tmp_path / "file")
-    export_for("open_clip", long, VOCABULARY, tmp_path / "file")
+            export(long, VOCABULARY, tmp_path / "file", name)
+    export(long, VOCABULARY, tmp_path / "file", "open_clip")
     assert open_clip(tmp_path / "file")[0] == [text]
 
 
 def test_colons_would_end_an_index(tmp_path: Path) -> None:
     odd = prompts((("Zebra: an animal.",), *PLAIN[1:]))
     with pytest.raises(RefusedError):
-        export_for("fc-clip", odd, VOCABULARY, tmp_path / "file")
-    export_for("fc-clip", odd, VOCABULARY, tmp_path / "file", rewrite=True)
+        export(odd, VOCABULARY, tmp_path / "file", "fc-clip")
+    export(odd, VOCABULARY, tmp_path / "file", "fc-clip", rewrite=True)
     assert fc_clip(tmp_path / "file")[0] == ["Zebra an animal."]
 
 
@@ -202,7 +202,7 @@ def test_what_is_not_refused_is_read_as_it_was_written(
     path = tmp_path_factory.mktemp("any") / "file"
     group = tuple((text,) for text in texts)
     try:
-        export_for(name, prompts(group), VOCABULARY, path, rewrite=more)
+        export(prompts(group), VOCABULARY, path, name, rewrite=more)
     except RefusedError:
         assert not path.exists()
         return
@@ -214,7 +214,7 @@ def test_what_is_not_refused_is_read_as_it_was_written(
 
 @pytest.mark.parametrize("name", ["cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl"])
 def test_the_way_back(name: str, tmp_path: Path) -> None:
-    export_for(name, prompts(PLAIN), VOCABULARY, tmp_path / "mine.txt")
+    export(prompts(PLAIN), VOCABULARY, tmp_path / "mine.txt", name)
     back = load_export(tmp_path / "mine.txt", name, VOCABULARY)
     assert back.texts == PLAIN and back.class_names == NAMES and back.name == "mine"
     with pytest.raises(UsageError, match=r"3 classes and camvid has 11|is not a file of"):
@@ -235,7 +235,7 @@ def test_names_that_are_keys_must_differ(tmp_path: Path) -> None:
     twice = Vocabulary("three", "t", tuple(ClassEntry(i, "bag", "bag") for i in range(3)))
     for name in ("cupl", "dclip"):
         with pytest.raises(RefusedError, match="several called 'bag'"):
-            export_for(name, prompts(PLAIN), twice, tmp_path / "file")
+            export(prompts(PLAIN), twice, tmp_path / "file", name)
 
 
 # -- embeddings ---------------------------------------------------------------------------------
@@ -283,4 +283,4 @@ def test_bundled_texts_export_everywhere(vocabulary: str, tmp_path: Path) -> Non
     classes = load_vocabulary(vocabulary)
     made = prompt_set(classes, ["color"])
     for name in FORMATS:
-        export_for(name, made, classes, tmp_path / name, rewrite=True)
+        export(made, classes, tmp_path / name, name, rewrite=True)

@@ -199,7 +199,7 @@ def test_what_is_there_stays_unless_replaced_and_locked_always() -> None:
         texts = store.descriptions(classes, "x")
     assert texts[0, "color"] == "A bicycle: blue color."
     assert texts[0, "material"] == "A bicycle: made of metal."
-    old = {row["attribute"]: row["old_text"] for row in edits(classes, 0, "s.sqlite")}
+    old = {row["attribute"]: row["old_text"] for row in edits(classes, classes[0].name, "s.sqlite")}
     assert old["color"] == "A bicycle: red color."
 
 
