@@ -1,24 +1,51 @@
-"""Scoring one text set on a benchmark with any model."""
+"""Scoring one prompt set on a benchmark with any model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from lsmseg_model.data.benchmark import competing, load_benchmark, scored_names
-from lsmseg_model.data.label_png import check_count, write_classes, write_label_map
+from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark, scored_names
+from lsmseg_model.data.label_maps import check_count, write_classes, write_label_map
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
 from lsmseg_model.files import new_folder, write_csv
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
-from lsmseg_model.segmenter import DEFAULT, Segmenter
+from lsmseg_model.segmenter import ModelOptions, Prompts, Segmenter, load_model
+
+
+class VocabularyPrompts(Prompts, Protocol):
+    """A prompt set of all classes of a vocabulary, as `lsmseg_prompts` makes it."""
+
+    @property
+    def vocabulary(self) -> str:
+        """The vocabulary's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest(ModelOptions):
+    """A prompt set to score on a benchmark, with a model of `ModelOptions`.
+
+    data, data_root, split, limit: see `load_benchmark`. prompts: of the vocabulary that the data
+    are labelled with. save_predictions: a folder for label maps in the vocabulary's indices.
+    csv: a file for the rows.
+    """
+
+    data: str
+    prompts: VocabularyPrompts
+    data_root: str | Path | None = None
+    split: str | None = None
+    limit: int | None = None
+    save_predictions: str | Path | None = None
+    csv: str | Path | None = None
 
 
 @dataclass
 class Evaluation:
-    """Scores of one text set: a row per class, and the means."""
+    """Scores of one prompt set: a row per class, and the means."""
 
     rows: list[dict[str, Any]]
     summary: dict[str, Any]
@@ -26,63 +53,34 @@ class Evaluation:
     keys: str | None = None  # what became of those of a CAT-Seg checkpoint
 
 
-def evaluate(
-    *,
-    data: str,
-    texts: Sequence[Sequence[str]],
-    class_names: Sequence[str],
-    vocabulary_name: str,
-    data_root: str | Path | None = None,
-    split: str | None = None,
-    model: str = DEFAULT,
-    pretrained: str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    format: str = "lsmseg",
-    dense: str | None = None,
-    sam: str | Path | None = None,
-    cache: str | Path | None = None,
-    limit: int | None = None,
-    device: str = "cpu",
-    save_predictions: str | Path | None = None,
-    csv: str | Path | None = None,
-    on_progress: OnProgress | None = None,
-) -> Evaluation:
-    """Score one text set, a group of sentences per class of the vocabulary, on a benchmark.
+def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None) -> Evaluation:
+    """Score one prompt set on the pictures of a benchmark.
 
-    model, pretrained, checkpoint, format, dense, sam, cache: see `Segmenter`.
-    save_predictions: a folder for label maps in the vocabulary's indices. csv: a file for the rows.
+    Raises UsageError, DataError for data and vocabulary that do not fit, CheckpointError.
     """
-    benchmark = load_benchmark(data, data_root, split, limit, len(texts), vocabulary_name)
-    if benchmark.vocabulary != vocabulary_name:
+    prompts = request.prompts
+    benchmark = load_benchmark(
+        request.data,
+        request.data_root,
+        request.split,
+        request.limit,
+        len(prompts.texts),
+        prompts.vocabulary,
+    )
+    if benchmark.vocabulary != prompts.vocabulary:
         raise DataError(
-            f"{benchmark.name} is labelled with {benchmark.vocabulary}, not {vocabulary_name}; "
+            f"{benchmark.name} is labelled with {benchmark.vocabulary}, not {prompts.vocabulary}; "
             f"use --vocab {benchmark.vocabulary}."
         )
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
-    segmenter = Segmenter(model, pretrained, checkpoint, format, device, dense, sam, cache)
-    text = segmenter.encode_texts([texts[i] for i in competing(benchmark)[0]])
-    if save_predictions is None:
-        counts = count_pictures(segmenter.model, benchmark, text, on_progress=on_progress)
-    else:
-        check_count(len(class_names))
-        with new_folder(Path(save_predictions)) as folder:
-            names = list(class_names)
-            for index, name in zip(
-                benchmark.class_indices, scored_names(benchmark, class_names), strict=True
-            ):
-                names[index] = name
-            write_classes(folder / "classes.json", names)
-            indices = np.asarray(benchmark.class_indices)
-
-            def save(picture: int, found: np.ndarray) -> None:
-                path = folder / f"{benchmark.key(picture)}.png"
-                write_label_map(path, indices[found], len(class_names))
-
-            counts = count_pictures(
-                segmenter.model, benchmark, text, on_progress=on_progress, save=save
-            )
-    rows = class_rows(counts, benchmark, class_names)
+    segmenter = Segmenter.of(load_model(request))
+    text = segmenter.encode_texts([prompts.texts[i] for i in competing(benchmark)[0]])
+    with _predictions(request, benchmark) as save:
+        counts = count_pictures(
+            segmenter.model, benchmark, text, on_progress=on_progress, save=save
+        )
+    rows = class_rows(counts, benchmark, prompts.class_names)
     summary: dict[str, Any] = {
         "benchmark": benchmark.name,
         "split": benchmark.split,
@@ -91,12 +89,35 @@ def evaluate(
         "dense": segmenter.clip.dense,
         **summarise(counts, benchmark),
     }
-    if cache is not None:
+    if request.cache is not None:
         summary["cache"] = str(getattr(segmenter.model, "cached", ""))
     loaded = segmenter.loaded
     if loaded is not None:
         keys = {"used": loaded.used, "missing": loaded.missing, "unexpected": loaded.unexpected}
         summary["checkpoint_keys"] = keys
-    if csv is not None:
-        write_csv(Path(csv), list(rows[0]), [list(row.values()) for row in rows])
+    if request.csv is not None:
+        write_csv(Path(request.csv), list(rows[0]), [list(row.values()) for row in rows])
     return Evaluation(rows, summary, counts, None if loaded is None else str(loaded))
+
+
+@contextmanager
+def _predictions(
+    request: EvaluateRequest, benchmark: Benchmark
+) -> Iterator[Callable[[int, np.ndarray], None] | None]:
+    """What saves the positions predicted for a picture; None where nothing is to be saved."""
+    if request.save_predictions is None:
+        yield None
+        return
+    names = list(request.prompts.class_names)
+    check_count(len(names))
+    indices = np.asarray(benchmark.class_indices)
+    with new_folder(Path(request.save_predictions)) as folder:
+        for index, name in zip(indices, scored_names(benchmark, names), strict=True):
+            names[index] = name
+        write_classes(folder / "classes.json", names)
+
+        def save(picture: int, positions: np.ndarray) -> None:
+            path = folder / f"{benchmark.key(picture)}.png"
+            write_label_map(path, indices[positions], len(names), colours=True)
+
+        yield save

@@ -21,7 +21,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     shown, path = path, Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         raise DataError(
-            f"cannot write {shown}: it is no file but a folder or a device; name a file."
+            f"Cannot write {shown}: it is not a file but a folder or a device; name a file."
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.close(handle)
     except OSError as error:
         raise DataError(
-            f"cannot write {shown}: {_reason(error)}; choose a writable place."
+            f"Cannot write {shown}: {_reason(error)}; choose a writable place."
         ) from error
     temporary = Path(name)
     try:
@@ -47,7 +47,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         if not isinstance(error, OSError) and not _full(path.parent):
             raise
         reason = _reason(error) if isinstance(error, OSError) else "No space left on device"
-        raise DataError(f"cannot write {shown}: {reason}; choose a writable place.") from error
+        raise DataError(f"Cannot write {shown}: {reason}; choose a writable place.") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -60,7 +60,7 @@ def new_folder(path: Path) -> Iterator[Path]:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"cannot make {path}: {_reason(error)}; choose a writable place."
+            f"Cannot make {path}: {_reason(error)}; choose a writable place."
         ) from error
     try:
         yield path
@@ -85,7 +85,7 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file that then takes the place of ``path``."""
     with whole_file(path) as temporary:
         write(temporary)

@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import shorten
 
 import numpy as np
 
 from lsmseg_model.data.images import SUFFIXES, as_picture
-from lsmseg_model.data.label_png import check_count, write_classes, write_label_map
-from lsmseg_model.data.palette import palette
+from lsmseg_model.data.label_maps import check_count, write_classes
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
-from lsmseg_model.files import new_folder, whole_file, write_whole
+from lsmseg_model.files import new_folder, write_whole
 from lsmseg_model.inference.pictures import CostMaps, Probabilities
-from lsmseg_model.segmenter import (
-    BACKGROUND,
-    DEFAULT,
-    ClassPrompts,
-    Prediction,
-    Segmenter,
-)
+from lsmseg_model.inference.prediction import LargeArray, check_picture_format, write_arrays
+from lsmseg_model.segmenter import ClassPrompts, ModelOptions, Segmenter, Texts, load_model
 
 MAPS_AT_ONCE = 8  # cost maps that are enlarged together
-TALL = 1200  # pixels that an overlay shows of a picture's height at most
-LEGEND = 20  # classes that a legend names at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictRequest(ModelOptions):
+    """Picture files and folders to segment, with a model of `ModelOptions`.
+
+    pictures: files, and folders of pictures. classes, texts, background, threshold: see
+    `Segmenter.predict`. out: for one file the overlay's; for more, or where it ends in "/", a
+    folder that takes overlays/, labels/ and classes.json, with ``cost_maps`` also cost_maps/ with
+    a heat map for every class, with ``npz`` also npz/ with the label map, the scores and the cost
+    maps as numbers.
+    """
+
+    pictures: Sequence[str | Path]
+    classes: Sequence[str] | None = None
+    texts: Texts | None = None
+    background: str | Sequence[str] | None = None
+    threshold: float | None = None
+    out: str | Path | None = None
+    cost_maps: bool = False
+    npz: bool = False
 
 
 @dataclass
-class Segmented:
-    """One picture of ``predict``: what was found, the files written, or why there are none."""
+class PredictedPicture:
+    """One picture of `predict`: its shares, the files written, or why there are none."""
 
     picture: Path
     shares: dict[str, float] = field(default_factory=dict)
@@ -44,84 +56,65 @@ class Segmented:
 
 
 @dataclass
-class Predicted:
-    """What ``predict`` did, picture by picture; ``keys``: what became of those of a CAT-Seg
+class PredictResult:
+    """What `predict` did, picture by picture; ``keys``: what became of those of a CAT-Seg
     checkpoint."""
 
     classes: tuple[str, ...]
-    pictures: list[Segmented]
+    pictures: list[PredictedPicture]
     keys: str | None
 
     @property
-    def failed(self) -> list[Segmented]:
+    def failed(self) -> list[PredictedPicture]:
         return [one for one in self.pictures if one.error is not None]
 
 
-def predict(
-    *,
-    pictures: Sequence[str | Path],
-    classes: Sequence[str],
-    texts: Sequence[Sequence[str]] | None = None,
-    model: str = DEFAULT,
-    pretrained: str | Path | None = None,
-    checkpoint: str | Path | None = None,
-    format: str = "lsmseg",
-    dense: str | None = None,
-    sam: str | Path | None = None,
-    out: str | Path | None = None,
-    background: str | Sequence[str] | None = None,
-    threshold: float | None = None,
-    cost_maps: bool = False,
-    npz: bool = False,
-    device: str = "cpu",
-    on_progress: OnProgress | None = None,
-) -> Predicted:
+def predict(request: PredictRequest, *, on_progress: OnProgress | None = None) -> PredictResult:
     """Segment picture files and all pictures of folders.
 
-    classes, texts, background, threshold: see `Segmenter.predict`. out: for one file the
-    overlay's; for more, or where it ends in "/", a folder that takes overlays/, labels/ and
-    classes.json, with ``cost_maps`` also cost_maps/ with a heat map for every class, with ``npz``
-    also npz/ with the label map, the scores and the cost maps as numbers.
-
-    A picture among several that cannot be read is told in its row and the rest is done; a single
-    one raises DataError. Raises UsageError for no picture and for two that would be written to
-    the same file.
+    A picture among several that cannot be read has its error in its row, and the rest is done; a
+    single one raises DataError. Raises UsageError for no picture and for two that would be written
+    to the same file.
     """
-    files = find_pictures(pictures)
-    single = len(files) == 1 and not Path(pictures[0]).is_dir() and not str(out or "").endswith("/")
-    if out is not None and single:
-        _check_format(Path(out))
-    if (cost_maps or npz) and (out is None or single):
-        raise UsageError("cost maps and npz files need a folder: give -o DIR/, with the slash.")
-    if out is not None and not single:
-        check_count(len(classes) + 1)
-        if any(Path(out).resolve() == Path(given).resolve() for given in pictures):
-            raise UsageError(f"{out} holds the pictures themselves; name another folder with -o.")
-    if single:
+    files = find_pictures(request.pictures)
+    folder = _folder(request, files)
+    names = [file.stem for file in files] if folder is None else file_names(files)
+    if len(files) == 1:
         as_picture(files[0])  # before a model is loaded for nothing
-    segmenter = Segmenter(model, pretrained, checkpoint, format, device, dense, sam)
-    prompts = ClassPrompts(segmenter, classes, texts, background, threshold)
-    loaded = segmenter.loaded
-    result = Predicted(prompts.classes, [], None if loaded is None else str(loaded))
-    if out is None or single:
-        for done, file in enumerate(files, 1):
-            overlay = None if out is None else Path(out)
-            result.pictures.append(_segment(prompts, file, len(files) == 1, overlay))
-            if on_progress:
-                on_progress(done, len(files))
-        return result
-    names = file_names(files)
-    with new_folder(Path(out)) as folder:
-        write_classes(folder / "classes.json", prompts.classes)
+    segmenter = Segmenter.of(load_model(request))
+    prompts = ClassPrompts(
+        segmenter, request.classes, request.texts, request.background, request.threshold
+    )
+    keys = None if segmenter.loaded is None else str(segmenter.loaded)
+    result = PredictResult(prompts.classes, [], keys)
+    with nullcontext() if folder is None else new_folder(folder):
+        if folder is not None:
+            write_classes(folder / "classes.json", prompts.classes)
         for done, (file, name) in enumerate(zip(files, names, strict=True), 1):
-            overlay, labels = folder / "overlays" / f"{name}.png", folder / "labels" / f"{name}.png"
-            maps = folder / "cost_maps" / name if cost_maps else None
-            numbers = folder / "npz" / f"{name}.npz" if npz else None
-            alone = len(files) == 1
-            result.pictures.append(_segment(prompts, file, alone, overlay, labels, maps, numbers))
+            result.pictures.append(_predict_file(request, prompts, file, folder, name))
             if on_progress:
                 on_progress(done, len(files))
     return result
+
+
+def _folder(request: PredictRequest, files: Sequence[Path]) -> Path | None:
+    """The folder that takes the results; None where there is none, but one file at most.
+
+    Raises UsageError for options that need a folder, and for a place that cannot take results.
+    """
+    out = request.out
+    single = len(files) == 1 and not Path(request.pictures[0]).is_dir()
+    folder = None if out is None or (single and not str(out).endswith("/")) else Path(out)
+    if folder is None:
+        if request.cost_maps or request.npz:
+            raise UsageError("Cost maps and npz files need a folder: give -o DIR/, with the slash.")
+        if out is not None:
+            check_picture_format(Path(out))
+        return None
+    check_count(len(request.classes or ()) + 1)
+    if any(folder.resolve() == Path(given).resolve() for given in request.pictures):
+        raise UsageError(f"{out} holds the pictures themselves; name another folder with -o.")
+    return folder
 
 
 def find_pictures(given: Sequence[str | Path]) -> list[Path]:
@@ -129,18 +122,18 @@ def find_pictures(given: Sequence[str | Path]) -> list[Path]:
 
     Raises UsageError for none at all, DataError for a folder without pictures.
     """
-    found: list[Path] = []
+    files: list[Path] = []
     for path in map(Path, given):
         if not path.is_dir():
-            found.append(path)
+            files.append(path)
             continue
         inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
         if not inside:
             raise DataError(f"{path} holds no pictures ({', '.join(SUFFIXES)}).")
-        found += inside
-    if not found:
-        raise UsageError("name at least one picture or folder.")
-    return list(dict.fromkeys(found))
+        files += inside
+    if not files:
+        raise UsageError("Name at least one picture or folder.")
+    return list(dict.fromkeys(files))
 
 
 def file_names(files: Sequence[Path]) -> list[str]:
@@ -152,95 +145,42 @@ def file_names(files: Sequence[Path]) -> list[str]:
     names = [file.stem if stems[file.stem] == 1 else file.name for file in files]
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        raise UsageError(f"{count} pictures are called {name}; segment their folders one by one.")
+        raise UsageError(f"{count} pictures are called {name}: segment their folders one by one.")
     return names
 
 
-def _segment(
-    prompts: ClassPrompts,
-    file: Path,
-    alone: bool,
-    overlay: Path | None,
-    labels: Path | None = None,
-    maps: Path | None = None,
-    numbers: Path | None = None,
-) -> Segmented:
+def _predict_file(
+    request: PredictRequest, prompts: ClassPrompts, file: Path, folder: Path | None, name: str
+) -> PredictedPicture:
     """One file: its row, and what is to be written."""
-    row = Segmented(file)
+    row = PredictedPicture(file)
     try:
         image = as_picture(file)
     except LsmsegModelError as error:
-        if alone:
-            raise
         row.error = str(error)
         return row
     decoded = prompts.decode(image)
     prediction = prompts.predict(image, decoded)
     row.shares = prediction.shares
-    if overlay is not None:
-        write_whole(overlay, lambda path: draw_overlay(path, prediction))
-        row.overlay = overlay
-    if labels is not None:
-        write_label_map(labels, prediction.masks, len(prediction.classes))
-        row.labels = labels
-    if maps is not None:
-        write_heat_maps(maps, prompts.names, decoded)
-    if numbers is not None:
-        write_npz(numbers, prompts.names, decoded, prediction)
+    if folder is None:
+        row.overlay = None if request.out is None else Path(request.out)
+    else:
+        row.overlay, row.labels = folder / f"overlays/{name}.png", folder / f"labels/{name}.png"
+        prediction.save_labels(row.labels)
+        if request.cost_maps:
+            write_heat_maps(folder / "cost_maps" / name, prompts.names, decoded)
+        if request.npz:
+            size = prediction.masks.shape
+            parts = (maps for _, maps in _cost_maps(prompts.names, decoded))
+            arrays = {
+                **prediction.arrays(),
+                "prompts": np.array(prompts.names),
+                "cost_maps": LargeArray((len(prompts.names), *size), parts),
+            }
+            write_arrays(folder / "npz" / f"{name}.npz", arrays)
+    if row.overlay is not None:
+        prediction.save_overlay(row.overlay)
     return row
-
-
-def _check_format(out: Path) -> None:
-    """Raise UsageError for an ending that is no picture format, before the model runs."""
-    from matplotlib.figure import Figure
-
-    known = Figure().canvas.get_supported_filetypes()
-    if out.suffix and out.suffix.lstrip(".").lower() not in known:
-        raise UsageError(f"cannot write {out}: {out.suffix} is no picture format; try .png.")
-
-
-def draw_overlay(path: Path, prediction: Prediction, alpha: float = 0.6) -> None:
-    """Write the picture with class colours over it and a legend beside it; background is grey."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
-    step = -(-max(prediction.masks.shape) // TALL)
-    image, masks = prediction.image[::step, ::step], prediction.masks[::step, ::step]
-    colors = palette(len(prediction.classes)).copy()
-    blend = (1 - alpha) * image + alpha * colors[masks]
-    if BACKGROUND in prediction.classes:
-        at = prediction.classes.index(BACKGROUND)
-        colors[at] = 190
-        grey = image[masks == at].mean(axis=-1, keepdims=True)
-        blend[masks == at] = 0.5 * grey + 0.5 * colors[at]
-    height, width = image.shape[:2]
-    tall = 5.0
-    shown = [(name, share) for name, share in prediction.shares.items() if share >= 0.001]
-    place = {name: i for i, name in enumerate(prediction.classes)}
-    patches = [
-        Patch(
-            facecolor=colors[place[name]] / 255,
-            edgecolor="0.3",
-            label=f"{shorten(name, 60, placeholder='...')}  {share:.1%}",
-        )
-        for name, share in shown[:LEGEND]
-    ]
-    if len(shown) > LEGEND:
-        rest = sum(share for _, share in shown[LEGEND:])
-        patches.append(Patch(facecolor="none", label=f"{len(shown) - LEGEND} more  {rest:.1%}"))
-    # A strip of a picture would ask for more pixels than a file can hold.
-    wide = min(max(tall * width / height, 1.0), 8 * tall)
-    letters = max((len(str(patch.get_label())) for patch in patches), default=0)
-    total = wide + 0.8 + 0.09 * letters
-    figure = Figure(figsize=(total, tall))
-    axes = figure.add_axes((0.0, 0.0, wide / total, 1.0))
-    axes.imshow(blend.astype(np.uint8), interpolation="nearest")
-    axes.set_axis_off()
-    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    figure.savefig(path, dpi=120, format=path.suffix.lstrip(".") or "png")
 
 
 def write_heat_maps(folder: Path, names: Sequence[str], decoded: CostMaps | Probabilities) -> None:
@@ -270,36 +210,6 @@ def write_heat_maps(folder: Path, names: Sequence[str], decoded: CostMaps | Prob
 def slug(name: str) -> str:
     """A class name as part of a file name."""
     return re.sub(r"[^\w]+", "-", name).strip("-")[:60]
-
-
-def write_npz(
-    path: Path, names: Sequence[str], decoded: CostMaps | Probabilities, prediction: Prediction
-) -> None:
-    """Arrays for numpy.load: ``labels`` [H, W] of ``classes``, the winners' ``scores`` [H, W],
-    and ``cost_maps`` float32 [N, H, W] of ``prompts``; these are written a few at a time."""
-    height, width = prediction.masks.shape
-    with (
-        whole_file(path) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-    ):
-        small = {
-            "labels": prediction.masks.astype(np.int32),
-            "scores": prediction.scores,
-            "classes": np.array(prediction.classes),
-            "prompts": np.array(names),
-        }
-        for name, array in small.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
-        header = {
-            "descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)),
-            "fortran_order": False,
-            "shape": (len(names), height, width),
-        }
-        with archive.open("cost_maps.npy", "w", force_zip64=True) as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for _, maps in _cost_maps(names, decoded):
-                file.write(np.ascontiguousarray(maps).tobytes())
 
 
 def _cost_maps(

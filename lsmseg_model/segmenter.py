@@ -1,7 +1,7 @@
 """One loaded model, any pictures, any classes: what prediction and evaluation stand on.
 
     from lsmseg_model import Segmenter
-    Segmenter("lsmseg-tiny").predict("picture.png", ["sky", "a zebra with stripes"])
+    Segmenter("lsmseg-tiny").predict("picture.png", ["sky", "a zebra with stripes"]).show()
 
 A model is a CLIP with its training-free cost map, or a whole network (`checkpoint`).
 """
@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -29,43 +29,96 @@ from lsmseg_model.inference.pictures import (
     encode_texts,
     enough_memory,
 )
+from lsmseg_model.inference.prediction import BACKGROUND, Prediction
 from lsmseg_model.networks.backbones.clip import Clip, load_clip
+from lsmseg_model.networks.build import load_network
+from lsmseg_model.networks.catseg import Loaded, published_texts
 from lsmseg_model.networks.lsmseg import LsmSeg
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from lsmseg_model.networks.catseg import Loaded
-
 DEFAULT = "lsmseg-tiny"
-BACKGROUND = "background"
 
 
-@dataclass
-class Prediction:
-    """The class of every pixel.
+@runtime_checkable
+class Prompts(Protocol):
+    """A prompt set as `lsmseg_prompts` makes it, or anything else with names and texts."""
 
-    ``classes``: the names, ``background`` the last where there is one; ``masks``: int64 [H, W]
-    positions in ``classes``; ``scores``: float32 [H, W], the winners' cosines or probabilities;
-    ``shares``: part of the picture per class, largest first; ``image``: uint8 [H, W, 3].
-    """
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The classes."""
 
-    classes: tuple[str, ...]
-    masks: np.ndarray
-    scores: np.ndarray
-    shares: dict[str, float]
-    image: np.ndarray
+    @property
+    def texts(self) -> Sequence[Sequence[str]]:
+        """One or more sentences for each."""
 
 
-class Segmenter:
-    """A loaded model. ``name`` and ``weights_hash`` identify it.
+Texts = Sequence[Sequence[str]] | Prompts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model is loaded, and where to.
 
     model, pretrained: a CLIP, see `load_clip`. checkpoint: a whole network instead; format
     "lsmseg" (as `train` leaves it) or "cat-seg" (as published), see `load_network`; a ``model``
     other than the default then says which network it must be.
     dense, sam: of a CLIP, the last block's variant, and the weights of the encoder that the
-    variant "sam-proxy" looks with. cache: of a network, a folder that keeps what its second
-    encoder sees (`LsmSeg.keep_features`).
+    variant "sam-proxy" uses. cache: of a network, a folder that keeps the features of its second
+    encoder (`LsmSeg.keep_features`).
+    Raises UsageError for options that exclude each other.
+    """
+
+    model: str = DEFAULT
+    pretrained: str | Path | None = None
+    checkpoint: str | Path | None = None
+    format: str = "lsmseg"
+    device: str = "cpu"
+    dense: str | None = None
+    sam: str | Path | None = None
+    cache: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is None:
+            if self.format != "lsmseg":
+                raise UsageError(f"--format {self.format} is about a --checkpoint FILE: name one.")
+            if self.cache is not None:
+                raise UsageError(
+                    "--cache keeps the features of a network's second encoder: give --checkpoint "
+                    "FILE too."
+                )
+        elif self.pretrained is not None:
+            raise UsageError(
+                "Give --checkpoint, a whole network, or --pretrained, a CLIP's weights; not both."
+            )
+        elif self.dense is not None or self.sam is not None:
+            raise UsageError(
+                "--dense and --sam change a CLIP (--model, --pretrained); a whole network "
+                "(--checkpoint) has its own."
+            )
+
+
+def load_model(options: ModelOptions) -> Clip | LsmSeg:
+    """The model that options, or a request that has them, name. Raises CheckpointError."""
+    if options.checkpoint is None:
+        device, sam = options.device, options.sam
+        proxy = None if sam is None else load_second_encoder(None, sam, device=device)
+        return load_clip(options.model, options.pretrained, device, options.dense, proxy)
+    network = load_network(
+        options.checkpoint,
+        name=None if options.model == DEFAULT else options.model,
+        format=options.format,
+        device=options.device,
+    )
+    if options.cache is not None:
+        network.keep_features(options.cache)
+    return network
+
+
+class Segmenter:
+    """A loaded model; ``name`` and ``weights_hash`` identify it. Arguments: see `ModelOptions`.
+
     Raises UsageError, CheckpointError.
     """
 
@@ -80,34 +133,17 @@ class Segmenter:
         sam: str | Path | None = None,
         cache: str | Path | None = None,
     ) -> None:
-        self.model: Clip | LsmSeg
-        if checkpoint is None:
-            if format != "lsmseg":
-                raise UsageError(f"--format {format} is about a --checkpoint FILE: name one.")
-            if cache is not None:
-                raise UsageError(
-                    "--cache keeps what the second encoder of a network sees: give --checkpoint "
-                    "FILE too."
-                )
-            proxy = None if sam is None else load_second_encoder(None, sam, device=device)
-            self.model = load_clip(model, pretrained, device, dense, proxy)
-        else:
-            if pretrained is not None:
-                raise UsageError(
-                    "give --checkpoint, a whole network, or --pretrained, a CLIP's weights; "
-                    "not both."
-                )
-            if dense is not None or sam is not None:
-                raise UsageError(
-                    "--dense and --sam change a CLIP (--model, --pretrained); a whole network "
-                    "(--checkpoint) has its own."
-                )
-            from lsmseg_model.networks.build import load_network
-
-            name = None if model == DEFAULT else model
-            self.model = load_network(checkpoint, name=name, format=format, device=device)
-            if cache is not None:
-                self.model.keep_features(cache)
+        options = ModelOptions(
+            model=model,
+            pretrained=pretrained,
+            checkpoint=checkpoint,
+            format=format,
+            device=device,
+            dense=dense,
+            sam=sam,
+            cache=cache,
+        )
+        self.model = load_model(options)
 
     @classmethod
     def of(cls, model: Clip | LsmSeg) -> Segmenter:
@@ -142,8 +178,6 @@ class Segmenter:
         """What stands for classes without texts of their own: see `sentence`; a CAT-Seg
         checkpoint has its own template."""
         if self.loaded is not None:
-            from lsmseg_model.networks.catseg import published_texts
-
             return published_texts(classes)
         return [[sentence(name)] for name in classes]
 
@@ -180,45 +214,54 @@ class Segmenter:
     def predict(
         self,
         image: str | Path | Image | np.ndarray,
-        classes: Sequence[str],
-        texts: Sequence[Sequence[str]] | None = None,
+        classes: Sequence[str] | None = None,
+        texts: Texts | None = None,
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
     ) -> Prediction:
-        """Segment a picture into ``classes``: names or phrases.
+        """Segment a picture into classes.
 
-        image: see `as_picture`. texts: one or more sentences for each class; "a photo of a
-        {class}" when not given. background: classes, or further names, whose pixels all become
-        "background". threshold: pixels whose best score is below it become background too;
-        cosines of a CLIP lie about 0.1 to 0.3, a network's probabilities between 0 and 1.
-        Raises UsageError, DataError.
+        Args:
+            image: A path, a PIL image or an array, see `as_picture`.
+            classes: Names or phrases; those of a prompt set if None.
+            texts: One or more sentences for each class, or a prompt set that has them;
+                "a photo of a {class}" if None.
+            background: Classes, or further names, whose pixels all become "background".
+            threshold: Pixels whose best score is below it become background too; cosines of a
+                CLIP lie about 0.1 to 0.3, a network's probabilities between 0 and 1.
+
+        Raises:
+            UsageError: For classes and texts that do not fit together.
+            DataError: For a picture that cannot be read.
         """
         prompts = ClassPrompts(self, classes, texts, background, threshold)
         return prompts.predict(as_picture(image))
 
 
 class ClassPrompts:
-    """The prompts of classes: encoded once, then used for any number of pictures.
+    """The prompts of classes, encoded once, then used for any number of pictures.
 
-    ``classes``: the names that predictions have; ``names``: those of the prompts that compete.
+    Arguments as of `Segmenter.predict`. ``classes``: the names that predictions have; ``names``:
+    those of the prompts that compete.
     """
 
     def __init__(
         self,
         segmenter: Segmenter,
-        classes: Sequence[str],
-        texts: Sequence[Sequence[str]] | None = None,
+        classes: Sequence[str] | None,
+        texts: Texts | None = None,
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
-        on_progress: OnProgress | None = None,
     ) -> None:
+        if isinstance(texts, Prompts):
+            classes, texts = _of_prompt_set(texts, classes)
         if not classes:
-            raise UsageError("name at least one class.")
+            raise UsageError("Name at least one class.")
         if threshold is not None and math.isnan(threshold):
-            raise UsageError("the threshold is no number.")
+            raise UsageError("The threshold is not a number.")
         texts = segmenter.default_texts(classes) if texts is None else texts
         if len(texts) != len(classes):
-            raise UsageError(f"{len(classes)} classes but texts for {len(texts)}.")
+            raise UsageError(f"There are {len(classes)} classes but texts for {len(texts)}.")
         apart = [background] if isinstance(background, str) else list(background or ())
         if apart == [BACKGROUND] and threshold is not None and BACKGROUND not in classes:
             apart = []  # only the name that it has anyway
@@ -227,7 +270,7 @@ class ClassPrompts:
         self.names = (*classes, *added)
         kept = [name for name in classes if name not in apart]
         if not kept:
-            raise UsageError("every class is background: name at least one that is not.")
+            raise UsageError("Every class is background: name at least one that is not.")
         with_background = bool(apart) or threshold is not None
         if with_background and BACKGROUND not in kept:
             kept.append(BACKGROUND)
@@ -235,9 +278,8 @@ class ClassPrompts:
         self._background = kept.index(BACKGROUND) if with_background else None
         place = {name: i for i, name in enumerate(kept)}
         self.owners = [place.get(name, place.get(BACKGROUND, 0)) for name in self.names]
-        every = [*texts, *segmenter.default_texts(added)]
         with enough_memory():
-            self.text = segmenter.encode_texts(every, on_progress)
+            self.text = segmenter.encode_texts([*texts, *segmenter.default_texts(added)])
 
     def decode(self, image: np.ndarray) -> CostMaps | Probabilities:
         """The scores of all prompts in a picture, uint8 [H, W, 3]."""
@@ -253,6 +295,21 @@ class ClassPrompts:
         counts = np.bincount(masks.ravel(), minlength=len(self.classes)) / masks.size
         shares = {self.classes[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable")}
         return Prediction(self.classes, masks, scores, shares, image)
+
+
+def _of_prompt_set(
+    prompts: Prompts, classes: Sequence[str] | None
+) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """The classes, by default all, with their texts in a prompt set."""
+    if classes is None:
+        return prompts.class_names, list(prompts.texts)
+    texts = dict(zip(prompts.class_names, prompts.texts, strict=True))
+    if missing := [name for name in classes if name not in texts]:
+        raise UsageError(
+            f"The prompt set has no texts for {missing[0]!r}; it has {', '.join(list(texts)[:5])}"
+            f"{' ...' if len(texts) > 5 else ''}."
+        )
+    return classes, [texts[name] for name in classes]
 
 
 def sentence(name: str) -> str:

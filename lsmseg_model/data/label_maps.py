@@ -3,16 +3,20 @@
 A table of 65,536 entries turns label values into classes; each benchmark has its own.
 """
 
+import json
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from lsmseg_model.errors import DataError
+from lsmseg_model.data.palette import palette
+from lsmseg_model.errors import DataError, UsageError
+from lsmseg_model.files import write_whole
 
+MOST_CLASSES = 1 << 16  # that 16 bits tell apart
 IGNORE = -1  # a pixel without a label
 OUTSIDE = -2  # in a table: a value that the vocabulary has no class for
 # The 182-id convention of COCO-Stuff's raw label maps (value = id - 1) skips 11 thing ids that
@@ -74,7 +78,7 @@ def proves_182_ids(values: np.ndarray) -> bool | None:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """uint8 [H, W, 3] RGB. Raises DataError for a file that is missing or no picture."""
+    """uint8 [H, W, 3] RGB. Raises DataError for a file that is missing or is not a picture."""
     try:
         with Image.open(path) as opened:
             return np.asarray(opened.convert("RGB"))
@@ -109,10 +113,45 @@ def size_of(path: Path) -> tuple[int, int]:
         raise DataError(f"{path} cannot be read as a picture; it may be corrupt.") from error
 
 
-def write_label_map(path: Path, labels: np.ndarray, classes: int) -> None:
-    """Write classes [H, W] (IGNORE: ignored) so that "index" reads them: 8 bits, or 16 and 65535
-    for more than 255 classes."""
-    wide = classes > 255
+def check_count(classes: int) -> None:
+    """Raise UsageError for more classes than a label map can hold."""
+    if classes > MOST_CLASSES:
+        raise UsageError(
+            f"A label map holds at most {MOST_CLASSES} classes, not {classes}; name fewer, or use "
+            "Python."
+        )
+
+
+def write_label_map(path: Path, labels: np.ndarray, classes: int, colours: bool = False) -> None:
+    """Write a label map: 8 bits a pixel, or 16 where the classes need them.
+
+    Args:
+        path: A .png or .tif file.
+        labels: int [H, W] classes below ``classes``, or IGNORE.
+        classes: How many there are.
+        colours: Give 8 bits a palette, and use all 256 values for classes; otherwise the highest
+            value, 255 or 65535, is left for IGNORE, as `label_table` reads it.
+
+    Raises:
+        UsageError: For more classes than 16 bits tell apart.
+        DataError: Where the file cannot be written.
+    """
+    check_count(classes)
+    wide = classes > (256 if colours else 255)
     void, kind = (65535, np.uint16) if wide else (255, np.uint8)
+    image = Image.fromarray(np.where(labels < 0, void, labels).astype(kind))
+    if colours and not wide:
+        image.putpalette(palette(classes).tobytes())
     more = {"compression": "tiff_lzw"} if path.suffix == ".tif" else {}
-    Image.fromarray(np.where(labels < 0, void, labels).astype(kind)).save(path, **more)
+    write_whole(path, lambda temporary: image.save(temporary, **more))
+
+
+def write_classes(path: Path, names: Sequence[str]) -> None:
+    """Names by index as JSON, with the colours that label maps of up to 256 classes have."""
+    colours = palette(len(names)).tolist() if len(names) <= 256 else [None] * len(names)
+    classes = [
+        {"index": index, "name": name, **({} if colour is None else {"color": colour})}
+        for index, (name, colour) in enumerate(zip(names, colours, strict=True))
+    ]
+    text = json.dumps({"classes": classes}, indent=1, ensure_ascii=False) + "\n"
+    write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

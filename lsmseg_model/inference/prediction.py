@@ -1,0 +1,166 @@
+"""What was predicted for a picture: masks and shares, shown as an overlay, saved as files."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from textwrap import shorten
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from lsmseg_model.data.label_maps import write_classes, write_label_map
+from lsmseg_model.data.palette import palette
+from lsmseg_model.errors import UsageError
+from lsmseg_model.files import new_folder, whole_file, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BACKGROUND = "background"
+TALL = 1200  # pixels that an overlay shows of a picture's height at most
+LEGEND = 20  # classes that a legend names at most
+
+
+@dataclass
+class Prediction:
+    """The class of every pixel.
+
+    ``classes``: the names, ``background`` the last where there is one; ``masks``: int64 [H, W]
+    positions in ``classes``; ``scores``: float32 [H, W], the winners' cosines or probabilities;
+    ``shares``: part of the picture per class, largest first; ``image``: uint8 [H, W, 3].
+    """
+
+    classes: tuple[str, ...]
+    masks: np.ndarray
+    scores: np.ndarray
+    shares: dict[str, float]
+    image: np.ndarray
+
+    def overlay(self) -> Image.Image:
+        """The picture with class colours over it and a legend beside it; background is grey."""
+        buffer = BytesIO()
+        _figure(self).savefig(buffer, dpi=120, format="png")
+        return Image.open(buffer).convert("RGB")
+
+    def show(self) -> None:
+        """Display the overlay: in a notebook below its cell, else in the system's viewer."""
+        ipython = sys.modules.get("IPython")
+        if ipython is not None and ipython.get_ipython() is not None:
+            ipython.display.display(self.overlay())
+        else:
+            self.overlay().show()
+
+    def save(self, path: str | Path) -> None:
+        """Write the prediction; what is written depends on the ending of ``path``.
+
+        A picture's ending such as .png, .jpg or .pdf: the overlay. ``.npz``: the arrays
+        ``labels``, ``scores`` and ``classes``, for numpy.load. None: a folder with overlay.png,
+        labels.png (the position in ``classes`` of every pixel) and classes.json (names, colours).
+        Raises UsageError for another ending, DataError where it cannot be written.
+        """
+        path = Path(path)
+        if path.suffix == ".npz":
+            write_arrays(path, self.arrays())
+        elif path.suffix and not path.is_dir():
+            check_picture_format(path)
+            self.save_overlay(path)
+        else:
+            with new_folder(path) as folder:
+                self.save_overlay(folder / "overlay.png")
+                self.save_labels(folder / "labels.png")
+                write_classes(folder / "classes.json", self.classes)
+
+    def save_overlay(self, path: Path) -> None:
+        """Write the overlay in the format of the ending, without one as PNG."""
+        figure, kind = _figure(self), path.suffix.lstrip(".") or "png"
+        write_whole(path, lambda temporary: figure.savefig(temporary, dpi=120, format=kind))
+
+    def save_labels(self, path: Path) -> None:
+        """Write the masks as PNG, see `write_label_map`."""
+        write_label_map(path, self.masks, len(self.classes), colours=True)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What ``save`` writes into an .npz file."""
+        labels = self.masks.astype(np.int32)
+        return {"labels": labels, "scores": self.scores, "classes": np.array(self.classes)}
+
+
+def check_picture_format(path: Path) -> None:
+    """Raise UsageError for an ending that is not a picture format."""
+    from matplotlib.figure import Figure
+
+    formats = Figure().canvas.get_supported_filetypes()
+    if path.suffix and path.suffix.lstrip(".").lower() not in formats:
+        raise UsageError(f"Cannot write {path}: {path.suffix} is not a picture format; try .png.")
+
+
+class LargeArray(NamedTuple):
+    """A float32 array that may be larger than the memory, in parts along its first dimension."""
+
+    shape: tuple[int, ...]
+    parts: Iterable[np.ndarray]
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray | LargeArray]) -> None:
+    """Write arrays by name into an .npz file, for numpy.load."""
+    with (
+        whole_file(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+    ):
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                if isinstance(array, np.ndarray):
+                    np.lib.format.write_array(file, array, allow_pickle=False)
+                    continue
+                descr = np.lib.format.dtype_to_descr(np.dtype(np.float32))
+                header = {"descr": descr, "fortran_order": False, "shape": array.shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for part in array.parts:
+                    file.write(np.ascontiguousarray(part).tobytes())
+
+
+def _figure(prediction: Prediction, alpha: float = 0.6) -> Figure:
+    """Picture, colours and legend; Figure without pyplot leaves the caller's backend alone."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    step = -(-max(prediction.masks.shape) // TALL)
+    image, masks = prediction.image[::step, ::step], prediction.masks[::step, ::step]
+    colors = palette(len(prediction.classes)).copy()
+    blend = (1 - alpha) * image + alpha * colors[masks]
+    if BACKGROUND in prediction.classes:
+        at = prediction.classes.index(BACKGROUND)
+        colors[at] = 190
+        grey = image[masks == at].mean(axis=-1, keepdims=True)
+        blend[masks == at] = 0.5 * grey + 0.5 * colors[at]
+    height, width = image.shape[:2]
+    tall = 5.0
+    shown = [(name, share) for name, share in prediction.shares.items() if share >= 0.001]
+    place = {name: i for i, name in enumerate(prediction.classes)}
+    patches = [
+        Patch(
+            facecolor=colors[place[name]] / 255,
+            edgecolor="0.3",
+            label=f"{shorten(name, 60, placeholder='...')}  {share:.1%}",
+        )
+        for name, share in shown[:LEGEND]
+    ]
+    if len(shown) > LEGEND:
+        rest = sum(share for _, share in shown[LEGEND:])
+        patches.append(Patch(facecolor="none", label=f"{len(shown) - LEGEND} more  {rest:.1%}"))
+    # A strip of a picture would ask for more pixels than a file can hold.
+    wide = min(max(tall * width / height, 1.0), 8 * tall)
+    letters = max((len(str(patch.get_label())) for patch in patches), default=0)
+    total = wide + 0.8 + 0.09 * letters
+    figure = Figure(figsize=(total, tall))
+    axes = figure.add_axes((0.0, 0.0, wide / total, 1.0))
+    axes.imshow(blend.astype(np.uint8), interpolation="nearest")
+    axes.set_axis_off()
+    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    return figure
