@@ -1,17 +1,89 @@
-"""Vision: pictures and texts in, masks out. Knows no LLM and no attribute store."""
+"""Vision: pictures and texts in, masks out. Knows no LLM and no attribute store.
 
+What `__all__` names is loaded when it is asked for: importing the package loads no torch.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lsmseg_model.segmenter import Prediction, Segmenter
+    from lsmseg_model.data.benchmark import load_benchmark
+    from lsmseg_model.data.check import data_check
+    from lsmseg_model.data.prepare import data_prepare
+    from lsmseg_model.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        LsmsegModelError,
+        TrainingError,
+        UsageError,
+    )
+    from lsmseg_model.evaluate import EvaluateRequest, Evaluation, evaluate
+    from lsmseg_model.predict import PredictRequest, PredictResult, predict
+    from lsmseg_model.pretrain import PretrainResult, pretrain
+    from lsmseg_model.segmenter import ModelOptions, Prediction, Segmenter
+    from lsmseg_model.train import TrainResult, train
 
-__all__ = ["Prediction", "Segmenter"]
+_HOMES = {
+    "data.benchmark": ("load_benchmark",),
+    "data.check": ("data_check",),
+    "data.prepare": ("data_prepare",),
+    "errors": (
+        "CheckpointError", "ConfigError", "DataError", "LsmsegModelError", "TrainingError",
+        "UsageError",
+    ),
+    "evaluate": ("EvaluateRequest", "Evaluation", "evaluate"),
+    "predict": ("PredictRequest", "PredictResult", "predict"),
+    "pretrain": ("PretrainResult", "pretrain"),
+    "segmenter": ("ModelOptions", "Prediction", "Segmenter"),
+    "train": ("TrainResult", "train"),
+}  # fmt: skip
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "EvaluateRequest",
+    "Evaluation",
+    "LsmsegModelError",
+    "ModelOptions",
+    "PredictRequest",
+    "PredictResult",
+    "Prediction",
+    "PretrainResult",
+    "Segmenter",
+    "TrainResult",
+    "TrainingError",
+    "UsageError",
+    "data_check",
+    "data_prepare",
+    "evaluate",
+    "load_benchmark",
+    "predict",
+    "pretrain",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Load torch only when a model is asked for."""
-    if name not in __all__:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lsmseg_model import segmenter
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
-    return getattr(segmenter, name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """`lsmseg_model.train` is the function: importing the module of that name must not hide it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -85,35 +86,33 @@ def evaluate(
             if wanted == ("name",) and not Shown.quiet:
                 note(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
         chosen = prompt_set(vocabulary, wanted, composition, llm, store)
-    from lsmseg_model.evaluate import evaluate as evaluate_texts
+    from lsmseg_model.evaluate import EvaluateRequest
+    from lsmseg_model.evaluate import evaluate as evaluate_prompts
     from lsmseg_model.networks.catseg import published_texts
 
-    texts = [list(group) for group in chosen.texts]
     if as_published:
         texts = published_texts([entry.name for entry in vocabulary])
+        chosen = replace(chosen, name="cat-seg's template", texts=tuple(map(tuple, texts)))
+    request = EvaluateRequest(
+        data=data,
+        prompts=chosen,
+        data_root=data_root,
+        split=split,
+        limit=limit,
+        save_predictions=save_predictions,
+        csv=csv,
+        model=model,
+        pretrained=pretrained,
+        checkpoint=checkpoint,
+        format=format,
+        dense=dense,
+        sam=sam,
+        cache=cache,
+        device=device,
+    )
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
-        result = evaluate_texts(
-            data=data,
-            data_root=data_root,
-            split=split,
-            model=model,
-            pretrained=pretrained,
-            checkpoint=checkpoint,
-            format=format,
-            dense=dense,
-            sam=sam,
-            cache=cache,
-            texts=texts,
-            vocabulary_name=chosen.vocabulary,
-            class_names=list(chosen.class_names),
-            limit=limit,
-            device=device,
-            save_predictions=save_predictions,
-            csv=csv,
-            on_progress=progress,
-        )
-    scored = "cat-seg's template" if as_published else chosen.name
-    summary = {"prompt_set": scored, "llm": chosen.llm, **result.summary}
+        result = evaluate_prompts(request, on_progress=progress)
+    summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
     if result.keys is not None and not Shown.quiet:
         note(f"{checkpoint}: {result.keys}")
     if json:

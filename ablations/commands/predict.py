@@ -27,7 +27,7 @@ from ablations.commands.options import (
     show,
 )
 
-TOLD = 30  # classes whose texts are shown one by one
+LISTED = 30  # classes of one picture whose shares are shown even if they are 0
 
 
 def predict(
@@ -73,42 +73,40 @@ def predict(
     json: Json = False,
 ) -> None:
     """Segment pictures with any class names; known ones are described by attributes."""
-    from lsmseg_prompts.errors import PartialError
-    from lsmseg_prompts.prompts.class_texts import texts_for_classes
-    from lsmseg_prompts.terminal import note, progress_bar
-
     not_both(prompts, attributes)
     wanted = _classes(classes, classes_file)
-    as_published = format == "cat-seg" and prompts is None and attributes is None
-    chosen = texts_for_classes(
-        wanted, ("name",) if as_published else names(attributes), llm, store, _prompt_set(prompts)
+    from ablations.runs.predict import predict as predict_described
+    from lsmseg_model.predict import PredictRequest
+    from lsmseg_prompts.errors import PartialError
+    from lsmseg_prompts.export.native import load_native
+    from lsmseg_prompts.terminal import note, progress_bar
+
+    request = PredictRequest(
+        pictures=pictures,
+        classes=wanted,
+        background=names(background),
+        threshold=threshold,
+        out=output,
+        cost_maps=cost_maps,
+        npz=npz,
+        model=model,
+        pretrained=pretrained,
+        checkpoint=checkpoint,
+        format=format,
+        dense=dense,
+        sam=sam,
+        device=device,
     )
-    if not Shown.quiet and not as_published:
-        _tell(chosen)
-
-    from lsmseg_model.predict import predict as segment
-
     with progress_bar("segmenting", not Shown.quiet) as progress:
-        result = segment(
-            pictures=pictures,
-            classes=chosen.classes,
-            texts=None if as_published else chosen.texts,
-            model=model,
-            pretrained=pretrained,
-            checkpoint=checkpoint,
-            format=format,
-            dense=dense,
-            sam=sam,
-            out=output,
-            background=names(background),
-            threshold=threshold,
-            cost_maps=cost_maps,
-            npz=npz,
-            device=device,
+        result = predict_described(
+            request,
+            attributes=names(attributes),
+            llm=llm,
+            store=store,
+            prompts=None if prompts is None else load_native(prompts),
             on_progress=progress,
+            on_message=None if Shown.quiet else note,
         )
-    if result.keys is not None and not Shown.quiet:
-        note(f"{checkpoint}: {result.keys}")
     _show(result, json)
     if result.failed:
         for one in result.failed:
@@ -129,26 +127,6 @@ def _classes(classes: str | None, file: str | None) -> list[str]:
     return [entry.readable for entry in load_vocabulary(str(file))]
 
 
-def _prompt_set(path: Path | None) -> Any:
-    if path is None:
-        return None
-    from lsmseg_prompts.export.native import load_native
-
-    return load_native(path)
-
-
-def _tell(chosen: Any) -> None:
-    """The text of every class; of many classes only how many are described."""
-    from lsmseg_prompts.terminal import note
-
-    if len(chosen.classes) > TOLD:
-        described = sum(chosen.described)
-        note(f"{described} of {len(chosen.classes)} classes described, the others by name only")
-        return
-    for name, text, described in zip(*chosen, strict=True):
-        note(f"{name}: {'described' if described else 'by name only'}: {' '.join(text)}")
-
-
 def _show(result: Any, json: bool) -> None:
     """One picture: the share of every class. Several: a row each, with the largest classes."""
     if len(result.pictures) == 1:
@@ -157,7 +135,7 @@ def _show(result: Any, json: bool) -> None:
             show({"shares": one.shares, "overlay": one.overlay, "labels": one.labels}, json)
             return
         rows = [{"class": name, "share": share} for name, share in one.shares.items()]
-        show([row for row in rows if row["share"] or len(rows) <= TOLD], json)
+        show([row for row in rows if row["share"] or len(rows) <= LISTED], json)
         for path in (one.overlay, one.labels):
             if path is not None:
                 print(path)

@@ -47,7 +47,7 @@ def open_model(
     cache = options.cache_folder
     if options.scorer == "frozen":
         clip = segmenter.clip
-        features = FeatureCache(clip, cache, tell=on_message)
+        features = FeatureCache(clip, cache, on_message=on_message)
         return (
             Model(clip.name, clip.weights_hash, clip.dense),
             lambda part: FrozenScorer(clip, part, features, counts),

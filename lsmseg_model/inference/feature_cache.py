@@ -28,7 +28,8 @@ class FeatureCache:
     """The dense features of ``clip``, kept in ``folder`` (None: nowhere).
 
     half: 16-bit floats on disk, half the size, no longer the same numbers. read, computed: pictures
-    so far. problem: why nothing more is kept, once a file could not be written; told to ``tell``.
+    so far. problem: why nothing more is kept, once a file could not be written; ``on_message`` gets
+    it.
     """
 
     def __init__(
@@ -36,12 +37,12 @@ class FeatureCache:
         clip: Clip,
         folder: str | Path | None,
         half: bool = False,
-        tell: Callable[[str], None] | None = None,
+        on_message: Callable[[str], None] | None = None,
     ) -> None:
         self.clip, self.folder = clip, folder
         self.read = self.computed = 0
         self.problem: str | None = None
-        self._tell = tell
+        self._on_message = on_message
         self._files = FeatureFiles(folder, f"{VERSION} {identity(clip)}", half) if folder else None
 
     def __call__(self, picture: np.ndarray) -> Tensor:
@@ -61,8 +62,8 @@ class FeatureCache:
                 return files.save(path, [features])[0].float()
             except DataError as error:
                 self.problem = str(error)
-                if self._tell:
-                    self._tell(f"Features are not kept any more: {error}")
+                if self._on_message:
+                    self._on_message(f"Features are not kept any more: {error}")
         return features
 
     def path(self, picture: np.ndarray) -> Path | None:

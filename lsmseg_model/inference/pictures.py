@@ -33,7 +33,7 @@ def encode_texts(
     See `Clip.encode_texts`. Raises UsageError for no text and for one over 77 tokens.
     """
     if not texts:
-        raise UsageError("name at least one class.")
+        raise UsageError("Name at least one class.")
     parts = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         parts.append(clip.encode_texts(texts[start : start + TEXTS_AT_ONCE]))
@@ -130,7 +130,7 @@ def enough_memory() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise DataError(
-            "the GPU's memory does not suffice; name fewer classes, free the GPU, or use "
+            "The GPU's memory does not suffice; name fewer classes, free the GPU, or use "
             "--device cpu."
         ) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,9 @@ def training(tmp_path: Path) -> Training:
 
 def test_a_network_for_each_prompt_set(training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
-    train: Callable[..., Any] = __import__("lsmseg_model.train", fromlist=["train"]).train
-    monkeypatch.setattr("lsmseg_model.train.train", lambda r: calls.append(r) or train(r))
+    module = import_module("lsmseg_model.train")
+    train: Callable[..., Any] = module.train
+    monkeypatch.setattr(module, "train", lambda r: calls.append(r) or train(r))
     benchmark, count_store = FakeBenchmark(pictures=2, size=(40, 48)), MemoryCountStore()
     counts = RetrainScorer(training, benchmark, count_store).score(SETS)
     assert [request.texts for request in calls] == [p.texts for p in SETS]

@@ -385,7 +385,7 @@ def test_weights(call, data: Path, weights: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        ("predict data/images/val/a.png --classes sky -o o.xyz", 2, ".xyz is no picture format"),
+        ("predict data/images/val/a.png --classes sky -o o.xyz", 2, ".xyz is not a picture format"),
         ("predict none.png --classes sky -o o.png", 4, "none.png does not exist"),
         ("predict data/images/val/a.png --classes sky -o data", 4, "a folder"),
         ("predict data/images/val/a.png --classes sky --device gpu", 2, "--device cpu"),

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -253,19 +254,20 @@ def passed(monkeypatch):
     results = {
         "ablate": SimpleNamespace(**tables, directory=Path("d")),
         "evaluate": SimpleNamespace(rows=rows, summary={"miou": 0.5}, keys=None),
-        "predict": SimpleNamespace(pictures=[segmented], failed=[], keys=None),
+        "predict_pictures": SimpleNamespace(pictures=[segmented], failed=[], keys=None),
     }
     results["run"] = results["ablate"]
 
     def stand_in(module: str, name: str) -> None:
-        real = getattr(pytest.importorskip(module), name)
+        home = import_module(module)
+        real = getattr(home, name)
 
         def keep(*request: Any, **given: Any) -> Any:
             inspect.signature(real).bind(*request, **given)  # the real one would take them
             kept[name] = {**(vars(request[0]) if request else {}), **given}
             return results[name]
 
-        monkeypatch.setattr(f"{module}.{name}", keep)
+        monkeypatch.setattr(home, name, keep)
 
     return kept, stand_in
 
@@ -294,26 +296,26 @@ def test_evaluate_passes_texts_on(call, passed) -> None:
     stand_in("lsmseg_model.evaluate", "evaluate")
     result = call("-q", "evaluate", "--data", "camvid", "--data-root", "x", "--attributes", "color")
     assert result.code == 0, result.err
-    given = kept["evaluate"]
-    assert (given["vocabulary_name"], len(given["texts"])) == ("camvid", 11)
-    assert given["class_names"][0] == "sky" and "sky" in given["texts"][0][0]
+    given = kept["evaluate"]["prompts"]
+    assert (given.vocabulary, len(given.texts)) == ("camvid", 11)
+    assert given.class_names[0] == "sky" and "sky" in given.texts[0][0]
     call("export", "--attributes", "shape", "--vocab", "camvid", "-o", "p.json")
     assert call("-q", "evaluate", "--prompts", "p.json").code == 0
-    assert kept["evaluate"]["texts"] != given["texts"]
+    assert kept["evaluate"]["prompts"].texts != given.texts
 
 
 def test_predict_says_which_classes_are_described(call, passed) -> None:
     kept, stand_in = passed
-    stand_in("lsmseg_model.predict", "predict")
+    stand_in("ablations.runs.predict", "predict_pictures")
     arguments = ("predict", "p.png", "--classes", "sky, sofa, flux capacitor", "-o", "o.png")
     result = call(*arguments)
     assert result.code == 0, result.err
     assert "sky: described" in result.err and "flux capacitor: by name only" in result.err
-    texts = kept["predict"]["texts"]
+    texts = kept["predict_pictures"]["texts"]
     assert "sofa" in texts[1][0].lower() and texts[2] == ["a photo of a flux capacitor"]
-    assert kept["predict"]["classes"] == ["sky", "sofa", "flux capacitor"]
+    assert kept["predict_pictures"]["classes"] == ["sky", "sofa", "flux capacitor"]
     assert call("-q", *arguments, "--attributes", "name").err == ""
-    assert kept["predict"]["texts"][0] == ["a photo of a sky"]
+    assert kept["predict_pictures"]["texts"][0] == ["a photo of a sky"]
     call("export", "--attributes", "color", "--vocab", "camvid", "-o", "p.json")
     result = call(*arguments, "--prompts", "p.json")
     assert "sky: described" in result.err and "sofa: by name only" in result.err

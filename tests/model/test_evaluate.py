@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from lsmseg_model.data.benchmark import MiniStuff
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.palette import palette
 from lsmseg_model.errors import UsageError
-from lsmseg_model.evaluate import evaluate
+from lsmseg_model.evaluate import EvaluateRequest, evaluate
 from lsmseg_model.inference import counting
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
 from lsmseg_model.metrics import confusion_counts, miou
@@ -117,12 +118,21 @@ def test_ensembles_are_open_clips_zero_shot_classifier() -> None:
     torch.testing.assert_close(ours, expected.T, atol=1e-6, rtol=0)
 
 
+class Texts(NamedTuple):
+    """A prompt set."""
+
+    vocabulary: str
+    class_names: list[str]
+    texts: list[list[str]]
+
+
 def run(weights: Path, **more: Any) -> Any:
-    options: dict[str, Any] = {
-        "data": "camvid", "data_root": "data", "texts": TEXTS, "class_names": NAMES,
-        "vocabulary_name": "camvid", "pretrained": weights,
-    }  # fmt: skip
-    return evaluate(**{**options, **more})
+    prompts = Texts("camvid", NAMES, more.pop("texts", TEXTS))
+    return evaluate(
+        EvaluateRequest(
+            data="camvid", data_root="data", prompts=prompts, pretrained=weights, **more
+        )
+    )
 
 
 def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> None:
@@ -169,12 +179,12 @@ def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> Non
 
 def test_predictions_hold_the_vocabularys_indices(weights: Path) -> None:
     """MiniStuff scores 40 classes of coco-stuff's 171."""
-    texts = [[f"thing {i}"] for i in range(171)]
     names = [f"thing {i}" for i in range(171)]
-    result = evaluate(
-        data="ministuff", texts=texts, class_names=names, vocabulary_name="coco-stuff",
+    request = EvaluateRequest(
+        data="ministuff", prompts=Texts("coco-stuff", names, [[name] for name in names]),
         pretrained=weights, limit=2, save_predictions="found",
     )  # fmt: skip
+    result = evaluate(request)
     mini = MiniStuff("report", 2)
     for index in range(2):
         with Image.open(f"found/{mini.key(index)}.png") as image:
@@ -263,12 +273,14 @@ def test_what_several_prompts_stand_for_is_called_background(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in voc-21: label maps hold the scored classes, and their names say so."""
-    monkeypatch.setattr("lsmseg_model.evaluate.load_benchmark", lambda *_: Three())
+    module = import_module("lsmseg_model.evaluate")
+    monkeypatch.setattr(module, "load_benchmark", lambda *_: Three())
     names = ["sky", "zebra", "wall", "grass", "sand"]
-    evaluate(
-        data="three", texts=FIVE, class_names=names, vocabulary_name="five", pretrained=weights,
+    request = EvaluateRequest(
+        data="three", prompts=Texts("five", names, FIVE), pretrained=weights,
         save_predictions="found",
     )  # fmt: skip
+    evaluate(request)
     classes = json.loads(Path("found/classes.json").read_text())["classes"]
     assert [c["name"] for c in classes] == ["sky", "zebra", "background", "grass", "sand"]
     with Image.open("found/0.png") as image:

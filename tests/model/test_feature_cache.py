@@ -118,7 +118,7 @@ def test_what_cannot_be_kept_is_computed_all_the_same(clip: Clip, tmp_path: Path
     (tmp_path / "file").write_text("in the way")
     cache = FeatureCache(clip, tmp_path / "file")
     assert cache(PICTURE).equal(picture_features(clip, PICTURE))
-    assert cache.problem is not None and "cannot write" in cache.problem
+    assert cache.problem is not None and "Cannot write" in cache.problem
     assert FeatureCache(clip, None)(PICTURE).equal(cache(PICTURE))
 
 

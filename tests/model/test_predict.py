@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ from lsmseg_model.data.palette import palette
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference.counting import count_prompt_sets, dense_features
+from lsmseg_model.inference.prediction import Prediction
 from lsmseg_model.inference.windows import offsets, picture_features
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
 from lsmseg_model.networks.cost_map import segment
-from lsmseg_model.predict import draw_overlay, file_names, find_pictures, predict
-from lsmseg_model.segmenter import Prediction, Segmenter
+from lsmseg_model.predict import PredictRequest, file_names, find_pictures, predict
+from lsmseg_model.segmenter import Segmenter
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,9 @@ def written(folder: Path | str = ".") -> set[str]:
 def test_one_picture_and_its_overlay(weights: Path) -> None:
     noise("in.png", 30, 40)
     out = Path("deep/out.png")
-    result = predict(pictures=["in.png"], classes=["sky", "grass"], pretrained=weights, out=out)
+    result = predict(
+        PredictRequest(pictures=["in.png"], classes=["sky", "grass"], pretrained=weights, out=out)
+    )
     (one,) = result.pictures
     assert sum(one.shares.values()) == pytest.approx(1)
     assert (one.overlay, one.labels, result.failed) == (out, None, [])
@@ -132,10 +136,11 @@ def test_a_folder_and_files(weights: Path) -> None:
     images = {name: noise(name, seed=i) for i, name in enumerate(("p/a.png", "p/b.JPG", "c.png"))}
     Path("p/notes.txt").write_text("no picture")
     steps: list[tuple[int, int]] = []
-    result = predict(
+    request = PredictRequest(
         pictures=["p", "c.png"], classes=["sky", "a zebra"], pretrained=weights, out="o",
-        cost_maps=True, npz=True, on_progress=lambda done, total: steps.append((done, total)),
+        cost_maps=True, npz=True,
     )  # fmt: skip
+    result = predict(request, on_progress=lambda done, total: steps.append((done, total)))
     assert steps == [(1, 3), (2, 3), (3, 3)] and result.classes == ("sky", "a zebra")
     names = {"a", "b", "c"}
     assert written("o") == {
@@ -168,14 +173,15 @@ def test_a_folder_and_files(weights: Path) -> None:
 def test_more_than_256_classes_take_16_bits(weights: Path) -> None:
     noise("p/a.png", 40, 40)
     names = [f"thing number {i}" for i in range(300)]
-    predict(pictures=["p"], classes=names, pretrained=weights, out="o", threshold=-2.0)
+    request = PredictRequest(pictures=["p"], classes=names, pretrained=weights, out="o")
+    predict(replace(request, threshold=-2.0))
     with Image.open("o/labels/a.png") as labels:
         assert labels.mode == "I;16" and 255 < np.asarray(labels).max() < 300
     classes = json.loads(Path("o/classes.json").read_text())["classes"]
     assert [c["name"] for c in classes] == [*names, "background"] and "color" not in classes[0]
     too_many = [str(i) for i in range(1 << 16)]
     with pytest.raises(UsageError, match="at most 65536 classes"):
-        predict(pictures=["p"], classes=too_many, pretrained=weights, out="q")
+        predict(replace(request, classes=too_many, out="q"))
     assert not Path("q").exists()
 
 
@@ -183,7 +189,9 @@ def test_a_picture_that_cannot_be_read_among_others(weights: Path) -> None:
     noise("p/a.png"), noise("p/c.png")
     Path("p/b.png").write_bytes(b"no picture")
     result = predict(
-        pictures=["p", "none.png"], classes=["sky", "sea"], pretrained=weights, out="o"
+        PredictRequest(
+            pictures=["p", "none.png"], classes=["sky", "sea"], pretrained=weights, out="o"
+        )
     )
     assert [one.error is None for one in result.pictures] == [True, False, True, False]
     assert [one.picture.name for one in result.failed] == ["b.png", "none.png"]
@@ -210,18 +218,18 @@ def test_names_of_results() -> None:
 
 def test_predict_errors(weights: Path) -> None:
     noise("p/a.png")
-    one = {"classes": ["a"], "pretrained": weights}
+    one = PredictRequest(pictures=["p"], classes=["a"], pretrained=weights)
     with pytest.raises(DataError, match="does not exist"):
-        predict(pictures=["no.png"], **one)
+        predict(replace(one, pictures=["no.png"]))
     Path("bad.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="cannot be read as a picture"):
-        predict(pictures=["bad.png"], **one)
+        predict(replace(one, pictures=["bad.png"]))
     with pytest.raises(UsageError, match="-o DIR/"):
-        predict(pictures=["p/a.png"], out="o.png", cost_maps=True, **one)
+        predict(replace(one, pictures=["p/a.png"], out="o.png", cost_maps=True))
     with pytest.raises(UsageError, match="-o DIR/"):
-        predict(pictures=["p"], npz=True, **one)
+        predict(replace(one, pictures=["p"], npz=True))
     with pytest.raises(UsageError, match="holds the pictures themselves"):
-        predict(pictures=["p"], out="p", **one)
+        predict(replace(one, pictures=["p"], out="p"))
     assert written() == {"p/a.png", "bad.png"}
 
 
@@ -229,7 +237,7 @@ def overlay_size(masks: np.ndarray, names: tuple[str, ...]) -> tuple[int, int]:
     shares = {n: float((masks == i).mean()) for i, n in enumerate(names)}
     image = np.zeros((*masks.shape, 3), np.uint8)
     scores = np.zeros(masks.shape, np.float32)
-    draw_overlay(Path("o.png"), Prediction(names, masks, scores, shares, image))
+    Prediction(names, masks, scores, shares, image).save("o.png")
     with Image.open("o.png") as overlay:
         return overlay.size
 
@@ -252,7 +260,7 @@ def test_background_is_grey_in_an_overlay() -> None:
     shares = {"sky": 0.5, "background": 0.5}
     image = np.full((50, 50, 3), (200, 50, 50), np.uint8)
     scores = np.zeros(masks.shape, np.float32)
-    draw_overlay(Path("o.png"), Prediction(("sky", "background"), masks, scores, shares, image))
+    Prediction(("sky", "background"), masks, scores, shares, image).save("o.png")
     with Image.open("o.png") as overlay:
         pixels = np.asarray(overlay.convert("RGB")).astype(int)
     assert np.ptp(pixels[300, 450]) == 0 and np.ptp(pixels[300, 150]) > 20
@@ -328,7 +336,7 @@ def test_the_command_with_a_checkpoint(call, monkeypatch: pytest.MonkeyPatch) ->
         ("a.png", 2, "give --classes or --classes-file"),
         ("a.png --classes sky --classes-file c.txt", 2, "one of the two"),
         ("a.png --classes-file none.txt", 2, "none.txt"),
-        ("a.png --classes sky --background sky", 2, "every class is background"),
+        ("a.png --classes sky --background sky", 2, "Every class is background"),
         ("a.png --classes sky --cost-maps -o o.png", 2, "-o DIR/"),
         ("a.png --classes sky --checkpoint none.safetensors", 4, "none.safetensors"),
         ("a.png --classes sky --format cat-seg", 2, "--checkpoint FILE"),

@@ -302,7 +302,7 @@ def test_classes_that_are_background(segmenter: Segmenter) -> None:
     added = segmenter.predict(image, ["sky", "zebra"], background=["wall", "floor"])
     assert added.classes == found.classes and (added.masks == found.masks).all()
     both = segmenter.predict(image, names, background="wall", threshold=2.0)
-    with pytest.raises(UsageError, match="threshold is no number"):
+    with pytest.raises(UsageError, match="threshold is not a number"):
         segmenter.predict(image, names, threshold=float("nan"))
     assert both.classes == ("sky", "zebra", "floor", "background") and (both.masks == 3).all()
     own = segmenter.predict(image, ["sky", "background"], threshold=2.0)
@@ -315,7 +315,7 @@ def test_predict_errors(of_clip: Segmenter) -> None:
         of_clip.predict(picture, [])
     with pytest.raises(UsageError, match="2 classes but texts for 1"):
         of_clip.predict(picture, ["a", "b"], [["one"]])
-    with pytest.raises(UsageError, match="every class is background"):
+    with pytest.raises(UsageError, match="Every class is background"):
         of_clip.predict(picture, ["a"], background="a")
     with pytest.raises(UsageError, match="too many"):
         of_clip.predict(picture, ["very " * 90 + "long zebra"])

@@ -1,0 +1,65 @@
+"""Pictures segmented with any class names, known ones described by attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lsmseg_model.data.parallel import OnProgress
+from lsmseg_model.predict import PredictRequest, PredictResult
+from lsmseg_model.predict import predict as predict_pictures
+from lsmseg_prompts.prompts.class_texts import ClassTexts, texts_for_classes
+from lsmseg_prompts.prompts.prompt_set import PromptSet
+
+LISTED = 30  # classes whose texts are shown one by one
+
+
+def predict(
+    request: PredictRequest,
+    *,
+    attributes: Sequence[str] | None = None,
+    llm: str = "bundled",
+    store: str | Path | None = None,
+    prompts: PromptSet | None = None,
+    on_progress: OnProgress | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> PredictResult:
+    """What the command `predict` does: the texts of the request's classes, then the pictures.
+
+    Args:
+        request: Pictures, classes and model; its texts are filled in here.
+        attributes: Those that classes are described by, see `texts_for_classes`.
+        llm: Who wrote the descriptions.
+        store: Where they are.
+        prompts: A prompt set that has the texts instead.
+        on_progress: Called after each picture.
+        on_message: Is told the text of every class, and what became of a checkpoint's keys.
+
+    Raises:
+        UsageError, DataError: What `texts_for_classes` and `lsmseg_model.predict` raise.
+    """
+    as_published = request.format == "cat-seg" and prompts is None and attributes is None
+    wanted = ("name",) if as_published else attributes
+    chosen = texts_for_classes(request.classes or (), wanted, llm, store, prompts)
+    if on_message and not as_published:
+        for line in _lines(chosen):
+            on_message(line)
+    texts = None if as_published else chosen.texts
+    result = predict_pictures(
+        replace(request, classes=chosen.classes, texts=texts), on_progress=on_progress
+    )
+    if on_message and result.keys is not None:
+        on_message(f"{request.checkpoint}: {result.keys}")
+    return result
+
+
+def _lines(chosen: ClassTexts) -> list[str]:
+    """The text of every class; of many classes only how many are described."""
+    if len(chosen.classes) > LISTED:
+        described = sum(chosen.described)
+        return [f"{described} of {len(chosen.classes)} classes described, the others by name only"]
+    return [
+        f"{name}: {'described' if described else 'by name only'}: {' '.join(text)}"
+        for name, text, described in zip(*chosen, strict=True)
+    ]
