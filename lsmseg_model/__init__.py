@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from lsmseg_model.pretrain import PretrainResult, pretrain
     from lsmseg_model.segmenter import ModelOptions, Prediction, Segmenter
     from lsmseg_model.train import TrainResult, train
+    from lsmseg_model.training.options import (
+        PretrainOptions,
+        PretrainRequest,
+        TrainOptions,
+        TrainRequest,
+    )
 
 _HOMES = {
     "data.benchmark": ("load_benchmark",),
@@ -39,6 +45,7 @@ _HOMES = {
     "pretrain": ("PretrainResult", "pretrain"),
     "segmenter": ("ModelOptions", "Prediction", "Segmenter"),
     "train": ("TrainResult", "train"),
+    "training.options": ("PretrainOptions", "PretrainRequest", "TrainOptions", "TrainRequest"),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -53,8 +60,12 @@ __all__ = [
     "PredictRequest",
     "PredictResult",
     "Prediction",
+    "PretrainOptions",
+    "PretrainRequest",
     "PretrainResult",
     "Segmenter",
+    "TrainOptions",
+    "TrainRequest",
     "TrainResult",
     "TrainingError",
     "UsageError",

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,6 @@ from lsmseg_model.training.options import TrainOptions, TrainRequest
 from lsmseg_model.training.processes import Processes, processes
 from lsmseg_model.training.step import Optimizer, Step, bce_sum, embed, pixels, rate_at
 from lsmseg_model.training.validation import validate
-
-training = import_module("lsmseg_model.train")
 
 ROOT = Path(__file__).resolve().parents[2]
 
