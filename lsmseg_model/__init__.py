@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lsmseg_model.data.benchmark import load_benchmark
-    from lsmseg_model.data.check import data_check
-    from lsmseg_model.data.prepare import data_prepare
     from lsmseg_model.errors import (
         CheckpointError,
         ConfigError,
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from lsmseg_model.evaluate import EvaluateRequest, Evaluation, evaluate
+    from lsmseg_model.networks.profile import NetworkProfile, profile
     from lsmseg_model.predict import PredictRequest, PredictResult, predict
     from lsmseg_model.pretrain import PretrainResult, pretrain
     from lsmseg_model.segmenter import ModelOptions, Prediction, Segmenter
@@ -34,13 +33,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "data.benchmark": ("load_benchmark",),
-    "data.check": ("data_check",),
-    "data.prepare": ("data_prepare",),
     "errors": (
         "CheckpointError", "ConfigError", "DataError", "LsmsegModelError", "TrainingError",
         "UsageError",
     ),
     "evaluate": ("EvaluateRequest", "Evaluation", "evaluate"),
+    "networks.profile": ("NetworkProfile", "profile"),
     "predict": ("PredictRequest", "PredictResult", "predict"),
     "pretrain": ("PretrainResult", "pretrain"),
     "segmenter": ("ModelOptions", "Prediction", "Segmenter"),
@@ -57,6 +55,7 @@ __all__ = [
     "Evaluation",
     "LsmsegModelError",
     "ModelOptions",
+    "NetworkProfile",
     "PredictRequest",
     "PredictResult",
     "Prediction",
@@ -69,12 +68,11 @@ __all__ = [
     "TrainResult",
     "TrainingError",
     "UsageError",
-    "data_check",
-    "data_prepare",
     "evaluate",
     "load_benchmark",
     "predict",
     "pretrain",
+    "profile",
     "train",
 ]
 
