@@ -190,7 +190,7 @@ def candidate_sheet(rows: Sequence[Row]) -> Sheet:
     columns: list[Column] = [
         ("step", lambda row: str(row["step"])),
         ("prompts", lambda row: str(row["prompts"])),
-        *((p[len("miou (") : -1], lambda row, p=p: score(row, p)) for p in parts),  # type: ignore[misc]
+        *((p[len("miou (") : -1], lambda row, p=p: score(row, p)) for p in parts),
         ("average" if parts else "mIoU on selection", lambda row: score(row, "miou")),
     ]
     if not parts:
