@@ -22,19 +22,11 @@ Name = Annotated[str, typer.Argument(help="A vocabulary's name, or a file of you
 
 
 @app.command("list")
-def vocab_list(json: Json = False) -> None:
+def list_all(json: Json = False) -> None:
     """The vocabularies that ship inside, and how many classes COCO-Stuff has too (seen)."""
-    from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
+    from lsmseg_prompts.vocabularies import vocab_list
 
-    loaded = [load_vocabulary(name) for name in available_vocabularies()]
-    rows = []
-    for v in loaded:
-        seen = sum(entry.seen is True for entry in v)
-        rows.append(
-            {"name": v.name, "classes": len(v), "seen": seen, "unseen": len(v) - seen,
-             "title": v.title}
-        )  # fmt: skip
-    show(rows, json)
+    show(vocab_list(), json)
 
 
 @app.command("show")
@@ -46,7 +38,7 @@ def vocab_show(name: Name, json: Json = False) -> None:
 
 
 @app.command("check")
-def vocab_check(
+def check(
     name: Name,
     llm: Annotated[
         str | None, Option("--llm", help="Who proposes names and senses (default: rules alone).")
@@ -62,39 +54,18 @@ def vocab_check(
     json: Json = False,
 ) -> None:
     """Names that people or an LLM would misread, and better ones to confirm."""
-    from lsmseg_prompts.errors import RefusedError, UsageError
+    from lsmseg_prompts.errors import RefusedError
     from lsmseg_prompts.files import write_whole
+    from lsmseg_prompts.generation.vocab_check import vocab_check
+    from lsmseg_prompts.llm import make_llm
     from lsmseg_prompts.terminal import note, print_json, progress_bar
-    from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
-    from lsmseg_prompts.vocabularies.check import (
-        as_file,
-        check_vocabulary,
-        propose,
-        raw_names,
-        without_clashes,
-    )
+    from lsmseg_prompts.vocabularies.check import as_file
 
-    vocabulary = load_vocabulary(name)
-    built_in = vocabulary.name in available_vocabularies()
-    findings = check_vocabulary(vocabulary, None if built_in else raw_names(name))
-    proposals = propose(vocabulary, findings)
-    failures: dict[int, str] = {}
-    if llm is not None:
-        from lsmseg_prompts.generation.engine import open_store_for
-        from lsmseg_prompts.generation.name_proposals import ask_names
-        from lsmseg_prompts.llm import make_llm
-
-        if llm == "bundled":
-            raise UsageError("bundled proposes no names: name another LLM, or leave --llm out.")
-        provider = make_llm(llm, base_url, key_file)
-        if findings:
-            with (
-                open_store_for(provider, store) as opened,
-                progress_bar(f"asking {llm}", not Shown.quiet) as progress,
-            ):
-                asked = ask_names(provider, vocabulary, findings, opened, on_progress=progress)
-            failures = asked.failures
-            proposals = without_clashes(vocabulary, {**proposals, **asked.entries})
+    provider = None if llm is None else make_llm(llm, base_url, key_file)
+    with progress_bar(f"asking {llm}", not Shown.quiet and provider is not None) as progress:
+        result = vocab_check(name, provider, store=store, on_progress=progress)
+    vocabulary, findings = result.vocabulary, result.findings
+    proposals, failures = result.proposals, result.failures
     if output is not None:
         write_whole(output, as_file(vocabulary, proposals, vocabulary.name))
     if json:

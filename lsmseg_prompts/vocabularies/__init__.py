@@ -12,6 +12,7 @@ vocabularies.md).
 
 import os
 from pathlib import Path
+from typing import Any
 
 from lsmseg_prompts.english import nearest, normalise
 from lsmseg_prompts.errors import UsageError
@@ -23,12 +24,27 @@ __all__ = [
     "available_vocabularies",
     "benchmark_vocabulary",
     "load_vocabulary",
+    "vocab_list",
 ]
 
 
 def available_vocabularies() -> tuple[str, ...]:
     """Names of the vocabularies that ship inside."""
     return BUILT_IN
+
+
+def vocab_list() -> list[dict[str, Any]]:
+    """A row for each vocabulary that ships inside: name, classes, title, and how many classes
+    COCO-Stuff has too (seen) and has not (unseen)."""
+    rows = []
+    for name in BUILT_IN:
+        vocabulary = built_in(name)
+        seen = sum(entry.seen is True for entry in vocabulary)
+        rows.append(
+            {"name": name, "classes": len(vocabulary), "seen": seen,
+             "unseen": len(vocabulary) - seen, "title": vocabulary.title}
+        )  # fmt: skip
+    return rows
 
 
 def load_vocabulary(name_or_path: str | Path | Vocabulary) -> Vocabulary:

@@ -39,7 +39,7 @@ DATA = (
     "ablations/recipes/thesis-5.11.json",
     "cli.py",
 )
-WHEEL_SUFFIXES = {".py", ".json", ".jsonl", ".j2", ".sqlite", ".safetensors"}
+WHEEL_SUFFIXES = {".py", ".pyi", ".typed", ".json", ".jsonl", ".j2", ".sqlite", ".safetensors"}
 SDIST_TOP = {
     *PACKAGES, "tests", "docs", "cli.py", "attribute_store.sqlite", "README.md", "CHANGELOG.md",
     "LICENSE", "Makefile", "pyproject.toml", "PKG-INFO", ".gitignore",
