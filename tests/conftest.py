@@ -85,10 +85,15 @@ def call(
                     patched.delenv(name, raising=False)
                 else:
                     patched.setenv(name, value)
-            with pytest.raises(SystemExit) as stop:
+            # Not pytest.raises: it would keep the frames, and in them a loader's processes, alive.
+            code: object = None
+            try:
                 cli.main(arguments)
+            except SystemExit as stop:
+                code = stop.code or 0
         captured = capfd.readouterr()
-        return Outcome(int(stop.value.code or 0), captured.out, captured.err)
+        assert isinstance(code, int), "main() always exits, with a number"
+        return Outcome(code, captured.out, captured.err)
 
     return run
 
