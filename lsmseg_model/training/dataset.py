@@ -41,7 +41,8 @@ def batches(loader: Iterable[list[TrainingItem]]) -> Iterator[list[TrainingItem]
         yield from loader
     except LsmsegModelError as error:
         sentence = str(error).rpartition(f"{type(error).__name__}: ")[2].strip()
-        raise type(error)(sentence) from error
+        # Without its traceback, whose frames would keep the loader's processes running.
+        raise type(error)(sentence) from error.with_traceback(None)
 
 
 def outlive(worker: int) -> None:
