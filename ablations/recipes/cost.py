@@ -13,11 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ablations.recipes.files import Recipe, Variant, available, read_recipe
-from ablations.recipes.trials import PUBLISHED_ITERATIONS
 
-PUBLISHED_MINUTES = {"cat-seg": 693.7, "none": 446.0, "encoder": 546.0}
-RETRAINED = ("table2", "table3")  # scored frozen by default; the paper trains a network a row
-OF_A_NETWORK = ("config", "network", "train", "train_data", "attributes", "composition", "llm")
+RATES = {"cat-seg": "CAT-Seg", "none": "LSMSeg without SAM", "encoder": "LSMSeg with SAM-L"}
+"""The variant of Table 7 whose training minutes count for a network."""
+OF_A_NETWORK = {"config", "network", "train", "train_data", "attributes", "composition", "llm"}
 
 
 def costs(
@@ -29,15 +28,14 @@ def costs(
     that there is not.
     """
     rows: list[dict[str, Any]] = []
-    known: set[str] = set()
+    counted: set[str] = set()
     total = {"networks": 0, "new": 0, "gpu_hours": 0.0, "gigabytes": 0.0}
     for name in names or available():
         recipe = read_recipe(name)
-        trained = {
-            _key(recipe, v): v for v in recipe.variants if v.run and _trains(recipe, v)
-        }  # fmt: skip
-        fresh = {key: v for key, v in trained.items() if key not in known}
-        known |= set(trained)
+        trains = recipe.kind == "networks" or recipe.retrained
+        trained = {_key(recipe, v): v for v in recipe.variants if v.run and trains}
+        fresh = {key: v for key, v in trained.items() if key not in counted}
+        counted |= set(trained)
         row: dict[str, Any] = {
             "recipe": name,
             "networks": len(trained),
@@ -51,20 +49,17 @@ def costs(
     return [*rows, {"recipe": "total", **total}]
 
 
-def _trains(recipe: Recipe, variant: Variant) -> bool:
-    return recipe.kind == "networks" or recipe.name in RETRAINED
-
-
 def _key(recipe: Recipe, variant: Variant) -> str:
     settings = recipe.settings(variant, small=False)
-    return json.dumps({k: settings[k] for k in OF_A_NETWORK if k in settings}, sort_keys=True)
+    own = settings.model_dump(include=OF_A_NETWORK)
+    return json.dumps(own, sort_keys=True)
 
 
 def _network(recipe: Recipe, variant: Variant) -> dict[str, Any]:
     from lsmseg_model.networks.build import read_network
 
     settings = recipe.settings(variant, small=False)
-    return read_network(settings["config"], **settings.get("network", {}))
+    return read_network(str(settings.config), **settings.network)
 
 
 def _hours(recipe: Recipe, variant: Variant, seconds_a_step: float | None, gpus: int) -> float:
@@ -72,10 +67,10 @@ def _hours(recipe: Recipe, variant: Variant, seconds_a_step: float | None, gpus:
     if seconds_a_step is None:
         plain = "encoder" if network["network"].get("encoder") not in (None, "none") else "none"
         kind = "cat-seg" if network["name"].startswith("cat-seg") else plain
-        return PUBLISHED_MINUTES[kind] / 60
-    own = recipe.settings(variant, small=False).get("train", {})
+        return float(read_recipe("table7").variant(RATES[kind]).published["training_minutes"]) / 60
+    own = recipe.settings(variant, small=False).train
     steps = own.get("iterations") or network.get("train", {}).get("iterations")
-    return float((steps or PUBLISHED_ITERATIONS) * seconds_a_step * gpus / 3600)
+    return float((steps or recipe.iterations) * seconds_a_step * gpus / 3600)
 
 
 def _bytes(recipe: Recipe, variant: Variant) -> float:

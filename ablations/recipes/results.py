@@ -10,22 +10,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations.recipes.files import AVERAGE, Recipe, Variant
-from ablations.recipes.plan import MINISTUFF, Place, Plan
-from ablations.recipes.trials import PUBLISHED_ITERATIONS, Counts, Done, Numbers, store_of
+from ablations.recipes.plan import Place, Plan
+from ablations.recipes.trials import Counts, Measured, Numbers
 from ablations.search.statistics import Draws, Subset, average, bootstrap
 from lsmseg_model.data.benchmark import scored_names
 from lsmseg_prompts.english import normalise
 
 Row = dict[str, Any]
 Scores = dict[tuple[str, str, str], Draws]  # variant, benchmark, metric
-# What is measured for each published figure: as `recipe_trials` calls it, and in the tables.
+# What is measured for each published figure: as `trials` calls it, and in the tables.
 MEASURED = {
     "latency_ms": {"latency_ms": "latency_ms"},
     "learnable_millions": {"learnable_millions": "learnable_millions"},
     "gflops": {"gflops_view": "gflops, one view", "gflops_picture": "gflops, a picture in views"},
     "training_minutes": {
         "training_minutes": "training_minutes",
-        "extrapolated_minutes": f"training_minutes, extrapolated to {PUBLISHED_ITERATIONS:,} steps",
+        "extrapolated_minutes": "training_minutes, extrapolated to {iterations:,} steps",
     },
 }
 SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
@@ -55,7 +55,7 @@ def result_rows(plan: Plan, counts: Counts, numbers: Numbers, samples: int, seed
 def _scores(plan: Plan, counts: Counts, samples: int, seed: int) -> Scores:
     scores: Scores = {}
     for stream, place in enumerate(plan.places):
-        names = [v for v, found in counts.items() if place.title in found]
+        names = [v for v, by_place in counts.items() if place.title in by_place]
         if not names:
             continue
         subsets = _subsets(plan.recipe, place)
@@ -78,11 +78,11 @@ def _subsets(recipe: Recipe, place: Place) -> dict[str, Subset]:
         subsets["seen"] = Subset(tuple(p for p, i in at if i in b.seen))
         subsets["unseen"] = Subset(tuple(p for p, i in at if i not in b.seen))
     if "classes" in measures:
-        known = {_plain(n): n for v in recipe.variants for n in _of_classes(v, recipe)}
+        published = {_plain(n): n for v in recipe.variants for n in _of_classes(v, recipe)}
         names = scored_names(b, [entry.name for entry in place.vocabulary])
         for position, name in enumerate(names):
-            if _plain(name) in known:
-                subsets[known[_plain(name)]] = Subset((position,))
+            if _plain(name) in published:
+                subsets[published[_plain(name)]] = Subset((position,))
     return subsets or {"miou": Subset()}
 
 
@@ -102,19 +102,20 @@ def published(plan: Plan, variant: Variant, benchmark: str, metric: str) -> floa
     recipe, name = plan.recipe, benchmark.partition("#")[0]
     figures = {b: variant.published.get(b) for b in recipe.benchmarks}
     if metric != "miou":
-        beside = name == MINISTUFF or name in recipe.benchmarks
+        beside = name == "ministuff" or name in recipe.benchmarks
         return _of_classes(variant, recipe).get(metric) if beside else None
     if name in recipe.benchmarks:
-        found = figures[name]
-        return float(found) if isinstance(found, int | float) else None
-    if name not in (AVERAGE, MINISTUFF):
+        figure = figures[name]
+        return float(figure) if isinstance(figure, int | float) else None
+    if name not in (AVERAGE, "ministuff"):
         return None
     over = [p.title for p in plan.places] if name == AVERAGE else list(recipe.benchmarks)
     if set(over) == set(recipe.benchmarks) and AVERAGE in variant.published:
         return float(variant.published[AVERAGE])
     parts = [figures.get(b) for b in over]
-    known = [float(p) for p in parts if isinstance(p, int | float)]
-    return round(sum(known) / len(known), 2) if known and len(known) == len(parts) else None
+    numbers = [float(p) for p in parts if isinstance(p, int | float)]
+    complete = numbers and len(numbers) == len(parts)
+    return round(sum(numbers) / len(numbers), 2) if complete else None
 
 
 def _score_row(
@@ -143,7 +144,7 @@ def _number_rows(
     beside = recipe.variant(recipe.reference).published.get(metric)
     rows = []
     for key, label in MEASURED[metric].items() if own else [(metric, metric)]:
-        row = _row(variant.name, "", label, status)
+        row = _row(variant.name, "", label.format(iterations=recipe.iterations), status)
         row["measured"] = own.get(key)
         row["published"] = variant.published.get(metric)
         row["difference"] = _minus(row["measured"], row["published"])
@@ -161,8 +162,8 @@ def _row(variant: str, benchmark: str, metric: str, status: str) -> Row:
 
 
 def _fill(row: Row, value: str, low: str, high: str, draws: Draws) -> None:
-    found = draws.interval()
-    for key, number in ((value, found.value), (low, found.low), (high, found.high)):
+    interval = draws.interval()
+    for key, number in ((value, interval.value), (low, interval.low), (high, interval.high)):
         row[key] = None if number != number else 100 * float(number)
 
 
@@ -170,45 +171,54 @@ def _minus(a: Any, b: Any) -> float | None:
     return None if a is None or b is None else round(float(a) - float(b), 10)
 
 
-def enter(plan: Plan, done: Done, rows: Sequence[Row], run: str) -> None:
-    """Enter the scores into the store, those that stand there under this run only once."""
+def enter(plan: Plan, measured: Measured, rows: Sequence[Row], run: str) -> None:
+    """Enter the scores into the store, those that stand there under this run only once.
+
+    Args:
+        plan: The plan.
+        measured: What was measured.
+        rows: The rows.
+        run: The name of the run.
+    """
     from lsmseg_prompts.store.store import open_store
 
-    trials = {trial.variant.name: trial for trial in plan.trials}
-    fresh = []
-    for row in rows:
-        at = [n for n, place in enumerate(plan.places) if place.title == row["benchmark"]]
-        if not at or row["measured"] is None or row["metric"] not in SUBSETS:
-            continue
-        trial, place = trials[row["variant"]], plan.places[at[0]]
-        model, weights_hash = done.models[row["variant"]]
-        prompts = trial.prompts[at[0]]
-        fresh.append(
-            {
-                "run": run,
-                "stage": f"recipe {plan.recipe.name}",
-                "benchmark": place.title,
-                "split": place.benchmark.split,
-                "pictures": len(place.benchmark),
-                "model": model,
-                "weights_hash": weights_hash,
-                "vocabulary": place.vocabulary.name,
-                "llm": prompts.llm,
-                "prompt_set": prompts.name,
-                "attributes": prompts.attributes,
-                "composition": prompts.composition,
-                "subset": SUBSETS[row["metric"]],
-                "miou": row["measured"] / 100,
-                "miou_low": None if row["low"] is None else row["low"] / 100,
-                "miou_high": None if row["high"] is None else row["high"] / 100,
-                "details": {"variant": row["variant"], "small": plan.small},
-            }
-        )
+    evaluations = [
+        evaluation for row in rows if (evaluation := _evaluation(plan, measured, row, run))
+    ]
     same = ("run", "stage", "benchmark", "pictures", "weights_hash", "prompt_set", "subset")
-    with open_store(store_of(plan.options)) as file, file.transaction():
+    with open_store(plan.request.store_path) as file, file.transaction():
         there = {tuple(e[k] for k in same) for e in file.evaluations(run)}
         for place in plan.places:
             file.add_vocabulary(place.vocabulary)
-        for evaluation in fresh:
+        for evaluation in evaluations:
             if tuple(evaluation[k] for k in same) not in there:
                 file.add_evaluation(**evaluation)
+
+
+def _evaluation(plan: Plan, measured: Measured, row: Row, run: str) -> Row:
+    """A row as the store has it; nothing where it is not a score of a benchmark."""
+    at = [n for n, place in enumerate(plan.places) if place.title == row["benchmark"]]
+    if not at or row["measured"] is None or row["metric"] not in SUBSETS:
+        return {}
+    place = plan.places[at[0]]
+    prompts = {t.variant.name: t for t in plan.trials}[row["variant"]].prompts[at[0]]
+    model, weights_hash = measured.models[row["variant"]]
+    return {
+        "run": run,
+        "stage": f"recipe {plan.recipe.name}",
+        "benchmark": place.title,
+        "split": place.benchmark.split,
+        "pictures": len(place.benchmark),
+        "model": model,
+        "weights_hash": weights_hash,
+        "vocabulary": place.vocabulary.name,
+        "llm": prompts.llm,
+        "prompt_set": prompts.name,
+        "attributes": prompts.attributes,
+        "composition": prompts.composition,
+        "subset": SUBSETS[row["metric"]],
+        "miou": row["measured"] / 100,
+        "miou_low": None if row["low"] is None else row["low"] / 100,
+        "miou_high": None if row["high"] is None else row["high"] / 100,
+        "details": {"variant": row["variant"], "small": plan.request.small},
+    }

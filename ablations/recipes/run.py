@@ -1,42 +1,45 @@
 """Recipes: the tables of the paper and the thesis run again, beside what was published.
 
-    from ablations.recipes.run import run_recipe
-    run_recipe("table4")                                    # small scale: MiniStuff, lsmseg-tiny
-    run_recipe("mine.json", data=["pc-59"], data_root=[...], pretrained=...)
+    from ablations.recipes.run import RecipeRequest, run_recipe
+    run_recipe(RecipeRequest("table4"))                     # small scale: MiniStuff, lsmseg-tiny
+    run_recipe(RecipeRequest("mine.json", data=["pc-59"], data_root=[...], pretrained=...))
 
-A recipe is a file (recipe_files.py); a request is checked as a whole (recipe_plan.py) before
-anything runs (recipe_trials.py); what is finished is kept (recipe_kept.py).
+A recipe is a file (files.py); a request is checked as a whole (plan.py) before anything runs
+(trials.py); what is finished is kept.
 """
 
+from __future__ import annotations
+
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablations.recipes.files import Recipe, available, read_recipe, recipe_path
-from ablations.recipes.kept import alone
+from ablations.recipes.files import Recipe, read_recipe
 from ablations.recipes.plan import Plan, make_plan
+from ablations.recipes.request import RecipeRequest
 from ablations.runs.directory import run_directory
-from ablations.runs.reproduce import command_of
-from lsmseg_prompts.errors import UsageError
+from ablations.runs.reproduce import command_of, library_call
+from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.terminal import note
 
-__all__ = ["Recipe", "RecipeResult", "available", "read_recipe", "recipe_path", "run_recipe"]
+__all__ = ["RecipeRequest", "RecipeResult", "run_recipe"]
 
 SMALL = (
     "Small scale: drawings (MiniStuff) and lsmseg-tiny{trained}. These numbers show that the "
     "recipe runs; they are not comparable with the published ones, which stand beside them."
 )
-SAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """What a recipe found: a row per variant, benchmark and metric (`recipe_results.COLUMNS`).
+    """What a recipe measured: a row per variant, benchmark and metric (`results.COLUMNS`).
 
-    files: what each file of ``directory`` is. notes: what a reader must know. reused, made: how
-    many results were kept from before, and how many are new.
+    files: what each file of ``directory`` is. notes: what a reader must know. reused, made: of
+    how many prompt sets on a benchmark the counts were there, and how many are new.
     """
 
     recipe: Recipe
@@ -49,110 +52,102 @@ class RecipeResult:
     made: int
 
 
-def run_recipe(
-    recipe: str | Path,
-    *,
-    variants: Sequence[str] | None = None,
-    data: Sequence[str] | None = None,
-    data_root: Sequence[str] | None = None,
-    vocab: str | None = None,
-    llm: str | None = None,
-    scorer: str | None = None,
-    model: str | None = None,
-    pretrained: str | None = None,
-    dense: str | None = None,
-    sam: str | None = None,
-    checkpoint: str | None = None,
-    config: str | None = None,
-    train_data: Sequence[str] | None = None,
-    train_root: Sequence[str] | None = None,
-    encoder: Sequence[str] | None = None,
-    iterations: int | None = None,
-    batch_size: int | None = None,
-    cache: str | Path | bool | None = None,
-    precision: str = "auto",
-    workers: int = 1,
-    limit: int | None = None,
-    samples: int | None = None,
-    seed: int = 0,
-    store: str | None = None,
-    out: str | Path | None = None,
-    device: str = "cpu",
-    executor: str = "local",
-    progress: bool = True,
-) -> RecipeResult:
-    """Run a recipe, by name or file; the same call again goes on where an earlier one stopped.
+def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult:
+    """Run a recipe; the same request again goes on where an earlier run stopped.
 
-    Without data and train_data at small scale, else with the settings `full`. variants: only
-    these. scorer: of a recipe of prompts, "frozen" (default), "trained" (with ``checkpoint``) or
-    "retrain" (a network for every variant). encoder: FILE, or NAME=FILE where variants need
-    several. cache: the folder that keeps dense features (False: none). out: the folder for
-    results (default runs/<recipe>). executor: where trainings and pictures
-    are dealt with, "local" or "ray". Other arguments: those of `runner.ablate` and
-    `lsmseg_model.train.train`.
-
-    Raises UsageError, ConfigurationError, StoreError, DataError, CheckpointError, ConfigError
-    before anything runs; TrainingError.
+    Progress is shown on stderr. Raises UsageError, ConfigurationError, StoreError, DataError,
+    CheckpointError, ConfigError before anything runs; TrainingError.
     """
-    options = dict(locals())
-    if samples is not None and samples < 1:
-        raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
     started = time.monotonic()
-    read = read_recipe(recipe)
-    plan = make_plan(read, options)
-    folder = Path(out) if out is not None else Path("runs") / f"{read.name}{'-small' * plan.small}"
-    with run_directory(folder) as directory, alone(directory):
+    recipe = read_recipe(request.recipe)
+    plan = make_plan(recipe, request)
+    with run_directory(plan.directory) as directory, exclusive(directory):
         # torch from here on
         from ablations.recipes import results, tables
         from ablations.recipes.trials import carry_out
 
         notes = _notes(plan)
         if progress:
-            for line in _announced(plan, directory):
+            for line in _announced(plan):
                 note(line)
-        done = carry_out(plan, directory, progress)
-        drawn = samples or SAMPLES
-        given = ", ".join(f"{k}={v!r}" for k, v in options.items() if v is not None)
-        rows = results.result_rows(plan, done.counts, done.numbers, drawn, seed)
+        measured = carry_out(plan, progress)
+        samples = request.samples or recipe.samples
+        rows = results.result_rows(plan, measured.counts, measured.numbers, samples, request.seed)
         about = {
-            "recipe": read.name,
-            "source": read.source,
-            "title": read.title,
-            "varies": read.varies,
-            "fixed": read.fixed,
-            "reference": read.reference,
-            "small": plan.small,
+            "recipe": recipe.name,
+            "source": recipe.source,
+            "title": recipe.title,
+            "varies": recipe.varies,
+            "fixed": recipe.fixed,
+            "reference": recipe.reference,
+            "small": request.small,
             "scorer": plan.scorer,
             "notes": notes,
-            "command": command_of(f"ablations.recipes.run_recipe({given})"),
-            "settings": {t.variant.name: dict(t.settings) for t in plan.trials},
-            "samples": drawn,
-            "seed": seed,
-            "device": device,
+            "command": command_of(library_call("run_recipe", request)),
+            "settings": {
+                t.variant.name: t.settings.model_dump(exclude_unset=True) for t in plan.trials
+            },
+            "samples": samples,
+            "seed": request.seed,
+            "device": request.device,
             "seconds": round(time.monotonic() - started, 1),
         }
-        files = tables.write(directory, rows, about, f"{read.source}: {read.title}")
-        results.enter(plan, done, rows, directory.name)
-    return RecipeResult(
-        read, rows, directory, files, notes, plan.small, done.kept.reused, done.kept.made
-    )
+        files = tables.write(directory, rows, about, f"{recipe.source}: {recipe.title}")
+        results.enter(plan, measured, rows, directory.name)
+    reused = sum(map(len, measured.counts.values())) - measured.made
+    return RecipeResult(recipe, rows, directory, files, notes, request.small, reused, measured.made)
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the folder for one run; the system lets go of it however the run ends.
+
+    Raises ConfigurationError where another run holds it. Where folders cannot be locked (Windows,
+    some network disks) nothing is held.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ConfigurationError(
+            f"Another run is writing into {folder}: wait for it, or name another folder with --out."
+        ) from None
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:
-    steps = sorted({t.iterations for t in plan.trainings.values()})
-    trained = f", networks trained for {' or '.join(map(str, steps))} iterations" if steps else ""
-    scale = [SMALL.format(trained=trained)] if plan.small else []
-    if not plan.small and plan.recipe.kind == "prompts" and plan.scorer == "frozen":
+    steps = _steps(plan)
+    trained = f", networks trained for {steps} iterations" if steps else ""
+    scale = [SMALL.format(trained=trained)] if plan.request.small else []
+    if not plan.request.small and plan.recipe.kind == "prompts" and plan.scorer == "frozen":
         scale.append("A frozen CLIP scored the prompts; the published networks were trained.")
     return (*scale, *plan.recipe.notes)
 
 
-def _announced(plan: Plan, directory: Path) -> list[str]:
+def _steps(plan: Plan) -> str:
+    return " or ".join(str(s) for s in sorted({t.training.iterations for t in plan.trainings}))
+
+
+def _announced(plan: Plan) -> list[str]:
     """What is about to be done, for whoever waits."""
     where = ", ".join(f"{p.title} ({len(p.benchmark)} pictures)" for p in plan.places)
-    lines = [f"{plan.recipe.source}: {len(plan.trials)} variants on {where}, into {directory}"]
-    if trainings := list(plan.trainings.values()):
-        sets = ", ".join(sorted({t.data for t in trainings}))
-        steps = " or ".join(str(s) for s in sorted({t.iterations for t in trainings}))
-        lines.append(f"{len(trainings)} networks to train on {sets}, {steps} iterations each")
+    trials = len(plan.trials)
+    lines = [f"{plan.recipe.source}: {trials} variants on {where}, into {plan.directory}"]
+    if trainings := plan.trainings:
+        sets = ", ".join(sorted({t.training.data for t in trainings}))
+        lines.append(
+            f"{len(trainings)} networks to train on {sets}, {_steps(plan)} iterations each"
+        )
     return lines

@@ -34,6 +34,7 @@ class Training:
         data, root, vocabulary, prompts: What to train on; prompts: how many the vocabulary has.
         pretrained, encoder: See `start_network`.
         validated: Pictures that are scored when a training ends; here they decide nothing.
+        pictures: The hash of the training pictures (see `training_pictures`), where it is there.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Training:
     precision: str = "auto"
     workers: int = 0
     validated: int = 1
+    pictures: tuple[int, str] | None = None
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -59,17 +61,14 @@ class Training:
         settings = read_network(self.config, **self.network)
         if self.options:
             settings["train"] = {**settings.get("train", {}), **self.options}
-        benchmark: Any = load_benchmark(
-            self.data, self.root, "train", None, self.prompts, self.vocabulary
+        pictures = self.pictures or training_pictures(
+            self.data, self.root, self.prompts, self.vocabulary
         )
-        pairs = [
-            [a.name, a.stat().st_size, b.stat().st_size] for a, b in getattr(benchmark, "pairs", ())
-        ]
         return {
             "settings": settings,
             "iterations": self.iterations,
             "files": [_file(self.pretrained), _file(self.encoder)],
-            "data": [self.data, len(benchmark), key_of(pairs)],
+            "data": [self.data, *pictures],
             "seed": self.seed,
             **({} if self.precision == "auto" else {"precision": self.precision}),
         }
@@ -146,6 +145,23 @@ def train_network(job: TrainingJob) -> TrainedNetwork:
     with (job.out / "loss.csv").open(encoding="utf-8", newline="") as file:
         steps = list(csv.DictReader(file))
     return TrainedNetwork(job.weights, float(steps[-1]["seconds"]), len(steps))
+
+
+def training_pictures(
+    data: str, root: str | None, prompts: int, vocabulary: str
+) -> tuple[int, str]:
+    """How many pictures there are to train on, and the hash of their files' names and sizes.
+
+    Args:
+        data, root: The benchmark and its folder.
+        prompts: How many the vocabulary has.
+        vocabulary: What it is labelled with.
+    """
+    benchmark: Any = load_benchmark(data, root, "train", None, prompts, vocabulary)
+    pairs = [
+        [a.name, a.stat().st_size, b.stat().st_size] for a, b in getattr(benchmark, "pairs", ())
+    ]
+    return len(benchmark), key_of(pairs)
 
 
 def _file(path: str | None) -> list[Any] | str | None:

@@ -1,0 +1,128 @@
+"""What a recipe is asked to do: a frozen request, checked where it is made; loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablations.scoring.executors import check_executor
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.store.store import working_store_path
+
+SEVERAL = ("variants", "data", "data_root", "train_data", "train_root", "encoder")
+OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size")
+OF_CLIP = ("model", "dense", "sam")
+FOREIGN = {  # options that do not go with a scorer
+    "retrain": (*OF_CLIP, "checkpoint"),
+    "frozen": (*OF_NETWORKS, "checkpoint"),
+    "trained": (*OF_NETWORKS, *OF_CLIP, "pretrained"),
+}
+DOES = {
+    "retrain": "trains networks",
+    "frozen": "trains no network without --scorer retrain",
+    "trained": "has the network of --checkpoint score all prompts",
+}
+
+
+@dataclass(frozen=True)
+class RecipeRequest:
+    """A recipe, and what is done otherwise than it says.
+
+    Without data and train_data it runs at small scale, else with the settings `full`.
+
+    Attributes:
+        recipe: A recipe that ships, by name, or a file.
+        variants: Only these.
+        data, data_root, vocab, limit: What is scored on, see `AblationRequest`.
+        llm: Who wrote the descriptions.
+        scorer: Of a recipe of prompts, "frozen" (default), "trained" (with ``checkpoint``) or
+            "retrain" (a network for every variant).
+        model, pretrained, dense, sam, checkpoint: See `Segmenter`.
+        config, train_data, train_root, iterations, batch_size, precision, workers: Of trainings,
+            see `TrainRequest`.
+        encoder: The second encoder's weights: FILE, or NAME=FILE where variants need several.
+        cache: The folder that keeps dense features (False: none).
+        samples: Bootstrap resamples (default: the recipe's).
+        store: The attribute store; by default the working store.
+        out: The folder for results (default runs/<recipe>).
+        executor: Where trainings and pictures are dealt with, "local" or "ray".
+
+    Raises:
+        UsageError: For an executor that does not exist, and for no samples.
+    """
+
+    recipe: str | Path
+    variants: Sequence[str] | None = None
+    data: Sequence[str] | None = None
+    data_root: Sequence[str] | None = None
+    vocab: str | None = None
+    llm: str | None = None
+    scorer: str | None = None
+    model: str | None = None
+    pretrained: str | None = None
+    dense: str | None = None
+    sam: str | None = None
+    checkpoint: str | None = None
+    config: str | None = None
+    train_data: Sequence[str] | None = None
+    train_root: Sequence[str] | None = None
+    encoder: Sequence[str] | None = None
+    iterations: int | None = None
+    batch_size: int | None = None
+    cache: str | Path | bool | None = None
+    precision: str = "auto"
+    workers: int = 1
+    limit: int | None = None
+    samples: int | None = None
+    seed: int = 0
+    store: str | None = None
+    out: str | Path | None = None
+    device: str = "cpu"
+    executor: str = "local"
+
+    def __post_init__(self) -> None:
+        for name in SEVERAL:  # one may be given by itself, and lists may change afterwards
+            value = getattr(self, name)
+            if value is not None:
+                value = (value,) if isinstance(value, str) else tuple(value)
+                object.__setattr__(self, name, value)
+        if self.samples is not None and self.samples < 1:
+            raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
+        check_executor(self.executor)
+
+    @property
+    def small(self) -> bool:
+        """Whether it runs at small scale."""
+        return not self.data and not self.train_data
+
+    @property
+    def store_path(self) -> Path:
+        """The store that is read and written."""
+        return Path(working_store_path(self.store))
+
+    def chosen_scorer(self, name: str, kind: str, default: str | None) -> str:
+        """frozen, trained or retrain. Raises UsageError for options that go with another one.
+
+        Args:
+            name: The recipe's, for messages.
+            kind: What the recipe is of, prompts or networks.
+            default: What it says itself.
+        """
+        if kind == "networks":
+            if self.scorer not in (None, "retrain"):
+                raise UsageError(
+                    f"{name} trains a network for every variant: leave --scorer out, or give "
+                    "retrain."
+                )
+            scorer = "retrain"
+        else:
+            scorer = self.scorer or ("trained" if self.checkpoint else default or "frozen")
+        if wrong := [option for option in FOREIGN[scorer] if getattr(self, option)]:
+            option = wrong[0].replace("_", "-")
+            raise UsageError(f"{name} {DOES[scorer]}: --{option} does not go with it.")
+        if scorer == "trained" and self.checkpoint is None:
+            raise UsageError(
+                "--scorer trained is a network that is there: name it with --checkpoint."
+            )
+        return scorer
