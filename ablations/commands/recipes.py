@@ -169,13 +169,13 @@ def recipes_run(
 
     Without --data and --train-data it runs small, on what ships inside.
     """
-    from ablations.recipes.run import run_recipe
+    from ablations.recipes.run import RecipeRequest, run_recipe
 
     def text(path: Path | None) -> str | None:
         return None if path is None else str(path)
 
-    result = run_recipe(
-        name,
+    request = RecipeRequest(
+        recipe=name,
         variants=variant,
         data=data,
         data_root=data_root,
@@ -203,19 +203,20 @@ def recipes_run(
         out=out,
         device=device,
         executor=executor,
-        progress=not Shown.quiet,
     )
+    result = run_recipe(request, progress=not Shown.quiet)
     from ablations.recipes.tables import formatted, print_rows
 
     recipe = result.recipe
+    title = f"{recipe.source}: {recipe.title}"
     if json or format == "json":
-        found = {"directory": result.directory, "notes": result.notes, "rows": result.rows}
-        show(found, True)
+        record = {"directory": result.directory, "notes": result.notes, "rows": result.rows}
+        show(record, True)
     elif format == "table":
-        print_rows(result.rows, recipe.reference, f"{recipe.source}: {recipe.title}")
+        print_rows(result.rows, recipe.reference, title)
         print()
         for line in result.notes:
             print(line)
         print(f"{result.directory}: {', '.join(result.files)}")
     else:
-        print(formatted(result.rows, recipe.reference, format), end="")
+        print(formatted(result.rows, recipe.reference, format, title), end="")

@@ -73,24 +73,24 @@ class _Fields(BaseModel):
 class Varied(_Fields):
     """The settings that a variant may change."""
 
-    attributes: Attributes | None = Field(None, description="a list of attributes")
+    attributes: Attributes | None = Field(default=None, description="a list of attributes")
     composition: Annotated[str, _choice(*COMPOSITIONS)] = "concat"
     control: Annotated[str, _choice(*CONTROLS)] | None = None
-    llm: str | None = Field(None, description="the name of an LLM")
-    config: str | None = Field(None, description="the name of a network")
-    network: dict[str, Any] = Field({}, description="fields of the network")
-    train: dict[str, Any] = Field({}, description="fields of the training")
-    train_data: Benchmark | None = Field(None, description="a benchmark")
+    llm: str | None = Field(default=None, description="the name of an LLM")
+    config: str | None = Field(default=None, description="the name of a network")
+    network: dict[str, Any] = Field(default={}, description="fields of the network")
+    train: dict[str, Any] = Field(default={}, description="fields of the training")
+    train_data: Benchmark | None = Field(default=None, description="a benchmark")
 
 
 class Settings(Varied):
     """All settings: those of a scale are not a variant's, whose results are compared."""
 
-    data: list[Benchmark] = Field([], description="a list of benchmarks")
-    limit: int | None = Field(None, ge=1, description="a number of pictures, at least 1")
+    data: list[Benchmark] = Field(default=[], description="a list of benchmarks")
+    limit: int | None = Field(default=None, ge=1, description="a number of pictures, at least 1")
     scorer: Annotated[str, _choice(*SCORERS)] | None = None
-    model: str | None = Field(None, description="the name of a CLIP")
-    dense: str | None = Field(None, description="the name of a last block of CLIP")
+    model: str | None = Field(default=None, description="the name of a CLIP")
+    dense: str | None = Field(default=None, description="the name of a last block of CLIP")
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with others in their place; ``network`` and ``train`` are joined."""
@@ -113,8 +113,8 @@ class Variant(Varied):
         Annotated[str, Tag("reason")] | Annotated[Varied, Tag("settings")],
         Discriminator(lambda value: "reason" if isinstance(value, str) else "settings"),
     ] = Varied()
-    run: bool = Field(True, description="true or false")
-    published: dict[str, Any] = Field({}, description="an object of figures")
+    run: bool = Field(default=True, description="true or false")
+    published: dict[str, Any] = Field(default={}, description="an object of figures")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -140,19 +140,21 @@ class Recipe(_Fields):
     varies: str
     fixed: str
     kind: Annotated[str, _choice(*KINDS)]
-    measures: list[Annotated[str, _choice(*MEASURES)]] = Field(["miou"], description="a list")
+    measures: list[Annotated[str, _choice(*MEASURES)]] = Field(
+        default=["miou"], description="a list"
+    )
     reference: str
     benchmarks: list[Benchmark] = Field(description="a list")
     small: Settings
     full: Settings
     variants: list[Variant] = Field(description="a list")
-    notes: list[str] = Field([], description="a list")
-    retrained: bool = Field(False, description="true or false")
-    iterations: int = Field(80_000, ge=1, description="a number of steps, at least 1")
-    samples: int = Field(1000, ge=1, description="a number of resamples, at least 1")
-    timed: int = Field(5, ge=1, description="a number of pictures, at least 1")
-    profiled: int = Field(171, ge=1, description="a number of texts, at least 1")
-    validated: int = Field(20, ge=1, description="a number of pictures, at least 1")
+    notes: list[str] = Field(default=[], description="a list")
+    retrained: bool = Field(default=False, description="true or false")
+    iterations: int = Field(default=80_000, ge=1, description="a number of steps, at least 1")
+    samples: int = Field(default=1000, ge=1, description="a number of resamples, at least 1")
+    timed: int = Field(default=5, ge=1, description="a number of pictures, at least 1")
+    profiled: int = Field(default=171, ge=1, description="a number of texts, at least 1")
+    validated: int = Field(default=20, ge=1, description="a number of pictures, at least 1")
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`. Raises UsageError."""

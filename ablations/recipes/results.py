@@ -36,7 +36,15 @@ COLUMNS = (
 
 
 def result_rows(plan: Plan, counts: Counts, numbers: Numbers, samples: int, seed: int) -> list[Row]:
-    """A row for every variant, benchmark (and average) and metric: the keys are COLUMNS."""
+    """A row for every variant, benchmark (and average) and metric: the keys are COLUMNS.
+
+    Args:
+        plan: The plan.
+        counts: int64 [P, C, 3] of each variant on each benchmark.
+        numbers: What else was measured of each variant.
+        samples: Bootstrap resamples.
+        seed: Of the resamples.
+    """
     recipe = plan.recipe
     scores = _scores(plan, counts, samples, seed)
     cells = list(dict.fromkeys((b, m) for _, b, m in scores))
@@ -98,7 +106,14 @@ def _of_classes(variant: Variant, recipe: Recipe) -> Mapping[str, float]:
 
 
 def published(plan: Plan, variant: Variant, benchmark: str, metric: str) -> float | None:
-    """What was published for this, in the units of the row; None where nothing was."""
+    """What was published for this, in the units of the row; None where nothing was.
+
+    Args:
+        plan: The plan.
+        variant: The row's variant.
+        benchmark: The row's benchmark, or the average.
+        metric: miou, or seen, unseen or a class.
+    """
     recipe, name = plan.recipe, benchmark.partition("#")[0]
     figures = {b: variant.published.get(b) for b in recipe.benchmarks}
     if metric != "miou":

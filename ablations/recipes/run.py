@@ -137,7 +137,7 @@ def _notes(plan: Plan) -> tuple[str, ...]:
 
 
 def _steps(plan: Plan) -> str:
-    return " or ".join(str(s) for s in sorted({t.training.iterations for t in plan.trainings}))
+    return " or ".join(map(str, sorted({job.training.iterations or 0 for job in plan.trainings})))
 
 
 def _announced(plan: Plan) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ablations.recipes.results import COLUMNS, Row
 from ablations.report.latex import latex
-from ablations.report.tables import Line, Sheet
+from ablations.report.sheet import Line, Sheet
 from lsmseg_prompts.files import csv_text, write_whole
 from lsmseg_prompts.terminal import print_cells
 
@@ -88,8 +88,11 @@ def formatted(rows: Sequence[Row], reference: str, format: str, title: str) -> s
 
 
 def figure(rows: Sequence[Row], title: str, path: Path) -> Path:
-    """A panel for each benchmark and metric: measured as dots with intervals, published as
-    open diamonds; one panel with all classes where figures are of classes."""
+    """Draw a panel for each benchmark and metric.
+
+    Measured scores are dots with intervals, published ones open diamonds; one panel has all
+    classes where figures are of classes.
+    """
     from ablations.report.plots import FAINT, pyplot, save
 
     panels, by_class = _panels(rows)

@@ -69,7 +69,7 @@ class TrainingPlanner:
         config, name = str(settings.config), str(settings.train_data)
         try:
             built = read_network(config, **settings.network)
-            options = TrainOptions.read({**built.get("train", {}), **settings.train}, built["name"])
+            options = TrainOptions.of(config, **settings.train)
             with torch.device("meta"):  # its parts fit together; no weights
                 build(built)
         except ConfigError as error:
@@ -107,10 +107,8 @@ class TrainingPlanner:
                 f"{here} needs the weights of {kind}: give --encoder {kind}=FILE (or "
                 f"{kind}=random, for a trial)."
             )
-        named = {
-            self.recipe.settings(v, False).network.get("encoder") for v in self.recipe.variants
-        }
-        kinds = sorted(named - {None, "none"})
+        networks = [self.recipe.settings(v, False).network for v in self.recipe.variants]
+        kinds = sorted({str(n.get("encoder", "none")) for n in networks} - {"none"})
         if kind not in self.encoders and len(kinds) > 1:
             raise UsageError(
                 f"{self.recipe.name} needs several encoders ({', '.join(kinds)}): say whose "

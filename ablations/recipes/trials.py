@@ -7,6 +7,7 @@ an interrupted run goes on from there.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -85,7 +86,7 @@ def _score_prompts(plan: Plan, measured: Measured, store: SqliteCountStore, prog
             scorer.encode_pictures(on_progress)
         with progress_bar(f"{place.title}: prompt sets", progress) as on_progress:
             scores = scorer.score([t.prompts[number] for t in plan.trials], on_progress)
-        measured.made += scorer.scored
+        measured.made += scorer.counted_anew
         for trial, counts in zip(plan.trials, scores, strict=True):
             measured.counts[trial.variant.name][place.title] = counts
 
@@ -123,7 +124,8 @@ def _measure_network(
     """
     job, recipe, name = trial.training, plan.recipe, trial.variant.name
     assert job is not None
-    trained = train_network(replace(job, progress=progress))
+    shown = progress and sys.stderr.isatty()  # in a log file bars would be blank lines
+    trained = train_network(replace(job, progress=shown))
     numbers = measured.numbers[name]
     numbers["training_minutes"] = trained.seconds / 60
     numbers["extrapolated_minutes"] = trained.seconds / trained.iterations * recipe.iterations / 60
@@ -137,11 +139,13 @@ def _measure_network(
                 trained_with=job.texts,
                 pictures=pictures.get(place.title),
             )
-            with progress_bar(f"{place.title}: reading pictures", progress) as on_progress:
-                pictures[place.title] = scorer.pictures(on_progress)
+            if place.title not in pictures:
+                with progress_bar(f"{place.title}: reading pictures", progress) as on_progress:
+                    scorer.encode_pictures(on_progress)
+                pictures[place.title] = scorer.pictures()
             with progress_bar(f"{name}: {place.title}", progress) as on_progress:
                 measured.counts[name][place.title] = scorer.score([prompts], on_progress)[0]
-            measured.made += scorer.scored
+            measured.made += scorer.counted_anew
     if "latency_ms" in recipe.measures:
         numbers["latency_ms"] = _kept_latency(plan, trial, job)
     if {"learnable_millions", "gflops"} & set(recipe.measures):

@@ -31,7 +31,7 @@ def benchmark_sources(
     from ablations.scoring.splits import BenchmarkSource
 
     vocabularies = [labelled_with(name, request.vocab) for name in request.data]
-    roots = _roots(request.data, request.data_root or ())
+    roots = benchmark_roots(request.data, request.data_root or ())
     limit, seed = request.limit, request.seed
     sources = [
         BenchmarkSource(data, root, v.name, len(v), limit, seed)
@@ -121,14 +121,19 @@ def labelled_with(data: str, vocab: str | None) -> Vocabulary:
     return vocabulary
 
 
-def _roots(data: Sequence[str], roots: Sequence[str]) -> list[str | None]:
-    """The folder of each benchmark; MiniStuff and a folder given as data need none."""
+def benchmark_roots(
+    data: Sequence[str], roots: Sequence[str], option: str = "--data-root"
+) -> list[str | None]:
+    """The folder of each benchmark; MiniStuff and a folder given as data need none.
+
+    Raises UsageError, which names the option, where there are too many or too few.
+    """
     if len(roots) == len(data):
         return list(roots)
     needy = [name for name in data if name != "ministuff" and not Path(name).is_dir()]
     if len(roots) != len(needy):
         raise UsageError(
-            f"{len(roots)} folders are given with --data-root, but {len(needy)} of the data sets "
+            f"{len(roots)} folders are given with {option}, but {len(needy)} of the data sets "
             f"need one ({', '.join(needy) or 'none'}): give them in the same order."
         )
     left = iter(roots)

@@ -21,11 +21,12 @@ def command_of(call: str) -> str:
     return call
 
 
-def library_call(name: str, request: AblationRequest, *more: str) -> str:
+def library_call(name: str, request: Any, *more: str) -> str:
     """The call of the library with this request, and more arguments."""
     values = {f.name: v for f in fields(request) if (v := getattr(request, f.name)) is not None}
     given = ", ".join(f"{key}={value!r}" for key, value in values.items())
-    return f"ablations.{name}({', '.join([f'ablations.AblationRequest({given})', *more])})"
+    first = f"ablations.{type(request).__name__}({given})"
+    return f"ablations.{name}({', '.join([first, *more])})"
 
 
 def commands(

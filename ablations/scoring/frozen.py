@@ -40,7 +40,7 @@ class Scorer(ABC):
 
     def __init__(self, benchmark: Benchmark, count_store: CountStore | None = None) -> None:
         self.benchmark, self.count_store = benchmark, count_store or MemoryCountStore()
-        self.scored = 0  # prompt sets that were counted, not found in the count store
+        self.counted_anew = 0  # prompt sets whose counts were not in the count store
         self._pictures: str | None = None
 
     @cached_property
@@ -81,10 +81,10 @@ class Scorer(ABC):
         what `score` would else do first."""
         self._pictures = key_of(self.digests(on_progress))
 
-    def pictures(self, on_progress: OnProgress | None = None) -> str:
+    def pictures(self) -> str:
         """The hash of all pictures and labels."""
         if self._pictures is None:
-            self.encode_pictures(on_progress)
+            self.encode_pictures()
         assert self._pictures is not None
         return self._pictures
 
@@ -117,7 +117,7 @@ class Scorer(ABC):
         fresh = {h: p for h, p in one_each.items() if h not in counts}
         if fresh:
             scored = self.count(list(fresh.values()), on_progress)
-            self.scored += len(fresh)
+            self.counted_anew += len(fresh)
             new = dict(zip(fresh, scored, strict=True))
             self.count_store.save(self.key, new)
             counts |= new

@@ -64,6 +64,14 @@ def open_splits(
 
     MiniStuff has splits for both, of which ``limit`` keeps the first pictures each; of any other
     benchmark the first ``limit`` pictures are dealt out by `halves`.
+
+    Args:
+        name: The benchmark, or a folder.
+        root: Its folder.
+        limit: At most so many pictures.
+        class_count: How many prompts the vocabulary has.
+        vocabulary: The name of what it is labelled with.
+        seed: Of `halves`.
     """
     if name == "ministuff":
         return {split: load_benchmark(name, root, split, limit) for split in SPLITS}

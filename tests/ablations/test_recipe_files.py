@@ -67,18 +67,18 @@ def test_what_varies_varies_at_both_scales(name: str) -> None:
         running = [v for v in recipe.variants if v.run and not (small and isinstance(v.small, str))]
         assert len(running) >= 2
         assert recipe.variant(recipe.reference) in running
-        settings = {json.dumps(recipe.settings(v, small), sort_keys=True) for v in running}
+        settings = {recipe.settings(v, small).model_dump_json() for v in running}
         # Table 5 prints one network twice.
         assert len(settings) == len(running) - (name == "table5" and not small)
-    assert recipe.settings(running[0], True)["data"] == ["ministuff"]
+    assert recipe.settings(running[0], True).data == ["ministuff"]
 
 
 def test_settings_of_a_variant_join() -> None:
     recipe = read_recipe("table4")
     small = recipe.settings(recipe.variant("k = 64"), True)
-    assert small["network"] == {"encoder": "none", "fusion": "none", "k": 16}
+    assert small.network == {"encoder": "none", "fusion": "none", "k": 16}
     full = recipe.settings(recipe.variant("k = 64"), False)
-    assert full["network"] == {"k": 64} and full["train_data"] == "coco-stuff"
+    assert full.network == {"k": 64} and full.train_data == "coco-stuff"
     assert set(NUMBERS) < set(MEASURES)
 
 
@@ -120,7 +120,7 @@ WRONG: dict[str, tuple[Any, type[Exception], str]] = {
     "published": (lambda r: r["variants"][0]["published"].update({"pc-60": 1}), ConfigurationError,
                   "mean pc-59?"),
     "figure": (lambda r: r["variants"][0]["published"].update(average="47"), ConfigurationError,
-               "no number"),
+               "not a number"),
     "twice": (lambda r: r["variants"].append(r["variants"][0]), ConfigurationError, "two variants"),
     "not varied": (lambda r: r["variants"][1].update(model="ViT-B-16"), ConfigurationError,
                    "no field 'model'"),
@@ -142,7 +142,7 @@ def test_names_and_files_that_are_none() -> None:
     with pytest.raises(UsageError, match=r"no recipe file none\.json"):
         read_recipe("none.json")
     Path("broken.json").write_text("{")
-    with pytest.raises(ConfigurationError, match="no valid JSON"):
+    with pytest.raises(ConfigurationError, match="not valid JSON"):
         read_recipe("broken.json")
     Path("list.json").write_text("[]")
     with pytest.raises(ConfigurationError, match="must be an object"):

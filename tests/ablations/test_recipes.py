@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from support.command_line import process, refused, struck
 from support.mini_network import NETWORK, make_pictures
 
 from ablations.recipes import results, tables
-from ablations.recipes.files import Recipe
-from ablations.recipes.kept import Kept, alone, slug
+from ablations.recipes.files import Recipe, read_recipe
 from ablations.recipes.plan import Place, Plan
-from ablations.recipes.run import read_recipe, run_recipe
+from ablations.recipes.request import RecipeRequest
+from ablations.recipes.run import exclusive, run_recipe
+from ablations.scoring.networks import NetworkScorer
+from ablations.scoring.splits import BenchmarkSource
+from lsmseg_prompts.store.store import open_store
 
 # -- rows, from counts made by hand ------------------------------------------------------
 
@@ -47,8 +51,11 @@ def plan_of(recipe: Recipe, *names: str) -> Plan:
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     vocabulary = load_vocabulary("camvid")
-    places = tuple(Place(name, None, vocabulary, Pictures(name)) for name in names)
-    return Plan(recipe, False, "frozen", {}, places, (), {"typical": "not asked for"})
+    source = BenchmarkSource("camvid", None, "camvid", len(vocabulary))
+    places = tuple(Place(name, vocabulary, Pictures(name), source) for name in names)
+    request = RecipeRequest(recipe.name, data=names)
+    skipped = {"typical": "not asked for"}
+    return Plan(recipe, request, "frozen", Path("o"), places, (), skipped)
 
 
 def test_rows_by_hand() -> None:
@@ -134,27 +141,15 @@ def test_tables_as_text() -> None:
          "benchmark": "x|y", "measured": 50.0, "low": 40.0, "high": 60.0, "published": 1234.5,
          "difference": -1184.5, "status": "measured"}
     ]  # fmt: skip
-    heads, (line,) = tables.shown(rows, "ref")
-    assert heads == ["variant", "benchmark", "metric", "measured", "published", "difference"]
-    assert line[3:] == ["50.0 [40.0, 60.0]", "1234", "-1184"]
+    sheet = tables.sheet_of(rows, "ref")
+    assert sheet.columns == (
+        "variant", "benchmark", "metric", "measured", "published", "difference"
+    )  # fmt: skip
+    assert sheet.lines[0].cells[3:] == ("50.0 [40.0, 60.0]", "1234", "-1184")
     assert r"x\|y" in tables.as_markdown(rows, "ref")
-    assert r"a\_b & x|y & miou" in tables.as_latex(rows, "ref")
-    text = tables.formatted(rows, "ref", "csv")
+    assert r"a\_b & x|y & miou" in tables.formatted(rows, "ref", "latex", "t")
+    text = tables.formatted(rows, "ref", "csv", "t")
     assert next(csv.DictReader(io.StringIO(text)))["low"] == "40.0"
-
-
-def test_kept_results_are_those_of_their_key() -> None:
-    kept = Kept(Path("k"))
-    kept.keep_counts("a/b", "1", counts(3))
-    assert kept.counts("a/b", "2") is None and kept.counts("a/c", "1") is None
-    found = kept.counts("a/b", "1")
-    assert found is not None and (found == counts(3)).all()
-    Path("k/a/b.npz").write_bytes(Path("k/a/b.npz").read_bytes()[:50])  # half a file
-    assert kept.counts("a/b", "1") is None
-    assert kept.values("a/v", "1", lambda: {"x": 1}) == {"x": 1}
-    assert kept.values("a/v", "1", lambda: {"x": 2}) == {"x": 1}
-    assert kept.values("a/v", "2", lambda: {"x": 2}) == {"x": 2}
-    assert slug("k = 16") == "k-16" and slug("a/b") == "a-b"
 
 
 # -- prompts -----------------------------------------------------------------------------
@@ -172,7 +167,7 @@ def test_table2_at_small_scale(call) -> None:
     assert rows[0]["published"] == "46.8" and rows[0]["benchmark"] == "ministuff"
     names = {p.name for p in folder.iterdir()}
     assert names == {"results.csv", "results.json", "results.md", "results.tex", "results.png",
-                     "results.pdf", "variants"}  # fmt: skip
+                     "results.pdf"}  # fmt: skip
     assert json.loads((folder / "results.json").read_text())["small"]
 
 
@@ -184,15 +179,18 @@ def camvid() -> list[str]:
 
 @pytest.mark.slow
 def test_prompts_on_data_of_ones_own_and_again(camvid: list[str], weights: Path) -> None:
-    own = {"data": ["camvid"], "data_root": ["data"], "llm": "bundled", "samples": 20,
-           "pretrained": str(weights), "model": "lsmseg-tiny", "progress": False}  # fmt: skip
-    first = run_recipe("table3", **own)
+    request = RecipeRequest(
+        "table3", data=["camvid"], data_root=["data"], llm="bundled", samples=20,
+        pretrained=str(weights), model="lsmseg-tiny",
+    )  # fmt: skip
+    first = run_recipe(request, progress=False)
     assert (first.made, first.reused) == (6, 0) and not first.small
     assert first.directory == Path("runs/table3")
     assert {r["benchmark"] for r in first.rows} == {"camvid"}
     assert [r["published"] for r in first.rows] == [None] * 6  # nothing was published for it
-    Path("runs/table3/variants/typical/camvid.npz").unlink()
-    again = run_recipe("table3", **own)
+    with open_store(request.store_path) as store:
+        store.execute("DELETE FROM counts WHERE rowid = (SELECT max(rowid) FROM counts)")
+    again = run_recipe(request, progress=False)
     assert (again.made, again.reused) == (1, 5)
     assert again.rows == first.rows
     from lsmseg_prompts.store.store import open_store_readonly, working_store_path
@@ -200,7 +198,7 @@ def test_prompts_on_data_of_ones_own_and_again(camvid: list[str], weights: Path)
     with open_store_readonly(working_store_path(None)) as file:
         entered = file.evaluations("table3")
     assert [e["prompt_set"] for e in entered] == [r["variant"] for r in first.rows]  # once
-    other = run_recipe("table3", **own, limit=1, variants=["size", "typical"])
+    other = run_recipe(replace(request, limit=1, variants=["size", "typical"]), progress=False)
     assert (other.made, other.reused) == (2, 0)  # of other pictures
 
 
@@ -244,6 +242,31 @@ def test_networks_trained_and_kept(networks: list[str], call) -> None:
     again = call(*arguments, "--format", "csv")
     assert again.code == 0 and again.out.startswith("variant,benchmark")
     assert times == {p: p.stat().st_mtime_ns for p in times}  # nothing was trained again
+
+
+def test_what_is_kept_is_measured_once(networks: list[str], monkeypatch) -> None:
+    """Trainings, counts and latencies; what earlier versions left in the folder is no harm."""
+    request = RecipeRequest(
+        "table4", variants=["k = 16"], data=["camvid"], data_root=["data"], llm="bundled",
+        samples=20, config="small.json", train_data=["camvid"], train_root=["data"],
+        pretrained="random", iterations=1, batch_size=2, workers=0, precision="fp32",
+    )  # fmt: skip
+    for name in ("variants/k-16/camvid.npz", "variants/k-16/latency.json",
+                 "networks/0123456789abcdef/finished.json"):  # fmt: skip
+        Path("runs/table4", name).parent.mkdir(parents=True, exist_ok=True)
+        Path("runs/table4", name).write_text("{")
+    first = run_recipe(request, progress=False)
+    assert (first.made, first.reused) == (1, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("lsmseg_model.train.train", lambda *_: pytest.fail("trained again"))
+        patch.setattr(NetworkScorer, "count_with", lambda *_: pytest.fail("counted again"))
+        again = run_recipe(request, progress=False)
+    assert (again.made, again.reused) == (0, 1)
+    assert again.rows == first.rows
+    (latency,) = Path("runs/table4/networks").glob("*/latency-*.json")
+    latency.write_text('{"latency_ms": 12')  # half a file: measured again
+    run_recipe(request, progress=False)
+    assert json.loads(latency.read_text())["latency_ms"] > 0
 
 
 def test_one_network_for_rows_that_are_the_same(networks: list[str], call) -> None:
@@ -297,8 +320,8 @@ def test_killed_and_gone_on_with(networks: list[str]) -> None:
     # Five steps on: in the middle of the second network's training.
     step = "lsmseg_model.train:NetworkRun.learn"
     assert struck(step, 5, "SIGKILL", *arguments, "--out", "o").code == -signal.SIGKILL
-    assert len(list(Path("o").rglob("finished.json"))) == 1
-    kept = {p: p.stat().st_mtime_ns for p in Path("o").rglob("finished.json")}
+    kept = {p: p.stat().st_mtime_ns for p in Path("o").rglob("small.safetensors")}
+    assert len(kept) == 1
     done = process(*arguments, "--out", "o")
     assert done.code == 0, done.err
     assert kept == {p: p.stat().st_mtime_ns for p in kept}
@@ -371,9 +394,9 @@ def test_settings_that_are_not_given(call) -> None:
 
 def test_two_runs_in_one_folder(call) -> None:
     Path("o").mkdir()
-    with alone(Path("o")):
+    with exclusive(Path("o")):
         refused(call("recipes", "run", "table3", "--out", "o"), 4, "Another run is writing into o")
-    with alone(Path("o")):  # free again
+    with exclusive(Path("o")):  # free again
         pass
 
 
