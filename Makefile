@@ -1,9 +1,12 @@
 # make run: set up and run the four stages offline.  make test: set up, lint and test.
+# make test-slow: what takes long, killed processes above all.  make test-all: both.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Two workers; each takes from the other what is left, so that they end together.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 
-.PHONY: run test test-all lint store weights clean
+.PHONY: run test test-slow test-all lint store weights clean
 
 # torch and torchvision are asked for together so that pip takes a matching pair.
 # cli.py too: an editable install holds a copy of it.
@@ -21,10 +24,12 @@ run: $(VENV)/.installed
 	$(BIN)/lsmseg-prompts run
 
 test: lint
-	$(BIN)/python -m pytest -n 2
+	$(PYTEST)
 
-test-all: lint
-	$(BIN)/python -m pytest -n 2 -m "slow or not slow"
+test-slow: $(VENV)/.installed-test
+	$(PYTEST) -m slow
+
+test-all: test test-slow
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

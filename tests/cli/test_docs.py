@@ -11,12 +11,9 @@ Commands inside the text are only parsed.
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import filter as filter_names
 from fnmatch import fnmatch
@@ -29,6 +26,7 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from support.command_line import Outcome
 
 import cli
 from lsmseg_model.networks.backbones.clip import WEIGHTS
@@ -169,20 +167,12 @@ def test_commands_exist_with_their_options(document: Path) -> None:
         parse(example.arguments)
 
 
-@pytest.fixture
-def command() -> list[str]:
-    """The installed command, or the same from the checkout."""
-    beside = Path(sys.executable).parent / "lsmseg-prompts"
-    return [str(beside)] if beside.exists() else [sys.executable, "-m", "cli"]
-
-
 @pytest.mark.parametrize("document", RUN, ids=lambda d: d.name)
-def test_commands_run(document: Path, command: list[str]) -> None:
+def test_commands_run(document: Path, call: Callable[..., Outcome]) -> None:
     from lsmseg_model.data.ministuff.scenes import draw
 
     Image.fromarray(draw("report", 1).image).save("picture.png")
     Path("my_classes.txt").write_text("sky\nzebra\nsofa\n")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     skipped = []
     for example in examples(document):
         if example.code is None:
@@ -190,11 +180,8 @@ def test_commands_run(document: Path, command: list[str]) -> None:
         if parse(example.arguments) in NEED_WEIGHTS and not any(WEIGHTS.glob("*.safetensors")):
             skipped.append(str(example))
             continue
-        done = subprocess.run(
-            [*command, *example.arguments], env=environment, capture_output=True, text=True,
-            timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == example.code, f"{example}\n{done.stdout}\n{done.stderr}"
+        done = call(*example.arguments)
+        assert done.code == example.code, f"{example}\n{done.out}\n{done.err}"
     if skipped:
         pytest.skip(f"the weights of lsmseg-tiny are not there: {', '.join(skipped)}")
 
