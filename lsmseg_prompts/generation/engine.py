@@ -286,7 +286,7 @@ def price_for(llm: LLM, limits: Limits) -> Price | None:
 
 
 def _why(reply: Reply) -> str:
-    return (reply.error_message or reply.error_class or "no reason was given").rstrip("?. ")
+    return reply.failure.rstrip("?. ")
 
 
 def _duration(seconds: float) -> str:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.english import normalise
+from lsmseg_prompts.generation.engine import ask
+from lsmseg_prompts.generation.replies import read_object
+from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 from lsmseg_prompts.vocabularies.check import Finding, without_clashes
 
 if TYPE_CHECKING:
-    from lsmseg_prompts.generation.limits import Limits
-    from lsmseg_prompts.llm.base import LLM, Request
+    from lsmseg_prompts.llm.base import LLM
     from lsmseg_prompts.store.store import Store
 
 LONGEST_NAME, MOST_NAME_WORDS = 60, 6  # characters, words
@@ -50,7 +52,6 @@ def ask_names(
     vocabulary: Vocabulary,
     findings: Sequence[Finding],
     store: Store | None = None,
-    limits: Limits | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Proposals:
     """Ask `llm` once for every class with a finding, and once more, with the reason, where the
@@ -58,9 +59,6 @@ def ask_names(
 
     Raises what `generation.engine.ask` raises.
     """
-    from lsmseg_prompts.generation.engine import ask
-    from lsmseg_prompts.llm.base import Request
-
     by_class: dict[int, list[Finding]] = {}
     for finding in findings:
         by_class.setdefault(finding.index, []).append(finding)
@@ -72,14 +70,11 @@ def ask_names(
     failures: dict[int, str] = {}
     for _ in range(2):
         requests = list(open_requests.values())
-        replies = ask(
-            llm, requests, purpose="names", store=store, limits=limits, on_progress=on_progress
-        )
+        replies = ask(llm, requests, purpose="names", store=store, on_progress=on_progress)
         again: dict[int, Request] = {}
         for (index, request), reply in zip(open_requests.items(), replies, strict=True):
             if reply.text is None:
-                reason = reply.error_message or reply.refusal or reply.error_class
-                failures[index] = _shown(reason or "no answer came back")
+                failures[index] = _shown(reply.failure)
                 continue
             answer = read_answer(reply.text, vocabulary, vocabulary[index])
             if isinstance(answer, ClassEntry):
@@ -128,7 +123,7 @@ def read_answer(text: str, vocabulary: Vocabulary, entry: ClassEntry) -> ClassEn
 
     Single synonyms that cannot be used are left out.
     """
-    value = _object(text)
+    value = read_object(text)
     if value is None:
         return "it is not a JSON object"
     readable = _name(value.get("readable"))
@@ -158,15 +153,6 @@ def read_answer(text: str, vocabulary: Vocabulary, entry: ClassEntry) -> ClassEn
         sense=sense or entry.sense,
         synonyms=tuple(list(kept.values())[:MOST_SYNONYMS]) or entry.synonyms,
     )
-
-
-def _object(text: str) -> Mapping[str, Any] | None:
-    body = re.sub(r"^\s*```\w*|```\s*$", "", text).strip()
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _name(value: Any) -> str | None:

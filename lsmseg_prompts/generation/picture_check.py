@@ -7,7 +7,6 @@ at most 1,024 pixels, without EXIF: no place and no camera goes along.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.words import named_attributes
 from lsmseg_prompts.errors import ProviderError, UsageError
+from lsmseg_prompts.generation.engine import ask
+from lsmseg_prompts.generation.replies import read_json
+from lsmseg_prompts.llm.base import Image, Request
+from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.templates import render, source, template_hash
 
 if TYPE_CHECKING:
-    from lsmseg_prompts.generation.limits import Limits
-    from lsmseg_prompts.llm.base import LLM, Image
+    from lsmseg_prompts.llm.base import LLM
     from lsmseg_prompts.store.store import Store
 
 TEMPLATE = "check-images-thesis"
@@ -96,7 +98,6 @@ def check_images(
     llm: LLM,
     pictures: Sequence[str | Path],
     store: Store | None = None,
-    limits: Limits | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ImageCheck:
     """Ask `llm` for five sentences about each picture and count the attributes they name.
@@ -105,10 +106,6 @@ def check_images(
     `store`, if one is given. Raises UsageError for a file that is no picture and for an LLM that
     cannot see, ProviderError if no picture is answered, and what `generation.engine.ask` raises.
     """
-    from lsmseg_prompts.generation.engine import ask
-    from lsmseg_prompts.llm.base import Request
-    from lsmseg_prompts.llm.bundled import LLM_NAME
-
     if llm.name == LLM_NAME:
         raise UsageError(
             "bundled cannot look at pictures: name a vision model, such as --llm gpt-4o."
@@ -121,20 +118,13 @@ def check_images(
     ]
     if store is not None:
         store.add_template(TEMPLATE, source(TEMPLATE), digest)
-    replies = ask(
-        llm, requests, purpose="check-images", store=store, limits=limits, on_progress=on_progress
-    )
+    replies = ask(llm, requests, purpose="check-images", store=store, on_progress=on_progress)
     checked = []
     for path, reply in zip(pictures, replies, strict=True):
-        found = split_sentences(reply.text or "")
-        error = None
-        if not found:
-            error = (
-                reply.error_message or reply.refusal or reply.error_class or "no sentence came back"
-            )
-        sentences = tuple(Sentence(text, named_attributes(text)) for text in found)
+        texts = split_sentences(reply.text or "")
+        sentences = tuple(Sentence(text, named_attributes(text)) for text in texts)
         raw = reply.text if reply.text is not None else reply.refusal
-        checked.append(PictureCheck(str(path), sentences, raw, error))
+        checked.append(PictureCheck(str(path), sentences, raw, None if texts else reply.failure))
     result = ImageCheck(llm.name, tuple(checked))
     if len(result.failed) == len(checked):
         reason = (result.failed[0].error or "").rstrip(". ")
@@ -152,8 +142,6 @@ def read_picture(path: str | Path) -> Image:
     """
     from PIL import Image as Pictures
     from PIL import ImageOps
-
-    from lsmseg_prompts.llm.base import Image
 
     try:
         with Pictures.open(path) as opened:
@@ -200,13 +188,7 @@ def split_sentences(reply: str) -> list[str]:
 
 
 def _from_json(reply: str) -> list[str]:
-    body = re.sub(r"^\s*```\w*|```\s*$", "", reply).strip()
-    try:
-        value: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return []
-    if isinstance(value, dict) and len(value) == 1:
-        value = next(iter(value.values()))
+    value = read_json(reply)
     if isinstance(value, dict):
         value = list(value.values())
     return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []

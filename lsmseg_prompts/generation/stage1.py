@@ -7,20 +7,19 @@ picture_check.py.)
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lsmseg_prompts.attributes import ATTRIBUTES, plain_names
 from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.generation.engine import ask
+from lsmseg_prompts.generation.replies import plain_line, read_json
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.templates import render, source, template_hash
 
 if TYPE_CHECKING:
-    from lsmseg_prompts.generation.limits import Limits
     from lsmseg_prompts.llm.base import LLM
     from lsmseg_prompts.store.store import Store
 
@@ -78,12 +77,7 @@ class AttributeAnswer:
         }
 
 
-def ask_attributes(
-    llm: LLM,
-    wording: str = "paper",
-    store: Store | None = None,
-    limits: Limits | None = None,
-) -> AttributeAnswer:
+def ask_attributes(llm: LLM, wording: str = "paper", store: Store | None = None) -> AttributeAnswer:
     """Stage 1: ask `llm` for the attributes, in the "paper" or "thesis" wording.
 
     Every attempt goes into `store`, if one is given, with the raw reply. Raises UsageError for
@@ -96,11 +90,10 @@ def ask_attributes(
     if store is not None:
         store.add_template(template, source(template), template_hash(template))
     request = Request(prompt=render(template), template_hash=template_hash(template))
-    (reply,) = ask(llm, [request], purpose="attributes", store=store, limits=limits)
+    (reply,) = ask(llm, [request], purpose="attributes", store=store)
     if reply.text is None:
-        reason = reply.error_message or reply.refusal or reply.error_class or "no text came back"
         raise ProviderError(
-            f"{llm.name} did not answer the question for attributes: {reason.rstrip('. ')}; "
+            f"{llm.name} did not answer the question for attributes: {reply.failure.rstrip('. ')}; "
             "ask again, or use the nine."
         )
     attributes = parse_attributes(reply.text)
@@ -122,30 +115,16 @@ def parse_attributes(reply: str) -> list[Attribute]:
     pairs = _from_json(reply) or _from_lines(reply) or _from_commas(reply)
     attributes: dict[str, Attribute] = {}
     for raw, meaning in pairs:
-        written = _plain(raw)
+        written = plain_line(raw)
         for name in plain_names(written):
             if len(name.split()) <= 4 and len(name) <= 40 and name not in attributes:
-                text = _plain(meaning)[:LONGEST_MEANING]
+                text = plain_line(meaning)[:LONGEST_MEANING]
                 attributes[name] = Attribute(name, text or ATTRIBUTES.get(name, ""), written[:60])
     return list(attributes.values())[:MOST_ATTRIBUTES]
 
 
-def _plain(text: str) -> str:
-    """Without markdown and control characters; what an LLM writes may reach a terminal."""
-    text = " ".join(re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", text).split())
-    return "".join(c for c in text if c.isprintable()).strip(" \"'")
-
-
 def _from_json(reply: str) -> list[tuple[str, str]]:
-    fenced = re.search(r"```\w*\s*\n(.*?)```", reply, re.DOTALL)
-    body = fenced.group(1) if fenced else re.sub(r"^\s*```\w*|```\s*$", "", reply).strip()
-    try:
-        value: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return []
-    if isinstance(value, dict) and len(value) == 1:
-        only = next(iter(value.values()))
-        value = only if isinstance(only, list | dict) else value
+    value = read_json(reply)
     if isinstance(value, dict):
         return [(str(k), v if isinstance(v, str) else "") for k, v in value.items()]
     pairs: list[tuple[str, str]] = []

@@ -8,7 +8,6 @@ for a person's review.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from lsmseg_prompts.attributes.words import named_attributes, names
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.english import names_pattern
+from lsmseg_prompts.generation.replies import read_object
 from lsmseg_prompts.llm.base import Reply
 from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
@@ -34,8 +34,6 @@ _REFUSAL = re.compile(
 CLOSED = ("color", "shape", "size", "texture", "material", "pattern")
 """The attributes whose words are few enough to be listed; any word may tell of a position, an
 action or a context."""
-
-BRACES = 20  # of a reply that are tried as the beginning of the object
 
 FindDuplicate = Callable[[str, str], str | None]
 """(attribute, text) -> the other class that has this very text, if there is one."""
@@ -152,24 +150,6 @@ def _of_other_attributes(text: str, entry: ClassEntry, attribute: str) -> str:
     if sum(counts.values()) < 2:
         return ""
     return " and ".join(sorted(counts, key=lambda a: -counts[a])[:2])
-
-
-def read_object(reply: str) -> dict[str, Any] | None:
-    """The JSON object in a reply, bare, in a code fence or among words; keys in lower case."""
-    for start in [match.start() for match in re.finditer(r"\{", reply)][:BRACES]:
-        try:
-            value, _ = json.JSONDecoder().raw_decode(reply, start)
-        except ValueError:
-            continue
-        except RecursionError:
-            return None
-        if isinstance(value, dict) and len(value) == 1:
-            only = next(iter(value.values()))
-            value = only if isinstance(only, dict) else value
-        if isinstance(value, dict):
-            return {str(key).strip().lower(): item for key, item in value.items()}
-        return None
-    return None
 
 
 def warm_up() -> None:

@@ -100,6 +100,11 @@ class Reply:
     retry_after_seconds: float | None = None
     billed: bool = False
 
+    @property
+    def failure(self) -> str:
+        """Why there is no text."""
+        return self.error_message or self.refusal or self.error_class or "no text came back"
+
     def attempt_fields(self) -> dict[str, Any]:
         """The columns of the `attempts` table that a reply fills."""
         return {

@@ -60,14 +60,6 @@ class DashScope(ChatLLM):
         key_file: str | Path | None = None,
         timeout: float = 120.0,
     ) -> None:
-        """See ChatLLM.
-
-        Args:
-            name: what `--llm` is given.
-            model: what DashScope calls it.
-            key_file: a file that holds the key.
-            timeout: bounds a whole call, in seconds.
-        """
         url = os.environ.get("DASHSCOPE_HTTP_BASE_URL") or DASHSCOPE_URL
         capabilities = Capabilities("max_tokens", JSON_FORMATS.index("json_object"))
         super().__init__(name, model, url, key_file, timeout, capabilities)

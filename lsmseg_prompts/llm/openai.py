@@ -69,15 +69,6 @@ class OpenAIChat(ChatLLM):
         key_file: str | Path | None = None,
         timeout: float = 120.0,
     ) -> None:
-        """See ChatLLM.
-
-        Args:
-            name: what `--llm` is given.
-            model: what the server calls it.
-            base_url: the server's address.
-            key_file: a file that holds the key.
-            timeout: bounds a whole call, in seconds.
-        """
         url = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
         host = urlsplit(url).hostname or ""
         self.is_openai = host == "api.openai.com" or host.endswith(".api.openai.com")

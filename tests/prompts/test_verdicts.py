@@ -6,7 +6,8 @@ import pytest
 from support.scripted_llm import PETS, failed, reply
 
 from lsmseg_prompts.descriptions.bundled import read_bundled
-from lsmseg_prompts.generation.verdicts import judge, read_object
+from lsmseg_prompts.generation.replies import read_object
+from lsmseg_prompts.generation.verdicts import judge
 from lsmseg_prompts.llm import Reply
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 
