@@ -53,9 +53,7 @@ class BatchFile:
         }
         with writer.store.transaction():
             writer.store.write("batches", row)
-            mine, _ = writer.ledger.claim(
-                writer.vocabulary.name, writer.llm, cells, failed_too, batch
-            )
+            mine, _ = writer.claim(cells, failed_too, batch)
             if len(mine) < len(cells):
                 raise ProviderError(
                     "Another process asks for some of these cells right now: try again when it is "

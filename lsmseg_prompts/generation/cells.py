@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lsmseg_prompts.generation.engine import Asker
-from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs
+from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs, in_batches
 from lsmseg_prompts.generation.plan import Plan
 from lsmseg_prompts.generation.questions import Call, QuestionBuilder
 from lsmseg_prompts.generation.summary import Failure, Tally
@@ -25,6 +25,10 @@ from lsmseg_prompts.vocabularies import Vocabulary
 TRIES = 3  # replies that are looked at for one cell before it counts as failed
 POLL = 0.3  # seconds between looks at cells that another process is asking for
 
+_HERE = (
+    "vocabulary = :vocabulary AND class_index = :class_index AND attribute = :attribute "
+    "AND llm = :llm"
+)
 Outcome = tuple[Request, Verdict, int]  # what was asked, what came of it, id of the attempt
 
 
@@ -97,17 +101,88 @@ class CellWriter:
     def failure(self, index: int, attribute: str) -> str | None:
         """Why a cell has failed; None where it has not."""
         row = self.store.execute(
-            "SELECT reason FROM descriptions WHERE vocabulary = ? AND class_index = ? "
-            "AND attribute = ? AND llm = ? AND status = 'failed'",
-            [self.vocabulary.name, index, attribute, self.llm],
+            f"SELECT reason FROM descriptions WHERE {_HERE} AND status = 'failed'",
+            self._place((index, attribute)),
         ).fetchone()
         return None if row is None else row[0] or "it failed"
 
-    def unclaim(self, request: Request) -> None:
-        """Give up the claims on what a request asks for."""
-        assert request.entry is not None
-        cells = [(request.entry.index, attribute) for attribute in request.attributes]
-        self.ledger.unclaim(self.vocabulary.name, self.llm, cells)
+    # -- claims --------------------------------------------------------------------------
+
+    def claim(
+        self, cells: Sequence[Cell], failed_too: bool, owner: str | None = None
+    ) -> tuple[list[Cell], list[Cell]]:
+        """Claim those of `cells` that are still to be asked: (claimed, claimed by others).
+
+        What neither list has is filled by now, or in a batch. `failed_too`: a cell that had
+        failed before this run began is to be asked again. `owner` is a batch that claims; by
+        default this run does.
+        """
+        owner = owner or self.ledger.run
+        mine: list[Cell] = []
+        others: list[Cell] = []
+        with self.store.transaction():
+            for cell in cells:
+                place = self._place(cell)
+                if not self._is_missing(place, failed_too):
+                    continue
+                if self._is_unjudged(place):
+                    others.append(cell)
+                elif self.store.write("claims", {**place, "owner": owner}).rowcount > 0:
+                    mine.append(cell)
+                elif cell not in in_batches(self.store, self.vocabulary.name, self.llm):
+                    others.append(cell)
+        return mine, others
+
+    def unclaim(self, cells: Iterable[Cell]) -> None:
+        """Give up the claims of this run on some cells."""
+        with self.store.transaction():
+            for cell in cells:
+                self.store.execute(
+                    f"DELETE FROM claims WHERE {_HERE} AND owner = :run",
+                    {**self._place(cell), "run": self.ledger.run},
+                )
+
+    def unclaim_all(self) -> None:
+        """Give up what this run still holds for this LLM."""
+        self.store.execute(
+            "DELETE FROM claims WHERE owner = ? AND vocabulary = ? AND llm = ?",
+            [self.ledger.run, self.vocabulary.name, self.llm],
+        )
+
+    def _place(self, cell: Cell) -> dict[str, Any]:
+        """The columns that name a cell."""
+        index, attribute = cell
+        return {
+            "vocabulary": self.vocabulary.name,
+            "class_index": index,
+            "attribute": attribute,
+            "llm": self.llm,
+        }
+
+    def _is_missing(self, place: dict[str, Any], failed_too: bool) -> bool:
+        row = self.store.execute(
+            f"SELECT status, stale, locked, updated_at FROM descriptions WHERE {_HERE}", place
+        ).fetchone()
+        if row is None:
+            return True
+        status, stale, locked, updated_at = row
+        failed_before = status == "failed" and updated_at <= self.ledger.started
+        return not locked and bool(stale or (failed_too and failed_before))
+
+    def _is_unjudged(self, place: dict[str, Any]) -> bool:
+        """Whether a reply is on file that a killed run did not come to judge."""
+        return (
+            self.store.execute(
+                "SELECT 1 FROM attempts WHERE vocabulary = :vocabulary AND llm = :llm "
+                "AND class_index = :class_index AND (attribute = :attribute OR attributes IS NOT NULL) "
+                "AND purpose = 'describe' AND state = 'ended' AND verdict IS NULL "
+                "AND (error_class IS NULL OR reply IS NOT NULL) LIMIT 1",
+                place,
+            ).fetchone()
+            is not None
+        )
+
+    # -- outcomes ------------------------------------------------------------------------
 
     def write(self, attribute: str, request: Request, verdict: Verdict, attempt: int) -> None:
         """File the outcome of a cell and give up the claim on it.
@@ -121,7 +196,7 @@ class CellWriter:
         assert request.entry is not None
         # In a request about several attributes, typical is asked with a question of its own.
         asked_with = query("typical-paper").hash if attribute == "typical" else None
-        keep = verdict.keeps
+        keep, cell = verdict.keeps, (request.entry.index, attribute)
         with self.store.transaction():
             self.store.put_description(
                 Description(
@@ -140,11 +215,9 @@ class CellWriter:
             )
             if not keep:  # an earlier text stays, and is not to be asked for anew for ever
                 self.store.execute(
-                    "UPDATE descriptions SET stale = 0 WHERE vocabulary = ? AND class_index = ? "
-                    "AND attribute = ? AND llm = ?",
-                    [self.vocabulary.name, request.entry.index, attribute, self.llm],
+                    f"UPDATE descriptions SET stale = 0 WHERE {_HERE}", self._place(cell)
                 )
-            self.ledger.unclaim(self.vocabulary.name, self.llm, [(request.entry.index, attribute)])
+            self.unclaim([cell])
 
     def note(self, attempt: int, verdicts: Mapping[str, Verdict]) -> None:
         """Write on an attempt what its reply was found to be."""
@@ -193,7 +266,7 @@ async def converse(filling: Filling, call: Call) -> None:
                 tally.failures.append(
                     Failure(call.entry.index, call.entry.name, attribute, reason, passing=True)
                 )
-            writer.unclaim(request)
+            writer.unclaim([(call.entry.index, attribute) for attribute in request.attributes])
             return
         again = writer.settle(request, reply, attempt, number, tally, fallback)
         if not again:
@@ -243,7 +316,7 @@ async def fill(filling: Filling, on_update: Callable[[], None]) -> None:
             elsewhere.clear()
     finally:
         if stop:  # other LLMs of this run may go on for hours
-            writer.ledger.unclaim_all(writer.vocabulary.name, writer.llm)
+            writer.unclaim_all()
         on_update()
 
 
@@ -251,9 +324,7 @@ def _claim(filling: Filling, calls: Sequence[Call]) -> tuple[list[Call], list[Ca
     """Claim calls for this process: (those to be made, those of other processes)."""
     writer, tally = filling.writer, filling.tally
     cells = [(call.entry.index, a) for call in calls for a in call.attributes]
-    mine, others = writer.ledger.claim(
-        writer.vocabulary.name, writer.llm, cells, filling.plan.failed_too
-    )
+    mine, others = writer.claim(cells, filling.plan.failed_too)
     for index, attribute in set(cells).difference(mine, others):
         if reason := writer.failure(index, attribute):
             name = writer.vocabulary[index].name

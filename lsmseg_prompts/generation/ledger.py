@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -79,9 +78,17 @@ class Ledger:
     def sent(
         self, llm: LLM, request: Request, purpose: str, number: int, worst: float | None
     ) -> int:
-        """Enter a request that is about to be sent; `worst` is what it may cost, in dollars.
+        """Enter a request that is about to be sent; returns the id of the attempt.
 
-        Raises StoreError where another process has taken this run for dead and its claims away.
+        Args:
+            llm: who is asked.
+            request: the question.
+            purpose: what it is asked for.
+            number: which try at its cells it is.
+            worst: what it may cost at most, in US dollars.
+
+        Raises:
+            StoreError: Another process has taken this run for dead and its claims away.
         """
         ended = "SELECT ended_at FROM runs WHERE id = ?"
         if self.store.execute(ended, [self.run]).fetchone() != (None,):
@@ -114,7 +121,14 @@ class Ledger:
     def ended(self, attempt: int, reply: Reply, cost: float | None, is_bound: bool) -> None:
         """Enter what came back. On a full disk the ballast makes room for it; where even that
         fails, the reply goes into a file in the folder for temporary files, and is entered by
-        the next run."""
+        the next run.
+
+        Args:
+            attempt: the id that `sent` returned.
+            reply: what came back.
+            cost: in US dollars; None where it is not known.
+            is_bound: whether it may also have cost less.
+        """
         fields = {
             **reply.attempt_fields(),
             "state": "ended",
@@ -138,86 +152,6 @@ class Ledger:
                 if self._bytes:  # what was free can be had again
                     _rescue(self.store.path, self.run, attempt, fields)
             raise
-
-    # -- claims --------------------------------------------------------------------------
-
-    def claim(
-        self,
-        vocabulary: str,
-        llm: str,
-        cells: Sequence[Cell],
-        failed_too: bool,
-        owner: str | None = None,
-    ) -> tuple[list[Cell], list[Cell]]:
-        """Claim those of `cells` that are still to be asked: (claimed, claimed by others).
-
-        What neither list has is filled by now, or in a batch. `failed_too`: a cell that had
-        failed before this run began is to be asked again. `owner` is a batch that claims; by
-        default this run does.
-        """
-        mine: list[Cell] = []
-        others: list[Cell] = []
-        with self.store.transaction():
-            for index, attribute in cells:
-                if not self._missing(vocabulary, llm, index, attribute, failed_too):
-                    continue
-                if self._unjudged(vocabulary, llm, index, attribute):
-                    others.append((index, attribute))
-                    continue
-                row = {
-                    "vocabulary": vocabulary,
-                    "class_index": index,
-                    "attribute": attribute,
-                    "llm": llm,
-                    "owner": owner or self.run,
-                }
-                if self.store.write("claims", row).rowcount > 0:
-                    mine.append((index, attribute))
-                elif (index, attribute) not in in_batches(self.store, vocabulary, llm):
-                    others.append((index, attribute))
-        return mine, others
-
-    def _missing(
-        self, vocabulary: str, llm: str, index: int, attribute: str, failed_too: bool
-    ) -> bool:
-        row = self.store.execute(
-            "SELECT status, stale, locked, updated_at FROM descriptions "
-            "WHERE vocabulary = ? AND class_index = ? AND attribute = ? AND llm = ?",
-            [vocabulary, index, attribute, llm],
-        ).fetchone()
-        if row is None:
-            return True
-        status, stale, locked, updated_at = row
-        failed_before = status == "failed" and updated_at <= self.started
-        return not locked and bool(stale or (failed_too and failed_before))
-
-    def _unjudged(self, vocabulary: str, llm: str, index: int, attribute: str) -> bool:
-        """Whether a reply is on file that a killed run did not come to look at."""
-        found = self.store.execute(
-            "SELECT 1 FROM attempts WHERE vocabulary = ? AND class_index = ? AND llm = ? "
-            "AND (attribute = ? OR attributes IS NOT NULL) AND purpose = 'describe' "
-            "AND state = 'ended' AND verdict IS NULL "
-            "AND (error_class IS NULL OR reply IS NOT NULL) LIMIT 1",
-            [vocabulary, index, llm, attribute],
-        )
-        return found.fetchone() is not None
-
-    def unclaim(self, vocabulary: str, llm: str, cells: Iterable[Cell]) -> None:
-        """Give up the claims of this run on some cells."""
-        with self.store.transaction():
-            for index, attribute in cells:
-                self.store.execute(
-                    "DELETE FROM claims WHERE vocabulary = ? AND class_index = ? "
-                    "AND attribute = ? AND llm = ? AND owner = ?",
-                    [vocabulary, index, attribute, llm, self.run],
-                )
-
-    def unclaim_all(self, vocabulary: str, llm: str) -> None:
-        """Give up what this run still holds for one LLM."""
-        self.store.execute(
-            "DELETE FROM claims WHERE owner = ? AND vocabulary = ? AND llm = ?",
-            [self.run, vocabulary, llm],
-        )
 
 
 def _ballast(store: Store, run: str) -> Path:

@@ -21,6 +21,7 @@ from lsmseg_prompts.errors import (
     UsageError,
 )
 from lsmseg_prompts.generation import engine
+from lsmseg_prompts.generation.cells import CellWriter
 from lsmseg_prompts.generation.ledger import Ledger, free_dead_runs, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.request import GenerationRequest
@@ -506,11 +507,12 @@ def test_claims_of_others_are_left_alone_until_they_are_gone(path: Path) -> None
         with Ledger(store, 4) as one, Ledger(store, 4) as other:
             cells = [(0, "color"), (1, "color")]
             assert len(list(path.parent.glob("*.ballast-*"))) == 2
-            assert one.claim("pets", "a", cells[:1], False) == (cells[:1], [])
-            assert other.claim("pets", "a", cells, False) == (cells[1:], cells[:1])
-            assert other.claim("pets", "b", cells, False) == (cells, [])
-            one.unclaim("pets", "a", cells)
-            assert other.claim("pets", "a", cells[:1], False) == (cells[:1], [])
+            mine, others = (CellWriter(ledger, PETS, "a") for ledger in (one, other))
+            assert mine.claim(cells[:1], False) == (cells[:1], [])
+            assert others.claim(cells, False) == (cells[1:], cells[:1])
+            assert CellWriter(other, PETS, "b").claim(cells, False) == (cells, [])
+            mine.unclaim(cells)
+            assert others.claim(cells[:1], False) == (cells[:1], [])
         assert store.rows("SELECT * FROM claims") == []
         assert not list(path.parent.glob("*.ballast*"))
 

@@ -18,6 +18,7 @@ from support.scripted_llm import PETS, Scripted, failed, generate, good, reply
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.generation import engine, progress
+from lsmseg_prompts.generation.cells import CellWriter
 from lsmseg_prompts.generation.ledger import Ledger, end_run, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.progress import what_next
@@ -168,15 +169,16 @@ def test_what_another_process_failed_at_meanwhile_is_not_asked_again(path: Path)
     generate(path, CAT, Scripted(lambda r: ""), ["color"])
     with open_store(path) as store, Ledger(store) as one, Ledger(store) as other:
         cells = [(0, "color")]
-        assert one.claim("p", "scripted", cells, True) == (cells, [])
+        mine, others = (CellWriter(ledger, CAT, "scripted") for ledger in (one, other))
+        assert mine.claim(cells, True) == (cells, [])
         store.put_description(
             Description("p", 0, "color", "scripted", None, None, status="failed", reason="empty")
         )
-        one.unclaim("p", "scripted", cells)
+        mine.unclaim(cells)
         other.started = "2026"  # before that
-        assert other.claim("p", "scripted", cells, True) == ([], [])
+        assert others.claim(cells, True) == ([], [])
     with open_store(path) as store, Ledger(store) as later:
-        assert later.claim("p", "scripted", cells, True) == (cells, [])
+        assert CellWriter(later, CAT, "scripted").claim(cells, True) == (cells, [])
 
 
 def test_what_another_process_failed_at_counts_as_failed(path: Path) -> None:
