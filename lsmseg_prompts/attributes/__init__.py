@@ -76,16 +76,16 @@ def plain_names(name: str) -> list[str]:
     """The plain names in one: "color and texture" has two, "position or location" one."""
     text = re.sub(r"\(.*?\)|[*_`\"'#]", " ", name).lower()
     parts = [" ".join(part.split()) for part in re.split(r"/|,|\bor\b|\band\b|&", text)]
-    nine = dict.fromkeys(known for part in parts if (known := _one_of_the_nine(part)))
+    nine = dict.fromkeys(name for part in parts if (name := _one_of_the_nine(part)))
     return list(nine) or [part for part in parts[:1] if part]
 
 
 def _one_of_the_nine(part: str) -> str | None:
     for form in (part, _FILLERS.sub("", _FILLERS.sub("", part))):
         for word in (form, form.removesuffix("s")):
-            known = ALIASES.get(word, word)
-            if known in ATTRIBUTES:
-                return known
+            plain = ALIASES.get(word, word)
+            if plain in ATTRIBUTES:
+                return plain
     return None
 
 

@@ -22,12 +22,12 @@ def named_attributes(text: str) -> dict[str, list[str]]:
     In the paper's order, only attributes with a word. Whole words, in any case, singular or
     plural; where several begin at the same place, the longest.
     """
-    found = {}
+    named = {}
     for attribute, pattern in _patterns().items():
         words = {" ".join(match.lower().split()): None for match in pattern.findall(text)}
         if words:
-            found[attribute] = list(words)
-    return found
+            named[attribute] = list(words)
+    return named
 
 
 def names(text: str, attribute: str) -> bool:

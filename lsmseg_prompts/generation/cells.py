@@ -174,7 +174,8 @@ class CellWriter:
         return (
             self.store.execute(
                 "SELECT 1 FROM attempts WHERE vocabulary = :vocabulary AND llm = :llm "
-                "AND class_index = :class_index AND (attribute = :attribute OR attributes IS NOT NULL) "
+                "AND class_index = :class_index "
+                "AND (attribute = :attribute OR attributes IS NOT NULL) "
                 "AND purpose = 'describe' AND state = 'ended' AND verdict IS NULL "
                 "AND (error_class IS NULL OR reply IS NOT NULL) LIMIT 1",
                 place,

@@ -1,7 +1,7 @@
 """What a run writes into the store while it asks: itself, its claims, its requests.
 
 A request is on file before it is sent, and its reply as soon as it is there, so that a kill
-loses nothing but what is on its way. A run that was killed is known by its pid or its silence;
+loses nothing but what is on its way. A run that was killed is told by its pid or its silence;
 its claims are then free for others, and its requests count as lost, at their worst cost.
 """
 
@@ -226,7 +226,7 @@ def restore_rescued(store: Store) -> int:
     Only into attempts of that run, and only into the columns that a reply fills: the folder for
     temporary files is open to others.
     """
-    known = {*Reply(None, "").attempt_fields(), "state", "cost_usd", "cost_is_bound"}
+    columns = {*Reply(None, "").attempt_fields(), "state", "cost_usd", "cost_is_bound"}
     count = 0
     for folder in _rescue_folders(store.path):
         for path in sorted(folder.glob(_rescued(store.path, "*"))):
@@ -239,7 +239,7 @@ def restore_rescued(store: Store) -> int:
                 for line in lines:
                     with suppress(ValueError, LookupError, TypeError, AttributeError):  # cut off
                         saved = json.loads(line)
-                        fields = {k: v for k, v in saved["fields"].items() if k in known}
+                        fields = {k: v for k, v in saved["fields"].items() if k in columns}
                         sql = "SELECT 1 FROM attempts WHERE id = ? AND run = ?"
                         if store.execute(sql, [saved["attempt"], run]).fetchone():
                             store.update_attempt(saved["attempt"], **fields)

@@ -23,7 +23,7 @@ MARGIN = 1.005  # a rate is a count in any minute, its two ends included: stay a
 
 @dataclass(frozen=True)
 class Limits:
-    """The bounds of one run; None is no bound.
+    """The bounds of one run; None is not a bound.
 
     concurrency: requests on their way at once. rpm, tpm: requests and tokens a minute.
     max_retries: for passing failures of one question. max_cost: US dollars; max_calls: requests.

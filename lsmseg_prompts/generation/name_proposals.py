@@ -57,7 +57,15 @@ def ask_names(
     """Ask `llm` once for every class with a finding, and once more, with the reason, where the
     answer could not be used.
 
-    Raises what `generation.engine.ask` raises.
+    Args:
+        llm: who proposes.
+        vocabulary: the classes.
+        findings: what is odd about their names.
+        store: takes the attempts, if one is given.
+        on_progress: called with the replies that are there and how many there will be.
+
+    Raises:
+        LsmsegPromptsError: What `generation.engine.ask` raises.
     """
     by_class: dict[int, list[Finding]] = {}
     for finding in findings:
@@ -103,11 +111,11 @@ def question(vocabulary: Vocabulary, entry: ClassEntry, findings: Sequence[Findi
     ]
     others = [name for name in dict.fromkeys(near) if name != entry.readable][:NEIGHBOURS]
     reasons = "; ".join(f"{finding.rule}: {finding.why}" for finding in findings)
-    known = {"name": entry.name, "readable": entry.readable, "sense": entry.sense,
+    given = {"name": entry.name, "readable": entry.readable, "sense": entry.sense,
              "synonyms": list(entry.synonyms)}  # fmt: skip
     return (
         "A list of classes for image segmentation has a class whose name people or language "
-        f"models may misread.\nThe class: {json.dumps(known, ensure_ascii=False)}\n"
+        f"models may misread.\nThe class: {json.dumps(given, ensure_ascii=False)}\n"
         f"What is odd about it: {reasons}\n"
         f"Other classes of the list: {json.dumps(others, ensure_ascii=False)}\n"
         "Answer with a JSON object: readable, the name in plain English as one would say it, of "

@@ -102,9 +102,17 @@ def check_images(
 ) -> ImageCheck:
     """Ask `llm` for five sentences about each picture and count the attributes they name.
 
-    All pictures are read before the first is sent. Attempts, with the raw replies, go into
-    `store`, if one is given. Raises UsageError for a file that is no picture and for an LLM that
-    cannot see, ProviderError if no picture is answered, and what `generation.engine.ask` raises.
+    All pictures are read before the first is sent.
+
+    Args:
+        llm: a vision model.
+        pictures: their files.
+        store: takes the attempts, with the raw replies, if one is given.
+        on_progress: called with the replies that are there and how many there will be.
+
+    Raises:
+        UsageError: A file is not a picture, or the LLM cannot see.
+        ProviderError: No picture was described; and what else `generation.engine.ask` raises.
     """
     if llm.name == LLM_NAME:
         raise UsageError(
@@ -138,7 +146,7 @@ def check_images(
 def read_picture(path: str | Path) -> Image:
     """The picture as it is sent: upright, RGB, at most 1,024 pixels a side, JPEG, without EXIF.
 
-    Raises UsageError, with the reason, for what is no picture.
+    Raises UsageError, with the reason, for a file that is not a picture.
     """
     from PIL import Image as Pictures
     from PIL import ImageOps

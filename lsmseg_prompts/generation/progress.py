@@ -194,7 +194,7 @@ def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
 
 
 def show_notes(llms: Sequence[LLM]) -> None:
-    """Say what an LLM wants known beforehand (a key that travels unencrypted)."""
+    """Say what the user should know about an LLM beforehand (a key that travels unencrypted)."""
     for llm in llms:
         with suppress(ConfigurationError):  # said where it matters: nothing may be missing
             llm.check()

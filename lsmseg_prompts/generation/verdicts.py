@@ -45,7 +45,7 @@ class Verdict:
 
     text, tokens: the cleaned sentence. fault: why it will not do, None if it will. soft: it may
     be kept all the same, for review. final: asking again is of no use. kind: what to do about
-    it ("refused" is asked in other words, "cut" with more room, "empty" once more as it was).
+    it ("refused" is asked in other words, "cut" with a larger limit, "empty" once more as it was).
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""What an LLM is to the rest of the room: a name, and one question at a time answered.
+"""What an LLM is to everything above: a name, and one question at a time answered.
 
 The two dataclasses carry what a row of the store's `attempts` table holds, so that every
 question ever asked can be looked up: what was sent, what came back, what it cost, how long it

@@ -1,4 +1,4 @@
-"""The LLM that is no call at all: it answers from the shipped store, offline and free.
+"""The LLM that needs no network: it answers from the shipped store, offline and free.
 
 Classes of the shipped vocabularies are answered by (vocabulary, index). A class of any other
 vocabulary is answered when a described class has its name or a synonym, and the senses do not

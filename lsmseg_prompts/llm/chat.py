@@ -104,8 +104,8 @@ class ChatLLM(LLM):
             return self._malformed("NoChoices", lacking, reply)
         finish, refusal = choice.get("finish_reason"), message.get("refusal")
         text = self._masked(joined(message.get("content")))
-        known = isinstance(finish, str) and finish != "null"
-        reply = replace(reply, finish_reason=finish if known else None)
+        is_reason = isinstance(finish, str) and finish != "null"
+        reply = replace(reply, finish_reason=finish if is_reason else None)
         if finish == "content_filter":
             return replace(
                 reply,

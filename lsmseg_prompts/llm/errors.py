@@ -16,9 +16,6 @@ from urllib.parse import urlsplit
 from lsmseg_prompts.llm.base import ErrorScope, Reply
 from lsmseg_prompts.llm.keys import shown_url
 
-CONNECTION_CLASSES = ("DNS", "Refused", "TLS", "Proxy", "Reset", "Timeout")
-"""The `error_class` of a failure that is not an answer of the provider."""
-
 # Not about trust: the connection was cut, or not ready in time, while TLS was being agreed on.
 _CUT = (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
@@ -73,10 +70,15 @@ def _line(said: Any) -> str:
 
 
 def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
-    """An error answer of a server that speaks OpenAI's protocol, at the base URL `url`."""
-    code, message, _ = error_details(body)
-    said = f"{_host(url)} answered {status}" + (f" ({code})" if code else "")
-    said += f": {message.rstrip('.!? ')}." if message else "."
+    """What an error answer of a server that speaks OpenAI's protocol means.
+
+    Args:
+        status: the HTTP status.
+        body: its parsed JSON, or its text.
+        url: the base URL.
+        model: the model that was asked.
+    """
+    code, message, said = _said(status, body, url)
     both = f"{code} {message}"
     if status == 401:
         return Failure("setup", "Key", f"The key was refused: {said}")
@@ -111,10 +113,15 @@ def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
 
 
 def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
-    """An error answer of DashScope's own API."""
-    code, message, _ = error_details(body)
-    said = f"{_host(url)} answered {status}" + (f" ({code})" if code else "")
-    said += f": {message.rstrip('.!? ')}." if message else "."
+    """What an error answer of DashScope's own API means.
+
+    Args:
+        status: the HTTP status.
+        body: its parsed JSON, or its text.
+        url: the base URL.
+        model: the model that was asked.
+    """
+    code, message, said = _said(status, body, url)
     if code.startswith("Arrearage") or status == 402:
         return Failure("account", "Payment", f"The account wants payment: {said}")
     if code.startswith(("AllocationQuota", "FreeTierOnly")) and status != 429:
@@ -140,6 +147,13 @@ def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
     if re.search(r"range of input length|context", message, re.I):
         return Failure("cell", "TooLong", f"The question is too long for {model}: {said}")
     return Failure("cell", f"HTTP{status}", f"The question was refused: {said}")
+
+
+def _said(status: int, body: Any, url: str) -> tuple[str, str, str]:
+    """(code, message, both as the end of a sentence) of an error answer."""
+    code, message, _ = error_details(body)
+    said = f"{_host(url)} answered {status}" + (f" ({code})" if code else "")
+    return code, message, said + (f": {message.rstrip('.!? ')}." if message else ".")
 
 
 def connection_failure(error: BaseException, url: str, timeout: float) -> Failure:

@@ -44,7 +44,7 @@ def check_certificates() -> None:
         ssl.create_default_context(cafile=name)
     except OSError as error:  # ssl.SSLError is one too
         raise ConfigurationError(
-            f"SSL_CERT_FILE={name} holds no certificates that can be read: "
+            f"SSL_CERT_FILE={name} does not hold certificates that can be read: "
             f"{error.strerror or error}."
         ) from None
 

@@ -214,7 +214,7 @@ class OpenAIChat(ChatLLM):
         return value
 
     async def _fetch(self, method: str, path: str, seconds: float, **more: Any) -> httpx2.Response:
-        """The answer to a call that is no question; raises unless its status is 200."""
+        """The answer to a call that is not a question; raises unless its status is 200."""
         if self._key is None:
             self.check()
         reply, answer = await self._send(method, path, seconds, **more)

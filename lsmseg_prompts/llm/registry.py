@@ -30,7 +30,7 @@ _USUAL = (
 
 
 def check_name(name: str) -> None:
-    """Raise UsageError where `name` stands for no LLM."""
+    """Raise UsageError where `name` does not stand for an LLM."""
     if name == "bundled" or _OPENAI.fullmatch(name) or _DASHSCOPE.fullmatch(name):
         return
     raise UsageError(
@@ -47,11 +47,15 @@ def make_llm(
 ) -> LLM:
     """The LLM called `name`; neither key nor network is touched: that is for `LLM.check` and on.
 
-    `base_url` is the address of a server that speaks OpenAI's protocol, `key_file` a file that
-    holds the key, `timeout` bounds each call, in seconds.
+    Args:
+        name: what `--llm` is given.
+        base_url: the address of a server that speaks OpenAI's protocol.
+        key_file: a file that holds the key.
+        timeout: bounds each call, in seconds.
 
-    Raises UsageError for a name that stands for nothing, for a base URL that is none and for
-    one that goes with another protocol.
+    Raises:
+        UsageError: The name stands for nothing, the base URL is not one, or it goes with another
+            protocol.
     """
     check_name(name)
     openai, dashscope = _OPENAI.fullmatch(name), _DASHSCOPE.fullmatch(name)
