@@ -33,21 +33,22 @@ def data_check(
     json: Json = False,
 ) -> None:
     """Read every picture and label map, and list what is not as it should be."""
-    from lsmseg_model.data.check import check
+    from lsmseg_model.data.check import DataCheckRequest
+    from lsmseg_model.data.check import data_check as check_pictures
     from lsmseg_prompts.terminal import note, print_table, progress_bar
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     names = [entry.readable for entry in benchmark_vocabulary(data, vocab)]
+    request = DataCheckRequest(
+        data=data,
+        class_names=names,
+        data_root=data_root,
+        split=split,
+        limit=limit,
+        workers=workers or os.cpu_count() or 1,
+    )
     with progress_bar("reading", not Shown.quiet) as progress:
-        report = check(
-            data,
-            data_root,
-            split,
-            class_names=names,
-            limit=limit,
-            workers=workers or os.cpu_count() or 1,
-            on_progress=progress,
-        )
+        report = check_pictures(request, on_progress=progress)
     if json:
         show({"summary": report.summary, "findings": list(map(asdict, report.findings))}, json)
     else:
@@ -76,21 +77,22 @@ def data_prepare(
     json: Json = False,
 ) -> None:
     """Make a benchmark's label maps from its original download; goes on where it was cut short."""
-    from lsmseg_model.data.prepare import prepare
+    from lsmseg_model.data.prepare import DataPrepareRequest
+    from lsmseg_model.data.prepare import data_prepare as prepare_label_maps
     from lsmseg_prompts.terminal import progress_bar
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     names = [entry.name for entry in benchmark_vocabulary(data)]
+    request = DataPrepareRequest(
+        data=data,
+        source=source,
+        class_names=names,
+        out=out,
+        split=split,
+        redo=redo,
+        missing_ok=missing_ok,
+        workers=workers or os.cpu_count() or 1,
+    )
     with progress_bar("label maps", not Shown.quiet) as progress:
-        made = prepare(
-            data,
-            source,
-            out,
-            class_names=names,
-            split=split,
-            redo=redo,
-            missing_ok=missing_ok,
-            workers=workers or os.cpu_count() or 1,
-            on_progress=progress,
-        )
+        made = prepare_label_maps(request, on_progress=progress)
     show([asdict(one) for one in made], json)

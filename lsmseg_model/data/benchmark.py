@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lsmseg_model.errors import DataError, UsageError, nearest
+from lsmseg_model.errors import DataError, UsageError
 
 
 class Benchmark(Protocol):
@@ -133,30 +133,26 @@ def load_benchmark(
 ) -> Benchmark:
     """Open a benchmark by name (ministuff, those of layouts.py) or by folder.
 
-    ``root`` is the benchmark's folder or one above it. A folder of one's own holds ``images/`` and
-    ``annotations/`` (label maps, 255 ignored; for more than 255 classes of 16 bits, 65535
-    ignored), each with a sub-folder per split or none. ``class_count`` is the number of prompts of
-    the vocabulary; a label outside it is an error. ``limit`` keeps the first pictures only.
-    Raises UsageError for an unknown name, DataError for folders that do not fit.
+    A folder of one's own holds ``images/`` and ``annotations/`` (label maps, 255 ignored; for more
+    than 255 classes of 16 bits, 65535 ignored), each with a sub-folder per split or none.
+
+    Args:
+        name: The benchmark's name, or a folder.
+        root: The benchmark's folder or one above it.
+        split: The part of the data; its validation part if None.
+        limit: Keep the first pictures only.
+        class_count: How many prompts the vocabulary has; a label outside it is an error.
+        vocabulary: Its name; by default the one that the benchmark is labelled with.
+
+    Raises:
+        UsageError: For an unknown name.
+        DataError: For folders that do not fit.
     """
-    from lsmseg_model.data.folders import LAYOUTS, FolderBenchmark
+    from lsmseg_model.data.folders import FolderBenchmark, open_split
 
     if limit is not None and limit < 1:
         raise UsageError("--limit must be at least 1.")
     if name == "ministuff":
         return MiniStuff(split or "report", limit)
-    if name not in LAYOUTS and not Path(name).is_dir():
-        names = ["ministuff", *LAYOUTS]
-        among = f"there are {', '.join(names)}, or a folder with images/ and annotations/."
-        raise UsageError(f"There is no benchmark {name!r}; {nearest(name, names, 1, among)}")
-    if name in LAYOUTS and root is None:
-        raise DataError(f"{name} lives on your disk: say where with --data-root DIR.")
-    return FolderBenchmark(
-        name=name if name in LAYOUTS else Path(name).name,
-        root=Path(root) if root is not None else Path(name),
-        layout=LAYOUTS.get(name),
-        split=split,
-        limit=limit,
-        class_count=class_count,
-        vocabulary=vocabulary,
-    )
+    opened = open_split(name, root, split, class_count)
+    return FolderBenchmark(opened, class_count, limit, vocabulary)

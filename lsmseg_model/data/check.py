@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from lsmseg_model.data.benchmark import scored_names
-from lsmseg_model.data.folders import Files, Found, LabelReader, find
+from lsmseg_model.data.folders import Files, LabelReader, Split, open_split
 from lsmseg_model.data.label_maps import IGNORE, UNREADABLE, VALUES, read_label_map
-from lsmseg_model.data.layouts import LAYOUTS, OWN
+from lsmseg_model.data.layouts import OWN
 from lsmseg_model.data.parallel import OnProgress, in_parallel
 from lsmseg_model.errors import DataError, UsageError
 
@@ -40,45 +40,41 @@ class Report:
         return any(finding.stops for finding in self.findings)
 
 
-def check(
-    data: str,
-    data_root: str | Path | None = None,
-    split: str | None = None,
-    *,
-    class_names: Sequence[str],
-    limit: int | None = None,
-    workers: int = 1,
-    on_progress: OnProgress | None = None,
-) -> Report:
-    """Read every picture and label map of a split, or the first ``limit``, and list all findings.
+@dataclass(frozen=True, kw_only=True)
+class DataCheckRequest:
+    """A split to check, or its first ``limit`` pictures, ``workers`` at a time.
 
-    class_names: those of the vocabulary's prompts. Raises DataError where nothing that could be
-    checked is found, UsageError for a benchmark that is not on disk.
+    data, data_root, split: see `load_benchmark`. class_names: those of the vocabulary's prompts.
     """
-    layout = LAYOUTS.get(data)
-    if data == "ministuff":
-        raise UsageError("ministuff is drawn, not read: there is nothing to check.")
-    if layout is None and not Path(data).is_dir():
-        raise UsageError(
-            f"unknown benchmark {data!r}; known: {', '.join(LAYOUTS)}, or a folder of your own."
-        )
-    if layout is not None and data_root is None:
-        raise DataError(f"{data} lives on your disk: say where with --data-root DIR.")
-    if layout is not None and len(class_names) != layout.prompts:
-        raise DataError(
-            f"{data} has {layout.prompts} classes but the vocabulary has {len(class_names)}."
-        )
-    root = Path(data_root) if data_root is not None else Path(data)
-    found = find(data if layout else root.name, layout or OWN, root, split)
-    files = found.files()
-    findings = _about_files(found, files)
-    classes = layout.classes if layout else len(class_names)
-    names = scored_names(layout, class_names) if layout else list(class_names)
-    reader = LabelReader(found, files, classes)
+
+    data: str
+    class_names: Sequence[str]
+    data_root: str | Path | None = None
+    split: str | None = None
+    limit: int | None = None
+    workers: int = 1
+
+
+def data_check(request: DataCheckRequest, *, on_progress: OnProgress | None = None) -> Report:
+    """Read every picture and label map of a split, and list all findings.
+
+    Raises DataError where there is nothing that could be checked, UsageError for a benchmark that
+    is not on disk.
+    """
+    class_names, limit = request.class_names, request.limit
+    if request.data == "ministuff":
+        raise UsageError("MiniStuff is drawn, not read: there is nothing to check.")
+    split = open_split(request.data, request.data_root, request.split, len(class_names))
+    files = split.files()
+    findings = _about_files(split, files)
+    own = split.layout is OWN
+    classes = len(class_names) if own else split.layout.classes
+    names = list(class_names) if own else scored_names(split.layout, class_names)
+    reader = LabelReader(split, files, classes)
     pixels, ignored = np.zeros(classes, np.int64), 0
     pairs = files.pairs[:limit] if limit else files.pairs
     for part, void, problems in in_parallel(
-        lambda pair: _about_pair(reader, *pair), pairs, workers, on_progress
+        lambda pair: _about_pair(reader, *pair), pairs, request.workers, on_progress
     ):
         pixels += part
         ignored += void
@@ -88,12 +84,12 @@ def check(
         what = f"never labelled: {', '.join(never)}"
         findings.append(Finding("classes", "", what, stops=False))
     total = int(pixels.sum()) + ignored
-    published = found.layout.pictures_of(found.split)
+    published = split.layout.pictures_of(split.split)
     summary = {
-        "benchmark": found.name,
-        "split": found.split,
-        "pictures_in": str(found.pictures),
-        "labels_in": str(found.labels),
+        "benchmark": split.name,
+        "split": split.split,
+        "pictures_in": str(split.pictures),
+        "labels_in": str(split.labels),
         "values": VALUES[reader.values],
         "pictures": len(files.pairs),
         "published": published[0] if published else None,
@@ -107,17 +103,17 @@ def check(
     return Report(summary, findings, pixels)
 
 
-def _about_files(found: Found, files: Files) -> list[Finding]:
+def _about_files(split: Split, files: Files) -> list[Finding]:
     """Stems without a partner, and a number of pictures that is not the published one."""
     findings = [
-        Finding("no picture", name, f"has no picture in {found.pictures}")
+        Finding("no picture", name, f"has no picture in {split.pictures}")
         for name in files.without_picture
     ]
     findings += [
-        Finding("no labels", name, f"stands in {found.place.names} but not in {found.labels}")
+        Finding("no labels", name, f"stands in {split.place.names} but not in {split.labels}")
         for name in files.without_labels
     ]
-    published = found.layout.pictures_of(found.split)
+    published = split.layout.pictures_of(split.split)
     if published and len(files.pairs) not in published:
         what = (
             f"{len(files.pairs)} pictures with label maps, {published[0]} are published: "

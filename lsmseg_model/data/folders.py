@@ -17,16 +17,14 @@ from lsmseg_model.data.label_maps import (
     to_classes,
 )
 from lsmseg_model.data.layouts import LAYOUTS, OWN, Layout, Place
-from lsmseg_model.errors import DataError
-
-__all__ = ["LAYOUTS", "FolderBenchmark", "Found", "find", "read_picture"]
+from lsmseg_model.errors import DataError, UsageError, nearest
 
 UNFINISHED = ".unfinished"  # stands among label maps while `data prepare` makes them
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 @dataclass(frozen=True)
-class Found:
+class Split:
     """A benchmark's split as it lies on disk."""
 
     name: str
@@ -87,12 +85,50 @@ def list_names(path: Path) -> list[str]:
     return [line.split()[0] for line in lines if line.strip()]
 
 
-def find(name: str, layout: Layout, root: Path, split: str | None = None) -> Found:
-    """Where the split of a benchmark lies; without ``split`` the first there is.
+def open_split(
+    data: str, root: str | Path | None, split: str | None, class_count: int | None
+) -> Split:
+    """A split of a benchmark, of which nothing is read yet.
 
-    ``root`` may be the benchmark's folder or one above it. Of places that overlap, such as
-    SegmentationClassAug and SegmentationClass, the first that has every label map is taken.
-    Raises DataError with what was looked for.
+    Args:
+        data: A name of LAYOUTS, or the path of a folder of one's own.
+        root: The benchmark's folder or one above it.
+        split: Its name; the first there is if None.
+        class_count: How many prompts the vocabulary has; None: not compared.
+
+    Raises:
+        UsageError: For an unknown name.
+        DataError: For folders that do not fit, and another number of prompts.
+    """
+    layout = LAYOUTS.get(data)
+    if layout is None:
+        if not Path(data).is_dir():
+            names = ["ministuff", *LAYOUTS]
+            among = f"there are {', '.join(names)}, or a folder with images/ and annotations/."
+            raise UsageError(f"There is no benchmark {data!r}; {nearest(data, names, 1, among)}")
+        return find_split(Path(data).name, OWN, Path(data if root is None else root), split)
+    if root is None:
+        raise DataError(f"The pictures of {data} are on your disk: say where with --data-root DIR.")
+    if class_count is not None and class_count != layout.prompts:
+        raise DataError(
+            f"{data} has {layout.prompts} classes but the vocabulary has {class_count}; "
+            f"use --vocab {layout.vocabulary} or data that fits your vocabulary."
+        )
+    return find_split(data, layout, Path(root), split)
+
+
+def find_split(name: str, layout: Layout, root: Path, split: str | None = None) -> Split:
+    """Where the split of a benchmark lies.
+
+    Args:
+        name: What the benchmark is called.
+        layout: Its places; of those that overlap, such as SegmentationClassAug and
+            SegmentationClass, the first that has every label map is taken.
+        root: The benchmark's folder or one above it.
+        split: Its name; the first there is if None.
+
+    Raises:
+        DataError: With what was looked for.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; --data-root must hold the pictures of {name}.")
@@ -105,15 +141,15 @@ def find(name: str, layout: Layout, root: Path, split: str | None = None) -> Fou
         # One set of pictures without splits is a training set too.
         wanted = [*layout.on_disk(split), split, *([""] if split == "train" else [])]
     for on_disk in dict.fromkeys(wanted):
-        found = list(_places(name, layout, bases, on_disk))
-        if len(found) > 1:
-            return next((f for f in found if not f.files().without_labels), found[0])
-        if found:
-            return found[0]
+        splits = list(_places(name, layout, bases, on_disk))
+        if len(splits) > 1:
+            return next((s for s in splits if not s.files().without_labels), splits[0])
+        if splits:
+            return splits[0]
     raise DataError(_missing(name, layout, root, bases, split))
 
 
-def _places(name: str, layout: Layout, bases: list[Path], split: str) -> Iterator[Found]:
+def _places(name: str, layout: Layout, bases: list[Path], split: str) -> Iterator[Split]:
     for base in bases:
         for place in layout.places:
             if not split and ("{split}" not in place.pictures or _subfolders(base / "images")):
@@ -122,7 +158,7 @@ def _places(name: str, layout: Layout, bases: list[Path], split: str) -> Iterato
             labels = base / place.labels.format(split=split)
             names = base / place.names.format(split=split) if place.names else base
             if pictures.is_dir() and names.exists() and _has(labels, place.endings):
-                yield Found(name, layout, place, base, split, pictures, labels)
+                yield Split(name, layout, place, base, split, pictures, labels)
 
 
 def _subfolders(folder: Path) -> list[str]:
@@ -138,7 +174,7 @@ def _ends(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: str | None) -> str:
-    """What is said where nothing was found."""
+    """The message for a split that is not there."""
     if layout.original and any((base / layout.original).is_dir() for base in bases):
         return (
             f"{root} holds the original download of {name}, without label maps of "
@@ -164,40 +200,30 @@ def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: st
 
 
 class FolderBenchmark:
-    """Pictures and label maps with equal stems, found when opened, read when asked for.
+    """Pictures and label maps with equal stems, listed when opened, read when asked for.
 
     ``pairs``: the files.
     """
 
     def __init__(
         self,
-        name: str,
-        root: Path,
-        layout: Layout | None,
-        split: str | None,
-        limit: int | None,
+        split: Split,
         class_count: int | None,
-        vocabulary: str | None,
+        limit: int | None = None,
+        vocabulary: str | None = None,
     ) -> None:
-        if layout and class_count is not None and class_count != layout.prompts:
-            raise DataError(
-                f"{name} has {layout.prompts} classes but the vocabulary has {class_count}; "
-                f"use --vocab {layout.vocabulary} or data that fits your vocabulary."
-            )
-        count = layout.classes if layout else class_count
+        own = split.layout is OWN
+        count = class_count if own else split.layout.classes
         if count is None:
-            raise DataError(f"say which classes the labels of {root} mean with --vocab.")
-        self.name, self.root = name, root
-        self.vocabulary = vocabulary or (layout.vocabulary if layout else name)
+            raise DataError(f"Say which classes the labels of {split.base} mean with --vocab.")
+        self.name, self.split = split.name, split.split
+        self.vocabulary = vocabulary or (split.name if own else split.layout.vocabulary)
         self.class_indices = tuple(range(count))
-        self.seen = layout.seen if layout else None
-        self.owners = layout.owners if layout else None
-        found = find(name, layout or OWN, root, split)
-        self.split = found.split
-        files = found.files()
-        _whole(found, files)
+        self.seen, self.owners = split.layout.seen, split.layout.owners
+        files = split.files()
+        _check_whole(split, files)
         self.pairs = files.pairs[:limit] if limit else files.pairs
-        self.reader = LabelReader(found, files, count)
+        self.reader = LabelReader(split, files, count)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -212,33 +238,33 @@ class FolderBenchmark:
         return self.reader.labels(*self.pairs[index])
 
 
-def _whole(found: Found, files: Files) -> None:
+def _check_whole(split: Split, files: Files) -> None:
     """Raise DataError for label maps without pictures, or none at all."""
     if files.without_picture:
         raise DataError(
-            f"{len(files.without_picture)} label map(s) in {found.labels} have no picture, for "
+            f"{len(files.without_picture)} label map(s) in {split.labels} have no picture, for "
             f"example {files.without_picture[0]}; add the picture or remove "
             "the label map."
         )
     if files.without_labels:
         raise DataError(
-            f"{len(files.without_labels)} name(s) of {found.place.names} have no label map in "
-            f"{found.labels}, for example {files.without_labels[0]}; add it or remove the name."
+            f"{len(files.without_labels)} name(s) of {split.place.names} have no label map in "
+            f"{split.labels}, for example {files.without_labels[0]}; add it or remove the name."
         )
     if not files.pairs:
-        raise DataError(f"{found.labels} and {found.pictures} have no picture in common.")
+        raise DataError(f"{split.labels} and {split.pictures} have no picture in common.")
 
 
 class LabelReader:
-    """Reads the label maps of a split as classes; refuses what is none."""
+    """Reads the label maps of a split as classes; refuses what is not a label map."""
 
-    def __init__(self, found: Found, files: Files, classes: int) -> None:
-        values = found.place.values
+    def __init__(self, split: Split, files: Files, classes: int) -> None:
+        values = split.place.values
         if values == "coco-stuff":
             values = "coco 182" if _uses_182_ids(files) else "index"
-        self.name, self.classes, self.values = found.name, classes, values
-        self.own = found.layout is OWN
-        self.table = label_table(values, classes, found.layout.void)
+        self.name, self.classes, self.values = split.name, classes, values
+        self.own = split.layout is OWN
+        self.table = label_table(values, classes, split.layout.void)
 
     def labels(self, picture: Path, path: Path) -> np.ndarray:
         """int64 [H, W]: classes or IGNORE. Raises DataError with what is wrong."""
@@ -303,7 +329,7 @@ class LabelReader:
 def _uses_182_ids(files: Files) -> bool:
     """Decided by the first label map that proves one or the other; without proof: converted."""
     for _, path in files.pairs:
-        with suppress(DataError):  # told when it is its turn
+        with suppress(DataError):  # an error when it is its turn
             proof = proves_182_ids(np.unique(read_label_map(path)))
             if proof is not None:
                 return proof

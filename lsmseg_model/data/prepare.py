@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsmseg_model.data.folders import UNFINISHED, LabelReader, find, list_names
+from lsmseg_model.data.folders import UNFINISHED, LabelReader, find_split, list_names
 from lsmseg_model.data.label_maps import write_label_map
 from lsmseg_model.data.layouts import LAYOUTS, Layout
 from lsmseg_model.data.originals import (
@@ -26,7 +26,7 @@ from lsmseg_model.data.originals import (
 )
 from lsmseg_model.data.parallel import OnProgress, in_parallel
 from lsmseg_model.errors import DataError, UsageError
-from lsmseg_model.files import whole_file
+from lsmseg_model.files import write_whole
 
 CONTEXT_LISTS = (
     "pascalcontext_{split}.txt",
@@ -59,45 +59,52 @@ class Prepared:
     kept: int
 
 
-def prepare(
-    data: str,
-    source: str | Path,
-    out: str | Path | None = None,
-    *,
-    class_names: Sequence[str],
-    split: str | None = None,
-    redo: bool = False,
-    missing_ok: bool = False,
-    workers: int = 1,
-    on_progress: OnProgress | None = None,
-) -> list[Prepared]:
-    """Make the label maps of a benchmark's splits (all there are, or ``split``).
+@dataclass(frozen=True, kw_only=True)
+class DataPrepareRequest:
+    """Label maps to make of a benchmark's splits (all there are, or ``split``).
 
     source: the download's folder or one above it; out: the benchmark's folder to fill, by default
-    the download's own. class_names: the vocabulary's prompts by the benchmark's own names. What
-    is there already is kept unless ``redo``. Raises DataError, after everything else is done, for
-    originals that cannot be read, and before anything is written for names that do not fit.
+    the download's own. class_names: the vocabulary's prompts by the benchmark's own names.
+    redo: make anew what is there already. missing_ok: go on where no object has the name of a
+    class. workers: files at a time.
     """
+
+    data: str
+    source: str | Path
+    class_names: Sequence[str]
+    out: str | Path | None = None
+    split: str | None = None
+    redo: bool = False
+    missing_ok: bool = False
+    workers: int = 1
+
+
+def data_prepare(
+    request: DataPrepareRequest, *, on_progress: OnProgress | None = None
+) -> list[Prepared]:
+    """Make the label maps of a benchmark's splits, each picture beside them.
+
+    Raises DataError, after everything else is done, for originals that cannot be read, and before
+    anything is written for names that do not fit; UsageError for a benchmark without originals.
+    """
+    data = request.data
     layout = LAYOUTS.get(data)
     if layout is None or data == "camvid":
         able = ", ".join(name for name in LAYOUTS if name != "camvid")
-        raise UsageError(f"data prepare makes label maps of {able}, not of {data}.")
-    source = Path(source)
+        raise UsageError(f"Data prepare makes label maps of {able}, not of {data}.")
+    source = Path(request.source)
     if not source.is_dir():
         raise DataError(f"{source} is not a folder; --from must hold the download of {data}.")
-    plans = (
-        _ade_full(layout, source, out, split, class_names, missing_ok, workers, on_progress)
-        if data == "ade20k-847"
-        else _context(data, layout, source, out, split, class_names, missing_ok)
-        if data in ("pc-59", "pc-459")
-        else _plain(data, layout, source, out, split)
-    )
+    if data == "ade20k-847":
+        plans = _ade_full(layout, request, on_progress)
+    else:
+        plans = (_context if data in ("pc-59", "pc-459") else _plain)(layout, request)
     total = sum(len(jobs) for _, jobs in plans)
     results: list[Prepared] = []
     for on_disk, jobs in plans:
         before = sum(one.label_maps for one in results)
         shifted = partial(_shifted, on_progress, before, total) if on_progress else None
-        results.append(_run(on_disk, jobs, layout.classes, redo, workers, shifted))
+        results.append(_run(on_disk, jobs, layout.classes, request, shifted))
     return results
 
 
@@ -109,8 +116,7 @@ def _run(
     split: str,
     jobs: list[Job],
     classes: int,
-    redo: bool,
-    workers: int,
+    request: DataPrepareRequest,
     on_progress: OnProgress | None,
 ) -> Prepared:
     """Do the jobs. While it runs, and where it failed, UNFINISHED stands among the label maps."""
@@ -121,10 +127,12 @@ def _run(
         (folder / UNFINISHED).touch()
     except OSError as error:
         raise DataError(
-            f"cannot write into {folder}: {error.strerror}; choose a place with --out."
+            f"Cannot write into {folder}: {error.strerror}; choose a place with --out."
         ) from error
     made, failures = 0, []
-    for done in in_parallel(lambda job: _do(job, classes, redo), jobs, workers, on_progress):
+    for done in in_parallel(
+        lambda job: _do(job, classes, request.redo), jobs, request.workers, on_progress
+    ):
         if isinstance(done, str):
             failures.append(done)
         else:
@@ -148,8 +156,7 @@ def _do(job: Job, classes: int, redo: bool) -> bool | str:
         if job.labels_to.exists() and not redo:
             return False
         labels = job.read(job.labels)
-        with whole_file(job.labels_to) as path:
-            write_label_map(path, labels, classes)
+        write_label_map(job.labels_to, labels, classes)
     except DataError as error:
         return str(error)
     return True
@@ -158,15 +165,14 @@ def _do(job: Job, classes: int, redo: bool) -> bool | str:
 def _put_picture(job: Job) -> None:
     if not job.picture.exists():
         raise DataError(f"{job.picture} is missing.")
-    if job.save_picture is not None:
-        with whole_file(job.picture_to) as path:
-            job.save_picture(job.picture, path)
+    save = job.save_picture
+    if save is not None:
+        write_whole(job.picture_to, lambda path: save(job.picture, path))
         return
     with suppress(OSError):  # another disk, or a disk without links
         os.link(job.picture.resolve(), job.picture_to)
         return
-    with whole_file(job.picture_to) as path:
-        shutil.copyfile(job.picture, path)
+    write_whole(job.picture_to, lambda path: shutil.copyfile(job.picture, path))
 
 
 # -- what there is to do, for each kind of download -----------------------------------------
@@ -174,9 +180,12 @@ def _put_picture(job: Job) -> None:
 Plans = list[tuple[str, list[Job]]]  # split on disk, its jobs
 
 
-def _target(layout: Layout, base: Path, split: str) -> tuple[Path, Path]:
-    """Where pictures and label maps go: the layout's first place."""
+def _target(
+    layout: Layout, request: DataPrepareRequest, base: Path, split: str
+) -> tuple[Path, Path]:
+    """Where pictures and label maps go: the layout's first place, in ``base`` or --out."""
     place = layout.places[0]
+    base = Path(request.out) if request.out else base
     return base / place.pictures.format(split=split), base / place.labels.format(split=split)
 
 
@@ -186,31 +195,30 @@ def _splits(layout: Layout, split: str | None) -> list[str]:
     return [on_disk for _, names in layout.splits for on_disk in names]
 
 
-def _plain(
-    data: str, layout: Layout, source: Path, out: str | Path | None, split: str | None
-) -> Plans:
+def _plain(layout: Layout, request: DataPrepareRequest) -> Plans:
     """Label maps that are pictures already: their values become classes."""
+    data, source = request.data, Path(request.source)
     originals = replace(layout, places=layout.places[1:])
     plans: Plans = []
     missing: DataError | None = None
-    for on_disk in _splits(layout, split):
+    for on_disk in _splits(layout, request.split):
         try:
-            found = find(data, originals, source, on_disk)
+            split = find_split(data, originals, source, on_disk)
         except DataError as error:
             missing = missing or error
             continue
-        if found.split != on_disk:
+        if split.split != on_disk:
             continue
-        files = found.files()
+        files = split.files()
         if files.without_labels or files.without_picture:
             raise DataError(
-                f"{found.labels} is not whole: {len(files.without_labels)} label map(s) and "
+                f"{split.labels} is not whole: {len(files.without_labels)} label map(s) and "
                 f"{len(files.without_picture)} picture(s) are missing, such as "
                 f"{(files.without_labels + files.without_picture)[0]}; "
                 f"lsmseg-prompts data check --data {data} lists them."
             )
-        reader = LabelReader(found, files, layout.classes)
-        pictures_to, labels_to = _target(layout, Path(out) if out else found.base, on_disk)
+        reader = LabelReader(split, files, layout.classes)
+        pictures_to, labels_to = _target(layout, request, split.base, on_disk)
         jobs = [
             Job(
                 picture,
@@ -227,25 +235,23 @@ def _plain(
     return plans
 
 
-def _base(data: str, layout: Layout, source: Path, needed: str) -> Path:
+def _base(request: DataPrepareRequest, layout: Layout, needed: str) -> Path:
     """The download's folder: ``source`` or one inside it, with ``needed`` in it."""
+    source = Path(request.source)
     for base in (source, *(source / folder for folder in layout.folders)):
         if (base / needed).exists():
             return base
     raise DataError(
-        f"{source} does not hold the download of {data}: it needs {needed} "
+        f"{source} does not hold the download of {request.data}: it needs {needed} "
         f"({', '.join(layout.folders)} may be inside it); see docs/benchmarks.md."
     )
 
 
-def _ade_full(
-    layout: Layout, source: Path, out: str | Path | None, split: str | None,
-    class_names: Sequence[str], missing_ok: bool, workers: int, on_progress: OnProgress | None,
-) -> Plans:  # fmt: skip
-    base = _base("ade20k-847", layout, source, "images/ADE")
+def _ade_full(layout: Layout, request: DataPrepareRequest, on_progress: OnProgress | None) -> Plans:
+    base = _base(request, layout, "images/ADE")
     maps = {
         on_disk: sorted((base / "images/ADE" / on_disk).rglob("*_seg.png"))
-        for on_disk in _splits(layout, split)
+        for on_disk in _splits(layout, request.split)
     }
     every = [path for paths in maps.values() for path in paths]
     if not every:
@@ -254,16 +260,18 @@ def _ade_full(
         )
     lists = [path.with_name(path.name.replace("_seg.png", ".json")) for path in every]
     names = merge_objects(
-        zip(lists, in_parallel(read_objects, lists, workers, on_progress), strict=True)
+        zip(lists, in_parallel(read_objects, lists, request.workers, on_progress), strict=True)
     )
     # A class may be missing in part of a split, not in a whole one.
     part = not any(len(paths) in layout.pictures_of(s) for s, paths in maps.items())
-    table = table_by_name(class_names, names, str(base / "images/ADE"), missing_ok or part)
+    table = table_by_name(
+        request.class_names, names, str(base / "images/ADE"), request.missing_ok or part
+    )
     named = np.unique(table[table >= 0]).size
     if not named:
-        raise DataError(f"no object in {base / 'images/ADE'} has the name of a class.")
+        raise DataError(f"No object in {base / 'images/ADE'} has the name of a class.")
     # Where every class has its index, an index without a name is none of the classes.
-    unnamed_ok = named == len(class_names)
+    unnamed_ok = named == len(request.class_names)
 
     def read(path: Path) -> np.ndarray:
         indices = read_ade_indices(path)
@@ -271,7 +279,7 @@ def _ade_full(
 
     plans: Plans = []
     for on_disk, paths in maps.items():
-        pictures_to, labels_to = _target(layout, Path(out) if out else base, on_disk)
+        pictures_to, labels_to = _target(layout, request, base, on_disk)
         jobs = []
         for path in paths:
             stem = path.name.removesuffix("_seg.png")
@@ -290,11 +298,8 @@ def _ade_full(
     return plans
 
 
-def _context(
-    data: str, layout: Layout, source: Path, out: str | Path | None, split: str | None,
-    class_names: Sequence[str], missing_ok: bool,
-) -> Plans:  # fmt: skip
-    base = _base(data, layout, source, "trainval")
+def _context(layout: Layout, request: DataPrepareRequest) -> Plans:
+    base = _base(request, layout, "trainval")
     names = base / "labels.txt"
     if not names.exists():
         names = base / "trainval/labels.txt"
@@ -302,20 +307,22 @@ def _context(
         raise DataError(
             f"{base / 'labels.txt'} is missing: it comes with PASCAL-Context's trainval."
         )
-    table = table_by_name(class_names, read_context_names(names), str(names), missing_ok)
+    table = table_by_name(
+        request.class_names, read_context_names(names), str(names), request.missing_ok
+    )
 
     def read(path: Path) -> np.ndarray:
         return through(table, read_context_indices(path), path)
 
     plans: Plans = []
-    for on_disk in _splits(layout, split):
+    for on_disk in _splits(layout, request.split):
         lists = [base / one.format(split=on_disk) for one in CONTEXT_LISTS]
         listed = next((path for path in lists if path.exists()), None)
         if listed is None:
-            if split is None and plans:
+            if request.split is None and plans:
                 continue
             raise DataError(
-                f"nothing tells the {on_disk} pictures of {data}: {base} needs one of "
+                f"Nothing tells the {on_disk} pictures of {request.data}: {base} needs one of "
                 f"{', '.join(one.format(split=on_disk) for one in CONTEXT_LISTS)}."
             )
         stems = list_names(listed)
@@ -327,7 +334,7 @@ def _context(
                 f"{base / 'trainval'}: {', '.join(lacking[:SHOWN])}"
                 f"{' ...' if len(lacking) > SHOWN else ''}; unpack PASCAL-Context anew."
             )
-        pictures_to, labels_to = _target(layout, Path(out) if out else base, on_disk)
+        pictures_to, labels_to = _target(layout, request, base, on_disk)
         ending = layout.places[0].endings[0]
         jobs = [
             Job(

@@ -14,7 +14,7 @@ from support.benchmark_trees import CONTEXT_NAMES, VOC_NAMES, names, tree
 from support.command_line import listing, refused
 
 from lsmseg_model.data import IGNORE, load_benchmark
-from lsmseg_model.data.check import check
+from lsmseg_model.data.check import DataCheckRequest, Report, data_check
 from lsmseg_model.data.folders import UNFINISHED
 from lsmseg_model.data.label_maps import OUTSIDE
 from lsmseg_model.data.originals import (
@@ -26,13 +26,22 @@ from lsmseg_model.data.originals import (
     table_by_name,
     through,
 )
-from lsmseg_model.data.prepare import prepare
+from lsmseg_model.data.prepare import DataPrepareRequest, Prepared, data_prepare
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_prompts.vocabularies import load_vocabulary
 
 
 def classes(name: str) -> list[str]:
     return [entry.name for entry in load_vocabulary(name)]
+
+
+def prepare(data: str, source: Path, on_progress: Any = None, **more: Any) -> list[Prepared]:
+    request = DataPrepareRequest(data=data, source=source, **more)
+    return data_prepare(request, on_progress=on_progress)
+
+
+def check(data: str, root: Path) -> Report:
+    return data_check(DataCheckRequest(data=data, data_root=root, class_names=classes(data)))
 
 
 def at(name: str, *wanted: str) -> list[int]:
@@ -283,7 +292,7 @@ def test_missing_parts_of_a_download(context: Path, ade: Path, tmp_path: Path) -
     (context / "trainval/2008_000002.mat").unlink()
     refuses(r"1 of the 1 names of .*val\.txt have no \.mat", "pc-459", context)
     (context / "ImageSets/Main/val.txt").unlink()
-    refuses("nothing tells the val pictures of pc-59", "pc-59", context)
+    refuses("Nothing tells the val pictures of pc-59", "pc-59", context)
     (context / "labels.txt").unlink()
     refuses("comes with PASCAL-Context's trainval", "pc-59", context)
     refuses("does not hold the download of pc-59: it needs trainval", "pc-59", ade)
@@ -341,7 +350,7 @@ def test_check_of_names_without_files(tmp_path: Path) -> None:
     tree(tmp_path, "JPEGImages", "SegmentationClassContext", {"a": [[1]], "b": [[1]]})
     names(tmp_path, CONTEXT_NAMES, val="a b c d")
     (tmp_path / "JPEGImages/b.jpg").unlink()
-    report = check("pc-59", tmp_path, class_names=classes("pc-59"))
+    report = check("pc-59", tmp_path)
     assert [(f.kind, f.file) for f in report.findings if f.stops] == [
         ("no picture", "b.png"), ("no picture", "c"), ("no picture", "d"),
         ("no labels", "c"), ("no labels", "d"),
@@ -359,7 +368,7 @@ def test_check_of_limited_own_and_voc_21_folders(tmp_path: Path, call) -> None:
     assert (limited["summary"]["pictures"], limited["summary"]["checked"]) == (2, 1)
     assert call(*mine).code == 4  # label 9
     tree(tmp_path / "voc", "JPEGImages", "annotations_detectron2_bg/val", {"a": [[3]]})
-    report = check("voc-21", tmp_path / "voc", class_names=classes("voc-21"))
+    report = check("voc-21", tmp_path / "voc")
     never = next(f.what for f in report.findings if f.kind == "classes")
     assert never.endswith("tvmonitor, background") and "bag" not in never and not report.stops
 
@@ -367,7 +376,7 @@ def test_check_of_limited_own_and_voc_21_folders(tmp_path: Path, call) -> None:
 def test_check_of_coco_stuff_whose_first_label_map_is_torn(tmp_path: Path) -> None:
     tree(tmp_path, "images/val2017", "annotations/val2017", {"a": [[0]], "b": [[181]]})
     (tmp_path / "annotations/val2017/a.png").write_bytes(b"torn")
-    report = check("coco-stuff", tmp_path, class_names=classes("coco-stuff"))
+    report = check("coco-stuff", tmp_path)
     assert [(f.kind, f.file) for f in report.findings if f.stops] == [("unreadable", "a.png")]
     assert report.pixels[170] == 1 and "182 ids" in report.summary["values"]
 
