@@ -57,7 +57,7 @@ def argmax(options: argparse.Namespace) -> None:
     """Enlarging all classes beside visiting those that can win."""
     import torch
 
-    from lsmseg_model.kernels.argmax import Able, best_class, bordered
+    from lsmseg_model.kernels.argmax import Contenders, best_class, bordered
     from lsmseg_model.networks.cost_map import cost_map, upsample
     from lsmseg_model.networks.memory import peak
 
@@ -76,7 +76,7 @@ def argmax(options: argparse.Namespace) -> None:
             slow, fast = seconds(plain, options.repeat), seconds(exact, 3 * options.repeat)
             much, little = peak(plain), peak(exact)
             cost = torch.einsum("hwd,nd->nhw", bordered(features), texts)[None].contiguous()
-            able = Able.of(cost).count.float().mean()
+            contenders = Contenders.of(cost).count.float().mean()
             _, index = plain()
             where, _ = exact()
             two = upsample(cost_map(features[None], texts), size)[0].topk(2, dim=0).values
@@ -87,8 +87,8 @@ def argmax(options: argparse.Namespace) -> None:
         print(
             f"argmax {classes} classes: {1e3 * slow:.0f} ms and {1e3 * fast:.1f} ms, "
             f"{slow / fast:.1f} times faster; {much / 1e6:.0f} MB and {little / 1e6:.0f} MB, "
-            f"{little / much:.3f} of the memory; {able:.1f} classes a cell; float64 the same: "
-            f"{same}; float32 differs beyond 1e-6 at {int(far.sum())} pixels",
+            f"{little / much:.3f} of the memory; {contenders:.1f} classes a cell; "
+            f"float64 the same: {same}; float32 differs beyond 1e-6 at {int(far.sum())} pixels",
             flush=True,
         )
 

@@ -70,7 +70,7 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
     best: dict[str, float] = {}
     with ExitStack() as stack:
         if row == PUBLISHED:
-            stack.enter_context(onednn.plain())
+            stack.enter_context(onednn.disabled())
         if options.dtype == "bf16":
             stack.enter_context(torch.autocast(device.split(":")[0], torch.bfloat16))
         with torch.inference_mode():  # the first calls of a kind are slower

@@ -9,7 +9,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lsmseg_model.data.benchmark import load_benchmark
+    from lsmseg_model.data.benchmark import Benchmark, load_benchmark
+    from lsmseg_model.data.check import DataCheckRequest, data_check
+    from lsmseg_model.data.prepare import DataPrepareRequest, data_prepare
     from lsmseg_model.errors import (
         CheckpointError,
         ConfigError,
@@ -24,57 +26,31 @@ if TYPE_CHECKING:
     from lsmseg_model.pretrain import PretrainResult, pretrain
     from lsmseg_model.segmenter import ModelOptions, Prediction, Segmenter
     from lsmseg_model.train import TrainResult, train
-    from lsmseg_model.training.options import (
-        PretrainOptions,
-        PretrainRequest,
-        TrainOptions,
-        TrainRequest,
-    )
+    from lsmseg_model.training.options import PretrainRequest, TrainOptions, TrainRequest
 
 _HOMES = {
-    "data.benchmark": ("load_benchmark",),
-    "errors": (
-        "CheckpointError", "ConfigError", "DataError", "LsmsegModelError", "TrainingError",
-        "UsageError",
-    ),
-    "evaluate": ("EvaluateRequest", "Evaluation", "evaluate"),
-    "networks.profile": ("NetworkProfile", "profile"),
-    "predict": ("PredictRequest", "PredictResult", "predict"),
-    "pretrain": ("PretrainResult", "pretrain"),
-    "segmenter": ("ModelOptions", "Prediction", "Segmenter"),
-    "train": ("TrainResult", "train"),
-    "training.options": ("PretrainOptions", "PretrainRequest", "TrainOptions", "TrainRequest"),
-}  # fmt: skip
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
+    "data.benchmark": "Benchmark load_benchmark",
+    "data.check": "DataCheckRequest data_check",
+    "data.prepare": "DataPrepareRequest data_prepare",
+    "errors": "CheckpointError ConfigError DataError LsmsegModelError TrainingError UsageError",
+    "evaluate": "EvaluateRequest Evaluation evaluate",
+    "networks.profile": "NetworkProfile profile",
+    "predict": "PredictRequest PredictResult predict",
+    "pretrain": "PretrainResult pretrain",
+    "segmenter": "ModelOptions Prediction Segmenter",
+    "train": "TrainResult train",
+    "training.options": "PretrainRequest TrainOptions TrainRequest",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    "CheckpointError",
-    "ConfigError",
-    "DataError",
-    "EvaluateRequest",
-    "Evaluation",
-    "LsmsegModelError",
-    "ModelOptions",
-    "NetworkProfile",
-    "PredictRequest",
-    "PredictResult",
-    "Prediction",
-    "PretrainOptions",
-    "PretrainRequest",
-    "PretrainResult",
-    "Segmenter",
-    "TrainOptions",
-    "TrainRequest",
-    "TrainResult",
-    "TrainingError",
-    "UsageError",
-    "evaluate",
-    "load_benchmark",
-    "predict",
-    "pretrain",
-    "profile",
-    "train",
-]
+    "Benchmark", "CheckpointError", "ConfigError", "DataCheckRequest", "DataError",
+    "DataPrepareRequest", "EvaluateRequest", "Evaluation", "LsmsegModelError", "ModelOptions",
+    "NetworkProfile", "PredictRequest", "PredictResult", "Prediction", "PretrainRequest",
+    "PretrainResult", "Segmenter", "TrainOptions", "TrainRequest", "TrainResult", "TrainingError",
+    "UsageError", "data_check", "data_prepare", "evaluate", "load_benchmark", "predict",
+    "pretrain", "profile", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -41,7 +41,7 @@ class ConfigError(LsmsegModelError):
 
 
 class TrainingError(LsmsegModelError):
-    """A training run that cannot go on: a loss that is no number, a full GPU."""
+    """A training run that cannot go on: a loss that is not a number, a full GPU."""
 
     exit_code = 4
 

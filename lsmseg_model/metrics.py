@@ -30,7 +30,7 @@ def iou(counts: np.ndarray) -> np.ndarray:
 
 
 def accuracy(counts: np.ndarray) -> np.ndarray:
-    """counts: [..., C, 3] -> [..., C] part of a class's labelled pixels that is found, else nan."""
+    """counts: [..., C, 3] -> [..., C] the labelled pixels' part that is right, or nan."""
     intersection, _, labelled = np.moveaxis(counts.astype(np.float64), -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(labelled > 0, intersection / labelled, np.nan)

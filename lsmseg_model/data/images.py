@@ -22,8 +22,8 @@ def as_picture(picture: str | Path | Image | np.ndarray) -> np.ndarray:
     EXIF orientation says, and what is transparent shows white. An array is [H, W], [H, W, 1],
     [H, W, 3] or [H, W, 4] (alpha), uint8, uint16 or of floats in 0..1.
 
-    Raises DataError for a file that is missing or no picture, UsageError for an array of another
-    kind.
+    Raises DataError for a file that is missing or is not a picture, UsageError for an array of
+    another kind.
     """
     from PIL import Image
 
@@ -69,7 +69,8 @@ def _from_array(array: np.ndarray) -> np.ndarray:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise UsageError(
-            f"an array of shape {array.shape} is no picture; give [H, W], [H, W, 3] or [H, W, 4]."
+            f"An array of shape {array.shape} is not a picture; give [H, W], [H, W, 3] or "
+            "[H, W, 4]."
         )
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
@@ -77,7 +78,7 @@ def _from_array(array: np.ndarray) -> np.ndarray:
         array = np.rint(array * 255).astype(np.uint8)
     elif array.dtype != np.uint8:
         raise UsageError(
-            f"an array of {array.dtype} is no picture; give uint8 (0 to 255), uint16, or floats "
+            f"An array of {array.dtype} is not a picture; give uint8 (0 to 255), uint16, or floats "
             "from 0 to 1."
         )
     if array.shape[2] == 4:

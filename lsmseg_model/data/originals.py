@@ -1,4 +1,4 @@
-"""Label maps of original downloads whose labels are no plain pictures of class indices.
+"""Label maps of original downloads whose labels are not plain pictures of class indices.
 
 - ADE20K 2021_17_01 in full: beside each picture NAME.jpg a NAME_seg.png whose red and green tell
   the index of the object's name (red // 10 * 256 + green, 0 nothing), and a NAME.json that lists
@@ -32,9 +32,16 @@ def table_by_name(
 ) -> np.ndarray:
     """int64 [max index + 1]: index of the download -> class, or IGNORE, or OUTSIDE if unnamed.
 
-    wanted: class names in order; there: index -> name. Names are equal but for case and spaces;
-    a name that is the same to the letter comes first. Raises DataError with every class that no
-    index, or several, have the name of.
+    Names are equal but for case and spaces; a name that is the same to the letter comes first.
+
+    Args:
+        wanted: Class names in order.
+        there: The download's names by index.
+        what: What holds them, for the message.
+        missing_ok: Leave out classes that no index has the name of.
+
+    Raises:
+        DataError: With every class that no index, or several, have the name of.
     """
     table = np.full(max(there, default=0) + 1, OUTSIDE, dtype=np.int64)
     exact: dict[str, list[int]] = {}
@@ -47,11 +54,11 @@ def table_by_name(
     lacking: list[str] = []
     several: list[str] = []
     for at, name in enumerate(wanted):
-        found = exact.get(name) or loose.get(_key(name)) or exact.get(ALIASES.get(name, ""), [])
-        if len(found) == 1:
-            table[found[0]] = at
+        indices = exact.get(name) or loose.get(_key(name)) or exact.get(ALIASES.get(name, ""), [])
+        if len(indices) == 1:
+            table[indices[0]] = at
         else:
-            (several if found else lacking).append(name)
+            (several if indices else lacking).append(name)
     if several or (lacking and not missing_ok):
         parts = [
             f"{len(names)} class(es) have {how}: {'; '.join(names)}"
@@ -67,9 +74,16 @@ def _key(name: str) -> str:
 
 
 def through(table: np.ndarray, raw: np.ndarray, path: Path, unnamed_ok: bool = False) -> np.ndarray:
-    """raw: indices [H, W] -> int64 [H, W] classes.
+    """Indices of a download to int64 [H, W] classes.
 
-    Raises DataError for indices without a name; unnamed_ok: they are ignored.
+    Args:
+        table: See `table_by_name`.
+        raw: Indices [H, W].
+        path: Their file, for the message.
+        unnamed_ok: Ignore indices without a name.
+
+    Raises:
+        DataError: For indices without a name.
     """
     kept = np.clip(raw, 0, len(table) - 1)
     labels = np.where(raw == kept, table[kept], OUTSIDE)
@@ -109,7 +123,7 @@ def merge_objects(many: Iterable[tuple[Path, dict[int, str]]]) -> dict[int, str]
             if names.setdefault(index, name) != name:
                 raise DataError(
                     f"{path} calls object {index} {name!r}, another picture "
-                    f"{names[index]!r}: this is no single release of ADE20K."
+                    f"{names[index]!r}: this is not a single release of ADE20K."
                 )
     return names
 
@@ -172,9 +186,9 @@ def read_context_indices(path: Path) -> np.ndarray:
             "PASCAL-Context's .mat files are read with scipy: pip install 'lsmseg-prompts[data]'."
         ) from error
     try:
-        found = np.asarray(loadmat(path)["LabelMap"])
+        labels = np.asarray(loadmat(path)["LabelMap"])
     except Exception as error:  # loadmat raises nearly anything for a damaged file
         raise DataError(f"{path} cannot be read as a .mat file with LabelMap.") from error
-    if found.ndim != 2 or found.dtype.kind not in "ui":
-        raise DataError(f"{path} has a LabelMap that is no map of whole numbers.")
-    return found.astype(np.int64)
+    if labels.ndim != 2 or labels.dtype.kind not in "ui":
+        raise DataError(f"{path} has a LabelMap that is not a map of whole numbers.")
+    return labels.astype(np.int64)

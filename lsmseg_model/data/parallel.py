@@ -15,7 +15,14 @@ def in_parallel(
     workers: int,
     on_progress: OnProgress | None = None,
 ) -> Iterator[Result]:
-    """The results in the order of the items. Threads do: pictures are decoded without the GIL."""
+    """The results in the order of the items, in threads: pictures are decoded without the GIL.
+
+    Args:
+        work: What is done with an item.
+        items: Such as files.
+        workers: How many at a time.
+        on_progress: Called after each item.
+    """
     pool = ThreadPoolExecutor(workers)
     try:
         for done, result in enumerate(pool.map(work, items), 1):

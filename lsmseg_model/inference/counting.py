@@ -47,7 +47,14 @@ def dense_features(
 ) -> Features:
     """Run the picture tower once over every picture; labels become class positions.
 
-    cache: keeps the features on disk and finds them there.
+    Args:
+        clip: The tower.
+        benchmark: The pictures.
+        on_progress: Called after each picture.
+        cache: Keeps the features on disk, and reads them from there.
+
+    Raises:
+        DataError: Where there are no pictures.
     """
     cache = cache or FeatureCache(clip, None)
     if len(benchmark) == 0:
@@ -80,10 +87,13 @@ def count_prompt_sets(
     texts: Sequence[Sequence[Sequence[str]]],
     on_progress: OnProgress | None = None,
 ) -> np.ndarray:
-    """Score S text sets in one pass over the pictures.
+    """Score S text sets in one pass: int64 [S, P, C, 3] counts (see ``metrics``).
 
-    texts: S sets x N competing prompts x sentences -> int64 [S, P, C, 3] counts (see ``metrics``)
-    of the scored classes.
+    Args:
+        clip: The text tower.
+        features: Of the pictures, see `dense_features`.
+        texts: S sets x N competing prompts x sentences.
+        on_progress: Called after each picture.
     """
     classes = int(features.stands_for.max()) + 1
     embeddings = clip.encode_texts([group for text_set in texts for group in text_set])
@@ -110,11 +120,17 @@ def count_pictures(
     on_progress: OnProgress | None = None,
     save: Callable[[int, np.ndarray], None] | None = None,
 ) -> np.ndarray:
-    """int64 [P, C, 3] counts (see ``metrics``) of the scored classes, for each of ``pictures``
-    (by default all). A picture without a labelled pixel counts nothing.
+    """int64 [P, C, 3] counts (see ``metrics``) of the scored classes for each picture.
 
-    text: [N, D] embeddings of the competing prompts. save: is given each picture's index and
-    int64 [H, W] positions in ``class_indices``.
+    A picture without a labelled pixel counts nothing.
+
+    Args:
+        model: A CLIP, or a whole network.
+        benchmark: The pictures.
+        text: [N, D] embeddings of the competing prompts.
+        pictures: Indices of those that are counted; all if None.
+        on_progress: Called after each picture.
+        save: Called with each picture's index and int64 [H, W] positions in ``class_indices``.
     """
     position, owners = positions(benchmark), competing(benchmark)[1]
     classes = len(benchmark.class_indices)

@@ -53,7 +53,14 @@ def encode(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOC
 def decode(
     network: LsmSeg, features: Any, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
 ) -> Views:
-    """The logits of encoded views. texts: [N, D]"""
+    """The logits of encoded views.
+
+    Args:
+        network: What encoded them.
+        features: What `encode` gave.
+        texts: [N, D] embeddings.
+        protocol: As in `encode`.
+    """
     logits, kept = network.decode(features, texts)
     if kept is None:
         kept = torch.arange(texts.shape[0], device=texts.device).expand(len(logits), -1)
@@ -66,7 +73,11 @@ def label(
 ) -> tuple[Tensor, Tensor]:
     """The best class of every pixel and its probability: int64 and float32, both `size`.
 
-    dense: as published, all classes at once; the result is the same.
+    Args:
+        views: Logits of the classes that each view kept.
+        classes: How many there are.
+        size: (height, width) of the picture.
+        dense: As published, all classes at once; the result is the same.
     """
     device = views.logits.device
     if dense:
@@ -80,10 +91,10 @@ def label(
         return where, best
     best = torch.full(size, -1.0, device=device)
     where = torch.zeros(size, dtype=torch.int64, device=device)
-    for some in _able(views).split(AT_ONCE):
-        found, index = scores(views, some, size).max(dim=0)
-        better = found > best
-        best = torch.where(better, found, best)
+    for some in _contenders(views).split(AT_ONCE):
+        value, index = scores(views, some, size).max(dim=0)
+        better = value > best
+        best = torch.where(better, value, best)
         where = torch.where(better, some[index], where)
     return where, best
 
@@ -108,7 +119,7 @@ def scores(views: Views, wanted: Tensor, size: tuple[int, int]) -> Tensor:
     return _enlarge(whole, size)
 
 
-def _able(views: Views) -> Tensor:
+def _contenders(views: Views) -> Tensor:
     """The classes that may have the highest probability somewhere, int64, in order.
 
     Enlarging makes means of neighbours: in a tile of the picture no pixel is above the highest
@@ -146,7 +157,7 @@ def _tiles(side: int, start: int, width: int, cells: int, via: int = 0) -> list[
     `via` pixels. Empty where it does not reach.
     """
     reach = 1 + (cells / via if via else 0)
-    found = []
+    ranges = []
     for tile in range(TILES):
         # Enlarged to any size, a pixel is made of pixels that lie one further at most.
         first = max(tile * side // TILES - 1, start)
@@ -154,8 +165,8 @@ def _tiles(side: int, start: int, width: int, cells: int, via: int = 0) -> list[
         share = cells / width
         low = int((first - start) * share - reach) if last > first else 0
         high = int((last - start) * share + 1 + reach) if last > first else 0
-        found.append((max(0, low), min(cells, high)))
-    return found
+        ranges.append((max(0, low), min(cells, high)))
+    return ranges
 
 
 def _pool(x: Tensor, ranges: list[tuple[int, int]], dim: int) -> Tensor:
@@ -173,11 +184,11 @@ def _view(views: Views, view: int, wanted: Tensor) -> Tensor:
     """[W, crop, crop]: the sigmoids of some classes in a view, 0 for those it did not keep."""
     side = views.protocol.crop
     match = wanted[:, None] == views.kept[view][None]
-    found = match.any(dim=1)
-    chosen = views.logits[view][match.to(torch.int8).argmax(dim=1)[found]]
+    kept = match.any(dim=1)
+    chosen = views.logits[view][match.to(torch.int8).argmax(dim=1)[kept]]
     shown = torch.zeros(len(wanted), side, side, device=chosen.device)
     if len(chosen):
-        shown[found] = _enlarge(chosen.float(), (side, side)).sigmoid()
+        shown[kept] = _enlarge(chosen.float(), (side, side)).sigmoid()
     return shown
 
 

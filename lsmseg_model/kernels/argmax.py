@@ -62,11 +62,11 @@ def best_of_enlarged(cost: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tenso
 def _best_of_band(cost: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
     """`best_of_enlarged` for the pixels of some rows of cells. cost: [N, cells + 1, w]"""
     cost = cost.contiguous()[None]
-    able = Able.of(cost)
-    shape = (len(able.count), rows.most, columns.most)
+    contenders = Contenders.of(cost)
+    shape = (len(contenders.count), rows.most, columns.most)
     where = torch.zeros(shape, dtype=torch.int64, device=cost.device)
     best = cost.new_zeros(shape)
-    for some, chosen, value in able.contests(cost, rows, columns):
+    for some, chosen, value in contenders.contests(cost, rows, columns):
         most, index = first_max(value)
         best[some] = most.view(-1, *shape[1:])
         where[some] = chosen.gather(1, index).view(-1, *shape[1:])
@@ -95,7 +95,7 @@ def first_max(value: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Able:
+class Contenders:
     """Which classes can win in which cell of S cost maps, the maps' cells one after the other.
 
     count: int64 [S * cells] how many; classes: those of all cells, cell by cell, in order; first:
@@ -107,7 +107,7 @@ class Able:
     classes: Tensor
 
     @classmethod
-    def of(cls, cost: Tensor) -> Able:
+    def of(cls, cost: Tensor) -> Contenders:
         """cost: [S, N, h, w], at least 2 x 2"""
         high = torch.maximum(cost[..., :-1, :], cost[..., 1:, :])
         high = torch.maximum(high[..., :-1], high[..., 1:])
@@ -122,8 +122,16 @@ class Able:
     def contests(
         self, cost: Tensor, rows: Axis, columns: Axis, least: int = 1
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Some cells (of those with `least` classes or more), the classes that can win in them
-        [cells, K], and those classes' values at their pixels [cells, K, pixels]."""
+        """Cells, the classes that can win in them [cells, K], and their values at the pixels.
+
+        The values are [cells, K, pixels].
+
+        Args:
+            cost: [S, N, h, w], as in `of`.
+            rows: Of the pixels.
+            columns: Of the pixels.
+            least: Only cells with so many classes or more.
+        """
         height, width = cost.shape[-2:]
         across = width - 1
         flat = cost.flatten()
@@ -201,8 +209,16 @@ class Axis:
 
 @lru_cache(maxsize=8)
 def weights(rows: Axis, columns: Axis, kind: torch.dtype, device: torch.device) -> Tensor:
-    """What each pixel is made of: [rows x columns of cells, 4, pixels], the shares of the corners
-    above left, above right, below left and below right."""
+    """What each pixel is made of: [rows x columns of cells, 4, pixels].
+
+    The shares of the corners above left, above right, below left and below right.
+
+    Args:
+        rows: Of the pixels.
+        columns: Of the pixels.
+        kind: Of the numbers.
+        device: Where they are.
+    """
     with torch.inference_mode(False):
         y, x = rows.share[:, None, :, None], columns.share[None, :, None, :]
         four = [(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsmseg_model.kernels.argmax import Able, Axis, address, bordered, first_max
+from lsmseg_model.kernels.argmax import Axis, Contenders, address, bordered, first_max
 
 AT_ONCE = 1 << 19  # values of the sets' cost maps that are looked at together: 2 MB
 
@@ -42,8 +42,8 @@ class Labels:
         flat = torch.from_numpy(labels.astype(np.int64)).clamp(min=-1)
         at.view(-1)[address(rows, columns)] = flat
         cell = torch.arange(cells)[:, None].expand_as(at)
-        known = at >= 0
-        table = torch.bincount(cell[known] * classes + at[known], minlength=cells * classes)
+        labelled = at >= 0
+        table = torch.bincount(cell[labelled] * classes + at[labelled], minlength=cells * classes)
         return cls(at, table.view(cells, classes).double(), rows, columns)
 
 
@@ -53,8 +53,12 @@ def count_sets(
 ) -> np.ndarray:
     """int64 [S, C, 3] counts (see ``metrics``) of S prompt sets on one picture.
 
-    features: [h, w, D]; text: [S, N, D]; labels: int [H, W] class positions, below 0 ignored;
-    stands_for: int [N], the class position of each prompt; classes: C.
+    Args:
+        features: [h, w, D].
+        text: [S, N, D].
+        labels: int [H, W] class positions, below 0 ignored.
+        stands_for: int [N], the class position of each prompt.
+        classes: C.
     """
     device = features.device
     grid = (features.shape[0], features.shape[1])
@@ -71,23 +75,23 @@ def count_sets(
     for start in range(0, len(text), step):
         part = text[start : start + step]
         cost = (part.flatten(0, 1) @ flat).view(*part.shape[:2], high, wide)
-        able = Able.of(cost)
+        contenders = Contenders.of(cost)
         bins = len(part) * classes
         hit = torch.zeros(bins + 1, dtype=torch.float64, device=device)  # the last: of no interest
-        found = torch.zeros_like(hit)
-        sure = (able.count == 1).nonzero()[:, 0]
-        cell, winner = sure % len(at), owner[able.classes[able.first[sure]]]
+        predicted = torch.zeros_like(hit)
+        sure = (contenders.count == 1).nonzero()[:, 0]
+        cell, winner = sure % len(at), owner[contenders.classes[contenders.first[sure]]]
         place = sure // len(at) * classes + winner
-        found += torch.bincount(place, labelled[cell], minlength=bins + 1)
+        predicted += torch.bincount(place, labelled[cell], minlength=bins + 1)
         hit += torch.bincount(place, table[cell, winner], minlength=bins + 1)
-        for some, chosen, value in able.contests(cost, ruled.rows, ruled.columns, least=2):
+        for some, chosen, value in contenders.contests(cost, ruled.rows, ruled.columns, least=2):
             winner = owner.take(chosen).gather(1, first_max(value)[1])  # [cells, pixels]
             label = at.index_select(0, some % len(at))
             place = (some // len(at) * classes)[:, None] + winner
             place = torch.where(label >= 0, place, bins)
-            found += torch.bincount(place.flatten(), minlength=bins + 1)
+            predicted += torch.bincount(place.flatten(), minlength=bins + 1)
             place = torch.where(label == winner, place, bins)
             hit += torch.bincount(place.flatten(), minlength=bins + 1)
         counts[start : start + step, :, 0] = hit[:bins].view(-1, classes)
-        counts[start : start + step, :, 1] = found[:bins].view(-1, classes)
+        counts[start : start + step, :, 1] = predicted[:bins].view(-1, classes)
     return counts.round().long().cpu().numpy()

@@ -26,7 +26,7 @@ SMALL = 1 << 20  # products of fewer multiplications are not worth the call
 ROWS = 320  # rows of an MLP at once: what lies between its layers stays in the cache
 
 
-def able(x: Tensor) -> bool:
+def is_supported(x: Tensor) -> bool:
     """Whether tensors like x are computed here: CPU, float32, no gradients."""
     return (
         not _off
@@ -42,7 +42,7 @@ def able(x: Tensor) -> bool:
 
 
 @contextmanager
-def plain() -> Iterator[None]:
+def disabled() -> Iterator[None]:
     """Inside, everything is as in PyTorch: to compare with."""
     global _off
     before, _off = _off, True
@@ -52,13 +52,13 @@ def plain() -> Iterator[None]:
         _off = before
 
 
-def each(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> list[Tensor]:
+def map_threads(function: Callable[[Tensor], Tensor], parts: Sequence[Tensor]) -> list[Tensor]:
     """The function of every part, in order: on as many threads as PyTorch has, each a part.
 
     Threads that meet once after all parts, not after every operation, lose little where parts
     are small or other programs want the processor too.
     """
-    if not able(parts[0]) or len(parts) == 1 or (threads := torch.get_num_threads()) == 1:
+    if not is_supported(parts[0]) or len(parts) == 1 or (threads := torch.get_num_threads()) == 1:
         return [function(part) for part in parts]
     inference = torch.is_inference_mode_enabled()
 
@@ -78,7 +78,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         torch.set_num_threads(1)
         ready.wait()
 
-    pool = ThreadPoolExecutor(threads, "quick", start)
+    pool = ThreadPoolExecutor(threads, "onednn", start)
     for _ in range(threads):
         pool.submit(int)
     ready.wait()
@@ -89,8 +89,15 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, then: Activation = "none"
 ) -> Tensor:
-    """activation(x weight^T + bias), as F.linear. x: [..., I], weight: [O, I] -> [..., O]"""
-    if able(x) and weight.dtype == x.dtype and x.numel() * weight.shape[0] >= SMALL:
+    """activation(x weight^T + bias), as F.linear: [..., O].
+
+    Args:
+        x: [..., I].
+        weight: [O, I].
+        bias: [O].
+        then: The activation.
+    """
+    if is_supported(x) and weight.dtype == x.dtype and x.numel() * weight.shape[0] >= SMALL:
         weight = weight.contiguous()  # otherwise oneDNN takes its slowest path
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], "none")
     y = F.linear(x, weight, bias)
@@ -109,10 +116,10 @@ class Attention(nn.MultiheadAttention):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, **options: Any) -> Any:  # type: ignore[override]
         mask = options.get("attn_mask")
-        known = options.keys() <= {"attn_mask", "need_weights"} and not options.get("need_weights")
+        simple = options.keys() <= {"attn_mask", "need_weights"} and not options.get("need_weights")
         if mask is not None and (mask.dtype != query.dtype or mask.ndim != 2):
-            known = False
-        if not (able(query) and known and query is key and key is value):
+            simple = False
+        if not (is_supported(query) and simple and query is key and key is value):
             return super().forward(query, key, value, **options)
         qkv = linear(query, self.in_proj_weight, self.in_proj_bias)
         q, k, v = (t.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for t in qkv.chunk(3, -1))
@@ -128,7 +135,11 @@ class Mlp(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         layers: Any = self
         first, activation, second = layers
-        if not able(x) or first.weight.dtype != x.dtype or x.numel() * first.out_features < SMALL:
+        if (
+            not is_supported(x)
+            or first.weight.dtype != x.dtype
+            or x.numel() * first.out_features < SMALL
+        ):
             return super().forward(x)
         flat = x.flatten(0, -2)
         rows = -(-len(flat) // -(-len(flat) // ROWS))  # in equal parts of at most ROWS
@@ -145,19 +156,19 @@ class Mlp(nn.Sequential):
                 part = activation(part)
             return product(part, out, second.bias, "none", [], "none")
 
-        done = each(run, flat.split(rows))
+        done = map_threads(run, flat.split(rows))
         return torch.cat(done).view(x.shape)
 
 
-def quicken(module: nn.Module) -> None:
-    """Make the linear layers and transformer blocks in `module` quicker at inference.
+def use_onednn(module: nn.Module) -> None:
+    """Let the linear layers and transformer blocks in `module` use oneDNN at inference.
 
     Only classes of modules change: parameters, their names and training stay.
     """
     for part in module.modules():
         if type(part) is nn.Linear:
             part.__class__ = Linear
-        elif type(part) is nn.MultiheadAttention and part.batch_first and _plain(part):
+        elif type(part) is nn.MultiheadAttention and part.batch_first and _is_standard(part):
             part.__class__ = Attention
         elif type(part) is nn.Sequential and [n for n, _ in part.named_children()] == [
             "c_fc", "gelu", "c_proj",
@@ -165,7 +176,7 @@ def quicken(module: nn.Module) -> None:
             part.__class__ = Mlp
 
 
-def _plain(attention: nn.MultiheadAttention) -> bool:
+def _is_standard(attention: nn.MultiheadAttention) -> bool:
     return (
         attention._qkv_same_embed_dim
         and attention.bias_k is None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.kernels.onednn import able, each
+from lsmseg_model.kernels.onednn import is_supported, map_threads
 
 AT_ONCE = 4  # classes, on the CPU without gradients: what lies between stays in the cache
 
@@ -101,5 +101,5 @@ class Decoder(nn.Module):
                 y = up(y, kernel, what)
             return self.head(y)[:, 0].unflatten(0, (x.shape[0], -1))
 
-        parts = x.split(AT_ONCE if able(x) else x.shape[1], dim=1)
-        return torch.cat(each(decode, parts), dim=1)
+        parts = x.split(AT_ONCE if is_supported(x) else x.shape[1], dim=1)
+        return torch.cat(map_threads(decode, parts), dim=1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.kernels.onednn import able
+from lsmseg_model.kernels.onednn import is_supported
 from lsmseg_model.networks import category_filter
 from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.decoder import Decoder
@@ -60,7 +60,9 @@ class Aggregator(nn.Module):
 
         Returns ([B, k, 4H, 4W], the kept classes [B, k] or None where all were kept).
         """
-        if able(features) and len(features) > 1:  # one after the other: less memory, in the cache
+        if (
+            is_supported(features) and len(features) > 1
+        ):  # one after the other: less memory, in the cache
             each = [
                 self(
                     features[i : i + 1],

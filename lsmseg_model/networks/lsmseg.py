@@ -18,7 +18,7 @@ from lsmseg_model.encoders.base import FrozenEncoder
 from lsmseg_model.encoders.cache import CachedEncoder
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import ConfigError, UsageError
-from lsmseg_model.kernels.onednn import quicken
+from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.config import CLIP_PARTS, PUBLISHED_PROTOCOL, REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.fusion import Fusion
@@ -50,7 +50,7 @@ class LsmSeg(nn.Module):
         self.fusion: Fusion | None = None
         if config.encoder != "none":
             self.sam = second_encoder(config.encoder)
-            quicken(self.sam)
+            use_onednn(self.sam)
             if config.encoder_size % self.sam.patch:
                 raise ConfigError(
                     f"encoder_size is {config.encoder_size}, but {config.encoder} takes multiples "

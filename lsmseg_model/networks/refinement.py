@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.kernels.onednn import able, each, linear
+from lsmseg_model.kernels.onednn import is_supported, linear, map_threads
 from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
 
 ROWS = 2304  # positions times classes at once
@@ -63,7 +63,7 @@ class WindowAttention(nn.Module):
 
 def _at_once(x: Tensor, rows: int) -> int:
     """How many of x's parts, `rows` rows each, go through a block together."""
-    return max(1, ROWS // rows) if able(x) else max(x.shape[1:3])
+    return max(1, ROWS // rows) if is_supported(x) else max(x.shape[1:3])
 
 
 class Mlp(nn.Module):
@@ -103,7 +103,7 @@ class SwinBlock(nn.Module):
         if self.shift or height % self.window or width % self.window:
             mask = shift_mask(height, width, self.window, self.shift).to(x.device)
         parts = x.split(_at_once(x, x.shape[0] * height * width), dim=1)
-        return torch.cat(each(lambda part: self._block(part, guided, mask), parts), dim=1)
+        return torch.cat(map_threads(lambda part: self._block(part, guided, mask), parts), dim=1)
 
     def _block(self, x: Tensor, guided: Tensor, mask: Tensor | None) -> Tensor:
         attended = self.attn(self._windows(self.norm1(x)), guided, mask)
@@ -250,7 +250,7 @@ class ClassRefinement(nn.Module):
         if count := max(0, self.pad_len - x.shape[1]):
             padding = (self.norm1(self.padding_tokens), self.padding_guidance, count)
         parts = flat.split(_at_once(flat, x.shape[0] * x.shape[1]), dim=2)
-        done = each(lambda part: self._block(part, guided, padding), parts)
+        done = map_threads(lambda part: self._block(part, guided, padding), parts)
         refined = torch.cat(done, dim=2).view(pooled.shape)
         return x + _enlarge(refined, *x.shape[2:4])
 

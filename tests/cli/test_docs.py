@@ -268,8 +268,8 @@ def test_ministuff_classes_are_listed() -> None:
 
 
 def test_the_contact_sheet_shows_what_is_drawn_today() -> None:
-    """Otherwise: python -m lsmseg_model.data.ministuff.contact_sheet docs/ministuff.png."""
-    from lsmseg_model.data.ministuff.contact_sheet import SCALE, cell_origin
+    """Otherwise: python docs/draw_ministuff.py docs/ministuff.png."""
+    from docs.draw_ministuff import SCALE, cell_origin
     from lsmseg_model.data.ministuff.scenes import SIDE, draw
 
     sheet = np.asarray(Image.open(ROOT / "docs" / "ministuff.png"))
@@ -281,7 +281,7 @@ def test_the_contact_sheet_shows_what_is_drawn_today() -> None:
 
 
 def test_contact_sheet_names_the_classes_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:
-    from lsmseg_model.data.ministuff.contact_sheet import class_names, main
+    from docs.draw_ministuff import class_names, main
     from lsmseg_model.data.ministuff.scenes import draw
 
     scene = draw("report", 1)

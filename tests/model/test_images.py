@@ -83,7 +83,7 @@ def test_a_photograph_is_turned_as_its_camera_says() -> None:
     ids=lambda a: f"{a.dtype}{a.shape}",
 )
 def test_other_arrays_are_refused(array: np.ndarray) -> None:
-    with pytest.raises(UsageError, match="is no picture"):
+    with pytest.raises(UsageError, match="is not a picture"):
         as_picture(array)
 
 

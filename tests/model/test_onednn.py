@@ -38,8 +38,8 @@ def test_a_linear_layer(always: None, then: onednn.Activation) -> None:
 
 def test_gradients_are_pytorchs(always: None) -> None:
     layer = nn.Linear(8, 5)
-    onednn.quicken(layer)
-    assert not onednn.able(torch.ones(1))
+    onednn.use_onednn(layer)
+    assert not onednn.is_supported(torch.ones(1))
     layer(torch.ones(3, 8)).sum().backward()
     assert layer.weight.grad is not None and torch.all(layer.weight.grad == 3)
 
@@ -53,7 +53,7 @@ def test_both_towers_of_clip(always: None, activation: bool) -> None:
     images, tokens = torch.rand(2, 3, 16, 16), torch.randint(1, 400, (3, 9))
     plain = clip.encode_dense(images), clip.encode_tokens(tokens)  # with gradients: PyTorch's
     names = list(clip.state_dict())
-    onednn.quicken(clip)
+    onednn.use_onednn(clip)
     assert list(clip.state_dict()) == names
     kinds = {type(part) for part in clip.modules()}
     assert {onednn.Linear, onednn.Attention, onednn.Mlp} <= kinds and nn.Linear not in kinds
@@ -64,9 +64,9 @@ def test_both_towers_of_clip(always: None, activation: bool) -> None:
 
 @torch.inference_mode()
 def test_other_precisions_are_pytorchs(always: None) -> None:
-    assert not onednn.able(torch.ones(1, dtype=torch.bfloat16))
+    assert not onednn.is_supported(torch.ones(1, dtype=torch.bfloat16))
     with torch.autocast("cpu", torch.bfloat16):
-        assert not onednn.able(torch.ones(1))
+        assert not onednn.is_supported(torch.ones(1))
         assert onednn.linear(torch.ones(2, 3), torch.ones(4, 3)).dtype == torch.bfloat16
 
 
@@ -86,11 +86,11 @@ def test_parts_keep_their_order_and_their_mode(threads: int) -> None:
         return 2 * x
 
     with torch.no_grad():
-        found = onednn.each(twice, torch.arange(9.0).split(2))
+        found = onednn.map_threads(twice, torch.arange(9.0).split(2))
     assert torch.cat(found).tolist() == [2.0 * i for i in range(9)]
     assert set(seen) == {(False, False)}
     with torch.inference_mode():
-        onednn.each(twice, torch.arange(9.0).split(2))
+        onednn.map_threads(twice, torch.arange(9.0).split(2))
     assert seen[-1] == (True, False)
     assert torch.get_num_threads() == threads
 
@@ -98,7 +98,7 @@ def test_parts_keep_their_order_and_their_mode(threads: int) -> None:
         raise ValueError("as it was raised")
 
     with torch.no_grad(), pytest.raises(ValueError, match="as it was raised"):
-        onednn.each(fail, torch.arange(9.0).split(2))
+        onednn.map_threads(fail, torch.arange(9.0).split(2))
 
 
 @torch.inference_mode()
@@ -117,10 +117,10 @@ def test_the_whole_network_computes_the_same(
     network = LsmSeg(build_clip(settings), read_fields(NetworkConfig, sizes, "test")).eval()
     images, texts = torch.rand(3, 3, 16, 16), torch.randn(7, 8)
     logits, kept = network(images, texts)
-    with onednn.plain():
+    with onednn.disabled():
         expected, same = network(images, texts)
-        assert not onednn.able(images)
-    assert onednn.able(images) and kept is not None and same is not None
+        assert not onednn.is_supported(images)
+    assert onednn.is_supported(images) and kept is not None and same is not None
     order, other = kept.argsort(dim=1), same.argsort(dim=1)
     assert torch.equal(kept.gather(1, order), same.gather(1, other))
     for i in range(3):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -266,6 +269,48 @@ def test_background_is_grey_in_an_overlay() -> None:
     assert np.ptp(pixels[300, 450]) == 0 and np.ptp(pixels[300, 150]) > 20
 
 
+def small_prediction() -> Prediction:
+    masks = np.zeros((20, 30), np.int64)
+    masks[:, 15:] = 1
+    image = np.full((20, 30, 3), (200, 50, 50), np.uint8)
+    scores = np.full(masks.shape, 0.5, np.float32)
+    return Prediction(("sky", "sea"), masks, scores, {"sky": 0.5, "sea": 0.5}, image)
+
+
+def test_a_prediction_is_saved_by_the_ending() -> None:
+    prediction = small_prediction()
+    overlay = prediction.overlay()
+    assert overlay.mode == "RGB" and overlay.width > overlay.height == 600
+    prediction.save("o.png")
+    with Image.open("o.png") as written_overlay:
+        assert (np.asarray(written_overlay.convert("RGB")) == np.asarray(overlay)).all()
+    prediction.save(Path("o.pdf"))
+    assert Path("o.pdf").read_bytes().startswith(b"%PDF")
+    prediction.save("o.npz")
+    with np.load("o.npz") as arrays:
+        assert sorted(arrays) == ["classes", "labels", "scores"]
+        assert (arrays["labels"] == prediction.masks).all() and arrays["scores"].max() == 0.5
+        assert arrays["classes"].tolist() == ["sky", "sea"]
+    prediction.save("folder")
+    assert written("folder") == {"overlay.png", "labels.png", "classes.json"}
+    with Image.open("folder/labels.png") as labels:
+        assert (np.asarray(labels) == prediction.masks).all()
+    with pytest.raises(UsageError, match=r"\.xyz is not a picture format"):
+        prediction.save("o.xyz")
+
+
+def test_a_prediction_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    monkeypatch.setattr(Image.Image, "show", lambda image: shown.append(("viewer", image.size)))
+    small_prediction().show()
+    display = SimpleNamespace(display=lambda image: shown.append(("notebook", image.size)))
+    notebook = SimpleNamespace(get_ipython=lambda: "a shell", display=display)
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    small_prediction().show()
+    assert [place for place, _ in shown] == ["viewer", "notebook"] and shown[0][1] == shown[1][1]
+
+
 def test_colours_come_again_when_there_are_no_more() -> None:
     many = palette(6000)
     assert (many[:2576] == palette(2576)).all() and (many[2576:5152] == many[:2576]).all()
@@ -308,6 +353,19 @@ def test_one_picture_into_a_folder(call, weights: Path) -> None:
     assert result.out.splitlines()[-2:] == ["o/overlays/a.png", "o/labels/a.png"]
     assert "a photo of a zebra with stripes" in result.err
     assert "o/cost_maps/a/0-sky.png" in written()
+
+
+def test_the_library_gives_the_commands_texts(call, weights: Path) -> None:
+    from ablations.runs.predict import predict as predict_described
+
+    noise("a.png", 40, 40)
+    arguments = ("predict", "a.png", "--classes", "sky, sofa", "--pretrained", str(weights))
+    result = call(*arguments, "--json")
+    told: list[str] = []
+    request = PredictRequest(pictures=["a.png"], classes=["sky", " sofa"], pretrained=weights)
+    same = predict_described(request, on_message=told.append)
+    assert json.loads(result.out)["shares"] == same.pictures[0].shares
+    assert told == result.err.splitlines() and told[0].startswith("sky: described")
 
 
 def test_the_command_with_a_checkpoint(call, monkeypatch: pytest.MonkeyPatch) -> None:

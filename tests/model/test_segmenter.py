@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -243,6 +244,18 @@ def test_the_package_is_light_until_a_model_is_asked_for() -> None:
         from lsmseg_model import Nothing  # type: ignore[attr-defined]  # noqa: F401
 
 
+def test_every_name_of_the_library_is_there() -> None:
+    import lsmseg_model
+
+    train = importlib.import_module("lsmseg_model.train")
+    for name in lsmseg_model.__all__:
+        assert getattr(lsmseg_model, name) is not None and name in dir(lsmseg_model)
+    # The module of the same name does not hide the function.
+    assert lsmseg_model.train is train.train and sorted(lsmseg_model.__all__) == sorted(
+        lsmseg_model._HOME
+    )
+
+
 # -- predict -----------------------------------------------------------------------------
 
 
@@ -321,6 +334,23 @@ def test_predict_errors(of_clip: Segmenter) -> None:
         of_clip.predict(picture, ["very " * 90 + "long zebra"])
     with pytest.raises(DataError, match="does not exist"):
         of_clip.predict("none.png", ["a"])
+
+
+def test_a_prompt_set_as_lsmseg_prompts_makes_it(of_clip: Segmenter) -> None:
+    from lsmseg_prompts.prompts.from_store import prompt_set
+
+    described, image = prompt_set("camvid", ["color", "shape"]), noise(40, 40)
+    names = list(described.class_names)
+    every = of_clip.predict(image, texts=described)
+    same = of_clip.predict(image, names, [list(group) for group in described.texts])
+    assert every.classes == tuple(names) and (every.masks == same.masks).all()
+    some = of_clip.predict(image, [names[3], names[0]], described)
+    own = of_clip.predict(image, [names[3], names[0]], [described.texts[3], described.texts[0]])
+    assert some.classes == (names[3], names[0]) and (some.masks == own.masks).all()
+    with pytest.raises(UsageError, match="has no texts for 'zebra'; it has sky, "):
+        of_clip.predict(image, ["zebra"], described)
+    with pytest.raises(UsageError, match="Name at least one class"):
+        of_clip.predict(image)
 
 
 def test_a_full_gpu_is_one_sentence(of_clip: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:

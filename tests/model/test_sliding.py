@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from lsmseg_model.errors import ConfigError
-from lsmseg_model.inference.protocol import TILES, Protocol, Views, _able, _tiles, label, scores
+from lsmseg_model.inference.protocol import (
+    TILES,
+    Protocol,
+    Views,
+    _contenders,
+    _tiles,
+    label,
+    scores,
+)
 from lsmseg_model.networks.category_filter import scatter
 
 SIDE, CROP = 640, 384
@@ -61,7 +69,7 @@ def test_all_classes_at_once_give_the_same(
     tied = scores(seen, torch.arange(classes), size).topk(min(2, classes), dim=0).values
     clear = tied[0] - tied[-1] > 1e-6 if classes > 1 else torch.ones(size, dtype=torch.bool)
     assert torch.equal(sparse[clear], dense[clear])
-    assert set(sparse.unique().tolist()) <= set(_able(seen).tolist())
+    assert set(sparse.unique().tolist()) <= set(_contenders(seen).tolist())
 
 
 @pytest.mark.parametrize(
@@ -96,9 +104,9 @@ def test_classes_that_cannot_win_are_left_out() -> None:
     logits[:, 1] = 4.0
     logits[:, 2] = -4.0
     logits[4, 2, 3, 3] = 40.0  # one place of the whole: 0.51 there, less than class 1
-    assert _able(Views(logits, torch.arange(3).expand(5, 3))).tolist() == [1]
+    assert _contenders(Views(logits, torch.arange(3).expand(5, 3))).tolist() == [1]
     logits[:4, 2, :6, :6] = 40.0  # now it wins there
-    assert _able(Views(logits, torch.arange(3).expand(5, 3))).tolist() == [1, 2]
+    assert _contenders(Views(logits, torch.arange(3).expand(5, 3))).tolist() == [1, 2]
 
 
 def test_a_plain_computation() -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from lsmseg_model.encoders.base import FrozenEncoder, resized
 from lsmseg_model.encoders.checkpoints import differences, file_hash, read_metadata, read_state_dict
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
-from lsmseg_model.kernels.onednn import quicken
+from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.kernels.threads import in_threads
 from lsmseg_model.networks.backbones.dense import (
     DENSE,
@@ -64,7 +64,7 @@ class Clip(nn.Module):
         self.image_size: int = model.visual.image_size[0]
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
-        quicken(model)
+        use_onednn(model)
 
     @property
     def device(self) -> torch.device:

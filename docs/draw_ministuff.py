@@ -1,6 +1,6 @@
 """A contact sheet of MiniStuff: scenes with their label maps, and the name of every class.
 
-python -m lsmseg_model.data.ministuff.contact_sheet docs/ministuff.png
+python docs/draw_ministuff.py docs/ministuff.png
 
 The scenes are the first of the split, not chosen ones; pictures and label maps are shown pixel by
 pixel, enlarged. Label colours are those of reports and overlays of the coco-stuff vocabulary.
@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lsmseg_model.data.ministuff.scenes import CLASSES, IGNORE, SIDE, SPLITS, Scene, draw
 from lsmseg_model.data.palette import colour, palette
@@ -45,7 +47,7 @@ def contact_sheet(split: str = "report", columns: int = 4, rows: int = 6) -> Ima
     if split not in SPLITS:
         raise UsageError(f"MiniStuff has no split {split!r}; choose one of {', '.join(SPLITS)}.")
     if columns < 1 or rows < 1:
-        raise UsageError("a contact sheet needs at least one column and one row.")
+        raise UsageError("A contact sheet needs at least one column and one row.")
     right, bottom = cell_origin(columns * rows - 1, columns)
     sheet = Image.new(
         "RGB",
@@ -80,7 +82,7 @@ def _cell(sheet: Image.Image, scene: Scene, origin: tuple[int, int]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of this module; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lsmseg_model.data.ministuff.contact_sheet")
+    parser = argparse.ArgumentParser(prog="docs/draw_ministuff.py")
     parser.add_argument("output", type=Path, help="the PNG file to write")
     parser.add_argument("--split", default="report", help="train, selection or report")
     parser.add_argument("--columns", type=int, default=4, help="scenes side by side")
