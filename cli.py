@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if arguments is None and "triton" not in sys.modules:  # it would call that a leak
                 gc.freeze()  # the process ends: a last search for garbage would take 0.3 s
             if sys.stdout:  # closed by the caller, it is None
-                sys.stdout.flush()  # here its errors can be told; at exit Python only complains
+                sys.stdout.flush()  # here its errors can be shown; at exit Python only complains
     except BrokenPipeError:
         _drop_stdout()
         sys.exit(1)

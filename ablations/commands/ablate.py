@@ -86,7 +86,7 @@ def ablate(
     ] = None,
     no_cache: Annotated[bool, Option("--no-cache", help="Keep no features on disk.")] = False,
     again: Annotated[
-        bool, Option("--again", help="Compute anew what an earlier run has answered.")
+        bool, Option("--again", help="Compute anew what an earlier run has the results of.")
     ] = False,
     scorer: Annotated[
         Literal["frozen", "trained", "retrain"],

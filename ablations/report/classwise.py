@@ -57,10 +57,15 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
 def class_intervals(
     counts: np.ndarray, samples: int, seed: int = 0, stream: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Ends [C] of each class's interval of IoU, second set minus first.
+    """Ends [C] of each class's interval of IoU, second set minus first; nan where there is none.
 
-    counts: [2, P, C, 3]. Both sets are scored on the same resamples; those without a pixel of the
-    class are left out; nan where none is left.
+    Both sets are scored on the same resamples; those without a pixel of the class are left out.
+
+    Args:
+        counts: int64 [2, P, C, 3].
+        samples: Resamples.
+        seed: See `resample_weights`.
+        stream: See `resample_weights`.
     """
     pictures, classes = counts.shape[1:3]
     flat = counts.astype(np.float64).reshape(2, pictures, -1)
@@ -71,8 +76,8 @@ def class_intervals(
     together = np.concatenate(draws)
     first, second = counts.sum(axis=1)
     change = np.where(first[:, 2] > 0, iou(second) - iou(first), np.nan)
-    found = [Draws(float(change[c]), together[:, c]).interval() for c in range(classes)]
-    return np.array([one.low for one in found]), np.array([one.high for one in found])
+    intervals = [Draws(float(change[c]), together[:, c]).interval() for c in range(classes)]
+    return np.array([one.low for one in intervals]), np.array([one.high for one in intervals])
 
 
 def confusion(
@@ -87,10 +92,12 @@ def confusion(
     total = np.zeros(len(classes) ** 2, dtype=np.int64)
     for picture in range(len(benchmark)):
         labels = position[benchmark.labels(picture)]
-        known = labels >= 0
-        if known.any():
-            found = position[scorer.segment(prompt_set, picture)]
-            total += np.bincount(labels[known] * len(classes) + found[known], minlength=len(total))
+        labelled = labels >= 0
+        if labelled.any():
+            predicted = position[scorer.segment(prompt_set, picture)]
+            total += np.bincount(
+                labels[labelled] * len(classes) + predicted[labelled], minlength=len(total)
+            )
         if on_progress:
             on_progress(picture + 1, len(benchmark))
     return total.reshape(len(classes), len(classes))
@@ -101,8 +108,13 @@ def pair_rows(
 ) -> list[dict[str, Any]]:
     """Every pair (label, another prediction) that either prompt set made.
 
-    before, after: [C, C] of `confusion`; classes: rows of `per_class`, in the same order.
     ``baseline``, ``best`` and ``change`` are parts of the label's pixels.
+
+    Args:
+        bench: The benchmark.
+        before: [C, C] of `confusion` with the plain name.
+        after: The same with the best set.
+        classes: Rows of `per_class`, in the same order.
     """
     rows = []
     for a, b in zip(*np.nonzero(before + after), strict=True):

@@ -23,7 +23,7 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 
 PAGE = "report.html"
-SCRIPT = "tables.js"  # the only script that the page lets run, told by its hash
+SCRIPT = "tables.js"  # the only script that the page lets run, named by its hash
 
 
 def report(directory: str | Path) -> Path:

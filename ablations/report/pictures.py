@@ -50,11 +50,15 @@ def choose_classes(
     order = sorted(
         np.flatnonzero(present.any(axis=0)).tolist(), key=lambda c: abs(usual[c] - OBJECT)
     )
-    novel = [c for c in order if unseen[c]]
-    known = [c for c in order if not unseen[c]]
+    unseen_ones = [c for c in order if unseen[c]]
+    seen_ones = [c for c in order if not unseen[c]]
     pairs: list[tuple[int, int]] = []
     free = np.ones(len(covered), dtype=bool)
-    for group, most in ((novel, count - 1 if known else count), (known, count), (novel, count)):
+    for group, most in (
+        (unseen_ones, count - 1 if seen_ones else count),
+        (seen_ones, count),
+        (unseen_ones, count),
+    ):
         for c in group:
             distance = np.where(free & present[:, c], np.abs(covered[:, c] - TARGET), np.inf)
             if len(pairs) < most and np.isfinite(distance.min()) and c not in [x for _, x in pairs]:

@@ -32,7 +32,7 @@ DPI = 160
 
 
 def pyplot() -> Any:
-    """matplotlib.pyplot in our style. "$" in a class's name is no formula."""
+    """matplotlib.pyplot in our style. "$" in a class's name is not a formula."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -230,20 +230,20 @@ def per_class_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
     those are shown whose IoU changes most.
     """
     plt = pyplot()
-    known = [r for r in rows if r["baseline"] is not None and r["best"] is not None]
-    left_out = len(known) - MOST_CLASSES
+    drawn = [r for r in rows if r["baseline"] is not None and r["best"] is not None]
+    left_out = len(drawn) - MOST_CLASSES
     if left_out > 0:
-        known = sorted(known, key=lambda r: -abs(r["best"] - r["baseline"]))[:MOST_CLASSES]
-    known.sort(key=lambda r: r["best"] - r["baseline"], reverse=True)
+        drawn = sorted(drawn, key=lambda r: -abs(r["best"] - r["baseline"]))[:MOST_CLASSES]
+    drawn.sort(key=lambda r: r["best"] - r["baseline"], reverse=True)
     groups = [
-        (title, [r for r in known if r["seen"] is seen])
+        (title, [r for r in drawn if r["seen"] is seen])
         for title, seen in (("unseen classes", False), ("seen classes", True), ("classes", None))
     ]
     groups = [(title, group) for title, group in groups if group] or [("classes", [])]
     figure, axes = plt.subplots(
         len(groups),
         1,
-        figsize=(7.6, 1.4 + 0.21 * len(known) + 0.4 * len(groups)),
+        figsize=(7.6, 1.4 + 0.21 * len(drawn) + 0.4 * len(groups)),
         height_ratios=[len(group) + 1 for _, group in groups],
         sharex=True,
         squeeze=False,

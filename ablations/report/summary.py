@@ -14,9 +14,9 @@ def rows_of(path: Sequence[Row], prompts: str) -> list[Row]:
     return list({row["benchmark"]: row for row in path if row["prompts"] == prompts}.values())
 
 
-def summary(path: Sequence[Row], best: str, tried: int, name: str = "name") -> str:
+def summary(path: Sequence[Row], best: str, tried: int) -> str:
     """What the best prompts reach, chosen from so many; it says so if they do not surely help."""
-    mine, plain = rows_of(path, best), rows_of(path, name)
+    mine, plain = rows_of(path, best), rows_of(path, "name")
     row, base = mine[-1], plain[-1]
     sure = row["difference_low"] is not None and row["difference_low"] > 0
     worse = row["difference_high"] is not None and row["difference_high"] < 0
@@ -55,16 +55,16 @@ def summary(path: Sequence[Row], best: str, tried: int, name: str = "name") -> s
     return text
 
 
-def cards(path: Sequence[Row], best: str, name: str = "name") -> list[dict[str, Any]]:
+def cards(path: Sequence[Row], best: str) -> list[dict[str, Any]]:
     """The numbers at the head: label, value, detail, parts ("voc-21 46.8 %"), best or not."""
-    found = []
+    numbers = []
     for column, what in (("miou", "mIoU, all classes"), ("unseen", "mIoU, unseen classes")):
-        for prompts in (name, best):
+        for prompts in ("name", best):
             *parts, row = rows_of(path, prompts)
             if row.get(column) is None:
                 continue
             number, _, interval = score(row, column).partition(" ")
-            found.append(
+            numbers.append(
                 {
                     "label": f"{what}{', mean' if parts else ''}",
                     "value": f"{number} %",
@@ -74,7 +74,7 @@ def cards(path: Sequence[Row], best: str, name: str = "name") -> list[dict[str, 
                         for p in parts
                         if p.get(column) is not None
                     ],
-                    "best": prompts == best and best != name,
+                    "best": prompts == best != "name",
                 }
             )
-    return found
+    return numbers

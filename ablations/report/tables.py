@@ -232,7 +232,7 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
         for head, benchmark, column in shown
     ]
 
-    def sheet(title: str, kind: str, shown: list[Column], note: str, skip: str = "") -> Sheet:
+    def _sheet(title: str, kind: str, shown: list[Column], note: str, skip: str = "") -> Sheet:
         of_set = [r for r in lines if r["set"] in ("baseline", kind) and r["llm"] != skip]
         return make_sheet(
             title,
@@ -243,14 +243,14 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
         )
 
     return [
-        sheet(
+        _sheet(
             f"The same attributes: {first['prompts']} (as in Table 5.9 of the thesis)",
             "same",
             columns,
             "mIoU in % on the report split, all LLMs on the attributes chosen with "
             f"{llm} on the selection split; name: the plain name, without any LLM.",
         ),
-        sheet(
+        _sheet(
             f"Differences from {llm} on the same attributes",
             "same",
             differences,
@@ -258,7 +258,7 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
             "tell what other pictures would give, not what the LLM would answer another time.",
             skip=llm,
         ),
-        sheet(
+        _sheet(
             "Each LLM's own best attributes",
             "own",
             [attributes, *columns],

@@ -37,10 +37,22 @@ def leaderboard(
 ) -> list[Row]:
     """A row for each prompt set, model and benchmark, with the keys COLUMNS, best first.
 
-    attributes: prompt sets with all of these. split: "report" and "selection" are also the halves
-    of benchmarks without splits of their own; None: all. sort: a column; scores fall, names rise,
-    and undefined scores stand last. Controls are prompt sets too.
-    Raises UsageError for an unknown column, StoreError where the store cannot be read.
+    Controls are prompt sets too.
+
+    Args:
+        store: The attribute store; by default the working store.
+        benchmark: Only this one.
+        model: Only this one.
+        llm: Only descriptions by this one.
+        attributes: Only prompt sets with all of these.
+        split: "report" and "selection" are also the halves of benchmarks without splits of their
+            own; None: all.
+        top: Only the first so many rows.
+        sort: A column; scores fall, names rise, and undefined scores stand last.
+
+    Raises:
+        UsageError: For an unknown column.
+        StoreError: Where the store cannot be read.
     """
     if sort not in COLUMNS:
         raise UsageError(
@@ -64,9 +76,9 @@ def leaderboard(
 
 def _rows(evaluations: Iterable[Mapping[str, Any]]) -> list[Row]:
     """The subsets of classes side by side; what was scored again replaces what was."""
-    found: dict[tuple[Any, ...], Row] = {}
+    rows: dict[tuple[Any, ...], Row] = {}
     for one in evaluations:
-        row: Row = {
+        fresh: Row = {
             "benchmark": one["benchmark"].partition("#")[0],
             "split": one["split"],
             "pictures": one["pictures"],
@@ -79,15 +91,15 @@ def _rows(evaluations: Iterable[Mapping[str, Any]]) -> list[Row]:
             "run": one["run"],
             "scored": one["created_at"],
         }
-        key = tuple(row[column] for column in SAME)
-        known = found.get(key)
-        if known is None or (one["subset"] == "all" and known["miou"] is not None):
-            found[key] = known = row | dict.fromkeys(SCORES)
+        key = tuple(fresh[column] for column in SAME)
+        row = rows.get(key)
+        if row is None or (one["subset"] == "all" and row["miou"] is not None):
+            rows[key] = row = fresh | dict.fromkeys(SCORES)
         if one["subset"] == "all":
-            known |= {"miou": one["miou"], "low": one["miou_low"], "high": one["miou_high"]}
+            row |= {"miou": one["miou"], "low": one["miou_low"], "high": one["miou_high"]}
         elif one["subset"] in SCORES:
-            known[one["subset"]] = one["miou"]
-    return list(found.values())
+            row[one["subset"]] = one["miou"]
+    return list(rows.values())
 
 
 def _is_of(split: str, wanted: str) -> bool:

@@ -47,17 +47,9 @@ def write_run(
     write_csv(directory / "confusions.csv", [row for rows in pairs for row in rows])
     files["confusions.csv"] = "which classes are taken for which, before and after"
     lengths = record.lengths()
-    drawing = Figures(
-        record.board,
-        record.single.rows,
-        record.path,
-        best,
-        per_class,
-        lengths,
-        directory,
-        record.request.picture,
-    )
+    tables = (record.single.rows, record.path, best, per_class, lengths)
     with progress_bar("drawing", progress):
+        drawing = Figures(record.board, *tables, directory, record.request.picture)
         figures = list(drawing.draw())
     for figure in figures:
         files[figure["file"]] = figure["title"]

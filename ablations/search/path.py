@@ -164,7 +164,14 @@ def _parts(score: Score) -> dict[str, float | None]:
 
 
 def candidate_row(step: int, score: Score, gain: Interval | None, chosen: bool) -> dict[str, Any]:
-    """A row of candidates.csv: scores on the selection split."""
+    """A row of candidates.csv: scores on the selection split.
+
+    Args:
+        step: The round of the search.
+        score: The candidate's.
+        gain: Over what the round began with.
+        chosen: Whether it was taken.
+    """
     return {
         "step": step,
         "prompts": score.candidate.name,

@@ -144,7 +144,7 @@ class Scoreboard:
     def score(
         self, split: str, candidates: Iterable[Candidate], on_progress: OnProgress | None = None
     ) -> list[Score]:
-        """The candidates' scores on ``split``, in their order; known ones are looked up."""
+        """The candidates' scores on ``split``, in their order; each is scored once."""
         candidates = list(candidates)
         fresh = [c for c in dict.fromkeys(candidates) if (split, c) not in self._scores]
         at_once = self._at_once(split)
@@ -189,9 +189,14 @@ def table_rows(
 ) -> list[dict[str, Any]]:
     """A row per benchmark (and their average) for single.csv and combinations.csv.
 
-    Every column comes with its interval and with the paired difference to ``baseline``
-    (``difference``, ``seen_difference``, ``unseen_difference``); ``gain`` is the paired
-    difference of mIoU to ``previous``, the step before.
+    Every column comes with its interval and with a paired difference (``difference``,
+    ``seen_difference``, ``unseen_difference``).
+
+    Args:
+        score: What the rows are of.
+        baseline: What the differences are to.
+        extra: Further columns.
+        previous: The step before: ``gain`` is the paired difference of mIoU to it.
     """
     rows = []
     for name, columns in score.by_benchmark():

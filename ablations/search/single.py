@@ -26,7 +26,7 @@ TEMPLATES = tuple(Candidate((name,)) for name in NAME_TEMPLATES if name != "name
 
 @dataclass(frozen=True)
 class Singles:
-    """What stage 3 found: ``best`` is chosen on the selection split."""
+    """The result of stage 3; ``best`` is chosen on the selection split."""
 
     best: Candidate
     rows: list[dict[str, Any]]
@@ -54,15 +54,15 @@ def singles(
     baseline, the attributes by their mIoU on that split, typical, the controls.
     """
     typical = [TYPICAL] if board.has("typical") else []
-    alone = [Candidate((a,)) for a in attributes]
-    # One pass over the pictures for all of them, before the best is known.
-    board.score("selection", [NAME, *alone, *typical, *TEMPLATES], on_progress)
+    candidates = [Candidate((a,)) for a in attributes]
+    # One pass over the pictures for all of them, before the best is chosen.
+    board.score("selection", [NAME, *candidates, *typical, *TEMPLATES], on_progress)
     best = best_single(board, attributes, on_progress).candidate
     rows: list[dict[str, Any]] = []
     for split in ("selection", "report"):
-        everything = [NAME, *alone, *typical, *controls(best)]
+        everything = [NAME, *candidates, *typical, *controls(best)]
         scores = dict(zip(everything, board.score(split, everything, on_progress), strict=True))
-        ranked = sorted(alone, key=lambda c: -scores[c].miou.value)
+        ranked = sorted(candidates, key=lambda c: -scores[c].miou.value)
         for candidate in [NAME, *ranked, *typical, *controls(best)]:
             extra = {"kind": kind(candidate), "chosen": candidate == best}
             rows += table_rows(scores[candidate], scores[NAME], extra)

@@ -55,15 +55,15 @@ class Draws:
         plain percentiles would be off by twice that. The part of the draws below the value tells
         how far. Draws without any class of the subset are left out.
         """
-        known = self.draws[~np.isnan(self.draws)]
-        if not len(known) or np.isnan(self.value):
+        defined = self.draws[~np.isnan(self.draws)]
+        if not len(defined) or np.isnan(self.value):
             return Interval(self.value, float("nan"), float("nan"))
-        below = (known < self.value).mean() + (known == self.value).mean() / 2
+        below = (defined < self.value).mean() + (defined == self.value).mean() / 2
         reach = NORMAL.inv_cdf((1 + level) / 2)
         farthest = NORMAL.cdf(FARTHEST)
         shift = NORMAL.inv_cdf(float(np.clip(below, 1 - farthest, farthest)))
         ends = [100 * NORMAL.cdf(2 * shift + side * reach) for side in (-1, 1)]
-        low, high = np.percentile(known, ends)
+        low, high = np.percentile(defined, ends)
         return Interval(self.value, min(float(low), self.value), max(float(high), self.value))
 
 
@@ -85,12 +85,12 @@ def simultaneous(gains: Sequence[Draws], level: float = LEVEL) -> list[Interval]
     spread, deviation = _studentised(draws - values[:, None])
     largest = np.abs(deviation).max(axis=0, initial=0.0)
     reach = spread * (np.quantile(largest, level) if len(largest) else np.nan)
-    found = []
+    intervals = []
     for gain, width in zip(gains, reach, strict=True):
-        alone = gain.interval(level)
-        low, high = alone.value - float(width), alone.value + float(width)
-        found.append(Interval(alone.value, min(alone.low, low), max(alone.high, high)))
-    return found
+        plain = gain.interval(level)
+        low, high = plain.value - float(width), plain.value + float(width)
+        intervals.append(Interval(plain.value, min(plain.low, low), max(plain.high, high)))
+    return intervals
 
 
 def surely_worse(one: Draws, others: Sequence[Draws], level: float = LEVEL) -> bool:
@@ -112,8 +112,8 @@ def surely_worse(one: Draws, others: Sequence[Draws], level: float = LEVEL) -> b
 def _together(draws: Sequence[Draws]) -> tuple[np.ndarray, np.ndarray]:
     """Values [K] and draws [K, R], without resamples in which any of them is undefined."""
     stacked = np.stack([one.draws for one in draws])
-    known = ~np.isnan(stacked).any(axis=0)
-    return np.array([one.value for one in draws]), stacked[:, known]
+    defined = ~np.isnan(stacked).any(axis=0)
+    return np.array([one.value for one in draws]), stacked[:, defined]
 
 
 def _studentised(deviation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +143,13 @@ def resample_weights(
 ) -> Iterator[np.ndarray]:
     """Blocks [<= BLOCK, P] of how often each picture is drawn; every row sums to P.
 
-    Row r depends on (seed, stream, r, P) only. ``stream`` keeps benchmarks independent.
+    Row r depends on (seed, stream, r, P) only.
+
+    Args:
+        pictures: P.
+        samples: Rows in all.
+        seed: Of the run.
+        stream: Keeps benchmarks independent.
     """
     for block, start in enumerate(range(0, samples, BLOCK)):
         drawn = np.random.default_rng([seed, stream, block]).integers(
@@ -161,14 +167,20 @@ def bootstrap(
     seed: int = 0,
     stream: int = 0,
 ) -> list[dict[str, Draws]]:
-    """Score S prompt sets on the same resamples.
+    """Each subset's mIoU with its draws, for S prompt sets on the same resamples.
 
-    counts: S times [P, C, 3] (see ``lsmseg_model.metrics``). Returns, for every set, each subset's
-    mIoU and its draws. Exact: all sums are integers below 2**53, added up as float64.
+    Exact: all sums are integers below 2**53, added up as float64.
 
     Works on a few classes and many resamples at once, in a memory of some `MEMORY` besides counts
     and draws. A class is met in few pictures, and only those are multiplied with the resamples;
     what is labelled, the same for all sets, is added up once; of equal sets one is resampled.
+
+    Args:
+        counts: S times [P, C, 3] (see ``lsmseg_model.metrics``).
+        subsets: Which mIoUs.
+        samples: Resamples.
+        seed: See `resample_weights`.
+        stream: See `resample_weights`.
     """
     totals = [one.sum(axis=0) for one in counts]
     distinct, place = _distinct(counts, totals)
@@ -189,10 +201,10 @@ def bootstrap(
                 continue
             hit, predicted, labelled = (_resampled(one, weights) for one in values)
             union = predicted + labelled - hit
-            found = np.divide(hit, union, out=np.zeros_like(union), where=union > 0)
+            ious = np.divide(hit, union, out=np.zeros_like(union), where=union > 0)
             occurs = {"labelled": labelled > 0, "union": union > 0}
             for key in wanted:  # a class in predictions alone has an IoU of 0 in either definition
-                summed[key][:, here] += found
+                summed[key][:, here] += ious
                 met[key][:, here] += occurs[subsets[key].definition]
     with np.errstate(invalid="ignore"):  # 0 / 0: no class of the subset in a resample
         drawn = {key: summed[key] / met[key] for key in subsets}

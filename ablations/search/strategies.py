@@ -1,4 +1,4 @@
-"""How stage 4 goes through the combinations of attributes, on the selection split alone.
+"""How stage 4 goes through the combinations of attributes, on the selection split only.
 
 `Searcher` has the strategies, `try_orders` the orders of a set's clauses. What decides:
 
@@ -38,12 +38,12 @@ class Searcher:
         width = options.beam_width if options.strategy == "beam" else None
         self.result = Search(options.rule, options.strategy, width)
         self.start = best_single(board, attributes, on_progress)
-        alone = board.score("selection", [Candidate((a,)) for a in attributes])
+        singles = board.score("selection", [Candidate((a,)) for a in attributes])
         # Of equals the one named first: sorting is stable.
-        self.ranked = sorted(alone, key=lambda score: -score.miou.value)
+        self.ranked = sorted(singles, key=lambda score: -score.miou.value)
         self.order = [score.candidate.attributes[0] for score in self.ranked]
         self.named = list(attributes)  # at equal mIoU the one named first is taken
-        self.alone = alone
+        self.singles = singles
 
     def run(self) -> Search:
         strategies: dict[str, Callable[[], None]] = {
@@ -60,9 +60,9 @@ class Searcher:
 
     def _begin(self, chosen: Sequence[Score]) -> None:
         first = self.start.candidate
-        alone = tuple(score.candidate for score in self.alone)
-        self.result.steps.append(Step(first, first.attributes[0], "start", None, alone))
-        self._record(0, self.alone, [None] * len(self.alone), chosen)
+        tried = tuple(score.candidate for score in self.singles)
+        self.result.steps.append(Step(first, first.attributes[0], "start", None, tried))
+        self._record(0, self.singles, [None] * len(self.singles), chosen)
 
     def _record(
         self,
