@@ -140,9 +140,9 @@ def is_named(text: str, names: Iterable[str]) -> bool:
     return names_pattern(tuple(names)).search(text) is not None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """A tail like " (did you mean cat or bat?)" for a message; empty if nothing is near."""
-    by_form = {normalise(other): other for other in known}
+    by_form = {normalise(other): other for other in names}
     close = get_close_matches(normalise(name), list(by_form), n=3, cutoff=0.6)
     return f" (did you mean {' or '.join(by_form[c] for c in close)}?)" if close else ""
 

@@ -9,7 +9,7 @@ import csv
 import io
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,23 @@ def _remove(temporary: Path) -> None:
         temporary.unlink()
 
 
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: NaN and infinite numbers as null, paths and the rest as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return None if value != value or value in (float("inf"), float("-inf")) else value
+    if isinstance(value, str | int | bool) or value is None:
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        return plain(value.item())  # a NumPy scalar
+    if isinstance(value, Iterable):
+        return [plain(item) for item in value]
+    return str(value)
+
+
 def csv_text(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[str] | None = None,
@@ -72,8 +89,8 @@ def csv_text(
 ) -> str:
     """Rows as CSV; `columns` by default those of all rows, in the order they first come up.
 
-    Fractions have so many `decimals`, or as many as tell them from their neighbours. What a row
-    lacks, None and NaN stay empty.
+    Fractions have so many `decimals`, or all that they have. What a row lacks,
+    None and NaN stay empty.
     """
     text = io.StringIO()
     columns = list(columns or dict.fromkeys(key for row in rows for key in row))

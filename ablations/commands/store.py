@@ -210,7 +210,7 @@ def store_backup(
 
 @app.command("check")
 def store_check(store: StorePath = None, json: Json = False) -> None:
-    """Look for damage, wrong token counts, and what needs a person's look."""
+    """Look for damage, wrong token counts, and what a person should look at."""
     from lsmseg_prompts.curation.check import check
 
     result = check(store)

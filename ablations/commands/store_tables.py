@@ -62,9 +62,9 @@ def attempts(rows: list[dict[str, Any]], as_json: bool) -> None:
             f"== attempt {row['id']}: {', '.join(row['attributes']) or 'the class'} by "
             f"{row['llm']}, try {row['try']}, {row['started_at']}\n"
             f"state: {row['state']}; verdict: {row['verdict'] or '-'}; "
-            f"tokens: {_known(row['input_tokens'])} in, {_known(row['output_tokens'])} out; "
+            f"tokens: {_number(row['input_tokens'])} in, {_number(row['output_tokens'])} out; "
             f"cost: {bound if row['cost_usd'] is not None else ''}{cost}; "
-            f"HTTP status: {_known(row['http_status'])}"
+            f"HTTP status: {_number(row['http_status'])}"
         )
         print("\n".join(f"> {line}" for line in printable(row["prompt"] or "").splitlines()))
         if row["error"]:
@@ -75,7 +75,7 @@ def attempts(rows: list[dict[str, Any]], as_json: bool) -> None:
         print("No question was asked about it.")
 
 
-def _known(number: int | None) -> str:
+def _number(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
@@ -129,4 +129,4 @@ def imported(result: Imported, as_json: bool, verbose: bool, quiet: bool) -> Non
         for name in result.refused:
             note(f"not taken: {name}")
         for name in result.unknown:
-            note(f"no class of {result.vocabulary}: {name}")
+            note(f"not a class of {result.vocabulary}: {name}")

@@ -1,6 +1,6 @@
 """Which of the nine attributes a sentence speaks of, by the words in it.
 
-The lists in attribute_words.json are of general words: no class is meant by them. In them "*"
+The lists in attribute_words.json are of general words: they name no class. In them "*"
 stands for letters and hyphens ("*-shaped"). A word may be in several lists ("long" is both size
 and shape), so a sentence usually names more than one attribute.
 """

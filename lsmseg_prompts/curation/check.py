@@ -1,4 +1,4 @@
-"""Whether a store is whole, whether what it says of its texts is true, and what needs a look."""
+"""Whether a store is whole, whether its token counts are right, and what a person should review."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 
 @dataclass
 class Check:
-    """What was looked at: rows of {check, level, count, detail}, level "damage", "wrong", "look"
+    """The results: rows of {check, level, count, detail}, level "damage", "wrong", "look"
     (for a person) or "ok"."""
 
     store: str
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, check: str, level: str, found: list[str]) -> None:
-        shown = "; ".join(found[:5]) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
-        row = {"check": check, "level": level if found else "ok", "count": len(found)}
+    def add(self, check: str, level: str, places: list[str]) -> None:
+        shown = "; ".join(places[:5]) + (f"; and {len(places) - 5} more" if len(places) > 5 else "")
+        row = {"check": check, "level": level if places else "ok", "count": len(places)}
         self.rows.append({**row, "detail": shown})
 
     def error(self) -> LsmsegPromptsError | None:
@@ -117,8 +117,8 @@ def _look(file: Store, result: Check) -> None:
         ("stale", "d.stale", None),
     ):
         rows = file.rows(f"{_CELLS} WHERE {where} ORDER BY 1")
-        found = [f"{row['cell']}{f': {row[note]}' if note else ''}" for row in rows]
-        result.add(title, "ok" if title == "locked" else "look", found)
+        places = [f"{row['cell']}{f': {row[note]}' if note else ''}" for row in rows]
+        result.add(title, "ok" if title == "locked" else "look", places)
     dead = dead_runs(file)
     gone = ["SELECT id FROM runs WHERE ended_at IS NULL", "SELECT id FROM batches"]
     claims = file.rows(

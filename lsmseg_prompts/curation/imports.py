@@ -33,7 +33,7 @@ class Imported:
     """What an import did.
 
     added, replaced, kept, locked: numbers of cells; `kept` were filled before and stay, as
-    `locked` ones do. unknown: names that are no class, with the nearest ones. refused: names that
+    `locked` ones do. unknown: names of no class, with the nearest ones. refused: names that
     could not be told apart, with the reason. left_out: {class, phrase, reason}, phrases without a
     place. empty: classes of the vocabulary that got nothing and have nothing by this LLM.
     """
@@ -91,8 +91,8 @@ def import_file(
         chosen = format
     digest = hashlib.sha256(data).hexdigest()
     result = Imported(str(path), digest, chosen, llm, vocabulary.name)
-    found = match(pairs, vocabulary, result)
-    if not found:
+    matched = match(pairs, vocabulary, result)
+    if not matched:
         raise UsageError(
             f"No name in {path} is a class of the vocabulary {vocabulary.name}: "
             f"{'; '.join([*result.refused, *result.unknown][:3])}."
@@ -104,7 +104,7 @@ def import_file(
         before = {
             (row["class_index"], row["attribute"]): row for row in opened.cells(vocabulary, llm)
         }
-        for entry, phrases in found:
+        for entry, phrases in matched:
             cells = (from_sentences if chosen == "cupl" else from_phrases)(phrases, entry)
             result.classes += bool(cells.texts)
             result.left_out += [
@@ -172,7 +172,7 @@ def match(
             result.refused.append(f"{name!r} means the classes {which}")
         else:
             result.unknown.append(f"{name!r}{nearest(name, spellings)}")
-    found = []
+    matched = []
     for index, claims in sorted(meant.items()):
         best = min(rank for rank, *_ in claims)
         first = [claim for claim in claims if claim[0] == best]
@@ -182,8 +182,8 @@ def match(
                 f"{name!r}: {others} are all the class {vocabulary[index].name!r}"
             )
         if len(first) == 1:
-            found.append((vocabulary[index], first[0][2]))
-    return found
+            matched.append((vocabulary[index], first[0][2]))
+    return matched
 
 
 def _meant(name: str, vocabulary: Vocabulary) -> tuple[int, list[ClassEntry]]:

@@ -1,4 +1,4 @@
-"""What the store tells about itself: spending, attempts, and how two LLMs' texts differ."""
+"""Reports on the store: spending, attempts, and how two LLMs' texts differ."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def attempts(
 def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> list[str]:
     """Every LLM that a class has cells by, or that was asked about it; `bundled` first."""
     index = vocabulary.find(name).index
-    found: dict[str, None] = {}
+    llms: dict[str, None] = {}
     for path in (shipped_store_path(), working_store_path(store)):
         if path.exists():
             with open_store_readonly(path) as file:
@@ -116,13 +116,13 @@ def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> lis
                     "ORDER BY llm",
                     [vocabulary.name, index] * 2,
                 ):
-                    found[row["llm"]] = None
-    if not found:
+                    llms[row["llm"]] = None
+    if not llms:
         raise ConfigurationError(
             f"There is no description of {vocabulary[index].readable!r} yet: run "
             f"`lsmseg-prompts generate --vocab {vocabulary.name}`."
         )
-    return list(found)
+    return list(llms)
 
 
 def cells_of(

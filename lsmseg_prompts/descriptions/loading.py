@@ -63,7 +63,7 @@ def _several(name: str) -> str:
     parts = check_attributes(name.split("+"))
     if len(parts) < 2 or "typical" in parts or len(parts) < name.count("+") + 1:
         raise UsageError(
-            f"{name!r} is no set of attributes: join at least two of {', '.join(ATTRIBUTES)}, each "
+            f"{name!r} is not an attribute set: join at least two of {', '.join(ATTRIBUTES)}, each "
             "once."
         )
     return combined(parts)
@@ -78,32 +78,41 @@ def load(
 ) -> dict[Cell, str]:
     """The descriptions by `llm` of a vocabulary: (class index, attribute) -> sentence.
 
-    They come from the working store (`store`: its path, None for the usual one), where it
-    exists. What `bundled` lacks there is taken from the shipped store; nothing is written.
+    They come from the working store, where it exists. What `bundled` lacks there is taken from
+    the shipped store; nothing is written.
 
-    With `require`, cells without a description raise ConfigurationError that says which
-    command makes them. Raises UsageError and StoreError.
+    Args:
+        vocabulary: the vocabulary, or its name.
+        llm: who wrote them.
+        attributes: which attributes; None for all that are described.
+        store: the path of the working store; None for the usual one.
+        require: whether cells without a description are an error.
+
+    Raises:
+        ConfigurationError: cells are missing; the message says which command makes them.
+        UsageError: there is no such vocabulary, LLM or attribute.
+        StoreError: the store cannot be read.
     """
     from lsmseg_prompts.store.store import open_store_readonly, working_store_path
 
     vocabulary = load_vocabulary(vocabulary)
     wanted = check_attributes(attributes)
     path = working_store_path(store)
-    found: dict[Cell, str] = {}
-    known = False  # imported texts may stand under a name that cannot be asked
+    cells: dict[Cell, str] = {}
+    on_file = False  # imported texts may stand under a name that cannot be asked
     if Path(path).exists():
         with open_store_readonly(path) as file:
-            found = file.descriptions(vocabulary, llm)
-            known = bool(file.rows("SELECT 1 FROM llms WHERE name = ?", [llm]))
+            cells = file.descriptions(vocabulary, llm)
+            on_file = bool(file.rows("SELECT 1 FROM llms WHERE name = ?", [llm]))
     if llm == "bundled":
-        found = {**_bundled(vocabulary, wanted), **found}
-    elif not known:
+        cells = {**_bundled(vocabulary, wanted), **cells}
+    elif not on_file:
         check_name(llm)
     lacking = [
         (entry, attribute)
         for entry in vocabulary.classes
         for attribute in wanted
-        if (entry.index, attribute) not in found
+        if (entry.index, attribute) not in cells
     ]
     if lacking and require:
         entry, attribute = lacking[0]
@@ -112,10 +121,10 @@ def load(
             f"(first: {attribute} of {entry.readable!r}): {_remedy(llm, vocabulary, attribute)}."
         )
     return {
-        (entry.index, attribute): found[entry.index, attribute]
+        (entry.index, attribute): cells[entry.index, attribute]
         for entry in vocabulary.classes
         for attribute in wanted
-        if (entry.index, attribute) in found
+        if (entry.index, attribute) in cells
     }
 
 
@@ -145,8 +154,19 @@ def show(
 ) -> list[dict[str, Any]]:
     """The filled cells of one class, failed ones included, as rows (see Store.cells).
 
-    Those of the working store, and what `bundled` lacks there from the shipped store. Raises
-    UsageError for an unknown class, ConfigurationError if there is nothing to show.
+    Those of the working store, and what `bundled` lacks there from the shipped store.
+
+    Args:
+        vocabulary: the vocabulary.
+        name: the class.
+        llm: who wrote them.
+        attributes: which attributes; None for all that are described.
+        store: the path of the working store; None for the usual one.
+
+    Raises:
+        UsageError: there is no such class or attribute.
+        ConfigurationError: there is nothing to show.
+        StoreError: the store cannot be read.
     """
     from lsmseg_prompts.store.store import (
         open_store_readonly,
@@ -162,8 +182,8 @@ def show(
         if path.exists():
             with open_store_readonly(path) as file:
                 file.check_vocabulary(vocabulary)
-                found = file.cells(vocabulary, llm, wanted, entry.index)
-            rows |= {row["attribute"]: row for row in found}
+                filled = file.cells(vocabulary, llm, wanted, entry.index)
+            rows |= {row["attribute"]: row for row in filled}
     if not rows:
         raise ConfigurationError(
             f"There is no description of {entry.readable!r} by {llm}: run `lsmseg-prompts generate "
@@ -207,11 +227,11 @@ def _bundled(vocabulary: Vocabulary, attributes: Sequence[str]) -> dict[Cell, st
     from lsmseg_prompts.llm.bundled import Bundled
 
     bundled = Bundled()
-    found: dict[Cell, str] = {}
+    cells: dict[Cell, str] = {}
     for entry in vocabulary.classes:
         for attribute in attributes:
             try:
-                found[entry.index, attribute] = bundled.answer(vocabulary.name, entry, attribute)
+                cells[entry.index, attribute] = bundled.answer(vocabulary.name, entry, attribute)
             except UsageError:
                 break  # no described class has this name: none of its cells can be had
-    return found
+    return cells

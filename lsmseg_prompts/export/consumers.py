@@ -70,8 +70,16 @@ def prepare(
 ) -> tuple[tuple[tuple[str, ...], ...], int]:
     """The texts as the consumer will read them, and how many were rewritten for it.
 
-    Raises UsageError where the prompt set is of another vocabulary, RefusedError where the consumer
-    would split or cut a text, or takes one text a class and there are several.
+    Args:
+        prompts: the prompt set.
+        vocabulary: its vocabulary.
+        consumer: who reads the file.
+        rewrite: leave out the separators that the consumer splits on.
+
+    Raises:
+        UsageError: the prompt set is of another vocabulary.
+        RefusedError: the consumer would split or cut a text, or takes one text a class and there
+            are several.
     """
     if prompts.vocabulary != vocabulary.name or len(prompts) != len(vocabulary):
         raise UsageError(

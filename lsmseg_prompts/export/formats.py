@@ -103,11 +103,11 @@ def _cupl(texts: Texts, vocabulary: Vocabulary) -> str:
 
 def _dclip(texts: Texts, vocabulary: Vocabulary) -> str:
     names = _names(vocabulary)
-    found = {
+    descriptors = {
         name: [descriptor(text, entry) for text in group]
         for name, group, entry in zip(names, texts, vocabulary, strict=True)
     }
-    return _json(found)
+    return _json(descriptors)
 
 
 def descriptor(text: str, entry: ClassEntry) -> str:
@@ -126,7 +126,7 @@ def _names(vocabulary: Vocabulary) -> list[str]:
     double = {name for name in names if names.count(name) > 1}
     if double:
         raise RefusedError(
-            f"In this format classes are known by name alone, and {vocabulary.name} has several "
+            f"In this format names alone tell classes apart, and {vocabulary.name} has several "
             f"called {min(double)!r}: use another format."
         )
     return names

@@ -71,9 +71,9 @@ def _parsed(content: str, format: str) -> Any:
 
 
 def _lines(content: str) -> list[list[str]]:
-    found = []
+    groups = []
     for line in content.splitlines():
         if line != INVALID:
             _, name = line.split(":")
-            found.append(name.split(","))
-    return found
+            groups.append(name.split(","))
+    return groups

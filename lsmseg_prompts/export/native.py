@@ -15,13 +15,12 @@ a whole description; in a file without `dropped` they are all of `shortened`. `s
 """
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.files import plain, write_whole
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, PromptSet
 from lsmseg_prompts.tokens import check_fits, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -39,10 +38,17 @@ def export_native(
 ) -> Path:
     """Write `prompt_set` to `path`, whole or not at all, and return the path.
 
-    Numbers that JSON lacks (NaN, infinite) in `scores` and `provenance` become null.
+    Args:
+        prompt_set: the prompt set.
+        vocabulary: its vocabulary.
+        path: the file to write.
+        scores: what it scored, as JSON can hold it; NaN and infinite numbers become null.
+        provenance: where it comes from, likewise.
 
-    Raises RefusedError if a text is over CLIP's 77 tokens, UsageError if the prompt set is not of
-    this vocabulary, ConfigurationError if the file cannot be written.
+    Raises:
+        RefusedError: a text is over CLIP's 77 tokens.
+        UsageError: the prompt set is of another vocabulary.
+        ConfigurationError: the file cannot be written.
     """
     names = tuple(entry.name for entry in vocabulary)
     if prompt_set.vocabulary != vocabulary.name or prompt_set.class_names != names:
@@ -73,8 +79,8 @@ def export_native(
         "llm": prompt_set.llm,
         "shortened": list(prompt_set.shortened),
         "dropped": list(prompt_set.dropped),
-        "scores": _plain(scores),
-        "provenance": _plain(provenance),
+        "scores": plain(scores),
+        "provenance": plain(provenance),
         "classes": classes,
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
@@ -165,18 +171,3 @@ def _indices(value: Any, key: str, count: int, path: str | Path) -> tuple[int, .
     if not isinstance(value, list) or not all(type(i) is int and 0 <= i < count for i in value):
         raise _misshapen(path, f"{key} is not a list of class indices")
     return tuple(value)
-
-
-def _plain(value: Any) -> Any:
-    """`value` as JSON can hold it: mappings, lists, text, numbers; NaN and infinity as null."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):  # a NumPy number
-        return _plain(value.item())
-    return str(value)

@@ -24,7 +24,7 @@ from lsmseg_prompts.vocabularies.renaming import call_it
 
 
 class ClassTexts(NamedTuple):
-    """Texts for classes named freely; `described` tells which have descriptions."""
+    """Texts for classes named freely; `described`: which have descriptions."""
 
     classes: list[str]
     texts: list[list[str]]
@@ -38,11 +38,19 @@ def texts_for_classes(
     store: str | os.PathLike[str] | None = None,
     prompts: PromptSet | None = None,
 ) -> ClassTexts:
-    """The texts of freely named classes: descriptions where a class is known, else the template.
+    """The texts of freely named classes: descriptions where a class has them, else the template.
 
-    A class is known if `prompts` or else a shipped vocabulary has it, by name or synonym, with
+    It has them if `prompts` or else a shipped vocabulary has the class, by name or synonym, with
     descriptions by `llm` of all `attributes` (default: DEFAULT_ATTRIBUTES; ("name",): none).
-    Raises UsageError for no classes and for one named twice.
+    Args:
+        classes: their names.
+        attributes: what describes them.
+        llm: who wrote the descriptions.
+        store: the path of the store; None for the usual one.
+        prompts: a prompt set to take the texts from.
+
+    Raises:
+        UsageError: no class is named, or one twice.
     """
     names = [" ".join(name.split()) for name in classes if name.strip()]
     if not names:
@@ -55,13 +63,15 @@ def texts_for_classes(
     plain = build_prompt_set({}, Vocabulary("classes", "classes", entries), ("name",), llm=llm)
     texts = [list(group) for group in plain.texts]
     if prompts is not None:
-        found = {e.index: _in_prompt_set(prompts, e.name) for e in entries}
+        written = {e.index: _in_prompt_set(prompts, e.name) for e in entries}
     elif attributes is not None and tuple(attributes) == ("name",):
-        found = {}
+        written = {}
     else:
-        found = _described(entries, check_attributes(attributes or DEFAULT_ATTRIBUTES), llm, store)
-    described = [bool(found.get(entry.index)) for entry in entries]
-    for index, group in found.items():
+        written = _described(
+            entries, check_attributes(attributes or DEFAULT_ATTRIBUTES), llm, store
+        )
+    described = [bool(written.get(entry.index)) for entry in entries]
+    for index, group in written.items():
         texts[index] = group or texts[index]
     return ClassTexts(names, texts, described)
 
@@ -87,7 +97,7 @@ def _described(
     """Composed texts of those classes that the shipped vocabularies know and `llm` described."""
     homes = [load_vocabulary(name) for name in described_by(llm)]
     texts = [load(home, llm, attributes, store, require=False) for home in homes]
-    known: list[ClassEntry] = []
+    members: list[ClassEntry] = []
     sentences: dict[tuple[int, str], str] = {}
     for entry in entries:
         for home, descriptions in zip(homes, texts, strict=True):
@@ -100,13 +110,13 @@ def _described(
                 if normalise(entry.name) in map(normalise, (shipped.name, shipped.readable)):
                     entry = replace(shipped, index=entry.index)
                 for attribute, text in zip(attributes, cells, strict=True):
-                    sentences[len(known), attribute] = call_it(text or "", shipped, entry)
-                known.append(entry)
+                    sentences[len(members), attribute] = call_it(text or "", shipped, entry)
+                members.append(entry)
                 break
-    if not known:
+    if not members:
         return {}
     vocabulary = Vocabulary(
-        "classes", "classes", tuple(replace(e, index=i) for i, e in enumerate(known))
+        "classes", "classes", tuple(replace(e, index=i) for i, e in enumerate(members))
     )
     built = build_prompt_set(sentences, vocabulary, attributes, llm=llm)
-    return {e.index: list(group) for e, group in zip(known, built.texts, strict=True)}
+    return {e.index: list(group) for e, group in zip(members, built.texts, strict=True)}

@@ -66,14 +66,14 @@ def _has_inner_clause(text: str) -> bool:
 
 
 def has_verb(text: str) -> bool:
-    """Whether a word of `text` is a known verb's form that is no noun ("looks", not "stands")."""
+    """Whether a word of `text` is surely a verb and not a noun ("looks", not "stands")."""
     return any(word in VERB_FORMS or word in MODALS for word in re.findall(r"[a-z]+", text.lower()))
 
 
 def begins_with_verb(text: str) -> bool:
     """Whether `text` begins with a verb, as a predicate does; adverbs may stand before it."""
-    found = re.match(rf"(?:{_ADVERB}\s+)*(\w+)\b(?![-'])", text)
-    return found is not None and has_verb(found[1])
+    match = re.match(rf"(?:{_ADVERB}\s+)*(\w+)\b(?![-'])", text)
+    return match is not None and has_verb(match[1])
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Clause:
     subject: the class as the sentence's subject, with its article ("a zebra", "zebras"), else "".
     predicate: what follows it, beginning with the verb or an adverb; "" if there is no subject.
     owned: for "A zebra's coat looks ...": "coat looks ..."; else "".
-    number: of the class as it is named (None where the form does not tell).
+    number: of the class as it is named (None where the form does not say).
     closed: whether a part with a subject of its own inside keeps predicates from joining it.
     """
 
@@ -120,8 +120,8 @@ def parse(description: str, names: tuple[str, ...]) -> Clause:
         subject = f"{det} {_lower_first(head['name'])}".strip()
         number = _name_number(head["name"], det)
         return Clause(text, subject, "", rest, number, closed)
-    found = re.match(rf"(?:{_ADVERB},?\s+)*(\w+)\b(?![-'])", rest)
-    verb = found[1].lower() if found else ""
+    match = re.match(rf"(?:{_ADVERB},?\s+)*(\w+)\b(?![-'])", rest)
+    verb = match[1].lower() if match else ""
     number = _verb_number(verb, head["name"], det)
     if number is None and verb not in MODALS:
         return Clause(text, closed=closed)
@@ -179,7 +179,7 @@ def is_person(names: tuple[str, ...]) -> bool:
 def _one_line(description: str) -> str:
     """Without the final period, and with nothing inside that would end a sentence."""
     text = " ".join(description.split()).rstrip(" .!?;:,")
-    inside = re.compile(r"\s*(?:[.!?]+[\"')]*|;)\s+(\S+)")
+    inside = re.compile(r"\s*(?:(?:[.!?]+[\"')]*|;)\s+)+(\S+)")
     return inside.sub(lambda match: ", " + _lower_first(match[1]), text)
 
 
@@ -198,7 +198,7 @@ def _name_number(name: str, det: str) -> Number:
 
 
 def _verb_number(verb: str, name: str, det: str) -> Number | None:
-    """The number a known verb form shows; None for an unknown word or a modal verb."""
+    """The number that the form of a verb shows; None for another word and for a modal verb."""
     if verb in PLURAL_OF:
         return "singular"
     if verb in SINGULAR_OF and _name_number(name, det) == "plural":

@@ -63,14 +63,14 @@ def compose(descriptions: Sequence[str], entry: ClassEntry) -> Composed:
     descriptions, the last first, only where that does not suffice. Raises RefusedError if not
     even the first fits.
     """
-    found = _composed(tuple(descriptions), entry)
-    if found is None:
+    composed = _composed(tuple(descriptions), entry)
+    if composed is None:
         tokens = count_tokens(join(descriptions[:1], entry))
         raise RefusedError(
             f"The description of {entry.readable!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} "
             "tokens and cannot be shortened by whole clauses: write a shorter one."
         )
-    return found
+    return composed
 
 
 # A set that loses its last description is the set without it: among all combinations of
@@ -136,11 +136,11 @@ def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
 def _listed(descriptions: Sequence[str], entry: ClassEntry) -> str | None:
     """Imported lists of phrases (phrases.py), "A zebra: ...", as one such list."""
     head = _list_head(entry.names)
-    found = [head.fullmatch(text.rstrip(".")) for text in descriptions]
-    phrases = [match[2] for match in found if match]
-    if not found[0] or len(phrases) < len(found):
+    matches = [head.fullmatch(text.rstrip(".")) for text in descriptions]
+    phrases = [match[2] for match in matches if match]
+    if not matches[0] or len(phrases) < len(matches):
         return None
-    return f"{found[0][1]}: {', '.join(phrases)}."
+    return f"{matches[0][1]}: {', '.join(phrases)}."
 
 
 # Patterns of a class are kept: all combinations of attributes ask for each hundreds of times.
@@ -158,8 +158,9 @@ def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) ->
     """Put `clause` into the last main clause if it can share its subject, else behind it."""
     last = mains[-1]
     # "Zebras are ..., and a zebra has ...", but "A zebra is ..., and the zebra has ...".
-    known = _single_mention(entry.names).search(" ".join(main.text() for main in mains)) is not None
-    subject = re.sub(r"^an?\s+", "the ", clause.subject) if known else clause.subject
+    so_far = " ".join(main.text() for main in mains)
+    mentioned = _single_mention(entry.names).search(so_far) is not None
+    subject = re.sub(r"^an?\s+", "the ", clause.subject) if mentioned else clause.subject
     if clause.predicate:
         if not last.whole and not last.closed and last.number is not None:
             predicate = to_number(clause, last.number, person)
@@ -176,7 +177,7 @@ def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) ->
         mains.append(_Main([f"{owner} {clause.owned}"], closed=clause.closed, whole=True))
     else:
         text = _lower_start(clause.text)
-        if known:
+        if mentioned:
             text = _single_mention(entry.names).sub(r"the \1", text, count=1)
         mains.append(_Main([text], closed=clause.closed, whole=True))
 

@@ -61,7 +61,14 @@ def _clashes(drawn: tuple[int, ...], vocabulary: Vocabulary) -> int:
 def shuffle(
     descriptions: Descriptions, vocabulary: Vocabulary, attributes: Sequence[str], seed: int = 0
 ) -> dict[tuple[int, str], str]:
-    """The control `shuffled`: every class gets the descriptions of its donor, renamed to itself."""
+    """The control `shuffled`: every class gets the descriptions of its donor, renamed to itself.
+
+    Args:
+        descriptions: those of all classes.
+        vocabulary: the classes.
+        attributes: which attributes to shuffle, all in the same way.
+        seed: of the drawing of the donors.
+    """
     drawn = donors(vocabulary, seed)
     return {
         (entry.index, attribute): rename(
@@ -74,7 +81,7 @@ def shuffle(
 
 @cache
 def _random_words() -> tuple[str, ...]:
-    """Common words that name nothing to be seen, each a single token of CLIP's."""
+    """Common words for things that are not visible, each a single token of CLIP's."""
     return tuple(
         json.loads((files("lsmseg_prompts.prompts") / "random_words.json").read_text("utf-8"))
     )
@@ -85,8 +92,8 @@ def random_like(
 ) -> list[tuple[str, ...]]:
     """ "a photo of a zebra, again chapter ..." with as many tokens as each text has."""
     named = [name for entry in vocabulary for name in entry.names]
-    known = set(re.findall(r"[a-z]+", " ".join(named).lower()))
-    words = [word for word in _random_words() if word not in known]
+    taken = set(re.findall(r"[a-z]+", " ".join(named).lower()))
+    words = [word for word in _random_words() if word not in taken]
     result = []
     for entry, group in zip(vocabulary, texts, strict=True):
         generator = random.Random(f"random {vocabulary.name} {entry.index} {seed}")

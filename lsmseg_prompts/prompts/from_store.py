@@ -13,7 +13,7 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, cells
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
-"""The attributes a known class is described by when the user names none."""
+"""The attributes that classes are described by when the user names none."""
 
 
 def prompt_set(
@@ -25,7 +25,17 @@ def prompt_set(
 ) -> PromptSet:
     """The prompt set of `attributes`, its descriptions taken from the store; ("name",) needs none.
 
-    Raises UsageError for unknown names, ConfigurationError for missing descriptions.
+    Args:
+        vocabulary: the vocabulary, or its name or file.
+        attributes: which attributes, in the order they shall stand in.
+        composition: "concat", "ensemble" or "sentence".
+        llm: who wrote the descriptions.
+        store: the path of the working store; None for the usual one.
+
+    Raises:
+        UsageError: there is no such vocabulary, LLM, attribute or composition.
+        ConfigurationError: descriptions are missing.
+        RefusedError: a text is over the token budget and cannot be shortened.
     """
     vocabulary = load_vocabulary(vocabulary)
     if len(attributes) == 1 and attributes[0] in NAME_TEMPLATES:
@@ -41,8 +51,8 @@ def default_attributes(
     """What a vocabulary is described by when the user names nothing: DEFAULT_ATTRIBUTES, or
     ("name",) where `bundled` does not describe all of its classes."""
     if llm == LLM_NAME:
-        found = load(vocabulary, llm, DEFAULT_ATTRIBUTES, store, require=False)
-        if len(found) < len(vocabulary) * len(DEFAULT_ATTRIBUTES):
+        cells = load(vocabulary, llm, DEFAULT_ATTRIBUTES, store, require=False)
+        if len(cells) < len(vocabulary) * len(DEFAULT_ATTRIBUTES):
             return ("name",)
     return DEFAULT_ATTRIBUTES
 

@@ -16,7 +16,7 @@ from lsmseg_prompts.prompts.compose import compose
 from lsmseg_prompts.prompts.controls import CONTROLS, Descriptions, random_like, shuffle
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, name_texts
 from lsmseg_prompts.tokens import check_fits
-from lsmseg_prompts.vocabularies import Vocabulary
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 COMPOSITIONS = ("concat", "ensemble", "sentence")
 
@@ -83,14 +83,11 @@ def build_prompt_set(
     attributes = tuple(attributes)
     _check(descriptions, vocabulary, attributes, composition, control)
     name = "+".join(attributes)
-    class_names = tuple(entry.name for entry in vocabulary)
+    names = tuple(entry.name for entry in vocabulary)
     if name in NAME_TEMPLATES:
-        named = tuple(name_texts(entry, name) for entry in vocabulary)
-        for entry, group in zip(vocabulary, named, strict=True):
-            for text in group:
-                check_fits(text, entry.readable)
         how = composition if name == "name" else "ensemble"
-        return PromptSet(name, vocabulary.name, attributes, how, "none", class_names, named)
+        named = _named(vocabulary, name)
+        return PromptSet(name, vocabulary.name, attributes, how, "none", names, named)
     read = cells(attributes, composition)
     if control == "shuffled":
         descriptions = shuffle(descriptions, vocabulary, read, seed)
@@ -102,30 +99,37 @@ def build_prompt_set(
             texts.append(())
             continue
         sentences = [descriptions[entry.index, attribute] for attribute in read]
-        if composition == "concat":
-            composed = compose(sentences, entry)
-            texts.append((composed.text,))
-            if composed.kept < len(sentences):
-                dropped.append(entry.index)
-            if composed.cuts or composed.kept < len(sentences):
-                shortened.append(entry.index)
-        else:
-            for sentence in sentences:
-                check_fits(sentence, entry.readable)
-            texts.append(tuple(sentences))
+        group, cut, kept = _composed(sentences, entry, composition)
+        texts.append(group)
+        shortened += [entry.index] * cut
+        dropped += [entry.index] * (kept < len(sentences))
     if control == "random":
         texts = random_like(texts, vocabulary, seed)
-    return PromptSet(
-        f"{control}({name})" if control else name,
-        vocabulary.name,
-        attributes,
-        composition,
-        llm,
-        class_names,
-        tuple(texts),
-        tuple(shortened),
-        tuple(dropped),
-    )
+    made = (tuple(texts), tuple(shortened), tuple(dropped))
+    name = f"{control}({name})" if control else name
+    return PromptSet(name, vocabulary.name, attributes, composition, llm, names, *made)
+
+
+def _named(vocabulary: Vocabulary, kind: str) -> tuple[tuple[str, ...], ...]:
+    """Every class's name in the templates of that kind."""
+    named = tuple(name_texts(entry, kind) for entry in vocabulary)
+    for entry, group in zip(vocabulary, named, strict=True):
+        for text in group:
+            check_fits(text, entry.readable)
+    return named
+
+
+def _composed(
+    sentences: Sequence[str], entry: ClassEntry, composition: str
+) -> tuple[tuple[str, ...], bool, int]:
+    """A class's texts, whether something was left out to fit, and how many sentences are in."""
+    if composition == "concat":
+        composed = compose(sentences, entry)
+        left_out = composed.cuts > 0 or composed.kept < len(sentences)
+        return (composed.text,), left_out, composed.kept
+    for sentence in sentences:
+        check_fits(sentence, entry.readable)
+    return tuple(sentences), False, len(sentences)
 
 
 def _check(
@@ -156,7 +160,7 @@ def _check(
                 )
             return
     described = {attribute for _, attribute in descriptions}
-    known = [*ATTRIBUTES, *PSEUDO_ATTRIBUTES, *sorted(described - set(ATTRIBUTES))]
+    names = [*ATTRIBUTES, *PSEUDO_ATTRIBUTES, *sorted(described - set(ATTRIBUTES))]
     for attribute in cells(attributes, composition):
         if attribute in CONTROLS:
             raise UsageError(
@@ -164,7 +168,7 @@ def _check(
                 f'{attribute}".'
             )
         if attribute not in described:
-            hint = nearest(attribute, [k for k in known if k != attribute])
+            hint = nearest(attribute, [k for k in names if k != attribute])
             raise UsageError(
                 f"The vocabulary {vocabulary.name} has no descriptions of {attribute!r}{hint}: "
                 "generate them, or choose another attribute."

@@ -29,6 +29,12 @@ def training_texts(
     replaced by a word that says nothing. Texts are drawn evenly from the list, so the template
     stands in it several times. Classes that lack a description of some attribute that others
     have get what there is, and the template.
+
+    Args:
+        descriptions: {(class index, attribute): one sentence}.
+        vocabulary: the classes.
+        seed: of the random choices.
+        combos: how many combinations a class gets.
     """
     rng = random.Random(seed)
     names = [group[0] for group in build_prompt_set({}, vocabulary, ("name",)).texts]
@@ -51,10 +57,11 @@ def training_texts(
                 combined[entry.index] += group
     texts = []
     for entry, name, alone, together in zip(vocabulary, names, single, combined, strict=True):
-        told = [*alone, *alone, *together]  # singles twice, as often as combinations
-        anonymous = [_without_name(text, entry, rng) for text in told]
+        described = [*alone, *alone, *together]  # singles twice, as often as combinations
+        anonymous = [_without_name(text, entry, rng) for text in described]
         anonymous = [text for text in anonymous if count_tokens(text) <= CONTEXT_LENGTH]
-        texts.append([name] * max(1, (len(told) + len(anonymous)) // 10) + told + anonymous)
+        templates = [name] * max(1, (len(described) + len(anonymous)) // 10)
+        texts.append(templates + described + anonymous)
     return texts
 
 

@@ -172,6 +172,15 @@ class DescriptionStore(StoreFile):
 
         Cells that failed before count as missing unless `retry_failed` is off; so do stale
         ones, whose text is to be asked anew. A locked cell never does.
+
+        Args:
+            vocabulary: the classes.
+            llm: who is to describe them.
+            attributes: by which attributes.
+            retry_failed: whether failed cells count as missing.
+
+        Raises:
+            UsageError: the store has this vocabulary with other classes.
         """
         self.check_vocabulary(vocabulary)
         states = ("done",) if retry_failed else ("done", "failed")
@@ -214,7 +223,13 @@ class DescriptionStore(StoreFile):
     ) -> list[tuple[int, str]]:
         """Have these cells asked anew; until then they keep their texts. Locked ones stay.
 
-        Returns the cells that were marked by this call; with `stale` off they are unmarked.
+        Returns the cells that were marked by this call.
+
+        Args:
+            vocabulary: the classes.
+            llm: who described them.
+            cells: which cells, (class index, attribute).
+            stale: False takes the mark away.
         """
         with self.transaction():
             return [
@@ -255,6 +270,13 @@ class DescriptionStore(StoreFile):
         Keys: vocabulary, class_index, class, readable, attribute, llm, text, tokens, status,
         reason, source, locked, review, template_hash, updated_at. In the paper's order of the
         attributes.
+
+        Args:
+            vocabulary: the vocabulary, or its name.
+            llm: who filled them.
+            attributes: of which attributes.
+            index: of which class.
+            status: "done" or "failed".
         """
         wheres, values = ["1"], list[Any]()
         for column, value in (

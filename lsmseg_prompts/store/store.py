@@ -123,10 +123,20 @@ class Store(DescriptionStore):
     ) -> int:
         """Enter one question to an LLM and what came back; returns the attempt's id.
 
-        `fields` are further columns of the table: purpose, state, attributes (JSON, where it is
-        about several), run, batch, host, attempt_number, history (JSON), template_hash,
-        served_model, reply, verdict, finish_reason, input_tokens, output_tokens, cost_usd,
-        cost_is_bound, http_status, error_class, error_message, request_id, duration_seconds.
+        Args:
+            vocabulary: the vocabulary, or its name; None where the question is about none.
+            index: the class; None where it is about none.
+            attribute: the attribute; None where it is about none or several.
+            llm: who is asked.
+            asked_model: the model as the provider calls it.
+            prompt: the question.
+            parameters: what was sent beside it.
+            started_at: when; None is now.
+            **fields: further columns of the table: purpose, state, attributes (JSON, where it is
+                about several), run, batch, host, attempt_number, history (JSON), template_hash,
+                served_model, reply, verdict, finish_reason, input_tokens, output_tokens,
+                cost_usd, cost_is_bound, http_status, error_class, error_message, request_id,
+                duration_seconds.
         """
         row = {
             "vocabulary": None if vocabulary is None else vocabulary_name(vocabulary),
@@ -163,9 +173,16 @@ class Store(DescriptionStore):
     ) -> int:
         """Enter one score of a prompt set; returns its id.
 
-        `fields` are further columns: run, stage, split, pictures, weights_hash, vocabulary,
-        llm, composition, subset ("all", "seen", "unseen"), miou, miou_low, miou_high (the ends
-        of the 95 % interval, in 0..1). Whatever has no column belongs into `details`.
+        Args:
+            benchmark: the benchmark it was scored on.
+            model: the model.
+            prompt_set: the name of the prompt set.
+            attributes: its attributes.
+            details: whatever has no column.
+            created_at: when; None is now.
+            **fields: further columns: run, stage, split, pictures, weights_hash, vocabulary, llm,
+                composition, subset ("all", "seen", "unseen"), miou, miou_low, miou_high (the ends
+                of the 95 % interval, in 0..1).
         """
         row = {
             "created_at": created_at or utc_now(),

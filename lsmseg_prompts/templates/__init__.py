@@ -137,7 +137,7 @@ def _environment() -> Any:
 
         intercepted_binops = frozenset(["*", "**", "%"])
 
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        def call_binop(self, context: Any, operator: str, *operands: Any) -> Any:
             raise SecurityError(f"the operator {operator} is not allowed here")
 
     # Plain text for a language model, not HTML: escaping would alter names such as "B&B".

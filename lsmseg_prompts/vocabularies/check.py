@@ -93,10 +93,10 @@ def _words(entry: ClassEntry) -> list[tuple[str, str, str]]:
     stem = _SUFFIX.sub("", name)
     if plain in name_words("placeholders") or not any(c.isalpha() for c in name):
         broken.append(
-            ("placeholder", "it names no thing", "leave the class out, or say what is in it")
+            ("placeholder", "it does not name a thing", "leave the class out, or say what is in it")
         )
     elif stem != name:
-        broken.append(("suffix", "no one writes so", f'write "{stem.replace("-", " ")}"'))
+        broken.append(("suffix", "nobody writes so", f'write "{stem.replace("-", " ")}"'))
     if not entry.sense and (word := ambiguous_word(_pieces(name)[0])):
         meanings = " or ".join(homonyms()[word])
         broken.append(("sense", f'"{word}" is {meanings}', "give its sense"))
@@ -114,12 +114,14 @@ def _spelling(name: str) -> list[tuple[str, str, str]]:
         broken.append(("list", "texts are split at commas and semicolons", advice))
     if match := _BRACKETS.match(name):
         advice = f'call it "{match[1]}", with the sense "{match[2]}"'
-        broken.append(("brackets", "an explanation is no part of a name", advice))
+        broken.append(("brackets", "an explanation is not part of a name", advice))
     first = pieces[0]
     if "/" in name or "\\" in name:
-        broken.append(("separator", "a slash is no word", "give one name, the other as a synonym"))
+        broken.append(
+            ("separator", "a slash is not a word", "give one name, and the other as a synonym")
+        )
     if re.search(r"[a-z][A-Z]", first):
-        broken.append(("separator", "camelCase is no word", f'write "{spaced(first)}"'))
+        broken.append(("separator", "camelCase is not a word", f'write "{spaced(first)}"'))
     elif first.isupper() and len(first) > 4:
         broken.append(("capitals", "capitals read as an abbreviation", f'write "{first.lower()}"'))
     elif spaced(first) != first and "/" not in first:
@@ -145,7 +147,7 @@ def _pieces(name: str) -> list[str]:
 
 
 def _code_head(name: str) -> str | None:
-    """ "wall" of "wall-brick": the first part of a one-word name with hyphens that is no word."""
+    """ "wall" of "wall-brick": the first part of a name in one word with hyphens."""
     low = name.lower()
     if "-" not in low.strip("-") or " " in low or low in name_words("hyphenated"):
         return None
@@ -163,7 +165,7 @@ def _from_code(name: str, is_taxonomy: bool) -> str:
 
 
 def raw_names(path: str | Path) -> list[str] | None:
-    """The names as a vocabulary file spells them; None for what is no file (a built-in one).
+    """The names as a vocabulary file spells them; None for what is not a file (a built-in one).
 
     For a file that `load_vocabulary` has read without complaint.
     """

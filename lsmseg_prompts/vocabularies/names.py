@@ -1,7 +1,7 @@
 """Reading one class name as a person or a language model would: what is odd about it, and how
 it would better be written.
 
-The words it knows are in name_words.json and homonyms.json.
+Its words are in name_words.json and homonyms.json.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lsmseg_prompts.tokens import is_whole_word, token_ids
 SHORTEST_PART = 3  # letters of a word inside a glued compound
 SHORTEST_COMPOUND = 6
 LONGEST_COMPOUND = 40
-UNSURE_PART = 5  # a shorter one must be among the short words known
+UNSURE_PART = 5  # a shorter one must be in the list of short words
 
 
 @cache
@@ -74,16 +74,16 @@ def _is_word(low: str) -> bool:
 
 
 def _splits(low: str, most: int) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
+    splits: list[tuple[str, ...]] = []
     for end in range(SHORTEST_PART if low[:2] not in ("tv", "cd") else 2, len(low) - 2):
         first, rest = low[:end], low[end:]
         if not _is_part(first) or first in name_words("prefixes"):
             continue
         if _is_part(rest) and rest not in name_words("word_endings"):
-            found.append((first, rest))
+            splits.append((first, rest))
         elif most > 2:
-            found += [(first, *more) for more in _splits(rest, most - 1)]
-    return found
+            splits += [(first, *more) for more in _splits(rest, most - 1)]
+    return splits
 
 
 def _is_part(part: str) -> bool:

@@ -53,7 +53,7 @@ def call_it(text: str, shipped: ClassEntry, entry: ClassEntry) -> str:
 
 def _is_plural_form(form: str, donor: ClassEntry) -> bool:
     low = normalise(form)
-    singulars = {normalise(known) for known in donor.names if not is_plural(known)}
+    singulars = {normalise(form) for form in donor.names if not is_plural(form)}
     return low not in singulars
 
 

@@ -79,7 +79,7 @@ def read_lines(name: str) -> Lines:
             continue
         cell = row["index"], row["attribute"]
         if cell in texts or row["attribute"] not in BUNDLED_ATTRIBUTES:
-            raise ValueError(f"{where}: {cell} is double or no attribute")
+            raise ValueError(f"{where}: {cell} is double or not of an attribute")
         texts[cell] = row["text"]
     return Lines(texts, same_as)
 
