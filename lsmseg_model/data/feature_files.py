@@ -33,7 +33,11 @@ class FeatureFiles:
         kind = str(picture.dtype).removeprefix("torch.")
         digest = hashlib.sha256(self._start)
         digest.update(f" {tuple(picture.shape)} {kind} ".encode())
-        digest.update(_bytes(torch.as_tensor(picture)))
+        digest.update(
+            _bytes(picture)
+            if isinstance(picture, Tensor)
+            else memoryview(np.ascontiguousarray(picture))
+        )
         name = digest.hexdigest()[:40]
         return self.folder / name[:2] / f"{name}.safetensors"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.errors import UsageError
+from lsmseg_model.errors import UsageError, nearest
 
 # Per channel, RGB in 0..1: ImageNet's, which SAM (123.675 / 255 ...) and DINOv2 both take.
 MEAN = (0.485, 0.456, 0.406)
@@ -44,7 +44,9 @@ class FrozenEncoder(nn.Module):
     def set_precision(self, precision: str) -> FrozenEncoder:
         """Compute in "fp32", "bf16" or "fp16"; what comes out has the pictures' type still."""
         if precision not in PRECISIONS:
-            raise UsageError(f"unknown precision {precision!r}; choose {', '.join(PRECISIONS)}.")
+            raise UsageError(
+                f"There is no precision {precision!r}; {nearest(precision, PRECISIONS)}"
+            )
         self.encoder.to(PRECISIONS[precision])
         return self
 

@@ -40,7 +40,7 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CheckpointError(f"{path} holds no state dict of tensors.")
+        raise CheckpointError(f"{path} does not hold a state dict of tensors.")
     state = {k.removeprefix("module."): v for k, v in state.items()}
     openai_layout = any(key in state for key in OPENAI_EXTRAS)
     return {k: v for k, v in state.items() if k not in OPENAI_EXTRAS}, openai_layout
@@ -107,5 +107,5 @@ def read_metadata(path: Path) -> dict[str, Any]:
         return {key: json.loads(value) for key, value in text.items()} if "config" in text else {}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
-            f"the configuration inside {path} cannot be read; the file may be damaged."
+            f"The configuration inside {path} cannot be read; the file may be damaged."
         ) from error

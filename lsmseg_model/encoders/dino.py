@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from lsmseg_model.encoders.base import FrozenEncoder
-from lsmseg_model.errors import UsageError
+from lsmseg_model.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Dino(FrozenEncoder):
 
     def __init__(self, name: str) -> None:
         if name not in SIZES:
-            raise UsageError(f"unknown DINOv2 {name!r}; choose one of {', '.join(SIZES)}.")
+            raise UsageError(f"There is no DINOv2 {name!r}; {nearest(name, SIZES)}")
         sizes = SIZES[name]
         super().__init__(name, build_encoder(sizes), sizes.width, sizes.patch, sizes.image_size)
         self.sizes = sizes

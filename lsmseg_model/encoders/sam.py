@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.encoders.base import FrozenEncoder
-from lsmseg_model.errors import UsageError
+from lsmseg_model.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Sam(FrozenEncoder):
 
     def __init__(self, name: str) -> None:
         if name not in SIZES:
-            raise UsageError(f"unknown SAM {name!r}; choose one of {', '.join(SIZES)}.")
+            raise UsageError(f"There is no SAM {name!r}; {nearest(name, SIZES)}")
         sizes = SIZES[name]
         super().__init__(name, build_encoder(sizes), sizes.width, sizes.patch, sizes.image_size)
         self.sizes = sizes

@@ -118,9 +118,9 @@ def load_network(
     check_device(device)
     path = Path(path)
     if format not in ("lsmseg", "cat-seg"):
-        raise UsageError(f"unknown format {format!r}; choose lsmseg or cat-seg.")
+        raise UsageError(f"There is no format {format!r}; choose lsmseg or cat-seg.")
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}.")
+        raise CheckpointError(f"There is no checkpoint at {path}.")
     if format == "cat-seg":
         from lsmseg_model.networks.catseg import load_catseg, size_of
 
@@ -133,7 +133,7 @@ def load_network(
     for key, weight in network.named_parameters():
         if not weight.isfinite().all():
             raise CheckpointError(
-                f"{path} holds weights that are no numbers, for example {key}; use an earlier one."
+                f"{path} holds weights that are not numbers, for example {key}; use an earlier one."
             )
     network.weights_hash = file_hash(path)
     return network.to(device).eval()
@@ -148,7 +148,7 @@ def _load(path: Path) -> LsmSeg:
     metadata = read_metadata(path)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
-            f"{path} is no network that `train` left; weights of a CLIP alone are given with "
+            f"{path} is not a network that `train` left; weights of a CLIP alone are given with "
             "--pretrained, CAT-Seg's checkpoints with --format cat-seg."
         )
     state, _ = read_state_dict(path)
@@ -186,7 +186,9 @@ def start_network(
     if str(pretrained) != "random":
         path = Path(pretrained or shipped)
         if not path.is_file():
-            raise CheckpointError(f"no weights at {path}; give CLIP's with --pretrained FILE.")
+            raise CheckpointError(
+                f"There are no weights at {path}; give CLIP's with --pretrained FILE."
+            )
         state, _ = read_state_dict(path)
         fill(network.clip.model, state, path, name)
         network.clip.weights_hash = file_hash(path)

@@ -109,7 +109,7 @@ def translate(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint at {path}.")
+        raise CheckpointError(f"There is no checkpoint at {path}.")
     try:
         raw = load_torch(path)
     except Exception as error:
@@ -119,8 +119,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         ) from error
     state = raw.get("model", raw) if isinstance(raw, dict) else None
     if not isinstance(state, dict):
-        raise CheckpointError(f"{path} holds no weights.")
+        raise CheckpointError(f"{path} does not hold weights.")
     tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
     if not any(key.startswith(HEAD) for key in tensors):
-        raise CheckpointError(f"{path} is no CAT-Seg checkpoint: it has no key below {HEAD}")
+        raise CheckpointError(f"{path} is not a CAT-Seg checkpoint: it has no key below {HEAD}.")
     return tensors

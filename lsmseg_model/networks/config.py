@@ -86,16 +86,16 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         if (self.encoder == "none") != (self.fusion == "none"):
             raise ConfigError(
-                f"encoder is {self.encoder} and fusion is {self.fusion}, but they go together: "
-                "name both, or none for both."
+                f"The encoder is {self.encoder} and the fusion is {self.fusion}, but they go "
+                "together: name both, or none for both."
             )
         if self.cost_map == "fused" and self.fusion == "none":
-            raise ConfigError("a fused cost map needs a fusion.")
+            raise ConfigError("A fused cost map needs a fusion.")
         if self.hidden % self.heads:
-            raise ConfigError(f"hidden ({self.hidden}) is not a multiple of heads ({self.heads}).")
+            raise ConfigError(f"The hidden channels ({self.hidden}) are not a multiple of heads.")
         if any(channels % 16 for channels in self.decoder):
             raise ConfigError(
-                f"decoder is {self.decoder[0]},{self.decoder[1]}, but it takes multiples of 16 "
+                f"The decoder is {self.decoder[0]},{self.decoder[1]}, but it takes multiples of 16 "
                 "channels, such as 64,32."
             )
 
@@ -116,12 +116,12 @@ class Protocol:
         side, crop, stride = self.side, self.crop, self.stride
         if min(side, crop, stride) < 1 or crop > side:
             raise ConfigError(
-                f"crops of {crop} every {stride} do not fit a picture of {side}; "
+                f"Crops of {crop} every {stride} do not fit a picture of {side}; "
                 "choose 1 <= crop <= side and stride >= 1."
             )
         if side > crop and (stride > crop or (side - crop) % stride):
             raise ConfigError(
-                f"crops of {crop} every {stride} do not cover a picture of {side}; "
+                f"Crops of {crop} every {stride} do not cover a picture of {side}; "
                 "choose a stride that divides side - crop and is at most crop."
             )
 

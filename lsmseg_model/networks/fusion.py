@@ -134,7 +134,7 @@ class Fusion(nn.Module):
     def __init__(self, kind: str, clip: list[int], other: list[int]) -> None:
         super().__init__()
         if kind not in FUSIONS:
-            raise UsageError(f"unknown fusion {kind!r}; choose {', '.join(FUSIONS)} or none.")
+            raise UsageError(f"There is no fusion {kind!r}; choose {', '.join(FUSIONS)} or none.")
         self.kind = kind
         pairs = list(zip(clip, other, strict=True))
         self.adapters = nn.ModuleList(Adapter(o, c) for c, o in pairs)

@@ -53,8 +53,8 @@ class LsmSeg(nn.Module):
             use_onednn(self.sam)
             if config.encoder_size % self.sam.patch:
                 raise ConfigError(
-                    f"encoder_size is {config.encoder_size}, but {config.encoder} takes multiples "
-                    f"of {self.sam.patch} pixels."
+                    f"The encoder_size is {config.encoder_size}, but {config.encoder} takes "
+                    f"multiples of {self.sam.patch} pixels."
                 )
             self.fusion = Fusion(config.fusion, [width, width, dim], [self.sam.width] * 3)
         self.transformer = Aggregator(config, dim)
@@ -117,7 +117,7 @@ class LsmSeg(nn.Module):
         Raises UsageError where there is no second encoder.
         """
         if self.sam is None:
-            raise UsageError(f"{self.name or 'this network'} has no second encoder to keep.")
+            raise UsageError(f"{self.name or 'This network'} has no second encoder to keep.")
         cells = self.clip.view.window // self.clip.patch_size
         self.cached = CachedEncoder(self.sam, folder, (cells, cells), half)
         return self.cached
@@ -129,7 +129,7 @@ class LsmSeg(nn.Module):
         The rows of the joint projections that are not named get no gradient; no weight is copied.
         """
         if clip not in CLIP_PARTS:
-            raise ConfigError(f"clip is {clip!r}; choose {', '.join(CLIP_PARTS)}.")
+            raise ConfigError(f"There is no part of CLIP {clip!r}; choose {', '.join(CLIP_PARTS)}.")
         self.clip.requires_grad_(clip == "full")
         for hook in self._masks:
             hook.remove()
@@ -154,19 +154,19 @@ def _check_fit(clip: Clip, config: NetworkConfig) -> None:
     depth = len(clip.model.visual.transformer.resblocks)
     if max(config.blocks) >= depth - 1:
         raise ConfigError(
-            f"blocks are {config.blocks[0]},{config.blocks[1]}, but {clip.name} has {depth} blocks "
-            f"and the last one gives the dense features: choose from 0 to {depth - 2}."
+            f"The blocks are {config.blocks[0]},{config.blocks[1]}, but {clip.name} has {depth} "
+            f"blocks and the last one gives the dense features: choose from 0 to {depth - 2}."
         )
     side, patch = clip.view.window, clip.patch_size
     if side % patch:
         raise ConfigError(
-            f"crop is {side}, but {clip.name} takes multiples of {patch} pixels; "
+            f"The crop is {side}, but {clip.name} takes multiples of {patch} pixels; "
             f"try crop={max(1, side // patch) * patch}."
         )
     if REFINEMENTS[config.refinement][1] and max(config.pooling) > side // patch:
         raise ConfigError(
-            f"pooling is {config.pooling[0]},{config.pooling[1]}, but a crop of {side} pixels has "
-            f"only {side // patch} positions a side."
+            f"The pooling is {config.pooling[0]},{config.pooling[1]}, but a crop of {side} pixels "
+            f"has only {side // patch} positions a side."
         )
 
 

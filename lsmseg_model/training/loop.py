@@ -157,7 +157,7 @@ class Run:
         learnt = (p for p in self.module.parameters() if p.requires_grad)
         if not all(bool(p.isfinite().all()) for p in learnt):
             raise TrainingError(
-                f"The weights are no numbers after step {self.step - 1}; try a lower --lr."
+                f"The weights are not numbers after step {self.step - 1}; try a lower --lr."
                 f"{self.kept()}"
             )
         if validates:

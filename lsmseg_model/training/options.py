@@ -62,7 +62,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         if self.scale[0] > self.scale[1]:
-            raise ConfigError("scale must be two factors above 0, the lower first.")
+            raise ConfigError("The scale must be two factors above 0, the lower first.")
 
     @classmethod
     def of(cls, config: str, **changes: object) -> TrainOptions:

@@ -58,7 +58,7 @@ def processes(device: str) -> Iterator[Processes]:
         local = int(os.environ["LOCAL_RANK"])
         if local >= torch.cuda.device_count():
             raise UsageError(
-                f"torchrun started a process for GPU {local}, but there are "
+                f"`torchrun` started a process for GPU {local}, but there are "
                 f"{torch.cuda.device_count()}: lower --nproc-per-node."
             )
         device = f"cuda:{local}"

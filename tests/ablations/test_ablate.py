@@ -174,7 +174,7 @@ def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
         ({"data": ["ministuff"]}, UsageError, "MiniStuff"),
         ({"limit": 1}, UsageError, "at least 2"),
         ({"pretrained": "none.pt"}, CheckpointError, "none.pt"),
-        ({"dense": "sclop"}, ModelUsageError, "unknown dense variant 'sclop'"),
+        ({"dense": "sclop"}, ModelUsageError, "no dense variant 'sclop'"),
         ({"dense": "sam-proxy", "sam": "none.pth"}, CheckpointError, "no weights at none.pth"),
         ({"llm": "gpt-4"}, ConfigurationError, "generate --llm gpt-4 --vocab FILE"),
         ({"store": "atom.txt"}, StoreError, "atom.txt"),

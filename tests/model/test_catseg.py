@@ -41,7 +41,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_catseg(net, path)
     torch.save({"model": {"x": torch.zeros(1)}}, path)
-    with pytest.raises(CheckpointError, match="no CAT-Seg checkpoint"):
+    with pytest.raises(CheckpointError, match="not a CAT-Seg checkpoint"):
         load_catseg(net, path)
     lacking = {k: v for k, v in state.items() if not k.endswith("head.weight")}
     torch.save({"model": lacking}, path)

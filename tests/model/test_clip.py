@@ -139,7 +139,7 @@ def test_sam_proxy_looks_with_the_other_encoder(small: Clip, tmp_path: Path) -> 
     for dense, proxy in ((SAM_PROXY, None), ("naclip", encoder), (None, encoder)):
         with pytest.raises(UsageError, match="--dense sam-proxy --sam FILE"):
             load_clip("lsmseg-tiny", path, dense=dense, proxy=proxy)
-    with pytest.raises(UsageError, match=r"unknown dense variant 'sclop'; .* sam-proxy"):
+    with pytest.raises(UsageError, match=r"no dense variant 'sclop'; .* sam-proxy"):
         load_clip("lsmseg-tiny", path, dense="sclop")
     clip.proxy = None
     with pytest.raises(UsageError, match="go together"):

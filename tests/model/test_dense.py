@@ -69,7 +69,7 @@ def test_on_the_command_line(
         assert json.loads(done.out)["summary"]["dense"] == dense[1]
     refused(call(*given, "--dense", "sam-proxy"), 2, "--dense sam-proxy --sam FILE")
     refused(call(*given, "--sam", str(sam)), 2, "--dense sam-proxy --sam FILE")
-    refused(call(*given, "--dense", "sclop"), 2, "unknown dense variant 'sclop'")
+    refused(call(*given, "--dense", "sclop"), 2, "no dense variant 'sclop'")
     refused(call(*given, "--dense", "sam-proxy", "--sam", str(weights)), 4, "not a second encoder")
     refused(call(*given, "--cache", "kept"), 2, "give --checkpoint FILE too")
 

@@ -77,5 +77,5 @@ def test_registers_are_left_out() -> None:
 def test_it_is_frozen(dino: Dino) -> None:
     assert not any(p.requires_grad for p in dino.parameters())
     assert not dino.train().training
-    with pytest.raises(UsageError, match="unknown DINOv2 'dinov3'"):
+    with pytest.raises(UsageError, match="no DINOv2 'dinov3'"):
         Dino("dinov3")

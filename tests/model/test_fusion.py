@@ -77,7 +77,7 @@ def test_features_resized_before_are_the_same_to_the_adapter() -> None:
 
 
 def test_unknown_fusion() -> None:
-    with pytest.raises(UsageError, match="unknown fusion 'sum'"):
+    with pytest.raises(UsageError, match="no fusion 'sum'"):
         Fusion("sum", [4], [4])
     assert Mean(4)(torch.ones(1, 4, 1, 1), torch.zeros(1, 4, 1, 1)).mean() == 0.5
 

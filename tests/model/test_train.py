@@ -317,7 +317,7 @@ def test_weights_that_are_no_numbers_are_not_saved(
             self.parameters[0].data[0] = float("inf")
 
     monkeypatch.setattr(Optimizer, "step", step)
-    with pytest.raises(TrainingError, match=r"no numbers after step 3.*last good state"):
+    with pytest.raises(TrainingError, match=r"not numbers after step 3.*last good state"):
         run(config, data, tmp_path / "out")
     monkeypatch.undo()
     run(config, data, tmp_path / "out", resume=True)
@@ -371,7 +371,7 @@ def test_background_that_no_text_stands_for_is_not_taught(
 def test_files_of_something_else_are_no_networks(config: str, data: Path, tmp_path: Path) -> None:
     from lsmseg_model.networks.backbones.clip import WEIGHTS
 
-    with pytest.raises(CheckpointError, match="no network that `train` left"):
+    with pytest.raises(CheckpointError, match="not a network that `train` left"):
         load_network(WEIGHTS / "lsmseg-tiny.safetensors")
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         load_network(tmp_path / "none.safetensors")
@@ -388,7 +388,7 @@ def test_files_of_something_else_are_no_networks(config: str, data: Path, tmp_pa
     with torch.no_grad():
         network.transformer.head.weight.fill_(float("nan"))
     save_network(path, network, {})
-    with pytest.raises(CheckpointError, match=r"no numbers, for example transformer\.head"):
+    with pytest.raises(CheckpointError, match=r"not numbers, for example transformer\.head"):
         load_network(path)
 
 

@@ -167,7 +167,7 @@ class Clip(nn.Module):
 
         sentences = list(dict.fromkeys(s for group in texts for s in group))
         if any(not group for group in texts) or not sentences:
-            raise UsageError("every class needs at least one text.")
+            raise UsageError("Every class needs at least one text.")
         tokens = tokenize(sentences, self.model.context_length)
         order = sorted(range(len(sentences)), key=lambda i: int(tokens[i].argmax()))
         features = torch.empty(len(sentences), self.embed_dim, device=self.device)
@@ -192,7 +192,7 @@ def check_device(device: str) -> None:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
-            f"the device {device!r} cannot be used here; choose --device cpu, or cuda on a machine "
+            f"The device {device!r} cannot be used here; choose --device cpu, or cuda on a machine "
             "with an NVIDIA GPU and its driver."
         ) from error
 
@@ -201,8 +201,9 @@ def read_config(name: str) -> dict[str, Any]:
     """The named configuration of ``lsmseg_model/configs`` or a JSON file of the same form."""
     path = Path(name) if name.endswith(".json") else CONFIGS / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.json")))
-        raise UsageError(f"unknown configuration {name!r}; known: {known}, or a path to a .json.")
+        names = sorted(p.stem for p in CONFIGS.glob("*.json"))
+        among = f"there are {', '.join(names)}, or a path to a .json file."
+        raise UsageError(f"There is no configuration {name!r}; {nearest(name, names, 1, among)}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -263,7 +264,7 @@ def load_clip(
     path = Path(pretrained) if pretrained else WEIGHTS / f"{name}.safetensors"
     if not path.is_file():
         raise CheckpointError(
-            f"no weights at {path}; give a local weights file with --pretrained FILE "
+            f"There are no weights at {path}; give a local weights file with --pretrained FILE "
             "(nothing is downloaded)."
         )
     state, openai_layout = read_state_dict(path)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.errors import UsageError
+from lsmseg_model.errors import UsageError, nearest
 from lsmseg_model.kernels.onednn import linear
 
 
@@ -110,7 +110,7 @@ DENSE = {
 }
 DENSE_NAMES = (*DENSE, SAM_PROXY)
 NEEDS_PROXY = (
-    "the dense variant sam-proxy and a second encoder go together: --dense sam-proxy --sam FILE "
+    "The dense variant sam-proxy and a second encoder go together: --dense sam-proxy --sam FILE "
     "(weights of SAM or DINOv2)."
 )
 
@@ -118,6 +118,4 @@ NEEDS_PROXY = (
 def check_dense(dense: str) -> None:
     """Raise UsageError for an unknown variant of the last block."""
     if dense not in DENSE_NAMES:
-        raise UsageError(
-            f"unknown dense variant {dense!r}; choose one of {', '.join(DENSE_NAMES)}."
-        )
+        raise UsageError(f"There is no dense variant {dense!r}; {nearest(dense, DENSE_NAMES)}")

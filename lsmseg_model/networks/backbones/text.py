@@ -28,7 +28,7 @@ def tokenize(sentences: Sequence[str], context_length: int = 77) -> Tensor:
         ids = [clip.sot_token_id, *clip.encode(sentence), clip.eot_token_id]
         if len(ids) > context_length:
             raise UsageError(
-                f"a text has {len(ids)} CLIP tokens, {len(ids) - context_length} too many: "
+                f"A text has {len(ids)} CLIP tokens, {len(ids) - context_length} too many: "
                 f"{sentence!r}; shorten it."
             )
         tokens[row, : len(ids)] = torch.tensor(ids)
