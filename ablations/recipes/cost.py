@@ -16,7 +16,7 @@ from ablations.recipes.files import Recipe, Variant, available, read_recipe
 
 RATES = {"cat-seg": "CAT-Seg", "none": "LSMSeg without SAM", "encoder": "LSMSeg with SAM-L"}
 """The variant of Table 7 whose training minutes count for a network."""
-OF_A_NETWORK = {"config", "network", "train", "train_data", "attributes", "composition", "llm"}
+OF_A_NETWORK = ("config", "network", "train", "train_data", "attributes", "composition", "llm")
 
 
 def costs(
@@ -50,9 +50,8 @@ def costs(
 
 
 def _key(recipe: Recipe, variant: Variant) -> str:
-    settings = recipe.settings(variant, small=False)
-    own = settings.model_dump(include=OF_A_NETWORK)
-    return json.dumps(own, sort_keys=True)
+    given = recipe.settings(variant, small=False).given
+    return json.dumps({k: given[k] for k in OF_A_NETWORK if k in given}, sort_keys=True)
 
 
 def _network(recipe: Recipe, variant: Variant) -> dict[str, Any]:
@@ -67,7 +66,8 @@ def _hours(recipe: Recipe, variant: Variant, seconds_a_step: float | None, gpus:
     if seconds_a_step is None:
         plain = "encoder" if network["network"].get("encoder") not in (None, "none") else "none"
         kind = "cat-seg" if network["name"].startswith("cat-seg") else plain
-        return float(read_recipe("table7").variant(RATES[kind]).published["training_minutes"]) / 60
+        minutes: Any = read_recipe("table7").variant(RATES[kind]).published["training_minutes"]
+        return float(minutes) / 60
     own = recipe.settings(variant, small=False).train
     steps = own.get("iterations") or network.get("train", {}).get("iterations")
     return float((steps or recipe.iterations) * seconds_a_step * gpus / 3600)

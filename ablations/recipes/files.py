@@ -9,21 +9,16 @@ tables of the paper and the thesis (tests/ablations/test_recipe_files.py).
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-)
+from pydantic import Field
 
 from ablations.scoring.options import SCORERS
+from lsmseg_model.errors import ConfigError
+from lsmseg_model.networks.fields import Fields, Number, OneOf, Text, Whole, read_fields
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -37,92 +32,90 @@ NUMBERS = ("latency_ms", "learnable_millions", "gflops", "training_minutes")
 MEASURES = ("miou", "seen", "classes", *NUMBERS)
 AVERAGE = "average"
 
-
-def _choice(*names: str) -> AfterValidator:
-    def check(value: str) -> str:
-        _check_name(value, names)
-        return value
-
-    return AfterValidator(check)
-
-
-def _check_name(value: str, names: Collection[str]) -> None:
-    """Raise ValueError, the end of a sentence, for a value that is not one of the names."""
-    if value not in names:
-        raise ValueError(f"is {value!r}{nearest(value, names)}; choose {', '.join(names)}.")
+# The descriptions end a sentence that begins with the field's name and "must".
+Texts = Annotated[list[str], Field(strict=True, description="be a list of texts")]
+Attributes = Annotated[list[str] | None, Field(strict=True, description="be a list of attributes")]
+MaybeText = Annotated[str | None, Field(strict=True, description="hold text")]
+Flag = Annotated[bool, Field(strict=True, description="be true or false")]
+Pictures = Annotated[
+    int | None, Field(strict=True, ge=1, description="be a number of pictures, at least 1")
+]
 
 
-def _attributes(names: list[str]) -> list[str]:
-    return names if names == ["name"] else list(check_attributes(names))
+@dataclass(frozen=True)
+class Varied:
+    """The settings that a variant may change. Raises UsageError for a wrong attribute or benchmark.
+
+    network, train: fields of the network and of the training.
+    """
+
+    attributes: Attributes = None
+    composition: Annotated[str | None, OneOf(*COMPOSITIONS)] = None
+    control: Annotated[str | None, OneOf(*CONTROLS)] = None
+    llm: MaybeText = None
+    config: MaybeText = None
+    network: Fields = field(default_factory=dict)
+    train: Fields = field(default_factory=dict)
+    train_data: MaybeText = None
+
+    def __post_init__(self) -> None:
+        if self.attributes is not None and self.attributes != ["name"]:
+            object.__setattr__(self, "attributes", list(check_attributes(self.attributes)))
+        if self.train_data is not None:
+            benchmark_vocabulary(self.train_data)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The settings that are given, by name."""
+        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) not in (None, {})}
 
 
-def _benchmark(name: str) -> str:
-    benchmark_vocabulary(name)
-    return name
-
-
-Attributes = Annotated[list[str], AfterValidator(_attributes)]
-Benchmark = Annotated[str, AfterValidator(_benchmark)]
-
-
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-# A field's description ends a sentence that begins with its name and "must be".
-class Varied(_Fields):
-    """The settings that a variant may change."""
-
-    attributes: Attributes | None = Field(default=None, description="a list of attributes")
-    composition: Annotated[str, _choice(*COMPOSITIONS)] = "concat"
-    control: Annotated[str, _choice(*CONTROLS)] | None = None
-    llm: str | None = Field(default=None, description="the name of an LLM")
-    config: str | None = Field(default=None, description="the name of a network")
-    network: dict[str, Any] = Field(default={}, description="fields of the network")
-    train: dict[str, Any] = Field(default={}, description="fields of the training")
-    train_data: Benchmark | None = Field(default=None, description="a benchmark")
-
-
+@dataclass(frozen=True)
 class Settings(Varied):
-    """All settings: those of a scale are not a variant's, whose results are compared."""
+    """All settings: those of a scale are not a variant's, whose results are compared.
 
-    data: list[Benchmark] = Field(default=[], description="a list of benchmarks")
-    limit: int | None = Field(default=None, ge=1, description="a number of pictures, at least 1")
-    scorer: Annotated[str, _choice(*SCORERS)] | None = None
-    model: str | None = Field(default=None, description="the name of a CLIP")
-    dense: str | None = Field(default=None, description="the name of a last block of CLIP")
+    model: the name of a CLIP. dense: that of its last block.
+    """
+
+    data: Texts = field(default_factory=list)
+    limit: Pictures = None
+    scorer: Annotated[str | None, OneOf(*SCORERS)] = None
+    model: MaybeText = None
+    dense: MaybeText = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.data:
+            benchmark_vocabulary(name)
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with others in their place; ``network`` and ``train`` are joined."""
         joined = {
             k: {**getattr(self, k), **changes[k]} for k in ("network", "train") if k in changes
         }
-        return self.model_copy(update={**changes, **joined})
+        return replace(self, **{**changes, **joined})
 
 
-class Variant(Varied):
-    """A row of a table: the settings that it changes, and more.
+@dataclass(frozen=True)
+class Variant:
+    """A row of a table.
 
-    small: what it changes further at small scale, or the reason why it does not run there. run:
-    False for a row that is only published. published: benchmark -> mIoU in %, or class (also
-    "seen", "unseen") -> IoU; "average"; and the NUMBERS.
+    settings: what it changes. small: what it changes further at small scale, or the reason why it
+    does not run there. run: False for a row that is only published. published: benchmark -> mIoU
+    in %, or class (also "seen", "unseen") -> IoU; "average"; and the NUMBERS.
     """
 
-    name: str
-    small: Annotated[
-        Annotated[str, Tag("reason")] | Annotated[Varied, Tag("settings")],
-        Discriminator(lambda value: "reason" if isinstance(value, str) else "settings"),
-    ] = Varied()
-    run: bool = Field(default=True, description="true or false")
-    published: dict[str, Any] = Field(default={}, description="an object of figures")
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that it changes."""
-        return {k: getattr(self, k) for k in Varied.model_fields if k in self.model_fields_set}
+    name: Text
+    settings: Annotated[Varied, Field(description="hold settings")] = Varied()
+    small: Annotated[str | Varied, Field(description="hold settings or a reason")] = Varied()
+    run: Flag = True
+    published: Annotated[
+        dict[str, Number | dict[str, Number]], Field(description="hold figures, each a number")
+    ] = field(default_factory=dict)
 
 
-class Recipe(_Fields):
+@dataclass(frozen=True)
+class Recipe:
     """What is varied (`variants`), what is fixed (`full`, `small`: settings), what was published.
 
     kind: "prompts" (one model scores many prompt sets) or "networks" (a network is trained for
@@ -132,29 +125,41 @@ class Recipe(_Fields):
     trainings. samples: bootstrap resamples. timed: pictures whose latency is measured; the median
     counts. profiled: texts that operations are counted for. validated: pictures scored at the end
     of a training at full scale (all are scored afterwards).
+
+    Raises UsageError for a benchmark that does not exist, ConfigError for other wrong names.
     """
 
-    name: str = ""
-    source: str
-    title: str
-    varies: str
-    fixed: str
-    kind: Annotated[str, _choice(*KINDS)]
-    measures: list[Annotated[str, _choice(*MEASURES)]] = Field(
-        default=["miou"], description="a list"
-    )
-    reference: str
-    benchmarks: list[Benchmark] = Field(description="a list")
-    small: Settings
-    full: Settings
-    variants: list[Variant] = Field(description="a list")
-    notes: list[str] = Field(default=[], description="a list")
-    retrained: bool = Field(default=False, description="true or false")
-    iterations: int = Field(default=80_000, ge=1, description="a number of steps, at least 1")
-    samples: int = Field(default=1000, ge=1, description="a number of resamples, at least 1")
-    timed: int = Field(default=5, ge=1, description="a number of pictures, at least 1")
-    profiled: int = Field(default=171, ge=1, description="a number of texts, at least 1")
-    validated: int = Field(default=20, ge=1, description="a number of pictures, at least 1")
+    name: Text
+    source: Text
+    title: Text
+    varies: Text
+    fixed: Text
+    kind: Annotated[str, OneOf(*KINDS)]
+    reference: Text
+    benchmarks: Texts
+    small: Annotated[Settings, Field(description="hold settings")]
+    full: Annotated[Settings, Field(description="hold settings")]
+    variants: Annotated[list[Variant], Field(description="be a list")]
+    measures: Texts = field(default_factory=lambda: ["miou"])
+    notes: Texts = field(default_factory=list)
+    retrained: Flag = False
+    iterations: Whole = 80_000
+    samples: Whole = 1000
+    timed: Whole = 5
+    profiled: Whole = 171
+    validated: Whole = 20
+
+    def __post_init__(self) -> None:
+        for name in self.benchmarks:
+            benchmark_vocabulary(name)
+        names = [variant.name for variant in self.variants]
+        if twice := [n for n in names if names.count(n) > 1]:
+            raise ConfigError(f"two variants are called {twice[0]!r}.")
+        _check_names("reference", [self.reference], names)
+        _check_names("measures", self.measures, MEASURES)
+        figures = (*self.benchmarks, AVERAGE, *NUMBERS)
+        for variant in self.variants:
+            _check_names(f"variant {variant.name!r}, published", variant.published, figures)
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`. Raises UsageError."""
@@ -168,10 +173,9 @@ class Recipe(_Fields):
 
     def settings(self, variant: Variant, small: bool) -> Settings:
         """The settings that a variant runs with."""
-        settings = (self.small if small else self.full).changed(variant.settings)
+        settings = (self.small if small else self.full).changed(variant.settings.given)
         if small and isinstance(variant.small, Varied):
-            own = {k: getattr(variant.small, k) for k in variant.small.model_fields_set}
-            settings = settings.changed(own)
+            settings = settings.changed(variant.small.given)
         return settings
 
 
@@ -206,64 +210,39 @@ def read_recipe(name: str | Path) -> Recipe:
         values = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
         raise ConfigurationError(f"{path} is not valid JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{where} must be an object with fields.")
     try:
-        recipe = Recipe.model_validate(values)
-    except ValidationError as error:
-        raise ConfigurationError(_sentence(error, values, where)) from error
-    if not recipe.name:
-        recipe = recipe.model_copy(update={"name": path.stem})
-    _check_names(recipe, where)
-    return recipe
+        read: dict[str, Any] = {
+            scale: read_fields(Settings, values[scale], f"{where}, {scale}", "a scale")
+            for scale in ("small", "full")
+            if scale in values
+        }
+        if isinstance(values.get("variants"), list):
+            read["variants"] = [_read_variant(one, where) for one in values["variants"]]
+        return read_fields(Recipe, {"name": path.stem, **values, **read}, where, "the recipe")
+    except ConfigError as error:
+        raise ConfigurationError(str(error)) from error
 
 
-def _check_names(recipe: Recipe, where: str) -> None:
-    """Raise ConfigurationError for names of variants and of figures that do not fit together."""
-    names = [variant.name for variant in recipe.variants]
-    if twice := [n for n in names if names.count(n) > 1]:
-        raise ConfigurationError(f"{where}: two variants are called {twice[0]!r}.")
-    try:
-        _check_name(recipe.reference, names)
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: the reference {error}") from None
-    for variant in recipe.variants:
-        here = f"{where}, variant {variant.name!r}"
-        for name, figure in variant.published.items():
-            try:
-                _check_name(name, [*recipe.benchmarks, AVERAGE, *NUMBERS])
-            except ValueError as error:
-                raise ConfigurationError(f"{here}: a published figure's name {error}") from None
-            figures = figure.values() if isinstance(figure, dict) else [figure]
-            if not all(isinstance(f, int | float) and not isinstance(f, bool) for f in figures):
-                raise ConfigurationError(f"{here}: what was published for {name} is not a number.")
+def _read_variant(values: Any, where: str) -> Variant:
+    """A variant as the file has it: its settings stand beside its name."""
+    if not isinstance(values, dict) or not isinstance(values.get("name"), str):
+        raise ConfigError(f"{where}: every variant is an object with a name.")
+    here = f"{where}, variant {values['name']!r}"
+    own = {f.name for f in fields(Variant)} - {"settings"}
+    read = {k: v for k, v in values.items() if k in own}
+    settings = {k: v for k, v in values.items() if k not in own}
+    read["settings"] = read_fields(Varied, settings, here, "a variant")
+    if "small" in read and not isinstance(read["small"], str):
+        read["small"] = read_fields(Varied, read["small"], f"{here}, small", "a variant")
+    return read_fields(Variant, read, here, "a variant")
 
 
-def _sentence(error: ValidationError, values: Any, where: str) -> str:
-    """The first thing that is wrong, where, and the nearest right name; unknown fields first."""
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    missing = [str(e["loc"][-1]) for e in error.errors() if e["type"] == "missing"]
-    place = [part for part in first["loc"] if part not in ("reason", "settings")]
-    model: type[BaseModel] = Recipe
-    if len(place) > 1 and place[0] in ("small", "full"):
-        model, where = Settings, f"{where}, {place.pop(0)}"
-    elif len(place) > 1 and place[0] == "variants":
-        variant = values["variants"][place[1]]
-        if not isinstance(variant, dict) or not isinstance(variant.get("name"), str):
-            return f"{where}: every variant is an object with a name."
-        model, where = Variant, f"{where}, variant {variant['name']!r}"
-        place = place[2:]
-        if len(place) > 1 and place[0] == "small":
-            model, where = Varied, f"{where}, {place.pop(0)}"
-    fields = list(model.model_fields)
-    if first["type"] == "extra_forbidden":
-        name = str(place[-1])
-        hint = nearest(name, fields)
-        return f"{where}: there is no field {name!r}{hint}; there are {', '.join(fields)}."
-    if missing:
-        return f"{where} lacks the field(s) {', '.join(missing)}."
-    if first["type"] == "value_error":
-        return f"{where}: {place[0]} {first['ctx']['error']}"
-    if not place or first["type"] == "model_type":
-        below = "".join(f", {part}" for part in place)
-        return f"{where}{below} must be an object with fields."
-    words = model.model_fields[str(place[0])].description or "text"
-    return f"{where}: {place[0]} must be {words}, not {first['input']!r}."
+def _check_names(what: str, given: Iterable[str], names: Sequence[str]) -> None:
+    """Raise ConfigError for a name that is not one of the names."""
+    for name in given:
+        if name not in names:
+            raise ConfigError(
+                f"{what} has {name!r}{nearest(name, names)}; choose {', '.join(names)}."
+            )

@@ -128,7 +128,7 @@ def _overridden(settings: Settings, variant: Variant, request: RecipeRequest) ->
     given = {k: getattr(request, k) for k in ("model", "dense", "llm", "config")}
     if len(request.train_data or ()) == 1:
         given["train_data"] = (request.train_data or ())[0]
-    given = {k: v for k, v in given.items() if v is not None and k not in variant.settings}
+    given = {k: v for k, v in given.items() if v is not None and k not in variant.settings.given}
     train = {k: getattr(request, k) for k in ("iterations", "batch_size")}
     return settings.changed({**given, "train": {k: v for k, v in train.items() if v is not None}})
 

@@ -126,7 +126,8 @@ def published(plan: Plan, variant: Variant, benchmark: str, metric: str) -> floa
         return None
     over = [p.title for p in plan.places] if name == AVERAGE else list(recipe.benchmarks)
     if set(over) == set(recipe.benchmarks) and AVERAGE in variant.published:
-        return float(variant.published[AVERAGE])
+        printed: Any = variant.published[AVERAGE]
+        return float(printed)
     parts = [figures.get(b) for b in over]
     numbers = [float(p) for p in parts if isinstance(p, int | float)]
     complete = numbers and len(numbers) == len(parts)

@@ -84,9 +84,7 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
             "scorer": plan.scorer,
             "notes": notes,
             "command": command_of(library_call("run_recipe", request)),
-            "settings": {
-                t.variant.name: t.settings.model_dump(exclude_unset=True) for t in plan.trials
-            },
+            "settings": {t.variant.name: t.settings.given for t in plan.trials},
             "samples": samples,
             "seed": request.seed,
             "device": request.device,

@@ -24,7 +24,7 @@ def load_texts(
     needed: dict[str, dict[str, None]] = {}
     for own in settings:
         wanted = [] if own.attributes == ["name"] else own.attributes
-        names = cells(wanted or [], own.composition)
+        names = cells(wanted or [], own.composition or "concat")
         needed.setdefault(str(own.llm), {}).update(dict.fromkeys(names))
     texts: dict[tuple[str, str], Mapping[tuple[int, str], str]] = {}
     lacking: dict[str, None] = {}
@@ -55,7 +55,7 @@ def prompt_set_of(vocabulary: Vocabulary, settings: Settings, texts: Texts, seed
         texts[vocabulary.name, llm],
         vocabulary,
         settings.attributes or [],
-        settings.composition,
+        settings.composition or "concat",
         llm,
         settings.control,
         seed,

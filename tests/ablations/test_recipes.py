@@ -23,6 +23,7 @@ from ablations.recipes.request import RecipeRequest
 from ablations.recipes.run import exclusive, run_recipe
 from ablations.scoring.networks import NetworkScorer
 from ablations.scoring.splits import BenchmarkSource
+from ablations.scoring.training import TrainingJob
 from lsmseg_prompts.store.store import open_store
 
 # -- rows, from counts made by hand ------------------------------------------------------
@@ -258,7 +259,7 @@ def test_what_is_kept_is_measured_once(networks: list[str], monkeypatch) -> None
     first = run_recipe(request, progress=False)
     assert (first.made, first.reused) == (1, 0)
     with monkeypatch.context() as patch:
-        patch.setattr("lsmseg_model.train.train", lambda *_: pytest.fail("trained again"))
+        patch.setattr(TrainingJob, "train", lambda *_: pytest.fail("trained again"))
         patch.setattr(NetworkScorer, "count_with", lambda *_: pytest.fail("counted again"))
         again = run_recipe(request, progress=False)
     assert (again.made, again.reused) == (0, 1)
