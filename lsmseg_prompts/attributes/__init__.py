@@ -76,7 +76,7 @@ def plain_names(name: str) -> list[str]:
     """The plain names in one: "color and texture" has two, "position or location" one."""
     text = re.sub(r"\(.*?\)|[*_`\"'#]", " ", name).lower()
     parts = [" ".join(part.split()) for part in re.split(r"/|,|\bor\b|\band\b|&", text)]
-    nine = dict.fromkeys(name for part in parts if (name := _one_of_the_nine(part)))
+    nine = dict.fromkeys(plain for part in parts if (plain := _one_of_the_nine(part)))
     return list(nine) or [part for part in parts[:1] if part]
 
 

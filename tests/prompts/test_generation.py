@@ -20,7 +20,7 @@ from lsmseg_prompts.errors import (
     StoreError,
     UsageError,
 )
-from lsmseg_prompts.generation import engine
+from lsmseg_prompts.generation import engine, run
 from lsmseg_prompts.generation.cells import CellWriter
 from lsmseg_prompts.generation.ledger import Ledger, free_dead_runs, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
@@ -486,6 +486,23 @@ def test_dry_run_counts_without_asking(path: Path) -> None:
 def test_dry_run_makes_no_store(path: Path) -> None:
     dry_run(GenerationRequest(PETS, [Scripted(good)], store=path))
     assert not path.exists()
+
+
+def test_an_open_store_will_do(path: Path) -> None:
+    with open_store(path) as store:
+        request = GenerationRequest(PETS, [Scripted(good)], ["color"], store=store)
+        assert dry_run(request)[0].missing == 2
+        assert generate(store, PETS, Scripted(good), ["color"]).done == 2
+        assert dry_run(request)[0].missing == 0
+
+
+def test_progress_is_that_of_all_llms_together(path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    llms = [Scripted(good, "a"), Scripted(good, "b")]
+    request = GenerationRequest(PETS, llms, ["color"], store=path)
+    summaries = run.generate(request, on_progress=lambda *now: seen.append(now))
+    assert [summary.done for summary in summaries] == [2, 2]
+    assert seen[-1] == (4, 4) and seen == sorted(seen)
 
 
 # -- several LLMs and several processes --------------------------------------------------
