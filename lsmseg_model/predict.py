@@ -172,7 +172,7 @@ def _predict_file(
         if request.npz:
             size = prediction.masks.shape
             parts = (maps for _, maps in _cost_maps(prompts.names, decoded))
-            arrays = {
+            arrays: dict[str, np.ndarray | LargeArray] = {
                 **prediction.arrays(),
                 "prompts": np.array(prompts.names),
                 "cost_maps": LargeArray((len(prompts.names), *size), parts),

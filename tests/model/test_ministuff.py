@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lsmseg_model.data.ministuff import invented
 from lsmseg_model.data.ministuff import scenes as mini
 from lsmseg_model.data.ministuff.captions import ATTRIBUTES, Thing, caption, captions_of
-from lsmseg_model.data.ministuff.class_looks import is_taken
+from lsmseg_model.data.ministuff.class_looks import looks_like_a_class
 from lsmseg_model.data.ministuff.decoys import CLASS_TRAITS, decoys
 from lsmseg_model.data.ministuff.drawing import COLOURS
 from lsmseg_model.data.ministuff.lexicon import (
@@ -239,14 +239,14 @@ def _stem(phrase: str, text: str) -> bool:
 
 
 def test_invented_things_never_make_up_a_class() -> None:
-    assert is_taken("round", "orange", "blue", "plain")
-    assert is_taken("animal", "white", "black", "upright stripes")
-    assert not is_taken("round", "blue", "red", "plain")
+    assert looks_like_a_class("round", "orange", "blue", "plain")
+    assert looks_like_a_class("animal", "white", "black", "upright stripes")
+    assert not looks_like_a_class("round", "blue", "red", "plain")
     rng = np.random.default_rng(0)
     for _ in range(150):
         thing, sprite, size = invented.thing(rng)
         second = thing.colours[-1]
-        assert not is_taken(thing.shape, thing.colours[0], second, thing.pattern) or (
+        assert not looks_like_a_class(thing.shape, thing.colours[0], second, thing.pattern) or (
             len(thing.colours) == 1  # then the unused second colour decided
         )
         assert 0.03 < float(sprite.alpha.mean()) <= 1

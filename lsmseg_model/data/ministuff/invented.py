@@ -14,7 +14,7 @@ import numpy as np
 
 from lsmseg_model.data.ministuff import textures as tx
 from lsmseg_model.data.ministuff.captions import Thing
-from lsmseg_model.data.ministuff.class_looks import is_taken
+from lsmseg_model.data.ministuff.class_looks import looks_like_a_class
 from lsmseg_model.data.ministuff.drawing import (
     COLOURS,
     Array,
@@ -90,13 +90,13 @@ def two_colours(rng: Rng) -> tuple[str, str]:
 
 def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
     """An invented object: what it is, its sprite, and its size in pixels."""
-    taken = True
-    while taken:
+    is_class = True
+    while is_class:
         figure = rng.random() < 0.34
         shape = str(rng.choice(FIGURES if figure else OUTLINES))
         pattern = "plain" if rng.random() < 0.42 else str(rng.choice(PATTERNS))
         first, second = two_colours(rng)
-        taken = is_taken(shape, first, second, pattern)
+        is_class = looks_like_a_class(shape, first, second, pattern)
     texture = str(rng.choice(TEXTURES)) if rng.random() < 0.65 else ""
     low, high = (34.0, 90.0) if figure or shape in ("panel", "bushy") else (20.0, 72.0)
     size = float(rng.uniform(low, high))
@@ -252,11 +252,11 @@ def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour
 
 def region(rng: Rng, h: int, w: int) -> tuple[Thing, Array]:
     """An invented ground or wall: what it is and its field [h, w, 3]."""
-    taken = True
-    while taken:
+    is_class = True
+    while is_class:
         kind = str(rng.choice(SURFACES))
         first, second = two_colours(rng)
-        taken = is_taken(kind, first, second, kind)
+        is_class = looks_like_a_class(kind, first, second, kind)
     a, b = colour(rng, first), colour(rng, second)
     two = True
     if kind == "plain":
