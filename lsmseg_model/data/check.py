@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from lsmseg_model.data.benchmark import scored_names
 from lsmseg_model.data.folders import Files, LabelReader, Split, open_split
-from lsmseg_model.data.label_maps import IGNORE, UNREADABLE, VALUES, read_label_map
+from lsmseg_model.data.images import open_picture
+from lsmseg_model.data.label_maps import IGNORE, VALUES, read_label_map
 from lsmseg_model.data.layouts import OWN
 from lsmseg_model.data.parallel import OnProgress, in_parallel
 from lsmseg_model.errors import DataError, UsageError
@@ -133,10 +133,11 @@ def _about_pair(
 ) -> tuple[np.ndarray, int, list[Finding]]:
     """Pixels of each class, ignored pixels, and what is wrong with a picture or its label map."""
     findings: list[Finding] = []
-    size = _decode(picture)
-    if size is None:
-        what = f"{picture} cannot be read as a picture; it may be corrupt."
-        findings.append(Finding("unreadable", picture.name, what))
+    size = None
+    try:
+        size = _decode(picture)
+    except DataError as error:
+        findings.append(Finding("unreadable", picture.name, str(error)))
     pixels = np.zeros(reader.classes, np.int64)
     try:
         raw = read_label_map(path)
@@ -148,13 +149,10 @@ def _about_pair(
     return pixels, int((labels == IGNORE).sum()), findings
 
 
-def _decode(picture: Path) -> tuple[int, int] | None:
+def _decode(picture: Path) -> tuple[int, int]:
     """(height, width) of a picture whose data are whole; JPEG is decoded small, which is faster."""
-    try:
-        with Image.open(picture) as opened:
-            width, height = opened.size
-            opened.draft("RGB", (max(1, width // 8), max(1, height // 8)))
-            opened.load()
-    except UNREADABLE:
-        return None
+    with open_picture(picture) as opened:
+        width, height = opened.size
+        opened.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+        opened.load()
     return height, width

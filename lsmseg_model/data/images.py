@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from lsmseg_model.errors import DataError, UsageError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
+# What Pillow raises for damaged files.
+DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error)
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def as_picture(picture: str | Path | Image | np.ndarray) -> np.ndarray:
+def as_picture(picture: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     """uint8 [H, W, 3] RGB of a path, a PIL image or an array.
 
     A path or PIL image may have any mode: greyscale, palette, CMYK, 16 bits; it is turned as its
@@ -25,26 +29,29 @@ def as_picture(picture: str | Path | Image | np.ndarray) -> np.ndarray:
     Raises DataError for a file that is missing or is not a picture, UsageError for an array of
     another kind.
     """
-    from PIL import Image
-
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
     if isinstance(picture, Image.Image):
         return _from_image(picture)
+    with open_picture(picture) as opened:
+        return _from_image(opened)
+
+
+@contextmanager
+def open_picture(path: str | Path, kind: str = "a picture") -> Iterator[Image.Image]:
+    """A file opened with Pillow; DataError for one that is missing, damaged or too large."""
     try:
-        with Image.open(picture) as opened:
-            return _from_image(opened)
+        with Image.open(path) as opened:
+            yield opened
     except FileNotFoundError as error:
-        raise DataError(f"{picture} does not exist.") from error
+        raise DataError(f"{path} does not exist.") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{picture} is too large for a picture: {error}") from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{picture} cannot be read as a picture; it may be corrupt.") from error
+        raise DataError(f"{path} is too large for {kind}: {error}") from error
+    except DAMAGED as error:
+        raise DataError(f"{path} cannot be read as {kind}; it may be corrupt.") from error
 
 
 def _from_image(image: Any) -> np.ndarray:
-    from PIL import Image, ImageOps
-
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip these at 255
         return _from_array(_scaled(np.asarray(image)))

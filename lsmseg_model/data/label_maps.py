@@ -4,14 +4,13 @@ A table of 65,536 entries turns label values into classes; each benchmark has it
 """
 
 import json
-import struct
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from lsmseg_model.data.images import open_picture
 from lsmseg_model.data.palette import palette
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.files import write_whole
@@ -22,11 +21,6 @@ OUTSIDE = -2  # in a table: a value that the vocabulary has no class for
 # The 182-id convention of COCO-Stuff's raw label maps (value = id - 1) skips 11 thing ids that
 # COCO never annotated; without them the 171 classes of the benchmark remain.
 COCO_UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
-# What Pillow raises for damaged files, and for pictures too large to be meant.
-UNREADABLE = (
-    OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error,
-    Image.DecompressionBombError,
-)  # fmt: skip
 VALUES = {
     "index": "0 is the first class",
     "from 1": "1 is the first class, 0 is ignored",
@@ -79,24 +73,14 @@ def proves_182_ids(values: np.ndarray) -> bool | None:
 
 def read_picture(path: Path) -> np.ndarray:
     """uint8 [H, W, 3] RGB. Raises DataError for a file that is missing or is not a picture."""
-    try:
-        with Image.open(path) as opened:
-            return np.asarray(opened.convert("RGB"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
-    except UNREADABLE as error:
-        raise DataError(f"{path} cannot be read as a picture; it may be corrupt.") from error
+    with open_picture(path) as opened:
+        return np.asarray(opened.convert("RGB"))
 
 
 def read_label_map(path: Path) -> np.ndarray:
     """Whole numbers [H, W] as they stand in the file: uint8, uint16 or int32."""
-    try:
-        with Image.open(path) as opened:
-            labels = np.asarray(opened)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
-    except UNREADABLE as error:
-        raise DataError(f"{path} cannot be read as a label map; it may be corrupt.") from error
+    with open_picture(path, "a label map") as opened:
+        labels = np.asarray(opened)
     if labels.ndim != 2 or labels.dtype.kind not in "uib":
         raise DataError(
             f"{path} is a colour picture, not a label map; it needs one class index a pixel."
@@ -106,11 +90,8 @@ def read_label_map(path: Path) -> np.ndarray:
 
 def size_of(path: Path) -> tuple[int, int]:
     """(height, width) of a picture, from its header."""
-    try:
-        with Image.open(path) as opened:
-            return opened.height, opened.width
-    except UNREADABLE as error:
-        raise DataError(f"{path} cannot be read as a picture; it may be corrupt.") from error
+    with open_picture(path) as opened:
+        return opened.height, opened.width
 
 
 def check_count(classes: int) -> None:
