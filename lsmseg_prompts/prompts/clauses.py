@@ -179,8 +179,10 @@ def is_person(names: tuple[str, ...]) -> bool:
 def _one_line(description: str) -> str:
     """Without the final period, and with nothing inside that would end a sentence."""
     text = " ".join(description.split()).rstrip(" .!?;:,")
-    inside = re.compile(r"\s*(?:(?:[.!?]+[\"')]*|;)\s+)+(\S+)")
-    return inside.sub(lambda match: ", " + _lower_first(match[1]), text)
+    inside = re.compile(r"\s*(?:[.!?]+[\"')]*|;)\s+(\S+)")
+    while inside.search(text):  # "a; b. c" has the second right behind the first
+        text = inside.sub(lambda match: ", " + _lower_first(match[1]), text)
+    return text
 
 
 def _lower_first(word: str) -> str:
