@@ -38,7 +38,7 @@ lint: $(VENV)/.installed-test
 
 # Rebuild the shipped attribute store from lsmseg_prompts/descriptions/bundled/*.jsonl, byte for byte.
 store: $(VENV)/.installed
-	$(BIN)/python -m lsmseg_prompts.descriptions.bundled.rebuild
+	$(BIN)/python benchmarks/shipped_store.py
 
 # Train lsmseg-tiny again from scratch (docs/lsmseg-tiny.md says how long it takes).
 weights: $(VENV)/.installed

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from lsmseg_prompts.descriptions.bundled import read_bundled, read_lines
-from lsmseg_prompts.descriptions.bundled.rebuild import build, check, main
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import is_named
 from lsmseg_prompts.errors import RefusedError, UsageError
@@ -20,6 +19,9 @@ from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
 
 VOCABULARIES = DESCRIBED_VOCABULARIES
+SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
+SHIPPED_STORE = runpy.run_path(str(SCRIPTS / "shipped_store.py"))
+build, check, main = (SHIPPED_STORE[name] for name in ("build", "check", "main"))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_shared_texts_call_the_class_as_its_vocabulary_does() -> None:
 
 
 def test_the_measures_are_those_of_the_document(root: Path) -> None:
-    tables = runpy.run_path(str(root / "benchmarks" / "corpus.py"))["tables"]
+    tables = runpy.run_path(str(SCRIPTS / "corpus.py"))["tables"]
     assert tables() in (root / "docs" / "corpus.md").read_text("utf-8")
 
 

@@ -6,7 +6,7 @@ A class that another vocabulary has in the same sense has no texts of its own, b
 
     {"index": 4, "class": "tree", "same_as": {"vocabulary": "coco-stuff", "index": 168, ...}}
 
-These files are the source; the shipped store is rebuilt from them (`bundled.rebuild`). How they
+These files are the source; the shipped store is rebuilt from them (`make store`). How they
 were written and checked: docs/corpus.md.
 """
 

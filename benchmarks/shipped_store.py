@@ -1,7 +1,7 @@
 """Rebuild the shipped attribute store from the JSON Lines: byte for byte the same every time.
 
-python -m lsmseg_prompts.descriptions.bundled.rebuild           # write attribute_store.sqlite
-python -m lsmseg_prompts.descriptions.bundled.rebuild --check   # compare only; exit 6 if it differs
+python benchmarks/shipped_store.py           # write attribute_store.sqlite
+python benchmarks/shipped_store.py --check   # compare only; exit 6 if it differs
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsmseg_prompts.descriptions.bundled import WRITTEN, read_bundled
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError
@@ -105,7 +107,7 @@ def _dump(path: Path) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of this module; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lsmseg_prompts.descriptions.bundled.rebuild")
+    parser = argparse.ArgumentParser(prog="python benchmarks/shipped_store.py")
     parser.add_argument("--check", action="store_true", help="compare only, write nothing")
     parser.add_argument("-o", "--output", type=Path, help="another place than the shipped store")
     options = parser.parse_args(arguments)
