@@ -16,6 +16,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 from support.command_line import COMMAND, Outcome, arguments_for, environment, listing, struck
 
 
@@ -57,7 +58,10 @@ def test_generate_goes_on(how: str, call) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "step"),
-    [("lsmseg_model.evaluate:picture_features", 2), ("ablations.report.html:write_report", 1)],
+    [
+        ("lsmseg_model.inference.feature_cache:picture_features", 2),
+        ("ablations.report.html:write_report", 1),
+    ],
     ids=["pictures", "report"],
 )
 def test_ablate_interrupted(place: str, step: int, data: Path, weights: Path, call) -> None:
@@ -66,7 +70,9 @@ def test_ablate_interrupted(place: str, step: int, data: Path, weights: Path, ca
     interrupted(struck(place, step, "SIGINT", *arguments))
     left = listing().keys() - before.keys()
     if place.endswith("picture_features"):
-        assert left == {"s.sqlite"}
+        features = [name for name in left if name.endswith(".safetensors")]
+        assert left == {"s.sqlite", *features, *(str(p) for p in Path(*features).parents[:-1])}
+        assert load_file(*features)  # of the picture before, whole
     else:  # what is there is whole
         assert {"o/run.json", "o/single.csv"} <= left and "o/report.html" not in left
         json.loads(Path("o/run.json").read_text())

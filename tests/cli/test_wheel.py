@@ -5,45 +5,25 @@ Built offline with the hatchling that the test extras install.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-pytestmark = pytest.mark.slow
+from lsmseg_prompts.descriptions.bundled import read_bundled
+from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES
+
+pytestmark = [pytest.mark.slow, pytest.mark.process]
 
 PACKAGES = ("lsmseg_prompts", "lsmseg_model", "ablations")
-DATA = (
-    "lsmseg_prompts/attribute_store.sqlite",
-    "lsmseg_prompts/vocabularies/coco-stuff.json",
-    "lsmseg_prompts/vocabularies/camvid.json",
-    "lsmseg_prompts/bundled/coco-stuff.jsonl",
-    "lsmseg_prompts/bundled/camvid.jsonl",
-    "lsmseg_prompts/templates/attributes-paper.j2",
-    "lsmseg_prompts/templates/attributes-thesis.j2",
-    "lsmseg_prompts/templates/describe-paper.j2",
-    "lsmseg_prompts/templates/describe-thesis.j2",
-    "lsmseg_prompts/templates/typical-paper.j2",
-    "lsmseg_prompts/lint_words.json",
-    "lsmseg_prompts/random_words.json",
-    "lsmseg_prompts/verbs.json",
-    "lsmseg_model/configs/lsmseg-tiny.json",
-    "lsmseg_model/weights/lsmseg-tiny.safetensors",
-    "ablations/templates/report.html.j2",
-    "ablations/recipes/table2.json",
-    "ablations/recipes/thesis-5.11.json",
-    "cli.py",
-)
-WHEEL_SUFFIXES = {".py", ".pyi", ".typed", ".json", ".jsonl", ".j2", ".sqlite", ".safetensors"}
-SDIST_TOP = {
-    *PACKAGES, "tests", "docs", "cli.py", "attribute_store.sqlite", "README.md", "CHANGELOG.md",
-    "LICENSE", "Makefile", "pyproject.toml", "PKG-INFO", ".gitignore",
-}  # fmt: skip
+STORE = "lsmseg_prompts/attribute_store.sqlite"  # taken in from the top of the checkout
 MOST_BYTES = 20 * 2**20  # of weights
 
 
@@ -77,28 +57,33 @@ def names(wheel: Path) -> set[str]:
         return set(archive.namelist())
 
 
-@pytest.mark.parametrize("name", DATA)
-def test_the_wheel_carries(wheel: Path, name: str) -> None:
-    assert name in names(wheel)
-
-
-def test_the_wheel_carries_every_tracked_file(wheel: Path, root: Path) -> None:
+@pytest.fixture(scope="module")
+def source(root: Path) -> set[str]:
+    """Every file of the checkout that git does not ignore."""
     listed = subprocess.run(
-        ["git", "ls-files", *PACKAGES], cwd=root, capture_output=True, text=True, check=False
-    )
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if listed.returncode:
         pytest.skip("not a git checkout")
-    assert set(listed.stdout.split()) - names(wheel) == set()
+    return {name for name in listed.stdout.splitlines() if (root / name).exists()}
 
 
-def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
+def test_the_wheel_carries_every_file_of_the_packages(wheel: Path, source: set[str]) -> None:
+    wanted = {name for name in source if PurePosixPath(name).parts[0] in PACKAGES}
+    kinds = {PurePosixPath(name).suffix for name in wanted}
+    assert kinds >= {".py", ".json", ".jsonl", ".j2", ".safetensors"}
+    assert {*wanted, "cli.py", STORE} - names(wheel) == set()
+
+
+def test_the_wheel_holds_nothing_else(wheel: Path, source: set[str]) -> None:
     found = [PurePosixPath(name) for name in names(wheel)]
     info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
     assert {path.parts[0] for path in found} == {*PACKAGES, "cli.py", info}
     inside = [path for path in found if path.parts[0] != info]
-    assert [p for p in inside if p.suffix not in WHEEL_SUFFIXES] == []
+    assert {str(path) for path in inside} - source == {STORE}
     assert [p for p in found if any(part.startswith(("__pyc", ".")) for part in p.parts)] == []
-    assert [p for p in inside if p.suffix == ".sqlite"] == [PurePosixPath(DATA[0])]
+    assert [p for p in inside if p.suffix == ".sqlite"] == [PurePosixPath(STORE)]
 
 
 def test_the_weights_are_small_and_the_command_is_installed(wheel: Path) -> None:
@@ -109,13 +94,14 @@ def test_the_weights_are_small_and_the_command_is_installed(wheel: Path) -> None
     assert weights and sum(weights) <= MOST_BYTES
 
 
-def test_the_sdist_holds_no_junk(sdist: Path) -> None:
+def test_the_sdist_holds_no_junk(sdist: Path, root: Path, source: set[str]) -> None:
     with tarfile.open(sdist) as archive:
         found = [PurePosixPath(*PurePosixPath(m.name).parts[1:]) for m in archive if m.isfile()]
-    assert {path.parts[0] for path in found} <= SDIST_TOP
-    allowed = WHEEL_SUFFIXES | {".md", ".png", ".toml", ""}
-    assert [p for p in found if p.suffix not in allowed] == []
-    assert [p for p in found if "__pycache__" in p.parts or "runs" in p.parts] == []
+    assert {str(path) for path in found} - source == {"PKG-INFO"}
+    chosen = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]
+    top = {name.strip("/") for name in chosen["targets"]["sdist"]["include"]}
+    assert {path.parts[0] for path in found} <= {*top, "pyproject.toml", "PKG-INFO", ".gitignore"}
+    assert [p for p in found if "__pycache__" in p.parts or p.parts[0] == "runs"] == []
     assert {"README.md", "LICENSE", "cli.py", "attribute_store.sqlite"} <= set(map(str, found))
 
 
@@ -153,7 +139,9 @@ def installed(wheel: Path, tmp_path: Path) -> Callable[..., str]:
 def test_the_wheel_finds_its_own_store(installed: Callable[..., str], tmp_path: Path) -> None:
     shipped = installed("store", "path", "--shipped").strip()
     assert Path(shipped).is_relative_to(tmp_path / "site")
-    assert "1710" in installed("store", "status")
+    rows = json.loads(installed("store", "status", "--json"))
+    done = {row["vocabulary"]: row["done"] for row in rows if row["store"] == "shipped"}
+    assert done == {name: len(read_bundled(name)) for name in DESCRIBED_VOCABULARIES}
     assert "stripe" in installed("store", "show", "zebra", "--attributes", "pattern")
 
 
