@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ablations import recipes
+    from ablations.recipes.request import RecipeRequest
+    from ablations.recipes.run import RecipeResult, run_recipe
     from ablations.report.html import report
     from ablations.runs.ablate import ablate, run
     from ablations.runs.compare import compare
@@ -24,12 +26,15 @@ _HOMES = {
     "AblationRequest": "runs.request",
     "CallableScorer": "scoring.own_model",
     "Comparison": "runs.result",
+    "RecipeRequest": "recipes.request",
+    "RecipeResult": "recipes.run",
     "RunResult": "runs.result",
     "Scorer": "scoring.frozen",
     "ablate": "runs.ablate",
     "compare": "runs.compare",
     "leaderboard": "runs.leaderboard",
     "run": "runs.ablate",
+    "run_recipe": "recipes.run",
     "score_callable": "scoring.own_model",
 }
 
@@ -37,6 +42,8 @@ __all__ = [
     "AblationRequest",
     "CallableScorer",
     "Comparison",
+    "RecipeRequest",
+    "RecipeResult",
     "RunResult",
     "Scorer",
     "ablate",
@@ -45,6 +52,7 @@ __all__ = [
     "recipes",
     "report",
     "run",
+    "run_recipe",
     "score_callable",
 ]
 

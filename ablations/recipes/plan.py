@@ -134,14 +134,7 @@ def _overridden(settings: Settings, variant: Variant, request: RecipeRequest) ->
 
 
 def _check_settings(recipe: str, settings: Mapping[str, Settings], scorer: str, scale: str) -> None:
-    """Raise ConfigurationError for a variant that lacks a setting.
-
-    Args:
-        recipe: The recipe's name.
-        settings: Those of each variant.
-        scorer: Who scores.
-        scale: small or full.
-    """
+    """Raise ConfigurationError for a variant that lacks a setting."""
     needed = ["config", "train_data"] if scorer == "retrain" else ["model"]
     for name, own in settings.items():
         if lacking := [f for f in ["attributes", "llm", *needed] if getattr(own, f) is None]:

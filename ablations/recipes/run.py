@@ -144,7 +144,7 @@ def _announced(plan: Plan) -> list[str]:
     trials = len(plan.trials)
     lines = [f"{plan.recipe.source}: {trials} variants on {where}, into {plan.directory}"]
     if trainings := plan.trainings:
-        sets = ", ".join(sorted({t.training.data for t in trainings}))
+        sets = ", ".join(sorted({job.training.source.data for job in trainings}))
         lines.append(
             f"{len(trainings)} networks to train on {sets}, {_steps(plan)} iterations each"
         )

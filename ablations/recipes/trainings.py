@@ -14,6 +14,7 @@ from ablations.recipes.request import RecipeRequest
 from ablations.recipes.texts import Texts, prompt_set_of
 from ablations.runs.open import benchmark_roots, labelled_with
 from ablations.scoring.executors import everywhere
+from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import Training, TrainingJob, training_pictures
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError
@@ -28,7 +29,7 @@ from lsmseg_prompts.vocabularies import Vocabulary
 class TrainingData:
     """A benchmark to train on; pictures: see `training_pictures`."""
 
-    root: str | None
+    source: BenchmarkSource
     vocabulary: Vocabulary
     pictures: tuple[int, str]
 
@@ -79,10 +80,7 @@ class TrainingPlanner:
         training = Training(
             folder=self.folder,
             config=str(everywhere(config)) if config.endswith(".json") else config,
-            data=name if data.root or name == "ministuff" else str(everywhere(name)),
-            root=everywhere(data.root),
-            vocabulary=data.vocabulary.name,
-            prompts=len(data.vocabulary),
+            source=data.source.everywhere(),
             iterations=options.iterations,
             pretrained=everywhere(request.pretrained),
             encoder=everywhere(self._encoder(built["network"].get("encoder", "none"), here)),
@@ -136,10 +134,9 @@ def _training_data(
         )
     data = {}
     for name in wanted:
-        vocabulary, root = labelled_with(name, request.vocab), root_of[name]
-        data[name] = TrainingData(
-            root, vocabulary, training_pictures(name, root, len(vocabulary), vocabulary.name)
-        )
+        vocabulary = labelled_with(name, request.vocab)
+        source = BenchmarkSource(name, root_of[name], vocabulary.name, len(vocabulary))
+        data[name] = TrainingData(source, vocabulary, training_pictures(source))
     return data
 
 

@@ -112,16 +112,7 @@ def _measure_network(
     pictures: dict[str, str],
     progress: bool,
 ) -> None:
-    """Train a variant's network, or take the one that is there, and measure it.
-
-    Args:
-        plan: The plan.
-        trial: The variant.
-        measured: What is filled.
-        store: Where counts are kept.
-        pictures: The hash of each benchmark's pictures, filled too.
-        progress: Whether it is shown.
-    """
+    """Train a variant's network, or take the one that is there, and measure it."""
     job, recipe, name = trial.training, plan.recipe, trial.variant.name
     assert job is not None
     shown = progress and sys.stderr.isatty()  # in a log file bars would be blank lines
@@ -166,14 +157,7 @@ def _kept_latency(plan: Plan, trial: Trial, job: TrainingJob) -> float:
 
 
 def _latency(segmenter: Segmenter, place: Place, texts: Any, pictures: int) -> float:
-    """Milliseconds for a picture, its windows and label map included, texts embedded before.
-
-    Args:
-        segmenter: The network.
-        place: The benchmark.
-        texts: A group for each of its prompts.
-        pictures: How many are timed; the median counts.
-    """
+    """Milliseconds for a picture, its windows and label map included, texts embedded before."""
     prompts, owners = competing(place.benchmark)
     text = segmenter.encode_texts([list(texts[i]) for i in prompts])
     spent = []

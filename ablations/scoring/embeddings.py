@@ -87,9 +87,9 @@ def load_embeddings(path: str | Path, prompts: PromptSet | None = None) -> Embed
                 matrix = tensors.get_tensor("embeddings")
                 about = json.loads((tensors.metadata() or {})["about"])
     except Exception as error:  # what the readers raise is not one family
-        raise UsageError(f"{path} is no file of embeddings: export one ({error}).") from error
+        raise UsageError(f"{path} is not a file of embeddings: export one ({error}).") from error
     if about.get("format") != FORMAT or about.get("version") != VERSION:
-        raise UsageError(f"{path} is no file of embeddings of this version: export it again.")
+        raise UsageError(f"{path} is not a file of embeddings of this version: export it again.")
     if prompts is not None and about["text_hashes"] != [text_hash(g) for g in prompts.texts]:
         raise UsageError(f"{path} was made of other texts than {prompts.name}: export it again.")
     return Embeddings(matrix, about)

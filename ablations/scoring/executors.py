@@ -78,7 +78,7 @@ class Ray:
         # at the moment that it completes brings the process down (2.60).
         for reference in [task.remote(self._threads, function, job) for job in jobs]:
             try:
-                found = ray.get(reference)
+                result = ray.get(reference)
             except ray.exceptions.RayTaskError as error:
                 if isinstance(error.cause, ImportError | ray.exceptions.RayError):
                     raise ConfigurationError(
@@ -93,7 +93,7 @@ class Ray:
                     f"({type(error).__name__}). What was finished is kept: run the same command "
                     "again."
                 ) from error
-            yield found
+            yield result
 
 
 def open_executor(name: str, device: str = "cpu") -> Executor:

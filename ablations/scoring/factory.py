@@ -54,10 +54,7 @@ def _retrain(options: ScorerOptions, counts: CountStore, executor: Executor) -> 
         training = Training(
             folder=(folder / "trainings").resolve(),
             config=str(everywhere(config)) if config.endswith(".json") else config,
-            data=source.data,
-            root=everywhere(source.root),
-            vocabulary=source.vocabulary,
-            prompts=source.prompts,
+            source=source.everywhere(),
             iterations=options.iterations,
             pretrained=everywhere(options.pretrained),
             encoder=everywhere(options.encoder),

@@ -61,7 +61,7 @@ class Scorer(ABC):
         """What the counts depend on beside the benchmark and the texts."""
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
-        """int64 [H, W]: the scored class that is found at every pixel."""
+        """int64 [H, W]: the scored class predicted at every pixel."""
         raise NotImplementedError
 
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:

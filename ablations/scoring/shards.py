@@ -95,7 +95,7 @@ def count_shard(job: tuple[Shard, Sequence[Texts]]) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _opened(shard: Shard) -> Scorer:
-    """The scorer of a shard; a worker that is asked again has looked at it already."""
+    """The scorer of a shard; a worker that gets it again has encoded it already."""
     source = shard.source
     part = Part(source.open(), range(shard.start, shard.stop), source.split or "")
     return open_model_once(shard.options)(part)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.scoring.count_store import key_of
+from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.errors import AlreadyTrainedError
 from lsmseg_model.networks.build import read_network
@@ -31,7 +32,7 @@ class Training:
         folder: Holds a folder for each training.
         config, network: The network, and fields of it that are changed.
         options: Fields of `TrainOptions` that are changed; iterations apart.
-        data, root, vocabulary, prompts: What to train on; prompts: how many the vocabulary has.
+        source: What to train on.
         pretrained, encoder: See `start_network`.
         validated: Pictures that are scored when a training ends; here they decide nothing.
         pictures: The hash of the training pictures (see `training_pictures`), where it is there.
@@ -39,10 +40,7 @@ class Training:
 
     folder: Path
     config: str
-    data: str
-    root: str | None
-    vocabulary: str
-    prompts: int
+    source: BenchmarkSource
     iterations: int | None = None
     pretrained: str | None = None
     encoder: str | None = None
@@ -61,14 +59,12 @@ class Training:
         settings = read_network(self.config, **self.network)
         if self.options:
             settings["train"] = {**settings.get("train", {}), **self.options}
-        pictures = self.pictures or training_pictures(
-            self.data, self.root, self.prompts, self.vocabulary
-        )
+        pictures = self.pictures or training_pictures(self.source)
         return {
             "settings": settings,
             "iterations": self.iterations,
             "files": [_file(self.pretrained), _file(self.encoder)],
-            "data": [self.data, *pictures],
+            "data": [self.source.data, *pictures],
             "seed": self.seed,
             **({} if self.precision == "auto" else {"precision": self.precision}),
         }
@@ -111,10 +107,10 @@ class TrainingJob:
         how = self.training
         request = TrainRequest(
             config=how.config,
-            data=how.data,
-            data_root=how.root,
+            data=how.source.data,
+            data_root=how.source.root,
             texts=self.texts,
-            vocabulary_name=how.vocabulary,
+            vocabulary_name=how.source.vocabulary,
             out=self.out,
             pretrained=how.pretrained,
             encoder=how.encoder,
@@ -147,17 +143,10 @@ def train_network(job: TrainingJob) -> TrainedNetwork:
     return TrainedNetwork(job.weights, float(steps[-1]["seconds"]), len(steps))
 
 
-def training_pictures(
-    data: str, root: str | None, prompts: int, vocabulary: str
-) -> tuple[int, str]:
-    """How many pictures there are to train on, and the hash of their files' names and sizes.
-
-    Args:
-        data, root: The benchmark and its folder.
-        prompts: How many the vocabulary has.
-        vocabulary: What it is labelled with.
-    """
-    benchmark: Any = load_benchmark(data, root, "train", None, prompts, vocabulary)
+def training_pictures(source: BenchmarkSource) -> tuple[int, str]:
+    """How many pictures there are to train on, and the hash of their files' names and sizes."""
+    about = source.prompts, source.vocabulary
+    benchmark: Any = load_benchmark(source.data, source.root, "train", None, *about)
     pairs = [
         [a.name, a.stat().st_size, b.stat().st_size] for a, b in getattr(benchmark, "pairs", ())
     ]

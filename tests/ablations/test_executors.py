@@ -23,6 +23,7 @@ from ablations.scoring.count_store import MemoryCountStore
 from ablations.scoring.executors import Local, Ray, everywhere, open_executor
 from ablations.scoring.frozen import Scorer
 from ablations.scoring.networks import RetrainScorer
+from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import TrainedNetwork, Training, TrainingJob, train_network
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
@@ -160,10 +161,7 @@ def test_trials_with_a_machine_killed_are_those_of_one_process(
         return Training(
             folder=tmp_path / folder,
             config=str(tmp_path / "net.json"),
-            data=data,
-            root=None,
-            vocabulary="four",
-            prompts=4,
+            source=BenchmarkSource(data, None, "four", 4),
             iterations=1,
             pretrained="random",
             encoder="random",
@@ -234,10 +232,7 @@ def network_of(folder: Path) -> dict[str, Any]:
     training = Training(
         folder=folder / "network",
         config=str(folder / "net.json"),
-        data=str(data),
-        root=None,
-        vocabulary="four",
-        prompts=4,
+        source=BenchmarkSource(str(data), None, "four", 4),
         iterations=1,
         pretrained="random",
         encoder="random",

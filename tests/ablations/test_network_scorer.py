@@ -19,6 +19,7 @@ from ablations.runs.request import AblationRequest
 from ablations.scoring.count_store import MemoryCountStore
 from ablations.scoring.networks import RetrainScorer, TrainedScorer
 from ablations.scoring.options import ScorerOptions
+from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import Training, train_network
 from lsmseg_model.inference.counting import count_pictures
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -83,10 +84,7 @@ def training(tmp_path: Path) -> Training:
     return Training(
         folder=tmp_path / "trainings",
         config=str(tmp_path / "net.json"),
-        data=str(make_pictures(tmp_path / "pictures")),
-        root=None,
-        vocabulary="four",
-        prompts=4,
+        source=BenchmarkSource(str(make_pictures(tmp_path / "pictures")), None, "four", 4),
         iterations=2,
         pretrained="random",
         encoder="random",
@@ -168,7 +166,7 @@ def test_options_of_other_scorers_are_refused(given: dict[str, Any], says: str) 
 def test_ablate_with_a_network_and_with_trainings(training: Training) -> None:
     Path("four.txt").write_text("zebra\ngrass\nstop sign\nsky")
     given: dict[str, Any] = {
-        "data": [training.data, training.data],
+        "data": [training.source.data, training.source.data],
         "vocab": "four.txt",
         "attributes": ["color"],
         "samples": 20,

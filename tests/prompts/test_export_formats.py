@@ -258,7 +258,7 @@ def test_embeddings(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\.safetensors or \.npz"):
         export_embeddings(prompts(PLAIN), clip, tmp_path / "e.pt")
     (tmp_path / f"bad{suffix}").write_bytes(b"no")
-    with pytest.raises(UsageError, match="no file of embeddings"):
+    with pytest.raises(UsageError, match="not a file of embeddings"):
         load_embeddings(tmp_path / f"bad{suffix}")
 
 
