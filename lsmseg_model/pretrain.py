@@ -228,8 +228,11 @@ def _shrink(labels: Tensor, size: int) -> Tensor:
 
 
 def _start(settings: dict[str, Any], options: PretrainOptions, request: PretrainRequest) -> Clip:
-    """From scratch or from weights. From scratch every token starts at zero: a word that training
-    never meets keeps a zero embedding, which token dropout teaches the model to pass over."""
+    """The CLIP to train, from scratch or from weights.
+
+    From scratch every token starts at zero: a word that training never meets keeps a zero
+    embedding, which token dropout teaches the model to pass over.
+    """
     init = request.init
     if init is None:
         clip = build_clip(settings)

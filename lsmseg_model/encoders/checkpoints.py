@@ -77,7 +77,14 @@ def load_torch(path: Path) -> Any:
 def save_weights(
     path: Path, state: dict[str, Tensor], metadata: dict[str, Any], half: bool = False
 ) -> None:
-    """Write a state dict as safetensors, whole or not at all; ``half`` stores 16-bit floats."""
+    """Write a state dict as safetensors, whole or not at all.
+
+    Args:
+        path: The file.
+        state: The weights.
+        metadata: What else it holds, values that JSON has.
+        half: Store 16-bit floats.
+    """
     from safetensors.torch import save_file
 
     tensors = {

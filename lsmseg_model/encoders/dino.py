@@ -72,7 +72,7 @@ class Dino(FrozenEncoder):
 
 
 def build_encoder(sizes: DinoSizes) -> nn.Module:
-    """timm's network of these sizes, with random weights (vit_base_patch14_dinov2 and others)."""
+    """The network of timm of these sizes, with random weights (vit_base_patch14_dinov2 ...)."""
     from timm.models.vision_transformer import VisionTransformer
 
     return VisionTransformer(

@@ -111,9 +111,17 @@ def load_network(
 ) -> LsmSeg:
     """A trained network in evaluation mode.
 
-    format: "lsmseg", a file that `train` left, or "cat-seg", a published checkpoint, whose
-    network is `name` (by default cat-seg-b or cat-seg-l, as the weights' width tells); then
-    `network.loaded` tells which keys were used. Raises CheckpointError, UsageError.
+    Args:
+        path: The file.
+        name: The network that it must be; of a published checkpoint by default cat-seg-b or
+            cat-seg-l, by the weights' width.
+        format: "lsmseg", a file that `train` left, or "cat-seg", a published checkpoint; then
+            `network.loaded` says which keys were used.
+        device: Where it computes.
+
+    Raises:
+        CheckpointError: For a file that is missing, damaged or of something else.
+        UsageError: For an unknown name, format or device.
     """
     check_device(device)
     path = Path(path)
@@ -171,9 +179,15 @@ def start_network(
 ) -> LsmSeg:
     """A network to train: CLIP and the second encoder filled, the head random.
 
-    pretrained: CLIP's weights, as `load_clip` takes them (None: those that ship with one of our
-    own configurations). encoder: the second encoder's weights. Both may be "random".
-    Raises CheckpointError where weights are missing or do not fit.
+    Args:
+        settings: See `read_network`.
+        pretrained: CLIP's weights, as `load_clip` takes them, or "random" (None: those that ship
+            with one of our own configurations).
+        encoder: The second encoder's weights, or "random".
+        half: Compute the second encoder in bf16.
+
+    Raises:
+        CheckpointError: Where weights are missing or do not fit.
     """
     network = build(settings)
     name = network.clip.name

@@ -37,7 +37,7 @@ def keep(response: Tensor, k: int, wanted: Tensor | None = None) -> Tensor:
 
 
 def gather(texts: Tensor, kept: Tensor) -> Tensor:
-    """The embeddings of the kept classes (Eq. 4). texts: [B, N, D] -> [B, k, D]"""
+    """The embeddings of the kept classes (Eq. 4). texts: [B, N, D] -> [B, k, D]."""
     return texts.gather(1, kept[..., None].expand(-1, -1, texts.shape[2]))
 
 

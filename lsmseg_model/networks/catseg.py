@@ -28,8 +28,10 @@ OURS = {CLIP: "clip.model.", HEAD: "transformer."}
 
 @dataclass(frozen=True)
 class Loaded:
-    """What became of a checkpoint's keys: how many were used, which were of no use here, and
-    which of the network's are not in the file."""
+    """What became of a checkpoint's keys.
+
+    used: how many were. unexpected: of no use here. missing: the network's that are not there.
+    """
 
     used: int
     unexpected: tuple[str, ...]
@@ -68,8 +70,7 @@ def load_catseg(network: LsmSeg, path: str | Path) -> Loaded:
 
 
 def published_texts(names: Sequence[str]) -> list[list[str]]:
-    """The text of each class as CAT-Seg was trained and tested: of a name with synonyms the first,
-    and nothing else of it changed."""
+    """The text of each class as CAT-Seg was trained and tested: of synonyms the first."""
     return [[f"A photo of a {name.split(', ')[0]} in the scene"] for name in names]
 
 

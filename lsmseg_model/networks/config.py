@@ -35,8 +35,11 @@ CHANGEABLE = ("clip", "crop")  # fields of the file that may be changed beside t
 
 @dataclass(frozen=True)
 class NetworkFile:
-    """The file of a network. clip: a name, or the fields of a CLIP of our own (`ClipFile`). crop:
-    pixels of a view. network: see `NetworkConfig`. test: see `Protocol`. train: `TrainOptions`."""
+    """The file of a network.
+
+    clip: a name, or the fields of a CLIP of our own (`ClipFile`). crop: pixels of a view. network:
+    see `NetworkConfig`. test: see `Protocol`. train: see `TrainOptions`.
+    """
 
     name: Annotated[
         str, Field(pattern=r"^[\w.+-]+$", description="be letters and digits, as a file's name")
@@ -102,8 +105,10 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a picture is cut into views, in pixels: squashed to `side` x `side`, then crops of
-    `crop` x `crop` every `stride`, and the whole. Crops as large as the side: the whole alone.
+    """How a picture is cut into views, in pixels.
+
+    Squashed to `side` x `side`, then crops of `crop` x `crop` every `stride`, and the whole. Crops
+    as large as the side: the whole alone.
 
     Raises ConfigError where the crops would not cover the picture exactly.
     """

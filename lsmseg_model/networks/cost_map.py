@@ -27,7 +27,12 @@ def segment(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The class with the highest cosine at every pixel, for several text sets at once.
 
-    features: [h, w, D]; text: [S * N, D], the sets' classes one after the other.
+    Args:
+        features: [h, w, D].
+        text: [S * N, D], the sets' classes one after the other.
+        size: H and W of the picture.
+        sets: How many text sets.
+
     Returns int64 [S, H, W] class positions, of equals the first, and float32 [S, H, W] their
     cosines. See `best_class`.
     """

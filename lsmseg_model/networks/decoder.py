@@ -44,19 +44,19 @@ class Up(nn.Module):
         self.conv = DoubleConv(into, out)
 
     def kernel(self) -> Tensor:
-        """[into, out, 4, 4]"""
+        """[into, out, 4, 4]."""
         first: Tensor = self.conv.double_conv[0].weight[:, : self.up.out_channels]  # type: ignore[index]
         return F.conv_transpose2d(self.up.weight, first.transpose(0, 1).flip(2, 3))
 
     def guided(self, guidance: Tensor) -> Tensor:
-        """What the guidance [B, G, 2H, 2W] and the first bias add: [B, out, 2H, 2W]"""
+        """What the guidance [B, G, 2H, 2W] and the first bias add: [B, out, 2H, 2W]."""
         bias = self.up.bias[:, None, None]  # type: ignore[index]
         bias = bias.expand(guidance.shape[0], -1, *guidance.shape[2:])
         guided = self.conv.double_conv[0](torch.cat([bias, guidance], dim=1))
         return guided.contiguous(memory_format=torch.channels_last)  # as what it is added to
 
     def forward(self, x: Tensor, kernel: Tensor, guided: Tensor) -> Tensor:
-        """x: [B * N, into, H, W]; guided: [B, out, 2H, 2W] -> [B * N, out, 2H, 2W]"""
+        """x: [B * N, into, H, W]; guided: [B, out, 2H, 2W] -> [B * N, out, 2H, 2W]."""
         x = F.conv_transpose2d(x, kernel, stride=2, padding=1)
         x.unflatten(0, (guided.shape[0], -1)).add_(guided[:, None])
         for layer in self.conv.double_conv[1:]:

@@ -34,7 +34,7 @@ class Adapter(nn.Module):
         self.norm = nn.GroupNorm(1, dim)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """x: [B, other, h, w] -> [B, dim, *size]"""
+        """x: [B, other, h, w] -> [B, dim, *size]."""
         return self.norm(self.project(resized(x, size)))
 
 

@@ -123,10 +123,11 @@ class LsmSeg(nn.Module):
         return self.cached
 
     def trainable(self, clip: str = "qv") -> None:
-        """Set which parameters learn: the head, and of CLIP's blocks, in both towers, the
-        queries and values ("qv"), "qk", "kv", everything ("full") or nothing ("freeze").
+        """Set which parameters learn: the head, and of CLIP what `clip` says.
 
-        The rows of the joint projections that are not named get no gradient; no weight is copied.
+        In both towers' blocks the queries and values ("qv"), "qk", "kv", or everything ("full") or
+        nothing ("freeze"). The rows of the joint projections that are not named get no gradient; no
+        weight is copied.
         """
         if clip not in CLIP_PARTS:
             raise ConfigError(f"There is no part of CLIP {clip!r}; choose {', '.join(CLIP_PARTS)}.")

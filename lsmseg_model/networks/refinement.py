@@ -96,7 +96,7 @@ class SwinBlock(nn.Module):
         self.register_buffer("attn_mask", mask)
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
-        """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]"""
+        """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]."""
         height, width = x.shape[2:4]
         guided = self.attn.guided(self._windows(guidance[:, None])[:, 0])
         mask = None
@@ -135,6 +135,12 @@ def shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
     """[windows, M, M]: -100 between positions that only the shift, or padding, brought together.
 
     On the CPU, whoever needs it first: kept for training as for inference, not to be changed.
+
+    Args:
+        height: Positions down.
+        width: Positions across.
+        window: Positions a side of a window.
+        shift: Positions that the windows are moved by.
     """
     full = (-(-height // window) * window, -(-width // window) * window)
 
@@ -166,7 +172,7 @@ class SpatialRefinement(nn.Module):
         self.guidance_norm = nn.LayerNorm(guidance_dim)
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
-        """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]"""
+        """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]."""
         guidance = self.guidance_norm(guidance)
         return self.block_2(self.block_1(x, guidance), guidance)
 
@@ -242,7 +248,7 @@ class ClassRefinement(nn.Module):
             self.padding_guidance = nn.Parameter(torch.zeros(1, 1, guidance_dim))
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
-        """x: [B, N, H, W, D], guidance: [B, N, G] -> [B, N, H, W, D]"""
+        """x: [B, N, H, W, D], guidance: [B, N, G] -> [B, N, H, W, D]."""
         pooled = self._pool(x)
         flat = pooled.flatten(2, 3)
         guided = self.attention.guided(guidance[:, :, None])
@@ -295,7 +301,7 @@ class RefinementLayer(nn.Module):
         self.attention = ClassRefinement(dim, dim, heads, config.pad_len) if classes else None
 
     def forward(self, x: Tensor, appearance: Tensor | None, texts: Tensor | None) -> Tensor:
-        """x: [B, N, H, W, D], appearance: [B, H, W, G], texts: [B, N, G'] -> as x
+        """x: [B, N, H, W, D], appearance: [B, H, W, G], texts: [B, N, G'] -> as x.
 
         What guides a part that is left out may be None.
         """

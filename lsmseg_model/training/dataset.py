@@ -98,9 +98,12 @@ def distorted(image: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Augment:
-    """How a picture is varied: its short side resized to `short_side` pixels times a factor
-    drawn from `scale`, a square of `crop` pixels cut out, mirrored or not, its colours changed
-    ("mild", or "ssd", what CAT-Seg trains with, see `distorted`)."""
+    """How a picture is varied.
+
+    Its short side is resized to `short_side` pixels times a factor drawn from `scale`, a square of
+    `crop` pixels is cut out, mirrored or not, and its colours are changed ("mild", or "ssd", what
+    CAT-Seg trains with, see `distorted`).
+    """
 
     short_side: int
     crop: int

@@ -198,8 +198,10 @@ def _interrupt(code: int) -> KeyboardInterrupt:
 
 @contextmanager
 def stop_between_steps() -> Iterator[Sequence[int]]:
-    """Ctrl-C and SIGTERM are noted as exit codes, for the loop to look at; a second Ctrl-C stops
-    at once. torchrun passes Ctrl-C on to processes that got it already: that is not a second."""
+    """Ctrl-C and SIGTERM are noted as exit codes for the loop; a second Ctrl-C stops at once.
+
+    `torchrun` passes Ctrl-C on to processes that got it already: that is not a second.
+    """
     codes: list[int] = []
     first = [0.0]
 

@@ -8,9 +8,13 @@ from torch.nn import functional as F
 def bce(logits: Tensor, target: Tensor, compared: Tensor, weight: Tensor) -> Tensor:
     """Binary cross-entropy averaged over pixels and compared texts (the paper's loss).
 
-    logits: [B, K, H, W]; target: int64 [B, H, W], which of the K texts the pixel is, or -1;
-    compared: bool [B, K], False for padding; weight: [B, H, W] of the pixels, 0 where target is
-    -1. With y = 1 for the target only, the sum over texts of softplus(x) - y x.
+    With y = 1 for the target only, the sum over texts of softplus(x) - y x.
+
+    Args:
+        logits: [B, K, H, W].
+        target: int64 [B, H, W], which of the K texts the pixel is, or -1.
+        compared: bool [B, K], False for padding.
+        weight: [B, H, W] of the pixels, 0 where target is -1.
     """
     negative = (F.softplus(logits) * compared[:, :, None, None]).sum(dim=1)
     positive = logits.gather(1, target.clamp(min=0)[:, None])[:, 0]
@@ -19,7 +23,14 @@ def bce(logits: Tensor, target: Tensor, compared: Tensor, weight: Tensor) -> Ten
 
 
 def softmax(logits: Tensor, target: Tensor, compared: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy over the compared texts, averaged over pixels. Shapes as ``bce``."""
+    """Cross-entropy over the compared texts, averaged over pixels.
+
+    Args:
+        logits: See `bce`.
+        target: See `bce`.
+        compared: See `bce`.
+        weight: See `bce`.
+    """
     masked = logits.masked_fill(~compared[:, :, None, None], float("-inf"))
     pixel = F.cross_entropy(masked, target, ignore_index=-1, reduction="none")
     return (pixel * weight).sum() / weight.sum().clamp(min=1e-6)

@@ -47,8 +47,11 @@ class Processes:
 
 @contextmanager
 def processes(device: str) -> Iterator[Processes]:
-    """This process among those of torchrun (RANK, WORLD_SIZE, LOCAL_RANK); each has a GPU of its
-    own where `device` is cuda. Raises UsageError for more processes than GPUs."""
+    """This process among those of `torchrun` (RANK, WORLD_SIZE, LOCAL_RANK).
+
+    Each has a GPU of its own where `device` is cuda. Raises UsageError for more processes than
+    GPUs.
+    """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes(0, 1, device)

@@ -41,8 +41,11 @@ class Step(nn.Module):
 def bce_sum(logits: Tensor, labels: Tensor, kept: Tensor | None, ignored: str) -> Tensor:
     """Binary cross-entropy, summed over pixels and averaged over the kept classes.
 
-    logits: [B, k, H, W] of the classes kept [B, k] (None: of all). labels: int64 [B, H, W], -1 for
-    unlabelled pixels, which "leave" the sum or are "zero" for every class.
+    Args:
+        logits: [B, k, H, W].
+        labels: int64 [B, H, W], -1 for unlabelled pixels.
+        kept: The classes of the logits, [B, k] (None: all).
+        ignored: Unlabelled pixels "leave" the sum, or are "zero" for every class.
     """
     if kept is None:
         kept = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)

@@ -22,7 +22,12 @@ def validate(
 ) -> dict[str, float]:
     """What `evaluate` says of the network: both mIoUs, accuracies, seen and unseen classes.
 
-    texts: sentences for every prompt of the vocabulary, embedded with the weights of now.
+    Args:
+        network: The network, in training mode before and after.
+        benchmark: The pictures.
+        texts: Sentences for every prompt of the vocabulary, embedded with the weights of now.
+        team: The processes that share the pictures.
+        half: Compute in bf16.
     """
     network.eval()
     text = encode_texts(network.clip, [texts[i] for i in competing(benchmark)[0]])

@@ -5,9 +5,9 @@ Checked against open_clip's own pooled features and zero-shot classifier (tests/
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from lsmseg_model.networks.backbones.dense import (
     check_dense,
     sam_proxy,
 )
+from lsmseg_model.networks.fields import Fields, OneOf, Text, Whole, read_fields
 
 CONFIGS = Path(__file__).parent
 WEIGHTS = Path(__file__).parents[2] / "weights"
@@ -36,9 +37,24 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 class View:
     """How a picture is shown to a CLIP, in pixels: resized, then cut into windows."""
 
-    short_side: int
-    window: int
-    stride: int
+    short_side: Whole
+    window: Whole
+    stride: Whole
+
+
+@dataclass(frozen=True)
+class ClipFile:
+    """The file of a CLIP of our own.
+
+    clip: open_clip's fields. view: see `View`. train: see `PretrainOptions`. dense: the last
+    block's variant.
+    """
+
+    name: Text
+    clip: Fields
+    view: Fields
+    train: Fields
+    dense: Annotated[str, OneOf(*DENSE)] = "catseg"
 
 
 # Training-free protocol of NACLIP and its neighbours for CLIPs that no configuration names.
@@ -210,9 +226,8 @@ def read_config(name: str) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid JSON ({error}).") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} is not a configuration; see {CONFIGS}/lsmseg-tiny.json for one.")
-    missing = {"name", "clip", "view", "train"} - config.keys()
-    if missing:
-        raise ConfigError(f"{path} lacks the field(s) {', '.join(sorted(missing))}.")
+    own = {f.name: config[f.name] for f in fields(ClipFile) if f.name in config}
+    read_fields(ClipFile, own, str(path), "the file")
     return config
 
 
@@ -229,11 +244,9 @@ def build_clip(config: dict[str, Any], weights_hash: str = "random") -> Clip:
             quick_gelu=sizes.get("quick_gelu", False),
             init_logit_bias=0.0,
         )
-        view = View(**config["view"])
     except (TypeError, KeyError) as error:
-        raise ConfigError(
-            f"configuration {config['name']!r}: field 'clip' or 'view': {error}."
-        ) from error
+        raise ConfigError(f"{config['name']}: the field clip does not fit: {error}.") from error
+    view = read_fields(View, config["view"], config["name"], "the view")
     return Clip(model, config["name"], config.get("dense", "catseg"), view, weights_hash)
 
 
@@ -244,14 +257,19 @@ def load_clip(
     dense: str | None = None,
     proxy: FrozenEncoder | None = None,
 ) -> Clip:
-    """Load a CLIP by name: a configuration of ours, or any ViT that open_clip knows.
+    """Load a CLIP by name; nothing is downloaded.
 
-    ``dense``: the last block's variant (by default that of the configuration, else "naclip");
-    "sam-proxy" goes with a ``proxy`` (`encoders.load_second_encoder`).
+    Args:
+        name: A configuration of ours, or any ViT that open_clip has.
+        pretrained: A local file: safetensors, an open_clip or OpenAI state dict, or OpenAI's
+            TorchScript archive. Our own configurations find their shipped weights by themselves.
+        device: Where it computes.
+        dense: The last block's variant (default: that of the configuration, else "naclip").
+        proxy: The encoder of the variant "sam-proxy", see `load_second_encoder`.
 
-    ``pretrained`` is a local file: safetensors, an open_clip or OpenAI state dict, or OpenAI's
-    TorchScript archive. Our own configurations find their shipped weights by themselves. Nothing
-    is downloaded.
+    Raises:
+        UsageError: For an unknown name, variant or device.
+        CheckpointError: For weights that are missing, damaged or of another model.
     """
     ours = name.endswith(".json") or (CONFIGS / f"{name}.json").is_file()
     if not ours:
@@ -327,7 +345,17 @@ def open_clip_model(name: str, openai_layout: bool) -> Any:
 
 
 def fill(model: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
-    """Load ``state`` into ``model``; every key and shape must fit."""
+    """Load weights into a model; every key and shape must fit.
+
+    Args:
+        model: Takes them.
+        state: The weights.
+        path: Their file, for messages.
+        name: The model's, for messages.
+
+    Raises:
+        CheckpointError: Where they do not fit.
+    """
     expected = model.state_dict()
     if "logit_bias" in expected and "logit_bias" not in state:
         state["logit_bias"] = torch.zeros(())
