@@ -34,9 +34,7 @@ class FeatureFiles:
         digest = hashlib.sha256(self._start)
         digest.update(f" {tuple(picture.shape)} {kind} ".encode())
         digest.update(
-            _bytes(picture)
-            if isinstance(picture, Tensor)
-            else memoryview(np.ascontiguousarray(picture))
+            _bytes(picture) if isinstance(picture, Tensor) else np.ascontiguousarray(picture).data
         )
         name = digest.hexdigest()[:40]
         return self.folder / name[:2] / f"{name}.safetensors"

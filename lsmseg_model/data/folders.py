@@ -133,10 +133,10 @@ def find_split(name: str, layout: Layout, root: Path, split: str | None = None) 
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; --data-root must hold the pictures of {name}.")
     bases = [base for base in (root, *(root / f for f in layout.folders)) if base.is_dir()]
-    known = [on_disk for _, names in layout.splits for on_disk in names]
+    usual = [on_disk for _, names in layout.splits for on_disk in names]
     if split is None:
-        others = [s for base in bases for s in _subfolders(base / "images") if s not in known]
-        wanted = [*known, *others, ""]
+        others = [s for base in bases for s in _subfolders(base / "images") if s not in usual]
+        wanted = [*usual, *others, ""]
     else:
         # One set of pictures without splits is a training set too.
         wanted = [*layout.on_disk(split), split, *([""] if split == "train" else [])]
@@ -181,10 +181,10 @@ def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: st
             f"{split or 'its validation pictures'}; make them with: lsmseg-prompts data prepare "
             f"--data {name} --from {root}."
         )
-    known = [on_disk for _, names in layout.splits for on_disk in names]
+    usual = [on_disk for _, names in layout.splits for on_disk in names]
     there = sorted(
         s
-        for s in {*known, *(s for base in bases for s in _subfolders(base / "images"))}
+        for s in {*usual, *(s for base in bases for s in _subfolders(base / "images"))}
         if any(_places(name, layout, bases, s))
     )
     if split is not None and there:

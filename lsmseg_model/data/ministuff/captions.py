@@ -46,17 +46,17 @@ class Thing:
 
 def captions_of(rng: Rng, thing: Thing, count: int = 8) -> tuple[str, ...]:
     """`count` different true captions: single attributes (a shape always), pairs and full ones."""
-    all_known = known(thing)
+    attributes = attributes_of(thing)
     wanted: list[tuple[str, ...]] = [
         ("shape",) if thing.kind == "object" else ("pattern",),
         ("color",),
     ]
     for number in range(2, count):
         if number < 0.5 * count:
-            wanted.append((one(rng, all_known),))
+            wanted.append((one(rng, attributes),))
         else:
-            size = int(rng.integers(2, len(all_known) + 1))
-            order = [all_known[i] for i in rng.permutation(len(all_known))[:size]]
+            size = int(rng.integers(2, len(attributes) + 1))
+            order = [attributes[i] for i in rng.permutation(len(attributes))[:size]]
             wanted.append(tuple(order))
     return tuple(dict.fromkeys(caption(rng, thing, w) for w in wanted))
 
@@ -86,11 +86,10 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def known(thing: Thing) -> list[str]:
-    known = ["color", "shape", "pattern", "size"]
-    if thing.texture or thing.kind == "region":
-        known.append("texture")
-    return known
+def attributes_of(thing: Thing) -> list[str]:
+    """The attributes that there is something to say about."""
+    textured = thing.texture or thing.kind == "region"
+    return ["color", "shape", "pattern", "size", *(["texture"] if textured else [])]
 
 
 def one(rng: Rng, options: Sequence[str]) -> str:
@@ -172,11 +171,11 @@ def _shape_clause(rng: Rng, thing: Thing) -> str:
     if not parts or rng.random() < (0.25 if thing.shape in ("animal", "vehicle") else 0.5):
         return one(rng, SHAPE_WORDS[thing.shape])
     count = min(len(parts), int(rng.integers(1, 4)))
-    told = [one(rng, PART_WORDS[parts[i]]) for i in rng.permutation(len(parts))[:count]]
+    parts_named = [one(rng, PART_WORDS[parts[i]]) for i in rng.permutation(len(parts))[:count]]
     if rng.random() < 0.4:
         base = one(rng, SHAPE_WORDS[thing.shape])
-        return f"{base}, with {_join(told)}"
-    return _join(told)
+        return f"{base}, with {_join(parts_named)}"
+    return _join(parts_named)
 
 
 def _agree(clause: str, plural: bool) -> str:
@@ -244,7 +243,7 @@ def _turned(rng: Rng, thing: Thing, attributes: Sequence[str], clauses: list[str
             "there is {n} with {c}", "{n} can be recognized by {c}", "the look of {n} includes {c}",
         )  # fmt: skip
         return _sentence(one(rng, forms).format(c=lead, n=noun) + ending)
-    told = [_agree(c, False) for c in clauses]
+    agreed = [_agree(c, False) for c in clauses]
     if attributes[0] in ("color", "texture") and rng.random() < 0.6:
         whole = (
             ("surface", "outside", "face", "cover")
@@ -252,8 +251,8 @@ def _turned(rng: Rng, thing: Thing, attributes: Sequence[str], clauses: list[str
             else ("body", "surface", "outside", "skin", "coat", "exterior", "outer layer")
         )
         part = one(rng, whole)
-        ending = f", and it {_join(told[1:])}" if told[1:] else ""
-        return _sentence(f"the {part} of {noun} {told[0]}{ending}")
+        ending = f", and it {_join(agreed[1:])}" if agreed[1:] else ""
+        return _sentence(f"the {part} of {noun} {agreed[0]}{ending}")
     starts = (
         "seen up close, ",
         "in most pictures, ",
@@ -261,7 +260,7 @@ def _turned(rng: Rng, thing: Thing, attributes: Sequence[str], clauses: list[str
         "as a rule, ",
         "to the eye, ",
     )
-    return _sentence(f"{one(rng, starts)}{noun} {_join(told)}")
+    return _sentence(f"{one(rng, starts)}{noun} {_join(agreed)}")
 
 
 def _fragment(rng: Rng, thing: Thing, clause: str) -> str:

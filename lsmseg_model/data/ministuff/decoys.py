@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from lsmseg_model.data.ministuff.captions import Thing, caption, known, one
+from lsmseg_model.data.ministuff.captions import Thing, attributes_of, caption, one
 from lsmseg_model.data.ministuff.drawing import COLOURS, Rng
 from lsmseg_model.data.ministuff.lexicon import SHAPE_WORDS, SIMILAR
 
@@ -65,10 +65,10 @@ def _decoy(
     else:
         second = one(rng, list(COLOURS))
         base = replace(base, pattern=one(rng, patterns), colours=(base.colours[0], second))
-    extra = [a for a in known(base) if a != changed]
+    extra = [a for a in attributes_of(base) if a != changed]
     extra = [extra[i] for i in rng.permutation(len(extra))[: int(rng.integers(0, len(extra) + 1))]]
-    told = [changed, *extra]
-    return caption(rng, base, [told[i] for i in rng.permutation(len(told))], exact=True)
+    named = [changed, *extra]
+    return caption(rng, base, [named[i] for i in rng.permutation(len(named))], exact=True)
 
 
 _PART_COLOURS: dict[str, set[str]] = {
