@@ -47,7 +47,7 @@ class TrainingError(LsmsegModelError):
 
 
 def nearest(name: str, names: Iterable[str], count: int = 1, among: str = "") -> str:
-    """The end of a sentence about a wrong name: "did you mean sky? There are sea, sky."
+    """The end of a sentence about a wrong name, such as "did you mean sky? There are sea, sky.".
 
     Args:
         name: The wrong one.

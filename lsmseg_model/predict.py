@@ -57,8 +57,10 @@ class PredictedPicture:
 
 @dataclass
 class PredictResult:
-    """What `predict` did, picture by picture; ``keys``: what became of those of a CAT-Seg
-    checkpoint."""
+    """What `predict` did, picture by picture.
+
+    ``keys``: what became of those of a CAT-Seg checkpoint.
+    """
 
     classes: tuple[str, ...]
     pictures: list[PredictedPicture]

@@ -175,8 +175,10 @@ class Segmenter:
         return "probability" if isinstance(self.model, LsmSeg) else "cosine"
 
     def default_texts(self, classes: Sequence[str]) -> list[list[str]]:
-        """What stands for classes without texts of their own: see `sentence`; a CAT-Seg
-        checkpoint has its own template."""
+        """What stands for classes without texts of their own: see `sentence`.
+
+        A CAT-Seg checkpoint has its own template.
+        """
         if self.loaded is not None:
             return published_texts(classes)
         return [[sentence(name)] for name in classes]

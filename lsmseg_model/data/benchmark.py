@@ -47,8 +47,11 @@ def competing(benchmark: Benchmark) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 def training_classes(benchmark: Benchmark) -> list[int]:
-    """The classes to train on, vocabulary indices. Raises DataError where one of them is what
-    several prompts stand for: its pixels cannot be taught as any one of them."""
+    """The classes to train on, vocabulary indices.
+
+    Raises DataError where several prompts stand for one of them: its pixels cannot be taught as
+    any one of these.
+    """
     owners = benchmark.owners or ()
     if any(owners.count(index) > 1 for index in benchmark.class_indices):
         raise DataError(
@@ -72,8 +75,10 @@ class Scored(Protocol):
 
 
 def scored_names(benchmark: Scored, names: Sequence[str]) -> list[str]:
-    """The names of class_indices, of a vocabulary's ``names``; what several prompts stand for
-    has none of their names but "background"."""
+    """The names of class_indices, of a vocabulary's ``names``.
+
+    What several prompts stand for has none of their names but "background".
+    """
     owners = benchmark.owners or ()
     return [
         "background" if owners.count(index) > 1 else names[index]

@@ -36,8 +36,10 @@ class Split:
     labels: Path
 
     def files(self) -> "Files":
-        """The files of the split. Raises DataError where they are not all made yet, and where
-        the list of names cannot be read."""
+        """The files of the split.
+
+        Raises DataError where they are not all made yet, or the list of names cannot be read.
+        """
         if (self.labels / UNFINISHED).exists():
             raise DataError(
                 f"{self.labels} is unfinished: data prepare was interrupted; run it again."

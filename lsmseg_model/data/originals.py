@@ -144,7 +144,7 @@ def small_size(height: int, width: int, short_side: int = SHORT_SIDE) -> tuple[i
 
 
 def small_labels(labels: np.ndarray) -> np.ndarray:
-    """labels [H, W] at `small_size`, by the nearest pixel up and left (OpenCV's INTER_NEAREST)."""
+    """Labels [H, W] at `small_size`, by the nearest pixel up and left (OpenCV's INTER_NEAREST)."""
     height, width = labels.shape
     rows, columns = small_size(height, width)
     return labels[np.arange(rows) * height // rows][:, np.arange(columns) * width // columns]

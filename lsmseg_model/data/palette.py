@@ -7,7 +7,7 @@ import numpy as np
 
 @cache
 def palette(count: int) -> np.ndarray:
-    """uint8 [count, 3] RGB; palette(m)[:n] equals palette(n), so a class keeps its colour.
+    """RGB colours, uint8 [count, 3]: fewer are the first of more, so a class keeps its colour.
 
     Each colour is the one farthest, in OKLab, from all before it, among colours that are neither
     near black nor near white nor grey. There are 2,576 of those; then they come again. The array

@@ -32,8 +32,10 @@ class Features:
 
 
 def positions(benchmark: Benchmark) -> np.ndarray:
-    """int16: vocabulary index -> position in class_indices; the last entry, which IGNORE = -1
-    reads, is IGNORE."""
+    """int16: vocabulary index -> position in class_indices.
+
+    The last entry, which IGNORE = -1 reads, is IGNORE.
+    """
     position = np.full(max(benchmark.class_indices) + 2, IGNORE, dtype=np.int16)
     position[list(benchmark.class_indices)] = np.arange(len(benchmark.class_indices))
     return position
@@ -171,8 +173,11 @@ def class_rows(
 
 
 def summarise(counts: np.ndarray, benchmark: Benchmark) -> dict[str, Any]:
-    """The means of counts [P, C, 3]: both mIoUs (``miou``, over the classes that occur in the
-    labels, is the headline), accuracies, and mIoU of seen and unseen classes apart."""
+    """The means of counts [P, C, 3].
+
+    Both mIoUs (``miou``, over the classes that occur in the labels, is the headline), accuracies,
+    and mIoU of seen and unseen classes apart.
+    """
     total = counts.sum(axis=0)
     labelled = int(total[:, 2].sum())
     per_class = accuracy(total)[total[:, 2] > 0]

@@ -144,8 +144,10 @@ def _owned(
 
 
 def _resized(image: np.ndarray, side: int) -> Tensor:
-    """float32 [3, h, w] in 0..1, before it is squashed: as CAT-Seg's loader resizes pictures, the
-    short side to ``side``, the long one to at most four times that, bilinear and smoothed."""
+    """float32 [3, h, w] in 0..1, as CAT-Seg's loader resizes pictures before they are squashed.
+
+    The short side to ``side``, the long one to at most four times that, bilinear and smoothed.
+    """
     height, width = image.shape[:2]
     scale = min(side / min(height, width), 4 * side / max(height, width))
     size = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))

@@ -28,8 +28,10 @@ TILES = 20  # parts a side in which classes are compared roughly
 
 @dataclass(frozen=True)
 class Views:
-    """Logits of the views of one picture: [V, K, h, w], of the classes kept [V, K]; the crops
-    in the order of the protocol's places, then the whole picture."""
+    """Logits [V, K, h, w] of the views of one picture, of the classes kept [V, K].
+
+    The crops in the order of the protocol's places, then the whole picture.
+    """
 
     logits: Tensor
     kept: Tensor
@@ -193,7 +195,7 @@ def _view(views: Views, view: int, wanted: Tensor) -> Tensor:
 
 
 def _enlarge(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """[W, h, w] -> [W, *size]"""
+    """[W, h, w] -> [W, *size]."""
     if x.shape[1:] == size:
         return x
     return F.interpolate(x[None], size, mode="bilinear", align_corners=False)[0]

@@ -60,7 +60,7 @@ def best_of_enlarged(cost: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tenso
 
 
 def _best_of_band(cost: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
-    """`best_of_enlarged` for the pixels of some rows of cells. cost: [N, cells + 1, w]"""
+    """`best_of_enlarged` for the pixels of some rows of cells. cost: [N, cells + 1, w]."""
     cost = cost.contiguous()[None]
     contenders = Contenders.of(cost)
     shape = (len(contenders.count), rows.most, columns.most)
@@ -74,8 +74,10 @@ def _best_of_band(cost: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tens
 
 
 def bordered(features: Tensor) -> Tensor:
-    """Positions beyond the border, equal to those at it: then every pixel lies in a cell, and
-    cells have about the same number of pixels. features: [h, w, D] -> [h + 2, w + 2, D]"""
+    """Add positions beyond the border, equal to those at it: [h, w, D] -> [h + 2, w + 2, D].
+
+    Then every pixel lies in a cell, and cells have about the same number of pixels.
+    """
     for dim in (0, 1):
         last = features.shape[dim] - 1
         first = features.narrow(dim, 0, 1)
@@ -84,8 +86,11 @@ def bordered(features: Tensor) -> Tensor:
 
 
 def first_max(value: Tensor) -> tuple[Tensor, Tensor]:
-    """The maximum over dim 1 and where it is, of equals the first: `value.max(dim=1)`, but several
-    times faster on a CPU. value: [cells, K, pixels] -> [cells, pixels] both"""
+    """The maximum over dim 1 and where it is, of equals the first.
+
+    As `value.max(dim=1)`, but several times faster on a CPU. value: [cells, K, pixels] ->
+    [cells, pixels] both.
+    """
     most = value.amax(dim=1)
     count = value.shape[1]
     kind = torch.uint8 if count < 256 else torch.int32
@@ -108,7 +113,7 @@ class Contenders:
 
     @classmethod
     def of(cls, cost: Tensor) -> Contenders:
-        """cost: [S, N, h, w], at least 2 x 2"""
+        """cost: [S, N, h, w], at least 2 x 2."""
         high = torch.maximum(cost[..., :-1, :], cost[..., 1:, :])
         high = torch.maximum(high[..., :-1], high[..., 1:])
         low = torch.minimum(cost[..., :-1, :], cost[..., 1:, :])
@@ -149,8 +154,10 @@ class Contenders:
             yield some, chosen, torch.bmm(flat.take(corner), weight.index_select(0, cell))
 
     def _alike(self, pixels: int, least: int) -> Iterator[tuple[Tensor, int]]:
-        """Cells with about as many classes each, few enough to be compared at once; the most of
-        their counts."""
+        """Cells with about as many classes each, few enough to be compared at once.
+
+        With the most of their counts.
+        """
         order = self.count.argsort()
         sizes = self.count[order].tolist()
         start = bisect_right(sizes, least - 1)
@@ -182,8 +189,10 @@ class Axis:
     @staticmethod
     @lru_cache(maxsize=64)
     def of(few: int, many: int) -> Axis:
-        """few positions, of which the first and the last are those added by `bordered`, enlarged
-        to many pixels."""
+        """Positions (few) enlarged to pixels (many).
+
+        The first and the last position are those added by `bordered`.
+        """
         with torch.inference_mode(False):
             inner = few - 2
             at = (torch.arange(many, dtype=torch.float64) + 0.5) * (inner / many) + 0.5
@@ -203,7 +212,7 @@ class Axis:
         return Axis(self.share[start:stop], self.cell[inside] - start, self.place[inside], first)
 
     def lay_out(self, values: Tensor, columns: Axis) -> Tensor:
-        """values: [cells, pixels, pixels] of rows x columns -> [H, W]"""
+        """values: [cells, pixels, pixels] of rows x columns -> [H, W]."""
         return values.flatten()[address(self, columns).to(values.device)]
 
 

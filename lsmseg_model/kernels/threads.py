@@ -1,5 +1,8 @@
-"""Many small computations side by side: on a CPU, a thread for each core does them faster than one
-after the other with all cores each, and with the same numbers whatever the number of cores."""
+"""Many small computations side by side.
+
+On a CPU, a thread for each core does them faster than one after the other with all cores each, and
+with the same numbers whatever the number of cores.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,11 @@ Result = TypeVar("Result")
 def in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], device: torch.device | str = "cpu"
 ) -> Iterator[Result]:
-    """`function` of each item, in order. On another device than a CPU one after the other, and so
-    where the items are too few to keep every core busy."""
+    """Results of a function for each item, in order.
+
+    One after the other on another device than a CPU, and where the items are too few to keep every
+    core busy.
+    """
     items, threads = list(items), torch.get_num_threads()
     if torch.device(device).type != "cpu" or len(items) < 2 * threads:
         yield from map(function, items)

@@ -91,7 +91,7 @@ def step(x: Array, edge: float, soft: float) -> Array:
 
 
 def mix(a: Sequence[float] | Array, b: Sequence[float] | Array, t: Array) -> Array:
-    """a where t is 0, b where t is 1; colours or [h, w, 3] fields; t [h, w]."""
+    """Mix of a, where t is 0, and b, where t is 1; colours or [h, w, 3] fields; t [h, w]."""
     a_, b_ = np.asarray(a, np.float32), np.asarray(b, np.float32)
     return a_ + (b_ - a_) * t[..., None]
 
@@ -136,7 +136,7 @@ class Pen:
         ]
 
     def grid(self) -> tuple[Array, Array]:
-        """x and y of every canvas pixel in units, in the frame of the drawing (turn undone)."""
+        """Coordinates x and y of every canvas pixel in units, in the frame of the drawing (turn undone)."""
         cx, cy = self.centre
         x = np.arange(self.w, dtype=np.float32)[None] / self.scale - cx
         y = np.arange(self.h, dtype=np.float32)[:, None] / self.scale - cy
