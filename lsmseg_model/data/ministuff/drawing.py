@@ -136,7 +136,7 @@ class Pen:
         ]
 
     def grid(self) -> tuple[Array, Array]:
-        """Coordinates x and y of every canvas pixel in units, in the frame of the drawing (turn undone)."""
+        """Where (x, y) each canvas pixel lies in the frame of the drawing, in units."""
         cx, cy = self.centre
         x = np.arange(self.w, dtype=np.float32)[None] / self.scale - cx
         y = np.arange(self.h, dtype=np.float32)[:, None] / self.scale - cy
