@@ -61,7 +61,7 @@ def export(
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     if rewrite and format in ("native", "embeddings"):
-        raise BadParameter(f"{format} splits nothing: leave out --rewrite")
+        raise BadParameter(f"The format {format} splits nothing: leave out --rewrite.")
     vocabulary = load_vocabulary(vocab)
     prompts = prompt_set(vocabulary, names(attributes) or [], composition, llm, store)
     if format == "embeddings":
@@ -72,7 +72,7 @@ def export(
     else:
         changed = write(prompts, vocabulary, output, format, rewrite)
         if changed and not Shown.quiet:
-            note(f"{changed} texts were rewritten without the separators of {format}")
+            note(f"{changed} texts were rewritten without the separators of {format}.")
     if prompts.shortened and not Shown.quiet:
         note(_shortened(prompts, vocabulary))
     print(output)
@@ -83,5 +83,5 @@ def _shortened(prompts: PromptSet, vocabulary: Vocabulary) -> str:
     which = f": {', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''}" if lost else ""
     return (
         f"{len(prompts.shortened)} of {len(vocabulary)} texts were over 77 tokens and were "
-        f"shortened by whole clauses; {len(lost)} of them lost a whole attribute{which}"
+        f"shortened by whole clauses; {len(lost)} of them lost a whole attribute{which}."
     )

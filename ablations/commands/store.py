@@ -159,7 +159,7 @@ def store_diff(
     from lsmseg_prompts.curation.reports import diff
 
     if llm is None or len(llm) != 2:
-        raise typer.BadParameter("give --llm twice: --llm bundled --llm gpt-4")
+        raise typer.BadParameter("Give --llm twice: --llm bundled --llm gpt-4.")
     first, second = llm
     store_tables.diff(diff(vocab, first, second, names(attributes), store), json)
 

@@ -127,6 +127,6 @@ def imported(result: Imported, as_json: bool, verbose: bool, quiet: bool) -> Non
             print(f"left out of {row['class']} ({row['reason']}): {row['phrase']}")
     if not quiet:
         for name in result.refused:
-            note(f"not taken: {name}")
+            note(f"Not taken: {name}.")
         for name in result.unknown:
-            note(f"not a class of {result.vocabulary}: {name}")
+            note(f"Not a class of {result.vocabulary}: {name}.")

@@ -317,7 +317,7 @@ def test_import_tells_what_it_did(call) -> None:
     assert result.code == 3 and "10 classes of camvid have nothing by dclip" in result.err
     assert "1 classes, 3 texts; 1 descriptions added" in result.out
     assert "left out of fence (repeated): made of wood" in result.out
-    assert "not a class of camvid: 'fense' (did you mean fence?)" in result.err
+    assert "Not a class of camvid: 'fense' (did you mean fence?)" in result.err
     assert "left out of fence" not in call(*command).out
     found = json.loads(call(*command, "--json").out)
     assert (found["kept"], found["unknown"]) == (1, ["'fense' (did you mean fence?)"])
