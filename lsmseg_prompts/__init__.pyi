@@ -42,6 +42,7 @@ from lsmseg_prompts.generation.request import GenerationRequest as GenerationReq
 from lsmseg_prompts.llm import LLM as LLM
 from lsmseg_prompts.llm import make_llm as make_llm
 from lsmseg_prompts.prompts.prompt_set import PromptSet as PromptSet
+from lsmseg_prompts.store.descriptions import Description as Description
 from lsmseg_prompts.store.store import Store as Store
 from lsmseg_prompts.vocabularies import ClassEntry as ClassEntry
 from lsmseg_prompts.vocabularies import Vocabulary as Vocabulary
@@ -52,6 +53,7 @@ __all__ = [
     "BudgetError",
     "ClassEntry",
     "ConfigurationError",
+    "Description",
     "GenerationRequest",
     "LsmsegPromptsError",
     "PartialError",
