@@ -34,6 +34,7 @@ from lsmseg_prompts.store.store import Store, utc_now
 from lsmseg_prompts.vocabularies import Vocabulary
 
 KEPT_DAYS = 30  # that a batch's files are kept
+_SHOWN = "llm, remote_id, status, json_array_length(calls) AS requests, created_at"
 OVER = ("completed", "expired", "cancelled", "failed")
 
 
@@ -139,22 +140,13 @@ class BatchJob:
             failed_before=max(0, plan.failed_before - self.tally.failed),
             seconds=time.monotonic() - began,
             error=error,
-            batches=tuple(
-                {
-                    "llm": row["llm"],
-                    "remote_id": row["remote_id"],
-                    "status": row["status"],
-                    "requests": len(json.loads(row["calls"])),
-                    "created_at": row["created_at"],
-                }
-                for row in self._open_batches()
-            ),
+            batches=tuple(self._open_batches(_SHOWN)),
         )
 
-    def _open_batches(self) -> list[dict[str, Any]]:
+    def _open_batches(self, columns: str = "*") -> list[dict[str, Any]]:
         """The batches that are not collected yet."""
         return self.store.rows(
-            "SELECT * FROM batches WHERE llm = ? AND vocabulary = ? AND ended_at IS NULL "
+            f"SELECT {columns} FROM batches WHERE llm = ? AND vocabulary = ? AND ended_at IS NULL "
             "ORDER BY created_at",
             [self.llm.name, self.vocabulary.name],
         )

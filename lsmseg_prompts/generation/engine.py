@@ -158,7 +158,10 @@ class Asker:
     async def _once(self, request: Request, purpose: str, number: int) -> tuple[Reply, int]:
         """One request: money, leave, ledger, wire, ledger."""
         tokens, worst = self._worst(request)
-        await self.budget_for(worst)
+        try:
+            await self.budget.reserve(worst or 0.0, self.stop)
+        except BudgetError as error:
+            self._end(error)
         try:
             await self.gate.enter(tokens)
         except BaseException:
@@ -167,7 +170,9 @@ class Asker:
         used: int | None = None
         cost: float | None = worst
         try:
-            attempt = self._sent(request, purpose, number, worst)
+            attempt = 0
+            if self.ledger is not None:
+                attempt = self.ledger.sent(self.llm, request, purpose, number, worst)
             self.usage.requests += 1
             reply = await self.llm.complete(request)
             cost, is_bound = self._cost(reply, worst)
@@ -187,17 +192,6 @@ class Asker:
         finally:
             self.budget.settle(worst or 0.0, cost or 0.0)
             self.gate.leave(tokens, used)
-
-    def _sent(self, request: Request, purpose: str, number: int, worst: float | None) -> int:
-        if self.ledger is None:
-            return 0
-        return self.ledger.sent(self.llm, request, purpose, number, worst)
-
-    async def budget_for(self, worst: float | None) -> None:
-        try:
-            await self.budget.reserve(worst or 0.0, self.stop)
-        except BudgetError as error:
-            self._end(error)
 
     def _worst(self, request: Request) -> tuple[int, float | None]:
         """The most tokens the request can use, and the most it can cost."""
