@@ -26,7 +26,12 @@ if TYPE_CHECKING:
     from lsmseg_model.pretrain import PretrainResult, pretrain
     from lsmseg_model.segmenter import ModelOptions, Prediction, Segmenter
     from lsmseg_model.train import TrainResult, train
-    from lsmseg_model.training.options import PretrainRequest, TrainOptions, TrainRequest
+    from lsmseg_model.training.options import (
+        PretrainOptions,
+        PretrainRequest,
+        TrainOptions,
+        TrainRequest,
+    )
 
 _HOMES = {
     "data.benchmark": "Benchmark load_benchmark",
@@ -39,14 +44,15 @@ _HOMES = {
     "pretrain": "PretrainResult pretrain",
     "segmenter": "ModelOptions Prediction Segmenter",
     "train": "TrainResult train",
-    "training.options": "PretrainRequest TrainOptions TrainRequest",
+    "training.options": "PretrainOptions PretrainRequest TrainOptions TrainRequest",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Benchmark", "CheckpointError", "ConfigError", "DataCheckRequest", "DataError",
     "DataPrepareRequest", "EvaluateRequest", "Evaluation", "LsmsegModelError", "ModelOptions",
-    "NetworkProfile", "PredictRequest", "PredictResult", "Prediction", "PretrainRequest",
+    "NetworkProfile", "PredictRequest", "PredictResult", "Prediction", "PretrainOptions",
+    "PretrainRequest",
     "PretrainResult", "Segmenter", "TrainOptions", "TrainRequest", "TrainResult", "TrainingError",
     "UsageError", "data_check", "data_prepare", "evaluate", "load_benchmark", "predict",
     "pretrain", "profile", "train",
