@@ -372,7 +372,9 @@ def of_color(prompt: str) -> str:
 
 def test_a_line_separator_inside_a_reply_does_not_split_its_line(path: Path) -> None:
     llm = Batches(lambda prompt: of_color(prompt).replace(" and", "\u2028and"))
-    run_batch(path, llm)
+    _, (submitted,) = run_batch(path, llm)
+    assert list(submitted) == ["llm", "remote_id", "status", "requests", "created_at"]
+    assert (submitted["llm"], submitted["requests"]) == (llm.name, 2)
     (summary,), under_way = run_batch(path, llm)
     assert (summary.done, under_way, len(llm.prompts)) == (2, [], 1)
 
