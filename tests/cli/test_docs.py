@@ -32,7 +32,12 @@ import cli
 from lsmseg_model.networks.backbones.clip import WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 RUN = [d for d in DOCUMENTS if "lsmseg-prompts" in d.read_text("utf-8")]
 NEED_WEIGHTS = ("predict", "evaluate", "ablate", "run", "recipes run")
 
