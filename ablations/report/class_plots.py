@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablations.report.plots import CHOSEN, COLOURS, FAINT, pyplot, save, short
+from ablations.report.plots import CHOSEN, COLOURS, grid, pyplot, save, short
 from lsmseg_prompts.tokens import CONTEXT_LENGTH
 
 Row = Mapping[str, Any]
@@ -42,9 +42,7 @@ def seen_plot(rows: Sequence[Row], path: Path) -> Path | None:
         _labels(axis, [(short(n, 26), r) for n, r in here.items()])
         axis.set_title(name)
         axis.set_xlabel("mIoU of the seen classes, %")
-        axis.grid(color=FAINT, lw=0.6)
-        axis.set_axisbelow(True)
-        axis.tick_params(length=0)
+        grid(axis, along="both")
         axis.margins(x=0.12, y=0.08)
     axes[0, 0].set_ylabel("mIoU of the unseen classes, %")
     return save(figure, path)
@@ -102,7 +100,5 @@ def length_plot(rows: Sequence[Row], path: Path) -> Path:
     axis.set_xlabel(
         f"tokens of CLIP, start and end included; dotted: the {CONTEXT_LENGTH} it reads"
     )
-    axis.grid(axis="x", color=FAINT, lw=0.6)
-    axis.set_axisbelow(True)
-    axis.tick_params(length=0)
+    grid(axis)
     return save(figure, path)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations.report.classwise import FEW
-from ablations.report.sheet import Column, Row, Sheet, make_sheet, score, several, signed
+from ablations.report.sheet import Column, Row, Sheet, make_sheet, score, several, side, signed
 from ablations.report.tables import PROMPTS
 from ablations.search.scoreboard import AVERAGE
 
@@ -93,10 +93,7 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
 
 def verdict(row: Row) -> str:
     """ "helped" or "hurt" where the interval of the difference leaves out 0, else "unsure"."""
-    low, high = row.get("difference_low"), row.get("difference_high")
-    if low is not None and low > 0:
-        return "helped"
-    return "hurt" if high is not None and high < 0 else "unsure"
+    return {"above": "helped", "below": "hurt", "": "unsure"}[side(row)]
 
 
 def class_note(rows: Sequence[Row]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, number
-from ablations.search.statistics import Draws, resample_weights
+from ablations.search.statistics import Subset, bootstrap
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -67,16 +67,9 @@ def class_intervals(
         seed: See `resample_weights`.
         stream: See `resample_weights`.
     """
-    pictures, classes = counts.shape[1:3]
-    flat = counts.astype(np.float64).reshape(2, pictures, -1)
-    draws = []
-    for weights in resample_weights(pictures, samples, seed, stream):
-        first, second = ((weights @ one).reshape(len(weights), classes, 3) for one in flat)
-        draws.append(np.where(first[..., 2] > 0, iou(second) - iou(first), np.nan))
-    together = np.concatenate(draws)
-    first, second = counts.sum(axis=1)
-    change = np.where(first[:, 2] > 0, iou(second) - iou(first), np.nan)
-    intervals = [Draws(float(change[c]), together[:, c]).interval() for c in range(classes)]
+    classes = {str(c): Subset((c,)) for c in range(counts.shape[2])}
+    first, second = bootstrap(counts, classes, samples, seed, stream)
+    intervals = [(second[c] - first[c]).interval() for c in classes]
     return np.array([one.low for one in intervals]), np.array([one.high for one in intervals])
 
 

@@ -8,7 +8,7 @@ LLM is paired: both on the same resamples of the same pictures.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ablations.report.sheet import score, signed
+from ablations.report.sheet import score, side, signed
 from ablations.search.scoreboard import NAME, Candidate, Scoreboard, number, table_rows
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
@@ -51,12 +51,8 @@ def comparison_rows(
 
 def verdict(row: Mapping[str, Any]) -> str:
     """What an interval of a difference tells, as the end of a sentence."""
-    low, high = row["difference_low"], row["difference_high"]
-    if low is not None and low > 0:
-        return "whose interval lies above 0"
-    if high is not None and high < 0:
-        return "whose interval lies below 0"
-    return "not distinguishable from 0"
+    place = side(row)
+    return f"whose interval lies {place} 0" if place else "not distinguishable from 0"
 
 
 def comparison_summary(rows: Sequence[Mapping[str, Any]]) -> str:

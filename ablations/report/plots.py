@@ -62,6 +62,13 @@ def pyplot() -> Any:
     return pyplot
 
 
+def grid(axis: Any, along: str = "x") -> None:
+    """Faint lines behind what is drawn, in place of ticks."""
+    axis.grid(axis=along, color=FAINT, lw=0.6)
+    axis.set_axisbelow(True)
+    axis.tick_params(length=0)
+
+
 def save(figure: Any, path: Path) -> Path:
     """Write the figure as PNG, and as PDF beside it for a paper, whole or not at all; close it.
 
@@ -142,9 +149,7 @@ def _dots(
         axis.plot(line_x, line_y, color=COLOURS["accepted"], lw=0.9, alpha=0.5, zorder=1)
         axis.set_title(title)
         axis.set_xlabel("mIoU, %")
-        axis.grid(axis="x", color=FAINT, lw=0.6)
-        axis.set_axisbelow(True)
-        axis.tick_params(length=0)
+        grid(axis)
     axes[0][0].set_yticks(range(len(names)), labels)
     axes[0][0].set_ylim(len(names) - 0.4, -0.6)
     return save(figure, path)
@@ -188,9 +193,7 @@ def llm_plot(rows: Sequence[Row], path: Path) -> Path:
         above.set_xlabel("mIoU, %")
         below.set_xlabel(f"points against {short(llms[0], 22)}")
         for axis in (above, below):
-            axis.grid(axis="x", color=FAINT, lw=0.6)
-            axis.set_axisbelow(True)
-            axis.tick_params(length=0)
+            grid(axis)
     labels = [short(llm) for llm in llms]
     axes[0][0].set_yticks(range(len(llms)), labels)
     axes[0][0].set_ylim(len(llms) - 0.5, -0.5)
@@ -259,9 +262,7 @@ def per_class_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
         axis.set_ylim(len(group) - 0.4, -0.6)
         axis.set_xlim(-2, 102)
         axis.set_title(title)
-        axis.grid(axis="x", color=FAINT, lw=0.6)
-        axis.set_axisbelow(True)
-        axis.tick_params(length=0)
+        grid(axis)
     note = f"; {left_out} classes that change less are left out" if left_out > 0 else ""
     axes[-1, 0].set_xlabel(f"IoU, %{note}")
     handles = [

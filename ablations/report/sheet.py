@@ -81,6 +81,14 @@ def signed(row: Row, column: str) -> str:
     return f"{value} [{low}, {high}]"
 
 
+def side(row: Row, column: str = "difference") -> str:
+    """On which side of 0 the interval of a difference lies: "above", "below", or "" if on both."""
+    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
+    if low is not None and low > 0:
+        return "above"
+    return "below" if high is not None and high < 0 else ""
+
+
 def starred(row: Row) -> str:
     """The name of a prompt set, with a star if it was chosen."""
     return str(row["prompts"]) + (" *" if row["chosen"] else "")

@@ -6,7 +6,7 @@ A mean over several benchmarks is followed by its parts, always.
 from collections.abc import Sequence
 from typing import Any
 
-from ablations.report.sheet import Row, score, signed
+from ablations.report.sheet import Row, score, side, signed
 
 
 def rows_of(path: Sequence[Row], prompts: str) -> list[Row]:
@@ -18,9 +18,9 @@ def summary(path: Sequence[Row], best: str, tried: int) -> str:
     """What the best prompts reach, chosen from so many; it says so if they do not surely help."""
     mine, plain = rows_of(path, best), rows_of(path, "name")
     row, base = mine[-1], plain[-1]
-    sure = row["difference_low"] is not None and row["difference_low"] > 0
-    worse = row["difference_high"] is not None and row["difference_high"] < 0
-    verdict = "more than" if sure else "less than" if worse else "not distinguishable from"
+    verdict = {"above": "more than", "below": "less than", "": "not distinguishable from"}[
+        side(row)
+    ]
     several = len(mine) > 1
     text = (
         f"{best} reaches {'a mean' if several else 'an'} mIoU of {score(row, 'miou', ' %')} on the "
