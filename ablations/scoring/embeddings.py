@@ -28,8 +28,11 @@ SUFFIXES = (".safetensors", ".npz")
 
 @dataclass(frozen=True)
 class Embeddings:
-    """matrix: float32 [N, D]; about: format, version, vocabulary, prompt_set, llm, model, weights
-    (the CLIP's hash), classes (names), text_hashes (SHA-256 of each class's texts)."""
+    """Embedded prompts: float32 [N, D], and what of.
+
+    about: format, version, vocabulary, prompt_set, llm, model, weights (the CLIP's hash), classes
+    (names), text_hashes (SHA-256 of each class's texts).
+    """
 
     matrix: np.ndarray
     about: Mapping[str, Any]

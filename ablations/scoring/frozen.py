@@ -77,8 +77,7 @@ class Scorer(ABC):
         raise NotImplementedError
 
     def encode_pictures(self, on_progress: OnProgress | None = None) -> None:
-        """Read the pictures, and encode them where the model does so once for all prompt sets:
-        what `score` would else do first."""
+        """Encode the pictures, where that is done once for all prompt sets, and hash them."""
         self._pictures = key_of(self.digests(on_progress))
 
     def pictures(self) -> str:
@@ -98,8 +97,10 @@ class Scorer(ABC):
         return digests
 
     def texts(self, prompt_set: PromptSet) -> Texts:
-        """The texts that the counts depend on: those of the competing prompts. Raises UsageError
-        for another vocabulary's set."""
+        """The texts that the counts depend on: those of the competing prompts.
+
+        Raises UsageError for another vocabulary's set.
+        """
         if prompt_set.vocabulary != self.benchmark.vocabulary:
             raise UsageError(
                 f"The prompt set {prompt_set.name} is for the vocabulary {prompt_set.vocabulary}, "
@@ -172,8 +173,7 @@ class FrozenScorer(Scorer):
 
     @torch.inference_mode()
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
-        """float32 [H, W]: the cosine (Eq. 1) of every pixel with the scored class ``index``, the
-        highest of its prompts."""
+        """float32 [H, W]: the highest cosine (Eq. 1) of every pixel with the class's prompts."""
         features = self.features()
         owners = self.benchmark.owners
         prompts = [index] if owners is None else [p for p, o in enumerate(owners) if o == index]

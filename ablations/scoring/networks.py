@@ -41,8 +41,10 @@ class NetworkScorer(Scorer):
         return np.asarray(self.benchmark.class_indices)[predicted]
 
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
-        """float32 [H, W]: the probability of the scored class ``index`` at every pixel, the
-        highest of its prompts, among all that compete."""
+        """float32 [H, W]: the probability of the scored class ``index`` among all that compete.
+
+        Of its prompts the most probable one counts at every pixel.
+        """
         segmenter, (prompts, owners) = self.segmenter(prompt_set), competing(self.benchmark)
         text = segmenter.encode_texts([prompt_set.texts[i] for i in prompts])
         position = self.benchmark.class_indices.index(index)

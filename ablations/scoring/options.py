@@ -21,8 +21,7 @@ CACHE_VARIABLE = "LSMSEG_PROMPTS_CACHE"
 
 @dataclass(frozen=True)
 class ScorerOptions:
-    """How prompt sets are scored. Raises UsageError for a scorer or an executor that does not
-    exist, and for options that go with another scorer.
+    """How prompt sets are scored.
 
     Attributes:
         scorer: "frozen" is a CLIP; "trained" the network ``checkpoint``; "retrain" trains the
@@ -35,6 +34,10 @@ class ScorerOptions:
         cache: the folder that keeps features and trainings, see `cache_folder`; False: none.
         executor: where the work is done, "local" or "ray" (docs/scale.md).
         seed: of trainings, and of how pictures are dealt out to the splits.
+
+    Raises:
+        UsageError: For a scorer or an executor that does not exist, and for options that go with
+            another scorer.
     """
 
     scorer: str = "frozen"
@@ -86,8 +89,10 @@ class ScorerOptions:
 
 
 def cache_folder(option: str | Path | bool | None = None) -> Path | None:
-    """Where features are kept: `option` (--cache), else $LSMSEG_PROMPTS_CACHE, else runs/cache;
-    with False nowhere."""
+    """Where features are kept: `option` (--cache), else $LSMSEG_PROMPTS_CACHE, else runs/cache.
+
+    With False nowhere.
+    """
     if option is False:
         return None
     named = os.environ.get(CACHE_VARIABLE) if option is None or option is True else option

@@ -35,8 +35,10 @@ class Part:
 
 
 def halves(whole: Benchmark, seed: int = 0) -> dict[str, Benchmark]:
-    """A benchmark without splits of its own, dealt out at random: half to select on, half to
-    report on. Raises UsageError for fewer than two pictures."""
+    """A benchmark without splits, dealt out at random: half to select on, half to report on.
+
+    Raises UsageError for fewer than two pictures.
+    """
     count = len(whole)
     if count < 2:
         raise UsageError(
