@@ -153,7 +153,7 @@ def sets(options: argparse.Namespace) -> None:
 def exhaustive(options: argparse.Namespace) -> None:
     """All combinations of the nine attributes, from the descriptions to the counts."""
     from ablations.scoring.frozen import FrozenScorer
-    from ablations.scoring.splits import open_splits
+    from ablations.scoring.splits import BenchmarkSource
     from lsmseg_model.inference.feature_cache import FeatureCache
     from lsmseg_model.segmenter import Segmenter
     from lsmseg_prompts.attributes import ATTRIBUTES
@@ -165,7 +165,7 @@ def exhaustive(options: argparse.Namespace) -> None:
     descriptions = read_bundled("coco-stuff")
     names = list(ATTRIBUTES)
     combinations = [c for k in range(1, 10) for c in itertools.combinations(names, k)]
-    benchmark, clip = open_splits("ministuff")["selection"], Segmenter().clip
+    benchmark, clip = BenchmarkSource("ministuff").splits()["selection"], Segmenter().clip
     with tempfile.TemporaryDirectory() as folder:
         FrozenScorer(clip, benchmark, FeatureCache(clip, folder)).encode_pictures()
         for composition in ("concat", "ensemble"):

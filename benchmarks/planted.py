@@ -28,7 +28,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ablations.scoring.frozen import SPLITS, FrozenScorer
+from ablations.scoring.frozen import FrozenScorer
+from ablations.scoring.splits import SPLITS
 from ablations.search.combine import search
 from ablations.search.options import SearchOptions
 from ablations.search.path import Search

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 
 from ablations.scoring.count_store import CountStore, MemoryCountStore, key_of
-from ablations.scoring.splits import SPLITS, Part, halves, open_splits
 from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.inference.counting import Features, count_prompt_sets, dense_features, digest
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
@@ -22,8 +21,6 @@ from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.cost_map import cost_map, segment, upsample
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
-
-__all__ = ["SPLITS", "FrozenScorer", "Part", "Scorer", "halves", "open_splits"]
 
 OnProgress = Callable[[int, int], None]  # done, total
 Texts = tuple[tuple[str, ...], ...]

@@ -54,32 +54,6 @@ def halves(whole: Benchmark, seed: int = 0) -> dict[str, Benchmark]:
     }
 
 
-def open_splits(
-    name: str,
-    root: str | None = None,
-    limit: int | None = None,
-    class_count: int | None = None,
-    vocabulary: str | None = None,
-    seed: int = 0,
-) -> dict[str, Benchmark]:
-    """The benchmark to select on and the one to report on, under the keys of SPLITS.
-
-    MiniStuff has splits for both, of which ``limit`` keeps the first pictures each; of any other
-    benchmark the first ``limit`` pictures are dealt out by `halves`.
-
-    Args:
-        name: The benchmark, or a folder.
-        root: Its folder.
-        limit: At most so many pictures.
-        class_count: How many prompts the vocabulary has.
-        vocabulary: The name of what it is labelled with.
-        seed: Of `halves`.
-    """
-    if name == "ministuff":
-        return {split: load_benchmark(name, root, split, limit) for split in SPLITS}
-    return halves(load_benchmark(name, root, None, limit, class_count, vocabulary), seed)
-
-
 @dataclass(frozen=True)
 class BenchmarkSource:
     """How any process opens a benchmark, or a split of it (``split`` None: all its pictures).
@@ -88,9 +62,9 @@ class BenchmarkSource:
     """
 
     data: str
-    root: str | None
-    vocabulary: str
-    prompts: int
+    root: str | None = None
+    vocabulary: str | None = None
+    prompts: int | None = None
     limit: int | None = None
     seed: int = 0
     split: str | None = None
@@ -102,9 +76,14 @@ class BenchmarkSource:
         return replace(self, data=data, root=everywhere(self.root))
 
     def splits(self) -> dict[str, Benchmark]:
-        """See `open_splits`."""
-        about = self.limit, self.prompts, self.vocabulary
-        return open_splits(self.data, self.root, *about, self.seed)
+        """The benchmark to select on and the one to report on, under the keys of SPLITS.
+
+        MiniStuff has splits for both, of which ``limit`` keeps the first pictures each; of any
+        other benchmark the first ``limit`` pictures are dealt out by `halves`.
+        """
+        if self.data == "ministuff":
+            return {s: load_benchmark(self.data, self.root, s, self.limit) for s in SPLITS}
+        return halves(replace(self, split=None).open(), self.seed)
 
     def open(self) -> Benchmark:
         """The pictures: those of the split, or else all."""

@@ -110,7 +110,7 @@ class TrainingJob:
             data=how.source.data,
             data_root=how.source.root,
             texts=self.texts,
-            vocabulary_name=how.source.vocabulary,
+            vocabulary_name=str(how.source.vocabulary),
             out=self.out,
             pretrained=how.pretrained,
             encoder=how.encoder,

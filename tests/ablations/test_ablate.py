@@ -13,7 +13,7 @@ from ablations.report.tables import print_result
 from ablations.runs.ablate import ablate, run
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
-from ablations.scoring.frozen import open_splits
+from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.errors import CheckpointError, DataError
 from lsmseg_model.errors import UsageError as ModelUsageError
 from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
@@ -215,7 +215,8 @@ def test_an_unwritable_place_is_found_out_first(
 
 def test_named_pictures_are_shown_in_their_order(world: Path, finished: RunResult) -> None:
     halves = {split: [] for split in ("selection", "report")}  # type: ignore[var-annotated]
-    for split, part in open_splits(str(world / "pictures"), None, None, 4, "four").items():
+    source = BenchmarkSource(str(world / "pictures"), None, "four", 4)
+    for split, part in source.splits().items():
         halves[split] = [part.key(picture) for picture in range(len(part))]
     few = options(world, attributes=["color"], samples=5, out="o", store="s.sqlite")
     result = ablate(

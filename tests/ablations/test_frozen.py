@@ -10,7 +10,8 @@ from support.small_clip import SMALL
 from torch.nn import functional as F
 
 from ablations.scoring import frozen
-from ablations.scoring.frozen import FrozenScorer, halves, open_splits
+from ablations.scoring.frozen import FrozenScorer
+from ablations.scoring.splits import BenchmarkSource, halves
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.clip import Clip, build_clip
@@ -133,7 +134,7 @@ def test_one_picture_cannot_be_halved() -> None:
 
 
 def test_ministuff_has_splits_of_its_own() -> None:
-    splits = open_splits("ministuff", limit=3)
+    splits = BenchmarkSource("ministuff", limit=3).splits()
     assert {key: (b.split, len(b)) for key, b in splits.items()} == {
         "selection": ("selection", 3),
         "report": ("report", 3),
