@@ -469,7 +469,7 @@ def test_a_process_that_lost_another_says_so(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(torch.distributed, name, lambda: 1)
     lost = RuntimeError("[/gloo/transport/tcp/pair.cc:561] Connection closed by peer")
     for error in (lost, torch.distributed.DistBackendError("NCCL")):
-        with pytest.raises(TrainingError, match="another process"), processes("cpu"):
+        with pytest.raises(TrainingError, match="Another process"), processes("cpu"):
             raise error
     with pytest.raises(RuntimeError, match="ours"), processes("cpu"):
         raise RuntimeError("ours")
