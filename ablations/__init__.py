@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ablations.runs.ablate import ablate, run
     from ablations.runs.compare import compare
     from ablations.runs.leaderboard import leaderboard
+    from ablations.runs.predict import predict
     from ablations.runs.request import AblationRequest
     from ablations.runs.result import Comparison, RunResult
     from ablations.scoring.frozen import Scorer
@@ -33,6 +34,7 @@ _HOMES = {
     "ablate": "runs.ablate",
     "compare": "runs.compare",
     "leaderboard": "runs.leaderboard",
+    "predict": "runs.predict",
     "run": "runs.ablate",
     "run_recipe": "recipes.run",
     "score_callable": "scoring.own_model",
@@ -49,6 +51,7 @@ __all__ = [
     "ablate",
     "compare",
     "leaderboard",
+    "predict",
     "recipes",
     "report",
     "run",

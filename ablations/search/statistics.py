@@ -191,12 +191,13 @@ def bootstrap(
         key: frozenset(range(classes) if subset.classes is None else subset.classes)
         for key, subset in subsets.items()
     }
+    subsets_of = [[key for key, some in members.items() if c in some] for c in range(classes)]
     start = 0
     for weights in _grouped(resample_weights(pictures, samples, seed, stream), pictures):
         here = slice(start, start + weights.shape[1])
         start += weights.shape[1]
         for c, values in _class_by_class(distinct):
-            wanted = [key for key, some in members.items() if c in some]
+            wanted = subsets_of[c]
             if not wanted:
                 continue
             hit, predicted, labelled = (_resampled(one, weights) for one in values)
