@@ -28,24 +28,59 @@ def given(world: Path, **more: Any) -> dict[str, Any]:
     return options(world, attributes=["color"], samples=20, store="s.sqlite", **more)
 
 
+@pytest.fixture(scope="module")
+def code() -> list[str]:
+    """What the program is now: someone may be at work on it."""
+    return reuse._code()
+
+
 @pytest.fixture
-def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def computed(code: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A name for every time that the model is asked."""
     asked: list[str] = []
     open_benches = ablate_module.open_benches
-    code = reuse._code()
-    monkeypatch.setattr(reuse, "_code", lambda: code)  # someone may be at work on it
+    monkeypatch.setattr(reuse, "_code", lambda: code)
     monkeypatch.setattr(
         ablate_module, "open_benches", lambda *a: asked.append("look") or open_benches(*a)
     )
     return asked
 
 
+@pytest.fixture(scope="module")
+def first(
+    world: Path, code: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, RunResult]:
+    """A folder in which a run was made, and its result. What is on file names the folder."""
+    folder = tmp_path_factory.mktemp("first") / "cwd"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setattr(reuse, "_code", lambda: code)
+        result = ablate(AblationRequest(**given(world)), progress=False)
+    shutil.copytree(folder, folder.with_name("kept"))
+    return folder, result
+
+
 @pytest.fixture
-def done(world: Path, computed: list[str]) -> RunResult:
-    result = ablate(AblationRequest(**given(world)), progress=False)
-    computed.clear()
+def done(first: tuple[Path, RunResult], monkeypatch: pytest.MonkeyPatch) -> RunResult:
+    """That run, just made in the working folder."""
+    folder, result = first
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("kept"), folder)
+    monkeypatch.chdir(folder)
     return result
+
+
+class Computed(Exception):
+    """Raised in place of computing."""
+
+
+@pytest.fixture
+def refuses(computed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> None:
+        raise Computed
+
+    monkeypatch.setattr(ablate_module, "open_benches", stop)
 
 
 def test_answered_by_the_folder(world: Path, done: RunResult, computed: list[str]) -> None:
@@ -86,10 +121,10 @@ def test_it_says_which_run_and_anew_on_request(
     ids=str,
 )
 def test_another_request_is_computed(
-    world: Path, done: RunResult, computed: list[str], change: dict[str, Any]
+    world: Path, done: RunResult, refuses: None, change: dict[str, Any]
 ) -> None:
-    ablate(AblationRequest(**{**given(world), **change}), progress=False)
-    assert computed == ["look"]
+    with pytest.raises(Computed):
+        ablate(AblationRequest(**{**given(world), **change}), progress=False)
 
 
 def test_changed_files_are_noticed(
@@ -120,7 +155,7 @@ def test_changed_files_are_noticed(
 
 @pytest.mark.parametrize("damage", ["changed", "gone", "folder"])
 def test_a_folder_that_is_not_whole_answers_nothing(
-    world: Path, done: RunResult, computed: list[str], damage: str
+    world: Path, done: RunResult, refuses: None, damage: str
 ) -> None:
     if damage == "folder":
         shutil.rmtree(done.directory)
@@ -128,8 +163,8 @@ def test_a_folder_that_is_not_whole_answers_nothing(
         (done.directory / "single.png").unlink()
     else:
         (done.directory / "single.csv").write_text("else")
-    ablate(AblationRequest(**given(world)), progress=False)
-    assert computed == ["look"]
+    with pytest.raises(Computed):
+        ablate(AblationRequest(**given(world)), progress=False)
 
 
 def test_the_code_and_its_libraries_count() -> None:
@@ -137,10 +172,8 @@ def test_the_code_and_its_libraries_count() -> None:
     assert len(first) == 64 and any(name.startswith("torch ") for name in libraries)
 
 
-def test_no_torch_is_loaded_for_an_answer(
-    world: Path,
-) -> None:
-    ablate(AblationRequest(**given(world)), progress=False)
+@pytest.mark.process
+def test_no_torch_is_loaded_for_an_answer(world: Path, done: RunResult) -> None:
     code = (
         "import json, sys; from ablations.runs.ablate import ablate; "
         "from ablations.runs.request import AblationRequest; "
