@@ -2,12 +2,13 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from support.ablation_runs import CLASSES, FILES, options
+from support.ablation_runs import CLASSES, FILES, options, plain_figures
 
 from ablations.report.tables import print_result
 from ablations.runs.ablate import ablate, run
@@ -28,6 +29,12 @@ def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult
         AblationRequest(**options(world, out=top / "run", store=str(top / "store.sqlite"))),
         progress=False,
     )
+
+
+@pytest.fixture
+def drawn_plainly() -> Iterator[None]:
+    with plain_figures():
+        yield
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -95,7 +102,9 @@ def test_record_says_how_the_pictures_were_split(finished: RunResult) -> None:
     assert len(record["prompts"][0]["classes"]) == 4
 
 
-def test_the_same_call_gives_the_same_tables(world: Path, finished: RunResult) -> None:
+def test_the_same_call_gives_the_same_tables(
+    world: Path, finished: RunResult, drawn_plainly: None
+) -> None:
     again = ablate(
         AblationRequest(**options(world, out="again", store="again.sqlite")), progress=False
     )
@@ -112,7 +121,9 @@ def test_terminal_shows_both_tables_and_the_place(
     assert f"shuffled({finished.best['prompts']})" in shown
 
 
-def test_stages_are_told_on_stderr_only(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stages_are_told_on_stderr_only(
+    world: Path, drawn_plainly: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(
         AblationRequest(**options(world, attributes=["color"], out="told", samples=10)),
         progress=True,
@@ -123,7 +134,7 @@ def test_stages_are_told_on_stderr_only(world: Path, capsys: pytest.CaptureFixtu
         assert f"Stage {stage}" in err
 
 
-def test_default_folder_is_new_and_below_runs(world: Path) -> None:
+def test_default_folder_is_new_and_below_runs(world: Path, drawn_plainly: None) -> None:
     one = ablate(
         AblationRequest(**options(world, attributes=["color"], samples=10)), progress=False
     )
@@ -136,7 +147,7 @@ def test_default_folder_is_new_and_below_runs(world: Path) -> None:
     assert Path("runs/attribute_store.sqlite").exists()
 
 
-def test_several_benchmarks_are_averaged(world: Path) -> None:
+def test_several_benchmarks_are_averaged(world: Path, drawn_plainly: None) -> None:
     folder = str(world / "pictures")
     result = ablate(
         AblationRequest(**options(world, data=[folder, folder], attributes=["color"], out="two")),
@@ -148,7 +159,7 @@ def test_several_benchmarks_are_averaged(world: Path) -> None:
     assert (result.directory / "report.html").exists()
 
 
-def test_ministuff_reports_seen_and_unseen(world: Path) -> None:
+def test_ministuff_reports_seen_and_unseen(world: Path, drawn_plainly: None) -> None:
     """Descriptions of 171 classes, of which only the benchmark's are scored."""
     given = options(world, data=["ministuff"], vocab=None, attributes=["color"], limit=3, out="m")
     result = ablate(AblationRequest(**given), progress=False)

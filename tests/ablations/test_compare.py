@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark, FakeScorer, by_table
-from support.ablation_runs import FILES, options
+from support.ablation_runs import FILES, options, plain_figures
 from support.report_pages import Reader
 
 import cli
@@ -262,11 +262,12 @@ def compared(
     vocabulary = load_vocabulary(str(world / "four.txt"))
     for llm in ("me", "copy/of me", EVIL):
         file_under(top / "store.sqlite", vocabulary, llm, mixed=llm == EVIL)
-    return compare(
-        AblationRequest(**options(world, out=top / "all", store=str(top / "store.sqlite"))),
-        llms=LLMS,
-        progress=False,
-    )
+    with plain_figures():
+        return compare(
+            AblationRequest(**options(world, out=top / "all", store=str(top / "store.sqlite"))),
+            llms=LLMS,
+            progress=False,
+        )
 
 
 def test_every_llm_leaves_a_whole_run_and_the_comparison_stands_above(compared: Comparison) -> None:

@@ -24,6 +24,9 @@ from lsmseg_prompts.store.store import open_store
 ROOT = Path(__file__).resolve().parents[2]
 
 
+pytestmark = pytest.mark.usefixtures("plain_figures")
+
+
 def given(world: Path, **more: Any) -> dict[str, Any]:
     return options(world, attributes=["color"], samples=20, store="s.sqlite", **more)
 

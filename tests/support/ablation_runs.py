@@ -1,7 +1,12 @@
 """A small world in which ablations run in seconds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
+from PIL import Image
 
 CLASSES = ("zebra", "grass", "stop sign", "sky")
 
@@ -25,6 +30,22 @@ FILES = {
     ),
     *(f"{t}.tex" for t in ("single", "combinations", "per_class", "confusions", "lengths")),
 }
+
+
+def _plain(figure: Any, file: Path, **options: Any) -> None:
+    """An empty picture, or an empty page where the caller wants a PDF."""
+    if "metadata" in options:
+        Path(file).write_bytes(b"%PDF-1.4\n%%EOF\n")
+    else:
+        Image.new("RGB", (4, 4)).save(file, "png")
+
+
+@contextmanager
+def plain_figures() -> Iterator[None]:
+    """Figures are made but not rendered, which is most of what a small run takes."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("matplotlib.figure.Figure.savefig", _plain)
+        yield
 
 
 def options(world: Path, **more: Any) -> dict[str, Any]:
