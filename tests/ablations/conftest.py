@@ -26,6 +26,13 @@ def _plain_figures() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def drawn_plainly() -> Iterator[None]:
+    """For single tests."""
+    with plain_figures():
+        yield
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network with random weights, a vocabulary file and a folder of eight pictures."""

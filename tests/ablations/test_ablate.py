@@ -2,13 +2,12 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from support.ablation_runs import CLASSES, FILES, options, plain_figures
+from support.ablation_runs import CLASSES, FILES, options
 
 from ablations.report.tables import print_result
 from ablations.runs.ablate import ablate, run
@@ -29,12 +28,6 @@ def finished(world: Path, tmp_path_factory: pytest.TempPathFactory) -> RunResult
         AblationRequest(**options(world, out=top / "run", store=str(top / "store.sqlite"))),
         progress=False,
     )
-
-
-@pytest.fixture
-def drawn_plainly() -> Iterator[None]:
-    with plain_figures():
-        yield
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -283,6 +283,7 @@ def test_every_llm_leaves_a_whole_run_and_the_comparison_stands_above(compared: 
 def test_an_llms_own_run_is_that_of_a_single_ablation(
     world: Path,
     compared: Comparison,
+    drawn_plainly: None,
 ) -> None:
     alone = ablate(
         AblationRequest(**options(world, llm="bundled", out="alone", store="s.sqlite")),
@@ -363,6 +364,7 @@ def test_the_terminal_shows_it(compared: Comparison, capsys: pytest.CaptureFixtu
 
 def test_pictures_are_looked_at_once(
     world: Path,
+    drawn_plainly: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from ablations.scoring import frozen

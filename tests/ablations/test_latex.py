@@ -88,6 +88,7 @@ def test_classes_are_cut_to_those_that_changed_most() -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.process
 def test_latex_sets_the_tables(tmp_path: Path) -> None:
     one = board(by_table({"name": 0.2, "color": 0.4, "color+shape": 0.6}))
     alone, found = singles(one, ATTRIBUTES), search(one, ATTRIBUTES)

@@ -313,6 +313,7 @@ def test_prompts_of_a_trained_network_and_networks_of_prompts(networks: list[str
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_killed_and_gone_on_with(networks: list[str]) -> None:
     chosen = ["--variant", "k = 16", "--variant", "k = 32", "--iterations", "3", "--json"]
     arguments = ["recipes", "run", "table4", *networks, *chosen]

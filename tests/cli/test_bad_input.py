@@ -342,6 +342,7 @@ def test_pictures_and_label_maps(spoil, says: str, call, data: Path, weights: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_pictures_and_label_maps_in_processes(data: Path, weights: Path) -> None:
     change("images", truncate)()
     before = listing()

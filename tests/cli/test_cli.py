@@ -63,6 +63,7 @@ def test_every_command_and_option_has_help(path: tuple[str, ...], call) -> None:
     assert result.code == 0 and "Usage: lsmseg-prompts" in result.out
 
 
+@pytest.mark.process
 def test_help_loads_nothing_heavy() -> None:
     """What keeps --help quick; benchmarks/help.py has the seconds."""
     code = (
@@ -82,6 +83,7 @@ def test_version(call) -> None:
     assert call("--version").out.strip() == f"lsmseg-prompts {__version__}"
 
 
+@pytest.mark.process
 def test_shell_completion_is_offered() -> None:
     environment = os.environ | {"_LSMSEG_PROMPTS_COMPLETE": "complete_bash", "COMP_WORDS":
                                 "lsmseg-prompts gen", "COMP_CWORD": "1"}  # fmt: skip
@@ -222,6 +224,7 @@ def test_interrupted(call, monkeypatch) -> None:
     assert result.code == 130 and "Interrupted" in result.err
 
 
+@pytest.mark.process
 def test_a_closed_pipe_is_quiet() -> None:
     command = [sys.executable, "cli.py", "vocab", "show", "coco-stuff", "--json"]
     pipe = subprocess.PIPE

@@ -33,6 +33,7 @@ GENERATE = ("generate", "--vocab", "camvid", "--store", "s.sqlite")
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+@pytest.mark.process
 def test_generate_goes_on(how: str, call) -> None:
     place = "lsmseg_prompts.llm.bundled:Bundled.complete"
     outcome = struck(place, 60, how, *GENERATE)
@@ -64,6 +65,7 @@ def test_generate_goes_on(how: str, call) -> None:
     ],
     ids=["pictures", "report"],
 )
+@pytest.mark.process
 def test_ablate_interrupted(place: str, step: int, data: Path, weights: Path, call) -> None:
     before = listing()
     arguments = arguments_for("ablate", weights)
@@ -87,6 +89,7 @@ STEP = "lsmseg_model.pretrain:choose_texts"
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_pretrain_interrupted_then_resumed(data: Path, weights: Path, call) -> None:
     train = arguments_for("pretrain", weights)
     interrupted(struck(STEP, 4, "SIGINT", *train))
@@ -98,6 +101,7 @@ def test_pretrain_interrupted_then_resumed(data: Path, weights: Path, call) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_pretrain_killed(data: Path, weights: Path, call) -> None:
     """Before the first checkpoint the same command begins anew; after it --resume goes on."""
     train = arguments_for("pretrain", weights)
@@ -115,6 +119,7 @@ def test_pretrain_killed(data: Path, weights: Path, call) -> None:
 
 
 @pytest.mark.parametrize("command", ["vocab list", "vocab show coco-stuff", "attributes --json"])
+@pytest.mark.process
 def test_a_pipe_closed_early_is_quiet(command: str) -> None:
     pipe = subprocess.PIPE
     process = subprocess.Popen([*COMMAND, *command.split()], env=environment(), stdout=pipe,
@@ -126,6 +131,7 @@ def test_a_pipe_closed_early_is_quiet(command: str) -> None:
     assert process.wait(30) in (0, 1)
 
 
+@pytest.mark.process
 def test_a_closed_stdout_is_no_matter() -> None:
     done = subprocess.run(f"{' '.join(COMMAND)} store path >&-", shell=True, env=environment(),
                           capture_output=True, check=False)  # fmt: skip
@@ -133,6 +139,7 @@ def test_a_closed_stdout_is_no_matter() -> None:
 
 
 @pytest.mark.parametrize("arguments", ["vocab list", "genrate", "--help"])
+@pytest.mark.process
 def test_no_color(arguments: str) -> None:
     """On a terminal: colours only without NO_COLOR."""
     colour = re.compile(rb"\x1b\[([0-9]+;)*3[0-9]")

@@ -396,6 +396,7 @@ def _write_pairs(path: str, ready, stop) -> None:
             ready.set()
 
 
+@pytest.mark.process
 def test_a_backup_while_another_process_writes_is_of_one_moment(store: Store) -> None:
     context = multiprocessing.get_context("spawn")
     ready, stop = context.Event(), context.Event()

@@ -55,6 +55,7 @@ def test_wrong_requests_are_sentences(arguments: list[str], call) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_sigterm_to_all_its_processes_saves(arguments: list[str]) -> None:
     """As a queue or a service manager ends a job: those that read pictures get it too."""
     more = ["--out", "o", "--checkpoint-every", "0", "--workers", "2"]
@@ -64,6 +65,7 @@ def test_sigterm_to_all_its_processes_saves(arguments: list[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.process
 def test_killed_and_resumed_equals_unbroken(arguments: list[str], call) -> None:
     # All in processes of their own: with another number of threads sums are rounded otherwise.
     assert process(*arguments, "--out", "whole").code == 0

@@ -88,6 +88,7 @@ def test_memory_is_that_of_the_tensors() -> None:
     assert fewer["kept_texts"] == pytest.approx(qv["kept_texts"] * 80 / 171, rel=0.01)
 
 
+@pytest.mark.process
 def test_describe_from_the_command_line(call: Callable[..., Outcome]) -> None:
     done = call("model", "describe", "lsmseg-tiny", "--set", "k=8", "--set", "refinement=class",
                 "--size", "112", "--classes", "40", "--json")  # fmt: skip

@@ -114,6 +114,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 @pytest.mark.parametrize(
     ("classes", "side", "megabytes"), [(20_000, 128, 150), (4, 3000, 400)], ids=["texts", "pixels"]
 )
+@pytest.mark.process
 def test_memory_is_bounded(classes: int, side: int, megabytes: float) -> None:
     """All at once would be 1.3 GB: 20,000 classes of 128 x 128. A picture of nine million pixels
     has a result of 108 MB itself."""
@@ -234,6 +235,7 @@ def test_a_cat_seg_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (loaded.predict(image, ["sky", "zebra", "grass", "sea"]).masks == found).all()
 
 
+@pytest.mark.process
 def test_the_package_is_light_until_a_model_is_asked_for() -> None:
     code = (
         "import lsmseg_model, sys; assert 'torch' not in sys.modules\n"

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from functools import lru_cache
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ def test_the_budget_is_exact():
     assert not fits(word * (CONTEXT_LENGTH - 1))
 
 
+@pytest.mark.process
 def test_importing_the_room_loads_no_torch():
     code = (
         "import sys, lsmseg_prompts.tokens, lsmseg_prompts.prompts.prompt_set, "

@@ -313,6 +313,7 @@ def test_https_to_a_server_without(server, generate, provider):
 
 
 @both
+@pytest.mark.process
 def test_a_certificate_that_nobody_knows(generate, tmp_path, provider):
     classes("zebra")
     pem, key = tmp_path / "server.pem", tmp_path / "server.key"

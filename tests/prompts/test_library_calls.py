@@ -38,6 +38,7 @@ def test_a_call_keeps_its_name_beside_the_folder_of_that_name() -> None:
     assert callable(lsmseg_prompts.export) and callable(lsmseg_prompts.attributes)
 
 
+@pytest.mark.process
 def test_importing_the_package_loads_none_of_its_rooms() -> None:
     program = (
         "import sys, lsmseg_prompts; print([m for m in sys.modules if 'lsmseg_prompts.' in m])"

@@ -89,6 +89,7 @@ def test_addresses_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         make_llm("gpt-4").check()
 
 
+@pytest.mark.process
 def test_making_an_llm_touches_neither_key_nor_sdk() -> None:
     code = (
         "import sys; from lsmseg_prompts.llm import make_llm\n"

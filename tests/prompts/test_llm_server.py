@@ -410,6 +410,7 @@ def test_batches_that_expire_fail_or_are_cancelled(server):
         sdk.batches.retrieve("batch_x")
 
 
+@pytest.mark.process
 def test_it_ends_with_its_parent(tmp_path: Path):
     command = [sys.executable, *SERVER, "--port", "0", "--end-with-stdin"]
     with subprocess.Popen(

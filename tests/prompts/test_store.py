@@ -178,6 +178,7 @@ def _write_many(path: str, worker: int, start) -> None:
                 store.put_description(Description(*cell, f"{worker}", 9, attempt_id=number))
 
 
+@pytest.mark.process
 def test_four_processes_make_and_write_one_store_at_once(tmp_path: Path) -> None:
     path = tmp_path / "new" / "s.sqlite"
     context = multiprocessing.get_context("spawn")

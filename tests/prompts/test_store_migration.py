@@ -154,6 +154,7 @@ def _open(path: str, start) -> None:
         assert len(store.rows("SELECT * FROM attempts")) == 2
 
 
+@pytest.mark.process
 def test_two_processes_migrate_at_once(old: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)
