@@ -12,14 +12,20 @@ from dataclasses import dataclass
 
 from lsmseg_model.data.ministuff.drawing import COLOURS, Rng
 from lsmseg_model.data.ministuff.lexicon import (
+    COLOUR_FORMS,
     COLOUR_WORDS,
     FILLERS,
+    FRAGMENT_NOUNS,
+    HEDGES,
     NOUNS,
     PART_WORDS,
     PATTERN_WORDS,
     SHAPE_WORDS,
     SIZE_WORDS,
     TEXTURE_WORDS,
+    TURNED_FORMS,
+    VERBS,
+    WHOLES,
 )
 
 # Keeps every caption within 77 CLIP tokens; the longest, 1 in 100, end there in mid-sentence.
@@ -106,7 +112,7 @@ def _clause(rng: Rng, thing: Thing, attribute: str, exact: bool) -> str:
         first = one(rng, COLOUR_WORDS[thing.colours[0]])
         last = one(rng, COLOUR_WORDS[thing.colours[-1]])
         if len(thing.colours) == 1:
-            words = tuple(w for w in words if "{b}" not in w) or words
+            words = [w for w in words if "{b}" not in w] or words
             last = "pale" if thing.colours[0] in _DARK else "dark"
         return one(rng, words).format(a=first, b=last)
     if attribute == "texture":
@@ -125,20 +131,14 @@ def size_name(pixels: float) -> str:
 
 
 _DARK = ("black", "navy", "maroon", "brown", "dark green", "blue", "purple", "gray", "red", "green")
-_HEDGES = ("usually", "often", "mostly", "typically", "mainly", "generally", "commonly")
 
 
 def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
     first = one(rng, COLOUR_WORDS[thing.colours[0]])
-    hedge = one(rng, _HEDGES) + " " if rng.random() < 0.35 else ""
+    hedge = one(rng, HEDGES) + " " if rng.random() < 0.35 else ""
     if len(thing.colours) == 2:
         second = one(rng, COLOUR_WORDS[thing.colours[1]])
-        forms: tuple[str, ...] = (
-            "is {h}{a} and {b}", "is {h}{a} with {b}", "mixes {a} and {b}",
-            "is a mix of {a} and {b}", "combines {a} with {b}", "is {h}{a}, set off by {b}",
-            "{a} and {b} coloring", "is {a} with {b} parts", "shows both {a} and {b}",
-        )  # fmt: skip
-        return one(rng, forms).format(a=first, b=second, h=hedge)
+        return one(rng, COLOUR_FORMS["two"]).format(a=first, b=second, h=hedge)
     if not exact and rng.random() < 0.22:
         others = [
             one(rng, COLOUR_WORDS[one(rng, list(COLOURS))]) for _ in range(int(rng.integers(1, 4)))
@@ -146,24 +146,10 @@ def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
         names = [first, *others]
         names = list(dict.fromkeys(names[i] for i in rng.permutation(len(names))))
         listed = f"{', '.join(names[:-1])}{',' if len(names) > 2 else ''} or {names[-1]}"
-        forms = (
-            "is {h}{l}",
-            "comes in {l}",
-            "may be {l}",
-            "can be {l}",
-            "is {h}{l} in color",
-        )
         if len(names) > 1:
-            return one(rng, forms).format(l=listed, h=hedge or "often ")
-    forms = (
-        "is {h}{a}", "is {h}{a}", "is {h}{a}", "is {h}{a} in color", "is {h}{a} all over",
-        "{x} {a} color", "{x} {a} surface", "comes in shades of {a}", "looks {a}",
-        "is colored {a}", "shows {a} tones", "appears {h}{a}", "{a} coloring",
-        "is some shade of {a}", "ranges within tones of {a}",
-        "is {a} with lighter and darker areas", "{x} {a} hue",
-    )  # fmt: skip
+            return one(rng, COLOUR_FORMS["several"]).format(l=listed, h=hedge or "often ")
     article = "an" if first[0] in "aeiou" else "a"
-    return one(rng, forms).format(a=first, h=hedge, x=article)
+    return one(rng, COLOUR_FORMS["one"]).format(a=first, h=hedge, x=article)
 
 
 def _shape_clause(rng: Rng, thing: Thing) -> str:
@@ -181,21 +167,11 @@ def _shape_clause(rng: Rng, thing: Thing) -> str:
 def _agree(clause: str, plural: bool) -> str:
     """The clause with its verb; plural subjects get the verb's plural."""
     word, _, rest = clause.partition(" ")
-    if word in _VERBS:
+    if word in VERBS:
         if not plural:
             return clause
-        return f"{_VERBS[word]} {rest}" if rest else _VERBS[word]
+        return f"{VERBS[word]} {rest}" if rest else VERBS[word]
     return f"{'have' if plural else 'has'} {clause}"
-
-
-_VERBS = {
-    "is": "are", "has": "have", "comes": "come", "looks": "look", "shows": "show",
-    "appears": "appear", "ranges": "range", "mixes": "mix", "combines": "combine",
-    "can": "can", "may": "may",
-    "fits": "fit", "takes": "take", "towers": "tower", "fills": "fill", "covers": "cover",
-    "stretches": "stretch", "spreads": "spread", "extends": "extend", "stands": "stand",
-    "rolls": "roll", "fades": "fade", "blends": "blend", "rests": "rest", "stays": "stay",
-}  # fmt: skip
 
 
 def _join(clauses: Sequence[str]) -> str:
@@ -231,44 +207,28 @@ def _a(noun: str) -> str:
 def _turned(rng: Rng, thing: Thing, attributes: Sequence[str], clauses: list[str]) -> str:
     """A freer sentence: something else than the thing leads, or a part of it is the subject."""
     noun = _a(_noun(rng, thing))
-    verbless = [c for c in clauses if c.partition(" ")[0] not in _VERBS]
+    verbless = [c for c in clauses if c.partition(" ")[0] not in VERBS]
     if verbless:
         lead = one(rng, verbless)
         rest = [_agree(c, False) for c in clauses if c != lead]
         if rest and rng.random() < 0.6:
             return _sentence(f"with {lead}, {noun} {_join(rest)}")
         ending = f", and it {_join(rest)}" if rest else ""
-        forms = (
-            "{c} can be seen on {n}", "{c} set {n} apart", "what stands out about {n} is {c}",
-            "there is {n} with {c}", "{n} can be recognized by {c}", "the look of {n} includes {c}",
-        )  # fmt: skip
-        return _sentence(one(rng, forms).format(c=lead, n=noun) + ending)
+        return _sentence(one(rng, TURNED_FORMS["part"]).format(c=lead, n=noun) + ending)
     agreed = [_agree(c, False) for c in clauses]
     if attributes[0] in ("color", "texture") and rng.random() < 0.6:
-        whole = (
-            ("surface", "outside", "face", "cover")
-            if thing.kind == "region"
-            else ("body", "surface", "outside", "skin", "coat", "exterior", "outer layer")
-        )
-        part = one(rng, whole)
+        part = one(rng, WHOLES[thing.kind])
         ending = f", and it {_join(agreed[1:])}" if agreed[1:] else ""
         return _sentence(f"the {part} of {noun} {agreed[0]}{ending}")
-    starts = (
-        "seen up close, ",
-        "in most pictures, ",
-        "from a distance, ",
-        "as a rule, ",
-        "to the eye, ",
-    )
-    return _sentence(f"{one(rng, starts)}{noun} {_join(agreed)}")
+    return _sentence(f"{one(rng, TURNED_FORMS['start'])}{noun} {_join(agreed)}")
 
 
 def _fragment(rng: Rng, thing: Thing, clause: str) -> str:
     """A short phrase instead of a sentence: "something with bold stripes"."""
-    noun = one(rng, ("something", "a thing", "an object", "one"))
+    noun = one(rng, FRAGMENT_NOUNS["object"])
     if thing.kind == "region":
-        noun = one(rng, ("a surface", "a background", "an area", "something"))
+        noun = one(rng, FRAGMENT_NOUNS["region"])
     word = clause.partition(" ")[0]
-    if word in _VERBS:
+    if word in VERBS:
         return f"{noun} that {clause}"
     return one(rng, (f"{noun} with {clause}", clause, f"a photo of {noun} with {clause}"))

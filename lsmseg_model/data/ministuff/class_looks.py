@@ -6,12 +6,9 @@ the labels of seen ones. The file has for each shape (of an object) or pattern (
 bundles of attributes that make up a class; what a bundle does not name may be anything.
 """
 
-import json
-from importlib.resources import files
+from lsmseg_model.data.ministuff.tables import read_table
 
-_BUNDLES: dict[str, list[dict[str, list[str]]]] = json.loads(
-    (files(__package__) / "class_looks.json").read_text("utf-8")
-)
+_BUNDLES: dict[str, list[dict[str, list[str]]]] = read_table("class_looks")
 
 
 def looks_like_a_class(shape: str, first: str, second: str, pattern: str) -> bool:

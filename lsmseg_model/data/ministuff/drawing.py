@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from lsmseg_model.data.ministuff.tables import read_table
+
 Array = NDArray[Any]  # float32 in pictures
 Rng = np.random.Generator
 Colour = tuple[int, int, int]
@@ -21,27 +23,8 @@ Point = tuple[float, float]
 
 SUPERSAMPLE = 2
 
-# name -> (lowest RGB, highest RGB); one draw mixes the two ends and adds a little of its own.
-COLOURS: dict[str, tuple[Colour, Colour]] = {
-    "black": ((14, 14, 16), (44, 42, 44)),
-    "white": ((228, 228, 226), (252, 252, 250)),
-    "gray": ((96, 98, 102), (168, 168, 170)),
-    "maroon": ((92, 14, 22), (134, 26, 36)),
-    "red": ((196, 20, 24), (232, 52, 46)),
-    "orange": ((226, 104, 12), (250, 142, 40)),
-    "yellow": ((240, 204, 24), (254, 232, 84)),
-    "golden": ((200, 146, 36), (226, 172, 66)),
-    "brown": ((84, 50, 24), (140, 92, 54)),
-    "tan": ((196, 166, 124), (228, 202, 164)),
-    "green": ((36, 128, 44), (90, 172, 72)),
-    "dark green": ((14, 62, 28), (38, 92, 50)),
-    "light green": ((146, 202, 104), (182, 228, 144)),
-    "blue": ((30, 76, 184), (66, 116, 224)),
-    "light blue": ((132, 186, 228), (172, 214, 246)),
-    "navy": ((14, 22, 74), (32, 44, 104)),
-    "purple": ((98, 34, 132), (150, 78, 182)),
-    "pink": ((234, 132, 168), (250, 178, 202)),
-}
+COLOURS: dict[str, list[list[int]]] = read_table("colours")
+"""name -> (lowest RGB, highest RGB); one draw mixes the two ends and adds a little of its own."""
 
 
 def colour(rng: Rng, name: str) -> Colour:
@@ -242,19 +225,17 @@ def band(path: Sequence[Point], widths: Sequence[float]) -> list[Point]:
 
 def paste(
     picture: Array, labels: NDArray[np.int64], sprite: Sprite, x: int, y: int, label: int
-) -> int:
-    """Lays a sprite with its top left corner at (x, y); returns how many pixels it labelled."""
+) -> None:
+    """Lays a sprite with its top left corner at (x, y)."""
     h, w = sprite.alpha.shape
     x0, y0 = max(0, x), max(0, y)
     x1, y1 = min(picture.shape[1], x + w), min(picture.shape[0], y + h)
     if x0 >= x1 or y0 >= y1:
-        return 0
+        return
     alpha = sprite.alpha[y0 - y : y1 - y, x0 - x : x1 - x]
     window = picture[y0:y1, x0:x1]
     window += (sprite.rgb[y0 - y : y1 - y, x0 - x : x1 - x] - window) * alpha[..., None]
-    solid = alpha > 0.5
-    labels[y0:y1, x0:x1][solid] = label
-    return int(solid.sum())
+    labels[y0:y1, x0:x1][alpha > 0.5] = label
 
 
 def shadow(picture: Array, x: float, y: float, rx: float, ry: float, depth: float) -> None:

@@ -27,6 +27,7 @@ from lsmseg_model.data.ministuff.drawing import (
     shade,
     step,
 )
+from lsmseg_model.data.ministuff.tables import read_table
 
 Place = Callable[[float, float], Point]
 
@@ -50,6 +51,10 @@ class Body:
     tail: float = 0.4
     trunk: float = 0.0  # hanging nose
     woolly: bool = False
+
+
+BODIES = {name: Body(**proportions) for name, proportions in read_table("bodies").items()}
+"""Those of MiniStuff's animals."""
 
 
 def quadruped(

@@ -2,8 +2,8 @@
 
 A model that has read of, and seen, a red ring with white stripes and a tan creature on four long
 legs can put such words together for classes it was never shown. Attributes are drawn
-independently, except that a bundle that makes a MiniStuff class is drawn again (taken.py). What
-is said of them: captions.py.
+independently, except that a bundle that makes a MiniStuff class is drawn again (class_looks.py).
+What is said of them: captions.py.
 """
 
 from __future__ import annotations
@@ -33,51 +33,10 @@ from lsmseg_model.data.ministuff.drawing import (
 from lsmseg_model.data.ministuff.figures import Body, coat_field, perched, quadruped, vehicle
 from lsmseg_model.data.ministuff.lexicon import SIMILAR
 from lsmseg_model.data.ministuff.outlines import letters, panel, trace
+from lsmseg_model.data.ministuff.tables import read_table
 
-FIGURES = ("animal", "animal", "animal", "vehicle", "vehicle", "winged")
-OUTLINES = (
-    "round",
-    "ring",
-    "oblong",
-    "crescent",
-    "triangle",
-    "square",
-    "box",
-    "hexagon",
-    "octagon",
-    "diamond",
-    "star",
-    "dome",
-    "cone",
-    "cross",
-    "bell",
-    "bushy",
-    "panel",
-    "hull",
-    "blob",
-    "heap",
-)
-PATTERNS = (
-    "upright stripes",
-    "level stripes",
-    "slanting stripes",
-    "spots",
-    "rings",
-    "patches",
-    "blotches",
-    "checks",
-    "courses",
-    "speckles",
-    "two halves",
-    "one band",
-    "fading",
-)
-TEXTURES = ("smooth", "rough", "fuzzy", "bumpy", "wrinkled")
-PANELS = ("octagon", "octagon", "round", "square", "triangle", "diamond")
-SURFACES = (
-    "plain", "grainy", "rippled", "courses", "planks", "tiles", "blades", "blotchy", "wavy",
-    "stripes", "spots", "rubble", "puffs",
-)  # fmt: skip
+CHOICES: dict[str, list[str]] = read_table("invented")
+"""What is drawn from; a name given twice is twice as likely."""
 
 
 def two_colours(rng: Rng) -> tuple[str, str]:
@@ -93,11 +52,11 @@ def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
     is_class = True
     while is_class:
         figure = rng.random() < 0.34
-        shape = str(rng.choice(FIGURES if figure else OUTLINES))
-        pattern = "plain" if rng.random() < 0.42 else str(rng.choice(PATTERNS))
+        shape = str(rng.choice(CHOICES["figures"] if figure else CHOICES["outlines"]))
+        pattern = "plain" if rng.random() < 0.42 else str(rng.choice(CHOICES["patterns"]))
         first, second = two_colours(rng)
         is_class = looks_like_a_class(shape, first, second, pattern)
-    texture = str(rng.choice(TEXTURES)) if rng.random() < 0.65 else ""
+    texture = str(rng.choice(CHOICES["textures"])) if rng.random() < 0.65 else ""
     low, high = (34.0, 90.0) if figure or shape in ("panel", "bushy") else (20.0, 72.0)
     size = float(rng.uniform(low, high))
     c1, c2 = colour(rng, first), colour(rng, second)
@@ -194,7 +153,7 @@ def _outline(
     parts: list[str] = []
     pitch = _pitch(rng, size)
     if shape == "panel":
-        form = str(rng.choice(PANELS))
+        form = str(rng.choice(CHOICES["panels"]))
         pen.box(0.5, 0.5, 0.56, 1.04, (112, 112, 116))
         border = colour(rng, "white") if sum(c1) < 600 else (40, 40, 44)
         panel(pen, form, 0.33)
@@ -254,7 +213,7 @@ def region(rng: Rng, h: int, w: int) -> tuple[Thing, Array]:
     """An invented ground or wall: what it is and its field [h, w, 3]."""
     is_class = True
     while is_class:
-        kind = str(rng.choice(SURFACES))
+        kind = str(rng.choice(CHOICES["surfaces"]))
         first, second = two_colours(rng)
         is_class = looks_like_a_class(kind, first, second, kind)
     a, b = colour(rng, first), colour(rng, second)

@@ -5,24 +5,29 @@ Phrases about a pattern may name its two colours as {a} and {b}. The order matte
 drawn by position.
 """
 
-import json
-from importlib.resources import files
+from lsmseg_model.data.ministuff.tables import read_table
 
-_WORDS = json.loads((files(__package__) / "lexicon.json").read_text("utf-8"))
+Words = dict[str, list[str]]
+_WORDS = read_table("lexicon")
 
-
-def _table(name: str) -> dict[str, tuple[str, ...]]:
-    return {key: tuple(phrases) for key, phrases in _WORDS[name].items()}
-
-
-SHAPE_WORDS = _table("shape_words")
-PART_WORDS = _table("part_words")
-SIZE_WORDS = _table("size_words")
-NOUNS = _table("nouns")
-COLOUR_WORDS = _table("colour_words")
-PATTERN_WORDS = _table("pattern_words")
-TEXTURE_WORDS = _table("texture_words")
-SIMILAR = _table("similar")
-"""Colours close enough that a caption about one might be said of the other."""
-FILLERS: tuple[str, ...] = tuple(_WORDS["fillers"])
+SHAPE_WORDS: Words = _WORDS["shape_words"]
+PART_WORDS: Words = _WORDS["part_words"]
+SIZE_WORDS: Words = _WORDS["size_words"]
+NOUNS: Words = _WORDS["nouns"]
+COLOUR_WORDS: Words = _WORDS["colour_words"]
+COLOUR_FORMS: Words = _WORDS["colour_forms"]
+PATTERN_WORDS: Words = _WORDS["pattern_words"]
+TEXTURE_WORDS: Words = _WORDS["texture_words"]
+TURNED_FORMS: Words = _WORDS["turned_forms"]
+WHOLES: Words = _WORDS["wholes"]
+FRAGMENT_NOUNS: Words = _WORDS["fragment_nouns"]
+HEDGES: list[str] = _WORDS["hedges"]
+VERBS: dict[str, str] = _WORDS["verbs"]
+"""Verbs that begin a phrase, with their plurals."""
+FILLERS: list[str] = _WORDS["fillers"]
 """Clauses that say nothing about how a thing looks."""
+SIMILAR: Words = _WORDS["similar"]
+"""Colours close enough that a caption about one might be said of the other."""
+ALIKE: Words = _WORDS["alike"]
+"""Shapes and patterns a caption might confuse: with the key in the picture, these are not false."""
+CLEAR_PATTERNS: list[str] = _WORDS["clear_patterns"]

@@ -1,4 +1,4 @@
-"""MiniStuff's objects: how the 26 countable classes look (the small ones: ministuff_small.py).
+"""MiniStuff's objects: how the 26 countable classes look (the small ones: small_things.py).
 
 Each function takes a generator and a size in pixels (the longest dimension) and returns a Sprite.
 Colours, shapes, patterns and surfaces follow the real things and vary as they do.
@@ -7,11 +7,12 @@ Colours, shapes, patterns and surfaces follow the real things and vary as they d
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from lsmseg_model.data.ministuff.drawing import Pen, Rng, Sprite, colour, oval, pick, shade
-from lsmseg_model.data.ministuff.figures import Body, perched, quadruped, vehicle
+from lsmseg_model.data.ministuff.figures import BODIES, perched, quadruped, vehicle
 from lsmseg_model.data.ministuff.small_things import (
     apple,
     banana,
@@ -129,53 +130,18 @@ def bird(rng: Rng, size: float) -> Sprite:
 
 def horse(rng: Rng, size: float) -> Sprite:
     coat = pick(rng, ["brown", "brown", "brown", "black", "white", "gray", "tan"])
-    body = Body(
-        bulk=0.36,
-        legs=0.55,
-        leg_width=0.09,
-        neck=0.45,
-        neck_width=0.18,
-        neck_angle=0.95,
-        head=0.3,
-        ears=0.07,
-        mane=True,
-        tail=0.42,
-    )
     dark = shade(coat, 0.4) if rng.random() < 0.8 else colour(rng, "tan")
-    return quadruped(rng, size, body, coat, dark=dark, rough=0.03)
+    return quadruped(rng, size, BODIES["horse"], coat, dark=dark, rough=0.03)
 
 
 def sheep(rng: Rng, size: float) -> Sprite:
     coat = pick(rng, ["white", "white", "white", "tan", "tan", "gray"])
     face = pick(rng, ["black", "black", "white", "tan", "brown"])
-    body = Body(
-        bulk=0.58,
-        legs=0.28,
-        leg_width=0.08,
-        neck=0.22,
-        neck_width=0.2,
-        neck_angle=0.5,
-        head=0.28,
-        ears=0.05,
-        tail=0.0,
-        woolly=True,
-    )
-    return quadruped(rng, size, body, coat, face=face, feet=shade(face, 0.9), rough=0.12)
+    return quadruped(rng, size, BODIES["sheep"], coat, face=face, feet=shade(face, 0.9), rough=0.12)
 
 
 def cow(rng: Rng, size: float) -> Sprite:
-    body = Body(
-        bulk=0.46,
-        legs=0.38,
-        leg_width=0.1,
-        neck=0.24,
-        neck_width=0.24,
-        neck_angle=0.4,
-        head=0.3,
-        ears=0.06,
-        horns=0.1 if rng.random() < 0.6 else 0.0,
-        tail=0.45,
-    )
+    body = replace(BODIES["cow"], horns=0.1 if rng.random() < 0.6 else 0.0)
     coat = pick(rng, ["white", "white", "white", "brown", "brown", "black", "tan"])
     if sum(coat) > 640 or rng.random() < 0.35:
         patch = pick(rng, ["black", "black", "brown"]) if sum(coat) > 640 else colour(rng, "white")
@@ -186,85 +152,25 @@ def cow(rng: Rng, size: float) -> Sprite:
 def elephant(rng: Rng, size: float) -> Sprite:
     base = rng.uniform(98, 150)
     coat = (int(base + 4), int(base), int(base - rng.uniform(0, 10)))
-    body = Body(
-        bulk=0.62,
-        legs=0.36,
-        leg_width=0.2,
-        neck=0.14,
-        neck_width=0.34,
-        neck_angle=0.3,
-        head=0.42,
-        ears=0.0,
-        flap_ears=0.22,
-        trunk=0.72,
-        tail=0.3,
-    )
-    return quadruped(rng, size, body, coat, dark=(70, 66, 62), rough=0.05)
+    return quadruped(rng, size, BODIES["elephant"], coat, dark=(70, 66, 62), rough=0.05)
 
 
 def bear(rng: Rng, size: float) -> Sprite:
     coat = pick(rng, ["brown", "brown", "black", "black", "white"])
-    body = Body(
-        bulk=0.54,
-        legs=0.26,
-        leg_width=0.19,
-        neck=0.2,
-        neck_width=0.3,
-        neck_angle=0.35,
-        head=0.36,
-        ears=0.07,
-        round_ears=True,
-        tail=0.0,
-        woolly=bool(rng.random() < 0.3 and sum(coat) < 500),
-    )
+    body = replace(BODIES["bear"], woolly=rng.random() < 0.3 and sum(coat) < 500)
     return quadruped(rng, size, body, coat, dark=(24, 20, 18), rough=0.13)
 
 
 def zebra(rng: Rng, size: float) -> Sprite:
-    body = Body(
-        bulk=0.38,
-        legs=0.46,
-        leg_width=0.09,
-        neck=0.4,
-        neck_width=0.19,
-        neck_angle=0.85,
-        head=0.28,
-        ears=0.08,
-        mane=True,
-        tail=0.35,
-    )
     white, black = colour(rng, "white"), (22, 20, 22)
-    return quadruped(
-        rng, size, body, white, "upright stripes", black, pitch=rng.uniform(0.12, 0.155), rough=0.02
-    )
+    body, pitch = BODIES["zebra"], rng.uniform(0.12, 0.155)
+    return quadruped(rng, size, body, white, "upright stripes", black, pitch=pitch, rough=0.02)
 
 
 def giraffe(rng: Rng, size: float) -> Sprite:
-    body = Body(
-        bulk=0.4,
-        legs=0.85,
-        leg_width=0.1,
-        neck=1.15,
-        neck_width=0.17,
-        neck_angle=1.2,
-        head=0.27,
-        ears=0.05,
-        horns=0.09,
-        tail=0.4,
-        mane=False,
-    )
     patch = shade(pick(rng, ["brown", "golden"]), rng.uniform(0.85, 1.0))
-    return quadruped(
-        rng,
-        size,
-        body,
-        patch,
-        "patches",
-        colour(rng, "tan"),
-        pitch=0.2,
-        face=colour(rng, "tan"),
-        rough=0.02,
-    )
+    tan, face, body = colour(rng, "tan"), colour(rng, "tan"), BODIES["giraffe"]
+    return quadruped(rng, size, body, patch, "patches", tan, pitch=0.2, face=face, rough=0.02)
 
 
 # class index -> (how to draw it, smallest and largest size in pixels near the viewer)

@@ -11,7 +11,8 @@ shape, size, texture and pattern tell classes apart better than company does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,57 +20,19 @@ from numpy.typing import NDArray
 from lsmseg_model.data.ministuff import invented
 from lsmseg_model.data.ministuff.captions import Thing, captions_of
 from lsmseg_model.data.ministuff.decoys import decoys as decoys_for
-from lsmseg_model.data.ministuff.drawing import Array, Rng, camera, noise, paste, shadow
+from lsmseg_model.data.ministuff.drawing import Array, Rng, Sprite, camera, noise, paste, shadow
 from lsmseg_model.data.ministuff.objects import OBJECTS
 from lsmseg_model.data.ministuff.regions import SURFACES, tree
+from lsmseg_model.data.ministuff.tables import read_table
 
 IGNORE = -1
 SIDE = 128
 FIRST_INVENTED = 1000
 
-# (COCO-Stuff index, COCO-Stuff name, seen in training)
-CLASSES: tuple[tuple[int, str, bool], ...] = (
-    (2, "car", True),
-    (5, "bus", False),
-    (7, "truck", True),
-    (8, "boat", True),
-    (9, "traffic light", True),
-    (10, "fire hydrant", True),
-    (11, "stop sign", False),
-    (14, "bird", True),
-    (17, "horse", True),
-    (18, "sheep", True),
-    (19, "cow", True),
-    (20, "elephant", True),
-    (21, "bear", True),
-    (22, "zebra", False),
-    (23, "giraffe", False),
-    (25, "umbrella", True),
-    (32, "sports ball", True),
-    (33, "kite", True),
-    (46, "banana", False),
-    (47, "apple", True),
-    (49, "orange", False),
-    (50, "broccoli", False),
-    (51, "carrot", False),
-    (53, "pizza", True),
-    (54, "donut", False),
-    (74, "clock", True),
-    (94, "clouds", True),
-    (99, "dirt", True),
-    (105, "floor-tile", True),
-    (106, "floor-wood", True),
-    (112, "grass", True),
-    (123, "mountain", True),
-    (137, "road", True),
-    (142, "sand", False),
-    (143, "sea", True),
-    (145, "sky-other", True),
-    (147, "snow", False),
-    (157, "tree", True),
-    (159, "wall-brick", False),
-    (160, "wall-concrete", True),
-)
+CLASSES: list[tuple[int, str, bool]] = [
+    (row["index"], row["name"], row["seen"]) for row in read_table("classes")
+]
+"""COCO-Stuff index, COCO-Stuff name, whether it is seen in training."""
 CLASS_INDICES: tuple[int, ...] = tuple(index for index, _, _ in CLASSES)
 SEEN: frozenset[int] = frozenset(index for index, _, seen in CLASSES if seen)
 UNSEEN: frozenset[int] = frozenset(CLASS_INDICES) - SEEN
@@ -94,21 +57,15 @@ TREE_SIZES = (56.0, 92.0)
 
 
 @dataclass(frozen=True)
-class Entity:
-    """One thing in a scene: its label, "region" or "object", and how many pixels it shows."""
-
-    label: int
-    kind: str
-    pixels: int
-
-
-@dataclass(frozen=True)
 class Scene:
-    """image uint8 [128, 128, 3]; labels int64 [128, 128], COCO-Stuff indices or IGNORE."""
+    """image uint8 [128, 128, 3]; labels int64 [128, 128], COCO-Stuff indices or IGNORE.
+
+    drawn: the indices of all regions and objects in the order of drawing, hidden ones too.
+    """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    entities: tuple[Entity, ...]
+    drawn: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -124,23 +81,16 @@ class TrainingScene:
     decoys: tuple[str, ...]
 
 
-# kind of scene -> how often; the region choices from the top to the bottom; the objects.
-_ANIMALS = (17, 18, 19, 20, 21, 22, 23)
-_FOOD = (46, 47, 49, 50, 51, 53, 54)
-_SKY = (145, 145, 94)
-_RARE = (2, 9, 11, 18, 19, 21, 49)  # the kinds of scene below give these too seldom
-_KINDS: dict[str, tuple[tuple[tuple[int, ...], ...], tuple[int, ...]]] = {
-    "field": ((_SKY, (112, 99, 142, 147)), (*_ANIMALS, 14, 25, 33, 32, 10, 2, 7, 5)),
-    "hills": ((_SKY, (123,), (112, 99, 147, 142)), (*_ANIMALS, 14, 33, 8, 7, 5, 11)),
-    "street": (
-        ((145, 94, 159, 159, 160, 157), (137,)),
-        (2, 5, 7, 9, 10, 11, 14, 25, 74, 2, 5, 7, 9, 10, 11, 17, 22, 20),
-    ),
-    "beach": ((_SKY, (143,), (142, 142, 147)), (8, 8, 14, 25, 33, 32, 17, 23, 19, 46, 54)),
-    "water": ((_SKY, (143,)), (8, 8, 8, 14, 33)),
-    "room": (((159, 160), (106, 105)), (32, 74, 74, 25, *_FOOD, 14, 10)),
-    "table": (((106, 106, 105, 105, 99, 147, 160, 112),), (*_FOOD, *_FOOD, 32, 74)),
+_INDEX = {name: index for index, name, _ in CLASSES}
+_KINDS = {
+    kind: (
+        [[_INDEX[name] for name in choices] for choices in row["regions"]],
+        [_INDEX[name] for name in row["objects"]],
+    )
+    for kind, row in read_table("scenes").items()
 }
+"""Kind of scene -> the choices of regions from the top to the bottom; the objects."""
+_RARE = (2, 9, 11, 18, 19, 21, 49)  # the kinds of scene give these too seldom
 
 
 def draw(split: str, index: int) -> Scene:
@@ -154,7 +104,7 @@ def draw(split: str, index: int) -> Scene:
     image, labels = builder.develop()
     if split == "train":
         labels[np.isin(labels, list(UNSEEN))] = IGNORE
-    return Scene(image, labels, builder.counted())
+    return Scene(image, labels, tuple(builder.drawn))
 
 
 def draw_training(index: int, seed: int = 0) -> TrainingScene:
@@ -175,7 +125,7 @@ def draw_training(index: int, seed: int = 0) -> TrainingScene:
     present = set(np.unique(labels).tolist())
     things = {k: v for k, v in builder.things.items() if k in present}
     captions = {k: captions_of(rng, thing) for k, thing in things.items()}
-    drawn = sorted({e.label for e in builder.entities if e.label < FIRST_INVENTED})
+    drawn = sorted({label for label in builder.drawn if label < FIRST_INVENTED})
     decoys = decoys_for(rng, list(things.values()), drawn)
     return TrainingScene(image, labels, captions, decoys)
 
@@ -188,7 +138,7 @@ class _Builder:
         self.allowed = allowed
         self.picture: Array = np.zeros((SIDE, SIDE, 3), np.float32)
         self.labels = np.full((SIDE, SIDE), IGNORE, np.int64)
-        self.entities: list[Entity] = []
+        self.drawn: list[int] = []
         self.things: dict[int, Thing] = {}
         self.invented_share = 0.0
         self.boxes: list[tuple[float, float, float]] = []
@@ -198,9 +148,6 @@ class _Builder:
     def develop(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The picture as the camera sees it, and its labels."""
         return camera(self.rng, self.picture), self.labels
-
-    def counted(self) -> tuple[Entity, ...]:
-        return tuple(replace(e, pixels=int((self.labels == e.label).sum())) for e in self.entities)
 
     # -- regions ---------------------------------------------------------------------------
 
@@ -219,7 +166,7 @@ class _Builder:
             cover = np.clip(np.arange(SIDE)[:, None] - edge[None] + 0.5, 0, 1).astype(np.float32)
             self.picture += (field - self.picture) * cover[..., None]
             self.labels[cover > 0.5] = label
-        self.entities.append(Entity(label, "region", 0))
+        self.drawn.append(label)
 
     def line(self, y: float, rough: float, lumps: float = 20) -> NDArray[np.float64]:
         """A height for every column about y, uneven by `rough` pixels."""
@@ -227,7 +174,7 @@ class _Builder:
         height: NDArray[np.float64] = y + slope + rough * noise(self.rng, 1, SIDE, lumps, 1)[0]
         return height
 
-    def _choose(self, options: tuple[int, ...]) -> int:
+    def _choose(self, options: Sequence[int]) -> int:
         usable = [o for o in options if o in self.allowed] or [112]
         return int(usable[int(self.rng.integers(len(usable)))])
 
@@ -267,7 +214,7 @@ class _Builder:
             peaks = self.line(horizon - rng.uniform(12, 30), 9, 26)
             peaks -= 6 * np.abs(noise(rng, 1, SIDE, 11, 1)[0])
             self.region(self._choose(bands[1]), peaks)
-            if rng.random() < 0.35 and self.entities[-1].label == MOUNTAIN:
+            if rng.random() < 0.35 and self.drawn[-1] == MOUNTAIN:
                 self._snow_caps(peaks)
         elif kind == "beach":
             self.region(self._choose(bands[1]), self.line(horizon - rng.uniform(14, 24), 0))
@@ -316,13 +263,16 @@ class _Builder:
         for foot, size, x, label in sorted(placed):
             maker = tree if label == TREE else OBJECTS[label][0]
             sprite = maker(rng, size)
-            h, w = sprite.alpha.shape
-            if label not in (KITE, CLOCK) or kind == "table":
-                shadow(
-                    self.picture, x, foot - 1, 0.42 * w, max(2.5, 0.07 * h), rng.uniform(0.1, 0.3)
-                )
-            shown = paste(self.picture, self.labels, sprite, int(x - w / 2), int(foot - h), label)
-            self.entities.append(Entity(label, "object", shown))
+            dark = rng.uniform(0.1, 0.3) if label not in (KITE, CLOCK) or kind == "table" else 0.0
+            self._stand(sprite, x, foot, dark, label)
+
+    def _stand(self, sprite: Sprite, x: float, foot: float, dark: float, label: int) -> None:
+        """Lays an object with its foot at (x, foot), on a shadow of depth `dark`."""
+        h, w = sprite.alpha.shape
+        if dark:
+            shadow(self.picture, x, foot - 1, 0.42 * w, max(2.5, 0.07 * h), dark)
+        paste(self.picture, self.labels, sprite, int(x - w / 2), int(foot - h), label)
+        self.drawn.append(label)
 
     def _free(self, size: float, foot: float) -> float:
         """A column for an object: of a few drawn ones the one that covers the others least."""
@@ -347,14 +297,8 @@ class _Builder:
             label = FIRST_INVENTED + len(self.things)
             thing, sprite, size = invented.thing(self.rng)
             foot = float(self.rng.uniform(0.55 * size, SIDE + 0.2 * size))
-            x = self._free(size, foot)
-            h, w = sprite.alpha.shape
-            shadow(
-                self.picture, x, foot - 1, 0.42 * w, max(2.5, 0.07 * h), self.rng.uniform(0, 0.25)
-            )
             self.things[label] = thing
-            paste(self.picture, self.labels, sprite, int(x - w / 2), int(foot - h), label)
-            self.entities.append(Entity(label, "object", 0))
+            self._stand(sprite, self._free(size, foot), foot, self.rng.uniform(0, 0.25), label)
 
     def invented_scene(self) -> None:
         """One to three invented regions, one above the other, and two to five invented objects."""
