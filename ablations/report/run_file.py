@@ -61,7 +61,26 @@ def read_run(directory: Path) -> dict[str, Any]:
             f"{path} has version {run.get('version')}, this lsmseg-prompts reads {VERSION}: "
             "use the version that wrote it."
         )
+    _check(run, path)
     return run
+
+
+def _check(run: dict[str, Any], path: Path) -> None:
+    """Raise UsageError, naming the field, for a record from which no page can be made."""
+    from pydantic import ValidationError
+
+    from ablations.report import run_models
+
+    model = run_models.Comparison if run["format"] == COMPARISON else run_models.Run
+    try:
+        model.model_validate(run)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = ".".join(map(str, first["loc"]))
+        wrong = "lacks" if first["type"] == "missing" else "has a wrong value in"
+        raise UsageError(
+            f"{path} is not whole: it {wrong} the field {field!r}. Run the ablation again."
+        ) from error
 
 
 def versions() -> dict[str, str]:

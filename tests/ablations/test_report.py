@@ -130,6 +130,11 @@ def test_report_is_made_anew(directory: Path) -> None:
         ("[]", "not the record"),
         ('{"format": "other"}', "not the record"),
         ('{"format": "lsmseg-prompts/run", "version": 99}', "version 99"),
+        ('{"format": "lsmseg-prompts/run", "version": 1}', "lacks the field 'name'"),
+        (
+            '{"format": "lsmseg-prompts/comparison", "version": 1, "name": 1, "created": ""}',
+            "a wrong value in the field 'name'",
+        ),
     ],
 )
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None, says: str) -> None:
