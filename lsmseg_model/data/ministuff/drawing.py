@@ -149,10 +149,6 @@ class Pen:
             self._rgb.line(placed, fill=fill, width=thick, joint="curve")
             self._mask.line(placed, fill=255, width=thick, joint="curve")
 
-    def cut(self, points: Sequence[Point]) -> None:
-        """Takes the polygon out of the current part (a hole)."""
-        self._part.polygon(self.place(points), fill=0)
-
     def erase(self, points: Sequence[Point]) -> None:
         """Takes the polygon out of everything inked so far."""
         self._mask.polygon(self.place(points), fill=0)
@@ -166,11 +162,6 @@ class Pen:
             self.rgb.paste(field, mask=self.part)
         self.mask.paste(255, mask=self.part)
         self._part.rectangle((0, 0, self.w, self.h), fill=0)
-
-    def overlay(self, paint: Array) -> None:
-        """Lays a field over everything inked so far, without growing the outline."""
-        self.rgb = Image.fromarray(np.clip(paint, 0, 255).astype(np.uint8))
-        self._rgb = ImageDraw.Draw(self.rgb)
 
     def finish(
         self, rng: Rng, *, rough: float = 0.0, flip: bool | None = None, volume: float = 0.18

@@ -29,6 +29,7 @@ from lsmseg_model.data.ministuff.drawing import (
 )
 from lsmseg_model.data.ministuff.tables import read_table
 
+GLASS = (60, 74, 88)
 Place = Callable[[float, float], Point]
 
 
@@ -247,7 +248,6 @@ def vehicle(
     windows: int = 2,
     load: Colour | None = None,
     stripe: Colour | None = None,
-    glass: Colour = (60, 74, 88),
     tall: bool = False,
     pattern: str = "plain",
     second: Colour = (255, 255, 255),
@@ -269,16 +269,15 @@ def vehicle(
         gap = (length - 0.2) / windows
         for i in range(windows):
             x = 0.1 + i * gap
-            pen.box(
-                x + 0.05 * gap, 0.16, x + 0.85 * gap, 0.48, shade(glass, rng.uniform(0.9, 1.25))
-            )
+            tint = shade(GLASS, rng.uniform(0.9, 1.25))
+            pen.box(x + 0.05 * gap, 0.16, x + 0.85 * gap, 0.48, tint)
     elif load:
         cut = 0.3 * length
         _rounded(pen, cut + 0.03, 0.03, length - 0.02, base - 0.08, 0.02)
         pen.ink(coat_field(rng, pen, pattern, load, second, pitch))
         pen.box(0.1, base - 0.12, length - 0.04, base - 0.02, (48, 48, 52))
         pen.polygon([(0.03, base), (0.03, 0.55), (0.16, 0.22), (cut, 0.2), (cut, base)], body)
-        pen.polygon([(0.1, 0.52), (0.19, 0.28), (cut - 0.08, 0.28), (cut - 0.08, 0.52)], glass)
+        pen.polygon([(0.1, 0.52), (0.19, 0.28), (cut - 0.08, 0.28), (cut - 0.08, 0.52)], GLASS)
     else:
         a, b = cabin or (0.2, 0.75)
         a, b = a * length, b * length
@@ -287,7 +286,7 @@ def vehicle(
         pen.polygon([(a, 0.5), (a + slope, 0.1), (b - slope * 0.7, 0.1), (b, 0.5)])
         pen.ink(coat_field(rng, pen, pattern, body, second, pitch))
         pane = [(a + 0.1, 0.46), (a + slope + 0.03, 0.17), (b - slope * 0.7 - 0.03, 0.17)]
-        pen.polygon([*pane, (b - 0.1, 0.46)], glass)
+        pen.polygon([*pane, (b - 0.1, 0.46)], GLASS)
         mid = (a + b) / 2
         pen.box(mid - 0.03, 0.15, mid + 0.03, 0.46, body)
     pen.ellipse(0.06, base - 0.12, 0.05, 0.06, (250, 236, 170))
@@ -323,7 +322,6 @@ def perched(
     beak: Colour,
     pattern: str = "plain",
     *,
-    legs: float = 0.2,
     flying: bool = False,
 ) -> Sprite:
     """A bird from the side: oval body, small round head, pointed beak, tail, wing, thin legs."""
@@ -331,7 +329,7 @@ def perched(
     y = 0.45
     if not flying:
         for x in (0.55, 0.65):
-            pen.line([(x, 0.7), (x - 0.02, 0.74 + legs)], 0.035, shade(beak, 0.8))
+            pen.line([(x, 0.7), (x - 0.02, 0.94)], 0.035, shade(beak, 0.8))
     pen.polygon([(0.85, y + 0.02), (1.16, y + 0.04), (1.14, y + 0.2), (0.8, y + 0.18)])
     pen.polygon(oval(0.6, y + 0.13, 0.33, 0.21, 0.12))
     pen.polygon(oval(0.31, y - 0.12, 0.16, 0.15))

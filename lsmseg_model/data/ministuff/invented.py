@@ -231,9 +231,8 @@ def region(rng: Rng, h: int, w: int) -> tuple[Thing, Array]:
         field = tx.ripples(rng, h, w, a, b if two else shade(a, 0.7), rng.uniform(6, 13))
     elif kind == "courses":
         long = rng.uniform(11, 24)
-        field = tx.courses(
-            rng, h, w, a, b, long, long * rng.uniform(0.35, 0.6), rng.uniform(1.2, 2)
-        )
+        height, joint = long * rng.uniform(0.35, 0.6), rng.uniform(1.2, 2)
+        field = tx.courses(rng, h, w, a, b, long, height, joint)
     elif kind == "planks":
         field = tx.planks(rng, h, w, a, shade(a, 0.4), rng.uniform(9, 18), rng.random() < 0.5)
         two = False

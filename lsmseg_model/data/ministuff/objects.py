@@ -11,21 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from lsmseg_model.data.ministuff import small_things as small
 from lsmseg_model.data.ministuff.drawing import Pen, Rng, Sprite, colour, oval, pick, shade
 from lsmseg_model.data.ministuff.figures import BODIES, perched, quadruped, vehicle
-from lsmseg_model.data.ministuff.small_things import (
-    apple,
-    banana,
-    broccoli,
-    carrot,
-    clock,
-    donut,
-    kite,
-    orange,
-    pizza,
-    sports_ball,
-    umbrella,
-)
 
 
 def car(rng: Rng, size: float) -> Sprite:
@@ -98,26 +86,26 @@ def fire_hydrant(rng: Rng, size: float) -> Sprite:
     return pen.finish(rng, volume=0.15)
 
 
+STOP = (
+    [[(2, 0.26), (0, 0.26), (0, 0.33), (2, 0.33), (2, 0.4), (0, 0.4)]],
+    [[(0, 0.26), (2, 0.26)], [(1, 0.26), (1, 0.41)]],
+    [[(0, 0.26), (2, 0.26), (2, 0.4), (0, 0.4), (0, 0.26)]],
+    [[(0, 0.41), (0, 0.26), (2, 0.26), (2, 0.34), (0, 0.34)]],
+)
+"""The strokes of four letters: (left, middle or right, height)."""
+
+
 def stop_sign(rng: Rng, size: float) -> Sprite:
     pen = Pen(0.66, 1.02, size)
     pen.box(0.3, 0.5, 0.36, 1.0, (128, 130, 132))
-    for r, ink in ((0.32, (246, 244, 240)), (0.285, colour(rng, "red"))):
-        pen.polygon(oval(0.33, 0.33, r, r, np.pi / 8, 8), ink)
     white = (246, 244, 240)
-    x, t = 0.125, 0.034
-    for word in range(4):  # S T O P, as strokes
-        x0, x1, mid = x + word * 0.107, x + word * 0.107 + 0.08, x + word * 0.107 + 0.04
-        if word == 0:
-            pen.line(
-                [(x1, 0.26), (x0, 0.26), (x0, 0.33), (x1, 0.33), (x1, 0.4), (x0, 0.4)], t, white
-            )
-        elif word == 1:
-            pen.line([(x0, 0.26), (x1, 0.26)], t, white)
-            pen.line([(mid, 0.26), (mid, 0.41)], t, white)
-        elif word == 2:
-            pen.line([(x0, 0.26), (x1, 0.26), (x1, 0.4), (x0, 0.4), (x0, 0.26)], t, white)
-        else:
-            pen.line([(x0, 0.41), (x0, 0.26), (x1, 0.26), (x1, 0.34), (x0, 0.34)], t, white)
+    for r, ink in ((0.32, white), (0.285, colour(rng, "red"))):
+        pen.polygon(oval(0.33, 0.33, r, r, np.pi / 8, 8), ink)
+    for place, strokes in enumerate(STOP):
+        start = 0.125 + place * 0.107
+        columns = (start, start + 0.04, start + 0.08)
+        for stroke in strokes:
+            pen.line([(columns[c], y) for c, y in stroke], 0.034, white)
     return pen.finish(rng, flip=False, volume=0.08)
 
 
@@ -190,15 +178,15 @@ OBJECTS: dict[int, tuple[Callable[[Rng, float], Sprite], float, float]] = {
     21: (bear, 40, 58),
     22: (zebra, 46, 64),
     23: (giraffe, 72, 98),
-    25: (umbrella, 34, 54),
-    32: (sports_ball, 20, 32),
-    33: (kite, 30, 46),
-    46: (banana, 30, 46),
-    47: (apple, 21, 31),
-    49: (orange, 21, 31),
-    50: (broccoli, 27, 40),
-    51: (carrot, 34, 50),
-    53: (pizza, 42, 60),
-    54: (donut, 24, 36),
-    74: (clock, 26, 40),
+    25: (small.umbrella, 34, 54),
+    32: (small.sports_ball, 20, 32),
+    33: (small.kite, 30, 46),
+    46: (small.banana, 30, 46),
+    47: (small.apple, 21, 31),
+    49: (small.orange, 21, 31),
+    50: (small.broccoli, 27, 40),
+    51: (small.carrot, 34, 50),
+    53: (small.pizza, 42, 60),
+    54: (small.donut, 24, 36),
+    74: (small.clock, 26, 40),
 }

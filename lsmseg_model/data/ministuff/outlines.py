@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lsmseg_model.data.ministuff.drawing import Colour, Pen, Rng, band, lumpy, oval
+from lsmseg_model.data.ministuff.drawing import Array, Colour, Pen, Point, Rng, band, lumpy, oval
 
 
 def panel(pen: Pen, form: str, r: float) -> None:
@@ -57,7 +57,7 @@ def trace(rng: Rng, pen: Pen, shape: str, texture: str) -> None:
         n = {"triangle": 3, "square": 4, "hexagon": 6, "octagon": 8, "diamond": 4}[shape]
         tilt = {"triangle": -np.pi / 2, "square": np.pi / 4, "octagon": np.pi / 8}.get(shape, 0.0)
         slim = 0.7 if shape == "diamond" else 1.0
-        pen.polygon(oval(c, c, r * slim, r, tilt, n) if slim < 1 else oval(c, c, r, r, tilt, n))
+        pen.polygon(oval(c, c, r * slim, r, tilt, n))
     elif shape == "box":
         half = float(rng.uniform(0.2, 0.32))
         if rng.random() < 0.6:
@@ -68,12 +68,7 @@ def trace(rng: Rng, pen: Pen, shape: str, texture: str) -> None:
         n = int(rng.integers(5, 8))
         a = np.arange(2 * n) * np.pi / n
         d = np.where(np.arange(2 * n) % 2, 0.21, r)
-        pen.polygon(
-            [
-                (c + s * float(np.cos(t)), c + s * float(np.sin(t)))
-                for s, t in zip(d, a, strict=True)
-            ]
-        )
+        pen.polygon(_radial(c, d, a))
     elif shape == "dome":
         a = np.linspace(np.pi, 2 * np.pi, 19)
         pen.polygon([(c + r * float(np.cos(t)), 0.78 + 0.55 * float(np.sin(t))) for t in a])
@@ -87,27 +82,22 @@ def trace(rng: Rng, pen: Pen, shape: str, texture: str) -> None:
         pen.box(c - t, 0.05, c + t, 1.01)
         pen.box(0.05, c - t, 1.01, c + t)
     elif shape == "bell":
-        xs = np.array([0.44, 0.36, 0.28, 0.14, 0.06])
-        ys = np.array([0.06, 0.15, 0.55, 0.85, 0.95])
-        side = list(zip(xs.tolist(), ys.tolist(), strict=True))
+        side = [(0.44, 0.06), (0.36, 0.15), (0.28, 0.55), (0.14, 0.85), (0.06, 0.95)]
         pen.polygon(side + [(2 * c - px, py) for px, py in reversed(side)])
     elif shape == "hull":
         pen.polygon([(0.03, 0.4), (1.03, 0.4), (0.86, 0.76), (0.22, 0.76)])
     elif shape == "heap":
-        for at_x, at_y, s in (
-            (0.32, 0.7, 0.26),
-            (0.74, 0.7, 0.26),
-            (0.53, 0.45, 0.28),
-            (0.53, 0.72, 0.26),
-        ):
-            pen.polygon(oval(at_x, at_y, s, s))
+        for x, y in ((0.32, 0.7), (0.74, 0.7), (0.53, 0.72)):
+            pen.polygon(oval(x, y, 0.26, 0.26))
+        pen.polygon(oval(0.53, 0.45, 0.28, 0.28))
     else:
         around = np.arange(40) * (np.pi / 20)
         wave = 0.75 + 0.2 * np.sin(2 * around + rng.uniform(0, 6)) + 0.08 * np.sin(5 * around)
         reach = r * wave / wave.max()
-        pen.polygon(
-            [
-                (c + s * float(np.cos(t)), c + s * float(np.sin(t)))
-                for s, t in zip(reach, around, strict=True)
-            ]
-        )
+        pen.polygon(_radial(c, reach, around))
+
+
+def _radial(c: float, reach: Array, turn: Array) -> list[Point]:
+    """The points at distances from (c, c), each at its angle."""
+    pairs = zip(reach, turn, strict=True)
+    return [(c + s * float(np.cos(t)), c + s * float(np.sin(t))) for s, t in pairs]

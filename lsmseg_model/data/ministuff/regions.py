@@ -106,16 +106,8 @@ def wall_brick(rng: Rng, h: int, w: int) -> Array:
 def floor_wood(rng: Rng, h: int, w: int) -> Array:
     choices = ((176, 118, 66), (142, 88, 48), (198, 148, 92), (112, 70, 42))
     base = np.array(choices[int(rng.integers(4))]) + rng.normal(0, 7, 3)
-    return tx.planks(
-        rng,
-        h,
-        w,
-        base,
-        base * 0.45,
-        rng.uniform(9, 15),
-        rng.random() < 0.4,
-        rng.choice([0.0, 0.3]),
-    )
+    width, upright = rng.uniform(9, 15), rng.random() < 0.4
+    return tx.planks(rng, h, w, base, base * 0.45, width, upright, rng.choice([0.0, 0.3]))
 
 
 def dirt(rng: Rng, h: int, w: int) -> Array:
@@ -147,9 +139,8 @@ def floor_tile(rng: Rng, h: int, w: int) -> Array:
     first = pick(rng, ["white", "white", "tan", "gray", "light blue"])
     second = first if rng.random() < 0.6 else pick(rng, ["black", "gray", "brown"])
     grout = shade(first, 0.62) if second == first else (150, 148, 144)
-    return tx.tiles(
-        rng, h, w, first, second, grout, rng.uniform(13, 22), 1.4, rng.choice([0.0, 0.3])
-    )
+    size, depth = rng.uniform(13, 22), rng.choice([0.0, 0.3])
+    return tx.tiles(rng, h, w, first, second, grout, size, 1.4, depth)
 
 
 def tree_leaves(rng: Rng, h: int, w: int) -> Array:

@@ -15,12 +15,12 @@ from lsmseg_model.data.ministuff.drawing import Array, Rng, clouded, mix, noise,
 Ramp = Sequence[float] | Array
 
 
-def plain(rng: Rng, h: int, w: int, base: Ramp, uneven: float = 0.03) -> Array:
+def plain(rng: Rng, h: int, w: int, base: Ramp) -> Array:
     """Smooth and flat, with only the faintest unevenness."""
-    return lit(base, 1 + uneven * noise(rng, h, w, 40))
+    return lit(base, 1 + 0.03 * noise(rng, h, w, 40))
 
 
-def lit(base: Ramp | Array, light: Array) -> Array:
+def lit(base: Ramp, light: Array) -> Array:
     """A colour (or field) times a brightness field [h, w]."""
     return np.asarray(base, np.float32) * light.astype(np.float32)[..., None]
 
@@ -31,14 +31,14 @@ def gradient(h: int, w: int, top: Ramp, bottom: Ramp) -> Array:
     return mix(top, bottom, t)
 
 
-def grain(rng: Rng, h: int, w: int, base: Ramp, amount: float = 0.1, size: float = 1.0) -> Array:
+def grain(rng: Rng, h: int, w: int, base: Ramp, amount: float) -> Array:
     """Fine speckled grain: sand, asphalt, rough plaster."""
-    light = 1 + amount * noise(rng, h, w, size) + amount * 0.5 * clouded(rng, h, w, 24)
+    light = 1 + amount * noise(rng, h, w, 1) + amount * 0.5 * clouded(rng, h, w, 24)
     return lit(base, light)
 
 
 def ripples(
-    rng: Rng, h: int, w: int, base: Ramp, dark: Ramp, period: float = 8, grainy: float = 0.05
+    rng: Rng, h: int, w: int, base: Ramp, dark: Ramp, period: float, grainy: float = 0.05
 ) -> Array:
     """Low wavy ridges, wider towards the viewer: dunes, wrinkles."""
     x, y = _xy(h, w)
@@ -48,25 +48,23 @@ def ripples(
     return lit(field, 1 + grainy * noise(rng, h, w, 1))
 
 
-def waves(rng: Rng, h: int, w: int, base: Ramp, crest: Ramp, size: float = 5) -> Array:
+def waves(rng: Rng, h: int, w: int, base: Ramp, crest: Ramp, size: float) -> Array:
     """Long flat streaks of water with a few light crests."""
     swell = noise(rng, h, w, 5 * size, size) + 0.6 * noise(rng, h, w, 2.5 * size, size / 2)
     field = lit(base, 1 + 0.13 * swell)
     return mix(field, crest, 0.75 * step(swell, rng.uniform(1.6, 2.3), 0.5))
 
 
-def blades(rng: Rng, h: int, w: int, base: Ramp, light: Ramp, length: float = 6) -> Array:
+def blades(rng: Rng, h: int, w: int, base: Ramp, light: Ramp, length: float) -> Array:
     """Thin upright strokes side by side: grass."""
     stroke = noise(rng, h, w, 1.6, length) + 0.5 * noise(rng, h, w, 1, length / 2)
     field = mix(base, light, np.clip(0.5 + 0.4 * stroke, 0, 1))
     return lit(field, 1 + 0.08 * clouded(rng, h, w, 40))
 
 
-def blotches(
-    rng: Rng, h: int, w: int, base: Ramp, other: Ramp, size: float = 14, share: float = 0.0
-) -> Array:
-    """Irregular patches of a second colour; `share` above 0 means more of the first."""
-    return mix(base, other, step(clouded(rng, h, w, size), share, 0.15))
+def blotches(rng: Rng, h: int, w: int, base: Ramp, other: Ramp, size: float) -> Array:
+    """Irregular patches of a second colour."""
+    return mix(base, other, step(clouded(rng, h, w, size), 0.0, 0.15))
 
 
 def puffs(rng: Rng, h: int, w: int, cloud: Ramp, under: Ramp, sky: Ramp) -> Array:
@@ -88,29 +86,12 @@ def rubble(rng: Rng, h: int, w: int, base: Ramp, amount: float = 0.14) -> Array:
 
 
 def courses(
-    rng: Rng,
-    h: int,
-    w: int,
-    block: Ramp,
-    line: Ramp,
-    length: float = 16,
-    height: float = 7,
-    joint: float = 1.3,
-    vary: float = 0.12,
+    rng: Rng, h: int, w: int, block: Ramp, line: Ramp, length: float, height: float, joint: float
 ) -> Array:
     """Rows of blocks, every second row shifted by half a block, with lines between (bricks)."""
     x, y = _xy(h, w)
-    return _blocks(
-        rng,
-        x + rng.uniform(0, length),
-        y + rng.uniform(0, height),
-        block,
-        line,
-        (length, height),
-        joint,
-        vary,
-        0.5,
-    )
+    place = x + rng.uniform(0, length), y + rng.uniform(0, height)
+    return _blocks(rng, place, block, line, (length, height), joint, 0.12, 0.5)
 
 
 def tiles(
@@ -120,7 +101,7 @@ def tiles(
     first: Ramp,
     second: Ramp,
     line: Ramp,
-    size: float = 16,
+    size: float,
     joint: float = 1.2,
     depth: float = 0.0,
 ) -> Array:
@@ -131,40 +112,23 @@ def tiles(
     x, y = _floor(h, w, depth)
     x, y = x + rng.uniform(0, size), y + rng.uniform(0, size)
     odd = ((np.floor(x / size) + np.floor(y / size)) % 2).astype(np.float32)
-    return _blocks(rng, x, y, mix(first, second, odd), line, (size, size), joint, 0.04, 0.0)
+    return _blocks(rng, (x, y), mix(first, second, odd), line, (size, size), joint, 0.04, 0.0)
 
 
 def planks(
-    rng: Rng,
-    h: int,
-    w: int,
-    base: Ramp,
-    line: Ramp,
-    width: float = 12,
-    upright: bool = False,
-    depth: float = 0.0,
-    grained: float = 0.09,
+    rng: Rng, h: int, w: int, base: Ramp, line: Ramp, width: float, upright: bool, depth: float = 0
 ) -> Array:
     """Long boards with streaks of grain and thin dark gaps; upright turns them by 90 degrees."""
     x, y = _floor(h, w, depth)
     long, across = (y, x) if upright else (x, y)
     streak = noise(rng, h, w, 2, 26) if upright else noise(rng, h, w, 26, 2)
-    field = lit(base, 1 + grained * streak)
-    return _blocks(
-        rng,
-        long + rng.uniform(0, 90),
-        across + rng.uniform(0, width),
-        field,
-        line,
-        (rng.uniform(60, 120), width),
-        0.9,
-        0.11,
-        0.37,
-    )
+    field = lit(base, 1 + 0.09 * streak)
+    place = long + rng.uniform(0, 90), across + rng.uniform(0, width)
+    return _blocks(rng, place, field, line, (rng.uniform(60, 120), width), 0.9, 0.11, 0.37)
 
 
 def stripes(
-    rng: Rng, h: int, w: int, first: Ramp, second: Ramp, period: float = 12, turn: float = 0.0
+    rng: Rng, h: int, w: int, first: Ramp, second: Ramp, period: float, turn: float
 ) -> Array:
     """Straight bands of two colours; turn 0: level bands, pi/2: upright ones."""
     x, y = _xy(h, w)
@@ -173,7 +137,7 @@ def stripes(
     return mix(first, second, step(np.sin(2 * np.pi * t), 0.0, 0.25))
 
 
-def spots(rng: Rng, h: int, w: int, base: Ramp, dot: Ramp, size: float = 11) -> Array:
+def spots(rng: Rng, h: int, w: int, base: Ramp, dot: Ramp, size: float) -> Array:
     """Round dots, loosely in rows."""
     x, y = _xy(h, w)
     row = np.floor(y / size)
@@ -185,9 +149,8 @@ def spots(rng: Rng, h: int, w: int, base: Ramp, dot: Ramp, size: float = 11) -> 
 
 def _blocks(
     rng: Rng,
-    x: Array,
-    y: Array,
-    block: Ramp | Array,
+    place: tuple[Array, Array],
+    block: Ramp,
     line: Ramp,
     size: tuple[float, float],
     joint: float,
@@ -195,7 +158,7 @@ def _blocks(
     shift: float,
 ) -> Array:
     """Blocks of size (length, height), each a little lighter or darker, lines between them."""
-    length, height = size
+    (x, y), (length, height) = place, size
     row = np.floor(y / height)
     x = x + row * (shift * length)
     col = np.floor(x / length)
