@@ -74,7 +74,7 @@ class EncodedPicture:
         with enough_memory():
             text = text.to(model.clip.device)
             views = sliding.decode(model, self.features, text, model.protocol or Protocol())
-        return Probabilities(views, len(text), self.size)
+        return Probabilities(views, self.size)
 
 
 class CostMaps:
@@ -106,16 +106,16 @@ class CostMaps:
 
 
 class Probabilities:
-    """The probabilities that a whole network gives ``count`` texts; methods as of `CostMaps`."""
+    """The probabilities that a whole network gives texts; methods as of `CostMaps`."""
 
     range = (0.0, 1.0)
 
-    def __init__(self, views: sliding.Views, count: int, size: tuple[int, int]) -> None:
-        self.views, self.count, self.size = views, count, size
+    def __init__(self, views: sliding.Views, size: tuple[int, int]) -> None:
+        self.views, self.size = views, size
 
     def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
         with enough_memory():
-            return _owned(*sliding.label(self.views, self.count, self.size), owners)
+            return _owned(*sliding.label(self.views, self.size), owners)
 
     def scores(self, wanted: Sequence[int]) -> np.ndarray:
         with enough_memory():

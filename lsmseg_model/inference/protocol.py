@@ -2,11 +2,9 @@
 
 The picture is squashed to 640 x 640 for four crops of 384 at a stride of 256; the whole is resized
 to 384 from the picture itself; all are resized to what CLIP takes. Their logits, enlarged to 384,
-give sigmoids, which are averaged, crops first, then with the whole, enlarged again
-(tests/test_protocol.py). The published code enlarges and compares all classes at once (`dense`),
-which is where its memory goes. Here only the classes that can win somewhere are, a few at a time:
-some view kept them, and in some part of the picture the most that they can reach is no less than
-what another class reaches at least.
+give sigmoids, which are averaged, crops first, then with the whole, enlarged again. The published
+code enlarges and compares all classes at once, which is where its memory goes; here only the
+classes that can win somewhere are (`_contenders`), a few at a time (tests/model/test_sliding.py).
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lsmseg_model.networks.category_filter import scatter
 from lsmseg_model.networks.config import PUBLISHED_PROTOCOL, Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
 
@@ -70,27 +67,9 @@ def decode(
 
 
 @torch.inference_mode()
-def label(
-    views: Views, classes: int, size: tuple[int, int], dense: bool = False
-) -> tuple[Tensor, Tensor]:
-    """The best class of every pixel and its probability: int64 and float32, both `size`.
-
-    Args:
-        views: Logits of the classes that each view kept.
-        classes: How many there are.
-        size: (height, width) of the picture.
-        dense: As published, all classes at once; the result is the same.
-    """
+def label(views: Views, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """The best class of every pixel and its probability: int64 and float32, both `size`."""
     device = views.logits.device
-    if dense:
-        every = torch.arange(classes, device=device)
-        whole = Views(
-            scatter(views.logits, views.kept, classes),
-            every.expand(len(views.kept), -1),
-            views.protocol,
-        )
-        best, where = scores(whole, every, size).max(dim=0)
-        return where, best
     best = torch.full(size, -1.0, device=device)
     where = torch.zeros(size, dtype=torch.int64, device=device)
     for some in _contenders(views).split(AT_ONCE):

@@ -5,7 +5,7 @@ with weights of at least 0. So no class whose four corners all lie below the low
 another one can win anywhere in the cell. What is left, a few classes a cell, is enlarged and
 compared: exact, and many times faster than enlarging all classes. Many cost maps of one picture
 are compared together, one a prompt set. Checked against `upsample(cost).max(dim=0)`
-(tests/test_argmax.py).
+(tests/model/test_argmax.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def best_class(features: Tensor, text: Tensor, size: tuple[int, int]) -> tuple[T
     """The class of the highest cosine at every pixel, in bounded memory.
 
     features: [h, w, D]; text: [N, D] -> int64 [H, W], of equals the first, and [H, W] the cosines:
-    what `upsample(cost_map(...)).max(dim=1)` gives.
+    what `upsample(cost_map(...)).max(dim=1)` gives. In 32 bits the class may differ from that
+    where the two best are within 1e-6.
     """
     if len(text) <= FEW:
         cost = torch.einsum("hwd,nd->nhw", features, text)
@@ -49,18 +50,8 @@ def best_class(features: Tensor, text: Tensor, size: tuple[int, int]) -> tuple[T
     return where, best
 
 
-def best_of_enlarged(cost: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """The argmax and maximum over classes of a bilinearly enlarged cost map (align_corners=False).
-
-    cost: [N, h, w] -> int64 [H, W], of equals the first, and [H, W] of the cost's kind. In 32 bits
-    the result may differ from that of enlarging everything where the two best are within 1e-6.
-    """
-    cost = bordered(cost.permute(1, 2, 0)).permute(2, 0, 1)
-    return _best_of_band(cost, Axis.of(cost.shape[1], size[0]), Axis.of(cost.shape[2], size[1]))
-
-
 def _best_of_band(cost: Tensor, rows: Axis, columns: Axis) -> tuple[Tensor, Tensor]:
-    """`best_of_enlarged` for the pixels of some rows of cells. cost: [N, cells + 1, w]."""
+    """`best_class` for the pixels of some rows of cells. cost: [N, cells + 1, w]."""
     cost = cost.contiguous()[None]
     contenders = Contenders.of(cost)
     shape = (len(contenders.count), rows.most, columns.most)

@@ -8,10 +8,6 @@ gradient.
 import torch
 from torch import Tensor
 
-DROPPED = -100.0
-"""The logit of a class that was filtered out."""
-
-
 CLASSES_AT_ONCE = 1024
 
 
@@ -39,10 +35,3 @@ def keep(response: Tensor, k: int, wanted: Tensor | None = None) -> Tensor:
 def gather(texts: Tensor, kept: Tensor) -> Tensor:
     """The embeddings of the kept classes (Eq. 4). texts: [B, N, D] -> [B, k, D]."""
     return texts.gather(1, kept[..., None].expand(-1, -1, texts.shape[2]))
-
-
-def scatter(logits: Tensor, kept: Tensor, classes: int) -> Tensor:
-    """logits: [B, k, H, W] of the kept classes -> [B, N, H, W], DROPPED elsewhere."""
-    shape = (logits.shape[0], classes, *logits.shape[2:])
-    index = kept[:, :, None, None].expand_as(logits)
-    return logits.new_full(shape, DROPPED).scatter(1, index, logits)

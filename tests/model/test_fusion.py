@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.cost_maps import DROPPED, scatter
 from torch import Tensor
 
 from lsmseg_model.encoders.base import resized
 from lsmseg_model.errors import UsageError
-from lsmseg_model.networks.category_filter import DROPPED, gather, keep, respond, scatter
+from lsmseg_model.networks.category_filter import gather, keep, respond
 from lsmseg_model.networks.fusion import (
     FUSIONS,
     Adapter,

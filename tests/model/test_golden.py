@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.cost_maps import DROPPED, scatter
 from torch import Tensor
 
-from lsmseg_model.networks.category_filter import DROPPED, scatter
 from lsmseg_model.networks.config import NetworkConfig
 from lsmseg_model.networks.head import Aggregator
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.cost_maps import DROPPED
 from support.whole_network import small_network
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.networks.backbones.clip import View
-from lsmseg_model.networks.category_filter import DROPPED
 from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.segmenter import Segmenter

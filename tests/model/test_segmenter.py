@@ -144,7 +144,7 @@ def test_a_network_is_seen_through_its_protocol(of_network: Segmenter) -> None:
     image = noise(20, 30)
     text = of_network.encode_texts([[name] for name in ("sky", "zebra", "grass", "road", "sea")])
     seen = decode(net, encode(net, _resized(image, 24), net.protocol), text, net.protocol)
-    where, best = label(seen, 5, (20, 30))
+    where, best = label(seen, (20, 30))
     found, probability = of_network.label(image, text)
     assert (found == where.numpy()).all() and (probability == best.numpy()).all()
     assert of_network.score == "probability"

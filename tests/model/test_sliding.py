@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cost_maps import scatter
 from torch.nn import functional as F
 
 from lsmseg_model.errors import ConfigError
@@ -18,7 +19,6 @@ from lsmseg_model.inference.protocol import (
     label,
     scores,
 )
-from lsmseg_model.networks.category_filter import scatter
 
 SIDE, CROP = 640, 384
 
@@ -63,8 +63,11 @@ def test_all_classes_at_once_give_the_same(
     chosen = torch.stack([torch.randperm(classes)[:kept] for _ in range(count)])
     level = spread * torch.randn(1, kept, 1, 1)  # of a class; so some never win
     seen = Views(level + spread * torch.randn(count, kept, 7, 7), chosen, protocol)
-    sparse, best = label(seen, classes, size)
-    dense, dense_best = label(seen, classes, size, dense=True)
+    sparse, best = label(seen, size)
+    every = torch.arange(classes)
+    logits = scatter(seen.logits, seen.kept, classes)
+    whole = Views(logits, every.expand(count, -1), protocol)
+    dense_best, dense = scores(whole, every, size).max(dim=0)
     torch.testing.assert_close(best, dense_best)
     tied = scores(seen, torch.arange(classes), size).topk(min(2, classes), dim=0).values
     clear = tied[0] - tied[-1] > 1e-6 if classes > 1 else torch.ones(size, dtype=torch.bool)
@@ -121,7 +124,7 @@ def test_a_plain_computation() -> None:
     whole = F.interpolate(logits[4:], (CROP, CROP), mode="bilinear").sigmoid()
     whole = F.interpolate(whole, (SIDE, SIDE), mode="bilinear")[0]
     expected = (total / count + whole) / 2
-    _, best = label(seen, 7, (SIDE, SIDE))
+    _, best = label(seen, (SIDE, SIDE))
     torch.testing.assert_close(best, expected.amax(dim=0))
     torch.testing.assert_close(
         scores(seen, torch.tensor([5, 0]), (SIDE, SIDE)), expected[torch.tensor([5, 0])]
@@ -131,5 +134,5 @@ def test_a_plain_computation() -> None:
 def test_a_class_that_no_view_kept_never_wins() -> None:
     seen = views(9, 2)
     seen = Views(seen.logits - 30.0, seen.kept)
-    where, _ = label(seen, 9, (32, 32))
+    where, _ = label(seen, (32, 32))
     assert set(where.unique().tolist()) <= set(seen.kept.unique().tolist())

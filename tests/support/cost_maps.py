@@ -6,6 +6,16 @@ from torch.nn import functional as F
 
 from lsmseg_model.networks.cost_map import upsample
 
+DROPPED = -100.0
+"""The logit of a class that was filtered out."""
+
+
+def scatter(logits: Tensor, kept: Tensor, classes: int) -> Tensor:
+    """logits: [B, k, H, W] of the kept classes -> [B, N, H, W], DROPPED elsewhere."""
+    shape = (logits.shape[0], classes, *logits.shape[2:])
+    index = kept[:, :, None, None].expand_as(logits)
+    return logits.new_full(shape, DROPPED).scatter(1, index, logits)
+
 
 def plain(cost: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     best, where = upsample(cost[None], size)[0].max(dim=0)
