@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from lsmseg_model.data.layouts import Layout
 from lsmseg_model.errors import DataError, UsageError
 
 
@@ -62,19 +63,7 @@ def training_classes(benchmark: Benchmark) -> list[int]:
     return [c for c in benchmark.class_indices if seen is None or c in seen]
 
 
-class Scored(Protocol):
-    """What `scored_names` needs to know."""
-
-    @property
-    def class_indices(self) -> tuple[int, ...]:
-        """The scored classes."""
-
-    @property
-    def owners(self) -> tuple[int, ...] | None:
-        """As in `Benchmark`."""
-
-
-def scored_names(benchmark: Scored, names: Sequence[str]) -> list[str]:
+def scored_names(benchmark: Benchmark | Layout, names: Sequence[str]) -> list[str]:
     """The names of class_indices, of a vocabulary's ``names``.
 
     What several prompts stand for has none of their names but "background".

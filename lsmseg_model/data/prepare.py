@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,14 +38,18 @@ SHOWN = 10  # failures that an error names
 
 @dataclass(frozen=True)
 class Job:
-    """One picture: its label map is read and written, the picture made or linked."""
+    """One picture: its label map is read and written, the picture made or linked.
+
+    ``read`` makes classes [H, W] of the originals of picture and label map; without
+    ``save_picture`` the picture is linked or copied.
+    """
 
     picture: Path
     labels: Path
     picture_to: Path
     labels_to: Path
-    read: Callable[[Path], np.ndarray]  # path of the original -> classes [H, W]
-    save_picture: Callable[[Path, Path], None] | None = None  # None: link or copy
+    read: Callable[[Path, Path], np.ndarray]
+    save_picture: Callable[[Path, Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,8 +159,7 @@ def _do(job: Job, classes: int, redo: bool) -> bool | str:
             _put_picture(job)
         if job.labels_to.exists() and not redo:
             return False
-        labels = job.read(job.labels)
-        write_label_map(job.labels_to, labels, classes)
+        write_label_map(job.labels_to, job.read(job.picture, job.labels), classes)
     except DataError as error:
         return str(error)
     return True
@@ -180,13 +183,29 @@ def _put_picture(job: Job) -> None:
 Plans = list[tuple[str, list[Job]]]  # split on disk, its jobs
 
 
-def _target(
-    layout: Layout, request: DataPrepareRequest, base: Path, split: str
-) -> tuple[Path, Path]:
-    """Where pictures and label maps go: the layout's first place, in ``base`` or --out."""
+def _jobs(
+    layout: Layout,
+    base: Path,
+    split: str,
+    originals: Iterable[tuple[Path, Path]],
+    read: Callable[[Path, Path], np.ndarray],
+    save_picture: Callable[[Path, Path], None] | None = None,
+) -> list[Job]:
+    """The jobs of pictures with label maps, which go to the layout's first place in ``base``."""
     place = layout.places[0]
-    base = Path(request.out) if request.out else base
-    return base / place.pictures.format(split=split), base / place.labels.format(split=split)
+    pictures_to = base / place.pictures.format(split=split)
+    labels_to = base / place.labels.format(split=split)
+    return [
+        Job(
+            picture,
+            labels,
+            pictures_to / picture.name,
+            labels_to / f"{picture.stem}{place.endings[0]}",
+            read,
+            save_picture,
+        )
+        for picture, labels in originals
+    ]
 
 
 def _splits(layout: Layout, split: str | None) -> list[str]:
@@ -218,18 +237,8 @@ def _plain(layout: Layout, request: DataPrepareRequest) -> Plans:
                 f"lsmseg-prompts data check --data {data} lists them."
             )
         reader = LabelReader(split, files, layout.classes)
-        pictures_to, labels_to = _target(layout, request, split.base, on_disk)
-        jobs = [
-            Job(
-                picture,
-                labels,
-                pictures_to / picture.name,
-                labels_to / f"{picture.stem}.png",
-                partial(reader.labels, picture),
-            )
-            for picture, labels in files.pairs
-        ]
-        plans.append((on_disk, jobs))
+        out = Path(request.out or split.base)
+        plans.append((on_disk, _jobs(layout, out, on_disk, files.pairs, reader.labels)))
     if not plans:
         raise missing or DataError(f"{source} holds no label maps of {data}.")
     return plans
@@ -273,27 +282,17 @@ def _ade_full(layout: Layout, request: DataPrepareRequest, on_progress: OnProgre
     # Where every class has its index, an index without a name is none of the classes.
     unnamed_ok = named == len(request.class_names)
 
-    def read(path: Path) -> np.ndarray:
-        indices = read_ade_indices(path)
-        return small_labels(through(table, indices, path, unnamed_ok))
+    def read(_: Path, path: Path) -> np.ndarray:
+        return small_labels(through(table, read_ade_indices(path), path, unnamed_ok))
 
+    out = Path(request.out or base)
     plans: Plans = []
     for on_disk, paths in maps.items():
-        pictures_to, labels_to = _target(layout, request, base, on_disk)
-        jobs = []
-        for path in paths:
-            stem = path.name.removesuffix("_seg.png")
-            jobs.append(
-                Job(
-                    path.with_name(f"{stem}.jpg"),
-                    path,
-                    pictures_to / f"{stem}.jpg",
-                    labels_to / f"{stem}.tif",
-                    read,
-                    save_small_picture,
-                )
-            )
-        if jobs:
+        originals = [
+            (path.with_name(path.name.replace("_seg.png", ".jpg")), path) for path in paths
+        ]
+        if originals:
+            jobs = _jobs(layout, out, on_disk, originals, read, save_small_picture)
             plans.append((on_disk, jobs))
     return plans
 
@@ -311,9 +310,10 @@ def _context(layout: Layout, request: DataPrepareRequest) -> Plans:
         request.class_names, read_context_names(names), str(names), request.missing_ok
     )
 
-    def read(path: Path) -> np.ndarray:
+    def read(_: Path, path: Path) -> np.ndarray:
         return through(table, read_context_indices(path), path)
 
+    out = Path(request.out or base)
     plans: Plans = []
     for on_disk in _splits(layout, request.split):
         lists = [base / one.format(split=on_disk) for one in CONTEXT_LISTS]
@@ -334,17 +334,9 @@ def _context(layout: Layout, request: DataPrepareRequest) -> Plans:
                 f"{base / 'trainval'}: {', '.join(lacking[:SHOWN])}"
                 f"{' ...' if len(lacking) > SHOWN else ''}; unpack PASCAL-Context anew."
             )
-        pictures_to, labels_to = _target(layout, request, base, on_disk)
-        ending = layout.places[0].endings[0]
-        jobs = [
-            Job(
-                base / "JPEGImages" / f"{stem}.jpg",
-                base / "trainval" / f"{stem}.mat",
-                pictures_to / f"{stem}.jpg",
-                labels_to / f"{stem}{ending}",
-                read,
-            )
+        originals = [
+            (base / "JPEGImages" / f"{stem}.jpg", base / "trainval" / f"{stem}.mat")
             for stem in stems
         ]
-        plans.append((on_disk, jobs))
+        plans.append((on_disk, _jobs(layout, out, on_disk, originals, read)))
     return plans
