@@ -1,14 +1,27 @@
 """Tables about classes and prompts: seen against unseen, gains and losses, confusions, lengths."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ablations.report.classwise import FEW
-from ablations.report.sheet import Column, Row, Sheet, make_sheet, score, several, side, signed
+from ablations.report.sheet import (
+    Column,
+    Row,
+    Sheet,
+    kind_of,
+    make_sheet,
+    score,
+    several,
+    side,
+    signed,
+    texts,
+)
 from ablations.report.tables import PROMPTS
 from ablations.search.scoreboard import AVERAGE
 
 ENDS = 10  # classes at either end of the table for a paper
+NAME: Column = ("name", lambda row: score(row, "baseline"))
+BEST: Column = ("best", lambda row: score(row, "best"))
 
 
 def seen_sheet(singles: Sequence[Row], combinations: Sequence[Row]) -> Sheet | None:
@@ -29,59 +42,49 @@ def seen_sheet(singles: Sequence[Row], combinations: Sequence[Row]) -> Sheet | N
         for row in rows
         if row["prompts"] == name
     ]
-    scores: list[Column] = []
-    for subset in ("seen", "unseen"):
-        scores += [
-            (subset, lambda row, c=subset: score(row, c)),  # type: ignore[misc]
-            (
-                "against name",
-                lambda row, c=f"{subset}_difference": (  # type: ignore[misc]
-                    "" if row["prompts"] == "name" else signed(row, c)
-                ),
-            ),
-        ]
     many = several(list(latest.values()))
     return make_sheet(
         "Seen against unseen classes",
         lines,
-        [PROMPTS, *_column("benchmark", many), *scores],
-        lambda row: str(row.get("kind") or row["status"].replace("accepted", "attribute")),
+        [
+            PROMPTS,
+            *texts(*["benchmark"] * many),
+            ("seen", lambda row: score(row, "seen")),
+            ("against name", lambda row: _against_name(row, "seen")),
+            ("unseen", lambda row: score(row, "unseen")),
+            ("against name", lambda row: _against_name(row, "unseen")),
+        ],
         "mIoU in % on the report split. Seen classes are those with labels in the model's "
         "training; * is the set that was chosen."
         + (f" {AVERAGE}: over the benchmarks that tell them apart." if many else ""),
+        lambda row: kind_of(row).replace("accepted", "attribute"),
     )
 
 
-def _column(name: str, wanted: bool = True) -> list[Column]:
-    """A column of a row's own text or number, if wanted."""
-    return [(name, lambda row: str(row[name]))] if wanted else []
+def _against_name(row: Row, subset: str) -> str:
+    return "" if row["prompts"] == "name" else signed(row, f"{subset}_difference")
 
 
-def class_sheet(rows: Sequence[Row], texts: bool = True) -> Sheet:
-    """The classes of one benchmark, those that gained most first; with their texts if wished."""
+def class_sheet(rows: Sequence[Row], in_full: bool = True) -> Sheet:
+    """The classes of one benchmark, those that gained most first; ``in_full`` with their texts."""
     absent = [row for row in rows if row["difference"] is None]
-    columns = _column("name")
-    columns[0] = ("class", columns[0][1])
+    columns: list[Column] = [("class", lambda row: str(row["name"]))]
     if any(row["seen"] is not None for row in rows):
-        columns.append(("seen", _seen))
-    columns += [
-        *_column("pictures"),
-        ("name", lambda row: score(row, "baseline")),
-        ("best", lambda row: score(row, "best")),
-        ("difference", _difference),
-    ]
-    if texts:
+        seen = {None: "", True: "seen", False: "unseen"}
+        columns.append(("seen", lambda row: seen[row["seen"]]))
+    columns += [*texts("pictures"), NAME, BEST, ("difference", signed)]
+    if in_full:
         both = "text before, and after"
         columns.append((both, lambda row: "\n".join([*row["before"], *row["after"]])))
     return make_sheet(
         "Gain or loss of every class",
         [*_ranked(rows), *absent],
         columns,
-        verdict,
         "IoU in % on the report split, with the plain name and with the best prompts; the "
         f"difference is paired, with its 95 % interval where at least {FEW} pictures hold the "
         "class. Each interval stands for itself: of many classes that nothing was done to, one in "
         "twenty would seem to have changed. -: in no label.",
+        verdict,
     )
 
 
@@ -119,73 +122,73 @@ def ends(rows: Sequence[Row], count: int = ENDS) -> list[Row]:
     return ranked if len(ranked) <= 2 * count else [*ranked[:count], *ranked[-count:]]
 
 
-def _seen(row: Row) -> str:
-    return "" if row["seen"] is None else "seen" if row["seen"] else "unseen"
-
-
-def _difference(row: Row) -> str:
-    if row["difference"] is None or row["difference_low"] is None:
-        return "-" if row["difference"] is None else f"{100 * row['difference']:+.1f}"
-    return signed(row, "difference")
-
-
 def confusion_sheet(rows: Sequence[Row]) -> Sheet:
     """The confusions of one benchmark that changed most, see `report.classwise.most_changed`."""
     return make_sheet(
         "Confusions that changed most",
         rows,
         [
-            *_column("label"),
+            *texts("label"),
             ("taken for", lambda row: str(row["predicted"])),
-            ("name", lambda row: score(row, "baseline")),
-            ("best", lambda row: score(row, "best")),
-            ("change", lambda row: f"{100 * row['change']:+.1f}"),
-            *_column("pictures"),
+            NAME,
+            BEST,
+            ("change", lambda row: signed(row, "change")),
+            *texts("pictures"),
             ("pixels", lambda row: f"{row['best_pixels'] - row['baseline_pixels']:+d}"),
         ],
-        lambda row: "helped" if row["change"] < 0 else "hurt",
         "Per cent of the label's pixels that are taken for the other class, on the report split; "
         f"pixels: how many more. Labels that fewer than {FEW} pictures hold are left out.",
+        lambda row: "helped" if row["change"] < 0 else "hurt",
     )
 
 
 def length_sheet(rows: Sequence[Row]) -> Sheet:
     """How long the texts of each prompt set are."""
+    quantiles = ("shortest", "quarter", "median", "three_quarters", "longest")
     return make_sheet(
         "Lengths of the prompts",
         rows,
         [
             PROMPTS,
-            *_column("vocabulary", several(rows, "vocabulary")),
-            *_column("texts"),
-            *_column("shortest"),
-            ("quarter", lambda row: f"{row['quarter']:g}"),
-            ("median", lambda row: f"{row['median']:g}"),
-            ("three quarters", lambda row: f"{row['three_quarters']:g}"),
-            *_column("longest"),
-            *_column("shortened"),
+            *texts(*["vocabulary"] * several(rows, "vocabulary")),
+            *texts("texts", *quantiles, "shortened"),
             ("attribute lost", lambda row: str(row["dropped"])),
         ],
-        lambda row: "baseline" if row["prompts"] == "name" else "attribute",
         "CLIP's tokens, of which it reads 77, start and end included. Shortened: classes whose "
         "text lost a clause to fit; attribute lost: those that lost an attribute's whole "
         "description. * is the set that was chosen.",
+        lambda row: "baseline" if row["prompts"] == "name" else "attribute",
     )
 
 
-def class_groups(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the report shows of each benchmark's classes; [] for a run of before there was any."""
+class ClassGroup(NamedTuple):
+    """The classes of one benchmark: rows of per_class.csv, and of the confusions kept."""
+
+    benchmark: str
+    rows: list[Row]
+    pairs: list[Row]
+
+    @property
+    def note(self) -> str:
+        return class_note(self.rows)
+
+    @property
+    def classes(self) -> Sheet:
+        return class_sheet(self.rows)
+
+    @property
+    def confusions(self) -> Sheet | None:
+        return confusion_sheet(self.pairs) if self.pairs else None
+
+
+def class_groups(run: Mapping[str, Any]) -> list[ClassGroup]:
+    """Each benchmark's classes; [] for a run of before there was any."""
     rows = [row for row in run.get("per_class", []) if "before" in row]
-    groups = []
-    for name in dict.fromkeys(row["benchmark"] for row in rows):
-        here = [row for row in rows if row["benchmark"] == name]
-        pairs = [row for row in run.get("confusions", []) if row["benchmark"] == name]
-        groups.append(
-            {
-                "benchmark": name,
-                "note": class_note(here),
-                "classes": class_sheet(here),
-                "confusions": confusion_sheet(pairs) if pairs else None,
-            }
+    return [
+        ClassGroup(
+            name,
+            [row for row in rows if row["benchmark"] == name],
+            [row for row in run.get("confusions", []) if row["benchmark"] == name],
         )
-    return groups
+        for name in dict.fromkeys(row["benchmark"] for row in rows)
+    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.report import class_plots, pictures, plots
+from ablations.report.files import suffix
 from ablations.scoring.frozen import FrozenScorer
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from lsmseg_model.data import scored_names
@@ -52,7 +53,7 @@ class Figures:
         )
         yield from self._prompt_sets()
         for place, bench in enumerate(self.board.benches):
-            file = f"per_class{_suffix(place)}.png"
+            file = f"per_class{suffix(place)}.png"
             rows = [row for row in self.per_class if row["benchmark"] == bench.name]
             plots.per_class_plot(rows, self.best.name, self.directory / file)
             yield _figure(
@@ -61,7 +62,7 @@ class Figures:
                 f"IoU of every class ({bench.name})",
                 "From the plain name to the best prompts, on the report split.",
             )
-            yield from self._pictures(bench, _suffix(place))
+            yield from self._pictures(bench, suffix(place))
 
     def _prompt_sets(self) -> Iterator[dict[str, str]]:
         """Seen against unseen classes, and the lengths of the texts."""
@@ -79,7 +80,7 @@ class Figures:
             )
         for place, name in enumerate(dict.fromkeys(row["vocabulary"] for row in self.lengths)):
             here = [row for row in self.lengths if row["vocabulary"] == name]
-            file = f"lengths{_suffix(place)}.png"
+            file = f"lengths{suffix(place)}.png"
             class_plots.length_plot(here, self.directory / file)
             yield _figure(
                 "lengths",
@@ -143,10 +144,6 @@ class Figures:
             f"The class with the highest {measure} at every pixel. Pictures "
             + ("were named with --picture." if named else BY_LABELS),
         )
-
-
-def _suffix(place: int) -> str:
-    return f"-{place + 1}" if place else ""
 
 
 def _figure(section: str, file: str, title: str, caption: str) -> dict[str, str]:

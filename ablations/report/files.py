@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.report.class_tables import (
+    class_groups,
     class_sheet,
     confusion_sheet,
     ends,
@@ -26,9 +27,8 @@ def write_tables(run: Mapping[str, Any], directory: Path) -> dict[str, str]:
     A record of before there were classes' texts in it leaves fewer files.
     """
     files = {}
-    rows = [row for row in run.get("per_class", []) if "before" in row]
-    if rows:
-        flat = [{k: _joined(v) for k, v in row.items()} for row in rows]
+    if groups := class_groups(run):
+        flat = [{k: _joined(v) for k, v in row.items()} for one in groups for row in one.rows]
         write_csv(directory / "per_class.csv", flat)
         files["per_class.csv"] = "IoU of every class and its texts, before and after"
     if run.get("lengths"):
@@ -48,28 +48,27 @@ def paper_sheets(run: Mapping[str, Any]) -> Iterator[tuple[str, Sheet]]:
         ("combinations", combination_sheets(run["combinations"])),
     ):
         for place, sheet in enumerate(sheets):
-            yield f"{stem}{_suffix(place)}", sheet
+            yield f"{stem}{suffix(place)}", sheet
     seen = seen_sheet(run["single"], run["combinations"])
     if seen:
         yield "seen_unseen", seen
-    rows = [row for row in run.get("per_class", []) if "before" in row]
-    for place, name in enumerate(dict.fromkeys(row["benchmark"] for row in rows)):
-        here = [row for row in rows if row["benchmark"] == name]
-        shown = ends(here)
-        sheet = class_sheet(shown, texts=False)
-        if len(shown) < len(here):
-            sheet = replace(sheet, title=f"Classes that gained and that lost most ({name})")
-        yield f"per_class{_suffix(place)}", sheet
-        pairs = [row for row in run.get("confusions", []) if row["benchmark"] == name]
-        pairs = sorted(pairs, key=lambda row: -abs(row["change"]))[:MOST_PAIRS]
-        if pairs:
+    for place, group in enumerate(class_groups(run)):
+        shown = ends(group.rows)
+        sheet = class_sheet(shown, in_full=False)
+        if len(shown) < len(group.rows):
+            title = f"Classes that gained and that lost most ({group.benchmark})"
+            sheet = replace(sheet, title=title)
+        yield f"per_class{suffix(place)}", sheet
+        if group.pairs:
+            pairs = sorted(group.pairs, key=lambda row: -abs(row["change"]))[:MOST_PAIRS]
             pairs.sort(key=lambda row: row["change"])
-            yield f"confusions{_suffix(place)}", confusion_sheet(pairs)
+            yield f"confusions{suffix(place)}", confusion_sheet(pairs)
     if run.get("lengths"):
         yield "lengths", length_sheet(run["lengths"])
 
 
-def _suffix(place: int) -> str:
+def suffix(place: int) -> str:
+    """The end of a file's name: none for the first, "-2" for the second."""
     return f"-{place + 1}" if place else ""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ablations.search.scoreboard import difference_of
 from lsmseg_model.files import write_whole
 
 Row = Mapping[str, Any]
@@ -182,13 +183,19 @@ def llm_plot(rows: Sequence[Row], path: Path) -> Path:
         if name is not None:
             above.axvline(100 * name, color=COLOURS["baseline"], lw=0.8, ls=":", zorder=0)
         below.axvline(0, color=INK, lw=0.8, zorder=0)
-        difference = "difference" if column == "miou" else f"{column}_difference"
         for y, llm in enumerate(llms):
             for kind, offset in (("same", -0.14), ("own", 0.14)):
                 row = cells[kind, llm, benchmark]
                 _dot(above, row, column, y + offset, colours[llm], hollow=kind == "own")
                 if y:
-                    _dot(below, row, difference, y - 1 + offset, colours[llm], kind == "own")
+                    _dot(
+                        below,
+                        row,
+                        difference_of(column),
+                        y - 1 + offset,
+                        colours[llm],
+                        kind == "own",
+                    )
         above.set_title(title)
         above.set_xlabel("mIoU, %")
         below.set_xlabel(f"points against {short(llms[0], 22)}")

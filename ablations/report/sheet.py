@@ -6,6 +6,7 @@ Scores stand in per cent with 95 % intervals in brackets; differences are paired
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -33,12 +34,17 @@ class Sheet:
     note: str
 
 
+def kind_of(row: Row) -> str:
+    """What a row of stage 3 (``kind``) or stage 4 (``status``) is."""
+    return str(row.get("kind") or row["status"])
+
+
 def make_sheet(
     title: str,
     rows: Sequence[Row],
     columns: Sequence[Column],
-    kind: Callable[[Row], str],
     note: str,
+    kind: Callable[[Row], str] = kind_of,
 ) -> Sheet:
     """A sheet with a line for every row.
 
@@ -46,8 +52,8 @@ def make_sheet(
         title: What stands above it.
         rows: Of a run's tables; that with a true ``chosen`` is the one that was chosen.
         columns: What is shown of each row.
-        kind: What each row is.
         note: What stands below it.
+        kind: What each row is.
     """
     lines = (
         Line(kind(row), tuple(cell(row) for _, cell in columns), bool(row.get("chosen")))
@@ -65,20 +71,32 @@ def numeric(sheet: Sheet) -> list[bool]:
 
 def score(row: Row, column: str, unit: str = "") -> str:
     """A score in per cent with its interval, such as "46.8 [44.9, 48.7]"; "-" if undefined."""
+    return _with_interval(row, column, ".1f", unit)
+
+
+def signed(row: Row, column: str = "difference") -> str:
+    """A difference in points with its interval, such as "+1.2 [+0.3, +2.0]"; "-" if undefined."""
+    return _with_interval(row, column, "+.1f")
+
+
+def _with_interval(row: Row, column: str, form: str, unit: str = "") -> str:
     if row.get(column) is None:
         return "-"
-    text = f"{100 * row[column]:.1f}{unit}"
+    text = f"{100 * row[column]:{form}}{unit}"
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
-    return text if low is None or high is None else f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
+    if low is None or high is None:
+        return text
+    return f"{text} [{100 * low:{form}}, {100 * high:{form}}]"
 
 
-def signed(row: Row, column: str) -> str:
-    """A difference in points with its interval, such as "+1.2 [+0.3, +2.0]"."""
-    if row.get(column) is None:
-        return "-"
-    parts = [row[column], row.get(f"{column}_low"), row.get(f"{column}_high")]
-    value, low, high = ("-" if p is None else f"{100 * p:+.1f}" for p in parts)
-    return f"{value} [{low}, {high}]"
+def texts(*columns: str) -> list[Column]:
+    """Columns of a row's own texts or numbers, under their names."""
+    return [(name.replace("_", " "), partial(_text, name)) for name in columns]
+
+
+def _text(column: str, row: Row) -> str:
+    value = row[column]
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def side(row: Row, column: str = "difference") -> str:

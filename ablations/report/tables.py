@@ -1,22 +1,29 @@
 """The tables of a run and of a comparison, laid out like the paper's."""
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ablations.report.sheet import (
     Column,
     Row,
     Sheet,
+    kind_of,
     make_sheet,
     score,
     several,
     signed,
     starred,
+    texts,
 )
+from ablations.search.scoreboard import difference_of
 from lsmseg_prompts.terminal import print_cells
 
 DECISIONS = {"start": "start", "accepted": "taken", "rejected": "not taken"}
+STYLES = {"baseline": "bold", "control": "dim", "rejected": "dim"}
 PROMPTS: Column = ("prompts", starred)
+PAIRED = "In points of mIoU on the {} split, paired: both on the same resamples."
+Key = Callable[[Row], Any]
 
 
 def _shown(rows: Sequence[Row]) -> tuple[list[tuple[str, str, str]], str]:
@@ -32,40 +39,49 @@ def _shown(rows: Sequence[Row]) -> tuple[list[tuple[str, str, str]], str]:
     return [(h, only, c) for h, c in named if any(r.get(c) is not None for r in rows)], only
 
 
-def _scores(rows: Sequence[Row], key: Callable[[Row], Any]) -> tuple[list[Column], list[Row]]:
+def _scores(
+    rows: Sequence[Row], key: Key, cell: Callable[[Row, str], str] = score
+) -> tuple[list[Column], list[Row]]:
     """The columns of the scores, and the rows of the benchmark that is compared.
 
-    key: what tells a row from the others of its benchmark.
+    Args:
+        rows: Of all benchmarks and their average.
+        key: What tells a row from the others of its benchmark.
+        cell: What is shown of a row, given the column of the score.
     """
     shown, compared = _shown(rows)
     cells = {(key(row), row["benchmark"]): row for row in rows}
     columns: list[Column] = [
-        (head, lambda row, b=name, c=column: score(cells[key(row), b], c))  # type: ignore[misc]
-        for head, name, column in shown
+        (head, lambda row, b=b, c=column: cell(cells.get((key(row), b), {}), c))  # type: ignore[misc]
+        for head, b, column in shown
     ]
     return columns, [row for row in rows if row["benchmark"] == compared]
 
 
-def _benchmark_sheet(
-    title: str, kind: str, rows: Sequence[Row], cell: Callable[[Row], str], note: str
-) -> Sheet:
+def _unless_name(column: str = "difference") -> Callable[[Row], str]:
+    """A difference, of which the plain name has none from itself."""
+    return lambda row: "" if kind_of(row) == "baseline" else signed(row, column)
+
+
+def _if_there(column: str) -> Callable[[Row], str]:
+    """The gain over the step before; nothing where there is none."""
+    return lambda row: "" if row.get(column) is None else signed(row, column)
+
+
+def _benchmark_sheet(title: str, rows: Sequence[Row], column: str, note: str) -> Sheet:
     """A column for every benchmark and one for their average, a line for every prompt set.
 
     Args:
         title: What stands above it.
-        kind: The column that tells what a line is, "kind" or "status".
         rows: Of all benchmarks and their average.
-        cell: What is shown of each.
+        column: What is shown of each.
         note: What stands below it.
     """
-    benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
-    cells = {(row["prompts"], row[kind], row["benchmark"]): cell(row) for row in rows}
-    columns: list[Column] = [
-        (b, lambda row, b=b: cells.get((row["prompts"], row[kind], b), "-"))  # type: ignore[misc]
-        for b in benchmarks
-    ]
-    last = [row for row in rows if row["benchmark"] == benchmarks[-1]]
-    return make_sheet(title, last, [PROMPTS, *columns], lambda row: str(row[kind]), note)
+    form = score if column.startswith("miou") else signed
+    columns, lines = _scores(
+        rows, lambda row: (row["prompts"], kind_of(row)), lambda row, _: form(row, column)
+    )
+    return make_sheet(title, lines, [PROMPTS, *columns], note)
 
 
 def single_sheets(rows: Sequence[Row]) -> list[Sheet]:
@@ -78,23 +94,20 @@ def single_sheets(rows: Sequence[Row]) -> list[Sheet]:
         single_sheet(rows),
         _benchmark_sheet(
             "Differences from the plain name, every attribute alone",
-            "kind",
             [row for row in report if row["kind"] != "baseline"],
-            lambda row: signed(row, "difference"),
-            "In points of mIoU on the report split, paired: both on the same resamples.",
+            "difference",
+            PAIRED.format("report"),
         ),
         _benchmark_sheet(
             "Every attribute alone on the selection split",
-            "kind",
             [row for row in rows if row["split"] == "selection"],
-            lambda row: score(row, "miou"),
+            "miou",
             "mIoU in % on the selection split, where the best average was chosen (*).",
         ),
         _benchmark_sheet(
             "Every attribute alone, over classes in labels or predictions",
-            "kind",
             report,
-            lambda row: score(row, "miou_union"),
+            "miou_union",
             "mIoU in % on the report split in the other definition.",
         ),
     ]
@@ -106,14 +119,14 @@ def single_sheet(rows: Sequence[Row]) -> Sheet:
     What belongs to an average alone is left out of the table of several benchmarks.
     """
     report = [row for row in rows if row["split"] == "report"]
-    columns, lines = _scores(report, lambda row: row["prompts"])
+    columns, lines = _scores(report, itemgetter("prompts"))
     note = "mIoU in % on the report split, over classes that occur in the labels; "
     if several(report):
         note += "* is the set that was best on the selection split."
     else:
         selection = {row["prompts"]: row["miou"] for row in rows if row["split"] == "selection"}
         columns += [
-            ("against name", _against_name("kind")),
+            ("against name", _unless_name()),
             ("union", lambda row: score(row, "miou_union")),
             ("selection", lambda row: score({"miou": selection[row["prompts"]]}, "miou")),
         ]
@@ -121,40 +134,26 @@ def single_sheet(rows: Sequence[Row]) -> Sheet:
             "union: over classes in labels or predictions; selection: mIoU on the "
             "selection split, where * is the best."
         )
-    title = "Single attributes (as in Table 2)"
-    return make_sheet(title, lines, [PROMPTS, *columns], lambda row: str(row["kind"]), note)
-
-
-def _against_name(kind: str) -> Callable[[Row], str]:
-    """The difference from the plain name; nothing of that itself."""
-    return lambda row: "" if row[kind] == "baseline" else signed(row, "difference")
+    return make_sheet("Single attributes (as in Table 2)", lines, [PROMPTS, *columns], note)
 
 
 def combination_sheets(rows: Sequence[Row]) -> list[Sheet]:
     """Stage 4 as in Table 3; of several benchmarks the differences and gains with their parts."""
     sheets = [combination_sheet(rows)]
     if several(rows):
-        note = "In points of mIoU on the {} split, paired: both on the same resamples."
         sheets.append(
             _benchmark_sheet(
                 "Differences from the plain name, combinations",
-                "status",
                 [row for row in rows if row["status"] != "baseline"],
-                lambda row: signed(row, "difference"),
-                note.format("report"),
+                "difference",
+                PAIRED.format("report"),
             )
         )
         steps = [row for row in rows if row.get("selection_gain") is not None]
         if steps:
-            sheets.append(
-                _benchmark_sheet(
-                    "Gain of each step on the selection split",
-                    "status",
-                    steps,
-                    lambda row: signed(row, "selection_gain"),
-                    note.format("selection") + " The average decided.",
-                )
-            )
+            note = PAIRED.format("selection") + " The average decided."
+            title = "Gain of each step on the selection split"
+            sheets.append(_benchmark_sheet(title, steps, "selection_gain", note))
     return sheets
 
 
@@ -163,46 +162,39 @@ def combination_sheet(rows: Sequence[Row]) -> Sheet:
 
     What belongs to an average alone is left out of the table of several benchmarks.
     """
-    columns, lines = _scores(rows, lambda row: (row["prompts"], row["status"]))
+    columns, lines = _scores(rows, itemgetter("prompts", "status"))
     if not several(rows):
         columns += [
-            ("against name", _against_name("status")),
-            ("gain on selection", _step_gain("selection_gain")),
+            ("against name", _unless_name()),
+            ("gain on selection", _if_there("selection_gain")),
         ]
     return make_sheet(
         "Combinations (as in Table 3)",
         lines,
         [PROMPTS, *columns, ("step", lambda row: DECISIONS.get(row["status"], ""))],
-        lambda row: str(row["status"]),
         "mIoU in % on the report split. The gain on the selection split decided each step; "
         "* is the set that was chosen.",
     )
-
-
-def _step_gain(column: str) -> Callable[[Row], str]:
-    """The gain over the step before; nothing where there is none."""
-    return lambda row: "" if row.get(column) is None else signed(row, column)
 
 
 def candidate_sheet(rows: Sequence[Row]) -> Sheet:
     """Every candidate of the search, on the selection split; of several benchmarks the parts."""
     parts = [key for key in rows[0] if key.startswith("miou (")]
     columns: list[Column] = [
-        ("step", lambda row: str(row["step"])),
-        ("prompts", lambda row: str(row["prompts"])),
+        *texts("step", "prompts"),
         *((p[len("miou (") : -1], lambda row, p=p: score(row, p)) for p in parts),
         ("average" if parts else "mIoU on selection", lambda row: score(row, "miou")),
     ]
     if not parts:
-        columns.append(("gain over the step before", _step_gain("gain")))
+        columns.append(("gain over the step before", _if_there("gain")))
     columns.append(("decision", lambda row: "taken" if row["chosen"] else ""))
     note = "where the average decided." if parts else "the gain is paired with the step before."
     return make_sheet(
         "Candidates",
         rows,
         columns,
-        lambda row: "accepted" if row["chosen"] else "attribute",
         f"mIoU in % on the selection split{',' if parts else ';'} {note}",
+        lambda row: "accepted" if row["chosen"] else "attribute",
     )
 
 
@@ -212,24 +204,14 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
     rows: see `ablations.report.comparison.comparison_rows`.
     """
     first = next(row for row in rows if row["set"] == "same")
-    llm = first["llm"]
-    columns, lines = _scores(rows, lambda row: (row["set"], row["llm"]))
-    shown, _ = _shown(rows)
-    cells = {(row["set"], row["llm"], row["benchmark"]): row for row in rows}
+    llm, key = first["llm"], itemgetter("set", "llm")
+    columns, lines = _scores(rows, key)
+    differences, _ = _scores(rows, key, lambda row, c: signed(row, difference_of(c)))
     name: Column = ("LLM", lambda row: "name" if row["llm"] is None else row["llm"])
     attributes: Column = ("attributes", lambda r: "" if r["llm"] is None else r["prompts"])
     columns += [
-        (f"against {llm}", lambda row: "" if row["llm"] == llm else signed(row, "difference")),
+        (f"against {llm}", lambda row: "" if row["llm"] == llm else signed(row)),
         ("against name", lambda row: "" if row["llm"] is None else signed(row, "over_name")),
-    ]
-    differences: list[Column] = [
-        (
-            head,
-            lambda row, b=benchmark, c=column: signed(  # type: ignore[misc]
-                cells[row["set"], row["llm"], b], _difference(c)
-            ),
-        )
-        for head, benchmark, column in shown
     ]
 
     def _sheet(title: str, kind: str, shown: list[Column], note: str, skip: str = "") -> Sheet:
@@ -238,8 +220,8 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
             title,
             of_set,
             [name, *shown],
-            lambda row: "baseline" if row["llm"] is None else "attribute",
             note,
+            lambda row: "baseline" if row["llm"] is None else "attribute",
         )
 
     return [
@@ -268,42 +250,28 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
     ]
 
 
-def _difference(column: str) -> str:
-    """The column of the difference that belongs to a score's column."""
-    return "difference" if column == "miou" else f"{column}_difference"
-
-
-STYLES = {"baseline": "bold", "control": "dim", "rejected": "dim"}
-
-
-def print_sheet(sheet: Sheet) -> None:
-    """The sheet as a table on stdout."""
-    print_cells(
-        sheet.columns,
-        [line.cells for line in sheet.lines],
-        [place > 0 for place in range(len(sheet.columns))],
-        sheet.title,
-        sheet.note,
-        ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],
-    )
-    print()
-
-
 def print_result(result: Any) -> None:
     """Both tables of a `RunResult`, the choice in a sentence, and where everything lies."""
-    for sheet in (*single_sheets(result.single), *combination_sheets(result.combinations)):
-        print_sheet(sheet)
-    print(result.best["summary"])
-    print(f"\nEverything lies in {result.directory}")
-    for name, what in result.files.items():
-        print(f"  {name:24} {what}")
+    sheets = (*single_sheets(result.single), *combination_sheets(result.combinations))
+    _print(sheets, result.best["summary"], result)
 
 
 def print_comparison(comparison: Any) -> None:
     """The tables of a `Comparison`, what they say in words, and where everything lies."""
-    for sheet in llm_sheets(comparison.rows):
-        print_sheet(sheet)
-    print(comparison.summary)
-    print(f"\nEverything lies in {comparison.directory}")
-    for name, what in comparison.files.items():
+    _print(llm_sheets(comparison.rows), comparison.summary, comparison)
+
+
+def _print(sheets: Sequence[Sheet], summary: str, result: Any) -> None:
+    for sheet in sheets:
+        print_cells(
+            sheet.columns,
+            [line.cells for line in sheet.lines],
+            [place > 0 for place in range(len(sheet.columns))],
+            sheet.title,
+            sheet.note,
+            ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],
+        )
+        print()
+    print(f"{summary}\n\nEverything lies in {result.directory}")
+    for name, what in result.files.items():
         print(f"  {name:24} {what}")

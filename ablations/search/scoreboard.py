@@ -184,6 +184,11 @@ def fields(prefix: str, interval: Interval) -> dict[str, float | None]:
     }
 
 
+def difference_of(column: str) -> str:
+    """The column of the difference that belongs to a score's column."""
+    return "difference" if column == "miou" else f"{column}_difference"
+
+
 def table_rows(
     score: Score, baseline: Score, extra: Mapping[str, Any], previous: Score | None = None
 ) -> list[dict[str, Any]]:
@@ -209,9 +214,9 @@ def table_rows(
         against = dict(baseline.by_benchmark())[name]
         for column in ("miou", "seen", "unseen"):
             if column in columns:
-                label = "difference" if column == "miou" else f"{column}_difference"
+                gap = columns[column] - against[column]
                 row |= fields(column, columns[column].interval())
-                row |= fields(label, (columns[column] - against[column]).interval())
+                row |= fields(difference_of(column), gap.interval())
         row["miou_union"] = number(columns["union"].value)
         if previous is not None:
             before = dict(previous.by_benchmark())[name]
