@@ -8,9 +8,9 @@ ViT-B/16, random weights, one picture of 640 x 640, the protocol with four crops
 texts given. cat-seg keeps 256 classes, has padding classes in its class attention, and enlarges
 all classes at once, as published. It stands there twice: `cat-seg-b as published` with PyTorch's
 own operations over all views together, `cat-seg-b` with this code's for the CPU
-(lsmseg_model/quick.py), like lsmseg. Both compute the guidance and the padding classes once, which
-the published code does for each class. Each row is a process of its own: the best of some
-repetitions, and the highest memory of that process (with CUDA: of the GPU).
+(lsmseg_model/kernels/onednn.py), like lsmseg. Both compute the guidance and the padding classes
+once, which the published code does for each class. Each row is a process of its own: the best of
+some repetitions, and the highest memory of that process (with CUDA: of the GPU).
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
             began = now()
             seen = protocol.decode(network, protocol.encode(network, image), texts)
             looked = now()
-            protocol.label(seen, classes, (640, 640), dense=row != OURS)
+            if row == OURS:
+                protocol.label(seen, (640, 640))
+            else:
+                label_all_at_once(seen, classes, (640, 640))
             ended = now()
             parts = {
                 "clip": spent["clip"],
@@ -94,6 +97,21 @@ def measure(row: str, classes: int, options: argparse.Namespace) -> dict[str, fl
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return {**best, "gib": memory}
+
+
+def label_all_at_once(views: Any, classes: int, size: tuple[int, int]) -> Any:
+    """The best class of every pixel and its probability as published: all classes enlarged."""
+    import torch
+
+    from lsmseg_model.inference.protocol import Views, scores
+
+    logits, kept = views.logits, views.kept
+    every = torch.arange(classes, device=logits.device)
+    spread = logits.new_full((len(logits), classes, *logits.shape[2:]), -100.0)
+    spread = spread.scatter(1, kept[:, :, None, None].expand_as(logits), logits)
+    whole = Views(spread, every.expand(len(kept), -1), views.protocol)
+    best, where = scores(whole, every, size).max(dim=0)
+    return where, best
 
 
 def main() -> None:
