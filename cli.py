@@ -24,7 +24,7 @@ from ablations.commands.export import export
 from ablations.commands.generate import generate
 from ablations.commands.leaderboard import leaderboard
 from ablations.commands.model import app as model_app
-from ablations.commands.options import Shown
+from ablations.commands.output import Shown
 from ablations.commands.predict import predict
 from ablations.commands.pretrain import pretrain
 from ablations.commands.recipes import app as recipes_app

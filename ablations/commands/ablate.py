@@ -6,109 +6,83 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from typer import Option
+from typer import Context, Option
 
-from ablations.commands.options import (
-    Attributes,
-    Checkpoint,
-    Composition,
-    Dense,
-    Device,
-    Executor,
-    Json,
-    Llms,
-    MaybeVocab,
-    Model,
-    Pretrained,
-    SamFile,
-    Shown,
-    StorePath,
-    names,
-    show,
-    text,
-)
+from ablations.commands import options
+from ablations.commands.output import Shown, show
 
 if TYPE_CHECKING:
     from ablations.runs.result import RunResult
 
 
 def ablate(
-    llm: Llms = None,
+    ctx: Context,
+    llm: options.Llms = None,
     data: Annotated[
         list[str] | None,
-        Option("--data", help="ministuff, coco-stuff, camvid or a folder; may be repeated."),
+        Option(help="ministuff, coco-stuff, camvid or a folder; may be repeated."),
     ] = None,
-    data_root: Annotated[
-        list[str] | None,
-        Option("--data-root", help="The folder of each --data, in the same order."),
-    ] = None,
-    vocab: MaybeVocab = None,
-    model: Model = "lsmseg-tiny",
-    pretrained: Pretrained = None,
-    dense: Dense = None,
-    sam: SamFile = None,
-    attributes: Attributes = None,
-    composition: Composition = "concat",
+    data_root: options.DataRoots = None,
+    vocab: options.MaybeVocab = None,
+    model: options.Model = "lsmseg-tiny",
+    pretrained: options.Pretrained = None,
+    dense: options.Dense = None,
+    sam: options.SamFile = None,
+    attributes: options.Attributes = None,
+    composition: options.Composition = "concat",
     limit: Annotated[
-        int | None, Option("--limit", min=1, help="Use only the first pictures of a split.")
+        int | None, Option(min=1, help="Use only the first pictures of a split.")
     ] = None,
-    samples: Annotated[int, Option("--samples", min=1, help="Bootstrap resamples.")] = 2000,
+    samples: Annotated[int, Option(min=1, help="Bootstrap resamples.")] = 2000,
     rule: Annotated[
         Literal["interval", "paper"],
-        Option("--rule", help="Accept a step whose interval is above 0, or any gain (paper)."),
+        Option(help="Accept a step whose interval is above 0, or any gain (paper)."),
     ] = "interval",
     strategy: Annotated[
         Literal["greedy", "beam", "chain", "exhaustive"],
-        Option("--strategy", help="How the combinations are gone through."),
+        Option(help="How the combinations are gone through."),
     ] = "greedy",
-    beam_width: Annotated[
-        int, Option("--beam-width", min=1, help="Sets that --strategy beam keeps.")
-    ] = 3,
+    beam_width: Annotated[int, Option(min=1, help="Sets that --strategy beam keeps.")] = 3,
     orders: Annotated[
         bool, Option("--orders", help="Try the best set's clauses in other orders too.")
     ] = False,
-    seed: Annotated[int, Option("--seed", help="Seed of everything random.")] = 0,
+    seed: options.Seed = 0,
     picture: Annotated[
         list[str] | None,
-        Option("--picture", help="Show this picture's maps in the report; may be repeated."),
+        Option(help="Show this picture's maps in the report; may be repeated."),
     ] = None,
-    store: StorePath = None,
-    out: Annotated[
-        Path | None, Option("--out", help="The folder for the results (default: runs/<time>).")
-    ] = None,
-    device: Device = "cpu",
+    store: options.StorePath = None,
+    out: options.ResultFolder = None,
+    device: options.Device = "cpu",
     cache: Annotated[
         Path | None,
         Option(
-            "--cache",
             help="Keeps pictures' features (default: $LSMSEG_PROMPTS_CACHE, else runs/cache).",
         ),
     ] = None,
-    no_cache: Annotated[bool, Option("--no-cache", help="Keep no features on disk.")] = False,
+    no_cache: options.NoCache = False,
     again: Annotated[
         bool, Option("--again", help="Compute anew what an earlier run has the results of.")
     ] = False,
     scorer: Annotated[
         Literal["frozen", "trained", "retrain"],
-        Option("--scorer", help="A CLIP, a whole network, or one trained for each prompt set."),
+        Option(help="A CLIP, a whole network, or one trained for each prompt set."),
     ] = "frozen",
-    checkpoint: Checkpoint = None,
+    checkpoint: options.Checkpoint = None,
     format: Annotated[
         Literal["lsmseg", "cat-seg"] | None,
-        Option("--format", help="Whose layout the checkpoint has (default: lsmseg)."),
+        Option(help="Whose layout the checkpoint has (default: lsmseg)."),
     ] = None,
-    config: Annotated[
-        str | None, Option("--config", help="The network that --scorer retrain trains.")
-    ] = None,
+    config: Annotated[str | None, Option(help="The network that --scorer retrain trains.")] = None,
     iterations: Annotated[
-        int | None, Option("--iterations", min=1, help="Steps of each training of retrain.")
+        int | None, Option(min=1, help="Steps of each training of retrain.")
     ] = None,
     encoder: Annotated[
         Path | None,
-        Option("--encoder", help="The second encoder's weights, for --scorer retrain."),
+        Option(help="The second encoder's weights, for --scorer retrain."),
     ] = None,
-    executor: Executor = "local",
-    json: Json = False,
+    executor: options.Executor = "local",
+    json: options.Json = False,
 ) -> None:
     """Stages 3 and 4: score every attribute alone, then search for the best combination.
 
@@ -117,37 +91,13 @@ def ablate(
     from ablations.runs import ablate as runs
     from ablations.runs.request import AblationRequest
 
-    request = AblationRequest(
+    request = options.request_from(
+        AblationRequest,
+        ctx,
         llm=llm[0] if llm else "bundled",
         data=data or ["ministuff"],
-        data_root=data_root,
-        vocab=vocab,
-        model=model,
-        pretrained=text(pretrained),
-        dense=dense,
-        sam=text(sam),
-        attributes=names(attributes),
-        composition=composition,
-        limit=limit,
-        samples=samples,
-        rule=rule,
-        strategy=strategy,
-        beam_width=beam_width,
-        orders=orders,
-        seed=seed,
-        picture=picture,
-        store=text(store),
-        out=out,
-        device=device,
+        attributes=options.names(attributes),
         cache=False if no_cache else cache,
-        again=again,
-        scorer=scorer,
-        checkpoint=text(checkpoint),
-        format=format,
-        config=config,
-        iterations=iterations,
-        encoder=text(encoder),
-        executor=executor,
     )
     if llm is None or len(llm) == 1:
         show_result(runs.ablate(request, progress=not Shown.quiet), json)

@@ -2,118 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, BadParameter, Option
 
-from ablations.commands.options import BaseUrl, Json, KeyFile, Llm, Shown, StorePath
+from ablations.commands import options
+from ablations.commands.output import Shown, say, show
+from lsmseg_prompts.errors import PartialError
+from lsmseg_prompts.terminal import printable, progress_bar
 
 if TYPE_CHECKING:
     from lsmseg_prompts.generation.picture_check import ImageCheck
-    from lsmseg_prompts.llm.base import LLM
+    from lsmseg_prompts.generation.stage1 import AttributeAnswer
 
 
 def attributes(
     pictures: Annotated[
         list[Path] | None, Argument(help="Pictures for --check-images.", show_default=False)
     ] = None,
-    wording: Annotated[
-        Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
-    ] = "paper",
-    llm: Llm = "bundled",
-    base_url: BaseUrl = None,
-    key_file: KeyFile = None,
+    wording: options.Wording = "paper",
+    llm: options.Llm = "bundled",
+    base_url: options.BaseUrl = None,
+    key_file: options.KeyFile = None,
     check_images: Annotated[
         bool,
         Option("--check-images", help="Which of the nine a vision model names in the PICTURES."),
     ] = False,
     raw: Annotated[bool, Option("--raw", help="Print the raw reply.")] = False,
-    store: StorePath = None,
-    json: Json = False,
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """Stage 1: which visual attributes to describe classes by."""
+    from lsmseg_prompts.generation import picture_check, stage1
+    from lsmseg_prompts.generation.engine import open_store_for
     from lsmseg_prompts.llm import make_llm
 
     if check_images != bool(pictures):
         given = "pictures after --check-images" if check_images else "--check-images with pictures"
         raise BadParameter(f"give {given}: --check-images a.jpg b.jpg")
     provider = make_llm(llm, base_url, key_file)
-    if pictures:
-        _check(provider, pictures, store, raw, json, not Shown.quiet)
-    else:
-        _ask(provider, wording, store, raw, json)
-
-
-def _ask(llm: LLM, wording: str, store: Path | None, raw: bool, as_json: bool) -> None:
-    """Ask for the attributes; show how they differ from the nine, or the raw reply."""
-    from lsmseg_prompts.generation.engine import open_store_for
-    from lsmseg_prompts.generation.stage1 import ask_attributes
-    from lsmseg_prompts.terminal import print_json, print_table, printable
-
-    with open_store_for(llm, store) as opened:
-        answer = ask_attributes(llm, wording, opened)
-    if as_json:
-        print_json(
-            {
-                "llm": llm.name,
-                "attributes": [
-                    {**asdict(attribute), "of_the_nine": attribute.of_the_nine}
-                    for attribute in answer
-                ],
-                "missing": answer.missing,
-                "additional": answer.additional,
-                "renamed": answer.renamed,
-                "reply": answer.reply,
-            }
-        )
+    if not pictures:
+        with open_store_for(provider, store) as opened:
+            answer = stage1.ask_attributes(provider, wording, opened)
+        _show_attributes(answer, llm=provider.name, raw=raw, json=json)
         return
-    if raw:
-        print(printable(answer.reply))
-        return
-    renamed = answer.renamed
-    rows = [
-        {
-            "name": attribute.name,
-            "of the nine": _which(attribute.name, attribute.of_the_nine, renamed),
-            "meaning": attribute.meaning,
-        }
-        for attribute in answer
-    ]
-    print_table(rows)
-    print(f"missing of the nine: {', '.join(answer.missing) or 'none'}")
-    print(f"additional: {', '.join(answer.additional) or 'none'}")
-
-
-def _which(name: str, of_the_nine: bool, renamed: dict[str, str]) -> str:
-    if not of_the_nine:
-        return "no, additional"
-    return f'yes, as "{renamed[name]}"' if name in renamed else "yes"
-
-
-def _check(
-    llm: LLM, pictures: Sequence[Path], store: Path | None, raw: bool, as_json: bool, shown: bool
-) -> None:
-    """Check pictures and show the coverage table; PartialError if some got no answer."""
-    from lsmseg_prompts.errors import PartialError
-    from lsmseg_prompts.generation.engine import open_store_for
-    from lsmseg_prompts.generation.picture_check import check_images
-    from lsmseg_prompts.terminal import print_json, printable, progress_bar
-
-    with (
-        open_store_for(llm, store) as opened,
-        progress_bar(f"asking {llm.name}", shown) as bar,
-    ):
-        result = check_images(llm, pictures, opened, on_progress=bar)
-    if as_json:
-        print_json(_as_json(result))
-    elif raw:
-        for picture in result.pictures:
-            print(f"== {picture.picture}\n{printable(picture.reply or picture.error or '')}")
-    else:
-        _print(result, shown)
+    bar = progress_bar(f"asking {provider.name}", not Shown.quiet)
+    with open_store_for(provider, store) as opened, bar as progress:
+        result = picture_check.check_images(provider, pictures, opened, on_progress=progress)
+    _show_check(result, raw=raw, json=json)
     if result.failed:
         raise PartialError(
             f"{len(result.failed)} of {len(result.pictures)} pictures were not described, "
@@ -121,25 +59,46 @@ def _check(
         )
 
 
-def _print(result: ImageCheck, shown: bool) -> None:
-    from lsmseg_prompts.generation.picture_check import SENTENCES
-    from lsmseg_prompts.terminal import note, print_table
+def _show_attributes(answer: AttributeAnswer, *, llm: str, raw: bool, json: bool) -> None:
+    """How the attributes differ from the nine, or the raw reply."""
+    renamed = answer.renamed
+    if json:
+        found = [{**asdict(one), "of_the_nine": one.of_the_nine} for one in answer]
+        differing = {"missing": answer.missing, "additional": answer.additional}
+        rest = {"renamed": renamed, "reply": answer.reply}
+        show({"llm": llm, "attributes": found, **differing, **rest}, json)
+        return
+    if raw:
+        print(printable(answer.reply))
+        return
+    rows = []
+    for one in answer:
+        which = f'yes, as "{renamed[one.name]}"' if one.name in renamed else "yes"
+        which = which if one.of_the_nine else "no, additional"
+        rows.append({"name": one.name, "of the nine": which, "meaning": one.meaning})
+    show(rows, json)
+    print(f"missing of the nine: {', '.join(answer.missing) or 'none'}")
+    print(f"additional: {', '.join(answer.additional) or 'none'}")
 
+
+def _show_check(result: ImageCheck, *, raw: bool, json: bool) -> None:
+    """The coverage table, or every raw reply."""
+    from lsmseg_prompts.generation.picture_check import SENTENCES
+
+    if json:
+        named = {"sentences_naming": result.total, "named_by_none": result.unnamed}
+        show({"llm": result.llm, "pictures": [*map(asdict, result.pictures)], **named}, json)
+        return
+    if raw:
+        for one in result.pictures:
+            print(f"== {one.picture}\n{printable(one.reply or one.error or '')}")
+        return
     rows = result.table()
     for row in rows:
         if len(row["sentence"]) > 60:  # the whole sentences are in --json and --raw
             row["sentence"] = row["sentence"][:57] + "..."
-    print_table(rows)
+    show(rows, json)
     print(f"named by no sentence: {', '.join(result.unnamed) or 'none, all nine are covered'}")
-    for picture in result.pictures:
-        if shown and picture.error is None and len(picture.sentences) != SENTENCES:
-            note(f"{picture.picture}: {len(picture.sentences)} sentences instead of {SENTENCES}")
-
-
-def _as_json(result: ImageCheck) -> dict[str, Any]:
-    return {
-        "llm": result.llm,
-        "pictures": [asdict(picture) for picture in result.pictures],
-        "sentences_naming": result.total,
-        "named_by_none": result.unnamed,
-    }
+    for one in result.pictures:
+        if one.error is None and len(one.sentences) != SENTENCES:
+            say(f"{one.picture}: {len(one.sentences)} sentences instead of {SENTENCES}")

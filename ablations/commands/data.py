@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from ablations.commands.options import DataRoot, Json, MaybeVocab, Shown, show
+from ablations.commands import options
+from ablations.commands.output import Shown, show
 
 app = typer.Typer(help="The benchmarks on your disk.")
 
@@ -22,15 +23,14 @@ Split = Annotated[str | None, Option("--split", help="The part of the data, such
 
 @app.command("check")
 def data_check(
-    data: Annotated[str, Option("--data", help="A benchmark's name, or a folder.")],
-    data_root: DataRoot = None,
+    ctx: typer.Context,
+    data: Annotated[str, Option(help="A benchmark's name, or a folder.")],
+    data_root: options.DataRoot = None,
     split: Split = None,
-    vocab: MaybeVocab = None,
-    limit: Annotated[
-        int | None, Option("--limit", min=1, help="Read only the first pictures.")
-    ] = None,
+    vocab: options.MaybeVocab = None,
+    limit: Annotated[int | None, Option(min=1, help="Read only the first pictures.")] = None,
     workers: Workers = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Read every picture and label map, and list what is not as it should be."""
     from lsmseg_model.data.check import DataCheckRequest
@@ -39,13 +39,8 @@ def data_check(
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     names = [entry.readable for entry in benchmark_vocabulary(data, vocab)]
-    request = DataCheckRequest(
-        data=data,
-        class_names=names,
-        data_root=data_root,
-        split=split,
-        limit=limit,
-        workers=workers or os.cpu_count() or 1,
+    request = options.request_from(
+        DataCheckRequest, ctx, class_names=names, workers=workers or os.cpu_count() or 1
     )
     with progress_bar("reading", not Shown.quiet) as progress:
         report = check_pictures(request, on_progress=progress)
@@ -63,10 +58,11 @@ def data_check(
 
 @app.command("prepare")
 def data_prepare(
-    data: Annotated[str, Option("--data", help="A benchmark's name.")],
+    ctx: typer.Context,
+    data: Annotated[str, Option(help="A benchmark's name.")],
     source: Annotated[Path, Option("--from", help="The folder of the original download.")],
     out: Annotated[
-        Path | None, Option("--out", help="The folder to fill (default: the download's own).")
+        Path | None, Option(help="The folder to fill (default: the download's own).")
     ] = None,
     split: Split = None,
     redo: Annotated[bool, Option("--redo", help="Make anew what is there already.")] = False,
@@ -74,7 +70,7 @@ def data_prepare(
         bool, Option("--missing-ok", help="Go on where no object has the name of a class.")
     ] = False,
     workers: Workers = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """Make a benchmark's label maps from its original download; goes on where it was cut short."""
     from lsmseg_model.data.prepare import DataPrepareRequest
@@ -83,15 +79,8 @@ def data_prepare(
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     names = [entry.name for entry in benchmark_vocabulary(data)]
-    request = DataPrepareRequest(
-        data=data,
-        source=source,
-        class_names=names,
-        out=out,
-        split=split,
-        redo=redo,
-        missing_ok=missing_ok,
-        workers=workers or os.cpu_count() or 1,
+    request = options.request_from(
+        DataPrepareRequest, ctx, class_names=names, workers=workers or os.cpu_count() or 1
     )
     with progress_bar("label maps", not Shown.quiet) as progress:
         made = prepare_label_maps(request, on_progress=progress)

@@ -7,84 +7,62 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from typer import Context, Option
 
-from ablations.commands.options import (
-    Attributes,
-    Checkpoint,
-    Composition,
-    DataRoot,
-    Dense,
-    Device,
-    Format,
-    Json,
-    Llm,
-    MaybeVocab,
-    Model,
-    Pretrained,
-    Prompts,
-    SamFile,
-    Shown,
-    StorePath,
-    names,
-    not_both,
-    show,
-)
+from ablations.commands import options
+from ablations.commands.output import Shown, say, show
 
 
 def evaluate(
+    ctx: Context,
     data: Annotated[
-        str, Option("--data", help="ministuff, a benchmark by its name, or a folder.")
+        str, Option(help="ministuff, a benchmark by its name, or a folder.")
     ] = "ministuff",
-    data_root: DataRoot = None,
+    data_root: options.DataRoot = None,
     split: Annotated[
-        str | None, Option("--split", help="The part of the data (default: its validation part).")
+        str | None, Option(help="The part of the data (default: its validation part).")
     ] = None,
-    vocab: MaybeVocab = None,
-    prompts: Prompts = None,
-    attributes: Attributes = None,
-    composition: Composition = "concat",
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    model: Model = "lsmseg-tiny",
-    pretrained: Pretrained = None,
-    checkpoint: Checkpoint = None,
-    format: Format = "lsmseg",
-    dense: Dense = None,
-    sam: SamFile = None,
+    vocab: options.MaybeVocab = None,
+    prompts: options.Prompts = None,
+    attributes: options.Attributes = None,
+    composition: options.Composition = "concat",
+    llm: options.Llm = "bundled",
+    store: options.StorePath = None,
+    model: options.Model = "lsmseg-tiny",
+    pretrained: options.Pretrained = None,
+    checkpoint: options.Checkpoint = None,
+    format: options.Format = "lsmseg",
+    dense: options.Dense = None,
+    sam: options.SamFile = None,
     cache: Annotated[
         Path | None,
-        Option("--cache", help="A folder that keeps what a network's second encoder sees."),
+        Option(help="A folder that keeps what a network's second encoder sees."),
     ] = None,
-    limit: Annotated[
-        int | None, Option("--limit", min=1, help="Use only the first pictures.")
-    ] = None,
+    limit: Annotated[int | None, Option(min=1, help="Use only the first pictures.")] = None,
     save_predictions: Annotated[
-        Path | None, Option("--save-predictions", help="A folder for the label maps found.")
+        Path | None, Option(help="A folder for the label maps found.")
     ] = None,
-    csv: Annotated[
-        Path | None, Option("--csv", help="A file for the table of the classes.")
-    ] = None,
-    device: Device = "cpu",
-    json: Json = False,
+    csv: Annotated[Path | None, Option(help="A file for the table of the classes.")] = None,
+    device: options.Device = "cpu",
+    json: options.Json = False,
 ) -> None:
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
     from lsmseg_prompts.prompts.from_store import default_attributes, prompt_set
-    from lsmseg_prompts.terminal import note, progress_bar
+    from lsmseg_prompts.terminal import progress_bar
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
-    not_both(prompts, attributes)
+    options.not_both(prompts, attributes)
     as_published = format == "cat-seg" and prompts is None and attributes is None
     if prompts is not None:
         chosen = load_native(prompts)
     else:
         vocabulary = benchmark_vocabulary(data, vocab)
-        wanted: Sequence[str] | None = ("name",) if as_published else names(attributes)
+        wanted: Sequence[str] | None = ("name",) if as_published else options.names(attributes)
         if not wanted:
             wanted = default_attributes(vocabulary, llm, store)
-            if wanted == ("name",) and not Shown.quiet:
-                note(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
+            if wanted == ("name",):
+                say(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
         chosen = prompt_set(vocabulary, wanted, composition, llm, store)
     from lsmseg_model.evaluate import EvaluateRequest
     from lsmseg_model.evaluate import evaluate as evaluate_prompts
@@ -93,28 +71,12 @@ def evaluate(
     if as_published:
         texts = published_texts([entry.name for entry in vocabulary])
         chosen = replace(chosen, name="cat-seg's template", texts=tuple(map(tuple, texts)))
-    request = EvaluateRequest(
-        data=data,
-        prompts=chosen,
-        data_root=data_root,
-        split=split,
-        limit=limit,
-        save_predictions=save_predictions,
-        csv=csv,
-        model=model,
-        pretrained=pretrained,
-        checkpoint=checkpoint,
-        format=format,
-        dense=dense,
-        sam=sam,
-        cache=cache,
-        device=device,
-    )
+    request = options.request_from(EvaluateRequest, ctx, prompts=chosen)
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         result = evaluate_prompts(request, on_progress=progress)
     summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
-    if result.keys is not None and not Shown.quiet:
-        note(f"{checkpoint}: {result.keys}")
+    if result.keys is not None:
+        say(f"{checkpoint}: {result.keys}")
     if json:
         show({"summary": summary, "classes": result.rows}, json)
     else:

@@ -7,24 +7,15 @@ from typing import Annotated, Literal
 
 from typer import BadParameter, Option
 
-from ablations.commands.options import (
-    Composition,
-    Device,
-    Llm,
-    Model,
-    Pretrained,
-    Shown,
-    StorePath,
-    Vocab,
-    names,
-)
+from ablations.commands import options
+from ablations.commands.output import say
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import Vocabulary
 
 
 def export(
     attributes: Annotated[
-        str, Option("--attributes", help="Attributes between commas, such as size,shape; or name.")
+        str, Option(help="Attributes between commas, such as size,shape; or name.")
     ],
     output: Annotated[Path, Option("-o", "--output", help="The file to write.")],
     format: Annotated[
@@ -41,29 +32,28 @@ def export(
             "dclip",
             "embeddings",
         ],
-        Option("--format", help="Whose file: native is this project's own JSON."),
+        Option(help="Whose file: native is this project's own JSON."),
     ] = "native",
     rewrite: Annotated[
         bool, Option("--rewrite", help="Leave out the commas that the format's reader splits on.")
     ] = False,
-    vocab: Vocab = "coco-stuff",
-    llm: Llm = "bundled",
-    composition: Composition = "concat",
-    model: Model = "lsmseg-tiny",
-    pretrained: Pretrained = None,
-    device: Device = "cpu",
-    store: StorePath = None,
+    vocab: options.Vocab = "coco-stuff",
+    llm: options.Llm = "bundled",
+    composition: options.Composition = "concat",
+    model: options.Model = "lsmseg-tiny",
+    pretrained: options.Pretrained = None,
+    device: options.Device = "cpu",
+    store: options.StorePath = None,
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
     from lsmseg_prompts.export import export as write
     from lsmseg_prompts.prompts.from_store import prompt_set
-    from lsmseg_prompts.terminal import note
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     if rewrite and format in ("native", "embeddings"):
         raise BadParameter(f"The format {format} splits nothing: leave out --rewrite.")
     vocabulary = load_vocabulary(vocab)
-    prompts = prompt_set(vocabulary, names(attributes) or [], composition, llm, store)
+    prompts = prompt_set(vocabulary, options.names(attributes) or [], composition, llm, store)
     if format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
         from lsmseg_model.networks.backbones.clip import load_clip
@@ -71,10 +61,10 @@ def export(
         export_embeddings(prompts, load_clip(model, pretrained, device), output)
     else:
         changed = write(prompts, vocabulary, output, format, rewrite)
-        if changed and not Shown.quiet:
-            note(f"{changed} texts were rewritten without the separators of {format}.")
-    if prompts.shortened and not Shown.quiet:
-        note(_shortened(prompts, vocabulary))
+        if changed:
+            say(f"{changed} texts were rewritten without the separators of {format}.")
+    if prompts.shortened:
+        say(_shortened(prompts, vocabulary))
     print(output)
 
 

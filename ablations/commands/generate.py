@@ -5,18 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from typer import Option
+from typer import Context, Option
 
-from ablations.commands.options import (
-    BaseUrl,
-    Json,
-    KeyFile,
-    Llms,
-    Shown,
-    StorePath,
-    Vocab,
-    names,
-)
+from ablations.commands import options
+from ablations.commands.output import Shown, say
 
 if TYPE_CHECKING:
     from lsmseg_prompts.llm.base import LLM
@@ -24,55 +16,44 @@ if TYPE_CHECKING:
 
 
 def generate(
-    llm: Llms = None,
-    vocab: Vocab = "coco-stuff",
+    ctx: Context,
+    llm: options.Llms = None,
+    vocab: options.Vocab = "coco-stuff",
     attribute: Annotated[
         list[str] | None,
         Option("--attribute", "--attributes", help="Only these; repeated or between commas."),
     ] = None,
-    classes: Annotated[
-        str | None, Option("--classes", help="Only these classes, between commas.")
-    ] = None,
+    classes: Annotated[str | None, Option(help="Only these classes, between commas.")] = None,
     limit: Annotated[
-        int | None, Option("--limit", min=1, help="At most so many descriptions in this run.")
+        int | None, Option(min=1, help="At most so many descriptions in this run.")
     ] = None,
-    base_url: BaseUrl = None,
-    key_file: KeyFile = None,
-    wording: Annotated[
-        Literal["paper", "thesis"], Option("--wording", help="Whose wording of the question.")
-    ] = "paper",
-    template: Annotated[
-        Path | None, Option("--template", help="A question of your own: a Jinja2 file.")
-    ] = None,
+    base_url: options.BaseUrl = None,
+    key_file: options.KeyFile = None,
+    wording: options.Wording = "paper",
+    template: Annotated[Path | None, Option(help="A question of your own: a Jinja2 file.")] = None,
     per_call: Annotated[
         Literal["cell", "class"],
-        Option("--per-call", help="Ask for one attribute at a time, or all of a class's."),
+        Option(help="Ask for one attribute at a time, or all of a class's."),
     ] = "cell",
     temperature: Annotated[
-        float | None, Option("--temperature", min=0, max=2, help="Default: the provider's.")
+        float | None, Option(min=0, max=2, help="Default: the provider's.")
     ] = None,
     concurrency: Annotated[
         int, Option("-j", "--concurrency", min=1, max=512, help="Requests on their way at once.")
     ] = 8,
-    rpm: Annotated[float | None, Option("--rpm", help="Requests a minute, at most.")] = None,
-    tpm: Annotated[float | None, Option("--tpm", help="Tokens a minute, at most.")] = None,
-    timeout: Annotated[
-        float, Option("--timeout", min=0.1, help="Seconds for one request.")
-    ] = 120.0,
-    max_retries: Annotated[
-        int, Option("--max-retries", min=0, help="For failures that pass, of one question.")
-    ] = 6,
+    rpm: Annotated[float | None, Option(help="Requests a minute, at most.")] = None,
+    tpm: Annotated[float | None, Option(help="Tokens a minute, at most.")] = None,
+    timeout: Annotated[float, Option(min=0.1, help="Seconds for one request.")] = 120.0,
+    max_retries: Annotated[int, Option(min=0, help="For failures that pass, of one question.")] = 6,
     max_cost: Annotated[
-        float | None, Option("--max-cost", min=0, help="US dollars for this run, at most.")
+        float | None, Option(min=0, help="US dollars for this run, at most.")
     ] = None,
-    max_calls: Annotated[
-        int | None, Option("--max-calls", min=0, help="Requests in this run, at most.")
-    ] = None,
+    max_calls: Annotated[int | None, Option(min=0, help="Requests in this run, at most.")] = None,
     price_in: Annotated[
-        float | None, Option("--price-in", min=0, help="US dollars per million input tokens.")
+        float | None, Option(min=0, help="US dollars per million input tokens.")
     ] = None,
     price_out: Annotated[
-        float | None, Option("--price-out", min=0, help="US dollars per million output tokens.")
+        float | None, Option(min=0, help="US dollars per million output tokens.")
     ] = None,
     redo: Annotated[bool, Option("--redo", help="Ask anew for what is there already.")] = False,
     retry_errors: Annotated[
@@ -84,8 +65,8 @@ def generate(
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be asked and what it would cost.")
     ] = False,
-    store: StorePath = None,
-    json: Json = False,
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """Stage 2: ask LLMs for the descriptions that the store lacks."""
     from lsmseg_prompts.generation import progress
@@ -93,27 +74,22 @@ def generate(
     from lsmseg_prompts.generation.limits import Limits
     from lsmseg_prompts.generation.request import GenerationRequest
     from lsmseg_prompts.store.store import working_store_path
-    from lsmseg_prompts.terminal import note
 
     asked = llm or ["bundled"]
     llms = [_make_llm(name, base_url, key_file, timeout, len(asked)) for name in asked]
     price = _price(price_in, price_out)
     path = working_store_path(store)
-    request = GenerationRequest(
+    several = [name for part in attribute or () for name in options.names(part) or []]
+    request = options.request_from(
+        GenerationRequest,
+        ctx,
         vocabulary=vocab,
         llms=llms,
-        attributes=[name for part in attribute for name in names(part) or []]
-        if attribute
-        else None,
-        classes=names(classes),
-        limit=limit,
+        attributes=several if attribute else None,
+        classes=options.names(classes),
         template=template or f"describe-{wording}",
-        per_call=per_call,
-        redo=redo,
-        retry_errors=retry_errors,
-        batch=batch,
         parameters={} if temperature is None else {"temperature": temperature},
-        limits=Limits(concurrency, rpm, tpm, max_retries, max_cost, max_calls, price),
+        limits=options.request_from(Limits, ctx, price=price),
         store=path,
     )
     shown = not Shown.quiet
@@ -123,9 +99,7 @@ def generate(
     if shown:
         progress.show_notes(llms)
     with progress.watching(shown and not batch) as update:
-        summaries = generation.generate_all(
-            request, on_update=update, on_message=note if shown else None
-        )
+        summaries = generation.generate_all(request, on_update=update, on_message=say)
     progress.show_summaries(summaries, path, json, shown)
 
 

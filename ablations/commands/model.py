@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import typer
 from typer import Option
 
-from ablations.commands.options import Json, show
+from ablations.commands import options
+from ablations.commands.output import show
 
 app = typer.Typer(help="The networks.")
 Set = Annotated[
@@ -18,7 +19,7 @@ Set = Annotated[
 
 
 @app.command("list")
-def model_list(json: Json = False) -> None:
+def model_list(json: options.Json = False) -> None:
     """The networks that have a name."""
     from lsmseg_model.networks.build import available, read_network
 
@@ -28,17 +29,17 @@ def model_list(json: Json = False) -> None:
 @app.command("describe")
 def model_describe(
     name: Annotated[str, typer.Argument(help="A network's name, or a JSON file of your own.")],
-    classes: Annotated[int, Option("--classes", min=1, help="Classes to tell apart.")] = 171,
+    classes: Annotated[int, Option(min=1, help="Classes to tell apart.")] = 171,
     clip: Annotated[
         Literal["freeze", "qk", "kv", "qv", "full"],
-        Option("--clip", help="Which projections of CLIP's attention learn."),
+        Option(help="Which projections of CLIP's attention learn."),
     ] = "qv",
     size: Annotated[
         int | None,
-        Option("--size", min=1, help="The side that pictures are squashed to (default: its own)."),
+        Option(min=1, help="The side that pictures are squashed to (default: its own)."),
     ] = None,
     change: Set = None,
-    json: Json = False,
+    json: options.Json = False,
 ) -> None:
     """The parts of a network, its parameters, and the operations and memory of a picture."""
     from lsmseg_model.networks.config import parse_changes

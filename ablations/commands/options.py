@@ -1,44 +1,30 @@
-"""Options that several commands have, and how results are shown."""
+"""Options that several commands have, and the step from parsed options to a request.
+
+Each option is called like its parameter; only what is called otherwise has its name here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from typer import Option
-
-
-class Shown:
-    """The global options, which the commands and main() read."""
-
-    debug = False
-    quiet = False
-
+from typer import BadParameter, Context, Option
 
 Vocab = Annotated[
-    str,
-    Option("--vocab", help="A name of vocab list, or a .txt or .json file of your own classes."),
+    str, Option(help="A name of vocab list, or a .txt or .json file of your own classes.")
 ]
-MaybeVocab = Annotated[
-    str | None, Option("--vocab", help="The vocabulary; by default the one the data has.")
-]
-Llm = Annotated[str, Option("--llm", help="Who writes the descriptions; bundled is offline.")]
-Llms = Annotated[
-    list[str] | None, Option("--llm", help="Who writes; may be repeated (default: bundled).")
-]
+MaybeVocab = Annotated[str | None, Option(help="The vocabulary; by default the one the data has.")]
+Llm = Annotated[str, Option(help="Who writes the descriptions; bundled is offline.")]
+Llms = Annotated[list[str] | None, Option(help="Who writes; may be repeated (default: bundled).")]
 BaseUrl = Annotated[
-    str | None,
-    Option(
-        "--base-url", help="A server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp ..."
-    ),
+    str | None, Option(help="A server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp ...")
 ]
-KeyFile = Annotated[
-    Path | None, Option("--key-file", help="A file with the key (default: the environment).")
-]
+KeyFile = Annotated[Path | None, Option(help="A file with the key (default: the environment).")]
+Wording = Annotated[Literal["paper", "thesis"], Option(help="Whose wording of the question.")]
 StorePath = Annotated[
     Path | None,
-    Option("--store", help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/)."),
+    Option(help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/)."),
 ]
 Attributes = Annotated[
     str | None,
@@ -47,50 +33,67 @@ Attributes = Annotated[
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 Composition = Annotated[
     Literal["concat", "ensemble", "sentence"],
-    Option("--composition", help="Clause by clause, averaged, or written as one sentence."),
+    Option(help="Clause by clause, averaged, or written as one sentence."),
 ]
-Model = Annotated[str, Option("--model", help="lsmseg-tiny, or an open_clip model name.")]
-Pretrained = Annotated[
-    Path | None, Option("--pretrained", help="A weights file for the model, on this machine.")
-]
+Prompts = Annotated[Path | None, Option(help="A prompt set exported as native JSON.")]
+
+Model = Annotated[str, Option(help="lsmseg-tiny, or an open_clip model name.")]
+Pretrained = Annotated[Path | None, Option(help="A weights file for the model, on this machine.")]
 Dense = Annotated[
-    str | None, Option("--dense", help="Another last block of CLIP, such as sclip or sam-proxy.")
+    str | None, Option(help="Another last block of CLIP, such as sclip or sam-proxy.")
 ]
-SamFile = Annotated[
-    Path | None, Option("--sam", help="Weights of SAM or DINOv2, for --dense sam-proxy.")
-]
+SamFile = Annotated[Path | None, Option(help="Weights of SAM or DINOv2, for --dense sam-proxy.")]
 Checkpoint = Annotated[
     Path | None,
-    Option("--checkpoint", help="A whole network in place of a CLIP: what train left, or CAT-Seg."),
+    Option(help="A whole network in place of a CLIP: what train left, or CAT-Seg."),
 ]
-Format = Annotated[
-    Literal["lsmseg", "cat-seg"], Option("--format", help="Whose layout the checkpoint has.")
-]
-Device = Annotated[str, Option("--device", help="Where to compute: cpu, cuda, cuda:1, ...")]
-Executor = Annotated[
-    Literal["local", "ray"], Option("--executor", help="This machine, or a Ray cluster.")
-]
-DataRoot = Annotated[
-    str | None, Option("--data-root", help="The folder that holds the data's pictures.")
-]
-Prompts = Annotated[Path | None, Option("--prompts", help="A prompt set exported as native JSON.")]
+Format = Annotated[Literal["lsmseg", "cat-seg"], Option(help="Whose layout the checkpoint has.")]
+Device = Annotated[str, Option(help="Where to compute: cpu, cuda, cuda:1, ...")]
+Executor = Annotated[Literal["local", "ray"], Option(help="This machine, or a Ray cluster.")]
+NoCache = Annotated[bool, Option("--no-cache", help="Keep no features on disk.")]
 
-RunFolder = Annotated[Path, Option("--out", help="The folder for weights and checkpoints.")]
+DataRoot = Annotated[str | None, Option(help="The folder that holds the data's pictures.")]
+DataRoots = Annotated[
+    list[str] | None, Option(help="The folder of each --data, in the same order.")
+]
+ResultFolder = Annotated[
+    Path | None, Option(help="The folder for the results (default: runs/<time>).")
+]
+
+RunFolder = Annotated[Path, Option(help="The folder for weights and checkpoints.")]
 Resume = Annotated[bool, Option("--resume", help="Go on from the checkpoint in --out.")]
-Iterations = Annotated[
-    int | None, Option("--iterations", min=1, help="Steps (default: the config's).")
-]
-LearningRate = Annotated[
-    float | None, Option("--lr", min=0, help="Learning rate (default: the config's).")
-]
+Iterations = Annotated[int | None, Option(min=1, help="Steps (default: the config's).")]
+LearningRate = Annotated[float | None, Option(min=0, help="Learning rate (default: the config's).")]
 Precision = Annotated[
-    Literal["auto", "fp32", "bf16"],
-    Option("--precision", help="auto takes bf16 where the processor has it."),
+    Literal["auto", "fp32", "bf16"], Option(help="auto takes bf16 where the processor has it.")
 ]
-Minutes = Annotated[
-    float | None, Option("--minutes", min=0, help="Stop after so long; --resume goes on.")
-]
-Seed = Annotated[int, Option("--seed", help="Seed of everything random.")]
+Minutes = Annotated[float | None, Option(min=0, help="Stop after so long; --resume goes on.")]
+Workers = Annotated[int, Option(min=0, help="Processes that read pictures.")]
+Seed = Annotated[int, Option(help="Seed of everything random.")]
+
+Request = TypeVar("Request")
+
+
+def given(kind: type[Any], ctx: Context) -> dict[str, Any]:
+    """What was given of the options that the dataclass `kind` has fields for.
+
+    Paths are texts, as the requests are written down; a repeatable option that was not given is
+    None.
+    """
+    # The context holds what was parsed and nothing else; the command's local variables would also
+    # pass on whatever it computes on the way, under any name that happens to be a field's.
+    named = {
+        field.name: ctx.params[field.name] for field in fields(kind) if field.name in ctx.params
+    }
+    return {
+        name: str(value) if isinstance(value, Path) else None if value in ((), []) else value
+        for name, value in named.items()
+    }
+
+
+def request_from(kind: type[Request], ctx: Context, **changed: Any) -> Request:
+    """The request that the command was given; `changed` are fields with other values or names."""
+    return kind(**{**given(kind, ctx), **changed})
 
 
 def names(option: str | None) -> list[str] | None:
@@ -98,33 +101,9 @@ def names(option: str | None) -> list[str] | None:
     return None if option is None else [name.strip() for name in option.split(",") if name.strip()]
 
 
-def text(path: Path | None) -> str | None:
-    """The path of an option as text."""
-    return None if path is None else str(path)
-
-
-def show(value: Any, as_json: bool, columns: Sequence[str] | None = None) -> None:
-    """A result on stdout: JSON, or a table of its rows, or a line for each of its values."""
-    from lsmseg_prompts.terminal import print_json, print_table
-
-    if as_json:
-        print_json(value)
-    elif isinstance(value, list):
-        print_table(value, columns)
-    else:
-        for key, item in value.items():
-            print(
-                f"{key.replace('_', ' ')}: {item:.4f}"
-                if isinstance(item, float)
-                else f"{key.replace('_', ' ')}: {item}"
-            )
-
-
 def not_both(prompts: Path | None, attributes: str | None) -> None:
     """Raise typer's usage error where --prompts and --attributes are both given."""
     if prompts is not None and attributes is not None:
-        from typer import BadParameter
-
         raise BadParameter("give --prompts or --attributes, not both")
 
 

@@ -8,36 +8,21 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from ablations.commands.options import (
-    Attributes,
-    Checkpoint,
-    Dense,
-    Device,
-    Format,
-    Json,
-    Llm,
-    Model,
-    Pretrained,
-    Prompts,
-    SamFile,
-    Shown,
-    StorePath,
-    names,
-    not_both,
-    show,
-)
+from ablations.commands import options
+from ablations.commands.output import Shown, say, show
 
 LISTED = 30  # classes of one picture whose shares are shown even if they are 0
 
 
 def predict(
+    ctx: typer.Context,
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, and folders of pictures.")],
     classes: Annotated[
-        str | None, Option("--classes", help='Any class names between commas: "sky, grass, zebra".')
+        str | None, Option(help='Any class names between commas: "sky, grass, zebra".')
     ] = None,
     classes_file: Annotated[
         str | None,
-        Option("--classes-file", help="A .txt or .json file of class names, or a vocabulary."),
+        Option(help="A .txt or .json file of class names, or a vocabulary."),
     ] = None,
     output: Annotated[
         str | None,
@@ -47,11 +32,11 @@ def predict(
     ] = None,
     background: Annotated[
         str | None,
-        Option("--background", help="Classes between commas whose pixels count as background."),
+        Option(help="Classes between commas whose pixels count as background."),
     ] = None,
     threshold: Annotated[
         float | None,
-        Option("--threshold", help="Pixels whose best score is below it are background."),
+        Option(help="Pixels whose best score is below it are background."),
     ] = None,
     cost_maps: Annotated[
         bool, Option("--cost-maps", help="Also write a heat map for every class.")
@@ -59,21 +44,21 @@ def predict(
     npz: Annotated[
         bool, Option("--npz", help="Also write label map, scores and cost maps as numbers.")
     ] = False,
-    prompts: Prompts = None,
-    attributes: Attributes = None,
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    model: Model = "lsmseg-tiny",
-    pretrained: Pretrained = None,
-    checkpoint: Checkpoint = None,
-    format: Format = "lsmseg",
-    dense: Dense = None,
-    sam: SamFile = None,
-    device: Device = "cpu",
-    json: Json = False,
+    prompts: options.Prompts = None,
+    attributes: options.Attributes = None,
+    llm: options.Llm = "bundled",
+    store: options.StorePath = None,
+    model: options.Model = "lsmseg-tiny",
+    pretrained: options.Pretrained = None,
+    checkpoint: options.Checkpoint = None,
+    format: options.Format = "lsmseg",
+    dense: options.Dense = None,
+    sam: options.SamFile = None,
+    device: options.Device = "cpu",
+    json: options.Json = False,
 ) -> None:
     """Segment pictures with any class names; known ones are described by attributes."""
-    not_both(prompts, attributes)
+    options.not_both(prompts, attributes)
     wanted = _classes(classes, classes_file)
     from ablations.runs.predict import predict as predict_described
     from lsmseg_model.predict import PredictRequest
@@ -81,31 +66,18 @@ def predict(
     from lsmseg_prompts.export.native import load_native
     from lsmseg_prompts.terminal import note, progress_bar
 
-    request = PredictRequest(
-        pictures=pictures,
-        classes=wanted,
-        background=names(background),
-        threshold=threshold,
-        out=output,
-        cost_maps=cost_maps,
-        npz=npz,
-        model=model,
-        pretrained=pretrained,
-        checkpoint=checkpoint,
-        format=format,
-        dense=dense,
-        sam=sam,
-        device=device,
+    request = options.request_from(
+        PredictRequest, ctx, classes=wanted, background=options.names(background), out=output
     )
     with progress_bar("segmenting", not Shown.quiet) as progress:
         result = predict_described(
             request,
-            attributes=names(attributes),
+            attributes=options.names(attributes),
             llm=llm,
             store=store,
             prompts=None if prompts is None else load_native(prompts),
             on_progress=progress,
-            on_message=None if Shown.quiet else note,
+            on_message=say,
         )
     _show(result, json)
     if result.failed:

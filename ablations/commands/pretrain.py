@@ -5,81 +5,53 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from typer import Option
+from typer import Context, Option
 
-from ablations.commands.options import (
-    DataRoot,
-    Device,
-    Iterations,
-    Json,
-    LearningRate,
-    Llm,
-    MaybeVocab,
-    Minutes,
-    Precision,
-    Prompts,
-    Resume,
-    RunFolder,
-    Seed,
-    Shown,
-    StorePath,
-    sentences,
-    show,
-)
+from ablations.commands import options
+from ablations.commands.output import Shown, show
 
 
 def pretrain(
-    out: RunFolder,
-    config: Annotated[
-        str, Option("--config", help="The network: a name, or a JSON file.")
-    ] = "lsmseg-tiny",
-    data: Annotated[
-        str, Option("--data", help="ministuff, coco-stuff, camvid or a folder.")
-    ] = "ministuff",
-    data_root: DataRoot = None,
-    vocab: MaybeVocab = None,
-    prompts: Prompts = None,
-    llm: Llm = "bundled",
-    store: StorePath = None,
+    ctx: Context,
+    out: options.RunFolder,
+    config: Annotated[str, Option(help="The network: a name, or a JSON file.")] = "lsmseg-tiny",
+    data: Annotated[str, Option(help="ministuff, coco-stuff, camvid or a folder.")] = "ministuff",
+    data_root: options.DataRoot = None,
+    vocab: options.MaybeVocab = None,
+    prompts: options.Prompts = None,
+    llm: options.Llm = "bundled",
+    store: options.StorePath = None,
     init: Annotated[
-        str | None, Option("--init", help="Weights to start from: a file or a model name.")
+        str | None, Option(help="Weights to start from: a file or a model name.")
     ] = None,
-    resume: Resume = False,
-    iterations: Iterations = None,
+    resume: options.Resume = False,
+    iterations: options.Iterations = None,
     batch_size: Annotated[
-        int | None, Option("--batch-size", min=1, help="Pictures a step (default: the config's).")
+        int | None, Option(min=1, help="Pictures a step (default: the config's).")
     ] = None,
-    lr: LearningRate = None,
+    lr: options.LearningRate = None,
     short_side: Annotated[
         int | None,
-        Option("--short-side", min=16, help="Pixels of a picture's short side; kept in weights."),
+        Option(min=16, help="Pixels of a picture's short side; kept in weights."),
     ] = None,
-    precision: Precision = "auto",
-    minutes: Minutes = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    json: Json = False,
+    precision: options.Precision = "auto",
+    minutes: options.Minutes = None,
+    seed: options.Seed = 0,
+    device: options.Device = "cpu",
+    json: options.Json = False,
 ) -> None:
     """Train a CLIP on pictures and texts by its cost map; leaves weights and a checkpoint."""
     from lsmseg_model.pretrain import pretrain as pretrain_clip
     from lsmseg_model.training.options import PretrainOptions, PretrainRequest
 
-    name, texts, _ = sentences(prompts, data, vocab, llm, store, seed)
-    request = PretrainRequest(
-        config=config,
-        data=data,
-        data_root=data_root,
+    name, texts, _ = options.sentences(prompts, data, vocab, llm, store, seed)
+    request = options.request_from(
+        PretrainRequest,
+        ctx,
         texts=texts,
         vocabulary_name=name,
         out=out,
-        init=init,
-        resume=resume,
-        options=PretrainOptions.of(config, iterations=iterations, batch_size=batch_size, lr=lr),
-        short_side=short_side,
-        precision=precision,
-        seed=seed,
-        device=device,
-        minutes=minutes,
+        options=PretrainOptions.of(config, **options.given(PretrainOptions, ctx)),
         progress=not Shown.quiet,
     )
     result = pretrain_clip(request)

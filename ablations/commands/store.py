@@ -1,4 +1,4 @@
-"""The commands `lsmseg-prompts store ...`: thin functions over the library's calls."""
+"""The commands `lsmseg-prompts store ...`: each shows what the call of its name returns."""
 
 from __future__ import annotations
 
@@ -8,52 +8,46 @@ from typing import Annotated, Literal
 import typer
 from typer import Argument, Option
 
-from ablations.commands.options import (
-    Attributes,
-    Json,
-    Llm,
-    Llms,
-    Shown,
-    StorePath,
-    Vocab,
-    names,
-    show,
-)
+import lsmseg_prompts
+from ablations.commands import options, store_tables
+from ablations.commands.output import Shown, show
+from lsmseg_prompts.errors import PartialError, RefusedError
 
 app = typer.Typer(help="The attribute store: where it is and what it holds.")
 
 ClassName = Annotated[str, Argument(help="A class, such as zebra.")]
+MaybeAttribute = Annotated[
+    str | None, Argument(help="The attribute (default: all of the class's).")
+]
 
 
 @app.command("path")
 def store_path(
-    store: StorePath = None,
+    store: options.StorePath = None,
     shipped: Annotated[
         bool, Option("--shipped", help="The read-only store with the bundled descriptions.")
     ] = False,
 ) -> None:
     """Print where results go, or where the shipped store lies."""
-    from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
+    from lsmseg_prompts.store.sqlite import shipped_store_path
 
-    print(shipped_store_path() if shipped else working_store_path(store))
+    print(shipped_store_path() if shipped else lsmseg_prompts.store_path(store))
 
 
 @app.command("status")
-def store_status(store: StorePath = None, json: Json = False) -> None:
+def store_status(store: options.StorePath = None, json: options.Json = False) -> None:
     """How many descriptions there are, in the working store and in the shipped one."""
-    from lsmseg_prompts.store.store import status
-
-    show(status(store), json)
+    show(lsmseg_prompts.store_status(store), json)
 
 
 @app.command("show")
 def store_show(
     name: ClassName,
-    vocab: Vocab = "coco-stuff",
-    attributes: Attributes = None,
+    vocab: options.Vocab = "coco-stuff",
+    attributes: options.Attributes = None,
     llm: Annotated[
         list[str] | None,
-        Option("--llm", help="Who wrote them; repeated, side by side (default: all that did)."),
+        Option(help="Who wrote them; repeated, side by side (default: all that did)."),
     ] = None,
     attempts: Annotated[
         bool, Option("--attempts", help="Every question asked about it, with the raw reply.")
@@ -61,51 +55,43 @@ def store_show(
     edits: Annotated[
         bool, Option("--edits", help="What people and imports replaced, with the old text.")
     ] = False,
-    store: StorePath = None,
-    json: Json = False,
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """The descriptions of a class, by one LLM or by several."""
-    from ablations.commands import store_tables
-    from lsmseg_prompts.curation import edits as by_people
-    from lsmseg_prompts.curation import reports
-
-    wanted = names(attributes)
+    wanted = options.names(attributes)
     llms = list(dict.fromkeys(llm)) if llm and llm != ["all"] else None
     if attempts:
-        store_tables.attempts(reports.attempts(vocab, name, llms, wanted, store), json)
+        rows = lsmseg_prompts.store_attempts(vocab, name, llms, wanted, store)
+        store_tables.attempts(rows, json)
     elif edits:
-        show(by_people.edits(vocab, name, store), json)
+        show(lsmseg_prompts.store_edits(vocab, name, store), json)
     else:
-        store_tables.cells(reports.cells_of(vocab, name, llms, wanted, store), json)
+        store_tables.cells(lsmseg_prompts.store_show(vocab, name, llms, wanted, store), json)
 
 
 @app.command("edit")
 def store_edit(
     name: ClassName,
     attribute: Annotated[str, Argument(help="The attribute, such as color.")],
-    text: Annotated[
-        str | None, Option("--text", help="The new sentence (default: $EDITOR opens).")
-    ] = None,
-    file: Annotated[
-        Path | None, Option("--file", help="A file with the new sentence; - is stdin.")
-    ] = None,
+    text: Annotated[str | None, Option(help="The new sentence (default: $EDITOR opens).")] = None,
+    file: Annotated[Path | None, Option(help="A file with the new sentence; - is stdin.")] = None,
     force: Annotated[
         bool, Option("--force", help="Also if it is not a sentence or does not name the class.")
     ] = False,
-    vocab: Vocab = "coco-stuff",
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    json: Json = False,
+    vocab: options.Vocab = "coco-stuff",
+    llm: options.Llm = "bundled",
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """Put your own sentence in a description's place, and lock it."""
     from ablations.commands.editor import text_from
-    from lsmseg_prompts.curation.edits import edit, editable
-    from lsmseg_prompts.vocabularies import load_vocabulary
+    from lsmseg_prompts.curation.edits import editable
 
-    vocabulary = load_vocabulary(vocab)
+    vocabulary = lsmseg_prompts.load_vocabulary(vocab)
     now = editable(vocabulary, name, attribute, llm, store)
     given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
-    cell = edit(vocabulary, name, attribute, given, llm, store, force)
+    cell = lsmseg_prompts.store_edit(vocabulary, name, attribute, given, llm, store, force)
     shown = [{**cell, "locked": bool(cell["locked"])}]
     show(cell if json else shown, json, ["attribute", "tokens", "source", "locked", "text"])
 
@@ -113,81 +99,66 @@ def store_edit(
 @app.command("lock")
 def store_lock(
     name: ClassName,
-    attribute: Annotated[
-        str | None, Argument(help="The attribute (default: all of the class's).")
-    ] = None,
-    vocab: Vocab = "coco-stuff",
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    json: Json = False,
+    attribute: MaybeAttribute = None,
+    vocab: options.Vocab = "coco-stuff",
+    llm: options.Llm = "bundled",
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """Keep descriptions as they are: no rerun and no import overwrites them."""
-    from lsmseg_prompts.curation.edits import lock
-
-    rows = lock(vocab, name, attribute, llm, store)
+    rows = lsmseg_prompts.store_lock(vocab, name, attribute, llm, store)
     show(rows if json else {"locked": len(rows)}, json)
 
 
 @app.command("unlock")
 def store_unlock(
     name: ClassName,
-    attribute: Annotated[
-        str | None, Argument(help="The attribute (default: all of the class's).")
-    ] = None,
-    vocab: Vocab = "coco-stuff",
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    json: Json = False,
+    attribute: MaybeAttribute = None,
+    vocab: options.Vocab = "coco-stuff",
+    llm: options.Llm = "bundled",
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """Let reruns and imports overwrite descriptions again."""
-    from lsmseg_prompts.curation.edits import unlock
-
-    rows = unlock(vocab, name, attribute, llm, store)
+    rows = lsmseg_prompts.store_unlock(vocab, name, attribute, llm, store)
     show(rows if json else {"unlocked": len(rows)}, json)
 
 
 @app.command("diff")
 def store_diff(
-    llm: Llms = None,
-    vocab: Vocab = "coco-stuff",
-    attributes: Attributes = None,
-    store: StorePath = None,
-    json: Json = False,
+    llm: options.Llms = None,
+    vocab: options.Vocab = "coco-stuff",
+    attributes: options.Attributes = None,
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """What two LLMs wrote differently, word by word."""
-    from ablations.commands import store_tables
-    from lsmseg_prompts.curation.reports import diff
-
     if llm is None or len(llm) != 2:
         raise typer.BadParameter("Give --llm twice: --llm bundled --llm gpt-4.")
-    first, second = llm
-    store_tables.diff(diff(vocab, first, second, names(attributes), store), json)
+    wanted = options.names(attributes)
+    store_tables.diff(lsmseg_prompts.store_diff(vocab, llm[0], llm[1], wanted, store), json)
 
 
 @app.command("import")
 def store_import(
     file: Annotated[Path, Argument(help="A JSON file of CuPL, DCLIP or ProLab.")],
-    llm: Annotated[str, Option("--llm", help="The name to file the texts under, such as cupl.")],
+    llm: Annotated[str, Option(help="The name to file the texts under, such as cupl.")],
     format: Annotated[
         Literal["auto", "cupl", "dclip", "prolab"],
-        Option("--format", help="Whose file it is; auto looks at it."),
+        Option(help="Whose file it is; auto looks at it."),
     ] = "auto",
-    vocab: Vocab = "coco-stuff",
+    vocab: options.Vocab = "coco-stuff",
     replace: Annotated[
         bool, Option("--replace", help="Also where a description is, unless it is locked.")
     ] = False,
-    verbose: Annotated[bool, Option("--verbose", help="List the phrases that are left out.")] = (
-        False
-    ),
-    store: StorePath = None,
-    json: Json = False,
+    verbose: Annotated[
+        bool, Option("--verbose", help="List the phrases that are left out.")
+    ] = False,
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """Take over the descriptions of another project, with their source."""
-    from ablations.commands import store_tables
-    from lsmseg_prompts.curation.imports import import_file
-    from lsmseg_prompts.errors import PartialError
-
-    result = import_file(file, vocab, llm, format, store, replace)
+    result = lsmseg_prompts.store_import(file, vocab, llm, format, store, replace)
     store_tables.imported(result, json, verbose, Shown.quiet)
     if result.empty:
         raise PartialError(
@@ -200,20 +171,16 @@ def store_import(
 def store_backup(
     file: Annotated[Path, Argument(help="The copy to write.")],
     force: Annotated[bool, Option("--force", help="Replace the file if it exists.")] = False,
-    store: StorePath = None,
+    store: options.StorePath = None,
 ) -> None:
     """Copy the store into one file, also while others write to it."""
-    from lsmseg_prompts.curation.backup import backup
-
-    print(backup(file, store, force))
+    print(lsmseg_prompts.store_backup(file, store, force))
 
 
 @app.command("check")
-def store_check(store: StorePath = None, json: Json = False) -> None:
+def store_check(store: options.StorePath = None, json: options.Json = False) -> None:
     """Look for damage, wrong token counts, and what a person should look at."""
-    from lsmseg_prompts.curation.check import check
-
-    result = check(store)
+    result = lsmseg_prompts.store_check(store)
     show(result.rows, json)
     if (error := result.error()) is not None:
         raise error
@@ -223,31 +190,26 @@ def store_check(store: StorePath = None, json: Json = False) -> None:
 def store_costs(
     by: Annotated[
         Literal["llm", "model", "purpose", "day"],
-        Option("--by", help="A row for each LLM, model served, purpose, or day in UTC."),
+        Option(help="A row for each LLM, model served, purpose, or day in UTC."),
     ] = "llm",
-    store: StorePath = None,
-    json: Json = False,
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """What asking cost, in US dollars."""
-    from lsmseg_prompts.curation.reports import costs
-
-    show(costs(store, by), json)
+    show(lsmseg_prompts.store_costs(store, by), json)
 
 
 @app.command("lint")
 def store_lint(
     vocab: Annotated[
-        str | None, Option("--vocab", help="One vocabulary (default: all that ship inside).")
+        str | None, Option(help="One vocabulary (default: all that ship inside).")
     ] = None,
-    llm: Llm = "bundled",
-    store: StorePath = None,
-    json: Json = False,
+    llm: options.Llm = "bundled",
+    store: options.StorePath = None,
+    json: options.Json = False,
 ) -> None:
     """Check the descriptions: tokens, class named, one sentence, duplicates, leaks."""
-    from lsmseg_prompts.descriptions.loading import lint_store
-    from lsmseg_prompts.errors import RefusedError
-
-    cells, findings = lint_store(None if vocab is None else [vocab], llm, store)
+    cells, findings = lsmseg_prompts.store_lint(None if vocab is None else [vocab], llm, store)
     if json:
         show({"cells": cells, "findings": findings}, json)
     elif findings:

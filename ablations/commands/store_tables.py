@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ablations.commands.options import show
+from ablations.commands.output import show
 
 if TYPE_CHECKING:
     from lsmseg_prompts.curation.imports import Imported

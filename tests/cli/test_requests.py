@@ -1,0 +1,134 @@
+"""The step from parsed options to requests: what is not given is the request's own default."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import cli
+from ablations import AblationRequest, RecipeRequest
+from ablations.commands.options import given, request_from
+from lsmseg_model.data.check import DataCheckRequest
+from lsmseg_model.data.prepare import DataPrepareRequest
+from lsmseg_model.evaluate import EvaluateRequest
+from lsmseg_model.predict import PredictRequest
+from lsmseg_model.training.options import (
+    PretrainOptions,
+    PretrainRequest,
+    TrainOptions,
+    TrainRequest,
+)
+from lsmseg_prompts.generation.limits import Limits
+from lsmseg_prompts.generation.request import GenerationRequest
+
+
+def context(words: str) -> typer.Context:
+    """What the command line `words` is parsed into."""
+    command, rest = typer.main.get_command(cli.app), words.split()
+    while below := getattr(command, "commands", None):
+        command = below[rest.pop(0)]
+    return command.make_context("", rest)  # type: ignore[return-value]
+
+
+CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
+    # words: the request, the fields that the command fills in, the fields that no option fills,
+    # the options that are not fields
+    "ablate": (
+        AblationRequest, {"llm": "bundled", "data": "ministuff", "cache": None}, "",
+        "json no_cache",
+    ),
+    "run": (
+        AblationRequest, {},
+        "data data_root model pretrained dense sam attributes composition limit samples rule "
+        "strategy beam_width orders seed picture device cache again scorer checkpoint format "
+        "config iterations encoder executor",
+        "json",
+    ),
+    "recipes run table4": (
+        RecipeRequest, {"recipe": "table4"}, "recipe variants", "name variant no_cache json format"
+    ),
+    "generate": (
+        GenerationRequest, {"template": "describe-paper"},
+        "vocabulary llms attributes parameters limits",
+        "vocab llm attribute base_url key_file wording temperature concurrency rpm tpm timeout "
+        "max_retries max_cost max_calls price_in price_out dry_run json",
+    ),
+    "train --out o": (
+        TrainRequest, {"texts": [], "vocabulary_name": "v", "changes": {}},
+        "texts vocabulary_name options test_texts test_split tensorboard progress",
+        "vocab prompts llm store iterations batch_size accumulate lr clip ignored evaluate_every "
+        "checkpoint_every json",
+    ),
+    "pretrain --out o": (
+        PretrainRequest, {"texts": [], "vocabulary_name": "v"},
+        "texts vocabulary_name options progress workers",
+        "vocab prompts llm store iterations batch_size lr json",
+    ),
+    "evaluate": (
+        EvaluateRequest, {"prompts": None}, "", "vocab attributes composition llm store json"
+    ),
+    "predict a.png b.png": (
+        PredictRequest, {}, "texts out cache",
+        "classes_file output prompts attributes llm store json",
+    ),
+    "data check --data camvid": (
+        DataCheckRequest, {"class_names": [], "workers": 1}, "class_names", "vocab json"
+    ),
+    "data prepare --data pc-59 --from f": (
+        DataPrepareRequest, {"class_names": [], "workers": 1}, "class_names", "json"
+    ),
+}  # fmt: skip
+GIVEN = {  # what the words above say
+    "train --out o": {"out": "o"},
+    "pretrain --out o": {"out": "o"},
+    "evaluate": {"data": "ministuff"},
+    "predict a.png b.png": {"pictures": [Path("a.png"), Path("b.png")]},
+    "data check --data camvid": {"data": "camvid"},
+    "data prepare --data pc-59 --from f": {"data": "pc-59", "source": "f"},
+}
+
+
+@pytest.mark.parametrize("words", CASES)
+def test_what_is_not_given_is_the_requests_own_default(words: str) -> None:
+    kind, filled_in, _, _ = CASES[words]
+    request = request_from(kind, context(words), **filled_in)
+    assert request == kind(**filled_in, **GIVEN.get(words, {}))
+
+
+@pytest.mark.parametrize("words", CASES)
+def test_every_option_is_a_field_or_named_here(words: str) -> None:
+    """A renamed field or option would otherwise be left out without a word."""
+    kind, _, no_option, no_field = CASES[words]
+    names, parsed = {field.name for field in fields(kind)}, set(context(words).params)
+    assert names - parsed == set(no_option.split())
+    assert parsed - names == set(no_field.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "names"),
+    [
+        ("train --out o", TrainOptions,
+         "iterations batch_size accumulate lr clip ignored evaluate_every checkpoint_every"),
+        ("pretrain --out o", PretrainOptions, "iterations batch_size lr"),
+    ],
+)  # fmt: skip
+def test_options_of_the_recipe_of_a_training(words: str, kind: type[Any], names: str) -> None:
+    assert given(kind, context(words)) == dict.fromkeys(names.split())
+
+
+def test_limits_of_a_generation() -> None:
+    assert request_from(Limits, context("generate")) == Limits()
+    assert given(Limits, context("generate")).keys() == {f.name for f in fields(Limits)} - {"price"}
+
+
+def test_paths_are_texts_and_what_is_named_stands_first() -> None:
+    request = request_from(
+        AblationRequest, context("ablate --store s --llm a --data d --limit 3"), llm="c"
+    )
+    assert (request.store, request.llm, request.limit, request.data) == ("s", "c", 3, ("d",))
+    with pytest.raises(TypeError, match="nonsense"):
+        request_from(AblationRequest, context("ablate"), nonsense=1)
