@@ -19,8 +19,7 @@ def ablate(
     ctx: Context,
     llm: options.Llms = None,
     data: Annotated[
-        list[str] | None,
-        Option(help="ministuff, coco-stuff, camvid or a folder; may be repeated."),
+        list[str] | None, Option(help="ministuff, coco-stuff, camvid or a folder; may be repeated.")
     ] = None,
     data_root: options.DataRoots = None,
     vocab: options.MaybeVocab = None,
@@ -48,8 +47,7 @@ def ablate(
     ] = False,
     seed: options.Seed = 0,
     picture: Annotated[
-        list[str] | None,
-        Option(help="Show this picture's maps in the report; may be repeated."),
+        list[str] | None, Option(help="Show this picture's maps in the report; may be repeated.")
     ] = None,
     store: options.StorePath = None,
     out: options.ResultFolder = None,
@@ -78,8 +76,7 @@ def ablate(
         int | None, Option(min=1, help="Steps of each training of retrain.")
     ] = None,
     encoder: Annotated[
-        Path | None,
-        Option(help="The second encoder's weights, for --scorer retrain."),
+        Path | None, Option(help="The second encoder's weights, for --scorer retrain.")
     ] = None,
     executor: options.Executor = "local",
     json: options.Json = False,

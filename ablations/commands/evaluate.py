@@ -35,8 +35,7 @@ def evaluate(
     dense: options.Dense = None,
     sam: options.SamFile = None,
     cache: Annotated[
-        Path | None,
-        Option(help="A folder that keeps what a network's second encoder sees."),
+        Path | None, Option(help="A folder that keeps what a network's second encoder sees.")
     ] = None,
     limit: Annotated[int | None, Option(min=1, help="Use only the first pictures.")] = None,
     save_predictions: Annotated[

@@ -35,8 +35,7 @@ def model_describe(
         Option(help="Which projections of CLIP's attention learn."),
     ] = "qv",
     size: Annotated[
-        int | None,
-        Option(min=1, help="The side that pictures are squashed to (default: its own)."),
+        int | None, Option(min=1, help="The side that pictures are squashed to (default: its own).")
     ] = None,
     change: Set = None,
     json: options.Json = False,

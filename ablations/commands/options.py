@@ -23,8 +23,7 @@ BaseUrl = Annotated[
 KeyFile = Annotated[Path | None, Option(help="A file with the key (default: the environment).")]
 Wording = Annotated[Literal["paper", "thesis"], Option(help="Whose wording of the question.")]
 StorePath = Annotated[
-    Path | None,
-    Option(help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/)."),
+    Path | None, Option(help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/).")
 ]
 Attributes = Annotated[
     str | None,
@@ -44,8 +43,7 @@ Dense = Annotated[
 ]
 SamFile = Annotated[Path | None, Option(help="Weights of SAM or DINOv2, for --dense sam-proxy.")]
 Checkpoint = Annotated[
-    Path | None,
-    Option(help="A whole network in place of a CLIP: what train left, or CAT-Seg."),
+    Path | None, Option(help="A whole network in place of a CLIP: what train left, or CAT-Seg.")
 ]
 Format = Annotated[Literal["lsmseg", "cat-seg"], Option(help="Whose layout the checkpoint has.")]
 Device = Annotated[str, Option(help="Where to compute: cpu, cuda, cuda:1, ...")]
@@ -77,18 +75,18 @@ Request = TypeVar("Request")
 def given(kind: type[Any], ctx: Context) -> dict[str, Any]:
     """What was given of the options that the dataclass `kind` has fields for.
 
-    Paths are texts, as the requests are written down; a repeatable option that was not given is
-    None.
+    A path is text where the field takes no Path; a repeatable option that was not given is None.
     """
     # The context holds what was parsed and nothing else; the command's local variables would also
     # pass on whatever it computes on the way, under any name that happens to be a field's.
-    named = {
-        field.name: ctx.params[field.name] for field in fields(kind) if field.name in ctx.params
-    }
-    return {
-        name: str(value) if isinstance(value, Path) else None if value in ((), []) else value
-        for name, value in named.items()
-    }
+    options = {}
+    for field in fields(kind):
+        if field.name in ctx.params:
+            value = ctx.params[field.name]
+            if isinstance(value, Path) and "Path" not in str(field.type):
+                value = str(value)
+            options[field.name] = None if value in ((), []) else value
+    return options
 
 
 def request_from(kind: type[Request], ctx: Context, **changed: Any) -> Request:

@@ -21,8 +21,7 @@ def predict(
         str | None, Option(help='Any class names between commas: "sky, grass, zebra".')
     ] = None,
     classes_file: Annotated[
-        str | None,
-        Option(help="A .txt or .json file of class names, or a vocabulary."),
+        str | None, Option(help="A .txt or .json file of class names, or a vocabulary.")
     ] = None,
     output: Annotated[
         str | None,
@@ -31,12 +30,10 @@ def predict(
         ),
     ] = None,
     background: Annotated[
-        str | None,
-        Option(help="Classes between commas whose pixels count as background."),
+        str | None, Option(help="Classes between commas whose pixels count as background.")
     ] = None,
     threshold: Annotated[
-        float | None,
-        Option(help="Pixels whose best score is below it are background."),
+        float | None, Option(help="Pixels whose best score is below it are background.")
     ] = None,
     cost_maps: Annotated[
         bool, Option("--cost-maps", help="Also write a heat map for every class.")

@@ -31,8 +31,7 @@ def pretrain(
     ] = None,
     lr: options.LearningRate = None,
     short_side: Annotated[
-        int | None,
-        Option(min=16, help="Pixels of a picture's short side; kept in weights."),
+        int | None, Option(min=16, help="Pixels of a picture's short side; kept in weights.")
     ] = None,
     precision: options.Precision = "auto",
     minutes: options.Minutes = None,

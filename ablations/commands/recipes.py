@@ -113,14 +113,12 @@ def recipes_run(
         Many, Option(help="The folder of each --train-data, in the same order.")
     ] = None,
     encoder: Annotated[
-        Many,
-        Option(help="The second encoder's weights: FILE, or sam-b=FILE, repeated."),
+        Many, Option(help="The second encoder's weights: FILE, or sam-b=FILE, repeated.")
     ] = None,
     iterations: Annotated[int | None, Option(min=1, help="Steps of each training.")] = None,
     batch_size: Annotated[int | None, Option(min=1, help="Pictures of each step.")] = None,
     cache: Annotated[
-        Path | None,
-        Option(help="Keeps features of a frozen CLIP (default: runs/cache)."),
+        Path | None, Option(help="Keeps features of a frozen CLIP (default: runs/cache).")
     ] = None,
     no_cache: options.NoCache = False,
     precision: options.Precision = "auto",

@@ -33,14 +33,12 @@ def train(
     store: options.StorePath = None,
     pretrained: options.Pretrained = None,
     encoder: Annotated[
-        Path | None,
-        Option(help="The second encoder's weights: Meta's file of SAM or DINOv2."),
+        Path | None, Option(help="The second encoder's weights: Meta's file of SAM or DINOv2.")
     ] = None,
     resume: options.Resume = False,
     iterations: options.Iterations = None,
     batch_size: Annotated[
-        int | None,
-        Option(min=1, help="Pictures a step, over all GPUs and parts."),
+        int | None, Option(min=1, help="Pictures a step, over all GPUs and parts.")
     ] = None,
     accumulate: Annotated[
         int | None, Option(min=1, help="Parts that a step is computed in.")

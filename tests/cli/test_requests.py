@@ -83,12 +83,12 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
 }  # fmt: skip
 GIVEN = {  # what the words above say
-    "train --out o": {"out": "o"},
-    "pretrain --out o": {"out": "o"},
+    "train --out o": {"out": Path("o")},
+    "pretrain --out o": {"out": Path("o")},
     "evaluate": {"data": "ministuff"},
     "predict a.png b.png": {"pictures": [Path("a.png"), Path("b.png")]},
     "data check --data camvid": {"data": "camvid"},
-    "data prepare --data pc-59 --from f": {"data": "pc-59", "source": "f"},
+    "data prepare --data pc-59 --from f": {"data": "pc-59", "source": Path("f")},
 }
 
 
@@ -125,10 +125,11 @@ def test_limits_of_a_generation() -> None:
     assert given(Limits, context("generate")).keys() == {f.name for f in fields(Limits)} - {"price"}
 
 
-def test_paths_are_texts_and_what_is_named_stands_first() -> None:
+def test_a_path_is_text_where_the_request_takes_text_and_what_is_named_stands_first() -> None:
     request = request_from(
-        AblationRequest, context("ablate --store s --llm a --data d --limit 3"), llm="c"
+        AblationRequest, context("ablate --store s --out o --llm a --data d --limit 3"), llm="c"
     )
-    assert (request.store, request.llm, request.limit, request.data) == ("s", "c", 3, ("d",))
+    assert (request.store, request.out) == ("s", Path("o"))
+    assert (request.llm, request.limit, request.data) == ("c", 3, ("d",))
     with pytest.raises(TypeError, match="nonsense"):
         request_from(AblationRequest, context("ablate"), nonsense=1)
