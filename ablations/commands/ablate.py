@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from typer import Context, Option
 
+import ablations
 from ablations.commands import options
 from ablations.commands.output import Shown, show
-
-if TYPE_CHECKING:
-    from ablations.runs.result import RunResult
 
 
 def ablate(
@@ -85,11 +83,8 @@ def ablate(
 
     With several --llm this is done for each of them, and they are compared.
     """
-    from ablations.runs import ablate as runs
-    from ablations.runs.request import AblationRequest
-
     request = options.request_from(
-        AblationRequest,
+        ablations.AblationRequest,
         ctx,
         llm=llm[0] if llm else "bundled",
         data=data or ["ministuff"],
@@ -97,20 +92,18 @@ def ablate(
         cache=False if no_cache else cache,
     )
     if llm is None or len(llm) == 1:
-        show_result(runs.ablate(request, progress=not Shown.quiet), json)
+        show_result(ablations.ablate(request, progress=not Shown.quiet), json)
         return
-    from ablations.runs import compare
-
-    comparison = compare.compare(request, llm, progress=not Shown.quiet)
+    comparison = ablations.compare(request, llm, progress=not Shown.quiet)
     if json:
         show(asdict(comparison), json)
-    else:
-        from ablations.report.tables import print_comparison
+        return
+    from ablations.report.tables import print_comparison
 
-        print_comparison(comparison)
+    print_comparison(comparison)
 
 
-def show_result(result: RunResult, as_json: bool) -> None:
+def show_result(result: ablations.RunResult, as_json: bool) -> None:
     """The two tables of an ablation, and where its files are."""
     from ablations.report.tables import print_result
 

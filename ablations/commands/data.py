@@ -10,8 +10,10 @@ from typing import Annotated
 import typer
 from typer import Option
 
+import lsmseg_model
 from ablations.commands import options
 from ablations.commands.output import Shown, show
+from lsmseg_prompts.terminal import note, progress_bar
 
 app = typer.Typer(help="The benchmarks on your disk.")
 
@@ -33,23 +35,23 @@ def data_check(
     json: options.Json = False,
 ) -> None:
     """Read every picture and label map, and list what is not as it should be."""
-    from lsmseg_model.data.check import DataCheckRequest
-    from lsmseg_model.data.check import data_check as check_pictures
-    from lsmseg_prompts.terminal import note, print_table, progress_bar
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     names = [entry.readable for entry in benchmark_vocabulary(data, vocab)]
     request = options.request_from(
-        DataCheckRequest, ctx, class_names=names, workers=workers or os.cpu_count() or 1
+        lsmseg_model.DataCheckRequest,
+        ctx,
+        class_names=names,
+        workers=workers or os.cpu_count() or 1,
     )
     with progress_bar("reading", not Shown.quiet) as progress:
-        report = check_pictures(request, on_progress=progress)
+        report = lsmseg_model.data_check(request, on_progress=progress)
     if json:
         show({"summary": report.summary, "findings": list(map(asdict, report.findings))}, json)
     else:
         show(report.summary, json)
         if report.findings:
-            print_table([asdict(finding) for finding in report.findings])
+            show([asdict(finding) for finding in report.findings], json)
     if report.stops:
         stopping = sum(finding.stops for finding in report.findings)
         note(f"Error: {stopping} finding(s) would stop a run; see docs/benchmarks.md.")
@@ -73,15 +75,15 @@ def data_prepare(
     json: options.Json = False,
 ) -> None:
     """Make a benchmark's label maps from its original download; goes on where it was cut short."""
-    from lsmseg_model.data.prepare import DataPrepareRequest
-    from lsmseg_model.data.prepare import data_prepare as prepare_label_maps
-    from lsmseg_prompts.terminal import progress_bar
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     names = [entry.name for entry in benchmark_vocabulary(data)]
     request = options.request_from(
-        DataPrepareRequest, ctx, class_names=names, workers=workers or os.cpu_count() or 1
+        lsmseg_model.DataPrepareRequest,
+        ctx,
+        class_names=names,
+        workers=workers or os.cpu_count() or 1,
     )
     with progress_bar("label maps", not Shown.quiet) as progress:
-        made = prepare_label_maps(request, on_progress=progress)
+        made = lsmseg_model.data_prepare(request, on_progress=progress)
     show([asdict(one) for one in made], json)

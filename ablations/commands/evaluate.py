@@ -9,8 +9,10 @@ from typing import Annotated
 
 from typer import Context, Option
 
+import lsmseg_model
 from ablations.commands import options
 from ablations.commands.output import Shown, say, show
+from lsmseg_prompts.terminal import progress_bar
 
 
 def evaluate(
@@ -48,7 +50,6 @@ def evaluate(
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
     from lsmseg_prompts.prompts.from_store import default_attributes, prompt_set
-    from lsmseg_prompts.terminal import progress_bar
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     options.not_both(prompts, attributes)
@@ -63,16 +64,14 @@ def evaluate(
             if wanted == ("name",):
                 say(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
         chosen = prompt_set(vocabulary, wanted, composition, llm, store)
-    from lsmseg_model.evaluate import EvaluateRequest
-    from lsmseg_model.evaluate import evaluate as evaluate_prompts
-    from lsmseg_model.networks.catseg import published_texts
-
     if as_published:
+        from lsmseg_model.networks.catseg import published_texts
+
         texts = published_texts([entry.name for entry in vocabulary])
         chosen = replace(chosen, name="cat-seg's template", texts=tuple(map(tuple, texts)))
-    request = options.request_from(EvaluateRequest, ctx, prompts=chosen)
+    request = options.request_from(lsmseg_model.EvaluateRequest, ctx, prompts=chosen)
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
-        result = evaluate_prompts(request, on_progress=progress)
+        result = lsmseg_model.evaluate(request, on_progress=progress)
     summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
     if result.keys is not None:
         say(f"{checkpoint}: {result.keys}")

@@ -11,7 +11,6 @@ from ablations.commands import options
 from ablations.commands.output import Shown, say
 
 if TYPE_CHECKING:
-    from lsmseg_prompts.llm.base import LLM
     from lsmseg_prompts.llm.prices import Price
 
 
@@ -73,10 +72,16 @@ def generate(
     from lsmseg_prompts.generation import run as generation
     from lsmseg_prompts.generation.limits import Limits
     from lsmseg_prompts.generation.request import GenerationRequest
+    from lsmseg_prompts.llm import make_llm
     from lsmseg_prompts.store.store import working_store_path
 
     asked = llm or ["bundled"]
-    llms = [_make_llm(name, base_url, key_file, timeout, len(asked)) for name in asked]
+    own = len(asked) == 1  # of several, --base-url is for those called openai/<model>
+    servers = [base_url if own or name.startswith("openai/") else None for name in asked]
+    llms = [
+        make_llm(name, server, key_file, timeout)
+        for name, server in zip(asked, servers, strict=True)
+    ]
     price = _price(price_in, price_out)
     path = working_store_path(store)
     several = [name for part in attribute or () for name in options.names(part) or []]
@@ -113,13 +118,3 @@ def _price(into: float | None, out: float | None) -> Price | None:
     if into is None or out is None:
         raise UsageError("Give --price-in and --price-out together, in dollars per million tokens.")
     return Price(into, out, "given on the command line", "")
-
-
-def _make_llm(
-    name: str, base_url: str | None, key_file: Path | None, timeout: float, named: int
-) -> LLM:
-    """The LLM; of several, --base-url is for those called openai/<model>."""
-    from lsmseg_prompts.llm import make_llm
-
-    own = base_url if named == 1 or name.startswith("openai/") else None
-    return make_llm(name, own, key_file, timeout)

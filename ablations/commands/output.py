@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from lsmseg_prompts.terminal import note, print_json, print_table
@@ -21,10 +21,24 @@ def say(text: str) -> None:
         note(text)
 
 
-def show(value: Any, as_json: bool, columns: Sequence[str] | None = None) -> None:
-    """A result on stdout: JSON, or a table of its rows, or a line for each of its values."""
+def show(
+    value: Any,
+    as_json: bool,
+    columns: Sequence[str] | None = None,
+    printed: Callable[[Any], None] | None = None,
+) -> None:
+    """A result on stdout: JSON, or a table of its rows, or a line for each of its values.
+
+    Args:
+        value: rows or a mapping.
+        as_json: the option --json.
+        columns: those of the table, in order; None: all.
+        printed: prints what is no such table, where JSON is not wanted.
+    """
     if as_json:
         print_json(value)
+    elif printed is not None:
+        printed(value)
     elif isinstance(value, list):
         print_table(value, columns)
     else:

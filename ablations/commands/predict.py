@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer import Option
 
+import lsmseg_model
 from ablations.commands import options
 from ablations.commands.output import Shown, say, show
+from lsmseg_prompts.errors import PartialError
+from lsmseg_prompts.terminal import note, progress_bar
 
 LISTED = 30  # classes of one picture whose shares are shown even if they are 0
 
@@ -58,13 +61,14 @@ def predict(
     options.not_both(prompts, attributes)
     wanted = _classes(classes, classes_file)
     from ablations.runs.predict import predict as predict_described
-    from lsmseg_model.predict import PredictRequest
-    from lsmseg_prompts.errors import PartialError
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.terminal import note, progress_bar
 
     request = options.request_from(
-        PredictRequest, ctx, classes=wanted, background=options.names(background), out=output
+        lsmseg_model.PredictRequest,
+        ctx,
+        classes=wanted,
+        background=options.names(background),
+        out=output,
     )
     with progress_bar("segmenting", not Shown.quiet) as progress:
         result = predict_described(
@@ -96,33 +100,25 @@ def _classes(classes: str | None, file: str | None) -> list[str]:
     return [entry.readable for entry in load_vocabulary(str(file))]
 
 
-def _show(result: Any, json: bool) -> None:
+def _show(result: lsmseg_model.PredictResult, json: bool) -> None:
     """One picture: the share of every class. Several: a row each, with the largest classes."""
     if len(result.pictures) == 1:
         one = result.pictures[0]
         if json:
             show({"shares": one.shares, "overlay": one.overlay, "labels": one.labels}, json)
             return
-        rows = [{"class": name, "share": share} for name, share in one.shares.items()]
-        show([row for row in rows if row["share"] or len(rows) <= LISTED], json)
+        shares = [{"class": name, "share": share} for name, share in one.shares.items()]
+        show([row for row in shares if row["share"] or len(shares) <= LISTED], json)
         for path in (one.overlay, one.labels):
             if path is not None:
                 print(path)
-    elif json:
+        return
+    if json:
         show([vars(one) for one in result.pictures], json)
-    else:
-        show(
-            [
-                {
-                    "picture": one.picture,
-                    "classes": ", ".join(
-                        f"{name} {share:.0%}"
-                        for name, share in list(one.shares.items())[:4]
-                        if share >= 0.005
-                    ),
-                    "overlay": one.overlay,
-                }
-                for one in result.pictures
-            ],
-            json,
-        )
+        return
+    rows = []
+    for one in result.pictures:
+        largest = list(one.shares.items())[:4]
+        named = ", ".join(f"{name} {share:.0%}" for name, share in largest if share >= 0.005)
+        rows.append({"picture": one.picture, "classes": named, "overlay": one.overlay})
+    show(rows, json)

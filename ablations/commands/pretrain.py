@@ -7,6 +7,7 @@ from typing import Annotated
 
 from typer import Context, Option
 
+import lsmseg_model
 from ablations.commands import options
 from ablations.commands.output import Shown, show
 
@@ -40,18 +41,15 @@ def pretrain(
     json: options.Json = False,
 ) -> None:
     """Train a CLIP on pictures and texts by its cost map; leaves weights and a checkpoint."""
-    from lsmseg_model.pretrain import pretrain as pretrain_clip
-    from lsmseg_model.training.options import PretrainOptions, PretrainRequest
-
     name, texts, _ = options.sentences(prompts, data, vocab, llm, store, seed)
+    given = options.given(lsmseg_model.PretrainOptions, ctx)
     request = options.request_from(
-        PretrainRequest,
+        lsmseg_model.PretrainRequest,
         ctx,
         texts=texts,
         vocabulary_name=name,
         out=out,
-        options=PretrainOptions.of(config, **options.given(PretrainOptions, ctx)),
+        options=lsmseg_model.PretrainOptions.of(config, **given),
         progress=not Shown.quiet,
     )
-    result = pretrain_clip(request)
-    show(asdict(result), json)
+    show(asdict(lsmseg_model.pretrain(request)), json)

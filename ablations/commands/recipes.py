@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 from typer import Option
 
+import ablations
 from ablations.commands import options
 from ablations.commands.output import Shown, show
 
@@ -144,12 +145,14 @@ def recipes_run(
 
     Without --data and --train-data it runs small, on what ships inside.
     """
-    from ablations.recipes.run import RecipeRequest, run_recipe
-
     request = options.request_from(
-        RecipeRequest, ctx, recipe=name, variants=variant, cache=False if no_cache else cache
+        ablations.RecipeRequest,
+        ctx,
+        recipe=name,
+        variants=variant,
+        cache=False if no_cache else cache,
     )
-    result = run_recipe(request, progress=not Shown.quiet)
+    result = ablations.run_recipe(request, progress=not Shown.quiet)
     from ablations.recipes.tables import formatted, print_rows
 
     recipe = result.recipe

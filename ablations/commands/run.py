@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typer import Context
 
+import ablations
 from ablations.commands import options
 from ablations.commands.ablate import show_result
 from ablations.commands.output import Shown
@@ -18,8 +19,5 @@ def run(
     json: options.Json = False,
 ) -> None:
     """All four stages, export and report, on what ships inside: offline, in minutes."""
-    from ablations.runs import ablate as runs
-    from ablations.runs.request import AblationRequest
-
-    request = options.request_from(AblationRequest, ctx)
-    show_result(runs.run(request, progress=not Shown.quiet), json)
+    request = options.request_from(ablations.AblationRequest, ctx)
+    show_result(ablations.run(request, progress=not Shown.quiet), json)

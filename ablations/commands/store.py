@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 import lsmseg_prompts
 from ablations.commands import options, store_tables
-from ablations.commands.output import Shown, show
+from ablations.commands.output import show
 from lsmseg_prompts.errors import PartialError, RefusedError
 
 app = typer.Typer(help="The attribute store: where it is and what it holds.")
@@ -63,11 +63,12 @@ def store_show(
     llms = list(dict.fromkeys(llm)) if llm and llm != ["all"] else None
     if attempts:
         rows = lsmseg_prompts.store_attempts(vocab, name, llms, wanted, store)
-        store_tables.attempts(rows, json)
+        show(rows, json, printed=store_tables.attempts)
     elif edits:
         show(lsmseg_prompts.store_edits(vocab, name, store), json)
     else:
-        store_tables.cells(lsmseg_prompts.store_show(vocab, name, llms, wanted, store), json)
+        rows = lsmseg_prompts.store_show(vocab, name, llms, wanted, store)
+        show(rows, json, printed=store_tables.cells)
 
 
 @app.command("edit")
@@ -135,8 +136,8 @@ def store_diff(
     """What two LLMs wrote differently, word by word."""
     if llm is None or len(llm) != 2:
         raise typer.BadParameter("Give --llm twice: --llm bundled --llm gpt-4.")
-    wanted = options.names(attributes)
-    store_tables.diff(lsmseg_prompts.store_diff(vocab, llm[0], llm[1], wanted, store), json)
+    result = lsmseg_prompts.store_diff(vocab, llm[0], llm[1], options.names(attributes), store)
+    show(result, json, printed=store_tables.diff)
 
 
 @app.command("import")
@@ -159,7 +160,7 @@ def store_import(
 ) -> None:
     """Take over the descriptions of another project, with their source."""
     result = lsmseg_prompts.store_import(file, vocab, llm, format, store, replace)
-    store_tables.imported(result, json, verbose, Shown.quiet)
+    store_tables.imported(result, json, verbose)
     if result.empty:
         raise PartialError(
             f"{len(result.empty)} classes of {result.vocabulary} have nothing by {llm} "

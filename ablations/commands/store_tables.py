@@ -4,33 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ablations.commands.output import show
+from ablations.commands.output import say, show
+from lsmseg_prompts.terminal import print_table, printable
 
 if TYPE_CHECKING:
     from lsmseg_prompts.curation.imports import Imported
 
-_COLOURS = {"first": "red", "second": "green"}
+_ONLY = {"first": ("red", "[-{}-]"), "second": ("green", "{{+{}+}}")}
+"""What only one of two texts says: its colour, and how it is marked where there are no colours."""
 
 
-def cells(rows: list[dict[str, Any]], as_json: bool) -> None:
+def cells(rows: list[dict[str, Any]]) -> None:
     """The cells of a class: a table for one LLM, a column each for several."""
     llms = list(dict.fromkeys(row["llm"] for row in rows))
-    if as_json:
-        show(rows, as_json)
-    elif len(llms) == 1:
+    if len(llms) == 1:
         shown = [{**row, "text": _text(row), "locked": bool(row["locked"])} for row in rows]
         more = [name for name in ("locked", "review") if any(row[name] for row in rows)]
-        show(shown, as_json, ["attribute", "tokens", "source", *more, "text"])
+        print_table(shown, ["attribute", "tokens", "source", *more, "text"])
     else:
-        by_cell = {(row["attribute"], row["llm"]): row for row in rows}
-        show(
-            [
-                {"attribute": attribute}
-                | {llm: _marked(by_cell.get((attribute, llm))) for llm in llms}
-                for attribute in dict.fromkeys(row["attribute"] for row in rows)
-            ],
-            as_json,
-        )
+        by_attribute: dict[str, dict[str, Any]] = {}
+        for row in rows:
+            empty = {"attribute": row["attribute"], **dict.fromkeys(llms)}
+            by_attribute.setdefault(row["attribute"], empty)[row["llm"]] = _marked(row)
+        print_table(list(by_attribute.values()))
 
 
 def _text(row: dict[str, Any]) -> str:
@@ -40,21 +36,14 @@ def _text(row: dict[str, Any]) -> str:
     return f"(failed: {row['reason']})" + (f" {row['text']}" if row["text"] else "")
 
 
-def _marked(row: dict[str, Any] | None) -> str | None:
-    if row is None:
-        return None
+def _marked(row: dict[str, Any]) -> str:
     marks = [row["source"]] * (row["source"] != "llm") + ["locked"] * bool(row["locked"])
     marks += [f"review: {row['review']}"] * bool(row["review"])
     return _text(row) + (f" ({', '.join(marks)})" if marks else "")
 
 
-def attempts(rows: list[dict[str, Any]], as_json: bool) -> None:
+def attempts(rows: list[dict[str, Any]]) -> None:
     """One block an attempt: a raw reply may have many lines."""
-    if as_json:
-        show(rows, as_json)
-        return
-    from lsmseg_prompts.terminal import printable
-
     for row in rows:
         cost = "unknown" if row["cost_usd"] is None else f"${row['cost_usd']:.6f}"
         bound = "at most " if row["cost_is_bound"] else ""
@@ -79,11 +68,8 @@ def _number(number: int | None) -> str:
     return "-" if number is None else str(number)
 
 
-def diff(result: dict[str, Any], as_json: bool) -> None:
+def diff(result: dict[str, Any]) -> None:
     """Two LLMs' texts: what only the first says in red or [-so-], the second in green or {+so+}."""
-    if as_json:
-        show(result, as_json)
-        return
     from rich.console import Console
     from rich.text import Text
 
@@ -92,10 +78,8 @@ def diff(result: dict[str, Any], as_json: bool) -> None:
     for row in result["cells"]:
         line = Text(f"{row['class']}, {row['attribute']}: ")
         for what, words in row["words"]:
-            line.append(
-                words if coloured else _bracketed(what, words),
-                style=_COLOURS.get(what, "") if coloured else "",
-            )
+            colour, marked = _ONLY.get(what, ("", "{}"))
+            line.append(words if coloured else marked.format(words), colour if coloured else "")
             line.append(" ")
         line.rstrip()
         console.print(line, markup=False, highlight=False)
@@ -106,14 +90,8 @@ def diff(result: dict[str, Any], as_json: bool) -> None:
     )
 
 
-def _bracketed(what: str, words: str) -> str:
-    return {"first": f"[-{words}-]", "second": f"{{+{words}+}}"}.get(what, words)
-
-
-def imported(result: Imported, as_json: bool, verbose: bool, quiet: bool) -> None:
+def imported(result: Imported, as_json: bool, verbose: bool) -> None:
     """The counts; names that were not taken go to stderr, phrases left out only if wanted."""
-    from lsmseg_prompts.terminal import note
-
     if as_json:
         show(result.as_dict(), as_json)
         return
@@ -125,8 +103,7 @@ def imported(result: Imported, as_json: bool, verbose: bool, quiet: bool) -> Non
     if verbose:
         for row in result.left_out:
             print(f"left out of {row['class']} ({row['reason']}): {row['phrase']}")
-    if not quiet:
-        for name in result.refused:
-            note(f"Not taken: {name}.")
-        for name in result.unknown:
-            note(f"Not a class of {result.vocabulary}: {name}.")
+    for name in result.refused:
+        say(f"Not taken: {name}.")
+    for name in result.unknown:
+        say(f"Not a class of {result.vocabulary}: {name}.")

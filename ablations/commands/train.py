@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from typer import Context, Option
 
+import lsmseg_model
 from ablations.commands import options
 from ablations.commands.output import Shown, show
 
@@ -70,21 +71,20 @@ def train(
 ) -> None:
     """Train a network on pictures and prompts; leaves weights and checkpoints in --out."""
     from lsmseg_model.networks.config import parse_changes
-    from lsmseg_model.train import train as train_network
-    from lsmseg_model.training.options import TrainOptions, TrainRequest
 
     name, texts, of_prompts = options.sentences(prompts, data, vocab, llm, store, seed)
+    given = options.given(lsmseg_model.TrainOptions, ctx)
     request = options.request_from(
-        TrainRequest,
+        lsmseg_model.TrainRequest,
         ctx,
         changes=parse_changes(changes or []),
         texts=texts,
         test_texts=texts if of_prompts else None,
         vocabulary_name=name,
         out=out,
-        options=TrainOptions.of(config, **options.given(TrainOptions, ctx)),
+        options=lsmseg_model.TrainOptions.of(config, **given),
         progress=not Shown.quiet,
     )
-    result = train_network(request)
+    result = lsmseg_model.train(request)
     if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
         show(asdict(result), json)
