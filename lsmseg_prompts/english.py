@@ -10,44 +10,18 @@ from typing import Literal
 
 Number = Literal["singular", "plural"]
 
-IRREGULAR = {
-    "person": "people",
-    "man": "men",
-    "woman": "women",
-    "child": "children",
-    "mouse": "mice",
-    "goose": "geese",
-    "foot": "feet",
-    "tooth": "teeth",
-    "sheep": "sheep",
-    "fish": "fish",
-    "aircraft": "aircraft",
-    "leaf": "leaves",
-    "shelf": "shelves",
-    "knife": "knives",
-    "loaf": "loaves",
-    "scarf": "scarves",
-    "wolf": "wolves",
-    "calf": "calves",
-}
-
-# Words that are plural as they stand, without a singular that means one of them.
-PLURAL_ONLY = {
-    "skis", "scissors", "clothes", "clouds", "leaves", "stairs", "drops", "droplets", "steps",
-    "drapes", "tracks", "blinds", "people", "men", "women", "children", "mice", "feet", "glasses",
-    "pants", "shorts", "jeans", "trousers",
-}  # fmt: skip
-
-# Words English uses without an article.
-MASS = {
-    "broccoli", "cardboard", "cloth", "clothing", "dirt", "earth", "soil", "fabric", "fog", "mist",
-    "foliage", "food", "fruit", "furniture", "grass", "gravel", "greenery", "hay", "lumber",
-    "metal", "moss", "mud", "paper", "pavement", "plastic", "salad", "sand", "snow", "straw",
-    "timber", "water", "wood", "carpeting", "rice", "bread", "glass", "ice", "lettuce",
-}  # fmt: skip
-
-# Words with one referent in a picture, which take "the".
-DEFINITE = {"sky", "sea", "ocean", "ground"}
+# nouns.json: plurals that follow no rule; words that are plural as they stand, without a singular
+# that means one of them; words without an article; those of one referent in a picture, which take
+# "the"; persons. verbs.json: verbs in their base form. The -s form of "plain" ones is never a noun,
+# so that they are recognised anywhere in a predicate; that of "also_nouns" may be one ("rests").
+_NOUNS, _VERBS = (
+    json.loads((files("lsmseg_prompts") / f"{kind}.json").read_text("utf-8"))
+    for kind in ("nouns", "verbs")
+)
+IRREGULAR: dict[str, str] = _NOUNS["irregular_plurals"]
+PLURAL_ONLY, MASS, DEFINITE, PERSONS = (
+    frozenset[str](_NOUNS[kind]) for kind in ("plural_only", "mass", "definite", "persons")
+)
 
 
 def normalise(name: str) -> str:
@@ -147,11 +121,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(by_form[c] for c in close)}?)" if close else ""
 
 
-# verbs.json: verbs in their base form. The -s form of "plain" ones is never a noun, so that they
-# are recognised anywhere in a predicate; that of "also_nouns" may be one ("rests", "stands").
-_VERBS: dict[str, list[str]] = json.loads(
-    (files("lsmseg_prompts") / "verbs.json").read_text("utf-8")
-)
 MODALS = {"can", "may", "might", "could", "will", "would", "must", "should"}
 _BE_HAVE = {"is": "are", "has": "have", "was": "were", "does": "do", "goes": "go"}
 

@@ -7,9 +7,11 @@ everything is written to a temporary name in the same folder and moved over with
 import contextlib
 import csv
 import io
+import json
 import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -63,6 +65,11 @@ def _remove(temporary: Path) -> None:
     """Remove a temporary file if it is still there; what cannot be removed stays."""
     with contextlib.suppress(OSError):
         temporary.unlink()
+
+
+def packaged_json(package: str, name: str) -> Any:
+    """What the JSON file `name` that lies in `package` holds."""
+    return json.loads((files(package) / name).read_text("utf-8"))
 
 
 def plain(value: Any) -> Any:

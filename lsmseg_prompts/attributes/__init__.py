@@ -6,18 +6,14 @@ attributes is `lsmseg_prompts.generation.stage1`.
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
-ATTRIBUTES: dict[str, str] = {
-    "color": "the hues it shows, and how light or dark they are",
-    "shape": "its outline, its form, and how its parts are put together",
-    "size": "how large it is, on its own or beside things of known size",
-    "texture": "how its surface looks or would feel to the touch",
-    "material": "what it is made of",
-    "position": "where in the scene or the picture it usually is",
-    "pattern": "markings, repetition, and the arrangement of light and dark on it",
-    "action": "what it does, or the state that it is in",
-    "context": "what it is usually seen together with, and where",
-}
+from lsmseg_prompts.files import packaged_json
+
+# attributes.json: of each of the nine what it means, how language models call it beside its plain
+# name, and the words that say it is meant, whatever else stands beside them.
+_NINE: dict[str, dict[str, Any]] = packaged_json("lsmseg_prompts.attributes", "attributes.json")
+ATTRIBUTES: dict[str, str] = {name: nine["meaning"] for name, nine in _NINE.items()}
 """The paper's nine attributes, in its order, with what each means."""
 
 PSEUDO_ATTRIBUTES: dict[str, str] = {
@@ -38,27 +34,8 @@ def combined(attributes: Iterable[str]) -> str:
     return "+".join(name for name in ATTRIBUTES if name in given)
 
 
-# How language models call the nine, beside their plain names.
-ALIASES = {
-    "colour": "color",
-    "hue": "color",
-    "form": "shape",
-    "geometry": "shape",
-    "scale": "size",
-    "dimension": "size",
-    "surface texture": "texture",
-    "material composition": "material",
-    "location": "position",
-    "spatial position": "position",
-    "spatial location": "position",
-    "placement": "position",
-    "state": "action",
-    "activity": "action",
-    "motion": "action",
-    "contextual": "context",
-    "environment": "context",
-    "surrounding": "context",
-}
+ALIASES: dict[str, str] = {alias: name for name, nine in _NINE.items() for alias in nine["aliases"]}
+NAMING_WORDS: dict[str, list[str]] = {name: nine["naming_words"] for name, nine in _NINE.items()}
 # Words around a name that say no more than "attribute": "color information", "visual texture".
 _FILLERS = re.compile(
     r"^(?:visual|object|dominant|overall|relative|typical)\s+|"

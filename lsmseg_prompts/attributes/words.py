@@ -5,12 +5,11 @@ stands for letters and hyphens ("*-shaped"). A word may be in several lists ("lo
 and shape), so a sentence usually names more than one attribute.
 """
 
-import json
 import re
 from functools import cache
-from importlib.resources import files
 
 from lsmseg_prompts.english import plural
+from lsmseg_prompts.files import packaged_json
 
 # Plurals that are other words than their singulars.
 NOT_PLURALS = {"shorts", "glasses", "oranges", "leads", "irons", "papers", "tins", "limes", "dates"}
@@ -37,9 +36,7 @@ def names(text: str, attribute: str) -> bool:
 
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
-    raw = json.loads(
-        (files("lsmseg_prompts.attributes") / "attribute_words.json").read_text("utf-8")
-    )
+    raw = packaged_json("lsmseg_prompts.attributes", "attribute_words.json")
     return {attribute: _pattern(words) for attribute, words in raw.items()}
 
 

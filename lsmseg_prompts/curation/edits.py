@@ -207,18 +207,9 @@ def edits(
 
 def keep_old(file: Store, old: str | None, new: Description) -> None:
     """Enter a replaced text into the table `edits`."""
-    file.write(
-        "edits",
-        {
-            "vocabulary": new.vocabulary,
-            "class_index": new.class_index,
-            "attribute": new.attribute,
-            "llm": new.llm,
-            "old_text": old,
-            "new_text": new.text,
-            "edited_at": utc_now(),
-        },
-    )
+    cell = {key: getattr(new, key) for key in ("vocabulary", "class_index", "attribute", "llm")}
+    texts = {"old_text": old, "new_text": new.text}
+    file.write("edits", {**cell, **texts, "edited_at": utc_now()})
 
 
 def _set_locks(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from lsmseg_prompts.curation.edits import keep_old
 from lsmseg_prompts.curation.phrases import from_phrases, from_sentences
-from lsmseg_prompts.english import nearest, normalise
+from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import working_store_path
@@ -164,7 +164,9 @@ def match(
     spellings = [entry_spelling for entry in vocabulary for entry_spelling in entry.names]
     meant: dict[int, list[tuple[int, str, list[str]]]] = {}
     for name, phrases in pairs:
-        rank, entries = _meant(name, vocabulary)
+        rank, entries = vocabulary.meant(name)
+        if not entries:
+            rank, entries = vocabulary.meant(name.replace("_", " "))
         if len(entries) == 1:
             meant.setdefault(entries[0].index, []).append((rank, name, phrases))
         elif entries:
@@ -184,27 +186,6 @@ def match(
         if len(first) == 1:
             matched.append((vocabulary[index], first[0][2]))
     return matched
-
-
-def _meant(name: str, vocabulary: Vocabulary) -> tuple[int, list[ClassEntry]]:
-    """How a name is meant (0 the class's own, 1 its readable one, 2 a synonym), and by whom."""
-    tables = _tables(vocabulary)
-    for wanted in dict.fromkeys((normalise(name), normalise(name.replace("_", " ")))):
-        for rank, table in enumerate(tables):
-            if indices := table.get(wanted):
-                return rank, [vocabulary[index] for index in sorted(indices)]
-    return 0, []
-
-
-def _tables(vocabulary: Vocabulary) -> list[dict[str, set[int]]]:
-    tables: list[dict[str, set[int]]] = [{}, {}, {}]
-    for entry in vocabulary:
-        for table, names in zip(
-            tables, ((entry.name,), (entry.readable,), entry.synonyms), strict=True
-        ):
-            for name in names:
-                table.setdefault(normalise(name), set()).add(entry.index)
-    return tables
 
 
 def _add_provenance(store: Store, llm: str, provenance: str) -> None:

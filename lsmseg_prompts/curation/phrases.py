@@ -3,7 +3,7 @@
 CuPL has whole sentences, DCLIP and ProLab have phrases ("made of metal, often aluminum").
 
 Every phrase speaks for the one of the nine attributes that its words point to most
-(attribute_words.py; a word of lint_words.json counts twice, a word that names the attribute
+(attribute_words.json; a word of lint_words.json counts twice, a word that names the attribute
 thrice); where lint_words.json lists the attribute, a single other word is too little. The phrases
 of an attribute become "A bicycle: frame shaped like a diamond, ...", in the file's order; those
 that speak for none become `typical`, filled up with the others. Of whole sentences an attribute
@@ -14,33 +14,19 @@ left out whole, and listed.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 
-from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.attributes import ATTRIBUTES, NAMING_WORDS
 from lsmseg_prompts.attributes.words import named_attributes
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text, is_one_sentence
 from lsmseg_prompts.english import article
+from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.tokens import fits
 from lsmseg_prompts.vocabularies import ClassEntry
-
-# Words that say which attribute is meant, whatever else stands beside them.
-_NAMING = {
-    "color": ("color", "colour", "colored", "coloured", "hue"),
-    "shape": ("shape", "shaped"),
-    "size": ("size", "sized", "sizes"),
-    "texture": ("texture", "textured"),
-    "material": ("material", "made of", "made from"),
-    "position": ("position", "positioned"),
-    "pattern": ("pattern", "patterned"),
-    "action": (),
-    "context": ("found in", "seen in", "used in"),
-}
 
 
 @dataclass
@@ -58,7 +44,7 @@ def evidence(phrase: str) -> dict[str, int]:
     for attribute, words in named_attributes(phrase).items():
         points = 0
         for word in words:
-            naming = any(word in (name, name + "s") for name in _NAMING[attribute])
+            naming = any(word in (name, name + "s") for name in NAMING_WORDS[attribute])
             points += 3 if naming else 2 if word in strong.get(attribute, ()) else 1
         if points > 1 or attribute not in strong:
             scores[attribute] = points
@@ -170,5 +156,5 @@ def _sentence(phrases: Sequence[str], entry: ClassEntry) -> str:
 
 @cache
 def _strong_words() -> dict[str, frozenset[str]]:
-    raw = json.loads((files("lsmseg_prompts.descriptions") / "lint_words.json").read_text("utf-8"))
+    raw = packaged_json("lsmseg_prompts.descriptions", "lint_words.json")
     return {attribute: frozenset(item["words"]) for attribute, item in raw.items()}

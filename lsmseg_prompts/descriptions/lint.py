@@ -11,17 +11,16 @@ Rules
 The first three hold for every description that is stored; the others are about a whole set.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
-from importlib.resources import files
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.english import is_named
+from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
@@ -99,7 +98,7 @@ def is_one_sentence(text: str) -> bool:
 @cache
 def _leak_words() -> dict[str, tuple[frozenset[str], re.Pattern[str]]]:
     """Per list of lint_words.json: the attributes it is allowed in, and a pattern of its words."""
-    raw = json.loads((files("lsmseg_prompts.descriptions") / "lint_words.json").read_text("utf-8"))
+    raw = packaged_json("lsmseg_prompts.descriptions", "lint_words.json")
     lists = {}
     for owner, item in raw.items():
         words = "|".join(re.escape(word) for word in sorted(item["words"], key=len, reverse=True))

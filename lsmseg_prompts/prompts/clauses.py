@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from lsmseg_prompts.english import (
     MODALS,
+    PERSONS,
     PLURAL_OF,
     SINGULAR_OF,
     VERB_FORMS,
@@ -28,12 +29,6 @@ _ADVERB = r"(?:\w+ly|often|sometimes|always|never|also|just|still|most often|alm
 _DETERMINER = r"an?|the|most|many|some|all|each|every|any|both|this|these|(?:an?\s+|the\s+)?typical"
 _QUANTIFIED = {"most": "usually", "many": "often", "some": "sometimes"}
 _FRONT = r"(?:typically|usually|generally|often|commonly|in general|most often|normally)"
-
-# People are "they" even in the singular.
-_PERSONS = {
-    "person", "human", "man", "woman", "child", "pedestrian", "bicyclist", "cyclist", "walker",
-    "rider", "player",
-}  # fmt: skip
 
 # Words that begin a part with a subject of its own: nothing can be joined behind it without one.
 _INNER = re.compile(
@@ -173,7 +168,7 @@ def to_number(clause: Clause, number: Number, person: bool = False) -> str | Non
 
 def is_person(names: tuple[str, ...]) -> bool:
     """Whether the class is a human being, for whom the pronoun is "they" in both numbers."""
-    return any(name.lower() in _PERSONS for name in names)
+    return any(name.lower() in PERSONS for name in names)
 
 
 def _one_line(description: str) -> str:

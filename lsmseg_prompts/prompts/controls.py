@@ -4,15 +4,14 @@
 descriptions of another. Both depend only on the seed and what they are given.
 """
 
-import json
 import random
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 
 from lsmseg_prompts.english import is_named
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.prompts.name_templates import name_texts
 from lsmseg_prompts.tokens import check_fits, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -44,18 +43,15 @@ def donors(vocabulary: Vocabulary, seed: int = 0) -> tuple[int, ...]:
         drawn = [0] * count
         for place, index in enumerate(order):
             drawn[index] = order[(place + 1) % count]
-        clashes = _clashes(tuple(drawn), vocabulary)
+        clashes = sum(
+            is_named(vocabulary[i].readable, vocabulary[donor].names)
+            for i, donor in enumerate(drawn)
+        )
         if clashes < fewest:
             best, fewest = tuple(drawn), clashes
         if fewest == 0:
             break
     return best
-
-
-def _clashes(drawn: tuple[int, ...], vocabulary: Vocabulary) -> int:
-    return sum(
-        is_named(vocabulary[i].readable, vocabulary[donor].names) for i, donor in enumerate(drawn)
-    )
 
 
 def shuffle(
@@ -80,11 +76,9 @@ def shuffle(
 
 
 @cache
-def _random_words() -> tuple[str, ...]:
+def _random_words() -> list[str]:
     """Common words for things that are not visible, each a single token of CLIP's."""
-    return tuple(
-        json.loads((files("lsmseg_prompts.prompts") / "random_words.json").read_text("utf-8"))
-    )
+    return list(packaged_json("lsmseg_prompts.prompts", "random_words.json"))
 
 
 def random_like(

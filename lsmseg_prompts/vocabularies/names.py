@@ -6,13 +6,12 @@ Its words are in name_words.json and homonyms.json.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from functools import cache
-from importlib.resources import files
 
 from lsmseg_prompts.english import plural
+from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.tokens import is_whole_word, token_ids
 
 SHORTEST_PART = 3  # letters of a word inside a glued compound
@@ -24,21 +23,14 @@ UNSURE_PART = 5  # a shorter one must be in the list of short words
 @cache
 def name_words(kind: str) -> frozenset[str]:
     """One of the lists of name_words.json."""
-    return frozenset(_json("name_words.json")[kind])
+    return frozenset(packaged_json("lsmseg_prompts.vocabularies", "name_words.json")[kind])
 
 
 @cache
 def homonyms() -> dict[str, list[str]]:
     """Words that mean several visible things -> their senses, in a few words each."""
-    listed = _json("homonyms.json")
+    listed = packaged_json("lsmseg_prompts.vocabularies", "homonyms.json")
     return {**{plural(word): senses for word, senses in listed.items()}, **listed}
-
-
-def _json(name: str) -> dict[str, list[str]]:
-    data: dict[str, list[str]] = json.loads(
-        (files("lsmseg_prompts.vocabularies") / name).read_text("utf-8")
-    )
-    return data
 
 
 def ambiguous_word(name: str) -> str | None:

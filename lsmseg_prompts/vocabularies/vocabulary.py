@@ -1,13 +1,12 @@
 """A vocabulary and its classes, and those that ship inside."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.resources import files
 
 from lsmseg_prompts.english import nearest, normalise
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import packaged_json
 
 BUILT_IN = (
     "coco-stuff",
@@ -60,20 +59,32 @@ class Vocabulary:
     def __iter__(self) -> Iterator[ClassEntry]:
         return iter(self.classes)
 
+    @cached_property
+    def _spellings(self) -> tuple[dict[str, list[ClassEntry]], ...]:
+        """The classes of each benchmark name, of each readable name, and of each synonym."""
+        tables: tuple[dict[str, list[ClassEntry]], ...] = ({}, {}, {})
+        for entry in self.classes:
+            names = ((entry.name,), (entry.readable,), entry.synonyms)
+            for table, some in zip(tables, names, strict=True):
+                for name in dict.fromkeys(map(normalise, some)):
+                    table.setdefault(name, []).append(entry)
+        return tables
+
+    def meant(self, name: str) -> tuple[int, list[ClassEntry]]:
+        """How `name` is meant (0 a class's own, 1 its readable one, 2 a synonym), and by whom."""
+        for rank, table in enumerate(self._spellings):
+            if entries := table.get(normalise(name)):
+                return rank, entries
+        return 0, []
+
     def find(self, name: str) -> ClassEntry:
         """The class called `name`: by benchmark name, else readable name, else synonym.
 
         Raises UsageError, with the nearest names, if there is none.
         """
-        wanted = normalise(name)
-        for spellings in (
-            lambda entry: (entry.name,),
-            lambda entry: (entry.readable,),
-            lambda entry: entry.synonyms,
-        ):
-            for entry in self.classes:
-                if wanted in map(normalise, spellings(entry)):
-                    return entry
+        _, entries = self.meant(name)
+        if entries:
+            return entries[0]
         near = nearest(name, [spelling for entry in self.classes for spelling in entry.names])
         raise UsageError(f"The vocabulary {self.name} has no class {name!r}{near}.")
 
@@ -81,17 +92,9 @@ class Vocabulary:
 @cache
 def built_in(name: str) -> Vocabulary:
     """The vocabulary of BUILT_IN that is called `name`."""
-    raw = json.loads((files("lsmseg_prompts.vocabularies") / f"{name}.json").read_text("utf-8"))
+    raw = packaged_json("lsmseg_prompts.vocabularies", f"{name}.json")
     entries = tuple(
-        ClassEntry(
-            c["index"],
-            c["name"],
-            c["readable"],
-            c["sense"],
-            tuple(c["synonyms"]),
-            c["seen"],
-            tuple(c.get("coco_stuff", ())),
-        )
-        for c in raw["classes"]
+        ClassEntry(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
+        for given in raw["classes"]
     )
     return Vocabulary(raw["name"], raw["title"], entries)
