@@ -68,13 +68,13 @@ def loop(server: LLMServer) -> float:
     """Cells a second of a plain sequential loop with OpenAI's own client."""
     from openai import OpenAI
 
-    from lsmseg_prompts.templates import render
+    from lsmseg_prompts.templates import query
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     client = OpenAI(base_url=server.url, api_key="none")
     began = time.perf_counter()
     for entry in load_vocabulary("coco-stuff").classes[:LOOP_CELLS]:
-        prompt = render("describe-paper", class_name=entry.readable, attribute="color")
+        prompt = query("describe-paper").render(class_name=entry.readable, attribute="color")
         client.chat.completions.create(model="test", messages=[{"role": "user", "content": prompt}])
     return LOOP_CELLS / (time.perf_counter() - began)
 

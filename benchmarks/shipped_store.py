@@ -23,7 +23,7 @@ from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.migrations import migrate
 from lsmseg_prompts.store.sqlite import connect
 from lsmseg_prompts.store.store import STORE_NAME, Store, shipped_store_path
-from lsmseg_prompts.templates import source, template_hash
+from lsmseg_prompts.templates import query
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import load_vocabulary
 
@@ -56,8 +56,8 @@ def _fill(store: Store) -> None:
     store.add_llm(LLM_NAME, PROVENANCE)
     hashes = {}
     for template in ("describe-paper", "typical-paper"):
-        hashes[template] = template_hash(template)
-        store.add_template(template, source(template), hashes[template])
+        hashes[template] = query(template).hash
+        store.add_template(query(template))
     for name in DESCRIBED_VOCABULARIES:
         vocabulary = load_vocabulary(name)
         store.add_vocabulary(vocabulary)

@@ -43,7 +43,16 @@ def _plural_word(word: str) -> str:
         return IRREGULAR[low]
     if is_plural(word):
         return word
-    if low.endswith(("s", "x", "z", "ch", "sh")):
+    return _with_s(word, _ES)
+
+
+_ES = ("s", "x", "z", "ch", "sh")
+
+
+def _with_s(word: str, es: tuple[str, ...]) -> str:
+    """A noun's plural or a verb's third person; endings in `es` take "es"."""
+    low = word.lower()
+    if low.endswith(es):
         return word + "es"
     if low.endswith("y") and low[-2:-1] not in ("a", "e", "i", "o", "u", ""):
         return word[:-1] + "ies"
@@ -126,13 +135,7 @@ _BE_HAVE = {"is": "are", "has": "have", "was": "were", "does": "do", "goes": "go
 
 
 def _s_form(verb: str) -> str:
-    if verb == "have":
-        return "has"
-    if verb.endswith(("s", "x", "z", "ch", "sh", "o")):
-        return verb + "es"
-    if verb.endswith("y") and verb[-2] not in "aeiou":
-        return verb[:-1] + "ies"
-    return verb + "s"
+    return "has" if verb == "have" else _with_s(verb, (*_ES, "o"))
 
 
 PLURAL_OF = {_s_form(v): v for v in (*_VERBS["plain"], *_VERBS["also_nouns"])} | _BE_HAVE

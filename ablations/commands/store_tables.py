@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ablations.commands.output import say, show
@@ -93,7 +94,7 @@ def diff(result: dict[str, Any]) -> None:
 def imported(result: Imported, as_json: bool, verbose: bool) -> None:
     """The counts; names that were not taken go to stderr, phrases left out only if wanted."""
     if as_json:
-        show(result.as_dict(), as_json)
+        show(asdict(result), as_json)
         return
     print(
         f"{result.file} ({result.format}): {result.classes} classes, {result.phrases} texts; "

@@ -18,7 +18,7 @@ from lsmseg_prompts.errors import ConfigurationError, RefusedError
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
-from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, utc_now
+from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, read_rows, utc_now
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
@@ -56,20 +56,21 @@ def edit(
     text = " ".join(text.split())
     check(text, entry, force)
     path = working_store_path(store)
-    check_llm(llm, path)
+    if not read_rows(path, "SELECT 1 FROM llms WHERE name = ?", [llm]):
+        check_name(llm)
     with open_store(path) as file, file.transaction():
         file.add_vocabulary(vocabulary)
         _add_llm(file, llm)
         old = _cell(file, vocabulary, entry, attribute, llm)
         if old is None or (old["text"], old["source"]) != (text, "human"):
-            _set_lock(file, vocabulary, entry, attribute, llm, False)
+            _set_locks(file, vocabulary, entry, [attribute], llm, False)
             tokens = count_tokens(text)
             new = Description(
                 vocabulary.name, entry.index, attribute, llm, text, tokens, source="human"
             )
             file.put_description(new)
             keep_old(file, old["text"] if old else None, new)
-        _set_lock(file, vocabulary, entry, attribute, llm, True)
+        _set_locks(file, vocabulary, entry, [attribute], llm, True)
         (cell,) = file.cells(vocabulary, llm, [attribute], entry.index)
     return cell
 
@@ -115,15 +116,20 @@ def lock(
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
     wanted = check_attributes(None if attribute is None else [attribute])
-    if not any(row["text"] for row in show(vocabulary, name, llm, wanted, store)):
+    rows = show(vocabulary, name, llm, wanted, store)
+    if not any(row["text"] for row in rows):
         raise ConfigurationError(
             f"There is no description of {entry.readable!r} by {llm} to lock: it failed "
             "before; write one with `lsmseg-prompts store edit`."
         )
     with open_store(working_store_path(store)) as file, file.transaction():
         file.add_vocabulary(vocabulary)
-        for one in wanted:
-            _copy_shipped(file, vocabulary, entry, one, llm)
+        own = {row["attribute"] for row in file.cells(vocabulary, llm, wanted, entry.index)}
+        for row in rows:
+            if row["attribute"] not in own:  # a bundled text: it is to stand here too
+                _add_llm(file, llm)
+                cell = (vocabulary.name, entry.index, row["attribute"], llm)
+                file.put_description(Description(*cell, row["text"], row["tokens"]))
         return _set_locks(file, vocabulary, entry, wanted, llm, True)
 
 
@@ -193,16 +199,13 @@ def edits(
     new_text, edited_at."""
     vocabulary = load_vocabulary(vocabulary)
     index = vocabulary.find(name).index
-    path = working_store_path(store)
-    if not path.exists():
-        return []
-    with open_store_readonly(path) as file:
-        file.check_vocabulary(vocabulary)
-        return file.rows(
-            "SELECT attribute, llm, old_text, new_text, edited_at FROM edits "
-            "WHERE vocabulary = ? AND class_index = ? ORDER BY id",
-            [vocabulary.name, index],
-        )
+    return read_rows(
+        working_store_path(store),
+        "SELECT attribute, llm, old_text, new_text, edited_at FROM edits "
+        "WHERE vocabulary = ? AND class_index = ? ORDER BY id",
+        [vocabulary.name, index],
+        vocabulary,
+    )
 
 
 def keep_old(file: Store, old: str | None, new: Description) -> None:
@@ -220,22 +223,18 @@ def _set_locks(
     llm: str,
     locked: bool,
 ) -> list[dict[str, Any]]:
-    """The cells that were changed."""
-    changed = [a for a in attributes if _set_lock(file, vocabulary, entry, a, llm, locked)]
-    return [cell for a in changed for cell in file.cells(vocabulary, llm, [a], entry.index)]
-
-
-def _set_lock(
-    file: Store, vocabulary: Vocabulary, entry: ClassEntry, attribute: str, llm: str, locked: bool
-) -> bool:
-    """Whether a cell that is done was changed."""
-    cursor = file.execute(
-        "UPDATE descriptions SET locked = ?, stale = CASE WHEN ? THEN 0 ELSE stale END "
-        "WHERE vocabulary = ? AND class_index = ? AND attribute = ? AND llm = ? "
-        "AND status = 'done' AND locked <> ?",
-        [locked, locked, vocabulary.name, entry.index, attribute, llm, locked],
-    )
-    return cursor.rowcount > 0
+    """The cells that were changed: those that are done and were not as they now are."""
+    changed = []
+    for attribute in attributes:
+        cursor = file.execute(
+            "UPDATE descriptions SET locked = ?, stale = CASE WHEN ? THEN 0 ELSE stale END "
+            "WHERE vocabulary = ? AND class_index = ? AND attribute = ? AND llm = ? "
+            "AND status = 'done' AND locked <> ?",
+            [locked, locked, vocabulary.name, entry.index, attribute, llm, locked],
+        )
+        if cursor.rowcount:
+            changed += file.cells(vocabulary, llm, [attribute], entry.index)
+    return changed
 
 
 def _cell(
@@ -251,30 +250,7 @@ def _cell(
     return None
 
 
-def _copy_shipped(
-    file: Store, vocabulary: Vocabulary, entry: ClassEntry, attribute: str, llm: str
-) -> None:
-    """Have a bundled text stand in the working store too."""
-    if file.cells(vocabulary, llm, [attribute], entry.index):
-        return
-    if row := _cell(file, vocabulary, entry, attribute, llm):
-        _add_llm(file, llm)
-        file.put_description(
-            Description(vocabulary.name, entry.index, attribute, llm, row["text"], row["tokens"])
-        )
-
-
 def _add_llm(file: Store, llm: str) -> None:
     from lsmseg_prompts.llm.bundled import PROVENANCE
 
     file.add_llm(llm, PROVENANCE if llm == "bundled" else None)
-
-
-def check_llm(llm: str, path: os.PathLike[str]) -> None:
-    """Raise UsageError where the LLM is neither in the store nor one that can be asked."""
-    if os.path.exists(path):
-        with open_store_readonly(path) as file:
-            names = [row["name"] for row in file.rows("SELECT name FROM llms ORDER BY name")]
-        if llm in names:
-            return
-    check_name(llm)

@@ -12,7 +12,7 @@ from lsmseg_prompts.descriptions.loading import check_attributes, load, show
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
-from lsmseg_prompts.store.store import open_store_readonly
+from lsmseg_prompts.store.store import open_store_readonly, read_rows
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 Path = str | os.PathLike[str]
@@ -77,19 +77,16 @@ def attempts(
     entry = vocabulary.find(name)
     llms = llms or llms_of(vocabulary, name, store)
     wanted = set(check_attributes(attributes))
-    path = working_store_path(store)
-    if not path.exists():
-        return []
-    with open_store_readonly(path) as file:
-        file.check_vocabulary(vocabulary)
-        rows = file.rows(
-            "SELECT id, started_at, llm, attribute, attributes, attempt_number AS try, "
-            "state, verdict, http_status, input_tokens, output_tokens, cost_usd, cost_is_bound, "
-            "prompt, reply, error_class, error_message FROM attempts "
-            "WHERE vocabulary = ? AND class_index = ? "
-            f"AND llm IN ({', '.join('?' * len(llms))}) ORDER BY id",
-            [vocabulary.name, entry.index, *llms],
-        )
+    rows = read_rows(
+        working_store_path(store),
+        "SELECT id, started_at, llm, attribute, attributes, attempt_number AS try, "
+        "state, verdict, http_status, input_tokens, output_tokens, cost_usd, cost_is_bound, "
+        "prompt, reply, error_class, error_message FROM attempts "
+        "WHERE vocabulary = ? AND class_index = ? "
+        f"AND llm IN ({', '.join('?' * len(llms))}) ORDER BY id",
+        [vocabulary.name, entry.index, *llms],
+        vocabulary,
+    )
     kept = []
     for row in rows:
         several, one = row["attributes"], row.pop("attribute")
@@ -105,18 +102,14 @@ def attempts(
 def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> list[str]:
     """Every LLM that a class has cells by, or that was asked about it; `bundled` first."""
     index = vocabulary.find(name).index
+    sql = (
+        "SELECT llm FROM descriptions WHERE vocabulary = ? AND class_index = ? "
+        "UNION SELECT llm FROM attempts WHERE vocabulary = ? AND class_index = ? ORDER BY llm"
+    )
     llms: dict[str, None] = {}
     for path in (shipped_store_path(), working_store_path(store)):
-        if path.exists():
-            with open_store_readonly(path) as file:
-                file.check_vocabulary(vocabulary)
-                for row in file.rows(
-                    "SELECT llm FROM descriptions WHERE vocabulary = ? AND class_index = ? "
-                    "UNION SELECT llm FROM attempts WHERE vocabulary = ? AND class_index = ? "
-                    "ORDER BY llm",
-                    [vocabulary.name, index] * 2,
-                ):
-                    llms[row["llm"]] = None
+        for row in read_rows(path, sql, [vocabulary.name, index] * 2, vocabulary):
+            llms[row["llm"]] = None
     if not llms:
         raise ConfigurationError(
             f"There is no description of {vocabulary[index].readable!r} yet: run "
@@ -218,11 +211,8 @@ def words_apart(a: str, b: str) -> list[tuple[str, str]]:
 def _texts(
     vocabulary: Vocabulary, llm: str, attributes: Sequence[str], store: Path | None
 ) -> dict[tuple[int, str], str]:
-    path = working_store_path(store)
-    names = ["bundled"]
-    if path.exists():
-        with open_store_readonly(path) as file:
-            names += [row["llm"] for row in file.rows("SELECT DISTINCT llm FROM descriptions")]
+    rows = read_rows(working_store_path(store), "SELECT DISTINCT llm FROM descriptions")
+    names = ["bundled", *(row["llm"] for row in rows)]
     texts = load(vocabulary, llm, attributes, store, require=False) if llm in names else {}
     if not texts:
         near = nearest(llm, [name for name in names if name != llm])

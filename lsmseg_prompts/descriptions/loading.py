@@ -14,8 +14,9 @@ from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical, 
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER
+from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER, Bundled
 from lsmseg_prompts.llm.registry import check_name
+from lsmseg_prompts.store.store import open_store_readonly, shipped_store_path, working_store_path
 from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
 
 DESCRIBED = (*ATTRIBUTES, "typical")
@@ -93,8 +94,6 @@ def load(
         UsageError: there is no such vocabulary, LLM or attribute.
         StoreError: the store cannot be read.
     """
-    from lsmseg_prompts.store.store import open_store_readonly, working_store_path
-
     vocabulary = load_vocabulary(vocabulary)
     wanted = check_attributes(attributes)
     path = working_store_path(store)
@@ -108,24 +107,16 @@ def load(
         cells = {**_bundled(vocabulary, wanted), **cells}
     elif not on_file:
         check_name(llm)
-    lacking = [
-        (entry, attribute)
-        for entry in vocabulary.classes
-        for attribute in wanted
-        if (entry.index, attribute) not in cells
-    ]
+    places = [(entry, attribute) for entry in vocabulary.classes for attribute in wanted]
+    lacking = [place for place in places if (place[0].index, place[1]) not in cells]
     if lacking and require:
         entry, attribute = lacking[0]
         raise ConfigurationError(
-            f"{len(lacking)} of {len(vocabulary) * len(wanted)} descriptions by {llm} are missing "
+            f"{len(lacking)} of {len(places)} descriptions by {llm} are missing "
             f"(first: {attribute} of {entry.readable!r}): {_remedy(llm, vocabulary, attribute)}."
         )
-    return {
-        (entry.index, attribute): cells[entry.index, attribute]
-        for entry in vocabulary.classes
-        for attribute in wanted
-        if (entry.index, attribute) in cells
-    }
+    wanted_cells = ((entry.index, attribute) for entry, attribute in places)
+    return {cell: cells[cell] for cell in wanted_cells if cell in cells}
 
 
 def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
@@ -168,12 +159,6 @@ def show(
         ConfigurationError: there is nothing to show.
         StoreError: the store cannot be read.
     """
-    from lsmseg_prompts.store.store import (
-        open_store_readonly,
-        shipped_store_path,
-        working_store_path,
-    )
-
     entry = vocabulary.find(name)
     wanted = check_attributes(attributes)
     paths = [working_store_path(store), *([shipped_store_path()] if llm == "bundled" else [])]
@@ -224,8 +209,6 @@ def lint_store(
 
 
 def _bundled(vocabulary: Vocabulary, attributes: Sequence[str]) -> dict[Cell, str]:
-    from lsmseg_prompts.llm.bundled import Bundled
-
     bundled = Bundled()
     cells: dict[Cell, str] = {}
     for entry in vocabulary.classes:

@@ -7,7 +7,7 @@ refused (`check`), or rewritten without the separator where that was asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lsmseg_prompts.errors import RefusedError, UsageError
@@ -100,45 +100,26 @@ def prepare(
                 changed += 1
             kept.append(text)
         texts.append(tuple(kept))
-    _refuse_spoiled(texts, vocabulary, consumer, rewrite)
-    _refuse_long(texts, vocabulary, consumer)
-    return tuple(texts), changed
-
-
-def _refuse_spoiled(
-    texts: Sequence[Sequence[str]], vocabulary: Vocabulary, consumer: Consumer, rewrite: bool
-) -> None:
-    spoiled = [
-        vocabulary[i].readable
-        for i, group in enumerate(texts)
-        if any(consumer.spoiled(text) for text in group)
-    ]
-    if spoiled:
+    if spoiled := _classes(texts, vocabulary, consumer.spoiled):
         what = f"splits a class string on {consumer.splits!r}" if consumer.splits else "reads lines"
         advice = "write other texts" if rewrite else "--rewrite leaves the separators out"
         raise RefusedError(
-            f"{consumer.name} {what}, which would break the texts of {_named(spoiled)}: {advice}, "
+            f"{consumer.name} {what}, which would break the texts of {spoiled}: {advice}, "
             "or use --format embeddings."
         )
-
-
-def _refuse_long(
-    texts: Sequence[Sequence[str]], vocabulary: Vocabulary, consumer: Consumer
-) -> None:
-    long = [
-        vocabulary[i].readable
-        for i, group in enumerate(texts)
-        if any(consumer.tokens(text) > CONTEXT_LENGTH for text in group)
-    ]
-    if long:
+    if long := _classes(texts, vocabulary, lambda text: consumer.tokens(text) > CONTEXT_LENGTH):
         raise RefusedError(
-            f"Inside the template of {consumer.name} the texts of {_named(long)} are over CLIP's "
+            f"Inside the template of {consumer.name} the texts of {long} are over CLIP's "
             f"{CONTEXT_LENGTH} tokens, beyond which it {consumer.over}: name fewer --attributes, "
             "or use --format embeddings."
         )
+    return tuple(texts), changed
 
 
-def _named(classes: Sequence[str]) -> str:
-    first = ", ".join(classes[:SHOWN])
-    more = len(classes) - SHOWN
-    return f"{first} and {more} more classes" if more > 0 else first
+def _classes(
+    texts: Sequence[Sequence[str]], vocabulary: Vocabulary, is_bad: Callable[[str], bool]
+) -> str:
+    """The classes that have a bad text, for a message; empty if there is none."""
+    bad = [vocabulary[i].readable for i, group in enumerate(texts) if any(map(is_bad, group))]
+    more = f" and {len(bad) - SHOWN} more classes" if len(bad) > SHOWN else ""
+    return ", ".join(bad[:SHOWN]) + more

@@ -64,11 +64,8 @@ def export(
     return changed
 
 
-def _class_list(joined: str) -> Callable[[Texts, Vocabulary], str]:
-    def write(texts: Texts, vocabulary: Vocabulary) -> str:
-        return _json([joined.join(group) for group in texts])
-
-    return write
+def _class_list(texts: Texts, vocabulary: Vocabulary) -> str:
+    return _json([", ".join(group) for group in texts])
 
 
 def _openseg(texts: Texts, vocabulary: Vocabulary) -> str:
@@ -97,17 +94,22 @@ def _open_clip(texts: Texts, vocabulary: Vocabulary) -> str:
 
 
 def _cupl(texts: Texts, vocabulary: Vocabulary) -> str:
-    names = _names(vocabulary)
+    names = [entry.name for entry in vocabulary]
+    double = {name for name in names if names.count(name) > 1}
+    if double:
+        raise RefusedError(
+            f"In this format names alone tell classes apart, and {vocabulary.name} has several "
+            f"called {min(double)!r}: use another format."
+        )
     return _json({name: list(group) for name, group in zip(names, texts, strict=True)})
 
 
 def _dclip(texts: Texts, vocabulary: Vocabulary) -> str:
-    names = _names(vocabulary)
-    descriptors = {
-        name: [descriptor(text, entry) for text in group]
-        for name, group, entry in zip(names, texts, vocabulary, strict=True)
-    }
-    return _json(descriptors)
+    groups = [
+        [descriptor(text, entry) for text in group]
+        for group, entry in zip(texts, vocabulary, strict=True)
+    ]
+    return _cupl(groups, vocabulary)
 
 
 def descriptor(text: str, entry: ClassEntry) -> str:
@@ -120,28 +122,16 @@ def descriptor(text: str, entry: ClassEntry) -> str:
     return text.rstrip(".")
 
 
-def _names(vocabulary: Vocabulary) -> list[str]:
-    """The benchmark's names, which are keys in these files. Raises RefusedError for doubles."""
-    names = [entry.name for entry in vocabulary]
-    double = {name for name in names if names.count(name) > 1}
-    if double:
-        raise RefusedError(
-            f"In this format names alone tell classes apart, and {vocabulary.name} has several "
-            f"called {min(double)!r}: use another format."
-        )
-    return names
-
-
 def _json(value: object) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 _WRITERS: dict[str, Callable[[Texts, Vocabulary], str]] = {
-    "cat-seg": _class_list(", "),
-    "sed": _class_list(", "),
+    "cat-seg": _class_list,
+    "sed": _class_list,
     "fc-clip": _openseg,
     "maft": _openseg,
-    "san": _class_list(", "),
+    "san": _class_list,
     "mmseg": _mmseg,
     "open_clip": _open_clip,
     "cupl": _cupl,

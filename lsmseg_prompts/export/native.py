@@ -16,6 +16,7 @@ a whole description; in a file without `dropped` they are all of `shortened`. `s
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -69,16 +70,12 @@ def export_native(
                 "tokens": [count_tokens(text) for text in texts],
             }
         )
+    fields = asdict(prompt_set)
+    del fields["class_names"], fields["texts"]
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "name": prompt_set.name,
-        "vocabulary": prompt_set.vocabulary,
-        "attributes": list(prompt_set.attributes),
-        "composition": prompt_set.composition,
-        "llm": prompt_set.llm,
-        "shortened": list(prompt_set.shortened),
-        "dropped": list(prompt_set.dropped),
+        **fields,
         "scores": plain(scores),
         "provenance": plain(provenance),
         "classes": classes,
@@ -122,7 +119,6 @@ def load_native(path: str | Path) -> PromptSet:
     if composition not in COMPOSITIONS:
         raise _misshapen(path, f"the composition {composition!r} is unknown")
     shortened = _indices(raw.get("shortened", []), "shortened", len(texts), path)
-    dropped = _indices(raw.get("dropped", list(shortened)), "dropped", len(texts), path)
     return PromptSet(
         name=_text(raw, "name", path),
         vocabulary=_text(raw, "vocabulary", path),
@@ -132,7 +128,7 @@ def load_native(path: str | Path) -> PromptSet:
         class_names=tuple(names),
         texts=tuple(texts),
         shortened=shortened,
-        dropped=dropped,
+        dropped=_indices(raw.get("dropped", list(shortened)), "dropped", len(texts), path),
     )
 
 

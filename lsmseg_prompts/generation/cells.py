@@ -250,7 +250,7 @@ def enter(store: Store, llms: Sequence[LLM], questions: QuestionBuilder) -> None
         for llm in llms:
             store.add_llm(llm.name, llm.provenance)
         for one in (questions.describe, questions.query("typical")):
-            store.add_template(one.name, one.text, one.hash)
+            store.add_template(one)
 
 
 async def converse(filling: Filling, call: Call) -> None:

@@ -21,7 +21,7 @@ from lsmseg_prompts.generation.engine import ask
 from lsmseg_prompts.generation.replies import read_json
 from lsmseg_prompts.llm.base import Image, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
-from lsmseg_prompts.templates import render, source, template_hash
+from lsmseg_prompts.templates import query
 
 if TYPE_CHECKING:
     from lsmseg_prompts.llm.base import LLM
@@ -120,12 +120,13 @@ def check_images(
         )
     if not pictures:
         raise UsageError("There is no picture to check: name one or more picture files.")
-    prompt, digest = render(TEMPLATE), template_hash(TEMPLATE)
+    question = query(TEMPLATE)
     requests = [
-        Request(prompt, images=(read_picture(path),), template_hash=digest) for path in pictures
+        Request(question.render(), images=(read_picture(path),), template_hash=question.hash)
+        for path in pictures
     ]
     if store is not None:
-        store.add_template(TEMPLATE, source(TEMPLATE), digest)
+        store.add_template(question)
     replies = ask(llm, requests, purpose="check-images", store=store, on_progress=on_progress)
     checked = []
     for path, reply in zip(pictures, replies, strict=True):

@@ -17,7 +17,7 @@ from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.generation.engine import ask
 from lsmseg_prompts.generation.replies import plain_line, read_json
 from lsmseg_prompts.llm.base import Request
-from lsmseg_prompts.templates import render, source, template_hash
+from lsmseg_prompts.templates import query
 
 if TYPE_CHECKING:
     from lsmseg_prompts.llm.base import LLM
@@ -86,10 +86,10 @@ def ask_attributes(llm: LLM, wording: str = "paper", store: Store | None = None)
     """
     if wording not in ("paper", "thesis"):
         raise UsageError(f"There is no wording {wording!r}: choose paper or thesis.")
-    template = f"attributes-{wording}"
+    question = query(f"attributes-{wording}")
     if store is not None:
-        store.add_template(template, source(template), template_hash(template))
-    request = Request(prompt=render(template), template_hash=template_hash(template))
+        store.add_template(question)
+    request = Request(prompt=question.render(), template_hash=question.hash)
     (reply,) = ask(llm, [request], purpose="attributes", store=store)
     if reply.text is None:
         raise ProviderError(

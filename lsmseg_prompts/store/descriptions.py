@@ -15,6 +15,7 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.sqlite import StoreFile, utc_now
 
 if TYPE_CHECKING:
+    from lsmseg_prompts.templates import Query
     from lsmseg_prompts.vocabularies import Vocabulary
 
 
@@ -64,27 +65,20 @@ class DescriptionStore(StoreFile):
                     "AND NOT locked AND source = 'llm'",
                     [vocabulary.name, index],
                 )
+            row = {"name": vocabulary.name, "title": vocabulary.title}
             self.write(
                 "vocabularies",
-                {
-                    "name": vocabulary.name,
-                    "title": vocabulary.title,
-                    "class_count": len(vocabulary),
-                },
+                {**row, "class_count": len(vocabulary)},
                 "UPDATE SET title = excluded.title, "
                 "class_count = max(class_count, excluded.class_count)",
             )
             for entry in vocabulary.classes:
+                place = {"vocabulary": vocabulary.name, "class_index": entry.index}
+                names = {key: getattr(entry, key) for key in ("name", "readable", "sense")}
+                synonyms = json.dumps(list(entry.synonyms), ensure_ascii=False)
                 self.write(
                     "classes",
-                    {
-                        "vocabulary": vocabulary.name,
-                        "class_index": entry.index,
-                        "name": entry.name,
-                        "readable": entry.readable,
-                        "sense": entry.sense,
-                        "synonyms": json.dumps(list(entry.synonyms), ensure_ascii=False),
-                    },
+                    {**place, **names, "synonyms": synonyms},
                     "UPDATE SET readable = excluded.readable, sense = excluded.sense, "
                     "synonyms = excluded.synonyms",
                 )
@@ -124,9 +118,9 @@ class DescriptionStore(StoreFile):
             "UPDATE SET provenance = coalesce(excluded.provenance, provenance)",
         )
 
-    def add_template(self, name: str, text: str, template_hash: str) -> None:
-        """Enter the query template that has this hash."""
-        self.write("templates", {"hash": template_hash, "name": name, "text": text})
+    def add_template(self, query: Query) -> None:
+        """Enter a query template under its hash."""
+        self.write("templates", {"hash": query.hash, "name": query.name, "text": query.text})
 
     def put_description(self, description: Description) -> None:
         """Fill a cell.
@@ -184,16 +178,21 @@ class DescriptionStore(StoreFile):
         """
         self.check_vocabulary(vocabulary)
         states = ("done",) if retry_failed else ("done", "failed")
+        renamed = self.renamed(vocabulary)
         have = {
             (row["class_index"], row["attribute"])
             for row in self.rows(
-                "SELECT class_index, attribute FROM descriptions WHERE vocabulary = ? "
-                f"AND llm = ? AND (locked OR (status IN ({', '.join('?' * len(states))}) "
-                "AND NOT stale))",
-                [vocabulary.name, llm, *states],
+                "SELECT class_index, attribute, locked, source, status, stale FROM descriptions "
+                "WHERE vocabulary = ? AND llm = ?",
+                [vocabulary.name, llm],
+            )
+            if row["locked"]
+            or (
+                row["status"] in states
+                and not row["stale"]
+                and not (row["source"] == "llm" and row["class_index"] in renamed)
             )
         }
-        have -= self._renamed_cells(vocabulary, llm)
         wanted = list(attributes)
         return [
             (entry.index, attribute)
@@ -201,18 +200,6 @@ class DescriptionStore(StoreFile):
             for attribute in wanted
             if (entry.index, attribute) not in have
         ]
-
-    def _renamed_cells(self, vocabulary: Vocabulary, llm: str) -> set[tuple[int, str]]:
-        """The cells that `add_vocabulary` would find stale."""
-        renamed = self.renamed(vocabulary)
-        if not renamed:
-            return set()
-        rows = self.rows(
-            "SELECT class_index, attribute FROM descriptions WHERE vocabulary = ? AND llm = ? "
-            "AND NOT locked AND source = 'llm'",
-            [vocabulary.name, llm],
-        )
-        return {(r["class_index"], r["attribute"]) for r in rows if r["class_index"] in renamed}
 
     def mark_stale(
         self,

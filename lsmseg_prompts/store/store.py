@@ -41,6 +41,7 @@ __all__ = [
     "Store",
     "open_store",
     "open_store_readonly",
+    "read_rows",
     "shipped_store_path",
     "status",
     "utc_now",
@@ -98,6 +99,29 @@ def open_store_readonly(path: str | os.PathLike[str]) -> Store:
             store.close()
             raise
     return store
+
+
+def read_rows(
+    path: Path, sql: str, values: Sequence[Any] = (), vocabulary: Vocabulary | None = None
+) -> list[dict[str, Any]]:
+    """The rows of a SELECT on the store at `path`; none where there is no store.
+
+    Args:
+        path: the file.
+        sql: the SELECT.
+        values: those of its placeholders.
+        vocabulary: compare its classes with those in the store first.
+
+    Raises:
+        StoreError: the store cannot be read.
+        UsageError: the store has the vocabulary with other classes.
+    """
+    if not path.exists():
+        return []
+    with open_store_readonly(path) as store:
+        if vocabulary is not None:
+            store.check_vocabulary(vocabulary)
+        return store.rows(sql, values)
 
 
 class Store(DescriptionStore):

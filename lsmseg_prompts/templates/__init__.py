@@ -15,7 +15,7 @@ Rendered in a sandbox: class names and attributes may come from anywhere.
 import hashlib
 import os
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -40,29 +40,6 @@ def with_article(name: str) -> str:
     return f"{article(name)} {name}".strip()
 
 
-def source(name: str) -> str:
-    """The text of a template; raises UsageError for an unknown name."""
-    if name not in NAMES:
-        raise UsageError(
-            f"There is no template {name!r}{nearest(name, NAMES)}; there are {', '.join(NAMES)}."
-        )
-    return (files(__name__) / f"{name}.j2").read_text("utf-8")
-
-
-@cache
-def template_hash(name: str) -> str:
-    """SHA-256 of a template's text, in hex: what tells two versions of a query apart."""
-    return query(name).hash
-
-
-def render(name: str, **values: Any) -> str:
-    """The query `name` with its values filled in; `sense` may be left out.
-
-    Raises UsageError for an unknown template or a missing value.
-    """
-    return query(name).render(**values)
-
-
 @dataclass(frozen=True)
 class Query:
     """A question to an LLM: one of ours, or a Jinja2 file of the user's own."""
@@ -70,9 +47,9 @@ class Query:
     name: str
     text: str
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """SHA-256 of the text, in hex."""
+        """SHA-256 of the text, in hex: what tells two versions of a query apart."""
         return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
 
     def render(self, **values: Any) -> str:
@@ -94,7 +71,11 @@ class Query:
 @cache
 def query(name: str) -> Query:
     """One of our own queries; raises UsageError for an unknown name."""
-    return Query(name, source(name))
+    if name not in NAMES:
+        raise UsageError(
+            f"There is no template {name!r}{nearest(name, NAMES)}; there are {', '.join(NAMES)}."
+        )
+    return Query(name, (files(__name__) / f"{name}.j2").read_text("utf-8"))
 
 
 def read_query(path: str | os.PathLike[str]) -> Query:

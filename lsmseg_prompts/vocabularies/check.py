@@ -1,24 +1,8 @@
 """Which classes of a vocabulary have names that people or a language model would misread.
 
-Rules
-    sense        the word means several visible things and the class has no sense
-    placeholder  no name of a thing: unknown, other, background, void
-    suffix       ends in -other or -stuff
-    separator    hyphens, slashes or camelCase where words should be
-    glued        a compound without spaces ("bambooweaving")
-    abbreviation not one that everybody knows
-    capitals     written in capitals
-    digits       numbers, as in "car2"
-    ascii        letters or signs that CLIP's texts rarely have
-    whitespace   spaces before or after it, or several between words
-    brackets     an explanation in brackets
-    list         several names in one: consumers split texts at ", " and ";"
-    same         the name, or the first name of its list, of two classes
-    long         more than 10 words
-
-What is checked is the readable name, the one that prompts use: a class whose readable name was
-set by a person is fine whatever its benchmark calls it. Where a rule can make a better name, the
-finding proposes it; nothing is changed here.
+The rules are in docs/vocabularies.md. What is checked is the readable name, the one that prompts
+use: a class whose readable name was set by a person is fine whatever its benchmark calls it. Where
+a rule can make a better name, the finding proposes it; nothing is changed here.
 """
 
 from __future__ import annotations
@@ -26,10 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
@@ -71,14 +54,11 @@ def check_vocabulary(
     for entry in vocabulary:
         broken = [*_words(entry), *_spelling(entry.readable)]
         head = _code_head(entry.readable)
-        if head:
-            better = _from_code(entry.readable, heads[head] > 1)
-            if better:
-                broken.append(("separator", "a code, not words", f'write "{better}"'))
-        same = firsts[normalise(_pieces(entry.readable)[0])]
-        if len(same) > 1:
+        if head and (better := _from_code(entry.readable, heads[head] > 1)):
+            broken.append(("separator", "a code, not words", f'write "{better}"'))
+        what = _pieces(entry.readable)[0]
+        if len(same := firsts[normalise(what)]) > 1:
             others = ", ".join(str(index) for index in same if index != entry.index)
-            what = _pieces(entry.readable)[0]
             broken.append(("same", f'class {others} is called "{what}" too', "tell them apart"))
         if raw_names and (raw := raw_names[entry.index]) != " ".join(raw.split()):
             broken.append(("whitespace", f"the file has {raw!r}", f'it is read as "{entry.name}"'))
@@ -86,57 +66,48 @@ def check_vocabulary(
     return findings
 
 
-def _words(entry: ClassEntry) -> list[tuple[str, str, str]]:
+def _words(entry: ClassEntry) -> Iterator[tuple[str, str, str]]:
     """(rule, why, advice): what the words say, or do not say."""
-    name, broken = entry.readable, []
+    name = entry.readable
     plain = normalise(_pieces(name)[0])
     stem = _SUFFIX.sub("", name)
     if plain in name_words("placeholders") or not any(c.isalpha() for c in name):
-        broken.append(
-            ("placeholder", "it does not name a thing", "leave the class out, or say what is in it")
-        )
+        yield "placeholder", "it does not name a thing", "leave the class out, or say what is in it"
     elif stem != name:
-        broken.append(("suffix", "nobody writes so", f'write "{stem.replace("-", " ")}"'))
+        yield "suffix", "nobody writes so", f'write "{stem.replace("-", " ")}"'
     if not entry.sense and (word := ambiguous_word(_pieces(name)[0])):
-        meanings = " or ".join(homonyms()[word])
-        broken.append(("sense", f'"{word}" is {meanings}', "give its sense"))
+        yield "sense", f'"{word}" is {" or ".join(homonyms()[word])}', "give its sense"
     if len(plain.split()) > MOST_WORDS:
-        broken.append(("long", f"{len(plain.split())} words", "give a name of a few words"))
-    return broken
+        yield "long", f"{len(plain.split())} words", "give a name of a few words"
 
 
-def _spelling(name: str) -> list[tuple[str, str, str]]:
+def _spelling(name: str) -> Iterator[tuple[str, str, str]]:
     """(rule, why, advice): how the name is written."""
-    broken = []
-    pieces = _pieces(name)
-    if len(pieces) > 1:
-        advice = f'call it "{pieces[0]}", the rest are synonyms'
-        broken.append(("list", "texts are split at commas and semicolons", advice))
+    first, *others = _pieces(name)
+    if others:
+        advice = f'call it "{first}", the rest are synonyms'
+        yield "list", "texts are split at commas and semicolons", advice
     if match := _BRACKETS.match(name):
         advice = f'call it "{match[1]}", with the sense "{match[2]}"'
-        broken.append(("brackets", "an explanation is not part of a name", advice))
-    first = pieces[0]
+        yield "brackets", "an explanation is not part of a name", advice
     if "/" in name or "\\" in name:
-        broken.append(
-            ("separator", "a slash is not a word", "give one name, and the other as a synonym")
-        )
+        yield "separator", "a slash is not a word", "give one name, and the other as a synonym"
     if re.search(r"[a-z][A-Z]", first):
-        broken.append(("separator", "camelCase is not a word", f'write "{spaced(first)}"'))
+        yield "separator", "camelCase is not a word", f'write "{spaced(first)}"'
     elif first.isupper() and len(first) > 4:
-        broken.append(("capitals", "capitals read as an abbreviation", f'write "{first.lower()}"'))
+        yield "capitals", "capitals read as an abbreviation", f'write "{first.lower()}"'
     elif spaced(first) != first and "/" not in first:
-        broken.append(("glued", "several words in one", f'write "{spaced(first)}"'))
+        yield "glued", "several words in one", f'write "{spaced(first)}"'
     for word in first.split():
         if is_code_abbreviation(word):
-            broken.append(("abbreviation", f'"{word}" is not generally known', "write it out"))
+            yield "abbreviation", f'"{word}" is not generally known', "write it out"
     if not first.isascii():
         plain = to_ascii(first)
         advice = f'write "{plain}"' if plain else "give its name in English"
-        broken.append(("ascii", "CLIP has hardly met such signs", advice))
+        yield "ascii", "CLIP has hardly met such signs", advice
     numbers = [word for word in first.split() if re.search(r"\d", word)]
     if any(word.lower() not in name_words("abbreviations") for word in numbers):
-        broken.append(("digits", "a number says nothing of looks", "give a name without it"))
-    return broken
+        yield "digits", "a number says nothing of looks", "give a name without it"
 
 
 _SUFFIX = re.compile(r"[-_ ](?:other|stuff|things?)$", re.IGNORECASE)
@@ -247,17 +218,11 @@ def as_file(vocabulary: Vocabulary, proposals: dict[int, ClassEntry], name: str)
     changed, for a person to read through."""
     lines = []
     for entry in vocabulary:
-        better = proposals.get(entry.index, entry)
-        fields: dict[str, Any] = {
-            "name": better.name,
-            "readable": better.readable,
-            "sense": better.sense,
-            "synonyms": list(better.synonyms),
-        }
-        if better.seen is not None:
-            fields["seen"] = better.seen
-        if better.coco_stuff:
-            fields["coco_stuff"] = list(better.coco_stuff)
+        fields = asdict(proposals.get(entry.index, entry))
+        del fields["index"]
+        for key, nothing in (("seen", None), ("coco_stuff", ())):
+            if fields[key] == nothing:
+                del fields[key]
         lines.append("  " + json.dumps(fields, ensure_ascii=False))
     head = json.dumps({"name": name, "title": vocabulary.title}, ensure_ascii=False, indent=1)
     return f'{head.removesuffix("}").rstrip()},\n "classes": [\n' + ",\n".join(lines) + "\n ]\n}\n"

@@ -87,7 +87,14 @@ def read(path: Path) -> Vocabulary:
     if not file.classes:
         raise UsageError(f"{path} names no class: write one class name a line.")
     entries = [_entry(one, i, path) for i, one in enumerate(file.classes)]
-    _refuse_duplicates(entries, path)
+    owner: dict[str, int] = {}
+    for entry in entries:
+        first = owner.setdefault(normalise(entry.name), entry.index)
+        if first != entry.index:
+            raise UsageError(
+                f"{path} names the class {entry.name!r} twice (classes {first} and "
+                f"{entry.index}): remove one of them."
+            )
     name = file.name or path.stem
     vocabulary = Vocabulary(name, file.title or f"Classes of {path.name}", tuple(entries))
     if normalise(name) in BUILT_IN:
@@ -169,14 +176,3 @@ def _entry(given: UserClass, index: int, path: Path) -> ClassEntry:
         given.seen,
         tuple(given.coco_stuff or ()),
     )
-
-
-def _refuse_duplicates(entries: list[ClassEntry], path: Path) -> None:
-    owner: dict[str, int] = {}
-    for entry in entries:
-        first = owner.setdefault(normalise(entry.name), entry.index)
-        if first != entry.index:
-            raise UsageError(
-                f"{path} names the class {entry.name!r} twice (classes {first} and "
-                f"{entry.index}): remove one of them."
-            )

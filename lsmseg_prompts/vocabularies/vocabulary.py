@@ -94,7 +94,7 @@ def built_in(name: str) -> Vocabulary:
     """The vocabulary of BUILT_IN that is called `name`."""
     raw = packaged_json("lsmseg_prompts.vocabularies", f"{name}.json")
     entries = tuple(
-        ClassEntry(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
-        for given in raw["classes"]
+        ClassEntry(**c | {key: tuple(c.get(key, ())) for key in ("synonyms", "coco_stuff")})
+        for c in raw["classes"]
     )
     return Vocabulary(raw["name"], raw["title"], entries)

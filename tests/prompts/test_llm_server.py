@@ -22,10 +22,10 @@ from llm_server.texts import ATTRIBUTES
 
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.generation.stage1 import parse_attributes
-from lsmseg_prompts.templates import render
+from lsmseg_prompts.templates import query
 from lsmseg_prompts.vocabularies import load_vocabulary
 
-ZEBRA = render("describe-paper", class_name="zebra", attribute="color")
+ZEBRA = query("describe-paper").render(class_name="zebra", attribute="color")
 DASHSCOPE_PATH = "/api/v1/services/aigc/text-generation/generation"
 
 
@@ -101,7 +101,7 @@ def test_default_answers_are_good():
                 name, values = f"describe-{wording}", {"attribute": attribute}
                 if attribute == "typical":
                     name, values = "typical-paper", {}
-                prompt = render(name, class_name=entry.readable, sense=entry.sense, **values)
+                prompt = query(name).render(class_name=entry.readable, sense=entry.sense, **values)
                 question = texts.read_question([{"role": "user", "content": prompt}])
                 assert (question.name, question.attributes) == (entry.readable, (attribute,))
                 cells[entry.index, attribute] = texts.sentence(question, attribute)
@@ -110,7 +110,7 @@ def test_default_answers_are_good():
 
 def test_json_for_several_attributes(server):
     prompt = "\n".join(
-        [render("describe-paper", class_name="zebra", attribute=a) for a in ATTRIBUTES]
+        [query("describe-paper").render(class_name="zebra", attribute=a) for a in ATTRIBUTES]
         + ["Answer with a JSON object whose keys are the attributes."]
     )
     for more in ({}, {"response_format": {"type": "json_object"}}):
@@ -129,10 +129,10 @@ def test_json_for_several_attributes(server):
 
 
 def test_stage_1_and_pictures(server):
-    reply = ask(server, render("attributes-paper")).choices[0].message.content
+    reply = ask(server, query("attributes-paper").render()).choices[0].message.content
     assert [a.name for a in parse_attributes(reply)] == [*ATTRIBUTES, "lighting"]
     parts = [
-        {"type": "text", "text": render("check-images-thesis")},
+        {"type": "text", "text": query("check-images-thesis").render()},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
     ]
     assert ask(server, parts).choices[0].message.content.count(". ") == 4
@@ -237,8 +237,8 @@ def test_retry_after_in_every_form(server):
 
 
 def test_rules_match_and_run_out(server):
-    tree = render("describe-thesis", class_name="tree", sense="a plant", attribute="size")
-    typical = render("typical-paper", class_name="tree")
+    tree = query("describe-thesis").render(class_name="tree", sense="a plant", attribute="size")
+    typical = query("typical-paper").render(class_name="tree")
     server.script(
         [
             {"match": {"n": 1}, "reply": "first"},
@@ -337,7 +337,7 @@ def upload(server: LLMServer, count: int) -> str:
             "body": {
                 "model": "gpt-4",
                 "messages": [
-                    {"role": "user", "content": render("describe-paper", class_name=name,
+                    {"role": "user", "content": query("describe-paper").render(class_name=name,
                                                        attribute="color")}
                 ],
             },

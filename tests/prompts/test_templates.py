@@ -8,7 +8,7 @@ from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, as_reply
 from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.generation.stage1 import Attribute, ask_attributes, parse_attributes
 from lsmseg_prompts.llm.base import LLM, Reply
-from lsmseg_prompts.templates import NAMES, read_query, render, template_hash
+from lsmseg_prompts.templates import NAMES, query, read_query
 
 STAGE_1 = (
     "What visual attributes are most relevant for generating descriptive text prompts to enhance "
@@ -36,33 +36,36 @@ STAGE_1 = (
     ],
 )
 def test_wordings_are_the_published_ones(name, text):
-    assert render(name, class_name="cat", attribute="color") == text
+    assert query(name).render(class_name="cat", attribute="color") == text
 
 
 def test_article_and_sense_are_put_in():
-    text = render("describe-paper", class_name="orange", sense="the citrus fruit", attribute="size")
+    text = query("describe-paper").render(
+        class_name="orange", sense="the citrus fruit", attribute="size"
+    )
     assert text.startswith("Describe an orange (the citrus fruit) with respect to")
-    assert "what grass generally" in render("describe-thesis", class_name="grass", attribute="size")
+    thesis = query("describe-thesis").render(class_name="grass", attribute="size")
+    assert "what grass generally" in thesis
 
 
 def test_values_are_never_run_as_templates():
     nasty = "{{ 7 * 7 }}{% for x in () %}"
-    assert nasty in render("describe-paper", class_name=nasty, attribute="color")
-    assert "B&B" in render("describe-paper", class_name="B&B", attribute="color")
+    assert nasty in query("describe-paper").render(class_name=nasty, attribute="color")
+    assert "B&B" in query("describe-paper").render(class_name="B&B", attribute="color")
 
 
 def test_missing_values_and_unknown_names():
     with pytest.raises(UsageError, match="'attribute' is undefined"):
-        render("describe-paper", class_name="cat")
+        query("describe-paper").render(class_name="cat")
     with pytest.raises(UsageError, match="did you mean describe-paper"):
-        render("describe-papr")
+        query("describe-papr").render()
     with pytest.raises(UsageError):
-        render("../errors")
+        query("../errors").render()
 
 
 def test_hashes_tell_templates_apart():
-    assert all(re.fullmatch("[0-9a-f]{64}", template_hash(name)) for name in NAMES)
-    assert template_hash("describe-paper") != template_hash("describe-thesis")
+    assert all(re.fullmatch("[0-9a-f]{64}", query(name).hash) for name in NAMES)
+    assert query("describe-paper").hash != query("describe-thesis").hash
 
 
 def test_the_nine_are_the_papers_in_its_order():
@@ -118,7 +121,7 @@ def test_ask_attributes_puts_the_question_and_reads_the_reply():
     llm = Canned("1. Color\n2. Shape")
     assert [a.name for a in ask_attributes(llm, "thesis")] == ["color", "shape"]
     assert llm.request.prompt == STAGE_1
-    assert llm.request.template_hash == template_hash("attributes-thesis")
+    assert llm.request.template_hash == query("attributes-thesis").hash
 
 
 def test_ask_attributes_with_bundled_returns_the_nine():

@@ -55,7 +55,8 @@ def read_bundled(vocabulary: Vocabulary | str) -> Cells:
             text = theirs.texts.get((at, attribute))
             if text is not None:
                 cells.setdefault((index, attribute), call_it(text, shipped, entry))
-    return dict(sorted(cells.items(), key=lambda item: _place(item[0])))
+    places = sorted(cells, key=lambda cell: (cell[0], BUNDLED_ATTRIBUTES.index(cell[1])))
+    return {cell: cells[cell] for cell in places}
 
 
 @cache
@@ -87,7 +88,3 @@ def read_lines(name: str) -> Lines:
 def _check_class(classes: Vocabulary, row: dict[str, Any], where: str) -> None:
     if row["index"] >= len(classes) or classes[row["index"]].name != row["class"]:
         raise ValueError(f"{where}: {row['class']!r} has another index in {classes.name}")
-
-
-def _place(cell: tuple[int, str]) -> tuple[int, int]:
-    return cell[0], BUNDLED_ATTRIBUTES.index(cell[1])
