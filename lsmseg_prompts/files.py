@@ -57,14 +57,9 @@ def write_whole(path: str | Path, content: str | bytes) -> Path:
             f"Cannot write {shown}: {reason}; choose a place that can be written."
         ) from error
     finally:
-        _remove(temporary)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     return shown
-
-
-def _remove(temporary: Path) -> None:
-    """Remove a temporary file if it is still there; what cannot be removed stays."""
-    with contextlib.suppress(OSError):
-        temporary.unlink()
 
 
 def packaged_json(package: str, name: str) -> Any:

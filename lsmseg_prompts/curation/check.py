@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,18 +32,16 @@ class Check:
 
     def error(self) -> LsmsegPromptsError | None:
         """StoreError if it is damaged, RefusedError if counts are wrong, else None."""
-        bad = {
-            level: [row["check"] for row in self.rows if row["level"] == level]
+        damaged, wrong = (
+            ", ".join(row["check"] for row in self.rows if row["level"] == level)
             for level in ("damage", "wrong")
-        }
-        if bad["damage"]:
-            return StoreError(
-                f"The store {self.store} is damaged ({', '.join(bad['damage'])}): restore a backup."
-            )
-        if bad["wrong"]:
+        )
+        if damaged:
+            return StoreError(f"The store {self.store} is damaged ({damaged}): restore a backup.")
+        if wrong:
             return RefusedError(
-                f"The store {self.store} has wrong counts ({', '.join(bad['wrong'])}): edit or "
-                "generate these cells again."
+                f"The store {self.store} has wrong counts ({wrong}): edit or generate these cells "
+                "again."
             )
         return None
 
@@ -72,12 +71,9 @@ def _whole(file: Store, result: Check) -> None:
         for row in file.rows("PRAGMA foreign_key_check")
     )
     result.add("foreign keys", "damage", [f"{text} ({n} rows)" for text, n in loose.items()])
-    fresh = sqlite3.connect(":memory:", isolation_level=None)
-    try:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
         migrate(fresh, "")
         made = {(kind, name): sql for kind, name, sql in fresh.execute(_OBJECTS)}
-    finally:
-        fresh.close()
     there = {(row["type"], row["name"]): row["sql"] for row in file.rows(_OBJECTS)}
     # More than that is the user's own: views, a search index.
     result.add(

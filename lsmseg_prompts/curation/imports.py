@@ -118,13 +118,9 @@ def import_file(
 
 def read(path: Path) -> tuple[bytes, list[tuple[str, list[str]]]]:
     """The file, and its names with their phrases, doubles of a name included."""
-
-    def pairs(items: list[tuple[str, Any]]) -> Any:
-        return items
-
     try:
         data = path.read_bytes()
-        raw = json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs)
+        raw = json.loads(data.decode("utf-8-sig"), object_pairs_hook=list)
         json.dumps(raw, ensure_ascii=False).encode()  # half a character, such as "\\ud83d"
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from error

@@ -1,15 +1,9 @@
 """Other projects' lists of phrases about a class as cells: one sentence an attribute.
 
-CuPL has whole sentences, DCLIP and ProLab have phrases ("made of metal, often aluminum").
-
-Every phrase speaks for the one of the nine attributes that its words point to most
-(attribute_words.json; a word of lint_words.json counts twice, a word that names the attribute
-thrice); where lint_words.json lists the attribute, a single other word is too little. The phrases
-of an attribute become "A bicycle: frame shaped like a diamond, ...", in the file's order; those
-that speak for none become `typical`, filled up with the others. Of whole sentences an attribute
-gets the one that points to it most and to others least, and `typical` the first good one; those
-about a photo come last. Nothing is reworded or cut: what does not fit into CLIP's 77 tokens is
-left out whole, and listed.
+CuPL has whole sentences, DCLIP and ProLab have phrases ("made of metal, often aluminum"). How they
+are placed is in docs/store.md. A word of lint_words.json counts twice for its attribute, one that
+names the attribute thrice; where lint_words.json lists the attribute, a single other word of
+attribute_words.json is too little.
 """
 
 from __future__ import annotations

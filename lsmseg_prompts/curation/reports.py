@@ -199,12 +199,10 @@ def words_apart(a: str, b: str) -> list[tuple[str, str]]:
     parts: list[tuple[str, str]] = []
     for tag, i, j, k, m in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
         if tag == "equal":
-            parts.append(("same", " ".join(left[i:j])))
-            continue
-        if i < j:
-            parts.append(("first", " ".join(left[i:j])))
-        if k < m:
-            parts.append(("second", " ".join(right[k:m])))
+            pieces = [("same", left[i:j])]
+        else:
+            pieces = [("first", left[i:j]), ("second", right[k:m])]
+        parts += [(what, " ".join(words)) for what, words in pieces if words]
     return parts
 
 

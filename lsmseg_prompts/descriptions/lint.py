@@ -52,7 +52,10 @@ def lint(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[F
     first: dict[str, tuple[int, str]] = {}
     for (index, attribute), text in cells.items():
         entry = vocabulary[index]
-        broken = [*check_text(text, entry), *_leaks(text, attribute, entry)]
+        broken = check_text(text, entry)
+        for owner, word in _foreign(text, attribute):
+            if not _is_in_name(word, entry):
+                broken.append(("leak", f'the {owner} word "{word}" leaks into {attribute}'))
         findings += [Finding(index, attribute, rule, message) for rule, message in broken]
         other = first.setdefault(text.strip().casefold(), (index, attribute))
         if other != (index, attribute):
@@ -107,24 +110,14 @@ def _leak_words() -> dict[str, tuple[frozenset[str], re.Pattern[str]]]:
     return lists
 
 
-def _leaks(text: str, attribute: str, entry: ClassEntry) -> list[tuple[str, str]]:
-    """Words that belong to another of the nine attributes (the user's own have no lists)."""
-    own = _letters(" ".join(entry.names))
-    return [
-        ("leak", f'the {owner} word "{word}" leaks into {attribute}')
-        for owner, word in _foreign(text, attribute)
-        if not _letters(word) <= own
-    ]
-
-
 def name_leaks(text: str, attribute: str, entry: ClassEntry) -> list[str]:
     """Words of other attributes that are let pass, because the class is called by them."""
-    own = _letters(" ".join(entry.names))
-    return [word for _, word in _foreign(text, attribute) if _letters(word) <= own]
+    return [word for _, word in _foreign(text, attribute) if _is_in_name(word, entry)]
 
 
 def _foreign(text: str, attribute: str) -> Iterator[tuple[str, str]]:
-    """(the list it is in, word) of each word of a list that `attribute` may not use."""
+    """(the list it is in, word) of each word that belongs to another of the nine attributes; the
+    user's own have no lists."""
     if attribute in ATTRIBUTES:
         for owner, (allowed_in, pattern) in _leak_words().items():
             if attribute not in allowed_in:
@@ -132,8 +125,11 @@ def _foreign(text: str, attribute: str) -> Iterator[tuple[str, str]]:
                     yield owner, word
 
 
-def _letters(text: str) -> set[str]:
-    return set(re.findall(r"[a-z]+", text.lower()))
+def _is_in_name(word: str, entry: ClassEntry) -> bool:
+    of_word, of_names = (
+        set(re.findall(r"[a-z]+", text.lower())) for text in (word, " ".join(entry.names))
+    )
+    return of_word <= of_names
 
 
 def _near_duplicates(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[Finding]:
@@ -144,10 +140,8 @@ def _near_duplicates(cells: Mapping[tuple[int, str], str], vocabulary: Vocabular
         by_attribute.setdefault(attribute, []).append((index, text, text.split()))
     for attribute, rows in by_attribute.items():
         for later, earlier in _alike([words for _, _, words in rows]):
-            (index, text, words), (other_index, other_text, other_words) = (
-                rows[later],
-                rows[earlier],
-            )
+            index, text, words = rows[later]
+            other_index, other_text, other_words = rows[earlier]
             if text == other_text or not _close_lengths(text, other_text):
                 continue
             if SequenceMatcher(None, words, other_words).ratio() > NEAR_RATIO:

@@ -9,7 +9,7 @@ descriptions are left out (shortening.py), then whole descriptions, the last fir
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -31,6 +31,10 @@ _PROPER = re.compile(
 )
 
 
+# "while" can stand before it: no introductory phrase before its subject.
+_PLAIN_START = re.compile(r"(?:the|its|their|an?|each|one|two|most|some)\s")
+
+
 @dataclass
 class _Main:
     """A main clause under construction: a subject with predicates, or a whole clause."""
@@ -38,7 +42,7 @@ class _Main:
     parts: list[str]
     number: Number | None = None  # of the class, if it is the subject
     closed: bool = False
-    whole: bool = field(default=False)  # its subject is something other than the class
+    whole: bool = False  # its subject is something other than the class
 
     def text(self) -> str:
         """The predicates joined as in a list: "A cat has ..., is ..., and is ..."."""
@@ -176,7 +180,9 @@ def _add(mains: list[_Main], clause: Clause, entry: ClassEntry, person: bool) ->
             owner = subject + ("'" if subject.endswith("s") else "'s")
         mains.append(_Main([f"{owner} {clause.owned}"], closed=clause.closed, whole=True))
     else:
-        text = _lower_start(clause.text)
+        text = clause.text
+        if not _PROPER.match(text):
+            text = text[:1].lower() + text[1:]
         if mentioned:
             text = _single_mention(entry.names).sub(r"the \1", text, count=1)
         mains.append(_Main([text], closed=clause.closed, whole=True))
@@ -191,15 +197,6 @@ def _link(mains: Sequence[_Main]) -> str:
         # introductory phrase, or a clause that already contrasts, and not at the very end.
         varied = place < len(mains) - 1 or (len(mains) == 2 and len(before.parts) > 1)
         loose = before.closed or main.closed
-        plain = main.whole and _begins_plainly(text) and place % 2 == 1
+        plain = main.whole and _PLAIN_START.match(text) is not None and place % 2 == 1
         linked += f", {'while' if varied and plain and not loose else 'and'} {text}"
     return linked
-
-
-def _begins_plainly(text: str) -> bool:
-    """Whether "while" can stand before `text`: no introductory phrase before its subject."""
-    return re.match(r"(?:the|its|their|an?|each|one|two|most|some)\s", text) is not None
-
-
-def _lower_start(text: str) -> str:
-    return text if _PROPER.match(text) else text[:1].lower() + text[1:]

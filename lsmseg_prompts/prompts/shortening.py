@@ -87,7 +87,7 @@ def _is_optional(rest: str, tail: str) -> bool:
         if _has_open_list(rest):
             return False
         own = joined[1]
-        return begins_with_verb(own) or has_verb(_SUBORDINATE.sub("", _after_first_word(own)))
+        return begins_with_verb(own) or has_verb(_SUBORDINATE.sub("", own.partition(" ")[2]))
     if not _DEPENDENT.match(tail) or _NEEDED.match(tail):
         return False
     pieces = re.split(r",\s+", tail)
@@ -115,10 +115,6 @@ def _stands_alone(rest: str, tail: str, names: tuple[str, ...]) -> bool:
         return False  # the colors were the statement
     last = re.split(r",\s+", rest)[-1]
     return not (_has_open_list(rest) and _DETERMINED.match(last) and not has_verb(last))
-
-
-def _after_first_word(text: str) -> str:
-    return text.partition(" ")[2]
 
 
 def _main(text: str) -> str:

@@ -24,7 +24,7 @@ def is_under_way(store: Store, run: str) -> bool:
     rows = store.rows(
         "SELECT host, pid, seen_at FROM runs WHERE id = ? AND ended_at IS NULL", [run]
     )
-    return any(_is_alive(row) for row in rows)
+    return any(map(_is_alive, rows))
 
 
 def _is_alive(row: dict[str, Any]) -> bool:
@@ -37,5 +37,5 @@ def _is_alive(row: dict[str, Any]) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass
     return True

@@ -30,13 +30,11 @@ def _apply(script: str, db: Connection) -> None:
             statement = ""
 
 
-def _steps() -> list[Callable[[Connection], None]]:
-    scripts = (path for path in files(__name__).iterdir() if path.name.endswith(".sql"))
-    ordered = sorted(scripts, key=lambda path: path.name)
-    return [partial(_apply, path.read_text("utf-8")) for path in ordered]
-
-
-MIGRATIONS = _steps()
+_SCRIPTS = [path for path in files(__name__).iterdir() if path.name.endswith(".sql")]
+MIGRATIONS: list[Callable[[Connection], object]] = [
+    partial(_apply, path.read_text("utf-8"))
+    for path in sorted(_SCRIPTS, key=lambda path: path.name)
+]
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
