@@ -84,7 +84,7 @@ def data_check(request: DataCheckRequest, *, on_progress: OnProgress | None = No
         what = f"never labelled: {', '.join(never)}"
         findings.append(Finding("classes", "", what, stops=False))
     total = int(pixels.sum()) + ignored
-    published = split.layout.pictures_of(split.split)
+    published = split.layout.published.get(split.split)
     summary = {
         "benchmark": split.name,
         "split": split.split,
@@ -113,7 +113,7 @@ def _about_files(split: Split, files: Files) -> list[Finding]:
         Finding("no labels", name, f"stands in {split.place.names} but not in {split.labels}")
         for name in files.without_labels
     ]
-    published = split.layout.pictures_of(split.split)
+    published = split.layout.published.get(split.split)
     if published and len(files.pairs) not in published:
         what = (
             f"{len(files.pairs)} pictures with label maps, {published[0]} are published: "
@@ -144,7 +144,7 @@ def _about_pair(
     except DataError as error:
         return pixels, 0, [*findings, Finding("unreadable", path.name, str(error))]
     labels, problems = reader.judge(raw, path, size)
-    findings += [Finding(kind, path.name, what) for kind, what in problems]
+    findings += [Finding(kind, path.name, what) for kind, what in problems.items()]
     pixels += np.bincount(labels[labels >= 0], minlength=reader.classes)
     return pixels, int((labels == IGNORE).sum()), findings
 

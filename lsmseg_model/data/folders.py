@@ -1,6 +1,6 @@
 """Benchmarks in folders: pictures and label maps with equal stems (layouts.py, label_maps.py)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +135,7 @@ def find_split(name: str, layout: Layout, root: Path, split: str | None = None) 
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; --data-root must hold the pictures of {name}.")
     bases = [base for base in (root, *(root / f for f in layout.folders)) if base.is_dir()]
-    usual = [on_disk for _, names in layout.splits for on_disk in names]
+    usual = layout.on_disk()
     if split is None:
         others = [s for base in bases for s in _subfolders(base / "images") if s not in usual]
         wanted = [*usual, *others, ""]
@@ -167,11 +167,11 @@ def _subfolders(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
 
 
-def _has(folder: Path, endings: tuple[str, ...]) -> bool:
+def _has(folder: Path, endings: Sequence[str]) -> bool:
     return folder.is_dir() and any(_ends(p.name, endings) for p in folder.iterdir())
 
 
-def _ends(name: str, endings: tuple[str, ...]) -> bool:
+def _ends(name: str, endings: Sequence[str]) -> bool:
     return name.lower().endswith(tuple(end.lower() for end in endings))
 
 
@@ -183,7 +183,7 @@ def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: st
             f"{split or 'its validation pictures'}; make them with: lsmseg-prompts data prepare "
             f"--data {name} --from {root}."
         )
-    usual = [on_disk for _, names in layout.splits for on_disk in names]
+    usual = layout.on_disk()
     there = sorted(
         s
         for s in {*usual, *(s for base in bases for s in _subfolders(base / "images"))}
@@ -191,7 +191,7 @@ def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: st
     )
     if split is not None and there:
         return f"{root} has no split {split!r} of {name}; it has {', '.join(there)}."
-    shown = split or (layout.splits[0][1][0] if layout is not OWN else "<split>")
+    shown = split or (layout.on_disk()[0] if layout is not OWN else "<split>")
     trees = dict.fromkeys(
         f"{p.pictures} with {p.labels}/*{p.endings[0]}" + (f" and {p.names}" if p.names else "")
         for p in layout.places
@@ -273,44 +273,35 @@ class LabelReader:
         raw = read_label_map(path)
         labels, problems = self.judge(raw, path, size_of(picture))
         if problems:
-            raise DataError(problems[0][1])
+            raise DataError(next(iter(problems.values())))
         return labels
 
     def judge(
         self, raw: np.ndarray, path: Path, size: tuple[int, int] | None
-    ) -> tuple[np.ndarray, list[tuple[str, str]]]:
-        """Classes, IGNORE or OUTSIDE [H, W], and every problem as (kind, sentence).
+    ) -> tuple[np.ndarray, dict[str, str]]:
+        """Classes, IGNORE or OUTSIDE [H, W], and a sentence about every kind of problem.
 
         raw: what stands in the file; size: (height, width) of the picture, None if unknown.
         """
         labels = to_classes(raw, self.table)
-        problems = []
+        problems = {}
         if size is not None and raw.shape != size:
-            problems.append(
-                (
-                    "size",
-                    f"{path} is {raw.shape[1]}x{raw.shape[0]} but its picture is "
-                    f"{size[1]}x{size[0]}; label maps must have the size of their picture.",
-                )
+            problems["size"] = (
+                f"{path} is {raw.shape[1]}x{raw.shape[0]} but its picture is {size[1]}x{size[0]}; "
+                "label maps must have the size of their picture."
             )
         if self.classes > 255 and raw.dtype.itemsize == 1:
-            problems.append(
-                (
-                    "8 bits",
-                    f"{path} has 8 bits a pixel, too few for the {self.classes} classes of "
-                    f"{self.name}: labels above 255 were lost when it was written; {self._anew()}",
-                )
+            problems["8 bits"] = (
+                f"{path} has 8 bits a pixel, too few for the {self.classes} classes of "
+                f"{self.name}: labels above 255 were lost when it was written; {self._anew()}"
             )
         if (labels == OUTSIDE).any():
             valid = np.flatnonzero(self.table >= 0)
             first = 1 if self.values == "background 0" else valid[0]
-            problems.append(
-                (
-                    "outside",
-                    f"{path} holds label {raw[labels == OUTSIDE].max()}, outside the vocabulary's "
-                    f"{self.classes} classes ({first} to {valid[-1]}); unlabelled pixels are "
-                    f"{255 if self.classes <= 255 else 65535}.{self._raw_coco()}",
-                )
+            problems["outside"] = (
+                f"{path} holds label {raw[labels == OUTSIDE].max()}, outside the vocabulary's "
+                f"{self.classes} classes ({first} to {valid[-1]}); unlabelled pixels are "
+                f"{255 if self.classes <= 255 else 65535}.{self._raw_coco()}"
             )
         return labels, problems
 

@@ -7,7 +7,8 @@ are aeroplane, diningtable, motorbike, sofa and tvmonitor.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -24,7 +25,7 @@ class Place:
     labels: str
     values: str = "index"
     names: str | None = None
-    endings: tuple[str, ...] = (".png",)
+    endings: Sequence[str] = (".png",)
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,10 @@ class Layout:
     vocabulary: str
     classes: int
     places: tuple[Place, ...]
-    folders: tuple[str, ...] = ()
-    splits: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    published: tuple[tuple[str, tuple[int, ...]], ...] = ()
-    void: tuple[int, ...] = ()
+    folders: Sequence[str] = ()
+    splits: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    published: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    void: Sequence[int] = ()
     seen: frozenset[int] | None = None
     owners: tuple[int, ...] | None = None
     original: str | None = None
@@ -59,42 +60,31 @@ class Layout:
         """The scored classes."""
         return tuple(range(self.classes))
 
-    def on_disk(self, split: str) -> tuple[str, ...]:
-        """The names that a split may have on disk."""
-        return dict(self.splits).get(split, (split,))
-
-    def pictures_of(self, split: str) -> tuple[int, ...]:
-        """The published numbers of pictures of a split, by its name on disk; () if unknown."""
-        return dict(self.published).get(split, ())
+    def on_disk(self, split: str | None = None) -> list[str]:
+        """The names that a split may have on disk, or all splits."""
+        if split is None:
+            return [name for names in self.splits.values() for name in names]
+        return list(self.splits.get(split, (split,)))
 
 
 OWN = Layout(
     "",
     0,
     (Place("images/{split}", "annotations/{split}", endings=(".png", ".tif", ".tiff")),),
-    splits=(("val", ("val",)), ("test", ("test",)), ("train", ("train",))),
+    splits={split: (split,) for split in ("val", "test", "train")},
 )
 """A folder of one's own."""
 
 
-def _layout(fields: dict[str, Any]) -> Layout:
-    """A layout as it stands in layouts.json: lists for tuples, objects for pairs."""
-    places = [{n: _tuple(v) for n, v in place.items()} for place in fields.pop("places")]
-    seen = fields.pop("seen", None)
-    return Layout(
-        places=tuple(Place(**place) for place in places),
-        seen=None if seen is None else frozenset(seen),
-        **{name: _tuple(value) for name, value in fields.items()},
-    )
-
-
-def _tuple(value: Any) -> Any:
-    if isinstance(value, dict):
-        return tuple((key, tuple(item)) for key, item in value.items())
-    return tuple(value) if isinstance(value, list) else value
+def _layout(places: list[dict[str, Any]], **fields: Any) -> Layout:
+    """A layout as it stands in layouts.json."""
+    for name, kind in (("seen", frozenset), ("owners", tuple)):
+        if name in fields:
+            fields[name] = kind(fields[name])
+    return Layout(places=tuple(Place(**place) for place in places), **fields)
 
 
 LAYOUTS: dict[str, Layout] = {
-    name: _layout(fields)
+    name: _layout(**fields)
     for name, fields in json.loads((files(__package__) / "layouts.json").read_text("utf-8")).items()
 }

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -104,16 +104,13 @@ def data_prepare(
     else:
         plans = (_context if data in ("pc-59", "pc-459") else _plain)(layout, request)
     total = sum(len(jobs) for _, jobs in plans)
-    results: list[Prepared] = []
-    for on_disk, jobs in plans:
-        before = sum(one.label_maps for one in results)
-        shifted = partial(_shifted, on_progress, before, total) if on_progress else None
-        results.append(_run(on_disk, jobs, layout.classes, request, shifted))
-    return results
+    done = count(1)
 
+    def advance(*_: int) -> None:
+        if on_progress:
+            on_progress(next(done), total)
 
-def _shifted(on_progress: OnProgress, before: int, total: int, done: int, _: int) -> None:
-    on_progress(before + done, total)
+    return [_run(split, jobs, layout.classes, request, advance) for split, jobs in plans]
 
 
 def _run(
@@ -121,7 +118,7 @@ def _run(
     jobs: list[Job],
     classes: int,
     request: DataPrepareRequest,
-    on_progress: OnProgress | None,
+    on_progress: OnProgress,
 ) -> Prepared:
     """Do the jobs. While it runs, and where it failed, UNFINISHED stands among the label maps."""
     folder = jobs[0].labels_to.parent
@@ -208,19 +205,13 @@ def _jobs(
     ]
 
 
-def _splits(layout: Layout, split: str | None) -> list[str]:
-    if split is not None:
-        return list(layout.on_disk(split))
-    return [on_disk for _, names in layout.splits for on_disk in names]
-
-
 def _plain(layout: Layout, request: DataPrepareRequest) -> Plans:
     """Label maps that are pictures already: their values become classes."""
     data, source = request.data, Path(request.source)
     originals = replace(layout, places=layout.places[1:])
     plans: Plans = []
     missing: DataError | None = None
-    for on_disk in _splits(layout, request.split):
+    for on_disk in layout.on_disk(request.split):
         try:
             split = find_split(data, originals, source, on_disk)
         except DataError as error:
@@ -260,7 +251,7 @@ def _ade_full(layout: Layout, request: DataPrepareRequest, on_progress: OnProgre
     base = _base(request, layout, "images/ADE")
     maps = {
         on_disk: sorted((base / "images/ADE" / on_disk).rglob("*_seg.png"))
-        for on_disk in _splits(layout, request.split)
+        for on_disk in layout.on_disk(request.split)
     }
     every = [path for paths in maps.values() for path in paths]
     if not every:
@@ -272,7 +263,7 @@ def _ade_full(layout: Layout, request: DataPrepareRequest, on_progress: OnProgre
         zip(lists, in_parallel(read_objects, lists, request.workers, on_progress), strict=True)
     )
     # A class may be missing in part of a split, not in a whole one.
-    part = not any(len(paths) in layout.pictures_of(s) for s, paths in maps.items())
+    part = not any(len(paths) in layout.published.get(s, ()) for s, paths in maps.items())
     table = table_by_name(
         request.class_names, names, str(base / "images/ADE"), request.missing_ok or part
     )
@@ -315,7 +306,7 @@ def _context(layout: Layout, request: DataPrepareRequest) -> Plans:
 
     out = Path(request.out or base)
     plans: Plans = []
-    for on_disk in _splits(layout, request.split):
+    for on_disk in layout.on_disk(request.split):
         lists = [base / one.format(split=on_disk) for one in CONTEXT_LISTS]
         listed = next((path for path in lists if path.exists()), None)
         if listed is None:

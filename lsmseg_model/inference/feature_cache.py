@@ -39,18 +39,18 @@ class FeatureCache:
         half: bool = False,
         on_message: Callable[[str], None] | None = None,
     ) -> None:
-        self.clip, self.folder = clip, folder
+        self.clip = clip
         self.read = self.computed = 0
         self.problem: str | None = None
         self._on_message = on_message
-        self._files = FeatureFiles(folder, f"{VERSION} {identity(clip)}", half) if folder else None
+        self.files = FeatureFiles(folder, f"{VERSION} {identity(clip)}", half) if folder else None
 
     def __call__(self, picture: np.ndarray) -> Tensor:
         """picture: uint8 [H, W, 3] -> [h, w, D] on the CPU, see `picture_features`.
 
         What comes from a file is mapped, not read into memory.
         """
-        files = self._files
+        files = self.files
         path = None if files is None else files.path(picture)
         if files and path and (kept := files.load(path)):
             self.read += 1
@@ -65,10 +65,6 @@ class FeatureCache:
                 if self._on_message:
                     self._on_message(f"Features are not kept any more: {error}")
         return features
-
-    def path(self, picture: np.ndarray) -> Path | None:
-        """The file that holds, or would hold, the picture's features."""
-        return None if self._files is None else self._files.path(picture)
 
 
 def identity(clip: Clip) -> str:

@@ -258,7 +258,7 @@ def test_a_whole_split_of_ade20k_must_name_every_class(ade: Path, monkeypatch) -
 
     from lsmseg_model.data import prepare as preparing
 
-    layout = replace(preparing.LAYOUTS["ade20k-847"], published=(("validation", (2,)),))
+    layout = replace(preparing.LAYOUTS["ade20k-847"], published={"validation": (2,)})
     monkeypatch.setitem(preparing.LAYOUTS, "ade20k-847", layout)
     with pytest.raises(DataError, match=r"845 class\(es\) have no name there: building, edifice;"):
         prepare("ade20k-847", ade, class_names=classes("ade20k-847"))

@@ -171,7 +171,7 @@ def test_layouts_fit_their_vocabularies(name):
 @pytest.mark.parametrize("name", ["ade20k-847", "pc-459"])
 def test_8_bits_are_too_few_for_more_than_255_classes(tmp_path, name):
     place = LAYOUTS[name].places[0]
-    split = LAYOUTS[name].splits[0][1][0]
+    split = LAYOUTS[name].on_disk()[0]
     tree(tmp_path, place.pictures.format(split=split), place.labels.format(split=split),
          {"a": [[0, 3]]})  # fmt: skip
     with pytest.raises(DataError) as caught:

@@ -57,7 +57,7 @@ def test_whatever_changes_the_features_makes_another_file(
     clip: Clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def path(of: Clip = clip, picture: np.ndarray = PICTURE, half: bool = False) -> Path | None:
-        return FeatureCache(of, tmp_path, half).path(picture)
+        return FeatureCache(of, tmp_path, half).files.path(picture)
 
     def other(**changes: object) -> Clip:
         made = copy.copy(clip)
@@ -85,10 +85,10 @@ def test_whatever_changes_the_features_makes_another_file(
 
 def test_random_weights_are_told_apart_by_their_numbers(clip: Clip, tmp_path: Path) -> None:
     clip.weights_hash = "random"
-    before = FeatureCache(clip, tmp_path).path(PICTURE)
+    before = FeatureCache(clip, tmp_path).files.path(PICTURE)
     with torch.no_grad():
         clip.model.visual.proj[0, 0] += 1
-    assert FeatureCache(clip, tmp_path).path(PICTURE) != before
+    assert FeatureCache(clip, tmp_path).files.path(PICTURE) != before
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "other"])

@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from lsmseg_model.data.ministuff.captions import Thing, attributes_of, caption, one
 from lsmseg_model.data.ministuff.drawing import COLOURS, Rng
-from lsmseg_model.data.ministuff.lexicon import ALIKE, CLEAR_PATTERNS, SHAPE_WORDS, SIMILAR
+from lsmseg_model.data.ministuff.lexicon import (
+    ALIKE,
+    CLEAR_PATTERNS,
+    PART_COLOURS,
+    SHAPE_WORDS,
+    SIMILAR,
+)
 from lsmseg_model.data.ministuff.tables import read_table
 
 CLASS_TRAITS: dict[int, dict[str, list[str]]] = {c["index"]: c for c in read_table("classes")}
@@ -25,7 +31,7 @@ def decoys(
     traits = [CLASS_TRAITS[i] for i in drawn if i in CLASS_TRAITS]
     has = {c for t in traits for c in t["colours"]} | {c for t in things for c in t.colours}
     for t in things:  # parts have colours of their own: black wheels, green leaves
-        has |= _PART_COLOURS.get(t.shape, set())
+        has |= set(PART_COLOURS.get(t.shape, ()))
         has |= {"green"} if "leafy top" in t.parts else set()
     near = {s for c in has for s in SIMILAR.get(c, ())} | has
     colours = [c for c in COLOURS if c not in near]
@@ -75,10 +81,4 @@ def _decoy(
     return caption(rng, base, [named[i] for i in rng.permutation(len(named))], exact=True)
 
 
-_PART_COLOURS: dict[str, set[str]] = {
-    "vehicle": {"black", "gray"},
-    "animal": {"black"},
-    "winged": {"yellow"},
-    "panel": {"white", "black", "gray"},
-}
 _VAGUE = ("region", "blob", "heap")

@@ -30,4 +30,6 @@ SIMILAR: Words = _WORDS["similar"]
 """Colours close enough that a caption about one might be said of the other."""
 ALIKE: Words = _WORDS["alike"]
 """Shapes and patterns a caption might confuse: with the key in the picture, these are not false."""
+PART_COLOURS: Words = _WORDS["part_colours"]
+"""Colours that parts of a shape have: black wheels."""
 CLEAR_PATTERNS: list[str] = _WORDS["clear_patterns"]
