@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lsmseg_model.data.label_maps import IGNORE, OUTSIDE, read_picture
+from lsmseg_model.data.label_maps import IGNORE, OUTSIDE, read_picture, to_classes
 from lsmseg_model.errors import DataError
 
 SHORT_SIDE = 512  # of ADE20K-847's pictures: published scores are made on no larger ones
@@ -78,15 +78,14 @@ def through(table: np.ndarray, raw: np.ndarray, path: Path, unnamed_ok: bool = F
 
     Args:
         table: See `table_by_name`.
-        raw: Indices [H, W].
+        raw: Indices, int64 [H, W].
         path: Their file, for the message.
         unnamed_ok: Ignore indices without a name.
 
     Raises:
         DataError: For indices without a name.
     """
-    kept = np.clip(raw, 0, len(table) - 1)
-    labels = np.where(raw == kept, table[kept], OUTSIDE)
+    labels = to_classes(raw, table)
     if unnamed_ok:
         return np.maximum(labels, IGNORE)
     if (labels == OUTSIDE).any():

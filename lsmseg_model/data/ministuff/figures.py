@@ -172,19 +172,18 @@ def coat_field(
         return first
     x, y = pen.grid()
     x, y = x + float(rng.uniform(0, 1)), y + float(rng.uniform(0, 1))
-    soft = 0.5
     wobble = noise(rng, pen.h, pen.w, max(3.0, pitch * pen.scale * 2))
-    px = np.float32(pitch * pen.scale)  # pixels a period, to keep edges one pixel soft
-
-    def wave(t: Array) -> Array:
-        return step(np.sin(2 * np.pi * t).astype(np.float32), 0.0, min(0.6, 2.5 / float(px)))
-
-    if pattern == "upright stripes":
-        return mix(first, second, wave(x / pitch + 0.16 * wobble))
-    if pattern == "level stripes":
-        return mix(first, second, wave(y / pitch + 0.1 * wobble))
-    if pattern == "slanting stripes":
-        return mix(first, second, wave((x + y) * 0.71 / pitch + 0.06 * wobble))
+    px = float(np.float32(pitch * pen.scale))  # pixels a period, to keep edges one pixel soft
+    soft = 0.5 / px
+    stripes = {
+        "upright stripes": (x, 0.16),
+        "level stripes": (y, 0.1),
+        "slanting stripes": ((x + y) * 0.71, 0.06),
+    }
+    if pattern in stripes:
+        across, uneven = stripes[pattern]
+        wave = np.sin(2 * np.pi * (across / pitch + uneven * wobble)).astype(np.float32)
+        return mix(first, second, step(wave, 0.0, min(0.6, 2.5 / px)))
     if pattern == "checks":
         return mix(
             first, second, step(np.sin(np.pi * x / pitch) * np.sin(np.pi * y / pitch), 0, 0.2)
@@ -193,23 +192,23 @@ def coat_field(
         row = np.floor(y / pitch)
         shifted = x + (row % 2) * pitch / 2
         near = np.hypot(shifted % pitch - pitch / 2, y % pitch - pitch / 2) / pitch
-        inner = 1 - step(near.astype(np.float32), 0.3, soft / float(px))
+        inner = 1 - step(near.astype(np.float32), 0.3, soft)
         if pattern == "rings":
-            inner = inner * step(near.astype(np.float32), 0.14, soft / float(px))
+            inner = inner * step(near.astype(np.float32), 0.14, soft)
         return mix(first, second, inner)
     if pattern == "patches":  # cells of the first colour, thin lines of the second between them
         return mix(second, first, _cells(rng, x, y, pitch))
     if pattern == "blotches":
-        lumps = clouded(rng, pen.h, pen.w, float(px))
+        lumps = clouded(rng, pen.h, pen.w, px)
         return mix(first, second, step(lumps, rng.uniform(0.0, 0.4), 0.12))
     if pattern == "courses":
         row = np.floor(y / (0.5 * pitch))
         dx = (x + row * pitch / 2) % pitch
         dy = y % (0.5 * pitch)
         edge = np.minimum(np.minimum(dx, pitch - dx), np.minimum(dy, 0.5 * pitch - dy))
-        return mix(second, first, step((edge / pitch).astype(np.float32), 0.07, soft / float(px)))
+        return mix(second, first, step((edge / pitch).astype(np.float32), 0.07, soft))
     if pattern == "speckles":
-        dots = noise(rng, pen.h, pen.w, max(2.4, 0.35 * float(px)))
+        dots = noise(rng, pen.h, pen.w, max(2.4, 0.35 * px))
         return mix(first, second, step(dots, 1.15, 0.2))
     if pattern == "two halves":
         return mix(first, second, step(y - float(np.mean(y)), 0.0, 1.5 / pen.scale))

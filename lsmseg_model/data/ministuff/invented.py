@@ -68,11 +68,12 @@ def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
     elif shape == "winged":
         beak = colour(rng, "yellow")
         sprite = perched(rng, size, c1, c2 if pattern != "plain" else shade(c1, 1.1), beak, pattern)
-        parts, texture = (), ""
+        parts, texture = [], ""
     else:
         sprite, parts = _outline(rng, size, shape, c1, c2, pattern, texture)
     colours = (first,) if pattern == "plain" else (first, second)
-    return Thing("object", shape, colours, pattern, texture, size, parts), sprite, size
+    named = tuple(part for part in parts if part)
+    return Thing("object", shape, colours, pattern, texture, size, named), sprite, size
 
 
 def _pitch(rng: Rng, size: float, low: float = 5, high: float = 13) -> float:
@@ -82,7 +83,7 @@ def _pitch(rng: Rng, size: float, low: float = 5, high: float = 13) -> float:
 
 def _animal(
     rng: Rng, size: float, c1: Colour, c2: Colour, pattern: str, texture: str
-) -> tuple[Sprite, tuple[str, ...]]:
+) -> tuple[Sprite, list[str]]:
     neck = float(rng.choice([0.15, 0.3, 0.45, 0.8, 1.2]))
     legs = float(rng.choice([0.22, 0.35, 0.5, 0.75]))
     bulk = float(rng.choice([0.3, 0.4, 0.5, 0.62]))
@@ -110,12 +111,12 @@ def _animal(
         rng, size, body, c1, pattern, c2, pitch=_pitch(rng, size / length, 4, 10),
         rough=_roughness(texture), face=c2 if pattern != "plain" and rng.random() < 0.2 else None,
     )  # fmt: skip
-    return sprite, tuple(p for p in parts if p)
+    return sprite, parts
 
 
 def _vehicle(
     rng: Rng, size: float, c1: Colour, c2: Colour, pattern: str
-) -> tuple[Sprite, tuple[str, ...]]:
+) -> tuple[Sprite, list[str]]:
     kind = str(rng.choice(["tall", "load", "low"]))
     count, length = int(rng.integers(2, 8)), float(rng.uniform(1.5, 3.0))
     size = max(size, 44)
@@ -134,7 +135,7 @@ def _vehicle(
         )  # fmt: skip
         parts = ["low and rounded"]
     parts.append("long body" if length > 2.3 else "short body" if length < 1.9 else "")
-    return sprite, tuple(p for p in parts if p)
+    return sprite, parts
 
 
 def _roughness(texture: str) -> float:
@@ -145,7 +146,7 @@ def _roughness(texture: str) -> float:
 
 def _outline(
     rng: Rng, size: float, shape: str, c1: Colour, c2: Colour, pattern: str, texture: str
-) -> tuple[Sprite, tuple[str, ...]]:
+) -> tuple[Sprite, list[str]]:
     """An object that is one outline, coloured with a pattern, with a few extras."""
     turned = shape in ("oblong", "crescent", "cone", "star", "cross", "blob", "square", "ring")
     turn = float(rng.uniform(-np.pi, np.pi)) if turned else float(rng.uniform(-0.15, 0.15))
@@ -165,7 +166,7 @@ def _outline(
         if rng.random() < 0.6:
             letters(rng, pen, border)
             parts.append("pale lettering" if sum(c1) < 600 else "dark lettering")
-        return pen.finish(rng, volume=0.08), (form, *parts)
+        return pen.finish(rng, volume=0.08), [form, *parts]
     if shape == "bushy":
         stalk = c2 if pattern != "plain" else shade(c1, 0.75)
         half = float(rng.uniform(0.05, 0.11))
@@ -191,7 +192,7 @@ def _outline(
     if texture == "smooth" and shape not in ("ring", "cross", "star"):
         pen.ellipse(0.42, 0.4, 0.07, 0.05, shade(c1, 1.5), 0.6)
     volume = 0.24 if shape in ("round", "dome", "heap") else 0.14
-    return pen.finish(rng, rough=_roughness(texture), volume=volume), tuple(parts)
+    return pen.finish(rng, rough=_roughness(texture), volume=volume), parts
 
 
 def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour | Array:

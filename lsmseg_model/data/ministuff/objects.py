@@ -14,6 +14,7 @@ import numpy as np
 from lsmseg_model.data.ministuff import small_things as small
 from lsmseg_model.data.ministuff.drawing import Pen, Rng, Sprite, colour, oval, pick, shade
 from lsmseg_model.data.ministuff.figures import BODIES, perched, quadruped, vehicle
+from lsmseg_model.data.ministuff.tables import read_table
 
 
 def car(rng: Rng, size: float) -> Sprite:
@@ -161,32 +162,18 @@ def giraffe(rng: Rng, size: float) -> Sprite:
     return quadruped(rng, size, body, patch, "patches", tan, pitch=0.2, face=face, rough=0.02)
 
 
-# class index -> (how to draw it, smallest and largest size in pixels near the viewer)
+_DRAWINGS = {
+    drawing.__name__: drawing
+    for drawing in (
+        car, bus, truck, boat, traffic_light, fire_hydrant, stop_sign, bird, horse, sheep, cow,
+        elephant, bear, zebra, giraffe, small.umbrella, small.sports_ball, small.kite, small.banana,
+        small.apple, small.orange, small.broccoli, small.carrot, small.pizza, small.donut,
+        small.clock,
+    )
+}  # fmt: skip
 OBJECTS: dict[int, tuple[Callable[[Rng, float], Sprite], float, float]] = {
-    2: (car, 40, 60),
-    5: (bus, 56, 84),
-    7: (truck, 50, 74),
-    8: (boat, 34, 60),
-    9: (traffic_light, 40, 62),
-    10: (fire_hydrant, 28, 42),
-    11: (stop_sign, 40, 62),
-    14: (bird, 20, 32),
-    17: (horse, 46, 64),
-    18: (sheep, 32, 46),
-    19: (cow, 44, 62),
-    20: (elephant, 62, 86),
-    21: (bear, 40, 58),
-    22: (zebra, 46, 64),
-    23: (giraffe, 72, 98),
-    25: (small.umbrella, 34, 54),
-    32: (small.sports_ball, 20, 32),
-    33: (small.kite, 30, 46),
-    46: (small.banana, 30, 46),
-    47: (small.apple, 21, 31),
-    49: (small.orange, 21, 31),
-    50: (small.broccoli, 27, 40),
-    51: (small.carrot, 34, 50),
-    53: (small.pizza, 42, 60),
-    54: (small.donut, 24, 36),
-    74: (small.clock, 26, 40),
+    row["index"]: (_DRAWINGS[row["drawing"]], *row["size"])
+    for row in read_table("classes")
+    if "size" in row
 }
+"""Class index -> how to draw it, smallest and largest size in pixels near the viewer."""

@@ -24,6 +24,7 @@ from lsmseg_model.data.ministuff.drawing import (
     shade,
     step,
 )
+from lsmseg_model.data.ministuff.tables import read_table
 
 
 def sky(rng: Rng, h: int, w: int) -> Array:
@@ -178,19 +179,14 @@ def tree(rng: Rng, size: float) -> Sprite:
     return pen.finish(rng, rough=0.05)
 
 
+_DRAWINGS = {
+    drawing.__name__: drawing
+    for drawing in (
+        clouds, dirt, floor_tile, floor_wood, grass, mountain, road, sand, sea, sky, snow,
+        tree_leaves, wall_brick, wall_concrete,
+    )
+}  # fmt: skip
 SURFACES: dict[int, Callable[[Rng, int, int], Array]] = {
-    94: clouds,
-    99: dirt,
-    105: floor_tile,
-    106: floor_wood,
-    112: grass,
-    123: mountain,
-    137: road,
-    142: sand,
-    143: sea,
-    145: sky,
-    147: snow,
-    157: tree_leaves,
-    159: wall_brick,
-    160: wall_concrete,
+    row["index"]: _DRAWINGS[row["drawing"]] for row in read_table("classes") if "size" not in row
 }
+"""Class index -> how to draw it."""

@@ -41,7 +41,7 @@ def ripples(
     rng: Rng, h: int, w: int, base: Ramp, dark: Ramp, period: float, grainy: float = 0.05
 ) -> Array:
     """Low wavy ridges, wider towards the viewer: dunes, wrinkles."""
-    x, y = _xy(h, w)
+    y, x = np.indices((h, w), np.float32)
     bend = 1.2 * noise(rng, h, w, 30) + x * rng.uniform(-0.05, 0.05)
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * y / period + 1.8 * bend)
     field = mix(base, dark, (wave * step(noise(rng, h, w, 34), -0.4, 0.8)).astype(np.float32))
@@ -89,7 +89,7 @@ def courses(
     rng: Rng, h: int, w: int, block: Ramp, line: Ramp, length: float, height: float, joint: float
 ) -> Array:
     """Rows of blocks, every second row shifted by half a block, with lines between (bricks)."""
-    x, y = _xy(h, w)
+    y, x = np.indices((h, w), np.float32)
     place = x + rng.uniform(0, length), y + rng.uniform(0, height)
     return _blocks(rng, place, block, line, (length, height), joint, 0.12, 0.5)
 
@@ -131,7 +131,7 @@ def stripes(
     rng: Rng, h: int, w: int, first: Ramp, second: Ramp, period: float, turn: float
 ) -> Array:
     """Straight bands of two colours; turn 0: level bands, pi/2: upright ones."""
-    x, y = _xy(h, w)
+    y, x = np.indices((h, w), np.float32)
     t = (x * np.sin(turn) + y * np.cos(turn)) / period
     t = t + 0.06 * noise(rng, h, w, 30)
     return mix(first, second, step(np.sin(2 * np.pi * t), 0.0, 0.25))
@@ -139,7 +139,7 @@ def stripes(
 
 def spots(rng: Rng, h: int, w: int, base: Ramp, dot: Ramp, size: float) -> Array:
     """Round dots, loosely in rows."""
-    x, y = _xy(h, w)
+    y, x = np.indices((h, w), np.float32)
     row = np.floor(y / size)
     x = x + (row % 2) * size / 2
     dx, dy = x % size - size / 2, y % size - size / 2
@@ -171,15 +171,9 @@ def _blocks(
     return mix(line, lit(block, light * speck), gap)
 
 
-def _xy(h: int, w: int) -> tuple[Array, Array]:
-    x = np.broadcast_to(np.arange(w, dtype=np.float32)[None], (h, w))
-    y = np.broadcast_to(np.arange(h, dtype=np.float32)[:, None], (h, w))
-    return x, y
-
-
 def _floor(h: int, w: int, depth: float) -> tuple[Array, Array]:
     """Coordinates on a floor that runs away from the viewer; depth 0 is straight from above."""
-    x, y = _xy(h, w)
+    y, x = np.indices((h, w), np.float32)
     if depth <= 0:
         return x, y
     near = (1 - depth) + depth * y / h  # apparent size, 1 at the lower edge
