@@ -129,10 +129,10 @@ def write_label_map(path: Path, labels: np.ndarray, classes: int, colours: bool 
 
 def write_classes(path: Path, names: Sequence[str]) -> None:
     """Names by index as JSON, with the colours that label maps of up to 256 classes have."""
-    colours = palette(len(names)).tolist() if len(names) <= 256 else [None] * len(names)
+    colours = palette(len(names)).tolist() if len(names) <= 256 else None
     classes = [
-        {"index": index, "name": name, **({} if colour is None else {"color": colour})}
-        for index, (name, colour) in enumerate(zip(names, colours, strict=True))
+        {"index": index, "name": name, **({"color": colours[index]} if colours else {})}
+        for index, name in enumerate(names)
     ]
     text = json.dumps({"classes": classes}, indent=1, ensure_ascii=False) + "\n"
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -290,10 +290,9 @@ def _ade_full(layout: Layout, request: DataPrepareRequest, on_progress: OnProgre
 
 def _context(layout: Layout, request: DataPrepareRequest) -> Plans:
     base = _base(request, layout, "trainval")
-    names = base / "labels.txt"
-    if not names.exists():
-        names = base / "trainval/labels.txt"
-    if not names.exists():
+    places = (base / "labels.txt", base / "trainval/labels.txt")
+    names = next((path for path in places if path.exists()), None)
+    if names is None:
         raise DataError(
             f"{base / 'labels.txt'} is missing: it comes with PASCAL-Context's trainval."
         )

@@ -29,9 +29,5 @@ def in_threads(
         yield from map(function, items)
         return
     # Of PyTorch's threads the number is each thread's own: the caller's stays as it is.
-    with ThreadPoolExecutor(threads, initializer=_alone) as pool:
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield from pool.map(function, items)
-
-
-def _alone() -> None:
-    torch.set_num_threads(1)

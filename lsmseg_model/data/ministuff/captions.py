@@ -10,23 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lsmseg_model.data.ministuff.drawing import COLOURS, Rng
-from lsmseg_model.data.ministuff.lexicon import (
-    COLOUR_FORMS,
-    COLOUR_WORDS,
-    FILLERS,
-    FRAGMENT_NOUNS,
-    HEDGES,
-    NOUNS,
-    PART_WORDS,
-    PATTERN_WORDS,
-    SHAPE_WORDS,
-    SIZE_WORDS,
-    TEXTURE_WORDS,
-    TURNED_FORMS,
-    VERBS,
-    WHOLES,
-)
+from lsmseg_model.data.ministuff import lexicon
+from lsmseg_model.data.ministuff.drawing import COLOURS, Rng, one
 
 # Keeps every caption within 77 CLIP tokens; the longest, 1 in 100, end there in mid-sentence.
 MOST_WORDS = 42
@@ -76,7 +61,7 @@ def caption(rng: Rng, thing: Thing, attributes: Sequence[str], exact: bool = Fal
     if kind > 0.84:
         return _turned(rng, thing, attributes, clauses)
     if rng.random() < 0.12:
-        clauses.insert(int(rng.integers(len(clauses) + 1)), one(rng, FILLERS))
+        clauses.insert(int(rng.integers(len(clauses) + 1)), one(rng, lexicon.FILLERS))
     subject, plural = _subject(rng, thing, clauses)
     if len(clauses) > 1 and rng.random() < 0.15:  # two sentences in one: "..., and it is ..."
         text = f"{subject} {_agree(clauses[0], plural)}"
@@ -98,29 +83,25 @@ def attributes_of(thing: Thing) -> list[str]:
     return ["color", "shape", "pattern", "size", *(["texture"] if textured else [])]
 
 
-def one(rng: Rng, options: Sequence[str]) -> str:
-    return options[int(rng.integers(len(options)))]
-
-
 def _clause(rng: Rng, thing: Thing, attribute: str, exact: bool) -> str:
     if attribute == "color":
         return _colour_clause(rng, thing, exact)
     if attribute == "shape":
         return _shape_clause(rng, thing)
     if attribute == "pattern":
-        words = PATTERN_WORDS.get(thing.pattern, PATTERN_WORDS["plain"])
-        first = one(rng, COLOUR_WORDS[thing.colours[0]])
-        last = one(rng, COLOUR_WORDS[thing.colours[-1]])
+        words = lexicon.PATTERN_WORDS.get(thing.pattern, lexicon.PATTERN_WORDS["plain"])
+        first = one(rng, lexicon.COLOUR_WORDS[thing.colours[0]])
+        last = one(rng, lexicon.COLOUR_WORDS[thing.colours[-1]])
         if len(thing.colours) == 1:
             words = [w for w in words if "{b}" not in w] or words
             last = "pale" if thing.colours[0] in _DARK else "dark"
         return one(rng, words).format(a=first, b=last)
     if attribute == "texture":
         key = thing.texture or thing.pattern
-        return one(rng, TEXTURE_WORDS.get(key, TEXTURE_WORDS["smooth"]))
+        return one(rng, lexicon.TEXTURE_WORDS.get(key, lexicon.TEXTURE_WORDS["smooth"]))
     if thing.kind == "region":
-        return one(rng, SIZE_WORDS["whole"])
-    return one(rng, SIZE_WORDS[size_name(thing.size)])
+        return one(rng, lexicon.SIZE_WORDS["whole"])
+    return one(rng, lexicon.SIZE_WORDS[size_name(thing.size)])
 
 
 def size_name(pixels: float) -> str:
@@ -134,32 +115,35 @@ _DARK = ("black", "navy", "maroon", "brown", "dark green", "blue", "purple", "gr
 
 
 def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
-    first = one(rng, COLOUR_WORDS[thing.colours[0]])
-    hedge = one(rng, HEDGES) + " " if rng.random() < 0.35 else ""
+    first = one(rng, lexicon.COLOUR_WORDS[thing.colours[0]])
+    hedge = one(rng, lexicon.HEDGES) + " " if rng.random() < 0.35 else ""
     if len(thing.colours) == 2:
-        second = one(rng, COLOUR_WORDS[thing.colours[1]])
-        return one(rng, COLOUR_FORMS["two"]).format(a=first, b=second, h=hedge)
+        second = one(rng, lexicon.COLOUR_WORDS[thing.colours[1]])
+        return one(rng, lexicon.COLOUR_FORMS["two"]).format(a=first, b=second, h=hedge)
     if not exact and rng.random() < 0.22:
         others = [
-            one(rng, COLOUR_WORDS[one(rng, list(COLOURS))]) for _ in range(int(rng.integers(1, 4)))
+            one(rng, lexicon.COLOUR_WORDS[one(rng, list(COLOURS))])
+            for _ in range(int(rng.integers(1, 4)))
         ]
         names = [first, *others]
         names = list(dict.fromkeys(names[i] for i in rng.permutation(len(names))))
         listed = f"{', '.join(names[:-1])}{',' if len(names) > 2 else ''} or {names[-1]}"
         if len(names) > 1:
-            return one(rng, COLOUR_FORMS["several"]).format(l=listed, h=hedge or "often ")
+            return one(rng, lexicon.COLOUR_FORMS["several"]).format(l=listed, h=hedge or "often ")
     article = "an" if first[0] in "aeiou" else "a"
-    return one(rng, COLOUR_FORMS["one"]).format(a=first, h=hedge, x=article)
+    return one(rng, lexicon.COLOUR_FORMS["one"]).format(a=first, h=hedge, x=article)
 
 
 def _shape_clause(rng: Rng, thing: Thing) -> str:
     parts = list(thing.parts)
     if not parts or rng.random() < (0.25 if thing.shape in ("animal", "vehicle") else 0.5):
-        return one(rng, SHAPE_WORDS[thing.shape])
+        return one(rng, lexicon.SHAPE_WORDS[thing.shape])
     count = min(len(parts), int(rng.integers(1, 4)))
-    parts_named = [one(rng, PART_WORDS[parts[i]]) for i in rng.permutation(len(parts))[:count]]
+    parts_named = [
+        one(rng, lexicon.PART_WORDS[parts[i]]) for i in rng.permutation(len(parts))[:count]
+    ]
     if rng.random() < 0.4:
-        base = one(rng, SHAPE_WORDS[thing.shape])
+        base = one(rng, lexicon.SHAPE_WORDS[thing.shape])
         return f"{base}, with {_join(parts_named)}"
     return _join(parts_named)
 
@@ -167,10 +151,10 @@ def _shape_clause(rng: Rng, thing: Thing) -> str:
 def _agree(clause: str, plural: bool) -> str:
     """The clause with its verb; plural subjects get the verb's plural."""
     word, _, rest = clause.partition(" ")
-    if word in VERBS:
+    if word in lexicon.VERBS:
         if not plural:
             return clause
-        return f"{VERBS[word]} {rest}" if rest else VERBS[word]
+        return f"{lexicon.VERBS[word]} {rest}" if rest else lexicon.VERBS[word]
     return f"{'have' if plural else 'has'} {clause}"
 
 
@@ -181,8 +165,8 @@ def _join(clauses: Sequence[str]) -> str:
 
 
 def _noun(rng: Rng, thing: Thing) -> str:
-    named = thing.shape in NOUNS and rng.random() < 0.8
-    return one(rng, NOUNS[thing.shape if named else thing.kind])
+    named = thing.shape in lexicon.NOUNS and rng.random() < 0.8
+    return one(rng, lexicon.NOUNS[thing.shape if named else thing.kind])
 
 
 def _subject(rng: Rng, thing: Thing, clauses: Sequence[str]) -> tuple[str, bool]:
@@ -207,28 +191,28 @@ def _a(noun: str) -> str:
 def _turned(rng: Rng, thing: Thing, attributes: Sequence[str], clauses: list[str]) -> str:
     """A freer sentence: something else than the thing leads, or a part of it is the subject."""
     noun = _a(_noun(rng, thing))
-    verbless = [c for c in clauses if c.partition(" ")[0] not in VERBS]
+    verbless = [c for c in clauses if c.partition(" ")[0] not in lexicon.VERBS]
     if verbless:
         lead = one(rng, verbless)
         rest = [_agree(c, False) for c in clauses if c != lead]
         if rest and rng.random() < 0.6:
             return _sentence(f"with {lead}, {noun} {_join(rest)}")
         ending = f", and it {_join(rest)}" if rest else ""
-        return _sentence(one(rng, TURNED_FORMS["part"]).format(c=lead, n=noun) + ending)
+        return _sentence(one(rng, lexicon.TURNED_FORMS["part"]).format(c=lead, n=noun) + ending)
     agreed = [_agree(c, False) for c in clauses]
     if attributes[0] in ("color", "texture") and rng.random() < 0.6:
-        part = one(rng, WHOLES[thing.kind])
+        part = one(rng, lexicon.WHOLES[thing.kind])
         ending = f", and it {_join(agreed[1:])}" if agreed[1:] else ""
         return _sentence(f"the {part} of {noun} {agreed[0]}{ending}")
-    return _sentence(f"{one(rng, TURNED_FORMS['start'])}{noun} {_join(agreed)}")
+    return _sentence(f"{one(rng, lexicon.TURNED_FORMS['start'])}{noun} {_join(agreed)}")
 
 
 def _fragment(rng: Rng, thing: Thing, clause: str) -> str:
     """A short phrase instead of a sentence: "something with bold stripes"."""
-    noun = one(rng, FRAGMENT_NOUNS["object"])
+    noun = one(rng, lexicon.FRAGMENT_NOUNS["object"])
     if thing.kind == "region":
-        noun = one(rng, FRAGMENT_NOUNS["region"])
+        noun = one(rng, lexicon.FRAGMENT_NOUNS["region"])
     word = clause.partition(" ")[0]
-    if word in VERBS:
+    if word in lexicon.VERBS:
         return f"{noun} that {clause}"
     return one(rng, (f"{noun} with {clause}", clause, f"a photo of {noun} with {clause}"))

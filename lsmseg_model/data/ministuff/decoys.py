@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from lsmseg_model.data.ministuff.captions import Thing, attributes_of, caption, one
-from lsmseg_model.data.ministuff.drawing import COLOURS, Rng
-from lsmseg_model.data.ministuff.lexicon import (
-    ALIKE,
-    CLEAR_PATTERNS,
-    PART_COLOURS,
-    SHAPE_WORDS,
-    SIMILAR,
-)
+from lsmseg_model.data.ministuff import lexicon
+from lsmseg_model.data.ministuff.captions import Thing, attributes_of, caption
+from lsmseg_model.data.ministuff.drawing import COLOURS, Rng, one
 from lsmseg_model.data.ministuff.tables import read_table
 
 CLASS_TRAITS: dict[int, dict[str, list[str]]] = {c["index"]: c for c in read_table("classes")}
@@ -31,20 +25,20 @@ def decoys(
     traits = [CLASS_TRAITS[i] for i in drawn if i in CLASS_TRAITS]
     has = {c for t in traits for c in t["colours"]} | {c for t in things for c in t.colours}
     for t in things:  # parts have colours of their own: black wheels, green leaves
-        has |= set(PART_COLOURS.get(t.shape, ()))
+        has |= set(lexicon.PART_COLOURS.get(t.shape, ()))
         has |= {"green"} if "leafy top" in t.parts else set()
-    near = {s for c in has for s in SIMILAR.get(c, ())} | has
+    near = {s for c in has for s in lexicon.SIMILAR.get(c, ())} | has
     colours = [c for c in COLOURS if c not in near]
     shapes = {s for t in traits for s in t["shapes"]} | {t.shape for t in things}
     shapes |= {p for t in things for p in t.parts}
-    shapes |= {a for s in shapes for a in ALIKE.get(s, ())}
-    free_shapes = [s for s in SHAPE_WORDS if s not in shapes and s not in _VAGUE]
+    shapes |= {a for s in shapes for a in lexicon.ALIKE.get(s, ())}
+    free_shapes = [s for s in lexicon.SHAPE_WORDS if s not in shapes and s not in _VAGUE]
     patterns = {p for t in traits for p in t["patterns"]} | {t.pattern for t in things}
-    patterns |= {a for p in patterns for a in ALIKE.get(p, ())}
-    free_patterns = [p for p in CLEAR_PATTERNS if p not in patterns]
+    patterns |= {a for p in patterns for a in lexicon.ALIKE.get(p, ())}
+    free_patterns = [p for p in lexicon.CLEAR_PATTERNS if p not in patterns]
     made: list[str] = []
     for _ in range(count):
-        base = things[int(rng.integers(len(things)))] if things and rng.random() < 0.8 else None
+        base = one(rng, things) if things and rng.random() < 0.8 else None
         made.append(_decoy(rng, base, colours, free_shapes, free_patterns))
     return tuple(dict.fromkeys(m for m in made if m))
 
@@ -53,7 +47,7 @@ def _decoy(
     rng: Rng, base: Thing | None, colours: list[str], shapes: list[str], patterns: list[str]
 ) -> str:
     if base is None:
-        shape = str(rng.choice(list(SHAPE_WORDS)))
+        shape = str(rng.choice(list(lexicon.SHAPE_WORDS)))
         kind = "region" if shape == "region" else "object"
         names = list(COLOURS)
         base = Thing(kind, shape, (one(rng, names),), "plain", "", 40.0, ())

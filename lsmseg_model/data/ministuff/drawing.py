@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ Array = NDArray[Any]  # float32 in pictures
 Rng = np.random.Generator
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
+Option = TypeVar("Option")
 
 SUPERSAMPLE = 2
 
@@ -35,9 +36,14 @@ def colour(rng: Rng, name: str) -> Colour:
     return _bytes(drawn)
 
 
+def one(rng: Rng, options: Sequence[Option]) -> Option:
+    """One of the options; one given twice is twice as likely."""
+    return options[int(rng.integers(len(options)))]
+
+
 def pick(rng: Rng, options: Sequence[str]) -> Colour:
-    """A colour of one of the names; a name given twice is twice as likely."""
-    return colour(rng, options[int(rng.integers(len(options)))])
+    """A colour of one of the names."""
+    return colour(rng, one(rng, options))
 
 
 def shade(base: Sequence[float], factor: float) -> Colour:

@@ -289,10 +289,7 @@ def vehicle(
         mid = (a + b) / 2
         pen.box(mid - 0.03, 0.15, mid + 0.03, 0.46, body)
     pen.ellipse(0.06, base - 0.12, 0.05, 0.06, (250, 236, 170))
-    wheels = [0.2 * length, 0.8 * length]
-    if load or length > 2.6:
-        wheels.append(0.66 * length if load else 0.5 * length)
-    for x in wheels[: 3 if load else 2]:
+    for x in (0.2 * length, 0.8 * length, *([0.66 * length] if load else [])):
         pen.ellipse(x, 1 - wheel, wheel, wheel, (26, 26, 28))
         pen.ellipse(x, 1 - wheel, wheel * 0.5, wheel * 0.5, (150, 152, 156))
     return pen.finish(rng, volume=0.14)

@@ -27,6 +27,7 @@ from lsmseg_model.data.ministuff.drawing import (
     colour,
     lumpy,
     noise,
+    one,
     oval,
     shade,
 )
@@ -37,14 +38,15 @@ from lsmseg_model.data.ministuff.tables import read_table
 
 CHOICES: dict[str, list[str]] = read_table("invented")
 """What is drawn from; a name given twice is twice as likely."""
+ROUGHNESS = {"": 0.03, "smooth": 0, "rough": 0.16, "fuzzy": 0.14, "bumpy": 0.06, "wrinkled": 0.05}
 
 
 def two_colours(rng: Rng) -> tuple[str, str]:
     """Two names of colours that can be told apart."""
     names = list(COLOURS)
-    first = names[int(rng.integers(len(names)))]
+    first = one(rng, names)
     far = [n for n in names if n != first and n not in SIMILAR[first]]
-    return first, far[int(rng.integers(len(far)))]
+    return first, one(rng, far)
 
 
 def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
@@ -109,7 +111,7 @@ def _animal(
     length = max(1.25, legs + bulk + neck)
     sprite = quadruped(
         rng, size, body, c1, pattern, c2, pitch=_pitch(rng, size / length, 4, 10),
-        rough=_roughness(texture), face=c2 if pattern != "plain" and rng.random() < 0.2 else None,
+        rough=ROUGHNESS[texture], face=c2 if pattern != "plain" and rng.random() < 0.2 else None,
     )  # fmt: skip
     return sprite, parts
 
@@ -136,12 +138,6 @@ def _vehicle(
         parts = ["low and rounded"]
     parts.append("long body" if length > 2.3 else "short body" if length < 1.9 else "")
     return sprite, parts
-
-
-def _roughness(texture: str) -> float:
-    return {"smooth": 0.0, "rough": 0.16, "fuzzy": 0.14, "bumpy": 0.06, "wrinkled": 0.05}.get(
-        texture, 0.03
-    )
 
 
 def _outline(
@@ -192,7 +188,7 @@ def _outline(
     if texture == "smooth" and shape not in ("ring", "cross", "star"):
         pen.ellipse(0.42, 0.4, 0.07, 0.05, shade(c1, 1.5), 0.6)
     volume = 0.24 if shape in ("round", "dome", "heap") else 0.14
-    return pen.finish(rng, rough=_roughness(texture), volume=volume), parts
+    return pen.finish(rng, rough=ROUGHNESS[texture], volume=volume), parts
 
 
 def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour | Array:

@@ -20,6 +20,7 @@ from lsmseg_model.data.ministuff.drawing import (
     lumpy,
     mix,
     noise,
+    one,
     pick,
     shade,
     step,
@@ -64,7 +65,7 @@ def sand(rng: Rng, h: int, w: int) -> Array:
 
 def sea(rng: Rng, h: int, w: int) -> Array:
     choices = ((24, 84, 150), (34, 118, 152), (42, 122, 128), (72, 100, 124), (18, 60, 112))
-    base = np.array(choices[int(rng.integers(len(choices)))]) + rng.normal(0, 9, 3)
+    base = np.array(one(rng, choices)) + rng.normal(0, 9, 3)
     return tx.waves(rng, h, w, base, (226, 236, 238), rng.uniform(3, 6))
 
 
@@ -106,7 +107,7 @@ def wall_brick(rng: Rng, h: int, w: int) -> Array:
 
 def floor_wood(rng: Rng, h: int, w: int) -> Array:
     choices = ((176, 118, 66), (142, 88, 48), (198, 148, 92), (112, 70, 42))
-    base = np.array(choices[int(rng.integers(4))]) + rng.normal(0, 7, 3)
+    base = np.array(one(rng, choices)) + rng.normal(0, 7, 3)
     width, upright = rng.uniform(9, 15), rng.random() < 0.4
     return tx.planks(rng, h, w, base, base * 0.45, width, upright, rng.choice([0.0, 0.3]))
 
@@ -118,7 +119,7 @@ def dirt(rng: Rng, h: int, w: int) -> Array:
 
 def mountain(rng: Rng, h: int, w: int) -> Array:
     choices = ((112, 114, 118), (96, 104, 122), (104, 96, 82), (86, 98, 88))
-    base = np.array(choices[int(rng.integers(4))], np.float64) + rng.normal(0, 7, 3)
+    base = np.array(one(rng, choices), np.float64) + rng.normal(0, 7, 3)
     folds = np.abs(noise(rng, h, w, 16, 24)) + 0.4 * np.abs(noise(rng, h, w, 6, 9))
     slopes = np.tanh(7 * np.gradient(folds, axis=1) + 2 * np.gradient(folds, axis=0))
     return tx.lit(base, (1 + 0.24 * slopes).astype(np.float32))  # lit from one side

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lsmseg_model.data.ministuff import invented
 from lsmseg_model.data.ministuff.captions import Thing, captions_of
 from lsmseg_model.data.ministuff.decoys import decoys as decoys_for
-from lsmseg_model.data.ministuff.drawing import Array, Rng, Sprite, camera, noise, paste, shadow
+from lsmseg_model.data.ministuff.drawing import Rng, Sprite, camera, noise, one, paste, shadow
 from lsmseg_model.data.ministuff.objects import OBJECTS
 from lsmseg_model.data.ministuff.regions import SURFACES, tree
 from lsmseg_model.data.ministuff.tables import read_table
@@ -136,7 +136,7 @@ class _Builder:
     def __init__(self, rng: Rng, allowed: frozenset[int]) -> None:
         self.rng = rng
         self.allowed = allowed
-        self.picture: Array = np.zeros((SIDE, SIDE, 3), np.float32)
+        self.picture = np.zeros((SIDE, SIDE, 3), np.float32)
         self.labels = np.full((SIDE, SIDE), IGNORE, np.int64)
         self.drawn: list[int] = []
         self.things: dict[int, Thing] = {}
@@ -176,7 +176,7 @@ class _Builder:
 
     def _choose(self, options: Sequence[int]) -> int:
         usable = [o for o in options if o in self.allowed] or [112]
-        return int(usable[int(self.rng.integers(len(usable)))])
+        return one(self.rng, usable)
 
     # -- scenes ----------------------------------------------------------------------------
 
@@ -195,7 +195,7 @@ class _Builder:
         chosen = [lead]
         for _ in range(count):  # now and then something that does not belong there
             pool = [*objects, *rare] if rng.random() < 0.25 else others
-            chosen.append(int(pool[int(rng.integers(len(pool)))]))
+            chosen.append(one(rng, pool))
         if kind in ("field", "hills", "beach") and rng.random() < 0.4:
             chosen.append(TREE)
         self.objects(chosen, kind, horizon)
