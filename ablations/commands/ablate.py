@@ -52,9 +52,7 @@ def ablate(
     device: options.Device = "cpu",
     cache: Annotated[
         Path | None,
-        Option(
-            help="Keeps pictures' features (default: $LSMSEG_PROMPTS_CACHE, else runs/cache).",
-        ),
+        Option(help="Keeps pictures' features (default: $LSMSEG_PROMPTS_CACHE, else runs/cache)."),
     ] = None,
     no_cache: options.NoCache = False,
     again: Annotated[
@@ -107,8 +105,8 @@ def show_result(result: ablations.RunResult, as_json: bool) -> None:
     """The two tables of an ablation, and where its files are."""
     from ablations.report.tables import print_result
 
-    if not as_json:
+    if as_json:
+        parts = ("directory", "best", "single", "combinations")
+        show({part: getattr(result, part) for part in parts}, as_json)
+    else:
         print_result(result)
-        return
-    parts = ("directory", "best", "single", "combinations")
-    show({part: getattr(result, part) for part in parts}, as_json)

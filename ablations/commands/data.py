@@ -1,7 +1,5 @@
 """The commands `data ...`: is a benchmark's folder whole; label maps from original downloads."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +15,8 @@ from lsmseg_prompts.terminal import note, progress_bar
 
 app = typer.Typer(help="The benchmarks on your disk.")
 
-Workers = Annotated[
-    int | None, Option("--workers", min=1, help="Files at a time (default: one a processor).")
-]
-Split = Annotated[str | None, Option("--split", help="The part of the data, such as val or train.")]
+Workers = Annotated[int | None, Option(min=1, help="Files at a time (default: one a processor).")]
+Split = Annotated[str | None, Option(help="The part of the data, such as val or train.")]
 
 
 @app.command("check")
@@ -46,12 +42,13 @@ def data_check(
     )
     with progress_bar("reading", not Shown.quiet) as progress:
         report = lsmseg_model.data_check(request, on_progress=progress)
+    findings = [asdict(finding) for finding in report.findings]
     if json:
-        show({"summary": report.summary, "findings": list(map(asdict, report.findings))}, json)
+        show({"summary": report.summary, "findings": findings}, json)
     else:
         show(report.summary, json)
-        if report.findings:
-            show([asdict(finding) for finding in report.findings], json)
+        if findings:
+            show(findings, json)
     if report.stops:
         stopping = sum(finding.stops for finding in report.findings)
         note(f"Error: {stopping} finding(s) would stop a run; see docs/benchmarks.md.")

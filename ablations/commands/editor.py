@@ -1,7 +1,5 @@
 """A sentence from the command line, a file, stdin or the user's editor."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """`evaluate`: one prompt set on pictures with labels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -7,10 +7,9 @@ from typing import Annotated, Literal
 
 from typer import BadParameter, Option
 
+import lsmseg_prompts
 from ablations.commands import options
 from ablations.commands.output import say
-from lsmseg_prompts.prompts.prompt_set import PromptSet
-from lsmseg_prompts.vocabularies import Vocabulary
 
 
 def export(
@@ -46,29 +45,25 @@ def export(
     store: options.StorePath = None,
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
-    from lsmseg_prompts.export import export as write
-    from lsmseg_prompts.prompts.from_store import prompt_set
-    from lsmseg_prompts.vocabularies import load_vocabulary
-
     if rewrite and format in ("native", "embeddings"):
         raise BadParameter(f"The format {format} splits nothing: leave out --rewrite.")
-    vocabulary = load_vocabulary(vocab)
-    prompts = prompt_set(vocabulary, options.names(attributes) or [], composition, llm, store)
+    vocabulary = lsmseg_prompts.load_vocabulary(vocab)
+    names = options.names(attributes) or []
+    prompts = lsmseg_prompts.prompt_set(vocabulary, names, composition, llm, store)
     if format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
         from lsmseg_model.networks.backbones.clip import load_clip
 
         export_embeddings(prompts, load_clip(model, pretrained, device), output)
     else:
-        changed = write(prompts, vocabulary, output, format, rewrite)
-        if changed:
+        if changed := lsmseg_prompts.export(prompts, vocabulary, output, format, rewrite):
             say(f"{changed} texts were rewritten without the separators of {format}.")
     if prompts.shortened:
         say(_shortened(prompts, vocabulary))
     print(output)
 
 
-def _shortened(prompts: PromptSet, vocabulary: Vocabulary) -> str:
+def _shortened(prompts: lsmseg_prompts.PromptSet, vocabulary: lsmseg_prompts.Vocabulary) -> str:
     lost = [vocabulary[index].readable for index in prompts.dropped]
     which = f": {', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''}" if lost else ""
     return (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Context, Option
 
+import lsmseg_prompts
 from ablations.commands import options
 from ablations.commands.output import Shown, say
 
@@ -71,22 +72,19 @@ def generate(
     from lsmseg_prompts.generation import progress
     from lsmseg_prompts.generation import run as generation
     from lsmseg_prompts.generation.limits import Limits
-    from lsmseg_prompts.generation.request import GenerationRequest
-    from lsmseg_prompts.llm import make_llm
-    from lsmseg_prompts.store.store import working_store_path
 
     asked = llm or ["bundled"]
     own = len(asked) == 1  # of several, --base-url is for those called openai/<model>
     servers = [base_url if own or name.startswith("openai/") else None for name in asked]
     llms = [
-        make_llm(name, server, key_file, timeout)
+        lsmseg_prompts.make_llm(name, server, key_file, timeout)
         for name, server in zip(asked, servers, strict=True)
     ]
     price = _price(price_in, price_out)
-    path = working_store_path(store)
+    path = lsmseg_prompts.store_path(store)
     several = [name for part in attribute or () for name in options.names(part) or []]
     request = options.request_from(
-        GenerationRequest,
+        lsmseg_prompts.GenerationRequest,
         ctx,
         vocabulary=vocab,
         llms=llms,

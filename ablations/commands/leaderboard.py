@@ -1,12 +1,11 @@
 """`leaderboard`: everything ever scored."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
+import ablations
 from ablations.commands import options
 from ablations.commands.output import say, show
 
@@ -29,10 +28,9 @@ def leaderboard(
 ) -> None:
     """Everything that was ever scored in this store, best first."""
     from ablations.runs.leaderboard import COLUMNS
-    from ablations.runs.leaderboard import leaderboard as rows_of
     from lsmseg_prompts.files import csv_text, write_whole
 
-    rows = rows_of(
+    rows = ablations.leaderboard(
         store=store,
         benchmark=benchmark,
         model=model,

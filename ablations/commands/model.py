@@ -1,7 +1,5 @@
 """The commands `model ...`: the networks."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -12,10 +10,6 @@ from ablations.commands import options
 from ablations.commands.output import show
 
 app = typer.Typer(help="The networks.")
-Set = Annotated[
-    list[str] | None,
-    Option("--set", help="A field of the network and its value, k=64; may be repeated."),
-]
 
 
 @app.command("list")
@@ -37,7 +31,10 @@ def model_describe(
     size: Annotated[
         int | None, Option(min=1, help="The side that pictures are squashed to (default: its own).")
     ] = None,
-    change: Set = None,
+    change: Annotated[
+        list[str] | None,
+        Option("--set", help="A field of the network and its value, k=64; may be repeated."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """The parts of a network, its parameters, and the operations and memory of a picture."""

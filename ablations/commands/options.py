@@ -3,8 +3,6 @@
 Each option is called like its parameter; only what is called otherwise has its name here.
 """
 
-from __future__ import annotations
-
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar

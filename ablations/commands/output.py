@@ -1,7 +1,5 @@
 """What the commands share of showing results, and the global options that decide on it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

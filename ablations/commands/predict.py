@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
+import ablations
 import lsmseg_model
 from ablations.commands import options
 from ablations.commands.output import Shown, say, show
@@ -60,7 +61,6 @@ def predict(
     """Segment pictures with any class names; known ones are described by attributes."""
     options.not_both(prompts, attributes)
     wanted = _classes(classes, classes_file)
-    from ablations.runs.predict import predict as predict_described
     from lsmseg_prompts.export.native import load_native
 
     request = options.request_from(
@@ -71,7 +71,7 @@ def predict(
         out=output,
     )
     with progress_bar("segmenting", not Shown.quiet) as progress:
-        result = predict_described(
+        result = ablations.predict(
             request,
             attributes=options.names(attributes),
             llm=llm,

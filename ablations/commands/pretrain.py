@@ -1,7 +1,5 @@
 """`pretrain`: a small CLIP from scratch, on pictures and their texts."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """The commands `recipes ...`: tables of the paper and the thesis, and recipes of one's own."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """`run`: all four stages on what ships inside."""
 
-from __future__ import annotations
-
 from typer import Context
 
 import ablations

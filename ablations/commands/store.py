@@ -1,7 +1,5 @@
 """The commands `lsmseg-prompts store ...`: each shows what the call of its name returns."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

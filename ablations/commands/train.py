@@ -1,7 +1,5 @@
 """`train`: a whole network from pictures and prompts."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import asdict
 from pathlib import Path
