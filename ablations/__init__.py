@@ -3,70 +3,40 @@
     from ablations import AblationRequest, ablate
     ablate(AblationRequest(data=["ministuff"], attributes=["color", "shape"]))
 
-What `__all__` names is loaded when it is asked for: importing the package loads nothing heavy.
+Every call and type that the stub `__init__.pyi` lists is imported when it is first used: importing
+the package loads nothing heavy.
 """
 
+import re
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-if TYPE_CHECKING:
-    from ablations import recipes
-    from ablations.recipes.request import RecipeRequest
-    from ablations.recipes.run import RecipeResult, run_recipe
-    from ablations.report.html import report
-    from ablations.runs.ablate import ablate, run
-    from ablations.runs.compare import compare
-    from ablations.runs.leaderboard import leaderboard
-    from ablations.runs.predict import predict
-    from ablations.runs.request import AblationRequest
-    from ablations.runs.result import Comparison, RunResult
-    from ablations.scoring.frozen import Scorer
-    from ablations.scoring.own_model import CallableScorer, score_callable
-
-_HOMES = {
-    "AblationRequest": "runs.request",
-    "CallableScorer": "scoring.own_model",
-    "Comparison": "runs.result",
-    "RecipeRequest": "recipes.request",
-    "RecipeResult": "recipes.run",
-    "RunResult": "runs.result",
-    "Scorer": "scoring.frozen",
-    "ablate": "runs.ablate",
-    "compare": "runs.compare",
-    "leaderboard": "runs.leaderboard",
-    "predict": "runs.predict",
-    "run": "runs.ablate",
-    "run_recipe": "recipes.run",
-    "score_callable": "scoring.own_model",
-}
-
-__all__ = [
-    "AblationRequest",
-    "CallableScorer",
-    "Comparison",
-    "RecipeRequest",
-    "RecipeResult",
-    "RunResult",
-    "Scorer",
-    "ablate",
-    "compare",
-    "leaderboard",
-    "predict",
-    "recipes",
-    "report",
-    "run",
-    "run_recipe",
-    "score_callable",
-]
+_STUB = Path(__file__).with_suffix(".pyi").read_text("utf-8")
+_HOME = {name: home for home, name in re.findall(r"^from (\S+) import (\w+)", _STUB, re.M)}
+__all__ = sorted(_HOME)  # noqa: PLE0605 - the stub says which
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    if name in __all__:
-        return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "recipes":
+        return import_module("ablations.recipes")
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__
+
+
+class _Package(ModuleType):
+    """`ablations.report` is the function: importing the folder of that name must not hide it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOME:
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

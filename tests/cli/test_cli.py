@@ -279,7 +279,8 @@ def test_run_and_ablate_pass_their_options_on(call, passed, monkeypatch) -> None
     kept, stand_in = passed
     stand_in("ablations.runs.ablate", "run")
     stand_in("ablations.runs.ablate", "ablate")
-    monkeypatch.setattr("ablations.report.tables.print_result", lambda result: print("the tables"))
+    tables = import_module("ablations.report.tables")
+    monkeypatch.setattr(tables, "print_result", lambda result: print("the tables"))
     result = call("-q", "run", "--out", "here", "--json")
     assert json.loads(result.out)["directory"] == "d"
     assert (kept["run"]["out"], kept["run"]["progress"]) == (Path("here"), False)

@@ -1,0 +1,38 @@
+"""The calls and types of `ablations`, each with the module that it comes from."""
+# isort: skip_file
+
+from ablations import recipes as recipes
+from ablations.recipes.request import RecipeRequest as RecipeRequest
+from ablations.recipes.run import RecipeResult as RecipeResult
+from ablations.recipes.run import run_recipe as run_recipe
+from ablations.report.html import report as report
+from ablations.runs.ablate import ablate as ablate
+from ablations.runs.ablate import run as run
+from ablations.runs.compare import compare as compare
+from ablations.runs.leaderboard import leaderboard as leaderboard
+from ablations.runs.predict import predict as predict
+from ablations.runs.request import AblationRequest as AblationRequest
+from ablations.runs.result import Comparison as Comparison
+from ablations.runs.result import RunResult as RunResult
+from ablations.scoring.frozen import Scorer as Scorer
+from ablations.scoring.own_model import CallableScorer as CallableScorer
+from ablations.scoring.own_model import score_callable as score_callable
+
+__all__ = [
+    "AblationRequest",
+    "CallableScorer",
+    "Comparison",
+    "RecipeRequest",
+    "RecipeResult",
+    "RunResult",
+    "Scorer",
+    "ablate",
+    "compare",
+    "leaderboard",
+    "predict",
+    "recipes",
+    "report",
+    "run",
+    "run_recipe",
+    "score_callable",
+]  # fmt: skip
