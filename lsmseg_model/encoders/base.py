@@ -20,18 +20,19 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 
 
 class FrozenEncoder(nn.Module):
-    """A second encoder. Subclasses fill `encoder` and say in `_features` what comes out.
+    """A second encoder. Subclasses say how it is built and in `_features` what comes out.
 
     width: channels of its features. patch: pixels a position. size: the side, in pixels, of the
-    pictures that it was trained with.
+    pictures that it was trained with. sizes: what `build` takes.
     """
 
-    def __init__(self, name: str, encoder: nn.Module, width: int, patch: int, size: int) -> None:
+    def __init__(self, name: str, sizes: dict[str, Any]) -> None:
         super().__init__()
         self.mean: Tensor
         self.std: Tensor
-        self.name, self.width, self.patch, self.size = name, width, patch, size
-        self.encoder: Any = encoder
+        self.name, self.sizes, self.width = name, sizes, sizes["embed_dim"]
+        self.patch, self.size = sizes["patch_size"], sizes["img_size"]
+        self.encoder: Any = self.build(**sizes)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)
@@ -79,6 +80,11 @@ class FrozenEncoder(nn.Module):
         return digest.hexdigest()[:16]
 
     def _features(self, images: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+    @staticmethod
+    def build(**sizes: Any) -> nn.Module:
+        """The network that `_features` goes through, with random weights."""
         raise NotImplementedError
 
     @staticmethod

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lsmseg_model.encoders import dino, sam
 from lsmseg_model.encoders.base import FrozenEncoder
 from lsmseg_model.encoders.checkpoints import differences, read_state_dict
+from lsmseg_model.encoders.dino import Dino
+from lsmseg_model.encoders.sam import Sam
 from lsmseg_model.errors import CheckpointError, UsageError, nearest
 
-ENCODERS = (*sam.SIZES, *dino.SIZES)
+ENCODERS: dict[str, tuple[type[FrozenEncoder], dict[str, Any]]] = {
+    name: (kind, sizes)
+    for kind, file in ((Sam, "sam.json"), (Dino, "dino.json"))
+    for name, sizes in json.loads((Path(__file__).parent / file).read_text("utf-8")).items()
+}
 
 
 def second_encoder(name: str) -> FrozenEncoder:
     """An encoder by name with random weights. Raises UsageError for an unknown name."""
-    if name in sam.SIZES:
-        return sam.Sam(name)
-    if name in dino.SIZES:
-        return dino.Dino(name)
-    raise UsageError(f"There is no second encoder {name!r}; {nearest(name, ENCODERS)}")
+    if name not in ENCODERS:
+        raise UsageError(f"There is no second encoder {name!r}; {nearest(name, ENCODERS)}")
+    kind, sizes = ENCODERS[name]
+    return kind(name, sizes)
 
 
 def load_second_encoder(
@@ -50,16 +56,13 @@ def load_second_encoder(
         what = name or "a second encoder"
         raise CheckpointError(f"There are no weights at {path}; give the published file of {what}.")
     state, _ = read_state_dict(path)
-    if name is None:
-        name = _fitting(state)
-        if name is None:
-            raise CheckpointError(
-                f"{path} is not a second encoder's weights; there are {', '.join(ENCODERS)}."
-            )
+    if name is None and (name := _fitting(state)) is None:
+        raise CheckpointError(
+            f"{path} is not a second encoder's weights; there are {', '.join(ENCODERS)}."
+        )
     encoder = second_encoder(name)
     own = encoder.translate(state, encoder.encoder)
-    wrong = differences(own, encoder.encoder.state_dict())
-    if wrong:
+    if wrong := differences(own, encoder.encoder.state_dict()):
         other = _fitting(state)
         belongs = f"; they are those of {other}." if other else f", for example {wrong[0]}."
         raise CheckpointError(

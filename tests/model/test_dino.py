@@ -7,14 +7,16 @@ import timm
 import torch
 from torch.nn import functional as F
 
-from lsmseg_model.encoders.dino import SIZES, Dino, build_encoder
+from lsmseg_model.encoders.dino import Dino
+from lsmseg_model.encoders.registry import ENCODERS, second_encoder
 from lsmseg_model.errors import UsageError
 
 
 @pytest.fixture
 def dino() -> Dino:
     torch.manual_seed(0)
-    made = Dino("dinov2-tiny")
+    made = second_encoder("dinov2-tiny")
+    assert isinstance(made, Dino)
     for parameter in made.parameters():  # its layer scale begins at nothing nearly
         torch.nn.init.normal_(parameter, std=0.1)
     return made
@@ -60,22 +62,22 @@ def test_positions_are_resized_for_other_sizes(dino: Dino) -> None:
 )
 def test_the_published_sizes_are_timms(ours: str, timms: str) -> None:
     with torch.device("meta"):
-        own = build_encoder(SIZES[ours]).state_dict()
+        made = second_encoder(ours)
         theirs = timm.create_model(timms, pretrained=False, num_classes=0, img_size=518)
-    assert {k: v.shape for k, v in own.items()} == {
+    assert {k: v.shape for k, v in made.encoder.state_dict().items()} == {
         k: v.shape for k, v in theirs.state_dict().items()
     }
-    assert SIZES[ours].blocks == ((5, 8, 11) if ours.startswith("dinov2-b") else (11, 17, 23))
+    assert isinstance(made, Dino)
+    assert made.blocks == ([5, 8, 11] if ours.startswith("dinov2-b") else [11, 17, 23])
 
 
 def test_registers_are_left_out() -> None:
-    small = Dino("dinov2-tiny")
-    small.encoder = build_encoder(SIZES["dinov2-tiny"].__class__(48, 4, 3, 4, image_size=56))
+    small = Dino("dinov2-tiny", {**ENCODERS["dinov2-tiny"][1], "reg_tokens": 4})
     assert small(torch.rand(1, 3, 56, 56))[0].shape == (1, 48, 4, 4)
 
 
 def test_it_is_frozen(dino: Dino) -> None:
     assert not any(p.requires_grad for p in dino.parameters())
     assert not dino.train().training
-    with pytest.raises(UsageError, match="no DINOv2 'dinov3'"):
-        Dino("dinov3")
+    with pytest.raises(UsageError, match="no second encoder 'dinov3'"):
+        second_encoder("dinov3")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch.nn import functional as F
 
-from lsmseg_model.encoders.sam import SIZES, Sam, build_encoder
+from lsmseg_model.encoders.registry import ENCODERS, second_encoder
+from lsmseg_model.encoders.sam import Sam
 from lsmseg_model.errors import UsageError
 
 
 @pytest.fixture
 def sam() -> Sam:
     torch.manual_seed(0)
-    made = Sam("sam-tiny")
+    made = second_encoder("sam-tiny")
+    assert isinstance(made, Sam)
     for parameter in made.parameters():  # segment-anything begins its positions at zero
         torch.nn.init.normal_(parameter, std=0.1)
     return made.eval()
@@ -32,7 +32,7 @@ def test_the_features_are_those_of_segment_anythings_forward(sam: Sam) -> None:
     theirs = dict(seen)
     features = sam(images)
     assert [f.shape for f in features] == [(2, 96, 16, 16)] * 3
-    for index, feature in zip(sam.sizes.global_blocks[-3:], features, strict=True):
+    for index, feature in zip(sam.sizes["global_attn_indexes"][-3:], features, strict=True):
         torch.testing.assert_close(feature.permute(0, 2, 3, 1), theirs[index])
     torch.testing.assert_close(sam.encoder.neck(features[-1]), output)
 
@@ -46,7 +46,7 @@ def test_other_sizes(sam: Sam, size: tuple[int, int]) -> None:
 @torch.inference_mode()
 def test_a_smaller_picture_is_seen_as_by_a_smaller_sam(sam: Sam) -> None:
     """segment-anything's forward at half the size, its tables resized by hand, is ours."""
-    small = build_encoder(replace(sam.sizes, image_size=64)).eval()
+    small = Sam.build(**{**sam.sizes, "img_size": 64}).eval()
     state = sam.encoder.state_dict()
     for name, wanted in small.state_dict().items():
         value = state[name]
@@ -80,8 +80,8 @@ def test_other_sides_and_names_are_refused(sam: Sam) -> None:
         sam(torch.rand(1, 3, 100, 128))
     with pytest.raises(UsageError, match="no precision 'int8'; there are fp32, bf16, fp16"):
         sam.set_precision("int8")
-    with pytest.raises(UsageError, match="no SAM 'sam-x'"):
-        Sam("sam-x")
+    with pytest.raises(UsageError, match="no second encoder 'sam-x'"):
+        second_encoder("sam-x")
 
 
 def test_it_is_frozen(sam: Sam) -> None:
@@ -92,6 +92,10 @@ def test_it_is_frozen(sam: Sam) -> None:
 
 def test_the_published_sizes() -> None:
     """Of the paper: the last three global-attention blocks."""
-    last = {name: sizes.global_blocks[-3:] for name, sizes in SIZES.items()}
-    assert last["sam-b"] == (5, 8, 11) and last["sam-l"] == (11, 17, 23)
-    assert last["sam-h"] == (15, 23, 31)
+    last = {
+        name: sizes["global_attn_indexes"][-3:]
+        for name, (kind, sizes) in ENCODERS.items()
+        if kind is Sam
+    }
+    assert last["sam-b"] == [5, 8, 11] and last["sam-l"] == [11, 17, 23]
+    assert last["sam-h"] == [15, 23, 31]
