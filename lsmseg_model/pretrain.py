@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lsmseg_model.data.benchmark import Benchmark, training_classes
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.files import write_csv
 from lsmseg_model.networks.backbones.clip import (
@@ -32,14 +31,13 @@ from lsmseg_model.networks.backbones.clip import (
 )
 from lsmseg_model.networks.backbones.text import tokenize
 from lsmseg_model.networks.cost_map import upsample
-from lsmseg_model.networks.fields import read_fields
-from lsmseg_model.training.dataset import Augment, TrainingItem, training_data
-from lsmseg_model.training.loop import Run, training_benchmark
+from lsmseg_model.training.dataset import Augment, TrainingItem
+from lsmseg_model.training.loop import Run
 from lsmseg_model.training.losses import LOSSES, pixel_weights, text_targets
-from lsmseg_model.training.options import PretrainOptions, PretrainRequest
+from lsmseg_model.training.options import PretrainOptions, PretrainRequest, training_options
 from lsmseg_model.training.processes import Processes
-from lsmseg_model.training.state import STEP_COLUMNS, fingerprint, plot
-from lsmseg_model.training.step import embed, rate_at
+from lsmseg_model.training.state import STEP_COLUMNS, plot
+from lsmseg_model.training.step import embed
 
 CHECKPOINT_EVERY = 250  # steps
 COLUMNS = STEP_COLUMNS[:3]  # of the log
@@ -72,54 +70,38 @@ def pretrain(request: PretrainRequest) -> PretrainResult:
     began = time.monotonic()
     check_device(request.device)
     settings = read_config(request.config)
-    chosen = settings["train"] if request.options is None else asdict(request.options)
-    options = read_fields(PretrainOptions, chosen, settings["name"], "training")
-    settings["train"] = asdict(options)
+    given = asdict(request.options) if request.options else {}
+    options = training_options(PretrainOptions, settings, given)
     if request.short_side:
         settings["view"]["short_side"] = request.short_side
-    run = ClipRun(request, settings, options, training_benchmark(request))
+    run = ClipRun(request, settings, options)
     run.go()
-    return PretrainResult(
-        run.weights, run.log, run.step, run.history.tail(), time.monotonic() - began
-    )
+    seconds = time.monotonic() - began
+    return PretrainResult(run.weights, run.log, run.step, run.history.tail(), seconds)
 
 
 class ClipRun(Run):
     """The pre-training of one CLIP."""
 
-    def __init__(
-        self,
-        request: PretrainRequest,
-        settings: dict[str, Any],
-        options: PretrainOptions,
-        benchmark: Benchmark,
-    ) -> None:
-        super().__init__(request, options, benchmark, Processes(0, 1, request.device))
-        self.settings, self.options, self.texts = settings, options, request.texts
-        self.checkpoint_every = CHECKPOINT_EVERY
-        self.weights = self.out / f"{settings['name']}.safetensors"
-        self.log = self.out / "loss.csv"
-        self.module = self.clip = _start(settings, options, request).train()
-        self.optimizer = Optimizers(self.clip, options)
-        self.resume(
-            fingerprint(
-                settings,
-                (benchmark.name, len(benchmark)),
-                request.seed,
-                [list(group) for group in request.texts],
-                request.init,
-            )
-        )
-        self.classes = training_classes(benchmark)
-        view = settings["view"]
-        augment = Augment(view["short_side"], view["window"])
-        self.load_pictures(*training_data(benchmark, augment, request.seed))
+    options: PretrainOptions
 
-    def learn(self, items: list[TrainingItem]) -> tuple[float, float, float]:
+    def __init__(
+        self, request: PretrainRequest, settings: dict[str, Any], options: PretrainOptions
+    ) -> None:
+        super().__init__(request, settings, options, Processes(0, 1, request.device))
+        self.checkpoint_every = CHECKPOINT_EVERY
+        self.log = self.out / "loss.csv"
+        self.module = self.clip = _start(self.settings, options, request).train()
+        self.optimizer = Optimizers(self.clip, options)
+        self.resume(request.init)
+        view = settings["view"]
+        self.load_pictures(Augment(view["short_side"], view["window"]))
+
+    def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
         options, clip, device = self.options, self.clip, self.request.device
         rng = np.random.default_rng([self.request.seed, self.step])
         sentences, keys = choose_texts(
-            items, self.classes, self.texts, options.decoys_per_picture, rng
+            items, self.classes, self.request.texts, options.decoys_per_picture, rng
         )
         size = options.loss_size
         labels = torch.stack([_shrink(item.labels, size) for item in items])
@@ -138,9 +120,8 @@ class ClipRun(Run):
         value = float(loss.detach())
         self.must_be_a_number(value, "loss")
         norm = torch.nn.utils.clip_grad_norm_(clip.parameters(), options.clip_grad)
-        rate = rate_at(self.step, options)
         self.optimizer.step(rate)
-        return value, float(norm), rate
+        return value, float(norm)
 
     def state(self) -> dict[str, Any]:
         steps = [row[: len(COLUMNS)] for row in self.history.steps]
@@ -160,11 +141,7 @@ class ClipRun(Run):
         about = {
             "format": "lsmseg-prompts/weights",
             "config": self.settings,
-            "data": self.benchmark.name,
-            "vocabulary": self.benchmark.vocabulary,
-            "classes_trained": self.classes,
-            "iterations": self.step,
-            "seed": self.request.seed,
+            **self.about(),
         }
         save_weights(self.weights, self.clip.model.state_dict(), about, half=True)
         rows = [row[: len(COLUMNS)] for row in self.history.steps]

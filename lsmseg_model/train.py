@@ -18,18 +18,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lsmseg_model.data.benchmark import Benchmark, load_benchmark, training_classes
+from lsmseg_model.data.benchmark import Benchmark, load_benchmark
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import TrainingError
 from lsmseg_model.networks.backbones.clip import check_device
 from lsmseg_model.networks.build import read_network, save_network, start_network
-from lsmseg_model.networks.fields import read_fields
-from lsmseg_model.training.dataset import Augment, TrainingItem, training_data
-from lsmseg_model.training.loop import Run, training_benchmark
-from lsmseg_model.training.options import TrainOptions, TrainRequest
+from lsmseg_model.training.dataset import Augment, TrainingItem
+from lsmseg_model.training.loop import Run
+from lsmseg_model.training.options import TrainOptions, TrainRequest, training_options
 from lsmseg_model.training.processes import Processes, processes
-from lsmseg_model.training.state import History, fingerprint, write_history
-from lsmseg_model.training.step import Optimizer, Step, Texts, pixels, rate_at
+from lsmseg_model.training.state import History, write_history
+from lsmseg_model.training.step import Optimizer, Step, Texts, pixels
 from lsmseg_model.training.validation import validate
 
 
@@ -62,13 +61,10 @@ def train(request: TrainRequest) -> TrainResult:
     """
     check_device(request.device)
     settings = read_network(request.config, **request.changes)
-    chosen = settings.get("train", {}) if request.options is None else asdict(request.options)
-    options = read_fields(TrainOptions, chosen, settings["name"], "training")
-    settings["train"] = asdict(options)
-    benchmark = training_benchmark(request)
-    held_out = _held_out(request)
+    given = asdict(request.options) if request.options else {}
+    options = training_options(TrainOptions, settings, given)
     with processes(request.device) as team:
-        run = NetworkRun(request, settings, options, benchmark, held_out, team)
+        run = NetworkRun(request, settings, options, team)
         run.go(request.tensorboard)
         return run.result()
 
@@ -86,48 +82,38 @@ def _held_out(request: TrainRequest) -> Benchmark | None:
 class NetworkRun(Run):
     """The training of one network."""
 
+    options: TrainOptions
+
     def __init__(
         self,
         request: TrainRequest,
         settings: dict[str, Any],
         options: TrainOptions,
-        benchmark: Benchmark,
-        held_out: Benchmark | None,
         team: Processes,
     ) -> None:
         self.part = options.part(team.count)
-        super().__init__(request, options, benchmark, team)
-        self.settings, self.options, self.held_out = settings, options, held_out
+        super().__init__(request, settings, options, team)
+        self.held_out = _held_out(request)
         self.evaluate_every = options.evaluate_every
         self.checkpoint_every = options.checkpoint_every
         self.test_texts = request.test_texts or [group[:1] for group in request.texts]
-        network = start_network(settings, request.pretrained, request.encoder, self.half)
+        network = start_network(self.settings, request.pretrained, request.encoder, self.half)
         network.to(team.device).trainable(options.clip)
         self.network = network.train()
         self.optimizer = Optimizer(network, options)
-        self.resume(
-            fingerprint(
-                settings,
-                (benchmark.name, len(benchmark)),
-                request.seed,
-                [list(group) for group in request.texts],
-                network.clip.weights_hash,
-                str(request.encoder),
-                self.half,
-            )
-        )
-        self.classes = training_classes(benchmark)
+        self.resume(network.clip.weights_hash, str(request.encoder), self.half)
         texts = [request.texts[c] for c in self.classes]
         self.table = Texts(network, texts, trains=options.clip != "freeze")
         self.module: Any = Step(network, options.ignored)
         if team.count > 1:
             from torch.nn.parallel import DistributedDataParallel
 
-            self.module = DistributedDataParallel(self.module, find_unused_parameters=True)
-        augment = Augment(options.short_side, settings["crop"], options.scale, "ssd")
-        self.load_pictures(*training_data(benchmark, augment, request.seed))
+            self.module = DistributedDataParallel(  # its buffers are constants
+                self.module, find_unused_parameters=True, broadcast_buffers=False
+            )
+        self.load_pictures(Augment(options.short_side, settings["crop"], options.scale, "ssd"))
 
-    def learn(self, items: list[TrainingItem]) -> tuple[float, float, float]:
+    def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
         rng = np.random.default_rng([self.request.seed, self.step])
         texts = self.table.draw(rng)
         try:
@@ -141,9 +127,8 @@ class NetworkRun(Run):
                 "higher --accumulate, --precision bf16, --clip freeze, or a smaller network (--set "
                 f"k=..., --set encoder_size=...).{self.kept()}"
             ) from error
-        rate = rate_at(self.step, self.options)
         self.optimizer.step(rate)
-        return loss, norm, rate
+        return loss, norm
 
     def _backward(self, items: list[TrainingItem], texts: Tensor) -> float:
         """The gradients of a step, part by part of the batch; returns its loss."""
@@ -157,7 +142,8 @@ class NetworkRun(Run):
             with self.module.no_sync() if alone else nullcontext():
                 some = slice(start, start + self.part)
                 part = self._loss(items[some], labels[some], texts) / total
-                (part * self.team.count).backward()  # processes are averaged
+                with self.team.together():
+                    (part * self.team.count).backward()  # processes are averaged
             loss += part.detach()
         return float(self.team.sum(loss))
 
@@ -179,12 +165,11 @@ class NetworkRun(Run):
         if self.held_out is None:
             return
         summary = validate(self.network, self.held_out, self.test_texts, self.team, self.half)
-        scores = {"step": float(self.step), **summary}
         best = self.history.best
-        self.history.scores.append(scores)
+        self.history.scores.append({"step": float(self.step), **summary})
         if self.team.first:
-            self.board.scores(scores)
-            if best is None or scores["miou"] > best["miou"]:
+            self.note(self.step, {f"validation/{name}": value for name, value in summary.items()})
+            if best is None or summary["miou"] > best["miou"]:
                 self._save(self.out / "best.safetensors")
         self.team.wait()
 
@@ -207,29 +192,22 @@ class NetworkRun(Run):
         write_history(self.out, self.history)
 
     def _save(self, path: Path) -> None:
-        about = {
-            "data": self.benchmark.name,
-            "vocabulary": self.benchmark.vocabulary,
-            "classes_trained": self.classes,
-            "iterations": self.step,
-            "seed": self.request.seed,
-            "scores": self.history.scores[-1] if self.history.scores else None,
-        }
-        save_network(path, self.network, about)
+        scores = self.history.scores[-1] if self.history.scores else None
+        save_network(path, self.network, {**self.about(), "scores": scores})
 
     def end(self) -> None:
         if self.team.first:
-            self._save(self.out / f"{self.settings['name']}.safetensors")
+            self._save(self.weights)
         self.team.wait()
 
     def result(self) -> TrainResult:
         best = self.out / "best.safetensors"
         return TrainResult(
-            self.out / f"{self.settings['name']}.safetensors",
+            self.weights,
             best if best.exists() else None,
             self.step,
             self.history.tail(),
             self.history.best,
             self.history.seconds,
-            self.step == self.iterations,
+            self.step == self.options.iterations,
         )

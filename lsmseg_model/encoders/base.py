@@ -93,6 +93,15 @@ class FrozenEncoder(nn.Module):
         raise NotImplementedError
 
 
+def resized_positions(table: Tensor, grid: tuple[int, int]) -> Tensor:
+    """A table of positions [1, h, w, D] -> [1, *grid, D], bicubic where the grid differs."""
+    if table.shape[1:3] == grid:
+        return table
+    rows = table.float().permute(0, 3, 1, 2)
+    rows = F.interpolate(rows, grid, mode="bicubic", align_corners=False)
+    return rows.permute(0, 2, 3, 1).to(table.dtype)
+
+
 def resized(features: Tensor, size: tuple[int, int]) -> Tensor:
     """[B, C, h, w] -> float32 [B, C, *size]: bilinear, averaging where it gets smaller."""
     if features.shape[2:] == size:

@@ -12,9 +12,8 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.encoders.base import FrozenEncoder, resized_positions
 
 
 class Sam(FrozenEncoder):
@@ -23,7 +22,7 @@ class Sam(FrozenEncoder):
     def _features(self, images: Tensor) -> list[Tensor]:
         """The outputs of the last three global-attention blocks."""
         x = self.encoder.patch_embed(images)
-        x = x + self._position(x.shape[1], x.shape[2])
+        x = x + resized_positions(self.encoder.pos_embed, (x.shape[1], x.shape[2]))
         features = []
         wanted = self.sizes["global_attn_indexes"][-3:]
         for index, block in enumerate(self.encoder.blocks):
@@ -38,15 +37,6 @@ class Sam(FrozenEncoder):
         prefix = "image_encoder."
         own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         return own or state
-
-    def _position(self, height: int, width: int) -> Tensor:
-        """Absolute positions [1, h, w, D], bicubically resized where the grid differs."""
-        position: Tensor = self.encoder.pos_embed
-        if position.shape[1:3] == (height, width):
-            return position
-        rows = position.float().permute(0, 3, 1, 2)
-        rows = F.interpolate(rows, (height, width), mode="bicubic", align_corners=False)
-        return rows.permute(0, 2, 3, 1).to(position.dtype)
 
     @staticmethod
     def build(**sizes: Any) -> nn.Module:

@@ -137,13 +137,12 @@ class LsmSeg(nn.Module):
         self._masks.clear()
         if clip in ("full", "freeze"):
             return
-        for block in _blocks(self.clip):
+        towers = self.clip.model.visual.transformer, self.clip.model.transformer
+        for block in (block for tower in towers for block in tower.resblocks):
             attention = block.attn
             attention.in_proj_weight.requires_grad_(True)
-            rows = torch.zeros(3, 1, dtype=torch.bool)
-            for part in clip:
-                rows["qkv".index(part)] = True
-            mask = rows.repeat_interleave(attention.embed_dim, dim=0)
+            learn = torch.tensor([[part in clip] for part in "qkv"])
+            mask = learn.repeat_interleave(attention.embed_dim, dim=0)
             hook = attention.in_proj_weight.register_hook(
                 lambda grad, mask=mask: grad * mask.to(grad.device, grad.dtype)
             )
@@ -169,7 +168,3 @@ def _check_fit(clip: Clip, config: NetworkConfig) -> None:
             f"The pooling is {config.pooling[0]},{config.pooling[1]}, but a crop of {side} pixels "
             f"has only {side // patch} positions a side."
         )
-
-
-def _blocks(clip: Clip) -> list[Any]:
-    return [*clip.model.visual.transformer.resblocks, *clip.model.transformer.resblocks]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,31 +24,28 @@ class PeakMemory(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.now = self.most = 0
-        self._known: dict[int, Any] = {}
+        self._alive: dict[int, Any] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        given = {self._key(t) for t in tree_leaves((args, kwargs)) if isinstance(t, Tensor)}
+        given = _storages((args, kwargs))
         made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(made):
-            if isinstance(tensor, Tensor) and self._key(tensor) not in given:
-                self._count(tensor)
+        for key, storage in _storages(made).items():
+            if key not in given and key not in self._alive:
+                size = storage.nbytes()
+                self._alive[key] = weakref.ref(storage, partial(self._freed, key, size))
+                self.now += size
+                self.most = max(self.most, self.now)
         return made
 
-    def _key(self, tensor: Tensor) -> int:
-        return tensor.untyped_storage()._cdata
-
-    def _count(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key in self._known:
-            return
-        self._known[key] = weakref.ref(storage, lambda _: self._gone(key, size))
-        self.now += size
-        self.most = max(self.most, self.now)
-
-    def _gone(self, key: int, size: int) -> None:
-        self._known.pop(key, None)
+    def _freed(self, key: int, size: int, _: Any) -> None:
+        self._alive.pop(key, None)
         self.now -= size
+
+
+def _storages(values: Any) -> dict[int, torch.UntypedStorage]:
+    """The memory of all tensors in `values`, by what tells one from another."""
+    tensors = (value for value in tree_leaves(values) if isinstance(value, Tensor))
+    return {s._cdata: s for s in (tensor.untyped_storage() for tensor in tensors)}
 
 
 def peak(run: Callable[[], Any]) -> int:
@@ -59,17 +57,13 @@ def peak(run: Callable[[], Any]) -> int:
 
 def kept_for_backward(run: Callable[[], Any], module: nn.Module) -> int:
     """Bytes that `run` keeps for the gradients, beside the parameters and buffers of `module`."""
-    own = {p.untyped_storage()._cdata for p in (*module.parameters(), *module.buffers())}
-    kept: dict[int, Tensor] = {}
+    own = _storages([*module.parameters(), *module.buffers()])
+    kept: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        key = tensor.untyped_storage()._cdata
-        if key not in own:
-            kept[key] = tensor
+        kept.update(_storages(tensor))
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = run()
-    total = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    del result
-    return total
+        run()
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)

@@ -2,8 +2,8 @@
 
 Eq. 7 and 8 of the paper, with CAT-Seg's parts under CAT-Seg's parameter names, so that its
 published weights load. Checked against CAT-Seg's own outputs at small size
-(tests/test_golden.py) and a plain computation (tests/test_refinement.py). What the code below
-does differently changes no number:
+(tests/model/test_golden.py) and a plain computation (tests/model/test_refinement.py). What the
+code below does differently changes no number:
 
 - the guidance of the pictures is the same for every class, and that of the texts the same at
   every position: their part of queries and keys is computed once, not once for each class;
@@ -14,6 +14,7 @@ does differently changes no number:
 Shapes: B pictures, N classes, D channels, H x W positions; cost maps are [B, N, H, W, D].
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -27,11 +28,8 @@ from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
 ROWS = 2304  # positions times classes at once
 
 
-class WindowAttention(nn.Module):
-    """Attention inside windows; queries and keys see the guidance, values do not.
-
-    No relative position bias.
-    """
+class GuidedAttention(nn.Module):
+    """Attention whose queries and keys see the guidance; its values do not."""
 
     def __init__(self, dim: int, guidance_dim: int, heads: int) -> None:
         super().__init__()
@@ -39,15 +37,27 @@ class WindowAttention(nn.Module):
         self.q = nn.Linear(dim + guidance_dim, dim)
         self.k = nn.Linear(dim + guidance_dim, dim)
         self.v = nn.Linear(dim, dim)
+
+    def guided(self, guidance: Tensor) -> tuple[Tensor, Tensor]:
+        """What the guidance [..., G] and the biases add to queries and keys: [..., D] each."""
+        q, k = (F.linear(guidance, t.weight[:, self.dim :], t.bias) for t in (self.q, self.k))
+        return q, k
+
+
+class WindowAttention(GuidedAttention):
+    """Attention inside windows, without a relative position bias."""
+
+    def __init__(self, dim: int, guidance_dim: int, heads: int) -> None:
+        super().__init__(dim, guidance_dim, heads)
         self.proj = nn.Linear(dim, dim)
 
-    def guided(self, guidance: Tensor) -> Tensor:
+    def added(self, guidance: Tensor) -> Tensor:
         """What the guidance [B, W, M, G] and the biases add to q, k and v: [B, 1, W, M, 3 D]."""
-        q, k = (F.linear(guidance, t.weight[:, self.dim :], t.bias) for t in (self.q, self.k))
+        q, k = self.guided(guidance)
         return torch.cat([q, k, self.v.bias.expand_as(q)], dim=-1)[:, None]
 
     def forward(self, x: Tensor, guided: Tensor, mask: Tensor | None) -> Tensor:
-        """x: [B, N, W, M, D] in W windows of M positions; guided: what `guided` made.
+        """x: [B, N, W, M, D] in W windows of M positions; guided: what `added` made.
 
         mask: [W, M, M] added to the scores, or None. Returns [B, N, W, M, D].
         """
@@ -98,7 +108,7 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]."""
         height, width = x.shape[2:4]
-        guided = self.attn.guided(self._windows(guidance[:, None])[:, 0])
+        guided = self.attn.added(self._windows(guidance[:, None])[:, 0])
         mask = None
         if self.shift or height % self.window or width % self.window:
             mask = shift_mask(height, width, self.window, self.shift).to(x.device)
@@ -177,20 +187,8 @@ class SpatialRefinement(nn.Module):
         return self.block_2(self.block_1(x, guidance), guidance)
 
 
-class LinearAttention(nn.Module):
+class LinearAttention(GuidedAttention):
     """Attention linear in the number of classes: softmax is replaced by elu + 1 of q and k."""
-
-    def __init__(self, dim: int, guidance_dim: int, heads: int) -> None:
-        super().__init__()
-        self.dim, self.heads = dim, heads
-        self.q = nn.Linear(dim + guidance_dim, dim)
-        self.k = nn.Linear(dim + guidance_dim, dim)
-        self.v = nn.Linear(dim, dim)
-
-    def guided(self, guidance: Tensor) -> tuple[Tensor, Tensor]:
-        """What the guidance [..., G] and the biases add to queries and keys: [..., D] each."""
-        q, k = (F.linear(guidance, t.weight[:, self.dim :], t.bias) for t in (self.q, self.k))
-        return q, k
 
     def forward(
         self,
@@ -249,7 +247,9 @@ class ClassRefinement(nn.Module):
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """x: [B, N, H, W, D], guidance: [B, N, G] -> [B, N, H, W, D]."""
-        pooled = self._pool(x)
+        pooled = x
+        if self.pooling > 1:
+            pooled = _resized(x, lambda maps: F.avg_pool2d(maps, self.pooling, self.pooling))
         flat = pooled.flatten(2, 3)
         guided = self.attention.guided(guidance[:, :, None])
         padding = None
@@ -258,7 +258,12 @@ class ClassRefinement(nn.Module):
         parts = flat.split(_at_once(flat, x.shape[0] * x.shape[1]), dim=2)
         done = map_threads(lambda part: self._block(part, guided, padding), parts)
         refined = torch.cat(done, dim=2).view(pooled.shape)
-        return x + _enlarge(refined, *x.shape[2:4])
+        if self.pooling > 1:
+            refined = _resized(
+                refined,
+                lambda maps: F.interpolate(maps, x.shape[2:4], mode="bilinear", align_corners=True),
+            )
+        return x + refined
 
     def _block(
         self, x: Tensor, guided: tuple[Tensor, Tensor], padding: tuple[Tensor, Tensor, int] | None
@@ -269,21 +274,11 @@ class ClassRefinement(nn.Module):
         hidden = linear(self.norm2(x), first.weight, first.bias, "relu")
         return x + linear(hidden, second.weight, second.bias)
 
-    def _pool(self, x: Tensor) -> Tensor:
-        if self.pooling == 1:
-            return x
-        flat = x.flatten(0, 1).permute(0, 3, 1, 2)
-        flat = F.avg_pool2d(flat, self.pooling, self.pooling)
-        return flat.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
 
-
-def _enlarge(x: Tensor, height: int, width: int) -> Tensor:
-    """[B, N, h, w, D] -> [B, N, H, W, D], bilinear with the corners aligned."""
-    if x.shape[2:4] == (height, width):
-        return x
-    flat = x.flatten(0, 1).permute(0, 3, 1, 2)
-    flat = F.interpolate(flat, (height, width), mode="bilinear", align_corners=True)
-    return flat.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+def _resized(x: Tensor, resize: Callable[[Tensor], Tensor]) -> Tensor:
+    """[B, N, h, w, D] -> [B, N, H, W, D]; `resize` takes and gives maps [B * N, D, h, w]."""
+    maps = resize(x.flatten(0, 1).permute(0, 3, 1, 2))
+    return maps.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
 
 
 class RefinementLayer(nn.Module):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from lsmseg_model.data.benchmark import Benchmark, MiniStuff
 from lsmseg_model.errors import LsmsegModelError
@@ -156,44 +156,38 @@ class FolderTraining(Dataset[TrainingItem]):
         return TrainingItem(torch.Tensor(image), labels[0].as_subclass(torch.Tensor).long())
 
 
-class Places(Sampler[list[tuple[int, int, int]]]):
-    """Batches of (step, place, picture index) from ``start`` to ``iterations``.
+def places(
+    start: int,
+    iterations: int,
+    batch_size: int,
+    seed: int,
+    pictures: int | None,
+    rank: int = 0,
+    processes: int = 1,
+) -> Iterator[list[tuple[int, int, int]]]:
+    """Batches of (step, place, picture index).
 
-    With ``pictures`` every epoch is a permutation drawn from (seed, epoch); without, indices
-    simply run on (drawn scenes never repeat). Of several processes each gets its share of the
-    places of every batch.
+    Args:
+        start: The first step.
+        iterations: The step to stop before.
+        batch_size: Places of a batch, over all processes.
+        seed: Every epoch is a permutation drawn from it and the epoch's number.
+        pictures: Of an epoch; None: indices simply run on (drawn scenes never repeat).
+        rank: Of this process, which gets its share of the places of every batch.
+        processes: How many there are.
     """
-
-    def __init__(
-        self,
-        start: int,
-        iterations: int,
-        batch_size: int,
-        seed: int,
-        pictures: int | None,
-        rank: int = 0,
-        processes: int = 1,
-    ) -> None:
-        self.start, self.iterations, self.batch_size = start, iterations, batch_size
-        self.seed, self.pictures = seed, pictures
-        self.rank, self.processes = rank, processes
-
-    def __len__(self) -> int:
-        return self.iterations - self.start
-
-    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
-        epoch, order = -1, np.arange(0)
-        for step in range(self.start, self.iterations):
-            batch = []
-            for place in range(self.batch_size):
-                index = step * self.batch_size + place
-                if self.pictures is not None:
-                    if index // self.pictures != epoch:
-                        epoch = index // self.pictures
-                        order = np.random.default_rng([self.seed, epoch]).permutation(self.pictures)
-                    index = int(order[index % self.pictures])
-                batch.append((step, place, index))
-            yield batch[self.rank :: self.processes]
+    epoch, order = -1, np.arange(0)
+    for step in range(start, iterations):
+        batch = []
+        for place in range(batch_size):
+            index = step * batch_size + place
+            if pictures is not None:
+                if index // pictures != epoch:
+                    epoch = index // pictures
+                    order = np.random.default_rng([seed, epoch]).permutation(pictures)
+                index = int(order[index % pictures])
+            batch.append((step, place, index))
+        yield batch[rank::processes]
 
 
 def training_data(

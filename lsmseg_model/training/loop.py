@@ -7,20 +7,35 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from lsmseg_model.data.benchmark import Benchmark, load_benchmark
+from lsmseg_model.data.benchmark import Benchmark, load_benchmark, training_classes
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
 from lsmseg_model.files import new_folder
-from lsmseg_model.training.dataset import Places, TrainingItem, batches, outlive
+from lsmseg_model.training.dataset import (
+    Augment,
+    TrainingItem,
+    batches,
+    outlive,
+    places,
+    training_data,
+)
 from lsmseg_model.training.options import PretrainOptions, Request, TrainOptions
 from lsmseg_model.training.processes import Processes
-from lsmseg_model.training.progress import LossBar
-from lsmseg_model.training.state import History, TensorBoard, read_last, save_last
+from lsmseg_model.training.progress import loss_bar
+from lsmseg_model.training.state import (
+    History,
+    fingerprint,
+    read_last,
+    save_last,
+    tensorboard_writer,
+)
+from lsmseg_model.training.step import rate_at
 
 PATIENCE = 3.0  # seconds after Ctrl-C in which another signal is taken for the same wish
 
@@ -28,8 +43,8 @@ PATIENCE = 3.0  # seconds after Ctrl-C in which another signal is taken for the 
 class Run:
     """One training run. A subclass builds `module` and `loader`, and says what a step is.
 
-    step: steps that are done. last: the file that a killed run goes on from. evaluate_every,
-    checkpoint_every: in steps, 0 for the last one only.
+    step: steps that are done. weights: the file that it leaves; last: the one that a killed run
+    goes on from. evaluate_every, checkpoint_every: in steps, 0 for the last one only.
     """
 
     evaluate_every = 0
@@ -40,22 +55,25 @@ class Run:
     def __init__(
         self,
         request: Request,
+        settings: dict[str, Any],
         options: TrainOptions | PretrainOptions,
-        benchmark: Benchmark,
         team: Processes,
     ) -> None:
+        self.request, self.options, self.team = request, options, team
+        self.settings = {**settings, "train": asdict(options)}
+        self.benchmark = training_benchmark(request)
+        self.classes = training_classes(self.benchmark)
         self.out, self.last = request.out, request.out / "last.pt"
+        self.weights = request.out / f"{settings['name']}.safetensors"
         if self.last.exists() and not request.resume:
             raise DataError(f"{self.last} exists; add --resume to go on, or choose another --out.")
-        self.request, self.benchmark, self.team = request, benchmark, team
-        self.iterations, self.batch_size = options.iterations, options.batch_size
         self.half = use_bf16(request.precision, request.device)
         self.step, self.history = 0, History()
-        self.board = TensorBoard(self.out, 0, False)
+        self.board: Any = None  # TensorBoard's writer
         torch.manual_seed(request.seed)
 
-    def learn(self, items: list[TrainingItem]) -> tuple[float, float, float]:
-        """One step: its loss, the norm of the gradients, the learning rate."""
+    def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
+        """One step at a learning rate: its loss, and the norm of the gradients."""
         raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
@@ -72,28 +90,36 @@ class Run:
     def write_log(self) -> None:
         """Write what is to be seen of the run beside a checkpoint."""
 
-    def resume(self, same: str) -> None:
-        """Go on from the last checkpoint, if there is one; `same`: see `fingerprint`."""
-        self.same = same
+    def resume(self, *others: Any) -> None:
+        """Go on from the last checkpoint, if there is one; `others`: see `fingerprint`."""
+        texts = [list(group) for group in self.request.texts]
+        data = (self.benchmark.name, len(self.benchmark))
+        self.same = fingerprint(self.settings, data, self.request.seed, texts, *others)
         if self.last.exists():
-            state = read_last(self.last, torch.device(self.team.device), same)
+            state = read_last(self.last, torch.device(self.team.device), self.same)
             self.step = int(state["step"])
             self.load(state)
-        if self.step >= self.iterations:
+        if self.step >= self.options.iterations:
             raise AlreadyTrainedError(
                 f"{self.last} has already reached {self.step} iterations; ask for more."
             )
 
-    def load_pictures(self, dataset: Dataset[TrainingItem], epoch: int | None) -> None:
-        """Make the loader; `epoch`: pictures of one, None where they never end."""
-        workers, team = self.request.workers, self.team
-        places = Places(
-            self.step, self.iterations, self.batch_size, self.request.seed, epoch, team.rank,
-            team.count,
-        )  # fmt: skip
+    def load_pictures(self, augment: Augment) -> None:
+        """Make the loader."""
+        seed, workers, team = self.request.seed, self.request.workers, self.team
+        dataset, epoch = training_data(self.benchmark, augment, seed)
+        options = self.options
         self.loader = DataLoader(
             dataset,
-            batch_sampler=places,
+            batch_sampler=places(
+                self.step,
+                options.iterations,
+                options.batch_size,
+                seed,
+                epoch,
+                team.rank,
+                team.count,
+            ),
             num_workers=workers,
             collate_fn=list,
             worker_init_fn=outlive,
@@ -107,26 +133,47 @@ class Run:
         """
         began, before = time.monotonic(), self.history.seconds
         code, minutes = 0, self.request.minutes
-        bar = LossBar(self.request.progress and self.team.first, self.iterations, self.step)
+        total = self.options.iterations
+        bar = loss_bar(self.request.progress and self.team.first, total, self.step)
         with new_folder(self.out), stop_between_steps() as signals, bar as report:
-            self.board = TensorBoard(self.out, self.step, tensorboard and self.team.first)
+            if tensorboard and self.team.first:
+                self.board = tensorboard_writer(self.out, self.step)
             for items in batches(self.loader):
-                loss, norm, rate = self.learn(items)
-                self.step += 1
+                rate = rate_at(self.step, self.options)
+                loss, norm = self.learn(items, rate)
                 spent = time.monotonic() - began
-                row = (self.step - 1, loss, rate, norm, before + spent)
-                self.history.steps.append(row)
-                self.board.step(row)
+                self.history.steps.append((self.step, loss, rate, norm, before + spent))
+                self.note(self.step, {"loss": loss, "lr": rate, "gradient_norm": norm})
+                self.step += 1
                 report(self.step, loss)
                 late = minutes is not None and spent > 60 * minutes
                 code = self.team.highest(signals[0] if signals else int(late))
                 self._checkpoint(stops=code > 0)
                 if code:
                     break
-            self.board.close()
+            if self.board:
+                self.board.close()
             if code > 1:  # some process was asked to stop
-                raise _interrupt(code)
+                stop = KeyboardInterrupt()
+                stop.exit_code = code  # type: ignore[attr-defined]
+                raise stop
             self.end()
+
+    def note(self, step: int, values: dict[str, float]) -> None:
+        """Tell TensorBoard, if it is wanted and installed."""
+        if self.board:
+            for name, value in values.items():
+                self.board.add_scalar(name, value, step)
+
+    def about(self) -> dict[str, Any]:
+        """What the weights' file says of the run."""
+        return {
+            "data": self.benchmark.name,
+            "vocabulary": self.benchmark.vocabulary,
+            "classes_trained": self.classes,
+            "iterations": self.step,
+            "seed": self.request.seed,
+        }
 
     def end(self) -> None:
         """Write what is left when a run ends."""
@@ -148,7 +195,7 @@ class Run:
 
     def _checkpoint(self, stops: bool) -> None:
         """Validate and save, where this step is one of those that do."""
-        done = self.step == self.iterations
+        done = self.step == self.options.iterations
         validates = done or (self.evaluate_every and self.step % self.evaluate_every == 0)
         often = self.checkpoint_every
         saves = done or stops or (often and self.step % often == 0)
@@ -188,12 +235,6 @@ def use_bf16(precision: str, device: str) -> bool:
         return torch.cuda.is_bf16_supported()
     native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # private in torch
     return device == "cpu" and native()
-
-
-def _interrupt(code: int) -> KeyboardInterrupt:
-    stop = KeyboardInterrupt()
-    stop.exit_code = code  # type: ignore[attr-defined]
-    return stop
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ from lsmseg_model.networks.fields import (
 )
 from lsmseg_model.training.losses import LOSSES
 
+Options = TypeVar("Options", "TrainOptions", "PretrainOptions")
 PRECISIONS = ("auto", "fp32", "bf16")
 Scale = Annotated[tuple[Above, Above], Field(description="be two factors above 0, the lower first")]
 
@@ -70,10 +71,7 @@ class TrainOptions:
 
         Raises ConfigError for an unknown field or a wrong value, UsageError for the network.
         """
-        settings = read_network(config)
-        return read_fields(
-            cls, _joined(settings.get("train", {}), changes), settings["name"], "training"
-        )
+        return training_options(cls, read_network(config), changes)
 
     def part(self, processes: int) -> int:
         """Pictures that one process computes together. Raises ConfigError if it is not whole."""
@@ -120,8 +118,7 @@ class PretrainOptions:
 
         Raises ConfigError for an unknown field or a wrong value, UsageError for the name.
         """
-        settings = read_config(config)
-        return read_fields(cls, _joined(settings["train"], changes), settings["name"], "training")
+        return training_options(cls, read_config(config), changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,5 +202,10 @@ class PretrainRequest(Request):
     short_side: int | None = None
 
 
-def _joined(values: Mapping[str, object], changes: Mapping[str, object]) -> dict[str, object]:
-    return {**values, **{name: value for name, value in changes.items() if value is not None}}
+def training_options(
+    kind: type[Options], settings: Mapping[str, Any], changes: Mapping[str, object]
+) -> Options:
+    """The recipe in the settings of a network or a CLIP, with the changes that are not None."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    values = {**settings.get("train", {}), **given}
+    return read_fields(kind, values, settings["name"], "training")

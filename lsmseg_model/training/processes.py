@@ -13,6 +13,8 @@ from torch import Tensor
 
 from lsmseg_model.errors import TrainingError, UsageError
 
+ENDED = "Another process of this run has ended; its message says why."
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -29,7 +31,8 @@ class Processes:
     def sum(self, value: Tensor) -> Tensor:
         """The sum over all processes, on each of them."""
         if self.count > 1:
-            dist.all_reduce(value)
+            with self.together():
+                dist.all_reduce(value)
         return value
 
     def highest(self, number: int) -> int:
@@ -37,12 +40,25 @@ class Processes:
         if self.count == 1:
             return number
         value = torch.tensor(number, device=self.device)
-        dist.all_reduce(value, dist.ReduceOp.MAX)
+        with self.together():
+            dist.all_reduce(value, dist.ReduceOp.MAX)
         return int(value)
 
     def wait(self) -> None:
         if self.count > 1:
-            dist.barrier()
+            with self.together():
+                dist.barrier()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Around what waits for other processes. Raises TrainingError where one has ended."""
+        try:
+            yield
+        except RuntimeError as error:
+            # Processors speak through gloo, which has no error class of its own.
+            if self.count > 1 and self.device.startswith("cpu") and type(error) is RuntimeError:
+                raise TrainingError(ENDED) from error
+            raise
 
 
 @contextmanager
@@ -69,11 +85,7 @@ def processes(device: str) -> Iterator[Processes]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
-    except RuntimeError as error:
-        if isinstance(error, dist.DistError) or "gloo" in str(error):
-            raise TrainingError(
-                "Another process of this run has ended; its message says why."
-            ) from error
-        raise
+    except dist.DistError as error:
+        raise TrainingError(ENDED) from error
     finally:
         dist.destroy_process_group()

@@ -1,40 +1,36 @@
 """The progress bar of training."""
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
-class LossBar:
-    """A progress bar on stderr with the running loss; silent when not wanted."""
+@contextmanager
+def loss_bar(wanted: bool, total: int, start: int) -> Iterator[Callable[[int, float], None]]:
+    """A bar on stderr, called with a step and its loss, of which it shows the running mean."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    def __init__(self, wanted: bool, total: int, start: int) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+    running: float | None = None
 
-        self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.4f}"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not wanted,
-        )
-        self._task = self._progress.add_task("", total=total, completed=start, loss=0.0)
-        self._loss: float | None = None
+    def update(step: int, loss: float) -> None:
+        nonlocal running
+        running = loss if running is None else 0.98 * running + 0.02 * loss
+        progress.update(task, completed=step, loss=running)
 
-    def __enter__(self) -> Any:
-        self._progress.__enter__()
-        return self._update
-
-    def _update(self, step: int, loss: float) -> None:
-        self._loss = loss if self._loss is None else 0.98 * self._loss + 0.02 * loss
-        self._progress.update(self._task, completed=step, loss=self._loss)
-
-    def __exit__(self, *error: Any) -> None:
-        self._progress.__exit__(*error)
+    with Progress(
+        TextColumn("training"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]:.4f}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not wanted,
+    ) as progress:
+        task = progress.add_task("", total=total, completed=start, loss=0.0)
+        yield update

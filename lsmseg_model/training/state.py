@@ -101,30 +101,10 @@ def plot(path: Path, history: History, scores: bool) -> None:
     write_whole(path, lambda temporary: figure.savefig(temporary, dpi=130))
 
 
-class TensorBoard:
-    """The same numbers for TensorBoard, where it is installed; else nothing is written."""
-
-    def __init__(self, folder: Path, start: int, wanted: bool) -> None:
-        self.writer: Any = None
-        if not wanted:
-            return
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            return
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
-
-    def step(self, row: tuple[int, float, float, float, float]) -> None:
-        if self.writer:
-            for name, value in zip(STEP_COLUMNS[1:4], row[1:4], strict=True):
-                self.writer.add_scalar(name, value, row[0])
-
-    def scores(self, scores: dict[str, float]) -> None:
-        if self.writer:
-            for name, value in scores.items():
-                if name != "step":
-                    self.writer.add_scalar(f"validation/{name}", value, int(scores["step"]))
-
-    def close(self) -> None:
-        if self.writer:
-            self.writer.close()
+def tensorboard_writer(folder: Path, start: int) -> Any:
+    """A `SummaryWriter` that goes on from step `start`; None where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=start)

@@ -12,7 +12,7 @@ from PIL import Image
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError
 from lsmseg_model.networks.backbones.clip import CONFIGS, load_clip
 from lsmseg_model.pretrain import choose_texts, pretrain
-from lsmseg_model.training.dataset import Places, TrainingItem
+from lsmseg_model.training.dataset import TrainingItem, places
 from lsmseg_model.training.losses import bce, pixel_weights, softmax, text_targets
 from lsmseg_model.training.options import PretrainOptions, PretrainRequest
 
@@ -127,11 +127,11 @@ def test_choose_texts_gives_each_class_one_text_and_decoys_negative_keys() -> No
 
 
 def test_places_visit_every_picture_once_an_epoch() -> None:
-    places = [p for batch in Places(0, 6, 2, seed=3, pictures=4) for p in batch]
-    indices = [index for _, _, index in places]
+    drawn = [p for batch in places(0, 6, 2, seed=3, pictures=4) for p in batch]
+    indices = [index for _, _, index in drawn]
     assert [sorted(indices[i : i + 4]) for i in (0, 4, 8)] == [[0, 1, 2, 3]] * 3
-    later = [p for batch in Places(3, 6, 2, seed=3, pictures=4) for p in batch]
-    assert later == places[6:]
+    later = [p for batch in places(3, 6, 2, seed=3, pictures=4) for p in batch]
+    assert later == drawn[6:]
 
 
 def test_resumed_run_equals_unbroken_run(tmp_path: Path, config: str, data: Path) -> None:

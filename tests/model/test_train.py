@@ -24,7 +24,7 @@ from lsmseg_model.networks.build import build, load_network, save_network, start
 from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.train import TrainResult, train
 from lsmseg_model.training import loop
-from lsmseg_model.training.dataset import Places, distorted
+from lsmseg_model.training.dataset import distorted, places
 from lsmseg_model.training.options import TrainOptions, TrainRequest
 from lsmseg_model.training.processes import Processes, processes
 from lsmseg_model.training.step import Optimizer, Step, bce_sum, embed, pixels, rate_at
@@ -176,8 +176,8 @@ def test_colours_are_distorted_as_in_cat_seg() -> None:
 
 
 def test_places_are_dealt_out() -> None:
-    whole = list(Places(3, 7, 6, 5, 4))
-    shares = [list(Places(3, 7, 6, 5, 4, rank, 2)) for rank in (0, 1)]
+    whole = list(places(3, 7, 6, 5, 4))
+    shares = [list(places(3, 7, 6, 5, 4, rank, 2)) for rank in (0, 1)]
     for batch, first, second in zip(whole, *shares, strict=True):
         assert sorted(first + second) == sorted(batch) and len(first) == len(second) == 3
 
@@ -466,11 +466,15 @@ def test_a_process_that_lost_another_says_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("WORLD_SIZE", "2")
     for name in ("init_process_group", "destroy_process_group"):
         monkeypatch.setattr(torch.distributed, name, lambda *_: None)
-    for name in ("get_rank", "get_world_size"):
-        monkeypatch.setattr(torch.distributed, name, lambda: 1)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     lost = RuntimeError("[/gloo/transport/tcp/pair.cc:561] Connection closed by peer")
     for error in (lost, torch.distributed.DistBackendError("NCCL")):
-        with pytest.raises(TrainingError, match="Another process"), processes("cpu"):
+        with (
+            pytest.raises(TrainingError, match="Another process"),
+            processes("cpu") as team,
+            team.together(),
+        ):
             raise error
     with pytest.raises(RuntimeError, match="ours"), processes("cpu"):
         raise RuntimeError("ours")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.encoders.base import FrozenEncoder, resized
+from lsmseg_model.encoders.base import FrozenEncoder, resized, resized_positions
 from lsmseg_model.encoders.checkpoints import differences, file_hash, read_metadata, read_state_dict
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.kernels.onednn import use_onednn
@@ -93,12 +93,8 @@ class Clip(nn.Module):
     def _position(self, grid: tuple[int, int]) -> Tensor:
         """Positional embedding [1 + h*w, D], bicubically resized if the grid differs (CAT-Seg)."""
         position: Tensor = self.model.visual.positional_embedding
-        side = self.model.visual.grid_size
-        if grid == tuple(side):
-            return position
-        rows = position[1:].unflatten(0, side).permute(2, 0, 1)[None]
-        resized = F.interpolate(rows, size=grid, mode="bicubic", align_corners=False)
-        return torch.cat([position[:1], resized[0].permute(1, 2, 0).flatten(0, 1)])
+        table = position[1:].unflatten(0, self.model.visual.grid_size)[None]
+        return torch.cat([position[:1], resized_positions(table, grid)[0].flatten(0, 1)])
 
     def encode_dense(
         self, images: Tensor, normalize: bool = True, proxy: Tensor | None = None
