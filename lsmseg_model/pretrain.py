@@ -104,7 +104,8 @@ class ClipRun(Run):
             items, self.classes, self.request.texts, options.decoys_per_picture, rng
         )
         size = options.loss_size
-        labels = torch.stack([_shrink(item.labels, size) for item in items])
+        labels = torch.stack([item.labels for item in items])[:, None].float()
+        labels = F.interpolate(labels, size=(size, size))[:, 0].long()  # nearest
         rows, compared, target = text_targets(labels, keys)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.half):
             image = torch.stack([item.image for item in items]).to(device)
@@ -197,11 +198,6 @@ def _embed(clip: Clip, sentences: list[str], dropout: float, noise: int) -> Tens
         kept[torch.arange(len(ends)), ends] = 1  # start and end tokens stay
     tokens, kept = tokens.to(clip.device), kept.to(clip.device)
     return embed(clip, tokens, clip.model.token_embedding(tokens) * kept[..., None])
-
-
-def _shrink(labels: Tensor, size: int) -> Tensor:
-    """labels: int64 [S, S] -> [size, size], nearest."""
-    return F.interpolate(labels[None, None].float(), size=(size, size))[0, 0].long()
 
 
 def _start(settings: dict[str, Any], options: PretrainOptions, request: PretrainRequest) -> Clip:

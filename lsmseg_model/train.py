@@ -119,7 +119,8 @@ class NetworkRun(Run):
         try:
             loss = self._backward(items, texts)
             self.must_be_a_number(loss, "loss")
-            norm = self.optimizer.clip()
+            limit = self.options.clip_grad
+            norm = float(torch.nn.utils.clip_grad_norm_(self.optimizer.parameters, limit))
             self.must_be_a_number(norm, "norm of the gradients")
         except torch.OutOfMemoryError as error:
             raise TrainingError(

@@ -73,15 +73,14 @@ def build(settings: dict[str, Any]) -> LsmSeg:
 
     Raises ConfigError for wrong settings.
     """
-    crop = settings["crop"]
+    name, crop = settings["name"], settings["crop"]
+    view = View(crop, crop, crop)
     if own := _own_clip(settings["clip"]):
         clip = build_clip(own)
-        clip.dense = "catseg"
-        clip.view = View(crop, crop, crop)
+        clip.dense, clip.view = "catseg", view
     else:
         model = open_clip_model(settings["clip"], openai_layout=False)
-        clip = Clip(model, settings["clip"], "catseg", View(crop, crop, crop), "random")
-    name = settings["name"]
+        clip = Clip(model, settings["clip"], "catseg", view, "random")
     network = LsmSeg(clip, read_fields(NetworkConfig, settings["network"], name))
     network.name, network.settings = name, settings
     network.protocol = read_fields(Protocol, settings.get("test", {}), name, "the test")

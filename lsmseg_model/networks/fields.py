@@ -61,15 +61,11 @@ def read_fields(cls: type[T], values: object, where: str, owner: str = "the netw
     """
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: {owner} must hold fields, not {values!r}.")
-    names = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    own = {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
     for name in values:
-        if name not in names:
-            raise ConfigError(f"{where}: {owner} has no field {name!r}; {nearest(name, names)}")
-    required = [
-        f.name
-        for f in fields(cls)  # type: ignore[arg-type]
-        if f.default is MISSING and f.default_factory is MISSING
-    ]
+        if name not in own:
+            raise ConfigError(f"{where}: {owner} has no field {name!r}; {nearest(name, own)}")
+    required = [n for n, f in own.items() if f.default is f.default_factory is MISSING]
     if missing := [name for name in required if name not in values]:
         raise ConfigError(f"{where}: {owner} lacks the field(s) {', '.join(missing)}.")
     given = {name: read_field(cls, name, value, where) for name, value in values.items()}

@@ -7,17 +7,13 @@
     none              CLIP's features as they are
 
 The weight is CLIP's share: E = a F_clip + (1 - a) F_other. Of the weight generator the paper
-gives a figure, not sizes: here the local branch is a bottleneck of 1x1 convolutions at every
-position, the global branch the same over the picture's mean, and the sigmoid of their sum is a,
-one number a position. HIDDEN is what makes the learnable parameters those of the paper's Table 7
-(73.4 million with ViT-L and SAM-L). The last layers begin at zero, so that a begins at 0.5.
+gives a figure, not sizes: HIDDEN comes near the learnable parameters of its Table 7.
 """
 
 import torch
 from torch import Tensor, nn
 
 from lsmseg_model.encoders.base import resized
-from lsmseg_model.errors import UsageError
 
 HIDDEN = 16  # channels inside the weight generator's branches
 
@@ -39,7 +35,10 @@ class Adapter(nn.Module):
 
 
 class WeightGenerator(nn.Module):
-    """Eq. 6 of the paper, with a weight for every position."""
+    """Eq. 6 of the paper: a weight for every position, 0.5 at the start.
+
+    The sigmoid of a bottleneck of 1x1 convolutions at the position, and one of the picture's mean.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -133,8 +132,6 @@ class Fusion(nn.Module):
 
     def __init__(self, kind: str, clip: list[int], other: list[int]) -> None:
         super().__init__()
-        if kind not in FUSIONS:
-            raise UsageError(f"There is no fusion {kind!r}; choose {', '.join(FUSIONS)} or none.")
         self.kind = kind
         pairs = list(zip(clip, other, strict=True))
         self.adapters = nn.ModuleList(Adapter(o, c) for c, o in pairs)

@@ -135,7 +135,8 @@ class FolderTraining(Dataset[TrainingItem]):
         image, labels = self._read(place[2])
         how = self.augment
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_entropy(self.seed, *place))
+            drawn = np.random.SeedSequence((self.seed, *place)).generate_state(1, np.uint64)
+            torch.manual_seed(int(drawn[0] >> 1))
             scale = float(torch.empty(1).uniform_(*how.scale))
             side = max(how.crop, round(how.short_side * scale))
             colors = (
@@ -197,7 +198,3 @@ def training_data(
     if isinstance(benchmark, MiniStuff):
         return MiniStuffTraining(seed), None
     return FolderTraining(benchmark, augment, seed), len(benchmark)
-
-
-def _entropy(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

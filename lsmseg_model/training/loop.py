@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -254,11 +254,9 @@ def stop_between_steps() -> Iterator[Sequence[int]]:
         codes.append(128 + number)
 
     before = {}
-    try:
+    with suppress(ValueError):  # not the main thread: Ctrl-C does not come here
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, note)
-    except ValueError:  # not the main thread: Ctrl-C does not come here
-        pass
     try:
         yield codes
     finally:

@@ -149,10 +149,6 @@ class Optimizer:
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
 
-    def clip(self) -> float:
-        """Limit the norm of all gradients together; returns what it was."""
-        return float(nn.utils.clip_grad_norm_(self.parameters, self.options.clip_grad))
-
 
 def rate_at(step: int, options: TrainOptions | PretrainOptions) -> float:
     """The learning rate: a linear rise, then a cosine to zero at the last iteration."""

@@ -8,8 +8,10 @@ from support.cost_maps import DROPPED, scatter
 from torch import Tensor
 
 from lsmseg_model.encoders.base import resized
-from lsmseg_model.errors import UsageError
+from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.category_filter import gather, keep, respond
+from lsmseg_model.networks.config import NetworkConfig
+from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.networks.fusion import (
     FUSIONS,
     Adapter,
@@ -78,8 +80,8 @@ def test_features_resized_before_are_the_same_to_the_adapter() -> None:
 
 
 def test_unknown_fusion() -> None:
-    with pytest.raises(UsageError, match="no fusion 'sum'"):
-        Fusion("sum", [4], [4])
+    with pytest.raises(ConfigError, match=r"fusion is 'sum'; .*weight_generator"):
+        read_fields(NetworkConfig, {"fusion": "sum"}, "mine")
     assert Mean(4)(torch.ones(1, 4, 1, 1), torch.zeros(1, 4, 1, 1)).mean() == 0.5
 
 

@@ -58,7 +58,7 @@ class ClipFile:
 
 
 # Training-free protocol of NACLIP and its neighbours for CLIPs that no configuration names.
-DEFAULT_VIEW = {"short_side": 336, "window": 224, "stride": 112}
+DEFAULT_VIEW = View(short_side=336, window=224, stride=112)
 
 
 class Clip(nn.Module):
@@ -96,17 +96,14 @@ class Clip(nn.Module):
         table = position[1:].unflatten(0, self.model.visual.grid_size)[None]
         return torch.cat([position[:1], resized_positions(table, grid)[0].flatten(0, 1)])
 
-    def encode_dense(
-        self, images: Tensor, normalize: bool = True, proxy: Tensor | None = None
-    ) -> Tensor:
+    def encode_dense(self, images: Tensor, proxy: Tensor | None = None) -> Tensor:
         """images: [B, 3, H, W] RGB in 0..1, H and W multiples of the patch size.
 
         proxy: [B, C, h, w], what another encoder sees there, for the variant "sam-proxy" (by
         default from `proxy_features`); resized to this grid.
-        Returns [B, H / patch, W / patch, D] features (F_c of Eq. 1), of length 1 if normalized.
+        Returns [B, H / patch, W / patch, D] features of length 1 (F_c of Eq. 1).
         """
-        x, _ = self._walk(images, (), proxy)
-        return F.normalize(x, dim=-1) if normalize else x
+        return F.normalize(self._walk(images, (), proxy)[0], dim=-1)
 
     @torch.no_grad()
     def proxy_features(self, images: Tensor) -> Tensor:
@@ -210,7 +207,7 @@ def check_device(device: str) -> None:
 
 
 def read_config(name: str) -> dict[str, Any]:
-    """The named configuration of ``lsmseg_model/configs`` or a JSON file of the same form."""
+    """The configuration of that name beside this file, or a JSON file of the same form."""
     path = Path(name) if name.endswith(".json") else CONFIGS / f"{name}.json"
     if not path.is_file():
         names = sorted(p.stem for p in CONFIGS.glob("*.json"))
@@ -290,13 +287,8 @@ def load_clip(
         if dense:
             clip.dense = dense
     else:
-        clip = Clip(
-            open_clip_model(name, openai_layout),
-            name,
-            dense or "naclip",
-            View(**DEFAULT_VIEW),
-            weights_hash,
-        )
+        model = open_clip_model(name, openai_layout)
+        clip = Clip(model, name, dense or "naclip", DEFAULT_VIEW, weights_hash)
     fill(clip.model, state, path, name)
     if proxy is not None:
         clip.proxy = proxy

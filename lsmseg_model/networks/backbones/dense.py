@@ -18,13 +18,9 @@ from lsmseg_model.kernels.onednn import linear
 def _qkv(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """x: [B, L, D] -> queries, keys, values, each [B, heads, L, D / heads]."""
     attention: Any = block.attn
-    q, k, v = linear(x, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=-1)
-    heads = attention.num_heads
-
-    def split(t: Tensor) -> Tensor:
-        return t.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-    return split(q), split(k), split(v)
+    joint = linear(x, attention.in_proj_weight, attention.in_proj_bias)
+    q, k, v = joint.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    return q, k, v
 
 
 def _out(block: Any, heads: Tensor) -> Tensor:
