@@ -176,17 +176,10 @@ def changed(settings: dict[str, Any], changes: Mapping[str, object]) -> dict[str
 def overlay(base: dict[str, Any], own: dict[str, Any], where: str) -> dict[str, Any]:
     """The settings `base` with what a file says beside its field "base".
 
-    Fields that hold fields ("network", "test", "train") are joined. Raises ConfigError for a
-    field that settings do not have.
+    Fields that hold fields ("network", "test", "train") are joined; where they do not, ConfigError.
     """
-    names = [f.name for f in fields(NetworkFile)]
-    joined = dict(base)
-    for name, value in own.items():
-        if name == "base":
-            continue
-        if name not in names:
-            raise ConfigError(f"{where}: there is no field {name!r}; {nearest(name, names)}")
-        if name in ("network", "test", "train"):
-            value = {**base.get(name, {}), **read_field(NetworkFile, name, value, where)}
-        joined[name] = value
+    joined = {name: value for name, value in {**base, **own}.items() if name != "base"}
+    for name in own.keys() & {"network", "test", "train"}:
+        added = read_field(NetworkFile, name, own[name], where)
+        joined[name] = {**base.get(name, {}), **added}
     return joined
