@@ -76,7 +76,7 @@ def scored_names(benchmark: Benchmark | Layout, names: Sequence[str]) -> list[st
 
 
 class MiniStuff:
-    """The drawn benchmark; see ``ministuff.py``. Scenes are drawn when asked for."""
+    """The drawn benchmark (ministuff/scenes.py). Scenes are drawn when asked for."""
 
     name = "ministuff"
     vocabulary = "coco-stuff"

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -151,8 +152,7 @@ def _run(
 def _do(job: Job, classes: int, redo: bool) -> bool | str:
     """Whether anything was made; or the sentence that says why it could not be."""
     try:
-        picture = redo and job.save_picture is not None
-        if picture or not job.picture_to.exists():
+        if (redo and job.save_picture) or not job.picture_to.exists():
             _put_picture(job)
         if job.labels_to.exists() and not redo:
             return False
@@ -165,9 +165,8 @@ def _do(job: Job, classes: int, redo: bool) -> bool | str:
 def _put_picture(job: Job) -> None:
     if not job.picture.exists():
         raise DataError(f"{job.picture} is missing.")
-    save = job.save_picture
-    if save is not None:
-        write_whole(job.picture_to, lambda path: save(job.picture, path))
+    if job.save_picture is not None:
+        write_whole(job.picture_to, partial(job.save_picture, job.picture))
         return
     with suppress(OSError):  # another disk, or a disk without links
         os.link(job.picture.resolve(), job.picture_to)
