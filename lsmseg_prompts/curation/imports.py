@@ -109,8 +109,9 @@ def import_file(
                 for phrase, reason in cells.left_out
             ]
             for attribute, text in cells.texts.items():
-                old = before.get((entry.index, attribute))
-                _put(opened, vocabulary, entry, attribute, text, old, replace, result)
+                cell = (vocabulary.name, entry.index, attribute, llm)
+                new = Description(*cell, text, count_tokens(text), source="import")
+                _put(opened, new, before.get((entry.index, attribute)), replace, result)
         filled = {index for index, _ in opened.descriptions(vocabulary, llm)}
     result.empty = [entry.name for entry in vocabulary if entry.index not in filled]
     return result
@@ -190,28 +191,18 @@ def _add_provenance(store: Store, llm: str, provenance: str) -> None:
 
 
 def _put(
-    store: Store,
-    vocabulary: Vocabulary,
-    entry: ClassEntry,
-    attribute: str,
-    text: str,
-    old: Mapping[str, Any] | None,
-    replace: bool,
-    result: Imported,
+    store: Store, new: Description, old: Mapping[str, Any] | None, replace: bool, result: Imported
 ) -> None:
     """Fill one cell, where that is allowed, and count it."""
-    done = old is not None and old["status"] == "done"
-    if old is not None and old["locked"]:
+    text = old["text"] if old and old["status"] == "done" else None
+    if old and old["locked"]:
         result.locked += 1
-        return
-    if old is not None and done and (not replace or old["text"] == text):
+    elif text is not None and (not replace or text == new.text):
         result.kept += 1
-        return
-    cell = (vocabulary.name, entry.index, attribute, result.llm)
-    new = Description(*cell, text, count_tokens(text), source="import")
-    store.put_description(new)
-    if old is not None and done:
-        keep_old(store, old["text"], new)
+    elif text is not None:
+        store.put_description(new)
+        keep_old(store, text, new)
         result.replaced += 1
     else:
+        store.put_description(new)
         result.added += 1

@@ -12,7 +12,6 @@ The first three hold for every description that is stored; the others are about 
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -156,18 +155,14 @@ def _alike(texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
     import numpy as np
 
     # The second "the" of a text is another word than its first.
-    places: dict[tuple[str, int], int] = {}
-    numbered = []
-    for words in texts:
-        seen: Counter[str] = Counter()
-        row = []
-        for word in words:
-            row.append(places.setdefault((word, seen[word]), len(places)))
-            seen[word] += 1
-        numbered.append(row)
-    has = np.zeros((len(texts), len(places)), dtype=np.float32)
+    numbered = [
+        [(word, words[:place].count(word)) for place, word in enumerate(words)] for words in texts
+    ]
+    distinct = dict.fromkeys(word for row in numbered for word in row)
+    columns = {word: column for column, word in enumerate(distinct)}
+    has = np.zeros((len(texts), len(columns)), dtype=np.float32)
     for at, row in enumerate(numbered):
-        has[at, row] = 1
+        has[at, [columns[word] for word in row]] = 1
     length = has.sum(axis=1)
     near = 2 * (has @ has.T) > NEAR_RATIO * (length[:, None] + length)
     for later, earlier in zip(*np.nonzero(np.tril(near, -1)), strict=True):

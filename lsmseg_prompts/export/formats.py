@@ -1,13 +1,6 @@
 """Prompt sets as files of other projects: what `export --format` writes, beside `native`.
 
-| format | what is written |
-|---|---|
-| cat-seg, sed, san | a JSON list with a string a class |
-| fc-clip, maft | a line a class, "index:text,text", after OpenSeg's invalid class 0 |
-| mmseg | a Python configuration with `text_vocabulary` and `metainfo`, literals only |
-| open_clip | JSON: `classnames` (the texts), `templates` ("{}") and `names`, in one order |
-| cupl | JSON: class name -> sentences |
-| dclip | JSON: class name -> descriptors, as "NAME, which has DESCRIPTOR" reads them |
+docs/export.md lists the formats and what their readers do.
 """
 
 from __future__ import annotations

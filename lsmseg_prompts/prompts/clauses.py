@@ -24,6 +24,15 @@ from lsmseg_prompts.english import (
     names_pattern,
     plural,
 )
+from lsmseg_prompts.files import packaged_json
+
+_WORDS: dict[str, list[str]] = packaged_json("lsmseg_prompts.prompts", "clause_words.json")
+
+
+def alternatives(kind: str) -> str:
+    """The words of a list of clause_words.json, for a pattern."""
+    return "|".join(_WORDS[kind])
+
 
 _ADVERB = r"(?:\w+ly|often|sometimes|always|never|also|just|still|most often|almost|seldom|either)"
 _DETERMINER = r"an?|the|most|many|some|all|each|every|any|both|this|these|(?:an?\s+|the\s+)?typical"
@@ -210,16 +219,9 @@ def _with_adverb(rest: str, verb: str, adverb: str) -> str:
     return f"{adverb} {rest}"
 
 
-_PREPOSITION = (
-    r"\b(?:of|with|in|on|at|from|to|by|for|like|as|against|along|over|under|between|across|near|up"
-    r"|down|around|into|onto|that|which|whose|than|without|through|behind|beneath|above|below)\b"
-)
+_PREPOSITION = rf"\b(?:{alternatives('prepositions')})\b"
 # What a thing has one of: "bicycles have frames" is not "a bicycle has frames".
-_SINGLE = re.compile(
-    r"\b(?:bodies|heads|tails|necks|faces|trunks|frames|surfaces|outlines|tops|coats|skins|shapes"
-    r"|roofs|hulls|bases|handles|silhouettes|noses|bowls|stems|forms|fronts|backs|lids|rims"
-    r"|blades|boxes|beds|cabs|fabrics|bottoms|centers|middles|profiles|contours|figures)\b"
-)
+_SINGLE = re.compile(rf"\b(?:{alternatives('single_parts')})\b")
 
 
 def _tied_to_number(verb: str, rest: str, number: Number) -> bool:

@@ -86,7 +86,7 @@ def build_prompt_set(
     names = tuple(entry.name for entry in vocabulary)
     if name in NAME_TEMPLATES:
         how = composition if name == "name" else "ensemble"
-        named = _named(vocabulary, name)
+        named = tuple(_checked(name_texts(entry, name), entry) for entry in vocabulary)
         return PromptSet(name, vocabulary.name, attributes, how, "none", names, named)
     read = cells(attributes, composition)
     if control == "shuffled":
@@ -110,13 +110,11 @@ def build_prompt_set(
     return PromptSet(name, vocabulary.name, attributes, composition, llm, names, *made)
 
 
-def _named(vocabulary: Vocabulary, kind: str) -> tuple[tuple[str, ...], ...]:
-    """Every class's name in the templates of that kind."""
-    named = tuple(name_texts(entry, kind) for entry in vocabulary)
-    for entry, group in zip(vocabulary, named, strict=True):
-        for text in group:
-            check_fits(text, entry.readable)
-    return named
+def _checked(texts: Sequence[str], entry: ClassEntry) -> tuple[str, ...]:
+    """A class's texts, once it is sure that CLIP reads each as a whole."""
+    for text in texts:
+        check_fits(text, entry.readable)
+    return tuple(texts)
 
 
 def _composed(
@@ -127,9 +125,7 @@ def _composed(
         composed = compose(sentences, entry)
         left_out = composed.cuts > 0 or composed.kept < len(sentences)
         return (composed.text,), left_out, composed.kept
-    for sentence in sentences:
-        check_fits(sentence, entry.readable)
-    return tuple(sentences), False, len(sentences)
+    return _checked(sentences, entry), False, len(sentences)
 
 
 def _check(

@@ -11,34 +11,23 @@ import re
 from functools import lru_cache
 
 from lsmseg_prompts.english import is_named, names_pattern
-from lsmseg_prompts.prompts.clauses import begins_with_verb, has_verb
+from lsmseg_prompts.prompts.clauses import alternatives, begins_with_verb, has_verb
 
 _ADVERBS = r"(?:(?:often|sometimes|occasionally|at times|usually|mostly|slightly|partly|\w+ly)\s+)*"
 _WITH = r"with|without|except with"
 _CONTRAST = r"though|although|while|whereas|yet|but|not|unlike"
 _RELATIVE = r"which|who|whose|where"
 _FREQUENCY = r"often|sometimes|occasionally|at times|rarely"
-_PLACE = (
-    r"in|on|at|from|under|over|against|beside|inside|above|below|beneath|behind|between|along"
-    r"|across|around|among|near|by|like|set|to|for|as if|as though|because|since|so that|until"
-)
+_PLACE = alternatives("places")
 _COMPARISON = (
     r"(?:about|roughly|nearly|almost|only|just|much|far|slightly|somewhat|a little|even)?\s*"
     r"(?:as \w+ as|\w+er than|more \w+ than|less \w+ than|the (?:size|height|length|width) of)"
     r"|(?:\w+ )?(?:light|tall|wide|small|large|big|long|high|deep|low) enough|several times"
     r"|small beside|enough"
 )
-_FOLLOWED = (
-    r"(?:a|an|the|its|their|his|her|one|two|each|every|some|any|other|by|with|in|on|at|from|to"
-    r"|into|over|under|above|below|behind|beside|between|along|across|around|up|down|off|out|of"
-    r"|like|as|against|through|for|toward|where|when|only|somewhat|near|inside|together)"
+_PARTICIPLE = (
+    rf"(?:\w+ing|\w+ed|{alternatives('participles')})\s+(?:{alternatives('after_participles')})"
 )
-_IRREGULAR = (
-    r"worn|held|built|made|split|hung|laid|bent|drawn|grown|seen|found|caught|left|lit|kept|woven"
-    r"|spread|torn|thrown|cut|shown|broken|strung|stuck|sunk|swept|wound|ground|wet|dark|bright"
-    r"|free|open|visible|ready|clear|full|empty"
-)
-_PARTICIPLE = rf"(?:\w+ing|\w+ed|{_IRREGULAR})\s+{_FOLLOWED}"
 _DEPENDENT = re.compile(
     rf"{_ADVERBS}(?:(?:{_WITH}|{_CONTRAST}|{_RELATIVE}|{_FREQUENCY})\b|(?:{_PLACE})\s+\w"
     rf"|(?:{_COMPARISON})\b|{_PARTICIPLE}\b)"
@@ -52,10 +41,7 @@ _LIST_END = re.compile(r", (?:and|or|nor|then)\b")
 _SUBORDINATE = re.compile(
     r"\b(?:that|which|who|whose|when|where|if|than|as|how|so|while|though|because)\b.*"
 )
-_DANGLING = re.compile(
-    r"(?:^|\s)(?:and|or|but|nor|yet|as|than|of|with|in|on|at|from|to|by|for|a|an|the|is|are|has"
-    r"|have|its|their|both|either|neither|not|so|such|more|less|about)$"
-)
+_DANGLING = re.compile(rf"(?:^|\s)(?:{alternatives('dangling')})$")
 _DETERMINED = re.compile(r"(?:an?|the|its|their|one|two|three|four|many|some|several|no)\s")
 _COLOR = re.compile(
     r"\b(?:black|white|gr[ae]y|red|blue|green|yellow|orange|pink|purple|brown|tan|beige|cream"

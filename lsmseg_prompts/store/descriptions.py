@@ -97,16 +97,16 @@ class DescriptionStore(StoreFile):
                     "rename the vocabulary, or use another --store."
                 )
 
-    def add_attribute(self, name: str, meaning: str | None = None) -> None:
+    def add_attribute(self, name: str) -> None:
         """Enter an attribute: one of the paper's nine, a pseudo-attribute or the user's own."""
-        if not self.once("attributes", name, meaning):
-            return
-        kind = "user"
-        if name in ATTRIBUTES:
-            kind, meaning = "paper", meaning or ATTRIBUTES[name]
-        elif name in PSEUDO_ATTRIBUTES or "+" in name:
-            kind = "pseudo"
-        self.write("attributes", {"name": name, "meaning": meaning, "kind": kind})
+        if self.once("attributes", name):
+            kind = "user"
+            if name in ATTRIBUTES:
+                kind = "paper"
+            elif name in PSEUDO_ATTRIBUTES or "+" in name:
+                kind = "pseudo"
+            row = {"name": name, "meaning": ATTRIBUTES.get(name), "kind": kind}
+            self.write("attributes", row)
 
     def add_llm(self, name: str, provenance: str | None = None) -> None:
         """Enter an LLM by the name it is asked under; `provenance` says who wrote the texts."""
@@ -237,11 +237,11 @@ class DescriptionStore(StoreFile):
             [vocabulary.name],
         )
         return {
-            row["class_index"]
+            index
             for row in rows
-            if row["class_index"] < len(vocabulary)
+            if (index := row["class_index"]) < len(vocabulary)
             and (row["readable"], row["sense"])
-            != (vocabulary[row["class_index"]].readable, vocabulary[row["class_index"]].sense)
+            != (vocabulary[index].readable, vocabulary[index].sense)
         }
 
     def cells(

@@ -1,13 +1,8 @@
 """Vocabularies: ordered lists of classes, ours and the user's.
 
-A benchmark's class strings are not all words that people or language models use ("wall-brick",
-"door-stuff"), and some words mean several things ("tie", "mouse", "kite"). So a class has its
-index, its name as the benchmark spells it, a readable name for prompts, a sense where the word
-is ambiguous, and synonyms. What identifies a class is (vocabulary, index), never its name.
-
-A model trained on COCO-Stuff has seen a class if COCO-Stuff has the same visual concept, by name,
-synonym or sense; `coco_stuff` says which of its classes that is, or which together (docs:
-vocabularies.md).
+What identifies a class is (vocabulary, index), never its name; beside the name, as the benchmark
+spells it, stand a readable one for prompts, a sense where the word is ambiguous, and synonyms.
+`coco_stuff` says which COCO-Stuff classes are the same visual concept (docs/vocabularies.md).
 """
 
 import os

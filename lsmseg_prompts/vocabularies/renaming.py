@@ -28,9 +28,11 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
         re.IGNORECASE,
     )
 
+    singulars = {normalise(form) for form in donor.names if not is_plural(form)}
+
     def replace(match: re.Match[str]) -> str:
         starts = not text[: match.start()].strip(" \"'(")
-        many = _is_plural_form(match["name"], donor)
+        many = normalise(match["name"]) not in singulars
         new = plural(name) if many and article(name) in ("a", "an") else name
         lead = (match["article"] or "").lower()
         bare = starts and not many and not lead and not article(donor.readable)
@@ -49,12 +51,6 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
 def call_it(text: str, shipped: ClassEntry, entry: ClassEntry) -> str:
     """`text` about `shipped`, with the class called what `entry` calls it."""
     return text if is_named(text, entry.names) else rename(text, shipped, entry)
-
-
-def _is_plural_form(form: str, donor: ClassEntry) -> bool:
-    low = normalise(form)
-    singulars = {normalise(form) for form in donor.names if not is_plural(form)}
-    return low not in singulars
 
 
 def _agree(text: str, name: str) -> str:
