@@ -21,8 +21,8 @@ from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, PROVENANCE
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.migrations import migrate
-from lsmseg_prompts.store.sqlite import connect
-from lsmseg_prompts.store.store import STORE_NAME, Store, shipped_store_path
+from lsmseg_prompts.store.sqlite import STORE_NAME, connect, shipped_store_path
+from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import query
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import load_vocabulary

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ablations.scoring.executors import check_executor
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.store.store import working_store_path
+from lsmseg_prompts.store.sqlite import working_store_path
 
 SEVERAL = ("variants", "data", "data_root", "train_data", "train_root", "encoder")
 OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size")

@@ -6,7 +6,8 @@ from typing import Any
 
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.store.store import open_store_readonly, working_store_path
+from lsmseg_prompts.store.sqlite import working_store_path
+from lsmseg_prompts.store.store import open_store_readonly
 
 # What makes two scores of the same thing; of these the last one is shown.
 SAME = (

@@ -12,7 +12,7 @@ from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
-from lsmseg_prompts.store.store import working_store_path
+from lsmseg_prompts.store.sqlite import working_store_path
 
 SEVERAL = ("data", "data_root", "attributes", "picture")
 

@@ -16,7 +16,8 @@ from ablations.runs.open import Descriptions
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
 from ablations.scoring.count_store import key_of
-from lsmseg_prompts.store.store import open_store, open_store_readonly, utc_now
+from lsmseg_prompts.store.sqlite import utc_now
+from lsmseg_prompts.store.store import open_store, open_store_readonly
 from lsmseg_prompts.vocabularies import Vocabulary
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lsmseg_prompts.store.store import open_store, utc_now
+from lsmseg_prompts.store.sqlite import utc_now
+from lsmseg_prompts.store.store import open_store
 
 Counts = dict[str, np.ndarray]
 """By the hash of the texts: int64 [P, C, 3]."""

@@ -17,8 +17,8 @@ from lsmseg_prompts.descriptions.loading import check_attributes, show
 from lsmseg_prompts.errors import ConfigurationError, RefusedError
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.descriptions import Description
-from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
-from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, read_rows, utc_now
+from lsmseg_prompts.store.sqlite import shipped_store_path, utc_now, working_store_path
+from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, read_rows
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 

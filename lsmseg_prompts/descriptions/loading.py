@@ -16,7 +16,8 @@ from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER, Bundled
 from lsmseg_prompts.llm.registry import check_name
-from lsmseg_prompts.store.store import open_store_readonly, shipped_store_path, working_store_path
+from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
+from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
 
 DESCRIBED = (*ATTRIBUTES, "typical")

@@ -30,7 +30,8 @@ from lsmseg_prompts.llm.base import LLM, Request
 from lsmseg_prompts.llm.errors import Passing
 from lsmseg_prompts.llm.openai import OpenAIChat
 from lsmseg_prompts.store.runs import is_under_way
-from lsmseg_prompts.store.store import Store, utc_now
+from lsmseg_prompts.store.sqlite import utc_now
+from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.vocabularies import Vocabulary
 
 KEPT_DAYS = 30  # that a batch's files are kept

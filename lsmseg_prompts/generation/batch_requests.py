@@ -17,7 +17,7 @@ from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.llm.openai import OpenAIChat
 from lsmseg_prompts.llm.prices import Price
 from lsmseg_prompts.llm.tokens import input_tokens_bound
-from lsmseg_prompts.store.store import utc_now
+from lsmseg_prompts.store.sqlite import utc_now
 
 MOST_REQUESTS = 50_000  # in one batch
 MOST_BYTES = 190_000_000  # of its file

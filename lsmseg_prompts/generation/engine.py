@@ -28,7 +28,8 @@ from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Gate, Limits, Stop, Stopped
 from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
 from lsmseg_prompts.llm.base import LLM, Reply, Request
-from lsmseg_prompts.store.store import Store, open_store, working_store_path
+from lsmseg_prompts.store.sqlite import working_store_path
+from lsmseg_prompts.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from lsmseg_prompts.llm.prices import Price

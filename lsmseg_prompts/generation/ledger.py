@@ -20,7 +20,8 @@ from typing import Any
 from lsmseg_prompts.errors import StoreError
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.runs import dead_runs
-from lsmseg_prompts.store.store import Store, utc_now
+from lsmseg_prompts.store.sqlite import utc_now
+from lsmseg_prompts.store.store import Store
 
 HEARTBEAT = 10.0
 BALLAST = 32 << 10  # bytes kept back on the disk for each reply on its way when it is full

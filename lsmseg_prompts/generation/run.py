@@ -19,12 +19,8 @@ from lsmseg_prompts.generation.summary import Summary, Tally, gravest, summarize
 from lsmseg_prompts.generation.verdicts import warm_up
 from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
 from lsmseg_prompts.llm.base import LLM
-from lsmseg_prompts.store.store import (
-    Store,
-    open_store,
-    open_store_readonly,
-    working_store_path,
-)
+from lsmseg_prompts.store.sqlite import working_store_path
+from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
 from lsmseg_prompts.vocabularies import Vocabulary
 
 OnUpdate = Callable[[Sequence[Filling]], None]

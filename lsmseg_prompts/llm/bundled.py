@@ -13,7 +13,8 @@ from lsmseg_prompts.attributes import ATTRIBUTES, as_reply, combined
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import LLM, Reply, Request
-from lsmseg_prompts.store.store import open_store_readonly, shipped_store_path, utc_now
+from lsmseg_prompts.store.sqlite import shipped_store_path, utc_now
+from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 from lsmseg_prompts.vocabularies.renaming import call_it
 

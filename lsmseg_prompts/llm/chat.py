@@ -15,7 +15,7 @@ from lsmseg_prompts.llm.capabilities import Capabilities
 from lsmseg_prompts.llm.errors import Failure
 from lsmseg_prompts.llm.http import joined, retry_after, storable
 from lsmseg_prompts.llm.keys import mask, mask_key, shown_url, travels_unencrypted
-from lsmseg_prompts.store.store import utc_now
+from lsmseg_prompts.store.sqlite import utc_now
 
 
 class ChatLLM(LLM):

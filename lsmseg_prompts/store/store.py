@@ -21,8 +21,6 @@ from lsmseg_prompts.store.descriptions import DescriptionStore, vocabulary_name
 from lsmseg_prompts.store.migrations import check_readable, migrate, schema_version
 from lsmseg_prompts.store.sqlite import (
     BUSY_SECONDS,
-    STORE_NAME,
-    STORE_VARIABLE,
     absent,
     connect,
     enable_wal,
@@ -34,19 +32,6 @@ from lsmseg_prompts.store.sqlite import (
 
 if TYPE_CHECKING:
     from lsmseg_prompts.vocabularies import Vocabulary
-
-__all__ = [
-    "STORE_NAME",
-    "STORE_VARIABLE",
-    "Store",
-    "open_store",
-    "open_store_readonly",
-    "read_rows",
-    "shipped_store_path",
-    "status",
-    "utc_now",
-    "working_store_path",
-]
 
 
 def open_store(

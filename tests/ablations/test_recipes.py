@@ -194,7 +194,8 @@ def test_prompts_on_data_of_ones_own_and_again(camvid: list[str], weights: Path)
     again = run_recipe(request, progress=False)
     assert (again.made, again.reused) == (1, 5)
     assert again.rows == first.rows
-    from lsmseg_prompts.store.store import open_store_readonly, working_store_path
+    from lsmseg_prompts.store.sqlite import working_store_path
+    from lsmseg_prompts.store.store import open_store_readonly
 
     with open_store_readonly(working_store_path(None)) as file:
         entered = file.evaluations("table3")
@@ -303,7 +304,8 @@ def test_prompts_of_a_trained_network_and_networks_of_prompts(networks: list[str
     measured = [r["measured"] for r in json.loads(again.out)["rows"] if r["status"] == "measured"]
     assert len(measured) == 2 and all(m is not None for m in measured)
 
-    from lsmseg_prompts.store.store import open_store_readonly, working_store_path
+    from lsmseg_prompts.store.sqlite import working_store_path
+    from lsmseg_prompts.store.store import open_store_readonly
 
     with open_store_readonly(working_store_path(None)) as file:
         rows = [(r["run"], r["stage"], r["prompt_set"]) for r in file.evaluations()]

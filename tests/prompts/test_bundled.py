@@ -14,7 +14,8 @@ from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import is_named
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES, PROVENANCE
-from lsmseg_prompts.store.store import open_store_readonly, shipped_store_path
+from lsmseg_prompts.store.sqlite import shipped_store_path
+from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
 

@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 from lsmseg_prompts.errors import StoreError, UsageError
 from lsmseg_prompts.store import migrations
 from lsmseg_prompts.store.descriptions import Description
-from lsmseg_prompts.store.sqlite import _sentence
-from lsmseg_prompts.store.store import (
-    Store,
-    open_store,
-    open_store_readonly,
-    shipped_store_path,
-    status,
-    working_store_path,
-)
+from lsmseg_prompts.store.sqlite import _sentence, shipped_store_path, working_store_path
+from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, status
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 
