@@ -12,16 +12,12 @@ from lsmseg_prompts.files import packaged_json
 
 # attributes.json: of each of the nine what it means, how language models call it beside its plain
 # name, and the words that say it is meant, whatever else stands beside them.
-_NINE: dict[str, dict[str, Any]] = packaged_json("lsmseg_prompts.attributes", "attributes.json")
+_DATA: dict[str, Any] = packaged_json("lsmseg_prompts.attributes", "attributes.json")
+_NINE: dict[str, dict[str, Any]] = _DATA["paper"]
 ATTRIBUTES: dict[str, str] = {name: nine["meaning"] for name, nine in _NINE.items()}
 """The paper's nine attributes, in its order, with what each means."""
 
-PSEUDO_ATTRIBUTES: dict[str, str] = {
-    "name": 'no description: "a photo of a {class name}", the baseline',
-    "typical": "one sentence about the class's typical attributes together",
-    "random": "a control: random words, as many tokens as the descriptions they stand for",
-    "shuffled": "a control: the descriptions of another class under the class's own name",
-}
+PSEUDO_ATTRIBUTES: dict[str, str] = _DATA["pseudo"]
 """What can stand where an attribute does without being one."""
 
 

@@ -187,7 +187,7 @@ def editable(
     (attribute,) = check_attributes([attribute])
     try:
         (row,) = show(vocabulary, name, llm, [attribute], store)
-    except (ConfigurationError, ValueError):
+    except ConfigurationError:
         return ""
     return row["text"] or ""
 

@@ -83,9 +83,8 @@ def import_file(
         raise UsageError(f"Imported texts cannot be filed under {llm!r}: give another --llm.")
     path = Path(file)
     data, pairs = read(path)
-    chosen = recognise([phrase for _, some in pairs for phrase in some])
-    if format != "auto":
-        chosen = format
+    texts = [phrase for _, some in pairs for phrase in some]
+    chosen = recognise(texts) if format == "auto" else format
     digest = hashlib.sha256(data).hexdigest()
     result = Imported(str(path), digest, chosen, llm, vocabulary.name)
     matched = match(pairs, vocabulary, result)

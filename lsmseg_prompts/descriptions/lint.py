@@ -134,17 +134,19 @@ def _is_in_name(word: str, entry: ClassEntry) -> bool:
 def _near_duplicates(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[Finding]:
     """Pairs within an attribute whose words largely match in order; the later one is reported."""
     findings = []
-    by_attribute: dict[str, list[tuple[int, str, list[str]]]] = {}
+    by_attribute: dict[str, list[tuple[int, str]]] = {}
     for (index, attribute), text in cells.items():
-        by_attribute.setdefault(attribute, []).append((index, text, text.split()))
+        by_attribute.setdefault(attribute, []).append((index, text))
     for attribute, rows in by_attribute.items():
-        for later, earlier in _alike([words for _, _, words in rows]):
-            index, text, words = rows[later]
-            other_index, other_text, other_words = rows[earlier]
-            if text == other_text or not _close_lengths(text, other_text):
+        words = [text.split() for _, text in rows]
+        for later, earlier in _alike(words):
+            (index, text), (other_index, other) = rows[later], rows[earlier]
+            shorter, longer = sorted((len(text), len(other)))
+            near = longer - shorter < NEAR_CHARACTERS
+            if text == other or not near or 2 * shorter <= NEAR_LENGTH_RATIO * (shorter + longer):
                 continue
-            if SequenceMatcher(None, words, other_words).ratio() > NEAR_RATIO:
-                message = f"nearly the text of {vocabulary[other_index].name}: {other_text}"
+            if SequenceMatcher(None, words[later], words[earlier]).ratio() > NEAR_RATIO:
+                message = f"nearly the text of {vocabulary[other_index].name}: {other}"
                 findings.append(Finding(index, attribute, "near-duplicate", message))
     return findings
 
@@ -167,10 +169,3 @@ def _alike(texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
     near = 2 * (has @ has.T) > NEAR_RATIO * (length[:, None] + length)
     for later, earlier in zip(*np.nonzero(np.tril(near, -1)), strict=True):
         yield int(later), int(earlier)
-
-
-def _close_lengths(a: str, b: str) -> bool:
-    shorter, longer = sorted((len(a), len(b)))
-    return longer - shorter < NEAR_CHARACTERS and 2 * shorter > NEAR_LENGTH_RATIO * (
-        len(a) + len(b)
-    )

@@ -45,7 +45,13 @@ def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
     meant: dict[str, None] = {}
     for name in names:
         if "+" in name:
-            meant[_several(name)] = None
+            parts = check_attributes(name.split("+"))
+            if len(parts) < 2 or "typical" in parts or len(parts) < name.count("+") + 1:
+                raise UsageError(
+                    f"{name!r} is not an attribute set: join at least two of "
+                    f"{', '.join(ATTRIBUTES)}, each once."
+                )
+            meant[combined(parts)] = None
             continue
         plain = canonical(name)
         if plain in PSEUDO_ATTRIBUTES and plain != "typical":
@@ -59,16 +65,6 @@ def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
     if not meant:
         raise UsageError(f"No attribute is named; there are {', '.join(DESCRIBED)}.")
     return tuple(meant)
-
-
-def _several(name: str) -> str:
-    parts = check_attributes(name.split("+"))
-    if len(parts) < 2 or "typical" in parts or len(parts) < name.count("+") + 1:
-        raise UsageError(
-            f"{name!r} is not an attribute set: join at least two of {', '.join(ATTRIBUTES)}, each "
-            "once."
-        )
-    return combined(parts)
 
 
 def load(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from lsmseg_prompts.english import names_pattern
 from lsmseg_prompts.errors import RefusedError
-from lsmseg_prompts.prompts.clauses import Clause, Number, is_person, parse, to_number
+from lsmseg_prompts.prompts.clauses import Clause, Number, alternatives, is_person, parse, to_number
 from lsmseg_prompts.prompts.shortening import shorten
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry
@@ -23,14 +23,7 @@ from lsmseg_prompts.vocabularies import ClassEntry
 SLACK = 2  # see `_at_least`; tests compare with joining everything
 
 # First words that keep their capital inside a sentence.
-_PROPER = re.compile(
-    r"(?:[A-Z][A-Z0-9-]+|I|[A-Z]-\w+|American|Asian|African|European|English|British|French|German"
-    r"|Italian|Spanish|Swiss|Dutch|Chinese|Japanese|Indian|Persian|Siamese|Venetian|Victorian"
-    r"|Christmas|Easter|Halloween|Dalmatians?|Holsteins?|Labradors?|Friesians?|Styrofoam|Velcro"
-    r"|Plexiglas|Formica|Lycra|Teflon)\b"
-)
-
-
+_PROPER = re.compile(rf"(?:[A-Z][A-Z0-9-]+|I|[A-Z]-\w+|{alternatives('proper')})\b")
 # "while" can stand before it: no introductory phrase before its subject.
 _PLAIN_START = re.compile(r"(?:the|its|their|an?|each|one|two|most|some)\s")
 
@@ -129,8 +122,8 @@ def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
     clauses = [parse(description, entry.names) for description in descriptions]
     person = is_person(entry.names)
     first = clauses[0]
-    mains = [_Main([first.text], first.number if first.predicate else None, first.closed)]
-    mains[0].whole = not first.predicate
+    number = first.number if first.predicate else None
+    mains = [_Main([first.text], number, first.closed, whole=not first.predicate)]
     for clause in clauses[1:]:
         _add(mains, clause, entry, person)
     text = _link(mains)

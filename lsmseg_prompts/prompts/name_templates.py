@@ -6,20 +6,12 @@
   SIMPLE_IMAGENET_TEMPLATES, which the tests compare); a class's embedding is the mean of all.
 """
 
+from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.vocabularies import ClassEntry
 
 NAME_TEMPLATES: dict[str, tuple[str, ...]] = {
-    "name": ("a photo of a {}",),
-    "cat-seg": ("A photo of a {} in the scene",),
-    "imagenet": (
-        "itap of a {}.",
-        "a bad photo of the {}.",
-        "a origami {}.",
-        "a photo of the large {}.",
-        "a {} in a video game.",
-        "art of the {}.",
-        "a photo of the small {}.",
-    ),
+    kind: tuple(templates)
+    for kind, templates in packaged_json("lsmseg_prompts.prompts", "name_templates.json").items()
 }
 
 

@@ -43,11 +43,7 @@ _SUBORDINATE = re.compile(
 )
 _DANGLING = re.compile(rf"(?:^|\s)(?:{alternatives('dangling')})$")
 _DETERMINED = re.compile(r"(?:an?|the|its|their|one|two|three|four|many|some|several|no)\s")
-_COLOR = re.compile(
-    r"\b(?:black|white|gr[ae]y|red|blue|green|yellow|orange|pink|purple|brown|tan|beige|cream"
-    r"|gold(?:en)?|silver|dark|pale|bright|clear|colorless|(?:black|white|gray|silver|green|blue"
-    r"|red|brown|yell?ow)ish)\b"
-)
+_COLOR = re.compile(rf"\b(?:{alternatives('colors')})\b")
 _MIN_WORDS = 5
 
 

@@ -45,11 +45,8 @@ def training_texts(
     have = [a for a in ATTRIBUTES if any(attribute == a for _, attribute in descriptions)]
     full = [e for e in vocabulary.classes if all((e.index, a) in descriptions for a in have)]
     if full and len(have) > 1:
-        part = Vocabulary(
-            vocabulary.name,
-            vocabulary.title,
-            tuple(replace(e, index=i) for i, e in enumerate(full)),
-        )
+        renumbered = tuple(replace(e, index=i) for i, e in enumerate(full))
+        part = replace(vocabulary, classes=renumbered)
         cells = {(i, a): descriptions[e.index, a] for i, e in enumerate(full) for a in have}
         for _ in range(combos):
             chosen = rng.sample(have, rng.randint(2, min(4, len(have))))
