@@ -1,17 +1,6 @@
 """The native format: a prompt set as JSON, whole, with scores and where it comes from.
 
-    {"format": "lsmseg-prompts/native", "version": 1,
-     "name": "color+shape", "vocabulary": "coco-stuff", "attributes": ["color", "shape"],
-     "composition": "concat", "llm": "bundled", "shortened": [],
-     "dropped": [],
-     "scores": ..., "provenance": ...,
-     "classes": [{"index": 0, "name": "person", "readable": "person",
-                  "texts": ["A person ..."], "tokens": [46]}, ...]}
-
-`tokens` counts CLIP's tokens of each text, start and end included; none is over 77. `shortened`
-are the indices of the classes where something was left out to fit, `dropped` of those that lost
-a whole description; in a file without `dropped` they are all of `shortened`. `scores` and
-`provenance` are whatever JSON the caller gives, or null.
+docs/export.md shows one.
 """
 
 import json

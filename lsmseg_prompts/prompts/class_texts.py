@@ -101,13 +101,13 @@ def _described(
     sentences: dict[tuple[int, str], str] = {}
     for entry in entries:
         for home, descriptions in zip(homes, texts, strict=True):
-            try:
-                shipped = home.find(entry.name)
-            except UsageError:
+            rank, meant = home.meant(entry.name)
+            if not meant:
                 continue
+            shipped = meant[0]
             cells = [descriptions.get((shipped.index, attribute)) for attribute in attributes]
             if all(cells):
-                if normalise(entry.name) in map(normalise, (shipped.name, shipped.readable)):
+                if rank < 2:  # its own name, not a synonym
                     entry = replace(shipped, index=entry.index)
                 for attribute, text in zip(attributes, cells, strict=True):
                     sentences[len(members), attribute] = call_it(text or "", shipped, entry)
@@ -115,8 +115,7 @@ def _described(
                 break
     if not members:
         return {}
-    vocabulary = Vocabulary(
-        "classes", "classes", tuple(replace(e, index=i) for i, e in enumerate(members))
-    )
+    renumbered = tuple(replace(e, index=i) for i, e in enumerate(members))
+    vocabulary = Vocabulary("classes", "classes", renumbered)
     built = build_prompt_set(sentences, vocabulary, attributes, llm=llm)
     return {e.index: list(group) for e, group in zip(members, built.texts, strict=True)}
