@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablations.report.plots import CHOSEN, COLOURS, grid, pyplot, save, short
+from ablations.report.plots import CHOSEN, COLOURS, INK, grid, panels, rows_down, save, short
 from lsmseg_prompts.tokens import CONTEXT_LENGTH
 
 Row = Mapping[str, Any]
@@ -20,14 +20,7 @@ def seen_plot(rows: Sequence[Row], path: Path) -> Path | None:
     names = list(dict.fromkeys(row["benchmark"] for row in rows))
     if not names:
         return None
-    plt = pyplot()
-    figure, axes = plt.subplots(
-        1,
-        len(names),
-        figsize=(max(7.2, 5.2 * len(names)), 4.4),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(1, len(names), max(7.2, 5.2 * len(names)), 4.4)
     for axis, name in zip(axes[0], names, strict=True):
         here = {row["prompts"]: row for row in rows if row["benchmark"] == name}
         for row in here.values():
@@ -73,7 +66,7 @@ def _labels(axis: Any, points: Sequence[tuple[str, Row]]) -> None:
             xytext=(6, up),
             textcoords="offset points",
             fontsize=8,
-            color=CHOSEN if row["chosen"] else "#22272e",
+            color=CHOSEN if row["chosen"] else INK,
             arrowprops={"arrowstyle": "-", "color": "#aab1b9", "lw": 0.5} if up > 6 else None,
         )
 
@@ -83,8 +76,7 @@ def length_plot(rows: Sequence[Row], path: Path) -> Path:
 
     rows: of one vocabulary, see `ablations.report.lengths.length_rows`, with ``chosen``.
     """
-    plt = pyplot()
-    figure, axis = plt.subplots(figsize=(7.6, 0.9 + 0.34 * len(rows)), layout="constrained")
+    figure, ((axis,),) = panels(1, 1, 7.6, 0.9 + 0.34 * len(rows))
     for y, row in enumerate(rows):
         kind = {"name": "baseline", "typical": "typical"}.get(row["prompts"], "attribute")
         colour = CHOSEN if row["chosen"] else COLOURS[kind]
@@ -92,10 +84,9 @@ def length_plot(rows: Sequence[Row], path: Path) -> Path:
         tokens = [token for token, _ in row["lengths"]]
         heights = [-0.8 * number / most for _, number in row["lengths"]]  # the axis points down
         axis.bar(tokens, heights, 1.0, bottom=y + 0.4, color=colour, alpha=0.55, lw=0)
-        axis.plot([row["median"]] * 2, [y - 0.42, y + 0.42], color="#22272e", lw=1.4)
-    axis.axvline(CONTEXT_LENGTH, color="#22272e", lw=0.8, ls=":")
-    axis.set_yticks(range(len(rows)), [short(row["prompts"]) for row in rows])
-    axis.set_ylim(len(rows) - 0.4, -0.6)
+        axis.plot([row["median"]] * 2, [y - 0.42, y + 0.42], color=INK, lw=1.4)
+    axis.axvline(CONTEXT_LENGTH, color=INK, lw=0.8, ls=":")
+    rows_down(axis, [short(row["prompts"]) for row in rows])
     axis.set_xlim(0, CONTEXT_LENGTH + 2)
     axis.set_xlabel(
         f"tokens of CLIP, start and end included; dotted: the {CONTEXT_LENGTH} it reads"

@@ -1,5 +1,6 @@
 """The figures of a run: which there are, their files, and what the report says about each."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from lsmseg_model.data import scored_names
 
 BY_LABELS = "were chosen by their labels, not by their scores."
+NAMED = "were named with --picture"
+SHOWN = json.loads(Path(__file__).with_name("figures.json").read_text("utf-8"))
+"""Stem of the file -> section of the report (by default the stem), title and caption."""
 Row = Mapping[str, Any]
 
 
@@ -36,61 +40,29 @@ class Figures:
     def draw(self) -> Iterator[dict[str, str]]:
         """Draw every figure; yields section, file, title and caption of each."""
         plots.single_plot(self.single, self.directory / "single.png")
-        yield _figure(
-            "single",
-            "single.png",
-            "Single attributes",
-            "mIoU on the report split with 95 % intervals; the dotted line is the plain name, red "
-            "the attribute that was best on the selection split.",
-        )
+        yield _figure("single")
         plots.combination_plot(self.path, self.directory / "combinations.png")
-        yield _figure(
-            "combinations",
-            "combinations.png",
-            "Combinations",
-            "The path of the search on the report split, one attribute more in each line; red is "
-            "the set that was chosen.",
-        )
-        yield from self._prompt_sets()
-        for place, bench in enumerate(self.board.benches):
-            file = f"per_class{suffix(place)}.png"
-            rows = [row for row in self.per_class if row["benchmark"] == bench.name]
-            plots.per_class_plot(rows, self.best.name, self.directory / file)
-            yield _figure(
-                "per_class",
-                file,
-                f"IoU of every class ({bench.name})",
-                "From the plain name to the best prompts, on the report split.",
-            )
-            yield from self._pictures(bench, suffix(place))
-
-    def _prompt_sets(self) -> Iterator[dict[str, str]]:
-        """Seen against unseen classes, and the lengths of the texts."""
+        yield _figure("combinations")
+        report = [row for row in self.single if row["split"] == "report"]
         sets = {
             (row["prompts"], row["benchmark"]): {**row, "chosen": row["prompts"] == self.best.name}
-            for row in [*(row for row in self.single if row["split"] == "report"), *self.path]
+            for row in [*report, *self.path]
         }
         if class_plots.seen_plot(list(sets.values()), self.directory / "seen_unseen.png"):
-            yield _figure(
-                "seen",
-                "seen_unseen.png",
-                "Seen against unseen classes",
-                "Every prompt set of stages 3 and 4 on the report split, with 95 % intervals; red "
-                "is the set that was chosen.",
-            )
+            yield _figure("seen_unseen")
         for place, name in enumerate(dict.fromkeys(row["vocabulary"] for row in self.lengths)):
             here = [row for row in self.lengths if row["vocabulary"] == name]
-            file = f"lengths{suffix(place)}.png"
-            class_plots.length_plot(here, self.directory / file)
-            yield _figure(
-                "lengths",
-                file,
-                f"Lengths of the prompts ({name})",
-                "How many classes' texts have how many tokens, each row on its own scale; the "
-                "stroke is the median, red the set that was chosen.",
-            )
+            figure = _figure("lengths", place, name=name)
+            class_plots.length_plot(here, self.directory / figure["file"])
+            yield figure
+        for place, bench in enumerate(self.board.benches):
+            here = [row for row in self.per_class if row["benchmark"] == bench.name]
+            figure = _figure("per_class", place, name=bench.name)
+            plots.per_class_plot(here, self.best.name, self.directory / figure["file"])
+            yield figure
+            yield from self._pictures(bench, place)
 
-    def _pictures(self, bench: Bench, suffix: str) -> Iterator[dict[str, str]]:
+    def _pictures(self, bench: Bench, place: int) -> Iterator[dict[str, str]]:
         """Cost maps and segmentations of one benchmark."""
         scorer = bench.scorers["report"]
         benchmark = scorer.benchmark
@@ -105,46 +77,36 @@ class Figures:
             readable,
         )
         covered = pictures.coverage(benchmark)
-        unseen = [
-            benchmark.seen is not None and index not in benchmark.seen
-            for index in benchmark.class_indices
-        ]
-        frozen = isinstance(scorer, FrozenScorer)
-        measure = "cosine" if frozen else "probability"  # of a network
-        what = (
-            "Cosine of every position with the class's text"
-            if frozen
-            else "Probability of the class at every pixel"
-        )
+        seen = benchmark.seen
+        unseen = [seen is not None and index not in seen for index in benchmark.class_indices]
+        measure, what = "probability", "Probability of the class at every pixel"  # of a network
+        if isinstance(scorer, FrozenScorer):
+            measure, what = "cosine", "Cosine of every position with the class's text"
         named = pictures.named(benchmark, self.wanted)
         if named:
-            chosen = "Pictures were named with --picture, classes by their labels."
+            chosen = f"Pictures {NAMED}, classes by their labels."
             classes = pictures.choose_classes(covered[named], unseen, len(named))
             pairs = [(named[at], position) for at, position in sorted(classes)]
         else:
             chosen = f"Pictures and classes {BY_LABELS}"
             pairs = pictures.choose_classes(covered, unseen)
         if pairs:
-            file = f"cost_maps{suffix}.png"
-            view.cost_maps(pairs, self.directory / file, measure)
-            yield _figure(
-                "pictures",
-                file,
-                f"Cost maps ({bench.name})",
-                f"{what}, each map on its own scale (yellow is "
-                f"high), with the outline of the labelled class. {chosen}",
-            )
-        file = f"segmentations{suffix}.png"
+            figure = _figure("cost_maps", place, name=bench.name, what=what, chosen=chosen)
+            view.cost_maps(pairs, self.directory / figure["file"], measure)
+            yield figure
+        chosen = f"{NAMED}." if named else BY_LABELS
+        figure = _figure("segmentations", place, name=bench.name, measure=measure, chosen=chosen)
         shown = named or pictures.choose_pictures(covered, unseen)
-        view.segmentations(shown, self.directory / file)
-        yield _figure(
-            "pictures",
-            file,
-            f"Segmentations ({bench.name})",
-            f"The class with the highest {measure} at every pixel. Pictures "
-            + ("were named with --picture." if named else BY_LABELS),
-        )
+        view.segmentations(shown, self.directory / figure["file"])
+        yield figure
 
 
-def _figure(section: str, file: str, title: str, caption: str) -> dict[str, str]:
-    return {"section": section, "file": file, "title": title, "caption": caption}
+def _figure(stem: str, place: int = 0, **values: str) -> dict[str, str]:
+    """Section, file, title and caption of the figure of the n-th benchmark or vocabulary."""
+    shown = SHOWN[stem]
+    return {
+        "section": shown.get("section", stem),
+        "file": f"{stem}{suffix(place)}.png",
+        "title": shown["title"].format(**values),
+        "caption": shown["caption"].format(**values),
+    }

@@ -63,6 +63,26 @@ def pyplot() -> Any:
     return pyplot
 
 
+def panels(down: int, across: int, width: float, height: float, **options: Any) -> tuple[Any, Any]:
+    """A figure of so many inches, and its axes [down, across].
+
+    Args:
+        down: Rows of axes.
+        across: Columns of axes.
+        width: Of the figure.
+        height: Of the figure.
+        **options: What else `pyplot.subplots` takes.
+    """
+    options |= {"figsize": (width, height), "squeeze": False, "layout": "constrained"}
+    return pyplot().subplots(down, across, **options)
+
+
+def rows_down(axis: Any, labels: Sequence[str], foot: float = 0.4) -> None:
+    """Rows from the top downwards, each with its label; foot: what is free below the last."""
+    axis.set_yticks(range(len(labels)), labels)
+    axis.set_ylim(len(labels) - foot, foot - 1)
+
+
 def grid(axis: Any, along: str = "x") -> None:
     """Faint lines behind what is drawn, in place of ticks."""
     axis.grid(axis=along, color=FAINT, lw=0.6)
@@ -83,7 +103,7 @@ def save(figure: Any, path: Path) -> Path:
     return path
 
 
-def panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
+def shown_in_panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     """(title, benchmark, column) of each panel: one benchmark's subsets, or all benchmarks."""
     benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
     if len(benchmarks) > 1:
@@ -122,16 +142,9 @@ def _dots(
     connect: Sequence[str] = (),
 ) -> Path:
     """One line per prompt set, one panel per subset or benchmark."""
-    plt = pyplot()
-    shown = panels(rows)
-    figure, axes = plt.subplots(
-        1,
-        len(shown),
-        figsize=(max(5.2, 1.6 + 2.6 * len(shown)), 0.9 + 0.29 * len(names)),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    shown = shown_in_panels(rows)
+    width, height = max(5.2, 1.6 + 2.6 * len(shown)), 0.9 + 0.29 * len(names)
+    figure, axes = panels(1, len(shown), width, height, sharey=True)
     figure.get_layout_engine().set(w_pad=0.12)  # tick labels of neighbours would touch
     for axis, (title, benchmark, column) in zip(axes[0], shown, strict=True):
         here = {row["prompts"]: row for row in rows if row["benchmark"] == benchmark}
@@ -151,8 +164,7 @@ def _dots(
         axis.set_title(title)
         axis.set_xlabel("mIoU, %")
         grid(axis)
-    axes[0][0].set_yticks(range(len(names)), labels)
-    axes[0][0].set_ylim(len(names) - 0.4, -0.6)
+    rows_down(axes[0][0], labels)
     return save(figure, path)
 
 
@@ -162,19 +174,12 @@ def llm_plot(rows: Sequence[Row], path: Path) -> Path:
     rows: see `ablations.runs.compare.comparison_rows`. Filled dots: the same attributes for all;
     hollow ones: each LLM's own best.
     """
-    plt = pyplot()
-    shown = panels(rows)
+    shown = shown_in_panels(rows)
     llms = list(dict.fromkeys(row["llm"] for row in rows if row["llm"] is not None))
     cells = {(row["set"], row["llm"], row["benchmark"]): row for row in rows}
-    figure, axes = plt.subplots(
-        2,
-        len(shown),
-        figsize=(max(6.4, 2.2 + 2.6 * len(shown)), 2.1 + 0.5 * (2 * len(llms) - 1)),
-        height_ratios=[len(llms) + 0.6, len(llms) - 1 + 0.6],
-        sharey="row",
-        squeeze=False,
-        layout="constrained",
-    )
+    width, height = max(6.4, 2.2 + 2.6 * len(shown)), 2.1 + 0.5 * (2 * len(llms) - 1)
+    ratios = [len(llms) + 0.6, len(llms) - 1 + 0.6]
+    figure, axes = panels(2, len(shown), width, height, height_ratios=ratios, sharey="row")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)
     colours = {llm: LLM_COLOURS[i % len(LLM_COLOURS)] for i, llm in enumerate(llms)}
     for place, (title, benchmark, column) in enumerate(shown):
@@ -202,17 +207,14 @@ def llm_plot(rows: Sequence[Row], path: Path) -> Path:
         for axis in (above, below):
             grid(axis)
     labels = [short(llm) for llm in llms]
-    axes[0][0].set_yticks(range(len(llms)), labels)
-    axes[0][0].set_ylim(len(llms) - 0.5, -0.5)
-    axes[1][0].set_yticks(range(len(llms) - 1), labels[1:])
-    axes[1][0].set_ylim(len(llms) - 1.5, -0.5)
+    rows_down(axes[0][0], labels, 0.5)
+    rows_down(axes[1][0], labels[1:], 0.5)
     same = cells["same", llms[0], shown[0][1]]["prompts"]
-    marks: dict[str, dict[str, Any]] = {
-        f"all on {same}": {"marker": "o", "ls": "", "color": INK},
-        "each on its own best": {"marker": "o", "ls": "", "color": INK, "mfc": "white"},
-        "name": {"ls": ":", "lw": 1, "color": COLOURS["baseline"]},
-    }
-    handles = [plt.Line2D([], [], ms=5, label=label, **mark) for label, mark in marks.items()]
+    handles = [
+        legend_dot(f"all on {same}", INK, ms=5),
+        legend_dot("each on its own best", INK, ms=5, mfc="white"),
+        legend_dot("name", COLOURS["baseline"], marker="", ls=":", lw=1),
+    ]
     figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False)
     return save(figure, path)
 
@@ -227,6 +229,13 @@ def _dot(axis: Any, row: Row, column: str, y: float, colour: str, hollow: bool) 
     axis.plot(100 * row[column], y, "o", color=colour, ms=5.5, mfc="white" if hollow else colour)
 
 
+def legend_dot(label: str, colour: str, **look: Any) -> Any:
+    """What stands in a legend for dots of a colour; look: of `Line2D`."""
+    return pyplot().Line2D(
+        [], [], **{"marker": "o", "ls": "", "color": colour, **look}, label=label
+    )
+
+
 def short(name: str, most: int = 34) -> str:
     """A long name with its middle left out."""
     half = most // 2
@@ -239,7 +248,6 @@ def per_class_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
     rows: name, seen (True, False or None), baseline, best. Of more than MOST_CLASSES classes
     those are shown whose IoU changes most.
     """
-    plt = pyplot()
     drawn = [r for r in rows if r["baseline"] is not None and r["best"] is not None]
     left_out = len(drawn) - MOST_CLASSES
     if left_out > 0:
@@ -250,33 +258,22 @@ def per_class_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
         for title, seen in (("unseen classes", False), ("seen classes", True), ("classes", None))
     ]
     groups = [(title, group) for title, group in groups if group] or [("classes", [])]
-    figure, axes = plt.subplots(
-        len(groups),
-        1,
-        figsize=(7.6, 1.4 + 0.21 * len(drawn) + 0.4 * len(groups)),
-        height_ratios=[len(group) + 1 for _, group in groups],
-        sharex=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    height = 1.4 + 0.21 * len(drawn) + 0.4 * len(groups)
+    ratios = [len(group) + 1 for _, group in groups]
+    figure, axes = panels(len(groups), 1, 7.6, height, height_ratios=ratios, sharex=True)
     for axis, (title, group) in zip(axes[:, 0], groups, strict=True):
         for y, row in enumerate(group):
             start, end = 100 * row["baseline"], 100 * row["best"]
             axis.plot([start, end], [y, y], color=CHOSEN if end >= start else "#8a929b", lw=1.6)
             axis.plot(start, y, "o", color=COLOURS["baseline"], ms=4.5)
             axis.plot(end, y, "o", color=CHOSEN, ms=5.5)
-        axis.set_yticks(range(len(group)), [row["name"] for row in group])
-        axis.set_ylim(len(group) - 0.4, -0.6)
+        rows_down(axis, [row["name"] for row in group])
         axis.set_xlim(-2, 102)
         axis.set_title(title)
         grid(axis)
     note = f"; {left_out} classes that change less are left out" if left_out > 0 else ""
     axes[-1, 0].set_xlabel(f"IoU, %{note}")
-    handles = [
-        plt.Line2D([], [], marker="o", ls="", color=COLOURS["baseline"], ms=4.5, label="name"),
-        plt.Line2D([], [], marker="o", ls="", color=CHOSEN, ms=5.5, label=best),
-    ]
-    axes[0, 0].legend(
-        handles=handles, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False
-    )
+    handles = [legend_dot("name", COLOURS["baseline"], ms=4.5), legend_dot(best, CHOSEN, ms=5.5)]
+    place = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+    axes[0, 0].legend(handles=handles, **place, ncols=2, frameon=False)
     return save(figure, path)
