@@ -11,7 +11,8 @@ reported on pictures it was not chosen on, with the number of candidates tried.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ablations.scoring.frozen import OnProgress
@@ -27,7 +28,7 @@ from ablations.search.scoreboard import (
     table_rows,
 )
 from ablations.search.single import controls
-from ablations.search.strategies import Searcher, try_orders
+from ablations.search.strategies import Searcher
 
 
 def search(
@@ -44,10 +45,7 @@ def search(
         options: Rule and strategy.
         on_progress: Called with pictures done and in all.
     """
-    searched = Searcher(board, attributes, options, on_progress).run()
-    if options.orders:
-        try_orders(board, searched, on_progress)
-    return searched
+    return Searcher(board, attributes, options, on_progress).run()
 
 
 def path_rows(
@@ -66,70 +64,64 @@ def path_rows(
     typical = [TYPICAL] if board.has("typical") else []
     certificate = searched.certificate
     extremes = [certificate.optimum, certificate.greedy] if certificate else []
-    everything = [NAME, *(s.candidate for s in searched.steps), *extremes, *typical]
-    everything += controls(searched.best)
+    beside = controls(searched.best)
+    everything = [NAME, *(s.candidate for s in searched.steps), *extremes, *typical, *beside]
     scores = dict(zip(everything, board.score("report", everything, on_progress), strict=True))
 
     if certificate:
         behind = scores[certificate.optimum].miou - scores[certificate.greedy].miou
         searched.certificate = replace(certificate, report=behind.interval())
-    table = _PathTable(board, searched, scores)
-    rows = table.rows(NAME, "baseline")
+    rows_of = partial(_rows, board, searched, scores)
+    rows = rows_of(NAME, "baseline")
     for place, step in enumerate(searched.steps):
-        rows += table.rows(step.candidate, step.status, place)
-    on_path = {step.candidate for step in searched.steps}
-    for candidate, status in zip(extremes, ("optimum", "greedy"), strict=False):
-        if candidate not in on_path:
-            on_path.add(candidate)
-            rows += table.rows(candidate, status)
-    for candidate in typical:
-        rows += table.rows(candidate, "typical")
-    for candidate in controls(searched.best):
-        rows += table.rows(candidate, "control")
+        rows += rows_of(step.candidate, step.status, place)
+    done = {step.candidate for step in searched.steps}
+    others = [*zip(extremes, ("optimum", "greedy"), strict=False)]
+    others += [(candidate, "typical") for candidate in typical]
+    others += [(candidate, "control") for candidate in beside]
+    for candidate, status in others:
+        if candidate not in done:
+            done.add(candidate)
+            rows += rows_of(candidate, status)
     return rows
 
 
-@dataclass(frozen=True)
-class _PathTable:
-    """The rows of one candidate after the other; ``scores`` are those on the report split."""
-
-    board: Scoreboard
-    searched: Search
-    scores: Mapping[Candidate, Score]
-
-    def rows(
-        self, candidate: Candidate, status: str, place: int | None = None
-    ) -> list[dict[str, Any]]:
-        """place: of the step that took or turned down the candidate."""
-        step = self.searched.steps[place] if place is not None else None
-        extra: dict[str, Any] = {
-            "status": status,
-            "step": place,
-            "added": step.added if step else None,
-            "chosen": candidate == self.searched.best,
-        }
-        if step and step.gain:
-            extra |= fields("selection_gain", step.gain)
-        certificate = self.searched.certificate
-        if certificate and candidate in certificate.ranks:
-            extra["rank"] = certificate.ranks[candidate]
-        before = self.searched.previous(place) if place else None
-        previous = None if before is None else self.scores[before]
-        rows = table_rows(self.scores[candidate], self.scores[NAME], extra, previous)
-        if step and step.gain and before is not None and len(rows) > 1:
-            # What decided is the average's; beside it the parts, each with its plain interval.
-            with_it, without = (
-                dict(one.by_benchmark())
-                for one in self.board.score("selection", [candidate, before])
-            )
-            for row in rows[:-1]:
-                name = row["benchmark"]
-                gain = with_it[name]["miou"] - without[name]["miou"]
-                row |= fields("selection_gain", gain.interval())
-        if certificate and candidate == certificate.greedy:
-            best = dict(self.scores[certificate.optimum].by_benchmark())
-            parts = self.scores[candidate].by_benchmark()
-            for row, (name, columns) in zip(rows, parts, strict=True):
-                row |= fields("selection_behind", certificate.behind)
-                row |= fields("behind", (best[name]["miou"] - columns["miou"]).interval())
-        return rows
+def _rows(
+    board: Scoreboard,
+    searched: Search,
+    scores: Mapping[Candidate, Score],
+    candidate: Candidate,
+    status: str,
+    place: int | None = None,
+) -> list[dict[str, Any]]:
+    """The rows of one candidate; place: of the step that took or turned it down."""
+    step = searched.steps[place] if place is not None else None
+    extra: dict[str, Any] = {
+        "status": status,
+        "step": place,
+        "added": step.added if step else None,
+        "chosen": candidate == searched.best,
+    }
+    if step and step.gain:
+        extra |= fields("selection_gain", step.gain)
+    certificate = searched.certificate
+    if certificate and candidate in certificate.ranks:
+        extra["rank"] = certificate.ranks[candidate]
+    before = searched.previous(place) if place else None
+    previous = None if before is None else scores[before]
+    rows = table_rows(scores[candidate], scores[NAME], extra, previous)
+    if step and step.gain and before is not None and len(rows) > 1:
+        # What decided is the average's; beside it the parts, each with its plain interval.
+        both = board.score("selection", [candidate, before])
+        with_it, without = (dict(one.by_benchmark()) for one in both)
+        for row in rows[:-1]:
+            name = row["benchmark"]
+            gain = with_it[name]["miou"] - without[name]["miou"]
+            row |= fields("selection_gain", gain.interval())
+    if certificate and candidate == certificate.greedy:
+        best = dict(scores[certificate.optimum].by_benchmark())
+        parts = scores[candidate].by_benchmark()
+        for row, (name, columns) in zip(rows, parts, strict=True):
+            row |= fields("selection_behind", certificate.behind)
+            row |= fields("behind", (best[name]["miou"] - columns["miou"]).interval())
+    return rows

@@ -12,13 +12,12 @@ UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True)
 class Step:
-    """One round of the search: the candidates tried, and the one taken or turned down."""
+    """One round of the search: the candidate that was taken or turned down."""
 
     candidate: Candidate
     added: str
     status: str  # start, accepted or rejected
     gain: Interval | None  # over the step before, on the selection split
-    tried: tuple[Candidate, ...]
 
 
 @dataclass(frozen=True)

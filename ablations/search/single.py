@@ -37,14 +37,6 @@ def controls(candidate: Candidate) -> list[Candidate]:
     return [*TEMPLATES, *(Candidate(candidate.attributes, control) for control in CONTROLS)]
 
 
-def best_single(
-    board: Scoreboard, attributes: Sequence[str], on_progress: OnProgress | None
-) -> Score:
-    """The attribute with the highest mIoU on the selection split; of equals the first named."""
-    scores = board.score("selection", [Candidate((a,)) for a in attributes], on_progress)
-    return max(scores, key=lambda score: score.miou.value)
-
-
 def singles(
     board: Scoreboard, attributes: Sequence[str], on_progress: OnProgress | None = None
 ) -> Singles:
@@ -57,7 +49,8 @@ def singles(
     candidates = [Candidate((a,)) for a in attributes]
     # One pass over the pictures for all of them, before the best is chosen.
     board.score("selection", [NAME, *candidates, *typical, *TEMPLATES], on_progress)
-    best = best_single(board, attributes, on_progress).candidate
+    alone = board.score("selection", candidates)
+    best = max(alone, key=lambda score: score.miou.value).candidate  # of equals the first named
     rows: list[dict[str, Any]] = []
     for split in ("selection", "report"):
         everything = [NAME, *candidates, *typical, *controls(best)]

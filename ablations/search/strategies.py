@@ -1,6 +1,6 @@
 """How stage 4 goes through the combinations of attributes, on the selection split only.
 
-`Searcher` has the strategies, `try_orders` the orders of a set's clauses. What decides:
+What decides:
 
 - rule "interval": the gain over the set before has a lower end above 0, in intervals that hold
   for all candidates of the round at once (`statistics.simultaneous`). Where sets of all sizes are
@@ -18,7 +18,6 @@ from ablations.scoring.frozen import OnProgress
 from ablations.search.options import SearchOptions
 from ablations.search.path import ORDER, Certificate, Search, Step, candidate_row
 from ablations.search.scoreboard import Candidate, Score, Scoreboard
-from ablations.search.single import best_single
 from ablations.search.statistics import Interval, simultaneous, surely_worse
 
 ORDERS = 120  # clause orders tried at most: all of five clauses
@@ -34,16 +33,17 @@ class Searcher:
         options: SearchOptions,
         on_progress: OnProgress | None,
     ) -> None:
-        self.board, self.on_progress, self.width = board, on_progress, options.beam_width
+        self.board, self.on_progress = board, on_progress
+        self.width, self.orders = options.beam_width, options.orders
         width = options.beam_width if options.strategy == "beam" else None
         self.result = Search(options.rule, options.strategy, width)
-        self.start = best_single(board, attributes, on_progress)
-        singles = board.score("selection", [Candidate((a,)) for a in attributes])
+        candidates = [Candidate((a,)) for a in attributes]
+        self.singles = board.score("selection", candidates, on_progress)
         # Of equals the one named first: sorting is stable.
-        self.ranked = sorted(singles, key=lambda score: -score.miou.value)
+        self.ranked = sorted(self.singles, key=lambda score: -score.miou.value)
+        self.start = self.ranked[0]
         self.order = [score.candidate.attributes[0] for score in self.ranked]
         self.named = list(attributes)  # at equal mIoU the one named first is taken
-        self.singles = singles
 
     def run(self) -> Search:
         strategies: dict[str, Callable[[], None]] = {
@@ -53,6 +53,8 @@ class Searcher:
             "exhaustive": self._exhaustive,
         }
         strategies[self.result.strategy]()
+        if self.orders:
+            self.try_orders()
         return self.result
 
     def candidate(self, attributes: Sequence[str]) -> Candidate:
@@ -60,8 +62,7 @@ class Searcher:
 
     def _begin(self, chosen: Sequence[Score]) -> None:
         first = self.start.candidate
-        tried = tuple(score.candidate for score in self.singles)
-        self.result.steps.append(Step(first, first.attributes[0], "start", None, tried))
+        self.result.steps.append(Step(first, first.attributes[0], "start", None))
         self._record(0, self.singles, [None] * len(self.singles), chosen)
 
     def _record(
@@ -120,9 +121,7 @@ class Searcher:
             ]
             if best or not kept:
                 status = "accepted" if best else "rejected"
-                self.result.steps.append(
-                    Step(trial[taken], "+".join(added), status, over[taken], tuple(trial))
-                )
+                self.result.steps.append(Step(trial[taken], "+".join(added), status, over[taken]))
             if not kept:
                 return
             if best:
@@ -165,8 +164,7 @@ class Searcher:
             had = before.candidate.attributes
             added = "+".join(a for a in score.candidate.attributes if a not in had)
             status = "accepted" if place <= taken else "rejected"
-            tried = tuple(s.candidate for s in same)
-            self.result.steps.append(Step(score.candidate, added, status, gain, tried))
+            self.result.steps.append(Step(score.candidate, added, status, gain))
             self._record(place, same, gains, [score] if place <= taken else [])
 
     def _smallest(self, path: Sequence[Score], scores: Sequence[Score]) -> int:
@@ -192,43 +190,35 @@ class Searcher:
             },
         )
 
+    def try_orders(self) -> None:
+        """Compare the clause orders of the best set on the selection split, at most `ORDERS`.
 
-def try_orders(board: Scoreboard, searched: Search, on_progress: OnProgress | None = None) -> None:
-    """Compare the clause orders of the best set on the selection split, at most `ORDERS` of them.
+        All, if there are no more; else a seeded choice. Another order is taken if it qualifies
+        over the one that was taken, by the rule of the search. It becomes the last step.
+        """
+        best = self.result.best
+        others = _other_orders(best, self.board.seed)
+        self.result.orders = (len(others) + 1, factorial(len(best.attributes)))
+        if not others:
+            return
+        (start,) = self.board.score("selection", [best])
+        scores = self.board.score("selection", others, self.on_progress)
+        gains = simultaneous([score.miou - start.miou for score in scores])
+        fit = [i for i, gain in enumerate(gains) if self._accepts(gain)]
+        taken = max(fit or range(len(others)), key=lambda i: scores[i].miou.value)
+        self._record(len(self.result.steps), scores, gains, [scores[taken]] if fit else [])
+        status = "accepted" if fit else "rejected"
+        self.result.steps.append(Step(others[taken], ORDER, status, gains[taken]))
 
-    All, if there are no more; else a seeded choice. Another order is taken if it qualifies over
-    the one that was taken, by the rule of the search. It becomes the last step.
-    """
-    best = searched.best
-    everything = factorial(len(best.attributes))
-    if everything <= ORDERS:
-        others = list(islice(permutations(best.attributes), 1, None))  # the first is its own
-    else:
-        generator = random.Random(f"orders {best.name} {board.seed}")
-        drawn: dict[tuple[str, ...], None] = {}
-        while len(drawn) < ORDERS - 1:
-            one = tuple(generator.sample(best.attributes, len(best.attributes)))
-            if one != best.attributes:
-                drawn[one] = None
-        others = list(drawn)
-    searched.orders = (len(others) + 1, everything)
-    if not others:
-        return
-    trial = [Candidate(order) for order in others]
-    (start,) = board.score("selection", [best])
-    scores = board.score("selection", trial, on_progress)
-    gains = simultaneous([score.miou - start.miou for score in scores])
-    fit = [
-        i
-        for i, gain in enumerate(gains)
-        if (gain.low if searched.rule == "interval" else gain.value) > 0
-    ]
-    taken = max(fit or range(len(trial)), key=lambda i: scores[i].miou.value)
-    step = len(searched.steps)
-    searched.steps.append(
-        Step(trial[taken], ORDER, "accepted" if fit else "rejected", gains[taken], tuple(trial))
-    )
-    searched.candidates += [
-        candidate_row(step, score, gain, bool(fit) and i == taken)
-        for i, (score, gain) in enumerate(zip(scores, gains, strict=True))
-    ]
+
+def _other_orders(best: Candidate, seed: int) -> list[Candidate]:
+    """Other orders of a set's clauses: all, or at random `ORDERS` with its own."""
+    if factorial(len(best.attributes)) <= ORDERS:  # the first is its own
+        return [Candidate(order) for order in islice(permutations(best.attributes), 1, None)]
+    generator = random.Random(f"orders {best.name} {seed}")
+    drawn: dict[Candidate, None] = {}
+    while len(drawn) < ORDERS - 1:
+        one = Candidate(tuple(generator.sample(best.attributes, len(best.attributes))))
+        if one != best:
+            drawn[one] = None
+    return list(drawn)
