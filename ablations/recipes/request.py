@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.scoring.executors import check_executor
+from ablations.scoring.options import freeze_lists
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.sqlite import working_store_path
 
@@ -82,11 +83,7 @@ class RecipeRequest:
     executor: str = "local"
 
     def __post_init__(self) -> None:
-        for name in SEVERAL:  # one may be given by itself, and lists may change afterwards
-            value = getattr(self, name)
-            if value is not None:
-                value = (value,) if isinstance(value, str) else tuple(value)
-                object.__setattr__(self, name, value)
+        freeze_lists(self, SEVERAL)
         if self.samples is not None and self.samples < 1:
             raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
         check_executor(self.executor)

@@ -12,6 +12,7 @@ from typing import Any
 from ablations.recipes.files import AVERAGE, Recipe, Variant
 from ablations.recipes.plan import Place, Plan
 from ablations.recipes.trials import Counts, Measured, Numbers
+from ablations.search.scoreboard import seen_and_unseen
 from ablations.search.statistics import Draws, Subset, average, bootstrap
 from lsmseg_model.data.benchmark import scored_names
 from lsmseg_prompts.english import normalise
@@ -81,10 +82,8 @@ def _subsets(recipe: Recipe, place: Place) -> dict[str, Subset]:
     """Over which classes: all, seen and unseen ones, and each that a figure was published for."""
     b, measures = place.benchmark, recipe.measures
     subsets = {"miou": Subset()} if "miou" in measures else {}
-    if "seen" in measures and b.seen is not None:
-        at = list(enumerate(b.class_indices))
-        subsets["seen"] = Subset(tuple(p for p, i in at if i in b.seen))
-        subsets["unseen"] = Subset(tuple(p for p, i in at if i not in b.seen))
+    if "seen" in measures:
+        subsets |= seen_and_unseen(b)
     if "classes" in measures:
         published = {_plain(n): n for v in recipe.variants for n in _of_classes(v, recipe)}
         names = scored_names(b, [entry.name for entry in place.vocabulary])

@@ -3,7 +3,7 @@
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -83,10 +83,10 @@ def _check(run: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def versions() -> dict[str, str]:
+def versions(names: Sequence[str] = SOFTWARE) -> dict[str, str]:
     """The versions of what the scores depend on."""
     installed = {"Python": platform.python_version()}
-    for name in SOFTWARE:
+    for name in names:
         try:
             installed[name] = version(name)
         except PackageNotFoundError:  # run from a folder without being installed

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ablations.scoring.options import ScorerOptions
+from ablations.scoring.options import ScorerOptions, freeze_lists
 from ablations.search.options import SearchOptions
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import check_attributes
@@ -18,7 +18,7 @@ SEVERAL = ("data", "data_root", "attributes", "picture")
 
 
 @dataclass(frozen=True)
-class AblationRequest:
+class AblationRequest(ScorerOptions, SearchOptions):
     """Stages 3 and 4: what is scored, on what, and how the best prompt set is searched for.
 
     Attributes:
@@ -34,9 +34,8 @@ class AblationRequest:
         store: The attribute store; by default the working store.
         out: The run directory (default runs/<time>).
         again: Compute anew what an earlier run has the results of.
-        model, pretrained, dense, sam, device, cache, scorer, checkpoint, format, config,
-            iterations, encoder, executor, seed: See `ScorerOptions`.
-        rule, strategy, beam_width, orders: See `SearchOptions`.
+
+    The others are those of `ScorerOptions` and `SearchOptions`.
 
     Raises:
         UsageError: For values that do not exist or do not go together.
@@ -46,39 +45,17 @@ class AblationRequest:
     data: Sequence[str] = ("ministuff",)
     data_root: Sequence[str] | None = None
     vocab: str | None = None
-    model: str = "lsmseg-tiny"
-    pretrained: str | None = None
-    dense: str | None = None
-    sam: str | None = None
     attributes: Sequence[str] | None = None
     composition: str = "concat"
     limit: int | None = None
     samples: int = 2000
-    rule: str = "interval"
-    strategy: str = "greedy"
-    beam_width: int = 3
-    orders: bool = False
-    seed: int = 0
     picture: Sequence[str] | None = None
     store: str | None = None
     out: str | Path | None = None
-    device: str = "cpu"
-    cache: str | Path | bool | None = None
     again: bool = False
-    scorer: str = "frozen"
-    checkpoint: str | None = None
-    format: str | None = None
-    config: str | None = None
-    iterations: int | None = None
-    encoder: str | None = None
-    executor: str = "local"
 
     def __post_init__(self) -> None:
-        for name in SEVERAL:  # one may be given by itself, and lists may change afterwards
-            value = getattr(self, name)
-            if value is not None:
-                value = (value,) if isinstance(value, str) else tuple(value)
-                object.__setattr__(self, name, value)
+        freeze_lists(self, SEVERAL)
         _ = self.searched, self.search_options, self.scorer_options  # they check themselves
         if self.composition == "sentence":
             raise UsageError(

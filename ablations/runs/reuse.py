@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.report.run_file import SOFTWARE, versions
 from ablations.runs.open import Descriptions
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 # Arguments that change where results go and how they come about, not what they are.
 ASIDE = ("out", "store", "again", "cache", "executor", "llm")
-LIBRARIES = ("torch", "open_clip_torch", "numpy", "pillow", "matplotlib")
 
 
 def request_key(
@@ -125,23 +125,15 @@ def _pictures(source: "BenchmarkSource") -> Iterator[tuple[str, int, int]]:
             yield str(path), stat.st_size, stat.st_mtime_ns
 
 
-def _code() -> list[str]:
+def _code() -> list[Any]:
     """The code of all rooms, and the versions of what they stand on."""
-    from importlib.metadata import PackageNotFoundError, version
-
     digest = hashlib.sha256()
     for room in ("ablations", "lsmseg_model", "lsmseg_prompts"):
         for path in sorted((ROOT / room).rglob("*")):
             if path.suffix in (".py", ".j2", ".css", ".js") and path.is_file():
                 digest.update(str(path.relative_to(ROOT)).encode())
                 digest.update(path.read_bytes())
-    code = [digest.hexdigest()]
-    for name in LIBRARIES:
-        try:
-            code.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return code
+    return [digest.hexdigest(), versions((*SOFTWARE, "pillow"))]
 
 
 def _sha256(path: Path) -> str:

@@ -10,7 +10,7 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -28,26 +28,18 @@ def key_of(what: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-class CountStore(Protocol):
-    """Where counts are kept, by the hash of the scorer and that of the texts."""
-
-    def load(self, scorer: str, texts: Sequence[str]) -> Counts:
-        """Those of ``texts`` that are there and undamaged."""
-
-    def save(self, scorer: str, counts: Mapping[str, np.ndarray]) -> None:
-        """Enter counts; counts: by the hash of the texts, int64 [P, C, 3]."""
-
-
 class MemoryCountStore:
-    """Counts of this process only."""
+    """Counts of this process only, by the hash of the scorer and that of the texts."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str], np.ndarray] = {}
 
     def load(self, scorer: str, texts: Sequence[str]) -> Counts:
+        """Those of ``texts`` that are there and undamaged."""
         return {t: self._counts[scorer, t] for t in texts if (scorer, t) in self._counts}
 
     def save(self, scorer: str, counts: Mapping[str, np.ndarray]) -> None:
+        """Enter counts; counts: by the hash of the texts, int64 [P, C, 3]."""
         self._counts |= {(scorer, texts): one for texts, one in counts.items()}
 
 
@@ -81,6 +73,9 @@ class SqliteCountStore:
                 row = {"scorer": scorer, "texts": texts, "pictures": pictures}
                 row |= {"classes": classes, "data": data, "created_at": utc_now()}
                 file.write("counts", row, "UPDATE SET data = excluded.data")
+
+
+CountStore = MemoryCountStore | SqliteCountStore
 
 
 def _packed(counts: np.ndarray) -> bytes:

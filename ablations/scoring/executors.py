@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 
@@ -21,21 +21,13 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-class Executor(Protocol):
-    """``places``: how many jobs it does at once."""
-
-    places: int
-
-    def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
-        """`function` (of a module, not a lambda) of each job, in order."""
-
-
 class Local:
-    """This process."""
+    """This process. ``places``: how many jobs an executor does at once."""
 
     places = 1
 
     def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+        """`function` (of a module, not a lambda) of each job, in order."""
         return map(function, jobs)
 
 
@@ -60,7 +52,8 @@ class Ray:
         self._ray, self._threads = ray, torch.get_num_threads()
         _connect(ray)
         gpu = device.startswith("cuda")
-        cpus = max((node["Resources"].get("CPU", 0) for node in _alive(ray)), default=0)
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        cpus = max((resources.get("CPU", 0) for resources in alive), default=0)
         gpus = int(ray.cluster_resources().get("GPU", 0))
         if gpu and not gpus:
             raise ConfigurationError(
@@ -94,6 +87,9 @@ class Ray:
                     "again."
                 ) from error
             yield result
+
+
+Executor = Local | Ray
 
 
 def open_executor(name: str, device: str = "cpu") -> Executor:
@@ -136,7 +132,3 @@ def _connect(ray: Any) -> None:
                 "--head`), or unset it to use this machine alone."
             ) from error
         ray.init(address="local", include_dashboard=False, **quiet)
-
-
-def _alive(ray: Any) -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ablations.scoring.count_store import CountStore
 from ablations.scoring.executors import Executor, everywhere, open_executor
+from ablations.scoring.frozen import Scorer
 from ablations.scoring.models import Model, open_model
+from ablations.scoring.networks import RetrainScorer
+from ablations.scoring.options import ScorerOptions
+from ablations.scoring.shards import SpreadScorer
+from ablations.scoring.splits import BenchmarkSource
+from ablations.scoring.training import Training
+from lsmseg_model.data.benchmark import Benchmark
+from lsmseg_model.networks.build import read_network
 
-if TYPE_CHECKING:
-    from ablations.scoring.count_store import CountStore
-    from ablations.scoring.frozen import Scorer
-    from ablations.scoring.options import ScorerOptions
-    from ablations.scoring.splits import BenchmarkSource
-    from lsmseg_model.data.benchmark import Benchmark
-
-Make = Callable[["Benchmark", "BenchmarkSource"], "Scorer"]
+Make = Callable[[Benchmark, BenchmarkSource], Scorer]
 """A benchmark or a split of it, and how any process opens it -> its scorer."""
 
 
@@ -32,20 +33,10 @@ def open_scorers(
     model, scorer = open_model(options, counts, on_message)
     if options.executor == "local":
         return model, lambda part, source: scorer(part)
-
-    def spread(part: Benchmark, source: BenchmarkSource) -> Scorer:
-        from ablations.scoring.shards import SpreadScorer
-
-        return SpreadScorer(scorer(part), options, source, executor)
-
-    return model, spread
+    return model, lambda part, source: SpreadScorer(scorer(part), options, source, executor)
 
 
 def _retrain(options: ScorerOptions, counts: CountStore, executor: Executor) -> tuple[Model, Make]:
-    from ablations.scoring.networks import RetrainScorer
-    from ablations.scoring.training import Training
-    from lsmseg_model.networks.build import read_network
-
     config = options.config or "lsmseg-tiny"
     settings = read_network(config)
     folder = options.cache_folder or Path("runs") / "cache"  # trainings are always kept

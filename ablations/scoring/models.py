@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ablations.scoring.count_store import CountStore
-    from ablations.scoring.frozen import Scorer
-    from ablations.scoring.options import ScorerOptions
-    from lsmseg_model.data.benchmark import Benchmark
+from ablations.scoring.count_store import CountStore
+from ablations.scoring.frozen import FrozenScorer, Scorer
+from ablations.scoring.networks import TrainedScorer
+from ablations.scoring.options import ScorerOptions
+from lsmseg_model.data.benchmark import Benchmark
+from lsmseg_model.inference.feature_cache import FeatureCache
+from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,6 @@ def open_model(
     on_message: Callable[[str], None] | None = None,
 ) -> tuple[Model, Callable[[Benchmark], Scorer]]:
     """The model of the scorers frozen and trained, and what makes its scorer of a benchmark."""
-    from ablations.scoring.frozen import FrozenScorer
-    from ablations.scoring.networks import TrainedScorer
-    from lsmseg_model.inference.feature_cache import FeatureCache
-    from lsmseg_model.networks.lsmseg import LsmSeg
-    from lsmseg_model.segmenter import Segmenter
-
     segmenter = Segmenter(
         model=options.model,
         pretrained=options.pretrained,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ablations.scoring.executors import check_executor, everywhere
 from lsmseg_prompts.errors import UsageError
@@ -97,3 +99,12 @@ def cache_folder(option: str | Path | bool | None = None) -> Path | None:
         return None
     named = os.environ.get(CACHE_VARIABLE) if option is None or option is True else option
     return Path(named).expanduser() if named else Path("runs") / "cache"
+
+
+def freeze_lists(request: Any, names: Sequence[str]) -> None:
+    """Fields of a frozen request as tuples: one may be given by itself, and lists may change."""
+    for name in names:
+        value = getattr(request, name)
+        if value is not None:
+            value = (value,) if isinstance(value, str) else tuple(value)
+            object.__setattr__(request, name, value)

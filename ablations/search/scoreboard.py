@@ -15,6 +15,7 @@ import numpy as np
 
 from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.search.statistics import Draws, Interval, Subset, average, bootstrap
+from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 from lsmseg_prompts.vocabularies import Vocabulary
 
@@ -40,6 +41,17 @@ NAME = Candidate(("name",))
 TYPICAL = Candidate(("typical",))
 
 
+def seen_and_unseen(benchmark: Benchmark) -> dict[str, Subset]:
+    """The seen classes and the others; none where the benchmark does not tell them apart."""
+    at, seen = list(enumerate(benchmark.class_indices)), benchmark.seen
+    if seen is None:
+        return {}
+    return {
+        "seen": Subset(tuple(position for position, index in at if index in seen)),
+        "unseen": Subset(tuple(position for position, index in at if index not in seen)),
+    }
+
+
 @dataclass
 class Bench:
     """A benchmark: a scorer per split, and the descriptions of its vocabulary."""
@@ -54,12 +66,11 @@ class Bench:
     def subsets(self) -> dict[str, Subset]:
         """The columns of this benchmark; seen and unseen only where it tells them apart."""
         benchmark = self.scorers["report"].benchmark
-        subsets = {"miou": Subset(), "union": Subset(definition="union")}
-        if benchmark.seen is not None:
-            at = list(enumerate(benchmark.class_indices))
-            subsets["seen"] = Subset(tuple(p for p, i in at if i in benchmark.seen))
-            subsets["unseen"] = Subset(tuple(p for p, i in at if i not in benchmark.seen))
-        return {key: s for key, s in subsets.items() if s.classes is None or s.classes}
+        return {
+            "miou": Subset(),
+            "union": Subset(definition="union"),
+            **{key: s for key, s in seen_and_unseen(benchmark).items() if s.classes},
+        }
 
 
 @dataclass(frozen=True)

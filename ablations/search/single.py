@@ -14,7 +14,6 @@ from ablations.search.scoreboard import (
     NAME,
     TYPICAL,
     Candidate,
-    Score,
     Scoreboard,
     table_rows,
 )
