@@ -12,7 +12,7 @@ from typing import Any
 from ablations.recipes.files import AVERAGE, Recipe, Variant
 from ablations.recipes.plan import Place, Plan
 from ablations.recipes.trials import Counts, Measured, Numbers
-from ablations.search.scoreboard import seen_and_unseen
+from ablations.search.scoreboard import fields, seen_and_unseen
 from ablations.search.statistics import Draws, Subset, average, bootstrap
 from lsmseg_model.data.benchmark import scored_names
 from lsmseg_prompts.english import normalise
@@ -177,9 +177,8 @@ def _row(variant: str, benchmark: str, metric: str, status: str) -> Row:
 
 
 def _fill(row: Row, value: str, low: str, high: str, draws: Draws) -> None:
-    interval = draws.interval()
-    for key, number in ((value, interval.value), (low, interval.low), (high, interval.high)):
-        row[key] = None if number != number else 100 * float(number)
+    for key, number in zip((value, low, high), fields("", draws.interval()).values(), strict=True):
+        row[key] = None if number is None else 100 * number
 
 
 def _minus(a: Any, b: Any) -> float | None:

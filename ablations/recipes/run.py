@@ -32,6 +32,7 @@ SMALL = (
     "Small scale: drawings (MiniStuff) and lsmseg-tiny{trained}. These numbers show that the "
     "recipe runs; they are not comparable with the published ones, which stand beside them."
 )
+OF_RECIPE = ("source", "title", "varies", "fixed", "reference")
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,7 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
         rows = results.result_rows(plan, measured.counts, measured.numbers, samples, request.seed)
         about = {
             "recipe": recipe.name,
-            "source": recipe.source,
-            "title": recipe.title,
-            "varies": recipe.varies,
-            "fixed": recipe.fixed,
-            "reference": recipe.reference,
+            **{key: getattr(recipe, key) for key in OF_RECIPE},
             "small": request.small,
             "scorer": plan.scorer,
             "notes": notes,
@@ -141,11 +138,10 @@ def _steps(plan: Plan) -> str:
 def _announced(plan: Plan) -> list[str]:
     """What is about to be done, for whoever waits."""
     where = ", ".join(f"{p.title} ({len(p.benchmark)} pictures)" for p in plan.places)
-    trials = len(plan.trials)
+    trials, trainings = len(plan.trials), plan.trainings
     lines = [f"{plan.recipe.source}: {trials} variants on {where}, into {plan.directory}"]
-    if trainings := plan.trainings:
+    if trainings:
         sets = ", ".join(sorted({job.training.source.data for job in trainings}))
-        lines.append(
-            f"{len(trainings)} networks to train on {sets}, {_steps(plan)} iterations each"
-        )
+        networks = f"{len(trainings)} networks to train on {sets}"
+        lines.append(f"{networks}, {_steps(plan)} iterations each")
     return lines

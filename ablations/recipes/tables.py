@@ -7,7 +7,7 @@ from typing import Any
 
 from ablations.recipes.results import COLUMNS, Row
 from ablations.report.latex import latex
-from ablations.report.sheet import Line, Sheet
+from ablations.report.sheet import Column, Sheet, make_sheet, texts
 from lsmseg_prompts.files import csv_text, write_whole
 from lsmseg_prompts.terminal import print_cells
 
@@ -17,40 +17,32 @@ WORDS = ("variant", "benchmark", "metric", "")  # columns without numbers
 
 def sheet_of(rows: Sequence[Row], reference: str, title: str = "") -> Sheet:
     """The table that people read; columns without any figure are left out."""
-    table = []
-    for row in rows:
-        interval = f" [{_text(row['low'])}, {_text(row['high'])}]" if row["low"] is not None else ""
-        sure = row["change_low"] is not None
-        around = f" [{_signed(row['change_low'])}, {_signed(row['change_high'])}]" if sure else ""
-        table.append(
-            {
-                "variant": row["variant"],
-                "benchmark": row["benchmark"],
-                "metric": row["metric"],
-                "measured": f"{_text(row['measured'])}{interval}",
-                "published": _text(row["published"]),
-                "difference": _signed(row["difference"]),
-                f"to {reference}": f"{_signed(row['change'])}{around}",
-                "published change": _signed(row["published_change"]),
-                "": "" if row["status"] == "measured" else row["status"],
-            }
-        )
-    heads = tuple(h for h in table[0] if any(line[h] not in ("", "-") for line in table))
-    lines = tuple(Line("", tuple(line[h] for h in heads)) for line in table)
-    return Sheet(title, heads, lines, "Measured with 95 % intervals, beside what was published.")
+    columns: list[Column] = [
+        *texts("variant", "benchmark", "metric"),
+        ("measured", lambda row: _figures(row["measured"], row["low"], row["high"])),
+        ("published", lambda row: _figures(row["published"])),
+        ("difference", lambda row: _figures(row["difference"], sign="+")),
+        (
+            f"to {reference}",
+            lambda row: _figures(row["change"], row["change_low"], row["change_high"], sign="+"),
+        ),
+        ("published change", lambda row: _figures(row["published_change"], sign="+")),
+        ("", lambda row: "" if row["status"] == "measured" else row["status"]),
+    ]
+    columns = [(h, cell) for h, cell in columns if any(cell(row) not in ("", "-") for row in rows)]
+    note = "Measured with 95 % intervals, beside what was published."
+    return make_sheet(title, rows, columns, note, lambda row: "")
 
 
-def _text(value: Any) -> str:
+def _figures(value: Any, low: Any = None, high: Any = None, *, sign: str = "") -> str:
+    """A figure with its interval; of large ones no decimals."""
+    if low is not None:
+        value, low, high = (_figures(one, sign=sign) for one in (value, low, high))
+        return f"{value} [{low}, {high}]"
     if value is None:
         return "-"
-    return f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
-
-
-def _signed(value: Any) -> str:
-    if value is None:
-        return "-"
-    text = f"{value:+.1f}" if abs(value) < 1000 else f"{value:+.0f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
+    text = f"{value:{sign}.{int(abs(value) < 1000)}f}"
+    return "0.0" if sign and text in ("+0.0", "-0.0") else text
 
 
 def print_rows(rows: Sequence[Row], reference: str, title: str) -> None:
@@ -93,20 +85,17 @@ def figure(rows: Sequence[Row], title: str, path: Path) -> Path:
     Measured scores are dots with intervals, published ones open diamonds; one panel has all
     classes where figures are of classes.
     """
-    from ablations.report.plots import FAINT, pyplot, save
+    from ablations.report.plots import FAINT, panels, save
 
-    panels, by_class = _panels(rows)
-    longest = max((len(v) for v in panels.values()), default=1)
-    across = min(4, max(1, len(panels)))
-    down = -(-max(1, len(panels)) // across)
-    shape = (3.4 * across + 1.2, down * (0.8 + 0.26 * longest))
-    sheet, axes = pyplot().subplots(
-        down, across, figsize=shape, squeeze=False, layout="constrained"
-    )
-    for axis in axes.flat[len(panels) :]:
+    drawn, by_class = _panels(rows)
+    longest = max((len(v) for v in drawn.values()), default=1)
+    across = min(4, max(1, len(drawn)))
+    down = -(-max(1, len(drawn)) // across)
+    sheet, axes = panels(down, across, 3.4 * across + 1.2, down * (0.8 + 0.26 * longest))
+    for axis in axes.flat[len(drawn) :]:
         axis.set_visible(False)
     handles: dict[str, Any] = {}
-    for number, (names, part) in enumerate(panels.items()):
+    for number, (names, part) in enumerate(drawn.items()):
         axis = axes.flat[number]
         axis.set_title(" ".join(word for word in names if word))
         axis.set_yticks(range(len(part)), [r["metric" if by_class else "variant"] for r in part])
@@ -116,13 +105,11 @@ def figure(rows: Sequence[Row], title: str, path: Path) -> Path:
         _draw(axis, part)
         if number % across and not by_class:
             axis.tick_params(labelleft=len(part) != longest)
-        handles |= {
-            label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-        }
+        drawn_here, labels = axis.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn_here, strict=True))
     if handles:
-        sheet.legend(
-            handles.values(), handles.keys(), loc="outside lower right", ncols=2, frameon=False
-        )
+        place = {"loc": "outside lower right", "ncols": 2, "frameon": False}
+        sheet.legend(handles.values(), handles.keys(), **place)
     sheet.suptitle(title, x=0.01, ha="left", fontsize=10)
     return save(sheet, path)
 
@@ -165,13 +152,12 @@ def write(
     """
     reference = str(about["reference"])
     record = {**about, "rows": list(rows)}
-    texts = {
+    for name, text in {
         "results.csv": csv_text(rows, COLUMNS),
         "results.json": json.dumps(record, indent=1, ensure_ascii=False) + "\n",
         "results.md": as_markdown(rows, reference),
         "results.tex": formatted(rows, reference, "latex", title),
-    }
-    for name, text in texts.items():
+    }.items():
         write_whole(folder / name, text)
     figure(rows, title, folder / "results.png")
     files = {

@@ -8,6 +8,7 @@ Without scripts all is there but sorting and searching the tables.
 import base64
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,6 @@ def write_report(directory: Path) -> dict[str, str]:
     return files | {PAGE: "all of it on one page"}
 
 
-def _css_width(png: bytes) -> int:
-    """How wide to show a figure in CSS pixels, so that letters are equally large in all."""
-    width = int.from_bytes(png[16:20], "big")  # IHDR
-    return round(width * 100 / DPI)
-
-
 def _figures(run: Mapping[str, Any], directory: Path) -> dict[str, list[dict[str, Any]]]:
     """The figures of each section, with their data; those whose PNG is gone are left out."""
     figures: dict[str, list[dict[str, Any]]] = {}
@@ -58,9 +53,10 @@ def _figures(run: Mapping[str, Any], directory: Path) -> dict[str, list[dict[str
         if path.is_file():
             data = path.read_bytes()
             source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
-            figures.setdefault(figure["section"], []).append(
-                {**figure, "source": source, "width": _css_width(data)}
-            )
+            pixels = int.from_bytes(data[16:20], "big")  # IHDR
+            width = round(pixels * 100 / DPI)  # in CSS pixels: letters are equally large in all
+            shown = {**figure, "source": source, "width": width}
+            figures.setdefault(figure["section"], []).append(shown)
     return figures
 
 
@@ -108,23 +104,19 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
 
 def render_comparison(run: Mapping[str, Any], directory: Path) -> str:
     """The page of a comparison as text; it holds the tables and plots of the LLMs' own runs."""
-    parts = []
+    parts: list[dict[str, Any]] = []
     for llm in run["llms"]:
         folder = directory / Path(llm["directory"]).name
-        part: dict[str, Any] = {"llm": llm, "link": None}
-        try:
+        parts.append({"llm": llm, "link": None})
+        with suppress(UsageError):  # moved or deleted; the comparison stands by itself
             own = read_run(folder)
-        except UsageError:  # moved or deleted; the comparison stands by itself
-            parts.append(part)
-            continue
-        part |= {
-            "link": f"{quote(folder.name)}/{PAGE}",
-            "run": own,
-            "figures": _figures(own, folder),
-            "singles": single_sheets(own["single"]),
-            "combinations": combination_sheets(own["combinations"]),
-        }
-        parts.append(part)
+            parts[-1] |= {
+                "link": f"{quote(folder.name)}/{PAGE}",
+                "run": own,
+                "figures": _figures(own, folder),
+                "singles": single_sheets(own["single"]),
+                "combinations": combination_sheets(own["combinations"]),
+            }
     return _fill(
         "comparison.html.j2",
         run=run,

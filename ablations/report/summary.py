@@ -3,7 +3,7 @@
 A mean over several benchmarks is followed by its parts, always.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ablations.report.sheet import Row, score, side, signed
@@ -28,12 +28,11 @@ def summary(path: Sequence[Row], best: str, tried: int) -> str:
         f"name's {score(base, 'miou', ' %')}: a difference of {signed(row, 'difference')} points."
     )
     if several:
-        parts = (
+        text += _parts(
             f"{a['benchmark']} {score(a, 'miou', ' %')} against {score(b, 'miou', ' %')}, "
-            f"{signed(a, 'difference')} points"
+            f"{signed(a)} points"
             for a, b in zip(mine[:-1], plain[:-1], strict=True)
         )
-        text += f" Its parts: {'; '.join(parts)}."
     text += f" It was chosen from {tried} candidate{'s' * (tried > 1)} on the selection split."
     if row.get("unseen") is not None:
         text += (
@@ -41,18 +40,18 @@ def summary(path: Sequence[Row], best: str, tried: int) -> str:
             f"{score(base, 'unseen', ' %')}: a difference of "
             f"{signed(row, 'unseen_difference')} points."
         )
-        unseen = [one for one in mine[:-1] if one.get("unseen") is not None]
         if several:
-            text += (
-                " Its parts: "
-                + "; ".join(
-                    f"{one['benchmark']} {score(one, 'unseen', ' %')}, "
-                    f"{signed(one, 'unseen_difference')} points"
-                    for one in unseen
-                )
-                + "."
+            text += _parts(
+                f"{one['benchmark']} {score(one, 'unseen', ' %')}, "
+                f"{signed(one, 'unseen_difference')} points"
+                for one in mine[:-1]
+                if one.get("unseen") is not None
             )
     return text
+
+
+def _parts(parts: Iterable[str]) -> str:
+    return f" Its parts: {'; '.join(parts)}."
 
 
 def cards(path: Sequence[Row], best: str) -> list[dict[str, Any]]:

@@ -10,18 +10,11 @@ from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import open_store_readonly
 
 # What makes two scores of the same thing; of these the last one is shown.
-SAME = (
-    "benchmark",
-    "split",
-    "pictures",
-    "model",
-    "weights",
-    "llm",
-    "composition",
-    "prompts",
-)
+SAME = ("benchmark", "split", "pictures", "model", "weights", "llm", "composition", "prompts")
+ORIGIN = ("run", "scored")
+STORED = {"weights": "weights_hash", "prompts": "prompt_set", "scored": "created_at"}
 SCORES = ("miou", "low", "high", "seen", "unseen")
-COLUMNS = (*SAME, *SCORES, "run", "scored")
+COLUMNS = (*SAME, *SCORES, *ORIGIN)
 Row = dict[str, Any]
 
 
@@ -80,18 +73,9 @@ def _rows(evaluations: Iterable[Mapping[str, Any]]) -> list[Row]:
     rows: dict[tuple[Any, ...], Row] = {}
     for one in evaluations:
         fresh: Row = {
-            "benchmark": one["benchmark"].partition("#")[0],
-            "split": one["split"],
-            "pictures": one["pictures"],
-            "model": one["model"],
-            "weights": one["weights_hash"],
-            "llm": one["llm"],
-            "composition": one["composition"],
-            "prompts": one["prompt_set"],
-            "attributes": one["attributes"],
-            "run": one["run"],
-            "scored": one["created_at"],
+            column: one[STORED.get(column, column)] for column in (*SAME, "attributes", *ORIGIN)
         }
+        fresh["benchmark"] = one["benchmark"].partition("#")[0]
         key = tuple(fresh[column] for column in SAME)
         row = rows.get(key)
         if row is None or (one["subset"] == "all" and row["miou"] is not None):
