@@ -22,7 +22,7 @@ from ablations.recipes.files import Recipe, read_recipe
 from ablations.recipes.plan import Plan, make_plan
 from ablations.recipes.request import RecipeRequest
 from ablations.runs.directory import run_directory
-from ablations.runs.reproduce import command_of, library_call
+from ablations.runs.reproduce import command_of
 from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.terminal import note
 
@@ -80,7 +80,7 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
             "small": request.small,
             "scorer": plan.scorer,
             "notes": notes,
-            "command": command_of(library_call("run_recipe", request)),
+            "command": command_of("run_recipe", request),
             "settings": {t.variant.name: t.settings.given for t in plan.trials},
             "samples": samples,
             "seed": request.seed,

@@ -19,7 +19,7 @@ from ablations.runs.open import (
     load_descriptions,
     open_benches,
 )
-from ablations.runs.reproduce import command_of, library_call
+from ablations.runs.reproduce import command_of
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
 from lsmseg_prompts.descriptions.loading import check_attributes
@@ -83,9 +83,9 @@ def ablate(request: AblationRequest | None = None, *, progress: bool = True) -> 
         return earlier
     with run_directory(request.out) as directory:
         model, benches = open_benches(request, sources, vocabularies, progress)
-        command = command_of(library_call("ablate", request))
-        opened = OpenAblation(request, model, benches, command, progress)
-        result = opened.run(llm, descriptions, directory, directory.name, started)[1]
+        command = command_of("ablate", request)
+        opened = OpenAblation(request, model, benches, command, progress, started=started)
+        result = opened.run(llm, descriptions, directory, directory.name)[1]
     reuse.keep_run(request.store_path, key, result)
     return result
 
@@ -94,7 +94,8 @@ def ablate(request: AblationRequest | None = None, *, progress: bool = True) -> 
 class OpenAblation:
     """A request with its model and its pictures open, whoever wrote the texts.
 
-    command: what repeats it. several: whether it is done for several LLMs.
+    command: what repeats it. several: whether it is done for several LLMs. started:
+    time.monotonic() of the beginning, where that was before a `run`.
     """
 
     request: AblationRequest
@@ -103,9 +104,10 @@ class OpenAblation:
     command: str
     progress: bool
     several: bool = False
+    started: float | None = None
 
     def run(
-        self, llm: str, descriptions: Descriptions, directory: Path, name: str, started: float
+        self, llm: str, descriptions: Descriptions, directory: Path, name: str
     ) -> "tuple[RunRecord, RunResult]":
         """Stages 3 and 4 with one LLM's descriptions; fills ``directory`` and the store.
 
@@ -114,7 +116,6 @@ class OpenAblation:
             descriptions: Those of each benchmark's vocabulary.
             directory: The run directory.
             name: What the evaluations are filed under.
-            started: time.monotonic() of the beginning.
         """
         from ablations.runs.record import RunRecord
         from ablations.runs.write import write_run
@@ -123,6 +124,7 @@ class OpenAblation:
         from ablations.search.single import singles
 
         request, attributes = self.request, self.request.searched
+        started = self.started or time.monotonic()
         board = Scoreboard(
             [replace(b, descriptions=d) for b, d in zip(self.benches, descriptions, strict=True)],
             composition=request.composition,
@@ -141,6 +143,8 @@ class OpenAblation:
         if self.progress:
             best = searched.best.name
             note(f"Stage 4  {whose}best after {searched.tried} candidates: {best}")
-        record = RunRecord(board, self.model, single, searched, path, request, self.command)
-        files = write_run(record, directory, name, started, self.progress)
+        record = RunRecord(
+            board, self.model, single, searched, path, request, self.command, directory, name
+        )
+        files = write_run(record, started, self.progress)
         return record, RunResult(single.rows, path, record.best, directory, files)

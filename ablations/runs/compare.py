@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ablations.runs.ablate import OpenAblation
 from ablations.runs.directory import run_directory
 from ablations.runs.open import benchmark_sources, load_descriptions, open_benches
-from ablations.runs.reproduce import command_of, library_call
+from ablations.runs.reproduce import command_of
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import Comparison
 from lsmseg_prompts.errors import UsageError
@@ -46,13 +46,13 @@ def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = T
     descriptions = load_descriptions(request, vocabularies, names)
     with run_directory(request.out) as directory:
         model, benches = open_benches(request, sources, vocabularies, progress)
-        command = command_of(library_call("compare", request, f"llms={names!r}"))
+        command = command_of("compare", request, f"llms={names!r}")
         opened = OpenAblation(request, model, benches, command, progress, several=True)
         records: dict[str, RunRecord] = {}
         for llm, folder in safe_names(names).items():
             with run_directory(directory / folder) as below:
-                run, began = f"{directory.name}/{folder}", time.monotonic()
-                records[llm], _ = opened.run(llm, descriptions[llm], below, run, began)
+                run = f"{directory.name}/{folder}"
+                records[llm], _ = opened.run(llm, descriptions[llm], below, run)
         return _write_comparison(records, directory, started)
 
 
@@ -114,7 +114,7 @@ def _write_comparison(
     with open_store(record.request.store_path) as file, file.transaction():
         for llm, one in records.items():
             own = [row for row in rows if row["llm"] == llm]
-            for row in one.evaluations(directory.name, [(STAGE, own)]):
+            for row in one.evaluations(directory.name, {STAGE: own}):
                 file.add_evaluation(**row)
     write_report(directory)
     files = {

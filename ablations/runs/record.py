@@ -1,8 +1,9 @@
 """What stages 3 and 4 came to, as a run's record and the store have it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from ablations.report.lengths import length_rows
@@ -29,7 +30,8 @@ SETTINGS = (
 class RunRecord:
     """The results of stages 3 and 4, with everything that is needed to write them down.
 
-    path: the rows of combinations.csv. command: what repeats the run.
+    path: the rows of combinations.csv. command: what repeats the run. directory: where its files
+    go. name: what its evaluations are filed under.
     """
 
     board: Scoreboard
@@ -39,6 +41,8 @@ class RunRecord:
     path: list[dict[str, Any]]
     request: AblationRequest
     command: str
+    directory: Path
+    name: str
 
     @property
     def candidate(self) -> Candidate:
@@ -147,15 +151,15 @@ class RunRecord:
         ]
 
     def evaluations(
-        self, run: str, stages: Sequence[tuple[str, Sequence[dict[str, Any]]]] | None = None
+        self, run: str, stages: Mapping[str, Sequence[dict[str, Any]]]
     ) -> Iterator[dict[str, Any]]:
         """Arguments of `Store.add_evaluation`: every score of the tables, part by part.
 
-        stages: (stage, rows of a table); by default the tables of stages 3 and 4.
+        stages: the rows of each stage's table.
         """
         benches = {bench.name: bench for bench in self.board.benches}
         entered = set()
-        for stage, rows in stages or (("3", self.single.rows), ("4", self.path)):
+        for stage, rows in stages.items():
             for row in rows:
                 key = (row["prompts"], row["split"], row["benchmark"])
                 bench = benches.get(row["benchmark"])

@@ -14,15 +14,13 @@ PROGRAM = "lsmseg-prompts"
 REPEATED = ("data", "data_root", "picture")  # once for every value; other lists have commas
 
 
-def command_of(call: str) -> str:
-    """The command as it was typed, or else the library call that repeats the run."""
+def command_of(name: str, request: Any, *more: str) -> str:
+    """The command as it was typed, or else the call of the library that repeats the run.
+
+    name: of the call; more: its arguments beside the request.
+    """
     if Path(sys.argv[0]).stem in (PROGRAM, "cli"):
         return shlex.join([PROGRAM, *sys.argv[1:]])
-    return call
-
-
-def library_call(name: str, request: Any, *more: str) -> str:
-    """The call of the library with this request, and more arguments."""
     values = {f.name: v for f in fields(request) if (v := getattr(request, f.name)) is not None}
     given = ", ".join(f"{key}={value!r}" for key, value in values.items())
     first = f"ablations.{type(request).__name__}({given})"
@@ -45,34 +43,21 @@ def commands(
         best: The chosen attributes.
         directory: The run directory.
     """
-    store = _option("store", request.store)
-    steps = []
+    store, names = _option("store", request.store), dict.fromkeys(vocabularies)
+    searched, chosen = ",".join(request.searched), ",".join(best)
+    steps: list[tuple[str, list[str]]] = []
     if llm != LLM_NAME:
-        named = ",".join(request.searched)
-        steps += [
-            _step(
-                f"What the store lacks of {llm}'s descriptions of {name}",
-                ["generate", "--llm", llm, "--vocab", name, "--attributes", named, *store],
-            )
-            for name in dict.fromkeys(vocabularies)
-        ]
-    steps.append(
-        _step("Stages 3 and 4, the tables and this page", ablate_command(request, llm, directory))
-    )
-    steps.append(_step("This page alone, from run.json", ["report", str(directory)]))
-    steps += [
-        _step(
-            f"The best prompts for {name} as a file",
-            [
-                *("export", "--attributes", ",".join(best), "--vocab", name, "--llm", llm),
-                *_option("composition", request.composition),
-                *store,
-                *("-o", f"{'-'.join(best)}.json"),
-            ],
-        )
-        for name in dict.fromkeys(vocabularies)
-    ]
-    return steps
+        for name in names:
+            words = ["generate", "--llm", llm, "--vocab", name, "--attributes", searched, *store]
+            steps.append((f"What the store lacks of {llm}'s descriptions of {name}", words))
+    words = ablate_command(request, llm, directory)
+    steps.append(("Stages 3 and 4, the tables and this page", words))
+    steps.append(("This page alone, from run.json", ["report", str(directory)]))
+    how = [*_option("composition", request.composition), *store, "-o", f"{'-'.join(best)}.json"]
+    for name in names:
+        words = ["export", "--attributes", chosen, "--vocab", name, "--llm", llm, *how]
+        steps.append((f"The best prompts for {name} as a file", words))
+    return [{"what": what, "command": shlex.join([PROGRAM, *words])} for what, words in steps]
 
 
 def ablate_command(request: AblationRequest, llm: str, directory: Path) -> list[str]:
@@ -101,7 +86,3 @@ def _option(key: str, value: Any) -> list[str]:
             return [word for one in values for word in (flag, one)]
         return [flag, ",".join(values)] if values else []
     return [flag, str(value)]
-
-
-def _step(what: str, words: Sequence[str]) -> dict[str, str]:
-    return {"what": what, "command": shlex.join([PROGRAM, *words])}

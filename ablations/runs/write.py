@@ -1,6 +1,5 @@
 """Writing a run down: the files of the run directory, and the evaluations in the store."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,12 @@ from lsmseg_prompts.terminal import progress_bar
 Rows = list[dict[str, Any]]
 
 
-def write_run(
-    record: RunRecord, directory: Path, name: str, started: float, progress: bool
-) -> dict[str, str]:
+def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, str]:
     """Write all files of a run and enter its evaluations; returns what each file is.
 
-    Args:
-        record: What stages 3 and 4 came to.
-        directory: The run directory.
-        name: What the evaluations are filed under.
-        started: time.monotonic() of the beginning.
-        progress: Whether bars are shown.
+    started: time.monotonic() of the beginning. progress: whether bars are shown.
     """
+    directory, request, best = record.directory, record.request, record.candidate
     files: dict[str, str] = {}
     for table, rows, what in (
         ("single.csv", record.single.rows, "stage 3: every attribute alone, both splits"),
@@ -40,8 +33,8 @@ def write_run(
     ):
         write_csv(directory / table, rows)
         files[table] = what
-    files |= _write_prompts(record, directory)
-    benches, best = record.board.benches, record.candidate
+    files |= _write_prompts(record)
+    benches = record.board.benches
     per_class = [row for b in benches for row in classwise.per_class(record.board, b, best)]
     pairs = [_pairs(record, bench, per_class, progress) for bench in benches]
     write_csv(directory / "confusions.csv", [row for rows in pairs for row in rows])
@@ -49,13 +42,20 @@ def write_run(
     lengths = record.lengths()
     tables = (record.single.rows, record.path, best, per_class, lengths)
     with progress_bar("drawing", progress):
-        drawing = Figures(record.board, *tables, directory, record.request.picture)
-        figures = list(drawing.draw())
+        figures = list(Figures(record.board, *tables, directory, request.picture).draw())
     for figure in figures:
         files[figure["file"]] = figure["title"]
         files[str(Path(figure["file"]).with_suffix(".pdf"))] = f"{figure['title']}, for a paper"
+    vocabularies = [bench.vocabulary.name for bench in benches]
     content = {
-        **_head(record),
+        "summary": record.best["summary"],
+        "search_note": record.search.note(),
+        "search": record.search.record(),
+        "cards": cards(record.path, best.name),
+        **record.provenance(),
+        "versions": versions(),
+        "store": str(request.store_path),
+        "best": record.best,
         "figures": figures,
         "single": record.single.rows,
         "combinations": record.path,
@@ -63,38 +63,19 @@ def write_run(
         "per_class": per_class,
         "confusions": [row for rows in pairs for row in classwise.most_changed(rows)],
         "lengths": lengths,
-        "commands": commands(
-            record.request, record.llm["name"], _names(benches), best.attributes, directory
-        ),
+        "commands": commands(request, record.llm["name"], vocabularies, best.attributes, directory),
         "prompts": record.prompts(),
     }
     save_run(directory, FORMAT, started, content)
     files[RUN] = "everything the report is made from"
-    with open_store(record.request.store_path) as file, file.transaction():
-        for row in record.evaluations(name):
+    with open_store(request.store_path) as file, file.transaction():
+        stages = {"3": record.single.rows, "4": record.path}
+        for row in record.evaluations(record.name, stages):
             file.add_evaluation(**row)
     return files | write_report(directory)
 
 
-def _head(record: RunRecord) -> dict[str, Any]:
-    """What run.json says of the run as a whole."""
-    return {
-        "summary": record.best["summary"],
-        "search_note": record.search.note(),
-        "search": record.search.record(),
-        "cards": cards(record.path, record.candidate.name),
-        **record.provenance(),
-        "versions": versions(),
-        "store": str(record.request.store_path),
-        "best": record.best,
-    }
-
-
-def _names(benches: Sequence[Bench]) -> list[str]:
-    return [bench.vocabulary.name for bench in benches]
-
-
-def _write_prompts(record: RunRecord, directory: Path) -> dict[str, str]:
+def _write_prompts(record: RunRecord) -> dict[str, str]:
     """The best prompts of every vocabulary as files of their own."""
     files = {}
     for bench, suffix in record.vocabularies():
@@ -102,7 +83,7 @@ def _write_prompts(record: RunRecord, directory: Path) -> dict[str, str]:
         export_native(
             record.board.prompt_set(bench, record.candidate),
             bench.vocabulary,
-            directory / name,
+            record.directory / name,
             scores=record.best["scores"],
             provenance=record.provenance(),
         )
