@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ablations.recipes.files import Recipe, Settings, Variant
 from ablations.recipes.request import RecipeRequest
-from ablations.recipes.texts import load_texts, prompt_set_of
+from ablations.recipes.texts import Texts
 from ablations.runs.open import benchmark_roots, labelled_with
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -23,6 +23,20 @@ if TYPE_CHECKING:
     from ablations.scoring.training import TrainingJob
     from lsmseg_model.data.benchmark import Benchmark
     from lsmseg_prompts.prompts.prompt_set import PromptSet
+
+
+OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size")
+OF_CLIP = ("model", "dense", "sam")
+FOREIGN = {  # options that do not go with a scorer
+    "retrain": (*OF_CLIP, "checkpoint"),
+    "frozen": (*OF_NETWORKS, "checkpoint"),
+    "trained": (*OF_NETWORKS, *OF_CLIP, "pretrained"),
+}
+DOES = {
+    "retrain": "trains networks",
+    "frozen": "trains no network without --scorer retrain",
+    "trained": "has the network of --checkpoint score all prompts",
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
             f"{recipe.name}: say which benchmarks to score on with --data, for example "
             f"{' '.join(f'--data {b} --data-root DIR' for b in recipe.benchmarks[:2])}."
         )
-    scorer = request.chosen_scorer(recipe.name, recipe.kind, base.scorer)
+    scorer = _scorer(recipe, request, base.scorer)
     for name in data:
         labelled_with(name, request.vocab)
     roots = benchmark_roots(data, request.data_root or ())
@@ -98,17 +112,35 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
 
         planner = TrainingPlanner(recipe, request, directory, settings)
         vocabularies += planner.vocabularies
-    texts = load_texts(vocabularies, settings.values(), request.store)
+    texts = Texts(vocabularies, settings.values(), request.store, request.seed)
     from lsmseg_model.networks.backbones.clip import check_device
 
     check_device(request.device)
     trials = []
     for name, own in settings.items():
         variant = recipe.variant(name)
-        sets = tuple(prompt_set_of(p.vocabulary, own, texts, request.seed) for p in places)
+        sets = tuple(texts.prompt_set(place.vocabulary, own) for place in places)
         job = planner.job(variant, own, texts) if planner else None
         trials.append(Trial(variant, own, sets, job))
     return Plan(recipe, request, scorer, directory, places, tuple(trials), skipped)
+
+
+def _scorer(recipe: Recipe, request: RecipeRequest, default: str | None) -> str:
+    """frozen, trained or retrain. Raises UsageError for options that go with another one."""
+    scorer = request.scorer or ("trained" if request.checkpoint else default or "frozen")
+    if recipe.kind == "networks":
+        if request.scorer not in (None, "retrain"):
+            raise UsageError(
+                f"{recipe.name} trains a network for every variant: leave --scorer out, or give "
+                "retrain."
+            )
+        scorer = "retrain"
+    if wrong := [option for option in FOREIGN[scorer] if getattr(request, option)]:
+        option = wrong[0].replace("_", "-")
+        raise UsageError(f"{recipe.name} {DOES[scorer]}: --{option} does not go with it.")
+    if scorer == "trained" and request.checkpoint is None:
+        raise UsageError("--scorer trained is a network that is there: name it with --checkpoint.")
+    return scorer
 
 
 def _skipped(recipe: Recipe, chosen: Sequence[Variant], small: bool) -> dict[str, str]:

@@ -12,18 +12,6 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.sqlite import working_store_path
 
 SEVERAL = ("variants", "data", "data_root", "train_data", "train_root", "encoder")
-OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size")
-OF_CLIP = ("model", "dense", "sam")
-FOREIGN = {  # options that do not go with a scorer
-    "retrain": (*OF_CLIP, "checkpoint"),
-    "frozen": (*OF_NETWORKS, "checkpoint"),
-    "trained": (*OF_NETWORKS, *OF_CLIP, "pretrained"),
-}
-DOES = {
-    "retrain": "trains networks",
-    "frozen": "trains no network without --scorer retrain",
-    "trained": "has the network of --checkpoint score all prompts",
-}
 
 
 @dataclass(frozen=True)
@@ -97,29 +85,3 @@ class RecipeRequest:
     def store_path(self) -> Path:
         """The store that is read and written."""
         return Path(working_store_path(self.store))
-
-    def chosen_scorer(self, name: str, kind: str, default: str | None) -> str:
-        """frozen, trained or retrain. Raises UsageError for options that go with another one.
-
-        Args:
-            name: The recipe's, for messages.
-            kind: What the recipe is of, prompts or networks.
-            default: What it says itself.
-        """
-        if kind == "networks":
-            if self.scorer not in (None, "retrain"):
-                raise UsageError(
-                    f"{name} trains a network for every variant: leave --scorer out, or give "
-                    "retrain."
-                )
-            scorer = "retrain"
-        else:
-            scorer = self.scorer or ("trained" if self.checkpoint else default or "frozen")
-        if wrong := [option for option in FOREIGN[scorer] if getattr(self, option)]:
-            option = wrong[0].replace("_", "-")
-            raise UsageError(f"{name} {DOES[scorer]}: --{option} does not go with it.")
-        if scorer == "trained" and self.checkpoint is None:
-            raise UsageError(
-                "--scorer trained is a network that is there: name it with --checkpoint."
-            )
-        return scorer

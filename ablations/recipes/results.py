@@ -40,7 +40,7 @@ def result_rows(plan: Plan, counts: Counts, numbers: Numbers, samples: int, seed
     """A row for every variant, benchmark (and average) and metric: the keys are COLUMNS.
 
     Args:
-        plan: The plan.
+        plan: What was run.
         counts: int64 [P, C, 3] of each variant on each benchmark.
         numbers: What else was measured of each variant.
         samples: Bootstrap resamples.
@@ -185,23 +185,14 @@ def _minus(a: Any, b: Any) -> float | None:
     return None if a is None or b is None else round(float(a) - float(b), 10)
 
 
-def enter(plan: Plan, measured: Measured, rows: Sequence[Row], run: str) -> None:
-    """Enter the scores into the store, those that stand there under this run only once.
-
-    Args:
-        plan: The plan.
-        measured: What was measured.
-        rows: The rows.
-        run: The name of the run.
-    """
+def enter(plan: Plan, measured: Measured, rows: Sequence[Row]) -> None:
+    """Enter the scores into the store, under the folder's name; those that are there once only."""
     from lsmseg_prompts.store.store import open_store
 
-    evaluations = [
-        evaluation for row in rows if (evaluation := _evaluation(plan, measured, row, run))
-    ]
+    evaluations = [one for row in rows if (one := _evaluation(plan, measured, row))]
     same = ("run", "stage", "benchmark", "pictures", "weights_hash", "prompt_set", "subset")
     with open_store(plan.request.store_path) as file, file.transaction():
-        there = {tuple(e[k] for k in same) for e in file.evaluations(run)}
+        there = {tuple(e[k] for k in same) for e in file.evaluations(plan.directory.name)}
         for place in plan.places:
             file.add_vocabulary(place.vocabulary)
         for evaluation in evaluations:
@@ -209,7 +200,7 @@ def enter(plan: Plan, measured: Measured, rows: Sequence[Row], run: str) -> None
                 file.add_evaluation(**evaluation)
 
 
-def _evaluation(plan: Plan, measured: Measured, row: Row, run: str) -> Row:
+def _evaluation(plan: Plan, measured: Measured, row: Row) -> Row:
     """A row as the store has it; nothing where it is not a score of a benchmark."""
     at = [n for n, place in enumerate(plan.places) if place.title == row["benchmark"]]
     if not at or row["measured"] is None or row["metric"] not in SUBSETS:
@@ -218,7 +209,7 @@ def _evaluation(plan: Plan, measured: Measured, row: Row, run: str) -> Row:
     prompts = {t.variant.name: t for t in plan.trials}[row["variant"]].prompts[at[0]]
     model, weights_hash = measured.models[row["variant"]]
     return {
-        "run": run,
+        "run": plan.directory.name,
         "stage": f"recipe {plan.recipe.name}",
         "benchmark": place.title,
         "split": place.benchmark.split,

@@ -87,8 +87,8 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
             "device": request.device,
             "seconds": round(time.monotonic() - started, 1),
         }
-        files = tables.write(directory, rows, about, f"{recipe.source}: {recipe.title}")
-        results.enter(plan, measured, rows, directory.name)
+        files = tables.write(directory, rows, about)
+        results.enter(plan, measured, rows)
     reused = sum(map(len, measured.counts.values())) - measured.made
     return RecipeResult(recipe, rows, directory, files, notes, request.small, reused, measured.made)
 

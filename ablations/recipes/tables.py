@@ -65,7 +65,7 @@ def formatted(rows: Sequence[Row], reference: str, format: str, title: str) -> s
     """The rows as text.
 
     Args:
-        rows: The rows.
+        rows: See `results.result_rows`.
         reference: The variant that the others are compared with.
         format: csv, json, markdown or latex.
         title: The caption in LaTeX.
@@ -139,26 +139,17 @@ def _draw(axis: Any, rows: Sequence[Row]) -> None:
             axis.plot([row["low"], row["high"]], [y, y], color=colour, lw=1.5)
 
 
-def write(
-    folder: Path, rows: Sequence[Row], about: Mapping[str, Any], title: str
-) -> dict[str, str]:
+def write(folder: Path, rows: Sequence[Row], about: Mapping[str, Any]) -> dict[str, str]:
     """Write the files of a result, each whole; returns what each is.
 
-    Args:
-        folder: The recipe's folder.
-        rows: The rows.
-        about: What else `results.json` says.
-        title: The figure's.
+    about: what else `results.json` says.
     """
-    reference = str(about["reference"])
-    record = {**about, "rows": list(rows)}
-    for name, text in {
-        "results.csv": csv_text(rows, COLUMNS),
-        "results.json": json.dumps(record, indent=1, ensure_ascii=False) + "\n",
-        "results.md": as_markdown(rows, reference),
-        "results.tex": formatted(rows, reference, "latex", title),
-    }.items():
-        write_whole(folder / name, text)
+    reference, title = str(about["reference"]), f"{about['source']}: {about['title']}"
+    record = json.dumps({**about, "rows": list(rows)}, indent=1, ensure_ascii=False)
+    write_whole(folder / "results.json", record + "\n")
+    for suffix, format in (("csv", "csv"), ("md", "markdown"), ("tex", "latex")):
+        text = formatted(rows, reference, format, title)
+        write_whole(folder / f"results.{suffix}", text)
     figure(rows, title, folder / "results.png")
     files = {
         "results.csv": "measured and published figures, a row each",

@@ -10,53 +10,48 @@ from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, cells
 from lsmseg_prompts.vocabularies import Vocabulary
 
-Texts = Mapping[tuple[str, str], Mapping[tuple[int, str], str]]
-"""The descriptions of a vocabulary by an LLM."""
 
-
-def load_texts(
-    vocabularies: Iterable[Vocabulary], settings: Iterable[Settings], store: str | None
-) -> Texts:
-    """The descriptions by each LLM of each vocabulary that the settings need.
+class Texts:
+    """The descriptions by each LLM of each vocabulary that the settings need; seed: of controls.
 
     Raises ConfigurationError that says which commands make what is missing, of all at once.
     """
-    needed: dict[str, dict[str, None]] = {}
-    for own in settings:
-        wanted = [] if own.attributes == ["name"] else own.attributes
-        names = cells(wanted or [], own.composition or "concat")
-        needed.setdefault(str(own.llm), {}).update(dict.fromkeys(names))
-    texts: dict[tuple[str, str], Mapping[tuple[int, str], str]] = {}
-    lacking: dict[str, None] = {}
-    for vocabulary in {v.name: v for v in vocabularies}.values():
-        for llm, attributes in needed.items():
-            try:
-                texts[vocabulary.name, llm] = (
-                    load(vocabulary, llm, list(attributes), store) if attributes else {}
-                )
-            except ConfigurationError as error:
-                lacking[f"{vocabulary.name}: {error}"] = None
-    if lacking:
-        raise ConfigurationError(" ".join([*lacking, "Or name another LLM with --llm."]))
-    return texts
 
+    def __init__(
+        self,
+        vocabularies: Iterable[Vocabulary],
+        settings: Iterable[Settings],
+        store: str | None,
+        seed: int,
+    ) -> None:
+        self.seed = seed
+        needed: dict[str, dict[str, None]] = {}
+        for own in settings:
+            wanted = [] if own.attributes == ["name"] else own.attributes
+            names = cells(wanted or [], own.composition or "concat")
+            needed.setdefault(str(own.llm), {}).update(dict.fromkeys(names))
+        self._loaded: dict[tuple[str, str], Mapping[tuple[int, str], str]] = {}
+        lacking: dict[str, None] = {}
+        for vocabulary in {v.name: v for v in vocabularies}.values():
+            for llm, attributes in needed.items():
+                try:
+                    self._loaded[vocabulary.name, llm] = (
+                        load(vocabulary, llm, list(attributes), store) if attributes else {}
+                    )
+                except ConfigurationError as error:
+                    lacking[f"{vocabulary.name}: {error}"] = None
+        if lacking:
+            raise ConfigurationError(" ".join([*lacking, "Or name another LLM with --llm."]))
 
-def prompt_set_of(vocabulary: Vocabulary, settings: Settings, texts: Texts, seed: int) -> PromptSet:
-    """The prompts of a variant for a vocabulary.
-
-    Args:
-        vocabulary: Whose classes.
-        settings: The variant's.
-        texts: The descriptions.
-        seed: Of controls.
-    """
-    llm = str(settings.llm)
-    return build_prompt_set(
-        texts[vocabulary.name, llm],
-        vocabulary,
-        settings.attributes or [],
-        settings.composition or "concat",
-        llm,
-        settings.control,
-        seed,
-    )
+    def prompt_set(self, vocabulary: Vocabulary, settings: Settings) -> PromptSet:
+        """The prompts of a variant for a vocabulary."""
+        llm = str(settings.llm)
+        return build_prompt_set(
+            self._loaded[vocabulary.name, llm],
+            vocabulary,
+            settings.attributes or [],
+            settings.composition or "concat",
+            llm,
+            settings.control,
+            self.seed,
+        )

@@ -11,7 +11,7 @@ import torch
 
 from ablations.recipes.files import Recipe, Settings, Variant
 from ablations.recipes.request import RecipeRequest
-from ablations.recipes.texts import Texts, prompt_set_of
+from ablations.recipes.texts import Texts
 from ablations.runs.open import benchmark_roots, labelled_with
 from ablations.scoring.executors import everywhere
 from ablations.scoring.splits import BenchmarkSource
@@ -35,16 +35,9 @@ class TrainingData:
 
 
 class TrainingPlanner:
-    """Makes the trainings of a recipe's variants.
+    """Makes the trainings of a recipe's variants; settings: those of each variant that runs.
 
-    Args:
-        recipe: The recipe.
-        request: What is asked for.
-        directory: The folder for results.
-        settings: Those of each variant that runs.
-
-    Raises:
-        UsageError, ConfigurationError, DataError: For data or weights that are missing.
+    Raises UsageError, ConfigurationError or DataError for data or weights that are missing.
     """
 
     def __init__(
@@ -93,7 +86,7 @@ class TrainingPlanner:
             validated=1 if small else self.recipe.validated,
             pictures=data.pictures,
         )
-        return training.job(prompt_set_of(data.vocabulary, settings, texts, request.seed).texts)
+        return training.job(texts.prompt_set(data.vocabulary, settings).texts)
 
     def _encoder(self, kind: str, here: str) -> str | None:
         """The weights of a second encoder."""
