@@ -8,7 +8,8 @@ LLM is paired: both on the same resamples of the same pictures.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ablations.report.sheet import score, side, signed
+from ablations.report.filling import sentences
+from ablations.report.sheet import side
 from ablations.search.scoreboard import NAME, Candidate, Scoreboard, number, table_rows
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
@@ -60,34 +61,7 @@ def comparison_summary(rows: Sequence[Mapping[str, Any]]) -> str:
     counted = [row for row in rows if row["benchmark"] == rows[-1]["benchmark"]]
     same = {row["llm"]: row for row in counted if row["set"] == "same"}
     own = {row["llm"]: row for row in counted if row["set"] == "own"}
-    first = next(iter(same))
-    text = (
-        f"On {same[first]['prompts']}, the attributes chosen with {first}, {first} reaches an "
-        f"mIoU of {score(same[first], 'miou', ' %')} on the report split."
-    )
-    for llm, row in list(same.items())[1:]:
-        text += (
-            f" {llm} reaches {score(row, 'miou', ' %')}: a difference from {first} of "
-            f"{signed(row, 'difference')} points, {verdict(row)}."
-        )
-        mine = own[llm]
-        if mine["prompts"] == row["prompts"]:
-            text += f" Its own search chose the same attributes as that with {first}."
-        else:
-            text += (
-                f" On its own best attributes, {mine['prompts']}, it reaches "
-                f"{score(mine, 'miou', ' %')}: a difference from {first} of "
-                f"{signed(mine, 'difference')} points, {verdict(mine)}."
-            )
-    return text
-
-
-def comparison_caption(first: str) -> str:
-    return (
-        "Above: mIoU on the report split with 95 % intervals; the dotted line is the plain name. "
-        f"Below: the paired difference to {first}. Filled: all on the attributes chosen with "
-        f"{first}; hollow: each on its own best."
-    )
+    return sentences("comparison.txt.j2", llms=list(same), same=same, own=own, verdict=verdict)
 
 
 def comparison_classes(

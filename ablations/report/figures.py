@@ -40,24 +40,24 @@ class Figures:
     def draw(self) -> Iterator[dict[str, str]]:
         """Draw every figure; yields section, file, title and caption of each."""
         plots.single_plot(self.single, self.directory / "single.png")
-        yield _figure("single")
+        yield figure_of("single")
         plots.combination_plot(self.path, self.directory / "combinations.png")
-        yield _figure("combinations")
+        yield figure_of("combinations")
         report = [row for row in self.single if row["split"] == "report"]
         sets = {
             (row["prompts"], row["benchmark"]): {**row, "chosen": row["prompts"] == self.best.name}
             for row in [*report, *self.path]
         }
         if class_plots.seen_plot(list(sets.values()), self.directory / "seen_unseen.png"):
-            yield _figure("seen_unseen")
+            yield figure_of("seen_unseen")
         for place, name in enumerate(dict.fromkeys(row["vocabulary"] for row in self.lengths)):
             here = [row for row in self.lengths if row["vocabulary"] == name]
-            figure = _figure("lengths", place, name=name)
+            figure = figure_of("lengths", place, name=name)
             class_plots.length_plot(here, self.directory / figure["file"])
             yield figure
         for place, bench in enumerate(self.board.benches):
             here = [row for row in self.per_class if row["benchmark"] == bench.name]
-            figure = _figure("per_class", place, name=bench.name)
+            figure = figure_of("per_class", place, name=bench.name)
             plots.per_class_plot(here, self.best.name, self.directory / figure["file"])
             yield figure
             yield from self._pictures(bench, place)
@@ -91,17 +91,17 @@ class Figures:
             chosen = f"Pictures and classes {BY_LABELS}"
             pairs = pictures.choose_classes(covered, unseen)
         if pairs:
-            figure = _figure("cost_maps", place, name=bench.name, what=what, chosen=chosen)
+            figure = figure_of("cost_maps", place, name=bench.name, what=what, chosen=chosen)
             view.cost_maps(pairs, self.directory / figure["file"], measure)
             yield figure
         chosen = f"{NAMED}." if named else BY_LABELS
-        figure = _figure("segmentations", place, name=bench.name, measure=measure, chosen=chosen)
+        figure = figure_of("segmentations", place, name=bench.name, measure=measure, chosen=chosen)
         shown = named or pictures.choose_pictures(covered, unseen)
         view.segmentations(shown, self.directory / figure["file"])
         yield figure
 
 
-def _figure(stem: str, place: int = 0, **values: str) -> dict[str, str]:
+def figure_of(stem: str, place: int = 0, **values: str) -> dict[str, str]:
     """Section, file, title and caption of the figure of the n-th benchmark or vocabulary."""
     shown = SHOWN[stem]
     return {

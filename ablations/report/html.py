@@ -16,9 +16,9 @@ from urllib.parse import quote
 
 from ablations.report.class_tables import class_groups, length_sheet, seen_sheet
 from ablations.report.files import write_tables
+from ablations.report.filling import fill
 from ablations.report.plots import DPI
 from ablations.report.run_file import COMPARISON, read_run
-from ablations.report.sheet import numeric, score, signed
 from ablations.report.tables import candidate_sheet, combination_sheets, llm_sheets, single_sheets
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
@@ -60,35 +60,15 @@ def _figures(run: Mapping[str, Any], directory: Path) -> dict[str, list[dict[str
     return figures
 
 
-def _breaks(name: str) -> Any:
-    """A prompt set's name that may be broken before a bracket and after a plus."""
-    from markupsafe import Markup, escape
-
-    return Markup(escape(name).replace("(", Markup("<wbr>(")).replace("+", Markup("+<wbr>")))
-
-
-def _fill(template: str, **values: Any) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("ablations.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(breaks=_breaks, unbroken=lambda cell: cell.replace(", ", ",\u00a0"))
+def _page(template: str, **values: Any) -> str:
     script = files("ablations.report").joinpath("templates", SCRIPT).read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    environment.globals.update(
-        score=score, signed=signed, numeric=numeric, script=script, script_digest=digest
-    )
-    return environment.get_template(template).render(**values)
+    return fill(template, script=script, script_digest=digest, **values)
 
 
 def render(run: Mapping[str, Any], directory: Path) -> str:
     """The page of a run as text."""
-    return _fill(
+    return _page(
         "report.html.j2",
         run=run,
         best=run["best"],
@@ -117,7 +97,7 @@ def render_comparison(run: Mapping[str, Any], directory: Path) -> str:
                 "singles": single_sheets(own["single"]),
                 "combinations": combination_sheets(own["combinations"]),
             }
-    return _fill(
+    return _page(
         "comparison.html.j2",
         run=run,
         figures=_figures(run, directory),

@@ -1,6 +1,7 @@
 """Tables for a paper: a `Sheet` as LaTeX with booktabs, to be read with \\input."""
 
-from ablations.report.sheet import Line, Sheet, numeric
+from ablations.report.filling import fill
+from ablations.report.sheet import Line, Sheet
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -24,29 +25,12 @@ def escape(text: str) -> str:
 
 def latex(sheet: Sheet, label: str) -> str:
     r"""A table environment with caption and \label{tab:...}; scores' intervals are set small."""
-    columns = "".join("r" if one else "l" for one in numeric(sheet))
-    lines = [
-        f"% {' '.join(sheet.title.split())}, by lsmseg-prompts. Needs \\usepackage{{booktabs}}.",
-        r"\begin{table}",
-        r"\centering",
-        rf"\caption{{{escape(sheet.title)}. {escape(sheet.note)}}}",
-        rf"\label{{tab:{label}}}",
-        r"\small",
-        r"\setlength{\tabcolsep}{3pt}",
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        " & ".join(escape(column) for column in sheet.columns) + r" \\",
-        r"\midrule",
-    ]
-    before = None
-    for line in sheet.lines:
-        group = {"baseline": 0, "control": 2, "typical": 2}.get(line.kind, 1)
-        if before is not None and group != before:
-            lines.append(r"\midrule")
-        before = group
-        lines.append(" & ".join(_cells(line)) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
-    return "\n".join(lines)
+    tools = {"tex": escape, "cells": _cells, "group": _group}
+    return fill("table.tex.j2", sheet=sheet, label=label, **tools)
+
+
+def _group(line: Line) -> int:
+    return {"baseline": 0, "control": 2, "typical": 2}.get(line.kind, 1)
 
 
 def _cells(line: Line) -> list[str]:

@@ -83,6 +83,7 @@ def _write_comparison(
     started: time.monotonic() of the beginning.
     """
     from ablations.report import comparison as report
+    from ablations.report.figures import figure_of
     from ablations.report.files import write_csv
     from ablations.report.html import write_report
     from ablations.report.plots import llm_plot
@@ -95,7 +96,6 @@ def _write_comparison(
     rows = report.comparison_rows(boards, candidates)
     write_csv(directory / TABLE, rows)
     llm_plot(rows, directory / PLOT)
-    caption = report.comparison_caption(first)
     content = {
         "summary": report.comparison_summary(rows),
         "first": first,
@@ -106,7 +106,7 @@ def _write_comparison(
         **{key: value for key, value in record.provenance().items() if key != "llm"},
         "versions": versions(),
         "store": str(record.request.store_path),
-        "figures": [{"section": "llms", "file": PLOT, "title": "LLMs", "caption": caption}],
+        "figures": [figure_of("llms", first=first)],
         "rows": rows,
         "classes": report.comparison_classes(boards, candidates[first]),
     }
