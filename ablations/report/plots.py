@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablations.search.scoreboard import difference_of
+from ablations.report.sheet import difference_of
 from lsmseg_model.files import write_whole
 
 Row = Mapping[str, Any]

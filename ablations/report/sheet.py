@@ -99,6 +99,11 @@ def _text(column: str, row: Row) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def difference_of(column: str) -> str:
+    """The column of the difference that belongs to a score's column."""
+    return "difference" if column == "miou" else f"{column}_difference"
+
+
 def side(row: Row, column: str = "difference") -> str:
     """On which side of 0 the interval of a difference lies: "above", "below", or "" if on both."""
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")

@@ -8,6 +8,7 @@ from ablations.report.sheet import (
     Column,
     Row,
     Sheet,
+    difference_of,
     kind_of,
     make_sheet,
     score,
@@ -16,7 +17,6 @@ from ablations.report.sheet import (
     starred,
     texts,
 )
-from ablations.search.scoreboard import difference_of
 from lsmseg_prompts.terminal import print_cells
 
 DECISIONS = {"start": "start", "accepted": "taken", "rejected": "not taken"}

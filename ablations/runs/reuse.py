@@ -125,7 +125,7 @@ def _pictures(source: "BenchmarkSource") -> Iterator[tuple[str, int, int]]:
             yield str(path), stat.st_size, stat.st_mtime_ns
 
 
-def _code() -> list[Any]:
+def _code() -> list[str]:
     """The code of all rooms, and the versions of what they stand on."""
     digest = hashlib.sha256()
     for room in ("ablations", "lsmseg_model", "lsmseg_prompts"):
@@ -133,7 +133,8 @@ def _code() -> list[Any]:
             if path.suffix in (".py", ".j2", ".css", ".js") and path.is_file():
                 digest.update(str(path.relative_to(ROOT)).encode())
                 digest.update(path.read_bytes())
-    return [digest.hexdigest(), versions((*SOFTWARE, "pillow"))]
+    libraries = versions((*SOFTWARE, "pillow"))
+    return [digest.hexdigest(), *(f"{name} {number}" for name, number in libraries.items())]
 
 
 def _sha256(path: Path) -> str:

@@ -195,11 +195,6 @@ def fields(prefix: str, interval: Interval) -> dict[str, float | None]:
     }
 
 
-def difference_of(column: str) -> str:
-    """The column of the difference that belongs to a score's column."""
-    return "difference" if column == "miou" else f"{column}_difference"
-
-
 def table_rows(
     score: Score, baseline: Score, extra: Mapping[str, Any], previous: Score | None = None
 ) -> list[dict[str, Any]]:
@@ -227,7 +222,8 @@ def table_rows(
             if column in columns:
                 gap = columns[column] - against[column]
                 row |= fields(column, columns[column].interval())
-                row |= fields(difference_of(column), gap.interval())
+                label = "difference" if column == "miou" else f"{column}_difference"
+                row |= fields(label, gap.interval())
         row["miou_union"] = number(columns["union"].value)
         if previous is not None:
             before = dict(previous.by_benchmark())[name]
