@@ -1,9 +1,5 @@
 """Recipes: the tables of the paper and the thesis run again, beside what was published.
 
-    from ablations.recipes.run import RecipeRequest, run_recipe
-    run_recipe(RecipeRequest("table4"))                     # small scale: MiniStuff, lsmseg-tiny
-    run_recipe(RecipeRequest("mine.json", data=["pc-59"], data_root=[...], pretrained=...))
-
 A recipe is a file (files.py); a request is checked as a whole (plan.py) before anything runs
 (trials.py); what is finished is kept.
 """

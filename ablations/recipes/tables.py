@@ -91,7 +91,7 @@ def figure(rows: Sequence[Row], title: str, path: Path) -> Path:
     longest = max((len(v) for v in drawn.values()), default=1)
     across = min(4, max(1, len(drawn)))
     down = -(-max(1, len(drawn)) // across)
-    sheet, axes = panels(down, across, 3.4 * across + 1.2, down * (0.8 + 0.26 * longest))
+    sheet, axes = panels(down, across, (3.4 * across + 1.2, down * (0.8 + 0.26 * longest)))
     for axis in axes.flat[len(drawn) :]:
         axis.set_visible(False)
     handles: dict[str, Any] = {}

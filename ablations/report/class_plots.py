@@ -20,7 +20,7 @@ def seen_plot(rows: Sequence[Row], path: Path) -> Path | None:
     names = list(dict.fromkeys(row["benchmark"] for row in rows))
     if not names:
         return None
-    figure, axes = panels(1, len(names), max(7.2, 5.2 * len(names)), 4.4)
+    figure, axes = panels(1, len(names), (max(7.2, 5.2 * len(names)), 4.4))
     for axis, name in zip(axes[0], names, strict=True):
         here = {row["prompts"]: row for row in rows if row["benchmark"] == name}
         for row in here.values():
@@ -76,7 +76,7 @@ def length_plot(rows: Sequence[Row], path: Path) -> Path:
 
     rows: of one vocabulary, see `ablations.report.lengths.length_rows`, with ``chosen``.
     """
-    figure, ((axis,),) = panels(1, 1, 7.6, 0.9 + 0.34 * len(rows))
+    figure, ((axis,),) = panels(1, 1, (7.6, 0.9 + 0.34 * len(rows)))
     for y, row in enumerate(rows):
         kind = {"name": "baseline", "typical": "typical"}.get(row["prompts"], "attribute")
         colour = CHOSEN if row["chosen"] else COLOURS[kind]

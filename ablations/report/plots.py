@@ -63,17 +63,9 @@ def pyplot() -> Any:
     return pyplot
 
 
-def panels(down: int, across: int, width: float, height: float, **options: Any) -> tuple[Any, Any]:
-    """A figure of so many inches, and its axes [down, across].
-
-    Args:
-        down: Rows of axes.
-        across: Columns of axes.
-        width: Of the figure.
-        height: Of the figure.
-        **options: What else `pyplot.subplots` takes.
-    """
-    options |= {"figsize": (width, height), "squeeze": False, "layout": "constrained"}
+def panels(down: int, across: int, size: tuple[float, float], **options: Any) -> tuple[Any, Any]:
+    """A figure of so many inches, and its axes [down, across]; options: of `pyplot.subplots`."""
+    options |= {"figsize": size, "squeeze": False, "layout": "constrained"}
     return pyplot().subplots(down, across, **options)
 
 
@@ -143,8 +135,8 @@ def _dots(
 ) -> Path:
     """One line per prompt set, one panel per subset or benchmark."""
     shown = shown_in_panels(rows)
-    width, height = max(5.2, 1.6 + 2.6 * len(shown)), 0.9 + 0.29 * len(names)
-    figure, axes = panels(1, len(shown), width, height, sharey=True)
+    size = max(5.2, 1.6 + 2.6 * len(shown)), 0.9 + 0.29 * len(names)
+    figure, axes = panels(1, len(shown), size, sharey=True)
     figure.get_layout_engine().set(w_pad=0.12)  # tick labels of neighbours would touch
     for axis, (title, benchmark, column) in zip(axes[0], shown, strict=True):
         here = {row["prompts"]: row for row in rows if row["benchmark"] == benchmark}
@@ -177,9 +169,9 @@ def llm_plot(rows: Sequence[Row], path: Path) -> Path:
     shown = shown_in_panels(rows)
     llms = list(dict.fromkeys(row["llm"] for row in rows if row["llm"] is not None))
     cells = {(row["set"], row["llm"], row["benchmark"]): row for row in rows}
-    width, height = max(6.4, 2.2 + 2.6 * len(shown)), 2.1 + 0.5 * (2 * len(llms) - 1)
+    size = max(6.4, 2.2 + 2.6 * len(shown)), 2.1 + 0.5 * (2 * len(llms) - 1)
     ratios = [len(llms) + 0.6, len(llms) - 1 + 0.6]
-    figure, axes = panels(2, len(shown), width, height, height_ratios=ratios, sharey="row")
+    figure, axes = panels(2, len(shown), size, height_ratios=ratios, sharey="row")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)
     colours = {llm: LLM_COLOURS[i % len(LLM_COLOURS)] for i, llm in enumerate(llms)}
     for place, (title, benchmark, column) in enumerate(shown):
@@ -258,9 +250,9 @@ def per_class_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
         for title, seen in (("unseen classes", False), ("seen classes", True), ("classes", None))
     ]
     groups = [(title, group) for title, group in groups if group] or [("classes", [])]
-    height = 1.4 + 0.21 * len(drawn) + 0.4 * len(groups)
+    size = 7.6, 1.4 + 0.21 * len(drawn) + 0.4 * len(groups)
     ratios = [len(group) + 1 for _, group in groups]
-    figure, axes = panels(len(groups), 1, 7.6, height, height_ratios=ratios, sharex=True)
+    figure, axes = panels(len(groups), 1, size, height_ratios=ratios, sharex=True)
     for axis, (title, group) in zip(axes[:, 0], groups, strict=True):
         for y, row in enumerate(group):
             start, end = 100 * row["baseline"], 100 * row["best"]

@@ -44,10 +44,7 @@ def _scores(
 ) -> tuple[list[Column], list[Row]]:
     """The columns of the scores, and the rows of the benchmark that is compared.
 
-    Args:
-        rows: Of all benchmarks and their average.
-        key: What tells a row from the others of its benchmark.
-        cell: What is shown of a row, given the column of the score.
+    key: what tells a row from the others of its benchmark. cell: of a row and a score's column.
     """
     shown, compared = _shown(rows)
     cells = {(key(row), row["benchmark"]): row for row in rows}
@@ -69,14 +66,7 @@ def _if_there(column: str) -> Callable[[Row], str]:
 
 
 def _benchmark_sheet(title: str, rows: Sequence[Row], column: str, note: str) -> Sheet:
-    """A column for every benchmark and one for their average, a line for every prompt set.
-
-    Args:
-        title: What stands above it.
-        rows: Of all benchmarks and their average.
-        column: What is shown of each.
-        note: What stands below it.
-    """
+    """A column for every benchmark and one for their average, a line for every prompt set."""
     form = score if column.startswith("miou") else signed
     columns, lines = _scores(
         rows, lambda row: (row["prompts"], kind_of(row)), lambda row, _: form(row, column)

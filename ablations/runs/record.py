@@ -19,11 +19,8 @@ from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
 
 SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
-SETTINGS = (
-    *("composition", "rule", "strategy", "beam_width", "orders", "samples", "seed", "limit"),
-    "device",
-)
-"""The settings of a request that its record names beside the attributes."""
+SETTINGS = ("composition", "rule", "strategy", "beam_width", "orders", "samples", "seed", "limit")
+"""The settings of a request that its record names beside the attributes and the device."""
 
 
 @dataclass
@@ -96,7 +93,7 @@ class RunRecord:
     def provenance(self) -> dict[str, Any]:
         """What the scores were made from and how, for the records."""
         settings = {name: getattr(self.request, name) for name in SETTINGS}
-        device = settings.pop("device")
+        settings |= {"attributes": self.request.searched, "device": self.request.device}
         return {
             "llm": self.llm,
             "model": {
@@ -105,7 +102,7 @@ class RunRecord:
                 "dense": self.model.dense,
             },
             "benchmarks": [_about(bench) for bench in self.board.benches],
-            "settings": {**settings, "attributes": self.request.searched, "device": device},
+            "settings": settings,
             "command": self.command,
         }
 

@@ -1,12 +1,7 @@
-"""Stage 4: which attributes together? (Table 3 of the paper.)
+"""Stage 4: which attributes together? (Table 3 of the paper; strategies.py has how.)
 
-Four strategies over the attributes' combinations, all on the selection split (strategies.py):
-greedy forward search (the paper's), a beam of several, the paper's fixed chain, and all
-combinations. A set has one clause order, that of its attributes' single scores, so every strategy
-means the same sentences by the same set; other orders are tried on request.
-
-Of many candidates the best looks better than it is. So an interval that decides is wide enough
-for all the candidates it was picked from, a tie goes to fewer attributes, and the path is
+A set has one clause order, that of its attributes' single scores, so every strategy means the same
+sentences by the same set. Of many candidates the best looks better than it is: the path is
 reported on pictures it was not chosen on, with the number of candidates tried.
 """
 

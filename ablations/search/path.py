@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from ablations.search.scoreboard import Candidate, Score, fields, number
+from ablations.search.scoreboard import Candidate, fields
 from ablations.search.statistics import Interval
 
 ORDER = "another order"  # what a step adds that changes the order of the clauses alone
@@ -153,31 +153,3 @@ class Search:
 
 def _points(gap: Interval) -> str:
     return f"{100 * gap.value:.2f} points [{100 * gap.low:.2f}, {100 * gap.high:.2f}]"
-
-
-def _parts(score: Score) -> dict[str, float | None]:
-    """The mIoU of each of several benchmarks, which the mean is never shown without."""
-    if len(score.parts) == 1:
-        return {}
-    return {f"miou ({name})": number(p["miou"].value) for name, p in score.parts.items()}
-
-
-def candidate_row(step: int, score: Score, gain: Interval | None, chosen: bool) -> dict[str, Any]:
-    """A row of candidates.csv: scores on the selection split.
-
-    Args:
-        step: The round of the search.
-        score: The candidate's.
-        gain: Over what the round began with.
-        chosen: Whether it was taken.
-    """
-    return {
-        "step": step,
-        "prompts": score.candidate.name,
-        "split": score.split,
-        **fields("miou", score.miou.interval()),
-        **{c: number(score.mean[c].value) for c in ("seen", "unseen") if c in score.mean},
-        **_parts(score),
-        **fields("gain", gain or UNKNOWN),
-        "chosen": chosen,
-    }

@@ -1,12 +1,10 @@
 """How stage 4 goes through the combinations of attributes, on the selection split only.
 
-What decides:
-
-- rule "interval": the gain over the set before has a lower end above 0, in intervals that hold
-  for all candidates of the round at once (`statistics.simultaneous`). Where sets of all sizes are
-  there (chain, exhaustive), the smallest that is not surely worse than any other is taken
-  (`statistics.surely_worse`: multiple comparisons with the best).
-- rule "paper": any gain; of all sizes the highest mIoU.
+- Rule "interval": a step is taken if the gain over the set before has a lower end above 0, in
+  intervals that hold for all candidates of the round at once (`statistics.simultaneous`). Where
+  sets of all sizes are there (chain, exhaustive), the smallest that is not surely worse than any
+  other is taken (`statistics.surely_worse`).
+- Rule "paper": any gain; of all sizes the highest mIoU.
 """
 
 import random
@@ -16,10 +14,11 @@ from math import factorial
 
 from ablations.scoring.frozen import OnProgress
 from ablations.search.options import SearchOptions
-from ablations.search.path import ORDER, Certificate, Search, Step, candidate_row
-from ablations.search.scoreboard import Candidate, Score, Scoreboard
+from ablations.search.path import ORDER, UNKNOWN, Certificate, Search, Step
+from ablations.search.scoreboard import Candidate, Score, Scoreboard, fields, number
 from ablations.search.statistics import Interval, simultaneous, surely_worse
 
+SUBSETS = ("seen", "unseen")
 ORDERS = 120  # clause orders tried at most: all of five clauses
 
 
@@ -72,10 +71,22 @@ class Searcher:
         gains: Sequence[Interval | None],
         chosen: Sequence[Score],
     ) -> None:
-        self.result.candidates += [
-            candidate_row(step, score, gain, score in chosen)
-            for score, gain in zip(scores, gains, strict=True)
-        ]
+        """Rows of candidates.csv: scores on the selection split, gains over the round's start."""
+        for score, gain in zip(scores, gains, strict=True):
+            parts = score.parts if len(score.parts) > 1 else {}
+            self.result.candidates.append(
+                {
+                    "step": step,
+                    "prompts": score.candidate.name,
+                    "split": score.split,
+                    **fields("miou", score.miou.interval()),
+                    **{c: number(score.mean[c].value) for c in SUBSETS if c in score.mean},
+                    # The mean of several benchmarks is never shown without each of them.
+                    **{f"miou ({name})": number(p["miou"].value) for name, p in parts.items()},
+                    **fields("gain", gain or UNKNOWN),
+                    "chosen": score in chosen,
+                }
+            )
 
     def _greedy(self) -> None:
         self._begin([self.start])
