@@ -29,37 +29,18 @@ LLM_COLOURS = ("#2f6fb3", "#d1495b", "#2a8c74", "#7a5ba8", "#c2773b", "#5b6570")
 INK, FAINT = "#22272e", "#d9dde2"
 TITLES = {"miou": "all classes", "seen": "seen classes", "unseen": "unseen classes"}
 MOST_CLASSES = 60
-DPI = 160
+DPI = 160  # of the style
+STYLE = Path(__file__).with_name("report.mplstyle")
 
 
 def pyplot() -> Any:
-    """matplotlib.pyplot in our style. "$" in a class's name is not a formula."""
+    """matplotlib.pyplot in our style, see report.mplstyle."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    pyplot.rcParams.update(
-        {
-            "font.size": 9,
-            "font.family": "DejaVu Sans",
-            "text.parse_math": False,
-            "text.color": INK,
-            "axes.labelcolor": INK,
-            "axes.edgecolor": "#aab1b9",
-            "axes.titlesize": 10,
-            "axes.titleweight": "bold",
-            "axes.titlelocation": "left",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.spines.left": False,
-            "xtick.color": INK,
-            "ytick.color": INK,
-            "figure.facecolor": "white",
-            "savefig.dpi": DPI,
-            "pdf.fonttype": 42,  # letters stay letters: they can be searched and edited
-        }
-    )
+    pyplot.style.use(STYLE)
     return pyplot
 
 

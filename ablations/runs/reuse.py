@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ablations.scoring.splits import BenchmarkSource
 
 ROOT = Path(__file__).resolve().parents[2]
+CODE = (".py", ".j2", ".css", ".js", ".json", ".mplstyle")
 # Arguments that change where results go and how they come about, not what they are.
 ASIDE = ("out", "store", "again", "cache", "executor", "llm")
 
@@ -130,7 +131,7 @@ def _code() -> list[str]:
     digest = hashlib.sha256()
     for room in ("ablations", "lsmseg_model", "lsmseg_prompts"):
         for path in sorted((ROOT / room).rglob("*")):
-            if path.suffix in (".py", ".j2", ".css", ".js") and path.is_file():
+            if path.suffix in CODE and path.is_file():
                 digest.update(str(path.relative_to(ROOT)).encode())
                 digest.update(path.read_bytes())
     libraries = versions((*SOFTWARE, "pillow"))

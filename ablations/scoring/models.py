@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ablations.scoring.count_store import CountStore
 from ablations.scoring.frozen import FrozenScorer, Scorer
@@ -55,9 +54,3 @@ def open_model(
         Model(segmenter.name, segmenter.weights_hash, None),
         lambda part: TrainedScorer(segmenter, part, counts),
     )
-
-
-@lru_cache(maxsize=2)
-def open_model_once(options: ScorerOptions) -> Callable[[Benchmark], Scorer]:
-    """What makes the model's scorer of a benchmark, for a worker that needs it again and again."""
-    return open_model(options)[1]

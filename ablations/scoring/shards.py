@@ -17,7 +17,7 @@ import numpy as np
 
 from ablations.scoring.executors import Executor
 from ablations.scoring.frozen import OnProgress, Scorer, Texts
-from ablations.scoring.models import open_model_once
+from ablations.scoring.models import open_model
 from ablations.scoring.options import ScorerOptions
 from ablations.scoring.splits import BenchmarkSource, Part
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -93,9 +93,12 @@ def count_shard(job: tuple[Shard, Sequence[Texts]]) -> np.ndarray:
     return _opened(shard).count_texts(sets, None)
 
 
+_open_model = lru_cache(maxsize=2)(open_model)  # a worker needs it again and again
+
+
 @lru_cache(maxsize=64)
 def _opened(shard: Shard) -> Scorer:
     """The scorer of a shard; a worker that gets it again has encoded it already."""
     source = shard.source
     part = Part(source.open(), range(shard.start, shard.stop), source.split or "")
-    return open_model_once(shard.options)(part)
+    return _open_model(shard.options)[1](part)
