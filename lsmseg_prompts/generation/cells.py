@@ -25,6 +25,10 @@ from lsmseg_prompts.vocabularies import Vocabulary
 TRIES = 3  # replies that are looked at for one cell before it counts as failed
 POLL = 0.3  # seconds between looks at cells that another process is asking for
 
+_UNJUDGED = (
+    "purpose = 'describe' AND state = 'ended' AND verdict IS NULL "
+    "AND (error_class IS NULL OR reply IS NOT NULL)"
+)
 _HERE = (
     "vocabulary = :vocabulary AND class_index = :class_index AND attribute = :attribute "
     "AND llm = :llm"
@@ -55,7 +59,7 @@ class CellWriter:
             ).fetchone()  # fmt: skip
             return None if row is None else self.vocabulary[row[0]].readable
 
-        return judge(reply, entry, request.attributes, find_duplicate)
+        return judge(reply, request, find_duplicate)
 
     def settle(
         self,
@@ -82,19 +86,22 @@ class CellWriter:
         fallback = {} if fallback is None else fallback
         again: dict[str, Verdict] = {}
         with self.store.transaction():
-            self.note(attempt, verdicts)
+            faults = {a: verdict.fault for a, verdict in verdicts.items() if verdict.fault}
+            several = len(verdicts) > 1
+            text = "; ".join(f"{a}: {f}" if several else f for a, f in faults.items())
+            self.store.update_attempt(attempt, verdict=text or "accepted")
             for attribute, verdict in verdicts.items():
+                outcome = (request, verdict, attempt)
                 if verdict.soft:
-                    fallback[attribute] = (request, verdict, attempt)
+                    fallback[attribute] = outcome
                 last = number is None or number >= (2 if verdict.kind == "refused" else TRIES)
                 if verdict.fault is not None and not verdict.final and not last:
                     again[attribute] = verdict
                     continue
-                outcome = (request, verdict, attempt)
                 if verdict.fault is not None:
                     outcome = fallback.get(attribute, outcome)
                 if number is not None or outcome[1].keeps:
-                    self.write(attribute, *outcome)
+                    self._write(attribute, outcome)
                     tally.count(request.entry, attribute, outcome[1])
         return again
 
@@ -114,8 +121,7 @@ class CellWriter:
         """Claim those of `cells` that are still to be asked: (claimed, claimed by others).
 
         What neither list has is filled by now, or in a batch. `failed_too`: a cell that had
-        failed before this run began is to be asked again. `owner` is a batch that claims; by
-        default this run does.
+        failed before this run began is to be asked again. `owner` is this run or a batch.
         """
         owner = owner or self.ledger.run
         mine: list[Cell] = []
@@ -142,13 +148,6 @@ class CellWriter:
                     {**self._place(cell), "run": self.ledger.run},
                 )
 
-    def unclaim_all(self) -> None:
-        """Give up what this run still holds for this LLM."""
-        self.store.execute(
-            "DELETE FROM claims WHERE owner = ? AND vocabulary = ? AND llm = ?",
-            [self.ledger.run, self.vocabulary.name, self.llm],
-        )
-
     def _place(self, cell: Cell) -> dict[str, Any]:
         """The columns that name a cell."""
         index, attribute = cell
@@ -171,29 +170,19 @@ class CellWriter:
 
     def _is_unjudged(self, place: dict[str, Any]) -> bool:
         """Whether a reply is on file that a killed run did not come to judge."""
-        return (
-            self.store.execute(
-                "SELECT 1 FROM attempts WHERE vocabulary = :vocabulary AND llm = :llm "
-                "AND class_index = :class_index "
-                "AND (attribute = :attribute OR attributes IS NOT NULL) "
-                "AND purpose = 'describe' AND state = 'ended' AND verdict IS NULL "
-                "AND (error_class IS NULL OR reply IS NOT NULL) LIMIT 1",
-                place,
-            ).fetchone()
-            is not None
-        )
+        row = self.store.execute(
+            f"SELECT 1 FROM attempts WHERE {_UNJUDGED} AND vocabulary = :vocabulary "
+            "AND llm = :llm AND class_index = :class_index "
+            "AND (attribute = :attribute OR attributes IS NOT NULL) LIMIT 1",
+            place,
+        ).fetchone()
+        return row is not None
 
     # -- outcomes ------------------------------------------------------------------------
 
-    def write(self, attribute: str, request: Request, verdict: Verdict, attempt: int) -> None:
-        """File the outcome of a cell and give up the claim on it.
-
-        Args:
-            attribute: of the class that was asked about.
-            request: what was asked.
-            verdict: what came of it.
-            attempt: the id of the attempt, 0 for none.
-        """
+    def _write(self, attribute: str, outcome: Outcome) -> None:
+        """File the outcome of a cell and give up the claim on it."""
+        request, verdict, attempt = outcome
         assert request.entry is not None
         # In a request about several attributes, typical is asked with a question of its own.
         asked_with = query("typical-paper").hash if attribute == "typical" else None
@@ -219,14 +208,6 @@ class CellWriter:
                     f"UPDATE descriptions SET stale = 0 WHERE {_HERE}", self._place(cell)
                 )
             self.unclaim([cell])
-
-    def note(self, attempt: int, verdicts: Mapping[str, Verdict]) -> None:
-        """Write on an attempt what its reply was found to be."""
-        faults = {a: v.fault for a, v in verdicts.items() if v.fault}
-        several = len(verdicts) > 1
-        text = "; ".join(f"{a}: {f}" if several else str(f) for a, f in faults.items())
-        if attempt:
-            self.store.update_attempt(attempt, verdict=text or "accepted")
 
 
 @dataclass
@@ -263,11 +244,12 @@ async def converse(filling: Filling, call: Call) -> None:
         reply, attempt = await filling.asker.ask(request, "describe", number)
         if reply.error_scope in ("passing", "throttled"):
             reason = reply.error_message or reply.error_class or "it failed in passing"
-            for attribute in request.attributes:
-                tally.failures.append(
-                    Failure(call.entry.index, call.entry.name, attribute, reason, passing=True)
-                )
-            writer.unclaim([(call.entry.index, attribute) for attribute in request.attributes])
+            entry = call.entry
+            tally.failures += [
+                Failure(entry.index, entry.name, attribute, reason, passing=True)
+                for attribute in request.attributes
+            ]
+            writer.unclaim([(entry.index, attribute) for attribute in request.attributes])
             return
         again = writer.settle(request, reply, attempt, number, tally, fallback)
         if not again:
@@ -317,7 +299,10 @@ async def fill(filling: Filling, on_update: Callable[[], None]) -> None:
             elsewhere.clear()
     finally:
         if stop:  # other LLMs of this run may go on for hours
-            writer.unclaim_all()
+            writer.store.execute(
+                "DELETE FROM claims WHERE owner = ? AND vocabulary = ? AND llm = ?",
+                [writer.ledger.run, writer.vocabulary.name, writer.llm],
+            )
         on_update()
 
 
@@ -344,21 +329,19 @@ def _only(calls: Sequence[Call], cells: set[Cell]) -> list[Call]:
     return [call for call in narrowed if call.attributes]
 
 
-def recover(writer: CellWriter) -> int:
+def recover(writer: CellWriter) -> None:
     """Judge replies that are on file but were never judged: a kill came between, or they are
-    the results of a batch. Returns how many there were. Those of runs that live are theirs."""
+    the results of a batch. Those of runs that live are theirs."""
     vocabulary = writer.vocabulary
     rows = writer.store.rows(
-        "SELECT * FROM attempts WHERE purpose = 'describe' AND state = 'ended' "
-        "AND verdict IS NULL AND vocabulary = ? AND llm = ? AND class_index < ? "
-        "AND (error_class IS NULL OR reply IS NOT NULL) "
+        f"SELECT * FROM attempts WHERE {_UNJUDGED} AND vocabulary = ? AND llm = ? "
+        "AND class_index < ? "
         "AND (run IS NULL OR run IN (SELECT id FROM runs WHERE ended_at IS NOT NULL)) ORDER BY id",
         [vocabulary.name, writer.llm, len(vocabulary)],  # classes may have been taken out
     )
     for row in rows:
         request, reply = recorded(row, vocabulary)
         writer.settle(request, reply, row["id"], None, Tally())
-    return len(rows)
 
 
 def recorded(row: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[Request, Reply]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from lsmseg_prompts.errors import (
     BudgetError,
@@ -28,11 +28,10 @@ from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Gate, Limits, Stop, Stopped
 from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
 from lsmseg_prompts.llm.base import LLM, Reply, Request
+from lsmseg_prompts.llm.prices import Price, price_of
+from lsmseg_prompts.llm.tokens import input_tokens_bound
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import Store, open_store
-
-if TYPE_CHECKING:
-    from lsmseg_prompts.llm.prices import Price
 
 LONGEST_WAIT = 600.0  # seconds: a provider that asks for more is asked again another day
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
@@ -108,12 +107,18 @@ class Asker:
             scope = reply.error_scope
             self._end_if_for_all(reply)
             if scope in (None, "cell"):
-                return self._cautious(reply), attempt
-            if scope == "adapted" and adaptations < MOST_ADAPTATIONS:
-                adaptations += 1
-                continue
+                status = reply.http_status or 0
+                early = self._last_success < 0 and 400 <= status < 500
+                if scope == "cell" and early and reply.error_class != "ContentFilter":
+                    # It may be for a wrong model or address: the cell stays missing instead of
+                    # counting as failed.
+                    return replace(reply, error_scope="passing"), attempt
+                return reply, attempt
             if scope == "adapted":
-                return replace(reply, error_scope="cell"), attempt
+                adaptations += 1
+                if adaptations > MOST_ADAPTATIONS:
+                    return replace(reply, error_scope="cell"), attempt
+                continue
             # A throttled provider that answers others meanwhile is not failing.
             if not (scope == "throttled" and self._last_success > previous):
                 retries += 1
@@ -136,16 +141,14 @@ class Asker:
         """Wait as the provider says, everyone; or else longer each time, with jitter."""
         asked = reply.retry_after_seconds
         backoff = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** max(0, retries - 1))
-        backoff *= random.uniform(0.75, 1.25)
-        wait = backoff if asked is None else asked
+        wait = backoff * random.uniform(0.75, 1.25) if asked is None else asked
         if wait > LONGEST_WAIT:
             when = datetime.now(UTC) + timedelta(seconds=wait)
-            self._end(
-                ProviderError(
-                    f"{self.llm.name} asks to wait {_duration(wait)} (until {when:%Y-%m-%d %H:%M} "
-                    f"UTC): {_why(reply)}; {RESUME}, then."
-                )
+            message = (
+                f"{self.llm.name} asks to wait {_duration(wait)} (until {when:%Y-%m-%d %H:%M} "
+                f"UTC): {_why(reply)}; {RESUME}, then."
             )
+            self._end(ProviderError(message))
         if reply.error_scope == "throttled":
             self.gate.throttled(wait)
         elif asked is not None:
@@ -158,7 +161,7 @@ class Asker:
 
     async def _once(self, request: Request, purpose: str, number: int) -> tuple[Reply, int]:
         """One request: money, leave, ledger, wire, ledger."""
-        tokens, worst = self._worst(request)
+        tokens, worst = worst_case(self.llm, request, self.price)
         try:
             await self.budget.reserve(worst or 0.0, self.stop)
         except BudgetError as error:
@@ -173,17 +176,22 @@ class Asker:
         try:
             attempt = 0
             if self.ledger is not None:
-                attempt = self.ledger.sent(self.llm, request, purpose, number, worst)
+                attempt = self.ledger.sent(
+                    self.llm, request, number, purpose=purpose, cost_usd=worst
+                )
             self.usage.requests += 1
             reply = await self.llm.complete(request)
             cost, is_bound = self._cost(reply, worst)
             if reply.input_tokens is not None and reply.output_tokens is not None:
                 used = reply.input_tokens + reply.output_tokens
             self.usage.count(reply, cost, is_bound)
-            self._succeeded(reply)
+            scope = reply.error_scope
+            if scope is None or (scope == "cell" and reply.http_status == 200):
+                self._last_success = time.monotonic()
+                self.gate.succeeded()
             if self.ledger is not None:
                 try:
-                    self.ledger.ended(attempt, reply, cost, is_bound)
+                    self.ledger.ended(attempt, reply, cost_usd=cost, cost_is_bound=int(is_bound))
                 except StoreError as error:
                     self._end(error)
             return reply, attempt
@@ -193,16 +201,6 @@ class Asker:
         finally:
             self.budget.settle(worst or 0.0, cost or 0.0)
             self.gate.leave(tokens, used)
-
-    def _worst(self, request: Request) -> tuple[int, float | None]:
-        """The most tokens the request can use, and the most it can cost."""
-        if self.llm.free:
-            return 0, 0.0
-        from lsmseg_prompts.llm.tokens import input_tokens_bound
-
-        into = input_tokens_bound(request.messages, len(request.images), request.schema)
-        out = output_limit(self.llm, request)
-        return into + out, None if self.price is None else self.price.cost(into, out)
 
     def _cost(self, reply: Reply, worst: float | None) -> tuple[float | None, bool]:
         """(dollars, whether that is only an upper bound)"""
@@ -215,11 +213,6 @@ class Asker:
         answered = reply.error_scope is None or reply.http_status == 200
         return (worst, True) if answered or reply.billed else (0.0, False)
 
-    def _succeeded(self, reply: Reply) -> None:
-        if reply.error_scope is None or (reply.error_scope == "cell" and reply.http_status == 200):
-            self._last_success = time.monotonic()
-            self.gate.succeeded()
-
     def _end_if_for_all(self, reply: Reply) -> None:
         """End the run for what would fail for every other question too."""
         scope, never = reply.error_scope, self._last_success < 0
@@ -231,25 +224,13 @@ class Asker:
         if scope == "cell" and never and 400 <= status < 500:
             self._refusals_before_success += 1
             if self._refusals_before_success >= 3:
-                self._end(
-                    ConfigurationError(
-                        f"{self.llm.name} refuses every request, the last with: {_why(reply)}."
-                    )
-                )
+                message = f"{self.llm.name} refuses every request, the last with: {_why(reply)}."
+                self._end(ConfigurationError(message))
 
     def finish(self) -> None:
         """All questions were asked. If not one succeeded, it was not the questions."""
         if self._down is not None and self._last_success < 0 and not self.stop:
             self.stop.set(self._down)
-
-    def _cautious(self, reply: Reply) -> Reply:
-        """Before anything succeeded a refused request may be for a wrong model or address: its
-        cell stays missing instead of counting as failed."""
-        status = reply.http_status or 0
-        early = self._last_success < 0 and 400 <= status < 500
-        if reply.error_scope == "cell" and early and reply.error_class != "ContentFilter":
-            return replace(reply, error_scope="passing")
-        return reply
 
     def _end(self, error: LsmsegPromptsError) -> NoReturn:
         self.stop.set(error)
@@ -261,13 +242,20 @@ def output_limit(llm: LLM, request: Request) -> int:
     return llm.output_limit(request.max_output_tokens or 1024)
 
 
+def worst_case(llm: LLM, request: Request, price: Price | None) -> tuple[int, float | None]:
+    """The most tokens that a request can use, and the most it can cost, in US dollars."""
+    if llm.free:
+        return 0, 0.0
+    into = input_tokens_bound(request.messages, len(request.images), request.schema)
+    out = output_limit(llm, request)
+    return into + out, None if price is None else price.cost(into, out)
+
+
 def price_for(llm: LLM, limits: Limits) -> Price | None:
     """The price that was given, else the list price.
 
     Raises ConfigurationError where a budget is set and there is neither.
     """
-    from lsmseg_prompts.llm.prices import Price, price_of
-
     if llm.free:
         return Price(0.0, 0.0, "free", "")
     price = limits.price or price_of(llm.name, llm.host)

@@ -7,10 +7,12 @@ its claims are then free for others, and its requests count as lost, at their wo
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
 import sys
+import tempfile
 import time
 import uuid
 from contextlib import suppress
@@ -76,20 +78,10 @@ class Ledger:
 
     # -- requests ------------------------------------------------------------------------
 
-    def sent(
-        self, llm: LLM, request: Request, purpose: str, number: int, worst: float | None
-    ) -> int:
-        """Enter a request that is about to be sent; returns the id of the attempt.
+    def sent(self, llm: LLM, request: Request, number: int, **fields: Any) -> int:
+        """Enter a request that is about to be sent; see `record`.
 
-        Args:
-            llm: who is asked.
-            request: the question.
-            purpose: what it is asked for.
-            number: which try at its cells it is.
-            worst: what it may cost at most, in US dollars.
-
-        Raises:
-            StoreError: Another process has taken this run for dead and its claims away.
+        Raises StoreError where another process has taken this run for dead and its claims away.
         """
         ended = "SELECT ended_at FROM runs WHERE id = ?"
         if self.store.execute(ended, [self.run]).fetchone() != (None,):
@@ -97,51 +89,43 @@ class Ledger:
                 "Another process took this run for dead (was it or the computer asleep?) and goes "
                 "on in its place: the same command asks for what that one leaves."
             )
-        several = len(request.attributes) > 1
+        own = {"asked_model": llm.model, "state": "sent", "run": self.run, "cost_is_bound": 1}
+        return self.record(llm, request, number, **own, **fields)
+
+    def record(self, llm: LLM, request: Request, number: int, **fields: Any) -> int:
+        """Enter a request, the `number`th try at its cells; returns the id of the attempt.
+
+        `fields` are further columns, as of `Store.record_attempt`.
+        """
         parameters = {**request.parameters, "max_output_tokens": request.max_output_tokens}
+        several = len(request.attributes) > 1
+        history = json.dumps(request.history, ensure_ascii=False) if request.history else None
         return self.store.record_attempt(
             request.vocabulary,
             request.entry.index if request.entry else None,
             request.attribute,
             llm.name,
-            asked_model=llm.model,
             prompt=request.prompt,
             parameters={key: value for key, value in parameters.items() if value is not None},
-            purpose=purpose,
-            state="sent",
             attributes=json.dumps(request.attributes) if several else None,
-            run=self.run,
             attempt_number=number,
             host=llm.host,
-            history=json.dumps(request.history, ensure_ascii=False) if request.history else None,
+            history=history,
             template_hash=request.template_hash,
-            cost_usd=worst,
-            cost_is_bound=1,
+            **fields,
         )
 
-    def ended(self, attempt: int, reply: Reply, cost: float | None, is_bound: bool) -> None:
-        """Enter what came back. On a full disk the ballast makes room for it; where even that
-        fails, the reply goes into a file in the folder for temporary files, and is entered by
-        the next run.
-
-        Args:
-            attempt: the id that `sent` returned.
-            reply: what came back.
-            cost: in US dollars; None where it is not known.
-            is_bound: whether it may also have cost less.
+    def ended(self, attempt: int, reply: Reply, **fields: Any) -> None:
+        """Enter what came back; `fields` are further columns. On a full disk the ballast makes
+        room for it; where even that fails, the reply goes into a file in the folder for temporary
+        files, and is entered by the next run.
         """
-        fields = {
-            **reply.attempt_fields(),
-            "state": "ended",
-            "cost_usd": cost,
-            "cost_is_bound": int(is_bound),
-        }
-        fields.pop("asked_model")
+        given = {**reply.attempt_fields(), **fields}
         # An error is written also where there is none: the request may have counted as lost.
-        fields = {
+        fields = {"state": "ended"} | {
             key: value
-            for key, value in fields.items()
-            if value is not None or key.startswith("error_")
+            for key, value in given.items()
+            if key.startswith("error_") or (value is not None and key != "asked_model")
         }
         try:
             self.store.update_attempt(attempt, **fields)
@@ -198,9 +182,9 @@ def end_run(store: Store, run: str, lost: str) -> None:
 def _rescue(store: Path, run: str, attempt: int, fields: dict[str, Any]) -> None:
     """Put a reply that the store could not take into a file; `restore_rescued` reads it back."""
     line = json.dumps({"attempt": attempt, "fields": fields})
-    for folder in _rescue_folders(store):
+    for path in _rescue_paths(store, run):
         try:
-            with open(folder / _rescued(store, run), "a", encoding="ascii") as file:
+            with open(path, "a", encoding="ascii") as file:
                 file.write(line + "\n")
             return
         except OSError:
@@ -208,17 +192,11 @@ def _rescue(store: Path, run: str, attempt: int, fields: dict[str, Any]) -> None
     print(f"This reply could not be stored: {line}", file=sys.stderr)
 
 
-def _rescue_folders(store: Path) -> list[Path]:
-    import tempfile
-
-    return [store.resolve().parent, Path(tempfile.gettempdir())]
-
-
-def _rescued(store: Path, run: str) -> str:
-    import hashlib
-
-    name = hashlib.sha256(str(store.resolve()).encode()).hexdigest()[:12]
-    return f"lsmseg-rescued-{name}-{run}.jsonl"
+def _rescue_paths(store: Path, run: str) -> list[Path]:
+    """Where a run's rescued replies may be; `run` is * for those of all runs."""
+    store = store.resolve()
+    name = f"lsmseg-rescued-{hashlib.sha256(str(store).encode()).hexdigest()[:12]}-{run}.jsonl"
+    return [store.parent / name, Path(tempfile.gettempdir()) / name]
 
 
 def restore_rescued(store: Store) -> int:
@@ -229,8 +207,8 @@ def restore_rescued(store: Store) -> int:
     """
     columns = {*Reply(None, "").attempt_fields(), "state", "cost_usd", "cost_is_bound"}
     count = 0
-    for folder in _rescue_folders(store.path):
-        for path in sorted(folder.glob(_rescued(store.path, "*"))):
+    for pattern in _rescue_paths(store.path, "*"):
+        for path in sorted(pattern.parent.glob(pattern.name)):
             run = path.stem.rpartition("-")[2]
             try:
                 lines = path.read_text("utf-8").split("\n")

@@ -6,15 +6,13 @@ All of it lives in one event loop; nothing here is for threads. Times are of a m
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lsmseg_prompts.errors import BudgetError, UsageError
-
-if TYPE_CHECKING:
-    from lsmseg_prompts.llm.prices import Price
+from lsmseg_prompts.llm.prices import Price
 
 LATENESS = 0.1  # seconds by which a late request may be made good for without exceeding the rate
 GLANCE = 0.05  # seconds
@@ -128,8 +126,8 @@ class Gate:
     ) -> None:
         self._most = limits.concurrency
         self._stop, self._clock = stop, clock
-        self._requests = Rate(limits.rpm, clock) if limits.rpm else None
-        self._tokens = Rate(limits.tpm, clock) if limits.tpm else None
+        self._requests = Rate(limits.rpm or math.inf, clock)
+        self._tokens = Rate(limits.tpm or math.inf, clock)
         self.at_once = 1.0
         self.opened = False
         self.on_their_way = 0
@@ -146,25 +144,20 @@ class Gate:
                     self._left.clear()
                     await self._left.wait()  # after a stop too: all on the way come back
                     continue
-                wait = self.paused_until - self._clock()
-                if self._requests is not None:
-                    wait = max(wait, self._requests.wait())
-                if self._tokens is not None and self._tokens.wait() > wait:
-                    # Tokens are given back when replies come: look again soon.
-                    wait = max(wait, min(GLANCE, self._tokens.wait()))
+                wait = max(self.paused_until - self._clock(), self._requests.wait())
+                # Tokens are given back when replies come: look again soon.
+                wait = max(wait, min(GLANCE, self._tokens.wait()))
                 if wait <= 0:
                     break
                 await self._stop.sleep(wait)
-            if self._requests is not None:
-                self._requests.take()
-            if self._tokens is not None:
-                self._tokens.take(tokens)
+            self._requests.take()
+            self._tokens.take(tokens)
             self.on_their_way += 1
 
     def leave(self, tokens: int, used: int | None) -> None:
         """The request is over; `used` of the tokens are known to have been used."""
         self.on_their_way -= 1
-        if self._tokens is not None and used is not None and used < tokens:
+        if used is not None and used < tokens:
             self._tokens.give_back(tokens - used)
         self._left.set()
 

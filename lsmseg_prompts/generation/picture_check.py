@@ -1,8 +1,7 @@
 """The thesis's check of stage 1: which of the nine attributes a vision model names by itself.
 
 Each picture is sent with "Describe this image in five separate sentences." (section 5.2.3), and
-every sentence of the replies is searched for the words of the nine. Pictures are sent as JPEG of
-at most 1,024 pixels, without EXIF: no place and no camera goes along.
+every sentence of the replies is searched for the words of the nine.
 """
 
 from __future__ import annotations
@@ -12,20 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.words import named_attributes
 from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.generation.engine import ask
 from lsmseg_prompts.generation.replies import read_json
-from lsmseg_prompts.llm.base import Image, Request
+from lsmseg_prompts.llm.base import LLM, Image, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
+from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import query
-
-if TYPE_CHECKING:
-    from lsmseg_prompts.llm.base import LLM
-    from lsmseg_prompts.store.store import Store
 
 TEMPLATE = "check-images-thesis"
 LONGEST_SIDE = 1024  # pixels

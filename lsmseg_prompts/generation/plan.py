@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +12,8 @@ from lsmseg_prompts.generation.ledger import Cell, in_batches
 from lsmseg_prompts.generation.questions import Call, calls_for
 from lsmseg_prompts.generation.request import GenerationRequest
 from lsmseg_prompts.llm.base import LLM
+from lsmseg_prompts.llm.tokens import input_tokens
 from lsmseg_prompts.store.store import Store
-from lsmseg_prompts.vocabularies import Vocabulary
 
 USUAL_OUTPUT = 45  # tokens of one description: CLIP's 77 at most, 30 to 60 in the usual reply
 
@@ -38,22 +37,19 @@ class Plan:
     beyond_limit: int = 0
 
 
-def make_plan(
-    store: Store | None, vocabulary: Vocabulary, llm: LLM, request: GenerationRequest
-) -> Plan:
-    """Which cells are missing. A free LLM is asked again for what failed.
+def make_plan(store: Store | None, llm: LLM, request: GenerationRequest) -> Plan:
+    """Which cells are missing in the store. A free LLM is asked again for what failed.
 
-    Args:
-        store: what is there already; None for nothing.
-        vocabulary: the request's.
-        llm: one of the request's.
-        request: its `classes` and `limit` narrow the cells; with `redo` every cell that is not
-            locked counts as missing.
-
-    Raises:
-        UsageError: The vocabulary does not have a class that is named.
+    `classes` and `limit` narrow the cells; with `redo` every cell that is not locked counts as
+    missing. Raises UsageError where the vocabulary does not have a class that is named.
     """
-    chosen = _chosen(vocabulary, request.classes)
+    vocabulary = request.loaded_vocabulary()
+    if request.classes is None:
+        chosen = set(range(len(vocabulary)))
+    else:
+        chosen = {vocabulary.find(name).index for name in request.classes}
+    if not chosen:
+        raise UsageError("No class is named: give some, such as --classes zebra,sky.")
     attributes = check_attributes(request.attributes)
     failed_too = request.retry_errors or request.redo or llm.free
     wanted = [(e.index, a) for e in vocabulary.classes if e.index in chosen for a in attributes]
@@ -88,15 +84,6 @@ def make_plan(
     )
 
 
-def _chosen(vocabulary: Vocabulary, classes: Sequence[str] | None) -> set[int]:
-    if classes is None:
-        return {entry.index for entry in vocabulary.classes}
-    chosen = {vocabulary.find(name).index for name in classes}
-    if not chosen:
-        raise UsageError("No class is named: give some, such as --classes zebra,sky.")
-    return chosen
-
-
 @dataclass(frozen=True)
 class Estimate:
     """What `generate --dry-run` says of one LLM.
@@ -126,20 +113,18 @@ class Estimate:
 
 def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
     """Count the tokens of every first request of a plan, and price them."""
-    from lsmseg_prompts.llm.tokens import input_tokens
-
     exact, into, most = True, 0, 0
-    sizes: list[tuple[int, Call, str]] = []
-    questions = request.questions(plan.vocabulary)
+    sizes: list[dict[str, Any]] = []
+    questions = request.questions()
     for call in plan.calls:
         question = questions.first(call)
         count, sure = input_tokens(question.messages, llm.model)
         exact, into, most = exact and sure, into + count, most + output_limit(llm, question)
-        sizes.append((count, call, question.prompt))
+        shown = {"class": call.entry.readable, "tokens": count, "prompt": question.prompt}
+        sizes.append(shown)
     out = USUAL_OUTPUT * len(plan.missing)
     price = price_for(llm, request.limits)
     factor = BATCH_PRICE if request.batch else 1.0
-    longest = sorted(sizes, key=lambda size: -size[0])[:3]
     return Estimate(
         llm=llm.name,
         vocabulary=plan.vocabulary,
@@ -161,8 +146,5 @@ def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
         + (", halved in a batch" if request.batch else ""),
         in_batch=plan.in_batch,
         beyond_limit=plan.beyond_limit,
-        longest=[
-            {"class": call.entry.readable, "tokens": count, "prompt": prompt}
-            for count, call, prompt in longest
-        ],
+        longest=sorted(sizes, key=lambda size: -int(size["tokens"]))[:3],
     )

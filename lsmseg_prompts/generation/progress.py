@@ -143,54 +143,43 @@ def summary_row(summary: Summary) -> dict[str, Any]:
         "failed": summary.failed + summary.failed_before,
         "left": summary.left,
     }
-    if summary.elsewhere:
-        row["by others"] = summary.elsewhere
-    if summary.in_batch:
-        row["in batch"] = summary.in_batch
-    if summary.review:
-        row["review"] = summary.review
-    row |= {
+    rare = [
+        ("by others", summary.elsewhere),
+        ("in batch", summary.in_batch),
+        ("review", summary.review),
+    ]
+    row |= {name: number for name, number in rare if number}
+    return row | {
         "requests": summary.requests,
         "tokens in": summary.input_tokens,
         "tokens out": summary.output_tokens,
         "cost": money(summary.cost_usd),
         "time": clock(summary.seconds),
     }
-    return row
 
 
 def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
     """What to do about what is missing, in whole sentences; empty if nothing is."""
-    lines = []
-    for summary in summaries:
-        passing = sum(f.passing for f in summary.failures)
-        rejected = summary.failed - passing
-        if summary.uncertain_usd > 0:
-            lines.append(
-                f"{summary.llm}: up to {money(summary.uncertain_usd)} of the cost is an upper "
-                "bound, of requests whose use was not told."
-            )
-        if summary.left or passing:
-            lines.append(
-                f"{summary.llm}: {summary.left + passing} cells are still to be asked for; the "
-                f"same command does that: {resume}"
-            )
-        if summary.in_batch and "--batch" not in resume.split():
-            lines.append(
-                f"{summary.llm}: {summary.in_batch} cells are in a batch; to collect it: "
-                f"{resume} --batch"
-            )
-        if rejected or summary.failed_before:
-            lines.append(
-                f"{summary.llm}: {rejected + summary.failed_before} cells have failed; to ask for "
-                f"them again: {resume} --retry-errors"
-            )
-        if summary.review:
-            lines.append(
-                f"{summary.llm}: {summary.review} descriptions are marked for review: "
-                f"lsmseg-prompts store check; to correct one: lsmseg-prompts store edit"
-            )
-    return lines
+    return [f"{s.llm}: {step}" for s in summaries for step in _next_steps(s, resume)]
+
+
+def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
+    passing = sum(f.passing for f in summary.failures)
+    failed = summary.failed - passing + summary.failed_before
+    if summary.uncertain_usd > 0:
+        most = money(summary.uncertain_usd)
+        yield f"up to {most} of the cost is an upper bound, of requests whose use was not told."
+    if left := summary.left + passing:
+        yield f"{left} cells are still to be asked for; the same command does that: {resume}"
+    if summary.in_batch and "--batch" not in resume.split():
+        yield f"{summary.in_batch} cells are in a batch; to collect it: {resume} --batch"
+    if failed:
+        yield f"{failed} cells have failed; to ask for them again: {resume} --retry-errors"
+    if summary.review:
+        yield (
+            f"{summary.review} descriptions are marked for review: lsmseg-prompts store check; to "
+            "correct one: lsmseg-prompts store edit"
+        )
 
 
 def show_notes(llms: Sequence[LLM]) -> None:

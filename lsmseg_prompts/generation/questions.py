@@ -1,7 +1,7 @@
 """What is asked about a class: the paper's question, and what follows a reply that will not do.
 
-A `Call` is one class and the attributes that one request asks for: a single one, with the
-paper's question as it is, or several, each with the paper's question, to be answered as JSON.
+One attribute is asked for with the paper's question as it is; several with the paper's question
+each, to be answered as JSON.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ class QuestionBuilder:
 
     def question(self, entry: ClassEntry, attribute: str) -> str:
         """The paper's question, or the user's own, about one cell."""
-        own = self.query(attribute)
-        return own.render(
+        return self.query(attribute).render(
             class_name=entry.readable,
             attribute=spoken(attribute),
             meaning=ATTRIBUTES.get(attribute, ""),
@@ -69,10 +68,9 @@ class QuestionBuilder:
         questions = "\n".join(
             f"{attribute}: {self.question(call.entry, attribute)}" for attribute in call.attributes
         )
-        keys = ", ".join(f'"{attribute}"' for attribute in call.attributes)
         prompt = (
-            f"{questions}\n\nAnswer each question in one sentence that names the class. Reply "
-            f"with nothing but a JSON object with the keys {keys}."
+            f"{questions}\n\nAnswer each question in one sentence that names the class. "
+            f"{_as_json(call.attributes)}"
         )
         return self._request(call, prompt, length)
 
@@ -87,8 +85,7 @@ class QuestionBuilder:
             f"to {about}?"
         )
         if len(call.attributes) > 1:
-            keys = ", ".join(f'"{attribute}"' for attribute in call.attributes)
-            prompt += f" Reply with nothing but a JSON object with the keys {keys}."
+            prompt += f" {_as_json(call.attributes)}"
         return self._request(call, prompt, length)
 
     def follow_up(
@@ -110,17 +107,6 @@ class QuestionBuilder:
             return self.reworded(call, length)
         if kind in ("cut", "empty"):
             return self.first(call, length)
-        reasons = {attribute: verdict.fault or "" for attribute, verdict in verdicts.items()}
-        return self._again(call, (*request.history, (request.prompt, said)), reasons, length)
-
-    def _again(
-        self,
-        call: Call,
-        history: tuple[tuple[str, str], ...],
-        reasons: Mapping[str, str],
-        length: int,
-    ) -> Request:
-        """The reasons why the last reply will not do, attribute by attribute."""
         name = f'"{call.entry.readable}"' + (f" ({call.entry.sense})" if call.entry.sense else "")
         if len(call.attributes) == 1:
             attribute = call.attributes[0]
@@ -128,18 +114,17 @@ class QuestionBuilder:
                 "its typical attributes" if attribute == "typical" else f"its {spoken(attribute)}"
             )
             prompt = (
-                f"That will not do: {reasons[attribute]}. Describe {about} again in one sentence "
-                f"of at most {WORDS} words that names {name}. Reply with the sentence only."
+                f"That will not do: {verdicts[attribute].fault or ''}. Describe {about} again in "
+                f"one sentence of at most {WORDS} words that names {name}. Reply with the "
+                "sentence only."
             )
         else:
-            listed = "\n".join(f"{a}: {reasons[a]}" for a in call.attributes)
-            keys = ", ".join(f'"{attribute}"' for attribute in call.attributes)
+            listed = "\n".join(f"{a}: {v.fault or ''}" for a, v in verdicts.items())
             prompt = (
                 f"These will not do:\n{listed}\nWrite them again, each one sentence of at most "
-                f"{WORDS} words that names {name}. Reply with nothing but a JSON object with the "
-                f"keys {keys}."
+                f"{WORDS} words that names {name}. {_as_json(call.attributes)}"
             )
-        return self._request(call, prompt, length, history)
+        return self._request(call, prompt, length, (*request.history, (request.prompt, said)))
 
     def _request(
         self, call: Call, prompt: str, length: int, history: tuple[tuple[str, str], ...] = ()
@@ -163,6 +148,11 @@ def spoken(attribute: str) -> str:
     """An attribute in a question: "color+shape+size" is "color, shape and size"."""
     *first, last = attribute.split("+")
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def _as_json(attributes: Sequence[str]) -> str:
+    keys = ", ".join(f'"{attribute}"' for attribute in attributes)
+    return f"Reply with nothing but a JSON object with the keys {keys}."
 
 
 def schema(attributes: Sequence[str]) -> dict[str, Any]:

@@ -17,8 +17,6 @@ from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import Query, query, read_query
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
-PER_CALL = ("cell", "class")
-
 
 @dataclass(frozen=True)
 class GenerationRequest:
@@ -48,7 +46,7 @@ class GenerationRequest:
     store: Store | str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        if self.per_call not in PER_CALL:
+        if self.per_call not in ("cell", "class"):
             raise UsageError(f"per_call is cell or class, not {self.per_call!r}.")
         if self.limit is not None and self.limit < 1:
             raise UsageError("limit, the number of cells to ask for, must be at least 1.")
@@ -67,9 +65,10 @@ class GenerationRequest:
         """The LLMs, made if they are given by name."""
         return [make_llm(llm) if isinstance(llm, str) else llm for llm in self.llms]
 
-    def questions(self, vocabulary: str) -> QuestionBuilder:
-        """The questions about classes of the vocabulary of that name."""
-        return QuestionBuilder(vocabulary, _query(self.template), dict(self.parameters))
+    def questions(self) -> QuestionBuilder:
+        """The questions about classes of the vocabulary."""
+        name = self.loaded_vocabulary().name
+        return QuestionBuilder(name, _query(self.template), dict(self.parameters))
 
 
 def _query(template: str | os.PathLike[str]) -> Query:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 
 from lsmseg_prompts.generation.batch import check_batches, run_batches
@@ -18,10 +19,8 @@ from lsmseg_prompts.generation.request import GenerationRequest
 from lsmseg_prompts.generation.summary import Summary, Tally, gravest, summarize
 from lsmseg_prompts.generation.verdicts import warm_up
 from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
-from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
-from lsmseg_prompts.vocabularies import Vocabulary
 
 OnUpdate = Callable[[Sequence[Filling]], None]
 
@@ -29,14 +28,11 @@ OnUpdate = Callable[[Sequence[Filling]], None]
 def generate(
     request: GenerationRequest, *, on_progress: Callable[[int, int], None] | None = None
 ) -> list[Summary]:
-    """Ask for every missing (class, attribute) cell and file what comes back.
+    """Ask for every missing (class, attribute) cell; returns a Summary for each LLM.
 
     The same call again asks only for what is still missing. `on_progress(settled, to be asked)`
     is called as cells settle. Every request is on file before it is sent, and every reply before
     it is judged; what is committed survives a kill.
-
-    Returns a Summary for each LLM. Cells that fail are counted and listed there, with reasons in
-    the store.
 
     Raises:
         LsmsegPromptsError: UsageError, ConfigurationError, StoreError; ProviderError and
@@ -69,38 +65,35 @@ def generate_all(
     Raises:
         LsmsegPromptsError: What is wrong beforehand; of batches, whatever ends them.
     """
-    vocabulary, llms = request.loaded_vocabulary(), request.providers()
+    llms = request.providers()
+    request = replace(request, vocabulary=request.loaded_vocabulary(), llms=llms)
     if request.batch:
         check_batches(llms)
-    with _opened(request, llms) as store:
-        if request.batch:
-            return run_batches(store, vocabulary, llms, request, on_message or (lambda _: None))
-        return run_async(_fill_all(store, vocabulary, llms, request, on_update))
-
-
-def _opened(request: GenerationRequest, llms: Sequence[LLM]) -> AbstractContextManager[Store]:
+    context: AbstractContextManager[Store]
     if isinstance(request.store, Store):
-        return nullcontext(request.store)
-    path = working_store_path(request.store)
-    if not path.exists():
-        for llm in llms:
-            llm.check()  # before a file is made for nothing
-    return open_store(path)
+        context = nullcontext(request.store)
+    else:
+        path = working_store_path(request.store)
+        if not path.exists():
+            for llm in llms:
+                llm.check()  # before a file is made for nothing
+        context = open_store(path)
+    with context as store:
+        if request.batch:
+            return run_batches(store, request, on_message or (lambda _: None))
+        return run_async(_fill_all(store, request, on_update))
 
 
 async def _fill_all(
-    store: Store,
-    vocabulary: Vocabulary,
-    llms: Sequence[LLM],
-    request: GenerationRequest,
-    on_update: OnUpdate | None,
+    store: Store, request: GenerationRequest, on_update: OnUpdate | None
 ) -> list[Summary]:
     began = time.monotonic()
+    vocabulary, llms = request.loaded_vocabulary(), request.providers()
     store.add_vocabulary(vocabulary)
     everything = Stop()
     paid = 0 if all(llm.free for llm in llms) else request.limits.concurrency * len(llms)
     with Ledger(store, paid) as ledger:
-        fillings = _prepare(ledger, vocabulary, llms, request, everything)
+        fillings = _prepare(ledger, request, everything)
 
         def update() -> None:
             if on_update is not None:
@@ -108,12 +101,11 @@ async def _fill_all(
 
         with signals_stop(everything, update):
             warm = asyncio.create_task(_warm_up(fillings))
-            await asyncio.gather(
-                *(
-                    run_workers([partial(fill, filling, update)], ledger, filling.asker.stop)
-                    for filling in fillings
-                )
-            )
+            parts = [
+                run_workers([partial(fill, filling, update)], ledger, filling.asker.stop)
+                for filling in fillings
+            ]
+            await asyncio.gather(*parts)
             warm.cancel()
             for llm in llms:
                 await llm.close()
@@ -122,24 +114,23 @@ async def _fill_all(
             if not filling.asker.gate.opened:  # a wrong key, say: as if it had not been tried
                 store.mark_stale(vocabulary, filling.writer.llm, filling.marked, stale=False)
     seconds = time.monotonic() - began
-    return [_summary(filling, seconds) for filling in fillings]
+    return [
+        replace(
+            summarize(f.plan, f.tally, f.asker.usage), seconds=seconds, error=f.asker.stop.error
+        )
+        for f in fillings
+    ]
 
 
-def _prepare(
-    ledger: Ledger,
-    vocabulary: Vocabulary,
-    llms: Sequence[LLM],
-    request: GenerationRequest,
-    everything: Stop,
-) -> list[Filling]:
+def _prepare(ledger: Ledger, request: GenerationRequest, everything: Stop) -> list[Filling]:
     """Enter what is asked and by whom, plan, and make ready to ask."""
-    store, limits = ledger.store, request.limits
-    questions = request.questions(vocabulary.name)
+    store, limits, questions = ledger.store, request.limits, request.questions()
+    vocabulary, llms = request.loaded_vocabulary(), request.providers()
     enter(store, llms, questions)
     writers = [CellWriter(ledger, vocabulary, llm.name) for llm in llms]
     for writer in writers:
         recover(writer)
-    plans = [make_plan(store, vocabulary, llm, request) for llm in llms]
+    plans = [make_plan(store, llm, request) for llm in llms]
     for llm, plan in zip(llms, plans, strict=True):
         if plan.missing:
             llm.check()
@@ -166,25 +157,12 @@ async def _warm_up(fillings: Sequence[Filling]) -> None:
     await asyncio.to_thread(warm_up)
 
 
-def _summary(filling: Filling, seconds: float) -> Summary:
-    plan, tally, asker = filling.plan, filling.tally, filling.asker
-    return summarize(
-        plan,
-        tally,
-        asker.usage,
-        left=len(plan.missing) - tally.settled + plan.beyond_limit,
-        failed_before=plan.failed_before,
-        seconds=seconds,
-        error=asker.stop.error,
-    )
-
-
 def dry_run(request: GenerationRequest) -> list[Estimate]:
     """What `generate` would ask and what that would take; touches neither network nor store.
 
     Raises UsageError, ConfigurationError (no price for a budget), StoreError.
     """
-    vocabulary = request.loaded_vocabulary()
+    request = replace(request, vocabulary=request.loaded_vocabulary())
     context: AbstractContextManager[Store | None] = nullcontext()
     if isinstance(request.store, Store):
         context = nullcontext(request.store)
@@ -192,6 +170,5 @@ def dry_run(request: GenerationRequest) -> list[Estimate]:
         context = open_store_readonly(path)
     with context as store:
         return [
-            estimate(make_plan(store, vocabulary, llm, request), llm, request)
-            for llm in request.providers()
+            estimate(make_plan(store, llm, request), llm, request) for llm in request.providers()
         ]

@@ -1,27 +1,18 @@
-"""Stage 1: asking an LLM which visual attributes to describe classes by.
-
-`ask_attributes` puts the paper's question to any LLM, reads the attributes out of whatever list
-it replies with, and tells how they differ from the nine. (The check of the nine on pictures is in
-picture_check.py.)
-"""
+"""Stage 1: asking an LLM which visual attributes to describe classes by."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from lsmseg_prompts.attributes import ATTRIBUTES, plain_names
 from lsmseg_prompts.errors import ProviderError, UsageError
 from lsmseg_prompts.generation.engine import ask
 from lsmseg_prompts.generation.replies import plain_line, read_json
-from lsmseg_prompts.llm.base import Request
+from lsmseg_prompts.llm.base import LLM, Request
+from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import query
-
-if TYPE_CHECKING:
-    from lsmseg_prompts.llm.base import LLM
-    from lsmseg_prompts.store.store import Store
 
 LONGEST_MEANING = 300  # characters
 MOST_ATTRIBUTES = 50

@@ -91,29 +91,9 @@ class Summary:
     batches: tuple[dict[str, Any], ...] | None = None
 
 
-def summarize(
-    plan: Plan,
-    tally: Tally,
-    usage: Usage,
-    *,
-    left: int,
-    failed_before: int,
-    seconds: float,
-    error: BaseException | None,
-    batches: tuple[dict[str, Any], ...] | None = None,
-) -> Summary:
-    """The summary of a run.
-
-    Args:
-        plan: what was wanted.
-        tally: what became of it.
-        usage: what it took.
-        left: cells that are still missing.
-        failed_before: cells that an earlier run failed at.
-        seconds: how long it took.
-        error: what ended it before its time.
-        batches: those under way.
-    """
+def summarize(plan: Plan, tally: Tally, usage: Usage) -> Summary:
+    """The summary of a run: what was wanted, what became of it, and what it took."""
+    left = tally.to_ask - tally.settled + plan.beyond_limit
     return Summary(
         vocabulary=plan.vocabulary,
         llm=plan.llm,
@@ -128,10 +108,7 @@ def summarize(
         left=left,
         in_batch=plan.in_batch,
         **vars(usage),
-        failed_before=failed_before,
-        seconds=seconds,
-        error=error,
-        batches=batches,
+        failed_before=plan.failed_before,
     )
 
 

@@ -1,24 +1,22 @@
 """From a reply to verdicts: for each attribute a sentence that will do, or why it will not.
 
-Hard faults (too long, class not named, not one sentence, empty, refused, cut off) keep a text
-out of the store's descriptions. Soft ones (the very text of another class, words of other
-attributes only) are worth another question; where the LLM insists, the text is kept and marked
-for a person's review.
+Hard faults keep a text out of the store's descriptions. Soft ones (the very text of another
+class, words of other attributes only) are worth another question; where the LLM insists, the text
+is kept and marked for a person's review.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from lsmseg_prompts.attributes.words import named_attributes, names
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.english import names_pattern
 from lsmseg_prompts.generation.replies import read_object
-from lsmseg_prompts.llm.base import Reply
+from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry
@@ -61,19 +59,16 @@ class Verdict:
         return self.fault is None or self.soft
 
 
-def judge(
-    reply: Reply, entry: ClassEntry, attributes: Sequence[str], find_duplicate: FindDuplicate
-) -> dict[str, Verdict]:
+_REFUSED = Verdict("", 0, "the LLM refused to answer", kind="refused")
+
+
+def judge(reply: Reply, request: Request, find_duplicate: FindDuplicate) -> dict[str, Verdict]:
     """A verdict for each of the attributes that were asked for.
 
     Which attribute a bundled text is about has been read (docs/corpus.md): its words do not count.
-
-    Args:
-        reply: what came back.
-        entry: the class that was asked about.
-        attributes: those that were asked for.
-        find_duplicate: names the other class that has the very text.
     """
+    entry, attributes = request.entry, request.attributes
+    assert entry is not None
     if whole := _as_a_whole(reply):
         return dict.fromkeys(attributes, whole)
     assert reply.text is not None
@@ -84,7 +79,16 @@ def judge(
     if answers is None:
         fault = "the reply is not a JSON object with a sentence for each attribute"
         return dict.fromkeys(attributes, Verdict("", 0, fault))
-    return {a: _answer(answers, entry, a, find_duplicate) for a in attributes}
+    verdicts = {}
+    for attribute in attributes:
+        given = answers.get(attribute)
+        if not isinstance(given, str):
+            verdicts[attribute] = Verdict("", 0, "the JSON object has no sentence under this key")
+        elif _REFUSAL.match(given):
+            verdicts[attribute] = _REFUSED
+        else:
+            verdicts[attribute] = _sentence(given, entry, attribute, find_duplicate)
+    return verdicts
 
 
 def _as_a_whole(reply: Reply) -> Verdict | None:
@@ -92,7 +96,7 @@ def _as_a_whole(reply: Reply) -> Verdict | None:
     if reply.finish_reason == "content_filter":
         return Verdict("", 0, "the provider's content filter held the reply back", final=True)
     if reply.refusal:
-        return Verdict("", 0, "the LLM refused to answer", kind="refused")
+        return _REFUSED
     if reply.error_scope == "cell":
         reason = reply.error_message or reply.error_class or "the request failed"
         return Verdict("", 0, reason.rstrip(". "), final=True)
@@ -100,20 +104,7 @@ def _as_a_whole(reply: Reply) -> Verdict | None:
         return Verdict("", 0, "the reply was cut off for its length", kind="cut")
     if reply.text is None or not reply.text.strip():
         return Verdict("", 0, "the reply was empty", kind="empty")
-    if _REFUSAL.match(reply.text):
-        return Verdict("", 0, "the LLM refused to answer", kind="refused")
-    return None
-
-
-def _answer(
-    answers: Mapping[str, Any], entry: ClassEntry, attribute: str, find_duplicate: FindDuplicate
-) -> Verdict:
-    given = answers.get(attribute)
-    if not isinstance(given, str):
-        return Verdict("", 0, "the JSON object has no sentence under this key")
-    if _REFUSAL.match(given):
-        return Verdict("", 0, "the LLM refused to answer", kind="refused")
-    return _sentence(given, entry, attribute, find_duplicate)
+    return _REFUSED if _REFUSAL.match(reply.text) else None
 
 
 def _sentence(

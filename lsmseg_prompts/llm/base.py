@@ -1,15 +1,14 @@
 """What an LLM is to everything above: a name, and one question at a time answered.
 
-The two dataclasses carry what a row of the store's `attempts` table holds, so that every
-question ever asked can be looked up: what was sent, what came back, what it cost, how long it
-took. A provider fills what it knows and leaves the rest None.
+Request and Reply carry what a row of the store's `attempts` table holds; a provider fills what it
+knows and leaves the rest None.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from lsmseg_prompts.vocabularies import ClassEntry
@@ -107,20 +106,14 @@ class Reply:
 
     def attempt_fields(self) -> dict[str, Any]:
         """The columns of the `attempts` table that a reply fills."""
+        fields = asdict(self)
+        for name in ("text", "refusal", "error_scope", "retry_after_seconds", "billed"):
+            del fields[name]
+        refused = self.text is None and self.refusal
         return {
-            "asked_model": self.asked_model,
-            "served_model": self.served_model,
+            **fields,
             "reply": self.text if self.text is not None else self.refusal,
-            "finish_reason": self.finish_reason,
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "http_status": self.http_status,
-            "error_class": self.error_class
-            or (REFUSAL if self.refusal and self.text is None else None),
-            "error_message": self.error_message,
-            "request_id": self.request_id,
-            "started_at": self.started_at,
-            "duration_seconds": self.duration_seconds,
+            "error_class": self.error_class or (REFUSAL if refused else None),
         }
 
 

@@ -1,12 +1,12 @@
 """The LLM that needs no network: it answers from the shipped store, offline and free.
 
-Classes of the shipped vocabularies are answered by (vocabulary, index). A class of any other
-vocabulary is answered when a described class has its name or a synonym, and the senses do not
-contradict each other; the sentence then names the class as the user does.
+A class of the user's own is answered when a described class has its name or a synonym, and the
+senses do not contradict each other; the sentence then names the class as the user does.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 from lsmseg_prompts.attributes import ATTRIBUTES, as_reply, combined
@@ -54,10 +54,7 @@ class Bundled(LLM):
             return store.descriptions(vocabulary, LLM_NAME)
 
     def answer(self, vocabulary: str | None, entry: ClassEntry, attribute: str) -> str:
-        """The bundled sentence for a cell.
-
-        Raises UsageError, saying why, where there is none.
-        """
+        """The bundled sentence for a cell; raises UsageError where there is none."""
         home, shipped = self._shipped_class(vocabulary, entry)
         text = self._texts(home).get((shipped.index, attribute))
         if text is None:
@@ -78,7 +75,8 @@ class Bundled(LLM):
                     shipped = load_vocabulary(home).find(name)
                 except UsageError:
                     continue
-                if _senses_agree(entry.sense, shipped.sense):
+                senses = {normalise(sense) for sense in (entry.sense, shipped.sense) if sense}
+                if len(senses) < 2:  # one left out agrees with any: the text is the usual meaning
                     return home, shipped
                 clash = clash or shipped
         if clash is not None:
@@ -92,39 +90,16 @@ class Bundled(LLM):
         )
 
     async def complete(self, request: Request) -> Reply:
-        """Answer `request` from the shipped store; what it lacks fails for that cell only.
-
-        A request about no class is the question of stage 1, answered with the paper's nine.
-        """
-        started = utc_now()
+        """Answer from the shipped store; a request about no class, stage 1's, with the nine."""
+        reply = Reply(None, self.name, started_at=utc_now(), duration_seconds=0.0)
         try:
-            if request.entry is None or request.attribute is None:
+            entry, attribute = request.entry, request.attribute
+            if entry is None or attribute is None:
                 text = as_reply()
             else:
-                text = self.answer(request.vocabulary, request.entry, request.attribute)
+                text = self.answer(request.vocabulary, entry, attribute)
         except UsageError as error:
-            return self._failed(str(error), started)
-        return Reply(
-            text=text,
-            asked_model=self.name,
-            served_model=self.name,
-            finish_reason="stop",
-            started_at=started,
-            duration_seconds=0.0,
-        )
-
-    def _failed(self, message: str, started: str) -> Reply:
-        return Reply(
-            text=None,
-            asked_model=self.name,
-            error_scope="cell",
-            error_class="NotBundled",
-            error_message=message,
-            started_at=started,
-            duration_seconds=0.0,
-        )
-
-
-def _senses_agree(wanted: str | None, shipped: str | None) -> bool:
-    """A sense left out agrees with any; the bundled text is then the usual meaning."""
-    return not wanted or not shipped or normalise(wanted) == normalise(shipped)
+            return replace(
+                reply, error_scope="cell", error_class="NotBundled", error_message=str(error)
+            )
+        return replace(reply, text=text, served_model=self.name, finish_reason="stop")

@@ -1,9 +1,7 @@
 """Which parameters a model takes, learnt from what it refuses.
 
-Models and servers differ in what they take: `max_tokens` or `max_completion_tokens`, a
-temperature or none, JSON after a schema, any JSON or none, a system message or none. The first
-question is asked with everything wanted; each refusal that names a parameter takes one thing
-away for good, so the same thing is never refused twice.
+The first question is asked with everything wanted; each refusal that names a parameter takes one
+thing away for good, so the same thing is never refused twice.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from abc import abstractmethod
-from asyncio import AbstractEventLoop
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.capabilities import Capabilities
 from lsmseg_prompts.llm.errors import Failure
-from lsmseg_prompts.llm.http import joined, retry_after, storable
+from lsmseg_prompts.llm.http import count, joined, retry_after, storable
 from lsmseg_prompts.llm.keys import mask, mask_key, shown_url, travels_unencrypted
 from lsmseg_prompts.store.sqlite import utc_now
 
@@ -25,6 +25,7 @@ class ChatLLM(LLM):
     """
 
     free = False
+    _counts = ("prompt_tokens", "completion_tokens")  # what the usage calls them
 
     def __init__(
         self,
@@ -42,10 +43,10 @@ class ChatLLM(LLM):
         self.provenance = f"Written by the LLM {model}, asked at {self.host}."
         self._key_file = key_file
         self._key: str | None = None
-        self._loop: AbstractEventLoop | None = None
+        self._client: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def notes(self) -> list[str]:
-        """See LLM.notes."""
         if self._key is not None and travels_unencrypted(self._url, self._key):
             return [f"The key travels unencrypted to {self.host}: use https:// if it can."]
         return []
@@ -55,8 +56,44 @@ class ChatLLM(LLM):
         """The chat messages, with the pictures where the provider wants them."""
 
     @abstractmethod
+    def _new_client(self) -> Any:
+        """What holds the connections, for the event loop that is running."""
+
+    def _connected(self) -> Any:
+        """The client, made anew where the event loop is another."""
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            self._client, self._loop = self._new_client(), loop
+        return self._client
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    @abstractmethod
+    def _error(self, status: int, body: Any) -> Reply | None:
+        """The failure that an answer tells of."""
+
     def parse_body(self, status: int, body: Any) -> Reply:
         """The reply in an answer: `body` is its parsed JSON, or its text if it is not JSON."""
+        if (failed := self._error(status, body)) is not None:
+            return failed
+        if not isinstance(body, dict):
+            message = f"{self.host} answered with something that is not JSON."
+            return self._malformed("NotJSON", message)
+        usage, served = body.get("usage"), body.get("model")
+        usage = usage if isinstance(usage, dict) else {}
+        into, out = self._counts
+        reply = Reply(
+            text=None,
+            asked_model=self.model,
+            served_model=served if isinstance(served, str) else None,
+            input_tokens=count(usage.get(into)),
+            output_tokens=count(usage.get(out)),
+            http_status=200,
+        )
+        return self._read_choice(reply, body)
 
     @abstractmethod
     async def _exchange(self, request: Request, body: dict[str, Any]) -> Reply:
@@ -75,7 +112,6 @@ class ChatLLM(LLM):
         return {**body, **{k: v for k, v in wanted.items() if k not in capabilities.refused}}
 
     async def complete(self, request: Request) -> Reply:
-        """See LLM.complete."""
         if self._key is None:
             self.check()
         body = self.body(request)
@@ -96,11 +132,13 @@ class ChatLLM(LLM):
     def _learn(self, status: int, answer: Any, sent: dict[str, Any]) -> bool:
         return self.capabilities.learn(status, answer, sent)
 
-    def _read_choice(self, reply: Reply, choices: Any, lacking: str) -> Reply:
-        """`reply` with what the first of `choices` says; `lacking` is said where there is none."""
+    def _read_choice(self, reply: Reply, body: dict[str, Any]) -> Reply:
+        """`reply` with what the first of the choices says."""
+        choices = body.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         message = choice.get("message") if isinstance(choice, dict) else None
         if not isinstance(choice, dict) or not isinstance(message, dict):
+            lacking = f"The answer of {self.host} holds no message."
             return self._malformed("NoChoices", lacking, reply)
         finish, refusal = choice.get("finish_reason"), message.get("refusal")
         text = self._masked(joined(message.get("content")))

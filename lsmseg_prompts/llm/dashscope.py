@@ -13,6 +13,7 @@ import asyncio
 import logging
 import os
 import re
+import ssl
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,6 @@ from lsmseg_prompts.llm.http import (
     CONNECT_SECONDS,
     check_certificates,
     check_url,
-    count,
     data_url,
     joined,
     parsed,
@@ -53,21 +53,17 @@ class DashScope(ChatLLM):
     The address is DASHSCOPE_HTTP_BASE_URL or DashScope's own.
     """
 
+    _counts = ("input_tokens", "output_tokens")
+
     def __init__(
-        self,
-        name: str,
-        model: str,
-        key_file: str | Path | None = None,
-        timeout: float = 120.0,
+        self, name: str, model: str, key_file: str | Path | None = None, timeout: float = 120.0
     ) -> None:
         url = os.environ.get("DASHSCOPE_HTTP_BASE_URL") or DASHSCOPE_URL
         capabilities = Capabilities("max_tokens", JSON_FORMATS.index("json_object"))
         super().__init__(name, model, url, key_file, timeout, capabilities)
-        self._session: aiohttp.ClientSession | None = None
         self._streams = False  # until a model says that it answers in pieces only
 
     def check(self) -> None:
-        """See LLM.check."""
         check_url(self._url)
         if "@" in self._url:
             raise ConfigurationError(
@@ -77,7 +73,6 @@ class DashScope(ChatLLM):
         self._key = find_key("DASHSCOPE_API_KEY", self._key_file)
 
     def messages(self, request: Request) -> list[dict[str, Any]]:
-        """See ChatLLM.messages."""
         messages = self.capabilities.messages(request)
         if self._takes_pictures(request):
             for message in messages:
@@ -109,33 +104,16 @@ class DashScope(ChatLLM):
             self.capabilities.token_name = None
         return learnt
 
-    def parse_body(self, status: int, body: Any) -> Reply:
-        """See ChatLLM.parse_body."""
-        if status != 200 or (isinstance(body, dict) and body.get("code") and "output" not in body):
-            shown = 500 if status == 200 else status
-            return self._failed(dashscope_failure(shown, body, self._url, self.model), status)
-        if not isinstance(body, dict):
-            return self._malformed(
-                "NotJSON", f"{self.host} answered with something that is not JSON."
-            )
-        usage = body.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        reply = Reply(
-            text=None,
-            asked_model=self.model,
-            input_tokens=count(usage.get("input_tokens")),
-            output_tokens=count(usage.get("output_tokens")),
-            http_status=200,
-        )
-        output = body.get("output")
-        choices = output.get("choices") if isinstance(output, dict) else None
-        return self._read_choice(reply, choices, f"{self.host} answered with no message.")
+    def _error(self, status: int, body: Any) -> Reply | None:
+        coded = isinstance(body, dict) and body.get("code") and "output" not in body
+        if status == 200 and not coded:
+            return None
+        shown = 500 if status == 200 else status
+        return self._failed(dashscope_failure(shown, body, self._url, self.model), status)
 
-    async def close(self) -> None:
-        """See LLM.close."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+    def _read_choice(self, reply: Reply, body: dict[str, Any]) -> Reply:
+        output = body.get("output")
+        return super()._read_choice(reply, output if isinstance(output, dict) else {})
 
     async def _send(self, pictures: bool, body: dict[str, Any]) -> tuple[Reply, _Answer | None]:
         """The raw answer, whatever its status; else None, and the reply says what was wrong."""
@@ -167,13 +145,38 @@ class DashScope(ChatLLM):
             _answer.reset(token)
         return Reply(None, self.model), seen[-1]
 
-    def _connected(self) -> aiohttp.ClientSession:
-        """The session, made anew where the event loop is another."""
-        loop = asyncio.get_running_loop()
-        if self._session is None or self._loop is not loop:
-            self._session = _new_session(min(CONNECT_SECONDS, 0.5 * self.timeout))
-            self._loop = loop
-        return self._session
+    def _new_client(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        connect_seconds = min(CONNECT_SECONDS, 0.5 * self.timeout)
+
+        class Connector(aiohttp.TCPConnector):
+            """Bounds the connecting alone: the SDK's `request_timeout` is for the whole call."""
+
+            async def connect(self, *args: Any, **kwargs: Any) -> Any:
+                try:
+                    async with asyncio.timeout(connect_seconds):
+                        return await super().connect(*args, **kwargs)
+                except TimeoutError as error:
+                    raise ConnectTimeout from error
+
+        async def read_first(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            try:
+                response = await handler(request)
+                content = await response.read()  # which the SDK then takes from here
+            except aiohttp.ClientConnectionError as error:
+                raise NotAnswered(str(error)) from error
+            _answer.get().append((response.status, dict(response.headers), content))
+            return response
+
+        return aiohttp.ClientSession(
+            connector=Connector(ssl=ssl.create_default_context(), limit=0),
+            trust_env=True,
+            middlewares=(read_first,),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
 
 
 class ConnectTimeout(Exception):
@@ -182,40 +185,6 @@ class ConnectTimeout(Exception):
 
 class NotAnswered(Exception):
     """A dropped connection, under a name at which the SDK does not send again."""
-
-
-def _new_session(connect_seconds: float) -> aiohttp.ClientSession:
-    import ssl
-
-    import aiohttp
-
-    class Connector(aiohttp.TCPConnector):
-        """Bounds the connecting alone: the SDK's `request_timeout` is for the whole call."""
-
-        async def connect(self, *args: Any, **kwargs: Any) -> Any:
-            try:
-                async with asyncio.timeout(connect_seconds):
-                    return await super().connect(*args, **kwargs)
-            except TimeoutError as error:
-                raise ConnectTimeout from error
-
-    async def read_first(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
-        try:
-            response = await handler(request)
-            content = await response.read()  # which the SDK then takes from here
-        except aiohttp.ClientConnectionError as error:
-            raise NotAnswered(str(error)) from error
-        _answer.get().append((response.status, dict(response.headers), content))
-        return response
-
-    return aiohttp.ClientSession(
-        connector=Connector(ssl=ssl.create_default_context(), limit=0),
-        trust_env=True,
-        middlewares=(read_first,),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
 
 
 def _sdk_call(pictures: bool) -> Any:

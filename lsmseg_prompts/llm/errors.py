@@ -10,6 +10,7 @@ import re
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -159,55 +160,48 @@ def _said(status: int, body: Any, url: str) -> tuple[str, str, str]:
 def connection_failure(error: BaseException, url: str, timeout: float) -> Failure:
     """What kept the connection to `url` from being made or ended it; `timeout` in seconds."""
     causes = list(_causes(error))
-    names = {name for cause in causes for name in _class_names(cause)}
-    host, proxy = _host(url), proxy_of(url)
+    names = {base.__name__ for cause in causes for base in type(cause).__mro__}
+    host, proxy, passing = _host(url), proxy_of(url), partial(Failure, "passing")
     tls = next((c for c in causes if isinstance(c, ssl.SSLError) and not isinstance(c, _CUT)), None)
     if tls is not None:
         return Failure("setup", "TLS", _tls_message(tls, host))
     if names & {"ProxyError", "ClientProxyConnectionError", "ClientHttpProxyError"} or (
         proxy and names & {"ConnectError", "ConnectTimeout", "ClientConnectorError"}
     ):
-        return Failure(
-            "passing",
+        return passing(
             "Proxy",
             f"The proxy {proxy or ''} did not connect to {host} ({_words(error)}): correct "
             "HTTPS_PROXY or HTTP_PROXY, or put the host in NO_PROXY.".replace("  ", " "),
         )
     if names & {"gaierror", "ClientConnectorDNSError"}:
-        return Failure(
-            "passing",
-            "DNS",
-            f"The host name of {host} cannot be found: check its spelling and the network.",
+        return passing(
+            "DNS", f"The host name of {host} cannot be found: check its spelling and the network."
         )
     if names & {"ConnectTimeout", "ConnectionTimeoutError"}:
-        return Failure(
-            "passing",
+        return passing(
             "Timeout",
             f"{host} did not take the connection in time: is the server running, and is a "
             "firewall in between?",
         )
     if "TimeoutError" in names or any("Timeout" in name for name in names):
-        return Failure(
-            "passing",
+        return passing(
             "Timeout",
             f"{host} did not answer within {timeout:g} s: it may be busy; --timeout waits longer.",
             billed=True,
         )
     if "ConnectionRefusedError" in names:
-        return Failure("passing", "Refused", f"{host} refuses connections: is the server running?")
+        return passing("Refused", f"{host} refuses connections: is the server running?")
     if names & {"ConnectError", "ClientConnectorError"}:
-        return Failure("passing", "Refused", f"{host} cannot be reached: {_words(error)}.")
+        return passing("Refused", f"{host} cannot be reached: {_words(error)}.")
     if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError", "NonHttpUrlClientError"}:
         return Failure("setup", "BaseURL", f"{shown_url(url)} cannot be called: {_words(error)}.")
-    return Failure("passing", "Reset", f"{host} cut the connection ({_words(error)}).", billed=True)
+    return passing("Reset", f"{host} cut the connection ({_words(error)}).", billed=True)
 
 
 def unusable(error: BaseException, url: str) -> Failure:
     """A base URL or proxy that the HTTP library refuses before it connects."""
-    if proxy_of(url):
-        return Failure(
-            "setup", "Proxy", f"The proxy {proxy_of(url)} cannot be used: {_words(error)}."
-        )
+    if proxy := proxy_of(url):
+        return Failure("setup", "Proxy", f"The proxy {proxy} cannot be used: {_words(error)}.")
     return Failure("setup", "BaseURL", f"{shown_url(url)} cannot be called: {_words(error)}.")
 
 
@@ -233,11 +227,6 @@ def _causes(error: BaseException | None, depth: int = 0) -> Iterator[BaseExcepti
     yield from _causes(error.__cause__ or error.__context__, depth + 1)
 
 
-def _class_names(error: BaseException) -> Iterator[str]:
-    for base in type(error).__mro__:
-        yield base.__name__
-
-
 def _words(error: BaseException) -> str:
     """The innermost message that says anything."""
     texts = [str(cause).strip().rstrip(".") for cause in _causes(error)]
@@ -257,8 +246,7 @@ def _tls_message(error: BaseException, host: str) -> str:
 
 def _host(url: str) -> str:
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return host or shown_url(url)
+    return parts.netloc.rpartition("@")[2] or shown_url(url)
 
 
 def is_dashscope(url: str) -> bool:

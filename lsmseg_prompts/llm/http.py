@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import ssl
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -38,8 +39,6 @@ def check_certificates() -> None:
     name = os.environ.get("SSL_CERT_FILE")
     if not name:
         return
-    import ssl
-
     try:
         ssl.create_default_context(cafile=name)
     except OSError as error:  # ssl.SSLError is one too

@@ -30,9 +30,9 @@ def find_key(variable: str, key_file: str | Path | None = None, needed: bool = T
     if key_file is not None:
         return check_key(_read(Path(key_file)), f"the key file {key_file}")
     value = os.environ.get(variable)
-    if value is None or (not value.strip() and not needed):
-        if not needed:
-            return PLACEHOLDER
+    if not needed and not (value or "").strip():
+        return PLACEHOLDER
+    if value is None:
         raise ConfigurationError(
             f"There is no key: set the environment variable {variable}, or name a file that "
             "holds it with --key-file."
@@ -106,17 +106,14 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, login + host, parts.path, "***" if parts.query else "", ""))
 
 
-def is_local(url: str) -> bool:
-    """Whether `url` is on this machine."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def travels_unencrypted(url: str, key: str) -> bool:
     """Whether `key` would cross a network in the clear: worth a note before the first call."""
-    return url.lower().startswith("http://") and key != PLACEHOLDER and not is_local(url)
+    if key == PLACEHOLDER or not url.lower().startswith("http://"):
+        return False
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return False
+    try:
+        return not ip_address(host).is_loopback
+    except ValueError:
+        return True

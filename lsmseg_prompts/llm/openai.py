@@ -33,7 +33,6 @@ from lsmseg_prompts.llm.http import (
     CONNECT_SECONDS,
     check_certificates,
     check_url,
-    count,
     data_url,
     parsed,
     retry_after,
@@ -74,15 +73,11 @@ class OpenAIChat(ChatLLM):
         self.is_openai = host == "api.openai.com" or host.endswith(".api.openai.com")
         capabilities = Capabilities("max_completion_tokens" if self.is_openai else "max_tokens")
         super().__init__(name, model, url, key_file, timeout, capabilities)
-        self._client: AsyncOpenAI | None = None
         self._reasons = bool(_REASONING.match(model.removeprefix("openai/")))
 
     def output_limit(self, max_output_tokens: int) -> int:
-        """The output limit that is truly sent, for a budget to reserve.
-
-        Reasoning models get 32 times what the answer needs, 4,096 at least and 32,768 at most
-        (or what the answer needs, where that is more).
-        """
+        """Reasoning models get 32 times what the answer needs, 4,096 at least and 32,768 at most
+        (or what the answer needs, where that is more)."""
         if not self._reasons:
             return max_output_tokens
         wanted = max(_REASONING_LEAST, _REASONING_FACTOR * max_output_tokens)
@@ -91,7 +86,6 @@ class OpenAIChat(ChatLLM):
     # -- before the first call ---------------------------------------------------------------
 
     def check(self) -> None:
-        """See LLM.check."""
         check_url(self._url)
         check_certificates()
         if is_dashscope(self._url):  # its OpenAI-compatible mode
@@ -103,7 +97,6 @@ class OpenAIChat(ChatLLM):
     # -- asking ------------------------------------------------------------------------------
 
     def messages(self, request: Request) -> list[dict[str, Any]]:
-        """See ChatLLM.messages."""
         messages = self.capabilities.messages(request)
         if request.images:
             words = messages[-1]["content"]
@@ -118,40 +111,17 @@ class OpenAIChat(ChatLLM):
         reply, answer = await self._send("post", "/chat/completions", self.timeout, body=body)
         if answer is None:
             return reply
-        headers = answer.headers
-        reply = self._read(answer.status_code, headers, parsed(answer.content), body)
-        return replace(reply, request_id=headers.get("x-request-id"))
+        reply = self._read(answer.status_code, answer.headers, parsed(answer.content), body)
+        return replace(reply, request_id=answer.headers.get("x-request-id"))
 
-    def parse_body(self, status: int, body: Any) -> Reply:
-        """See ChatLLM.parse_body."""
-        if status != 200:
-            return self._error(status, body)
-        if not isinstance(body, dict):
-            return self._malformed(
-                "NotJSON", f"{self.host} answered with something that is not JSON."
-            )
-        if body.get("error"):  # some servers send errors with status 200
+    def _error(self, status: int, body: Any) -> Reply | None:
+        if status == 200:
+            if not isinstance(body, dict) or not body.get("error"):
+                return None
+            # Some servers send errors with status 200.
             code = body["error"].get("code") if isinstance(body["error"], dict) else None
-            return self._error(code if isinstance(code, int) and code >= 400 else 500, body)
-        usage = body.get("usage")
-        usage = usage if isinstance(usage, dict) else {}
-        served = body.get("model")
-        reply = Reply(
-            text=None,
-            asked_model=self.model,
-            served_model=served if isinstance(served, str) else None,
-            input_tokens=count(usage.get("prompt_tokens")),
-            output_tokens=count(usage.get("completion_tokens")),
-            http_status=200,
-        )
-        lacking = f"The answer of {self.host} holds no message."
-        return self._read_choice(reply, body.get("choices"), lacking)
-
-    async def close(self) -> None:
-        """See LLM.close."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+            status = code if isinstance(code, int) and code >= 400 else 500
+        return self._failed(openai_failure(status, body, self._url, self.model), status)
 
     # -- the Batch API -----------------------------------------------------------------------
     # These raise Passing for what another try may mend, else ConfigurationError or ProviderError.
@@ -162,12 +132,13 @@ class OpenAIChat(ChatLLM):
         answer = await self._json(
             "post",
             "/files",
+            "id",
             max(self.timeout, FILE_SECONDS),
             body={"purpose": "batch"},
             files={"file": file},
             options={"headers": {"Content-Type": "multipart/form-data"}},
         )
-        return self._field(answer, "id")
+        return str(answer["id"])
 
     async def create_batch(self, input_file_id: str, metadata: Mapping[str, str]) -> dict[str, Any]:
         """Start a batch over an uploaded file, to be done within a day."""
@@ -177,20 +148,16 @@ class OpenAIChat(ChatLLM):
             "completion_window": "24h",
             "metadata": dict(metadata),
         }
-        answer = await self._json("post", "/batches", self.timeout, body=body)
-        self._field(answer, "id")
-        return answer
+        return await self._json("post", "/batches", "id", body=body)
 
     async def retrieve_batch(self, batch_id: str) -> dict[str, Any]:
         """What has become of a batch."""
-        answer = await self._json("get", f"/batches/{batch_id}", self.timeout)
-        self._field(answer, "status")
-        return answer
+        return await self._json("get", f"/batches/{batch_id}", "status")
 
     async def list_batches(self, limit: int = 100) -> list[dict[str, Any]]:
         """The account's batches, newest first; `limit` is 100 at most."""
         params = {"params": {"limit": limit}}
-        answer = await self._json("get", "/batches", self.timeout, options=params)
+        answer = await self._json("get", "/batches", options=params)
         data = answer.get("data")
         return [b for b in data if isinstance(b, dict)] if isinstance(data, list) else []
 
@@ -199,19 +166,17 @@ class OpenAIChat(ChatLLM):
         seconds = max(self.timeout, FILE_SECONDS)
         return (await self._fetch("get", f"/files/{file_id}/content", seconds)).content
 
-    async def _json(self, method: str, path: str, seconds: float, **more: Any) -> dict[str, Any]:
-        answer = parsed((await self._fetch(method, path, seconds, **more)).content)
+    async def _json(
+        self, method: str, path: str, field: str = "", seconds: float | None = None, **more: Any
+    ) -> dict[str, Any]:
+        """The JSON of an answer; it has a text in `field`, if one is named."""
+        answer = parsed((await self._fetch(method, path, seconds or self.timeout, **more)).content)
         if not isinstance(answer, dict):
             raise Passing(self._malformed("NotJSON", f"{self.host}{path} answered without JSON."))
+        if field and not (isinstance(answer.get(field), str) and answer[field]):
+            lacking = f"The answer of {self.host} lacks {field!r}."
+            raise Passing(self._malformed("NoChoices", lacking))
         return answer
-
-    def _field(self, answer: dict[str, Any], name: str) -> str:
-        value = answer.get(name)
-        if not isinstance(value, str) or not value:
-            raise Passing(
-                self._malformed("NoChoices", f"The answer of {self.host} lacks {name!r}.")
-            )
-        return value
 
     async def _fetch(self, method: str, path: str, seconds: float, **more: Any) -> httpx2.Response:
         """The answer to a call that is not a question; raises unless its status is 200."""
@@ -221,7 +186,7 @@ class OpenAIChat(ChatLLM):
         if answer is not None:
             if answer.status_code == 200:
                 return answer
-            reply = self._error(answer.status_code, parsed(answer.content))
+            reply = self._error(answer.status_code, parsed(answer.content)) or reply
             reply = replace(reply, retry_after_seconds=retry_after(answer.headers))
         if reply.error_scope in ("passing", "throttled"):
             raise Passing(reply)
@@ -250,27 +215,17 @@ class OpenAIChat(ChatLLM):
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             return self._failed(connection_failure(error, self._url, seconds)), None
 
-    def _connected(self) -> AsyncOpenAI:
-        """The client, made anew where the event loop is another."""
-        loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            import httpx2
-            from openai import AsyncOpenAI
+    def _new_client(self) -> AsyncOpenAI:
+        import httpx2
+        from openai import AsyncOpenAI
 
-            timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, 0.5 * self.timeout))
-            limits = httpx2.Limits(
-                max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS
-            )
-            http_client = httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
-            self._client = AsyncOpenAI(
-                api_key=self._key,
-                base_url=self._url,
-                max_retries=0,
-                timeout=timeout,
-                http_client=http_client,
-            )
-            self._loop = loop
-        return self._client
-
-    def _error(self, status: int, body: Any) -> Reply:
-        return self._failed(openai_failure(status, body, self._url, self.model), status)
+        timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, 0.5 * self.timeout))
+        limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        http_client = httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
+        return AsyncOpenAI(
+            api_key=self._key,
+            base_url=self._url,
+            max_retries=0,
+            timeout=timeout,
+            http_client=http_client,
+        )

@@ -1,4 +1,4 @@
-"""What tokens cost: the providers' list prices, as far as they are known.
+"""What tokens cost by the providers' list prices.
 
 A price holds on the provider's own host only: the same model elsewhere costs what that server
 charges. A model without a price is never taken to be free. The bill decides.

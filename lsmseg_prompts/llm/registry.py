@@ -1,11 +1,5 @@
 """From the name after `--llm` to the LLM that answers.
 
-    bundled                                       the shipped store, offline
-    gpt-*, chatgpt-*, o1, o3 ..., openai/<model>  OpenAI's protocol; the address is --base-url,
-                                                  OPENAI_BASE_URL or OpenAI's own
-    qwen*, qwq*, qvq*, dashscope/<model>          DashScope's own API; the address is
-                                                  DASHSCOPE_HTTP_BASE_URL or DashScope's own
-
 A base URL given on the command line is only for OpenAI's protocol: who serves Qwen on a machine
 of their own writes openai/<model>.
 """

@@ -8,16 +8,20 @@ from support.scripted_llm import PETS, failed, reply
 from lsmseg_prompts.descriptions.bundled import read_bundled
 from lsmseg_prompts.generation.replies import read_object
 from lsmseg_prompts.generation.verdicts import judge
-from lsmseg_prompts.llm import Reply
+from lsmseg_prompts.llm import Reply, Request
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 
 CAT = PETS[0]
 CRANE = ClassEntry(0, "crane", "crane", sense="the lifting machine")
 
 
+def about(*attributes: str, entry: ClassEntry = CAT) -> Request:
+    return Request("", entry=entry, attributes=attributes)
+
+
 def verdict(answer: Reply | str, attribute: str = "color", entry: ClassEntry = CAT):  # type: ignore[no-untyped-def]
     answer = reply(answer) if isinstance(answer, str) else answer
-    return judge(answer, entry, [attribute], lambda a, t: None)[attribute]
+    return judge(answer, about(attribute, entry=entry), lambda a, t: None)[attribute]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +72,7 @@ def test_the_fault_tells_the_sense() -> None:
 
 
 def test_twins_and_other_attributes_are_soft() -> None:
-    twin = judge(reply("A cat is gray."), CAT, ["color"], lambda a, t: "dog")["color"]
+    twin = judge(reply("A cat is gray."), about("color"), lambda a, t: "dog")["color"]
     assert twin.soft and "word for word what was said of dog" in (twin.fault or "")
     other = verdict("A cat is small, round and about 40 centimeters long.")
     assert other.soft and "not about color" in (other.fault or "")
@@ -90,7 +94,7 @@ def test_the_bundled_descriptions_will_all_do() -> None:
 
 def test_several_attributes_are_judged_one_by_one() -> None:
     answer = reply('```json\n{"Color": "A cat is gray.", "shape": "It is round.", "size": 3}\n```')
-    found = judge(answer, CAT, ["color", "shape", "size", "action"], lambda a, t: None)
+    found = judge(answer, about("color", "shape", "size", "action"), lambda a, t: None)
     assert found["color"].fault is None
     assert "name cat" in (found["shape"].fault or "")
     assert "no sentence under this key" in (found["size"].fault or "")
@@ -98,7 +102,7 @@ def test_several_attributes_are_judged_one_by_one() -> None:
 
 
 def test_no_object_at_all() -> None:
-    found = judge(reply("A cat is gray."), CAT, ["color", "shape"], lambda a, t: None)
+    found = judge(reply("A cat is gray."), about("color", "shape"), lambda a, t: None)
     assert {v.fault for v in found.values()} == {
         "the reply is not a JSON object with a sentence for each attribute"
     }

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsmseg_prompts.generation.name_proposals import SCHEMA, ask_names, question, read_answer
+from lsmseg_prompts.generation.vocab_check import SCHEMA, ask_names, question, read_answer
 from lsmseg_prompts.llm.base import LLM, Reply
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.tokens import is_whole_word
@@ -305,11 +305,11 @@ def test_each_flagged_class_is_asked_once_and_bad_answers_again():
     llm = Fake(reply)
     with open_store("s.sqlite") as store:
         found = check_vocabulary(OWN)
-        got = ask_names(llm, OWN, found, store)
+        entries, failures = ask_names(llm, OWN, found, store)
         rows = store.rows("SELECT purpose FROM attempts")
     assert {f.index for f in found} == {0, 2, 3}
-    assert got.entries[0].sense == "a wading bird" and got.entries[2].readable == "woven bamboo"
-    assert set(got.failures) == {3} and "\x1b" not in got.failures[3]
+    assert entries[0].sense == "a wading bird" and entries[2].readable == "woven bamboo"
+    assert set(failures) == {3} and "\x1b" not in failures[3]
     assert len(llm.requests) == 4 and {row["purpose"] for row in rows} == {"names"}
     assert all(request.schema == SCHEMA for request in llm.requests)
     again = llm.requests[-1]
@@ -317,9 +317,10 @@ def test_each_flagged_class_is_asked_once_and_bad_answers_again():
 
 
 def test_two_classes_never_get_one_name():
-    got = ask_names(Fake(lambda _: answer(readable="thing")), OWN, check_vocabulary(OWN))
-    assert got.entries == {} and set(got.failures) == {0, 2, 3}
-    assert all("two classes would" in why for why in got.failures.values())
+    llm = Fake(lambda _: answer(readable="thing"))
+    entries, failures = ask_names(llm, OWN, check_vocabulary(OWN))
+    assert entries == {} and set(failures) == {0, 2, 3}
+    assert all("two classes would" in why for why in failures.values())
 
 
 # -- the command -------------------------------------------------------------------------
