@@ -1,6 +1,5 @@
 """`evaluate`: one prompt set on pictures with labels."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -56,10 +55,10 @@ def evaluate(
         chosen = load_native(prompts)
     else:
         vocabulary = benchmark_vocabulary(data, vocab)
-        wanted: Sequence[str] | None = ("name",) if as_published else options.names(attributes)
+        wanted = ["name"] if as_published else options.names(attributes)
         if not wanted:
-            wanted = default_attributes(vocabulary, llm, store)
-            if wanted == ("name",):
+            wanted = list(default_attributes(vocabulary, llm, store))
+            if wanted == ["name"]:
                 say(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
         chosen = prompt_set(vocabulary, wanted, composition, llm, store)
     if as_published:

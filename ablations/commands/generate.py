@@ -1,18 +1,14 @@
 """`generate`: ask LLMs for the descriptions that the store lacks."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from typer import Context, Option
 
 import lsmseg_prompts
 from ablations.commands import options
 from ablations.commands.output import Shown, say
-
-if TYPE_CHECKING:
-    from lsmseg_prompts.llm.prices import Price
+from lsmseg_prompts.errors import UsageError
 
 
 def generate(
@@ -72,15 +68,20 @@ def generate(
     from lsmseg_prompts.generation import progress
     from lsmseg_prompts.generation import run as generation
     from lsmseg_prompts.generation.limits import Limits
+    from lsmseg_prompts.llm.prices import Price
 
     asked = llm or ["bundled"]
-    own = len(asked) == 1  # of several, --base-url is for those called openai/<model>
-    servers = [base_url if own or name.startswith("openai/") else None for name in asked]
+    alone = len(asked) == 1  # of several, --base-url is for those called openai/<model>
+    servers = [base_url if alone or name.startswith("openai/") else None for name in asked]
     llms = [
         lsmseg_prompts.make_llm(name, server, key_file, timeout)
         for name, server in zip(asked, servers, strict=True)
     ]
-    price = _price(price_in, price_out)
+    price = None
+    if price_in is not None and price_out is not None:
+        price = Price(price_in, price_out, "given on the command line", "")
+    elif price_in != price_out:  # one of them alone
+        raise UsageError("Give --price-in and --price-out together, in dollars per million tokens.")
     path = lsmseg_prompts.store_path(store)
     several = [name for part in attribute or () for name in options.names(part) or []]
     request = options.request_from(
@@ -104,15 +105,3 @@ def generate(
     with progress.watching(shown and not batch) as update:
         summaries = generation.generate_all(request, on_update=update, on_message=say)
     progress.show_summaries(summaries, path, json, shown)
-
-
-def _price(into: float | None, out: float | None) -> Price | None:
-    """The price that is given on the command line."""
-    from lsmseg_prompts.errors import UsageError
-    from lsmseg_prompts.llm.prices import Price
-
-    if into is None and out is None:
-        return None
-    if into is None or out is None:
-        raise UsageError("Give --price-in and --price-out together, in dollars per million tokens.")
-    return Price(into, out, "given on the command line", "")

@@ -21,20 +21,15 @@ def recipes_list(json: options.Json = False) -> None:
     from ablations.recipes.files import available, read_recipe
 
     recipes = [read_recipe(name) for name in available()]
-    show(
-        [
-            {
-                "name": r.name,
-                "source": r.source,
-                "title": r.title,
-                "varies": r.varies,
-                "variants": len(r.variants),
-                "trains": "networks" if r.kind == "networks" else "nothing",
-            }
-            for r in recipes
-        ],
-        json,
-    )
+    rows = [
+        {
+            **{field: getattr(r, field) for field in ("name", "source", "title", "varies")},
+            "variants": len(r.variants),
+            "trains": "networks" if r.kind == "networks" else "nothing",
+        }
+        for r in recipes
+    ]
+    show(rows, json)
 
 
 @app.command("show")
