@@ -33,6 +33,7 @@ from ablations.commands.run import run
 from ablations.commands.store import app as store_app
 from ablations.commands.train import train
 from ablations.commands.vocab import app as vocab_app
+from lsmseg_prompts import __version__
 
 app = typer.Typer(
     name="lsmseg-prompts",
@@ -49,8 +50,6 @@ app.add_typer(recipes_app, name="recipes", no_args_is_help=True)
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from lsmseg_prompts import __version__
-
         print(f"lsmseg-prompts {__version__}")
         raise typer.Exit()
 
