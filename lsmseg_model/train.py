@@ -66,7 +66,15 @@ def train(request: TrainRequest) -> TrainResult:
     with processes(request.device) as team:
         run = NetworkRun(request, settings, options, team)
         run.go(request.tensorboard)
-        return run.result()
+    return TrainResult(
+        weights=run.weights,
+        best_weights=run.best if run.best.exists() else None,
+        iterations=run.step,
+        loss=run.history.tail(),
+        best=run.history.best,
+        seconds=run.history.seconds,
+        finished=run.step == options.iterations,
+    )
 
 
 def _held_out(request: TrainRequest) -> Benchmark | None:
@@ -94,6 +102,7 @@ class NetworkRun(Run):
         self.part = options.part(team.count)
         super().__init__(request, settings, options, team)
         self.held_out = _held_out(request)
+        self.best = self.out / "best.safetensors"
         self.evaluate_every = options.evaluate_every
         self.checkpoint_every = options.checkpoint_every
         self.test_texts = request.test_texts or [group[:1] for group in request.texts]
@@ -171,7 +180,7 @@ class NetworkRun(Run):
         if self.team.first:
             self.note(self.step, {f"validation/{name}": value for name, value in summary.items()})
             if best is None or summary["miou"] > best["miou"]:
-                self._save(self.out / "best.safetensors")
+                self._save(self.best)
         self.team.wait()
 
     def state(self) -> dict[str, Any]:
@@ -200,15 +209,3 @@ class NetworkRun(Run):
         if self.team.first:
             self._save(self.weights)
         self.team.wait()
-
-    def result(self) -> TrainResult:
-        best = self.out / "best.safetensors"
-        return TrainResult(
-            self.weights,
-            best if best.exists() else None,
-            self.step,
-            self.history.tail(),
-            self.history.best,
-            self.history.seconds,
-            self.step == self.options.iterations,
-        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,8 +17,7 @@ from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import Training, TrainingJob, training_pictures
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError
-from lsmseg_model.networks.backbones.clip import WEIGHTS
-from lsmseg_model.networks.build import build, read_network
+from lsmseg_model.networks.build import build, clip_weights, read_network
 from lsmseg_model.training.options import TrainOptions
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -68,7 +66,7 @@ class TrainingPlanner:
                 build(built)
         except ConfigError as error:
             raise ConfigError(f"{here}: {error}") from error
-        _check_clip(built["clip"], request.pretrained, built["name"])
+        clip_weights(built, request.pretrained)  # raises where they are missing
         data, small = self.data[name], request.small
         training = Training(
             folder=self.folder,
@@ -145,16 +143,3 @@ def _encoders(given: Sequence[str]) -> dict[str | None, str]:
             raise ConfigurationError(f"There is no file {path}; give it with --encoder FILE.")
         files[kind] = path
     return files
-
-
-def _check_clip(clip: str | dict[str, Any], pretrained: str | None, name: str) -> None:
-    """Raise CheckpointError where CLIP's weights are missing."""
-    shipped = isinstance(clip, str) and (WEIGHTS / f"{clip}.safetensors").is_file()
-    if pretrained is None and not shipped:
-        which = clip if isinstance(clip, str) else name
-        raise CheckpointError(
-            f"{name} starts from weights of CLIP {which}: give the file with --pretrained FILE "
-            "(or --pretrained random, for a trial of speed and memory)."
-        )
-    if pretrained not in (None, "random") and not Path(str(pretrained)).is_file():
-        raise CheckpointError(f"no weights at {pretrained}; give CLIP's with --pretrained FILE.")

@@ -88,13 +88,10 @@ def save_weights(
     from safetensors.torch import save_file
 
     tensors = {
-        key: (value.half() if half and value.is_floating_point() else value)
-        .detach()
-        .cpu()
-        .contiguous()
-        .clone()
+        key: value.detach().half() if half and value.is_floating_point() else value.detach()
         for key, value in state.items()
     }
+    tensors = {key: value.cpu().contiguous().clone() for key, value in tensors.items()}
     text = {key: json.dumps(value) for key, value in metadata.items()}
     write_whole(path, lambda temporary: save_file(tensors, temporary, metadata=text))
 

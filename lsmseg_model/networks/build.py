@@ -189,24 +189,34 @@ def start_network(
         CheckpointError: Where weights are missing or do not fit.
     """
     network = build(settings)
-    name = network.clip.name
-    shipped = WEIGHTS / f"{name}.safetensors"
-    if pretrained is None and not shipped.is_file():
-        raise CheckpointError(
-            f"{settings['name']} starts from weights of CLIP {name}: give the file with "
-            "--pretrained FILE (or --pretrained random, for a trial of speed and memory)."
-        )
-    if str(pretrained) != "random":
-        path = Path(pretrained or shipped)
-        if not path.is_file():
-            raise CheckpointError(
-                f"There are no weights at {path}; give CLIP's with --pretrained FILE."
-            )
+    if path := clip_weights(settings, pretrained):
         state, _ = read_state_dict(path)
-        fill(network.clip.model, state, path, name)
+        fill(network.clip.model, state, path, network.clip.name)
         network.clip.weights_hash = file_hash(path)
     fill_encoder(network, encoder, half)
     return network
+
+
+def clip_weights(settings: dict[str, Any], pretrained: str | Path | None) -> Path | None:
+    """The file of CLIP's weights that `start_network` starts from; None: random ones.
+
+    Raises CheckpointError where there is none.
+    """
+    if str(pretrained) == "random":
+        return None
+    clip = _own_clip(settings["clip"]) or {"name": settings["clip"]}
+    shipped = WEIGHTS / f"{clip['name']}.safetensors"
+    if pretrained is None and not shipped.is_file():
+        raise CheckpointError(
+            f"{settings['name']} starts from weights of CLIP {clip['name']}: give the file with "
+            "--pretrained FILE (or --pretrained random, for a trial of speed and memory)."
+        )
+    path = Path(pretrained or shipped)
+    if not path.is_file():
+        raise CheckpointError(
+            f"There are no weights at {path}; give CLIP's with --pretrained FILE."
+        )
+    return path
 
 
 def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> None:

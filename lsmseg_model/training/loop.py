@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark, training_classes
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
-from lsmseg_model.files import new_folder
+from lsmseg_model.files import new_folder, write_whole
 from lsmseg_model.training.dataset import (
     Augment,
     TrainingItem,
@@ -28,13 +28,7 @@ from lsmseg_model.training.dataset import (
 from lsmseg_model.training.options import PretrainOptions, Request, TrainOptions
 from lsmseg_model.training.processes import Processes
 from lsmseg_model.training.progress import loss_bar
-from lsmseg_model.training.state import (
-    History,
-    fingerprint,
-    read_last,
-    save_last,
-    tensorboard_writer,
-)
+from lsmseg_model.training.state import History, fingerprint, read_last, tensorboard_writer
 from lsmseg_model.training.step import rate_at
 
 PATIENCE = 3.0  # seconds after Ctrl-C in which another signal is taken for the same wish
@@ -210,7 +204,8 @@ class Run:
         if validates:
             self.validate()
         if saves and self.team.first:
-            save_last(self.last, {"same": self.same, "step": self.step, **self.state()})
+            state = {"same": self.same, "step": self.step, **self.state()}
+            write_whole(self.last, lambda temporary: torch.save(state, temporary))
             self.write_log()
 
 

@@ -46,13 +46,8 @@ def fingerprint(settings: dict[str, Any], *others: Any) -> str:
     return hashlib.sha256(json.dumps([fixed, *others]).encode()).hexdigest()
 
 
-def save_last(path: Path, state: dict[str, Any]) -> None:
-    """Write everything that a run goes on from."""
-    write_whole(path, lambda temporary: torch.save(state, temporary))
-
-
 def read_last(path: Path, device: torch.device, same: str) -> dict[str, Any]:
-    """What `save_last` wrote. Raises CheckpointError for a file that does not fit."""
+    """What a run goes on from. Raises CheckpointError for a file that does not fit."""
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         fits = state["same"] == same

@@ -119,10 +119,9 @@ class Optimizer:
         for name, parameter in network.named_parameters():
             if not parameter.requires_grad:
                 continue
-            in_clip = name.startswith("clip.")
             partly = name.endswith("attn.in_proj_weight") and options.clip not in ("full", "freeze")
             decay = 0.0 if id(parameter) in norms or partly else options.weight_decay
-            factor = options.clip_lr_factor if in_clip else 1.0
+            factor = options.clip_lr_factor if name.startswith("clip.") else 1.0
             groups.setdefault((factor, decay), []).append(parameter)
             if partly:
                 learn = torch.tensor([[part in options.clip] for part in "qkv"])

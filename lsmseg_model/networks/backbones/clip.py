@@ -284,8 +284,7 @@ def load_clip(
         # Weights of ours carry the configuration that they were trained with.
         config = read_metadata(path).get("config") or read_config(name)
         clip = build_clip(config, weights_hash)
-        if dense:
-            clip.dense = dense
+        clip.dense = dense or clip.dense
     else:
         model = open_clip_model(name, openai_layout)
         clip = Clip(model, name, dense or "naclip", DEFAULT_VIEW, weights_hash)
