@@ -98,8 +98,6 @@ class Ledger:
         `fields` are further columns, as of `Store.record_attempt`.
         """
         parameters = {**request.parameters, "max_output_tokens": request.max_output_tokens}
-        several = len(request.attributes) > 1
-        history = json.dumps(request.history, ensure_ascii=False) if request.history else None
         return self.store.record_attempt(
             request.vocabulary,
             request.entry.index if request.entry else None,
@@ -107,10 +105,10 @@ class Ledger:
             llm.name,
             prompt=request.prompt,
             parameters={key: value for key, value in parameters.items() if value is not None},
-            attributes=json.dumps(request.attributes) if several else None,
+            attributes=json.dumps(request.attributes) if len(request.attributes) > 1 else None,
             attempt_number=number,
             host=llm.host,
-            history=history,
+            history=json.dumps(request.history, ensure_ascii=False) if request.history else None,
             template_hash=request.template_hash,
             **fields,
         )

@@ -143,12 +143,8 @@ def summary_row(summary: Summary) -> dict[str, Any]:
         "failed": summary.failed + summary.failed_before,
         "left": summary.left,
     }
-    rare = [
-        ("by others", summary.elsewhere),
-        ("in batch", summary.in_batch),
-        ("review", summary.review),
-    ]
-    row |= {name: number for name, number in rare if number}
+    rare = {"by others": summary.elsewhere, "in batch": summary.in_batch, "review": summary.review}
+    row |= {name: number for name, number in rare.items() if number}
     return row | {
         "requests": summary.requests,
         "tokens in": summary.input_tokens,

@@ -88,8 +88,7 @@ def _encoding(model: str) -> tiktoken.Encoding | None:
         name = encoding_name_for_model(model)
     except KeyError:
         return None
-    path = _table(name)
-    return None if path is None else _load(name, str(path))
+    return _load(name, str(path)) if (path := _table(name)) else None
 
 
 @lru_cache
