@@ -75,11 +75,7 @@ def article(name: str) -> str:
         return "the"
     if low in MASS or is_plural(name):
         return ""
-    return _indefinite(low)
-
-
-def _indefinite(low: str) -> str:
-    """ "a" or "an", by sound: a uniform, an umbrella, a one-way sign, an hourglass, a TV."""
+    # By sound: a uniform, an umbrella, a one-way sign, an hourglass, a TV.
     if re.match(r"(uni(?!n)|use|usu|utensil|eu|one\b|one-|u-)", low):
         return "a"
     return "an" if re.match(r"[aeiou]|hour|honest", low) else "a"

@@ -241,13 +241,11 @@ def _cell(
     file: Store, vocabulary: Vocabulary, entry: ClassEntry, attribute: str, llm: str
 ) -> dict[str, Any] | None:
     """The cell of the working store, else of the shipped one."""
-    if rows := file.cells(vocabulary, llm, [attribute], entry.index):
-        return rows[0]
-    if llm == "bundled":
+    rows = file.cells(vocabulary, llm, [attribute], entry.index)
+    if not rows and llm == "bundled":
         with open_store_readonly(shipped_store_path()) as shipped:
-            if rows := shipped.cells(vocabulary, llm, [attribute], entry.index):
-                return rows[0]
-    return None
+            rows = shipped.cells(vocabulary, llm, [attribute], entry.index)
+    return rows[0] if rows else None
 
 
 def _add_llm(file: Store, llm: str) -> None:

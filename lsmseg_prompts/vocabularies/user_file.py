@@ -87,16 +87,15 @@ def read(path: Path) -> Vocabulary:
     if not file.classes:
         raise UsageError(f"{path} names no class: write one class name a line.")
     entries = [_entry(one, i, path) for i, one in enumerate(file.classes)]
-    owner: dict[str, int] = {}
-    for entry in entries:
-        first = owner.setdefault(normalise(entry.name), entry.index)
+    name = file.name or path.stem
+    vocabulary = Vocabulary(name, file.title or f"Classes of {path.name}", tuple(entries))
+    for entry in vocabulary:
+        first = vocabulary.find(entry.name).index
         if first != entry.index:
             raise UsageError(
                 f"{path} names the class {entry.name!r} twice (classes {first} and "
                 f"{entry.index}): remove one of them."
             )
-    name = file.name or path.stem
-    vocabulary = Vocabulary(name, file.title or f"Classes of {path.name}", tuple(entries))
     if normalise(name) in BUILT_IN:
         own = built_in(normalise(name))
         if [normalise(e.name) for e in own] != [normalise(e.name) for e in vocabulary]:
