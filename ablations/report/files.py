@@ -28,7 +28,11 @@ def write_tables(run: Mapping[str, Any], directory: Path) -> dict[str, str]:
     """
     files = {}
     if groups := class_groups(run):
-        flat = [{k: _joined(v) for k, v in row.items()} for one in groups for row in one.rows]
+        flat = [
+            {k: " | ".join(v) if isinstance(v, list) else v for k, v in row.items()}
+            for group in groups
+            for row in group.rows
+        ]
         write_csv(directory / "per_class.csv", flat)
         files["per_class.csv"] = "IoU of every class and its texts, before and after"
     if run.get("lengths"):
@@ -70,10 +74,6 @@ def paper_sheets(run: Mapping[str, Any]) -> Iterator[tuple[str, Sheet]]:
 def suffix(place: int) -> str:
     """The end of a file's name: none for the first, "-2" for the second."""
     return f"-{place + 1}" if place else ""
-
-
-def _joined(value: Any) -> Any:
-    return " | ".join(value) if isinstance(value, list) else value
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -114,10 +114,9 @@ class PictureView:
         Each map has its own scale, from its 1st to its 99th percentile, which stands under it; the
         label's outline is drawn on it. pairs: see `choose_classes`.
         """
-        plt = pyplot()
         benchmark = self.scorer.benchmark
         titles = ("picture", "labels", "name", self.best.name)
-        figure, axes = _grid(plt, [benchmark.labels(p).shape for p, _ in pairs], titles, 0.3)
+        figure, axes = _grid([benchmark.labels(p).shape for p, _ in pairs], titles, 0.3)
         for row, (picture, position) in zip(axes, pairs, strict=True):
             index = benchmark.class_indices[position]
             labels = benchmark.labels(picture)
@@ -142,7 +141,7 @@ class PictureView:
         plt = pyplot()
         benchmark, count = self.scorer.benchmark, len(self.best.texts)
         titles = ("picture", "ground truth", "name", self.best.name)
-        figure, axes = _grid(plt, [benchmark.labels(p).shape for p in pictures], titles, 0.08)
+        figure, axes = _grid([benchmark.labels(p).shape for p in pictures], titles, 0.08)
         area = np.zeros(count)
         for row, picture in zip(axes, pictures, strict=True):
             labels = benchmark.labels(picture)
@@ -158,22 +157,13 @@ class PictureView:
             for i in sorted(shown, key=lambda i: self.readable[i])
         ]
         handles.append(plt.Rectangle((0, 0), 1, 1, color=np.array(VOID) / 255, label="unlabelled"))
-        figure.legend(
-            handles=handles,
-            loc="upper center",
-            bbox_to_anchor=(0.5, 0.0),
-            ncols=5,
-            frameon=False,
-            fontsize=8,
-            handlelength=1.2,
-            handleheight=1.0,
-        )
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": 5}
+        size = {"fontsize": 8, "handlelength": 1.2, "handleheight": 1.0}
+        figure.legend(handles=handles, frameon=False, **place, **size)
         return save(figure, path)
 
 
-def _grid(
-    plt: Any, shapes: Sequence[tuple[int, ...]], titles: Sequence[str], gap: float
-) -> tuple[Any, Any]:
+def _grid(shapes: Sequence[tuple[int, ...]], titles: Sequence[str], gap: float) -> tuple[Any, Any]:
     """Axes without ticks, a title over each column, rows as high as their pictures (H, W) ask.
 
     gap: inches between the rows.
@@ -181,7 +171,7 @@ def _grid(
     width = 2.05
     heights = [min(width * h / w, 2 * width) for h, w in shapes]
     high = sum(heights) + gap * len(heights)
-    figure, axes = plt.subplots(
+    figure, axes = pyplot().subplots(
         len(shapes),
         len(titles),
         figsize=(width * len(titles), high),

@@ -61,7 +61,8 @@ def leaderboard(
         for row in _rows(evaluations)
         if all(value is None or row[key] == value for key, value in wanted.items())
         and set(attributes or ()) <= set(row["attributes"])
-        and (split is None or _is_of(row["split"] or "", split))
+        # "val: report half (seed 0)" is asked for as "report", or as itself.
+        and (split is None or row["split"] == split or f"{split} half" in (row["split"] or ""))
     ]
     rows.sort(key=lambda row: _order(row, "miou"))
     rows.sort(key=lambda row: _order(row, sort))
@@ -85,11 +86,6 @@ def _rows(evaluations: Iterable[Mapping[str, Any]]) -> list[Row]:
         elif one["subset"] in SCORES:
             row[one["subset"]] = one["miou"]
     return list(rows.values())
-
-
-def _is_of(split: str, wanted: str) -> bool:
-    """Whether "val: report half (seed 0)" is asked for as "report", or as itself."""
-    return split == wanted or f"{wanted} half" in split
 
 
 def _order(row: Row, column: str) -> tuple[bool, Any]:

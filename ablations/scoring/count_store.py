@@ -66,7 +66,11 @@ class SqliteCountStore:
 
     def save(self, scorer: str, counts: Mapping[str, np.ndarray]) -> None:
         """All of them or none; what another run has entered meanwhile is the same and stays."""
-        packed = {texts: _packed(one) for texts, one in counts.items()}
+        # Columns apart, as most numbers are 0; a checksum is zlib's own.
+        packed = {
+            texts: zlib.compress(np.moveaxis(one, -1, 0).astype("<i8").tobytes(), 1)
+            for texts, one in counts.items()
+        }
         with open_store(self.path) as file, file.transaction():
             for texts, data in packed.items():
                 pictures, classes, _ = counts[texts].shape
@@ -76,11 +80,6 @@ class SqliteCountStore:
 
 
 CountStore = MemoryCountStore | SqliteCountStore
-
-
-def _packed(counts: np.ndarray) -> bytes:
-    """Columns apart, as most numbers are 0; a checksum is zlib's own."""
-    return zlib.compress(np.moveaxis(counts, -1, 0).astype("<i8").tobytes(), 1)
 
 
 def _unpacked(data: bytes, pictures: int, classes: int) -> np.ndarray | None:
