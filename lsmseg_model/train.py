@@ -117,9 +117,8 @@ class NetworkRun(Run):
         if team.count > 1:
             from torch.nn.parallel import DistributedDataParallel
 
-            self.module = DistributedDataParallel(  # its buffers are constants
-                self.module, find_unused_parameters=True, broadcast_buffers=False
-            )
+            with team.together():
+                self.module = DistributedDataParallel(self.module, find_unused_parameters=True)
         self.load_pictures(Augment(options.short_side, settings["crop"], options.scale, "ssd"))
 
     def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
@@ -149,11 +148,10 @@ class NetworkRun(Run):
         for start in range(0, len(items), self.part):
             last = start + self.part == len(items)
             alone = self.team.count > 1 and not last
-            with self.module.no_sync() if alone else nullcontext():
+            with self.team.together(), self.module.no_sync() if alone else nullcontext():
                 some = slice(start, start + self.part)
                 part = self._loss(items[some], labels[some], texts) / total
-                with self.team.together():
-                    (part * self.team.count).backward()  # processes are averaged
+                (part * self.team.count).backward()  # processes are averaged
             loss += part.detach()
         return float(self.team.sum(loss))
 
