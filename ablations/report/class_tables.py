@@ -95,7 +95,7 @@ def _ranked(rows: Sequence[Row]) -> list[Row]:
 
 
 def verdict(row: Row) -> str:
-    """ "helped" or "hurt" where the interval of the difference leaves out 0, else "unsure"."""
+    """Says "helped" or "hurt" where the interval of the difference leaves out 0, else "unsure"."""
     return {"above": "helped", "below": "hurt", "": "unsure"}[side(row)]
 
 

@@ -76,8 +76,11 @@ def class_intervals(
 def confusion(
     scorer: Scorer, prompt_set: PromptSet, on_progress: OnProgress | None = None
 ) -> np.ndarray:
-    """int64 [C, C]: pixels by label (row) and prediction (column), as positions in
-    ``class_indices``; unlabelled pixels are left out."""
+    """int64 [C, C].
+
+    Pixels by label (row) and prediction (column), as positions in ``class_indices``; unlabelled
+    pixels are left out.
+    """
     benchmark = scorer.benchmark
     classes = benchmark.class_indices
     position = np.full(max(classes) + 2, -1)  # the last entry is read by IGNORE = -1

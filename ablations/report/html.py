@@ -34,8 +34,10 @@ def report(directory: str | Path) -> Path:
 
 
 def write_report(directory: Path) -> dict[str, str]:
-    """Write report.html, and the tables for a paper, from what the run left in ``directory``;
-    returns what each file is. A run of an older version lacks what was not recorded then."""
+    """Write report.html, and the tables for a paper, from what the run left in ``directory``.
+
+    Returns what each file is. A run of an older version lacks what was not recorded then.
+    """
     run = read_run(directory)
     if run["format"] == COMPARISON:
         files, page = {}, render_comparison(run, directory)

@@ -1,4 +1,4 @@
-"""Tables for a paper: a `Sheet` as LaTeX with booktabs, to be read with \\input."""
+"""Tables for a paper: a `Sheet` as LaTeX with booktabs, to be read with the input command."""
 
 from ablations.report.filling import fill
 from ablations.report.sheet import Line, Sheet

@@ -75,8 +75,10 @@ def _benchmark_sheet(title: str, rows: Sequence[Row], column: str, note: str) ->
 
 
 def single_sheets(rows: Sequence[Row]) -> list[Sheet]:
-    """Stage 3 as in Table 2; of several benchmarks the differences and the other mIoUs too, each
-    with all its parts."""
+    """Stage 3 as in Table 2.
+
+    Of several benchmarks the differences and the other mIoUs too, each with all its parts.
+    """
     report = [row for row in rows if row["split"] == "report"]
     if not several(report):
         return [single_sheet(rows)]

@@ -1,4 +1,4 @@
-"""Stage 4: which attributes together? (Table 3 of the paper; strategies.py has how.)
+"""Stage 4: which attributes together? (Table 3 of the paper; strategies.py says how).
 
 A set has one clause order, that of its attributes' single scores, so every strategy means the same
 sentences by the same set. Of many candidates the best looks better than it is: the path is

@@ -60,8 +60,10 @@ class Search:
         return next(s.candidate for s in reversed(self.steps) if s.status != "rejected")
 
     def previous(self, step: int) -> Candidate:
-        """What the gain of a step is over: the last set before it that was not turned down; in a
-        chain or a list of the best of each size, the one before it."""
+        """What the gain of a step is over: the last set before it that was not turned down.
+
+        In a chain or a list of the best of each size, the one before it.
+        """
         earlier = self.steps[:step]
         if self.strategy in ("chain", "exhaustive") and self.steps[step].added != ORDER:
             return earlier[-1].candidate

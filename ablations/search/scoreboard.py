@@ -136,8 +136,10 @@ class Scoreboard:
         )
 
     def _to_score(self, bench: Bench, scorer: Scorer, candidate: Candidate) -> PromptSet:
-        """The candidate's prompts, of a scorer's ``needs`` only if it has said them: hundreds of
-        candidates are looked at once, and then only the best is wanted whole."""
+        """The candidate's prompts, of a scorer's ``needs`` only if it has said them.
+
+        Hundreds of candidates are looked at once, and then only the best is wanted whole.
+        """
         needs = getattr(scorer, "needs", None)
         whole = (bench.vocabulary.name, candidate) in self._sets
         if needs is None or whole:

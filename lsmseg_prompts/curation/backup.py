@@ -66,8 +66,10 @@ def backup(
 
 
 def _open(source: Path) -> sqlite3.Connection:
-    """The store for reading, with its log; in a folder that cannot be written, where there is no
-    log, without."""
+    """The store for reading, with its log.
+
+    In a folder that cannot be written, where there is no log, without.
+    """
     connection = connect(source, "ro", BUSY_SECONDS)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")

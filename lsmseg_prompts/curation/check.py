@@ -19,8 +19,11 @@ from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 
 @dataclass
 class Check:
-    """The results: rows of {check, level, count, detail}, level "damage", "wrong", "look"
-    (for a person) or "ok"."""
+    """What was checked.
+
+    rows: {check, level, count, detail}; a level is "damage", "wrong", "ok" or "look" (for a
+    person to do).
+    """
 
     store: str
     rows: list[dict[str, Any]] = field(default_factory=list)

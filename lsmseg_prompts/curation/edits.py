@@ -195,8 +195,10 @@ def editable(
 def edits(
     vocabulary: Vocabulary | str, name: str, store: Path | None = None
 ) -> list[dict[str, Any]]:
-    """What people changed in the cells of a class, oldest first: attribute, llm, old_text,
-    new_text, edited_at."""
+    """What people changed in the cells of a class, oldest first.
+
+    Attribute, llm, old_text, new_text, edited_at.
+    """
     vocabulary = load_vocabulary(vocabulary)
     index = vocabulary.find(name).index
     return read_rows(

@@ -143,7 +143,7 @@ def _fitting(begun: Sequence[str], phrases: Iterable[str], entry: ClassEntry) ->
 
 
 def _sentence(phrases: Sequence[str], entry: ClassEntry) -> str:
-    """ "A bicycle: made of metal, with two wheels." """
+    """One sentence, such as "A bicycle: made of metal, with two wheels"."""
     name = f"{article(entry.readable)} {entry.readable}".strip()
     return f"{name[0].upper()}{name[1:]}: {', '.join(phrases)}."
 

@@ -27,8 +27,9 @@ _GROUPS = {
 
 
 def costs(store: Path | None = None, by: Grouping = "llm") -> list[dict[str, Any]]:
-    """What asking cost, in US dollars: a row for each LLM, model served, purpose or day (UTC),
-    and the total.
+    """What asking cost, in US dollars.
+
+    A row for each LLM, model served, purpose or day (UTC), and the total.
 
     Keys: the name of the grouping, attempts (of them: failed, lost, under_way), input_tokens,
     output_tokens, cost_usd (known to be spent), bound_usd (of attempts whose cost is known only

@@ -115,8 +115,10 @@ def name_leaks(text: str, attribute: str, entry: ClassEntry) -> list[str]:
 
 
 def _foreign(text: str, attribute: str) -> Iterator[tuple[str, str]]:
-    """(the list it is in, word) of each word that belongs to another of the nine attributes; the
-    user's own have no lists."""
+    """(the list it is in, word) of each word that belongs to another of the nine attributes.
+
+    The user's own have no lists.
+    """
     if attribute in ATTRIBUTES:
         for owner, (allowed_in, pattern) in _leak_words().items():
             if attribute not in allowed_in:
@@ -152,8 +154,11 @@ def _near_duplicates(cells: Mapping[tuple[int, str], str], vocabulary: Vocabular
 
 
 def _alike(texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
-    """Pairs (later, earlier) of texts that may match: the words they have in common, which cost
-    one matrix product to count, bound difflib's ratio from above."""
+    """Pairs (later, earlier) of texts that may match.
+
+    The words they have in common, which cost one matrix product to count, bound difflib's ratio
+    from above.
+    """
     import numpy as np
 
     # The second "the" of a text is another word than its first.

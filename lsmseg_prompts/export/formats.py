@@ -106,8 +106,11 @@ def _dclip(texts: Texts, vocabulary: Vocabulary) -> str:
 
 
 def descriptor(text: str, entry: ClassEntry) -> str:
-    """What a sentence says of its class, for "NAME, which has ...": "A zebra has a mane." is "a
-    mane"; a sentence whose subject is another stays whole, without its period."""
+    """What a sentence says of its class, for "NAME, which has ...".
+
+    "A zebra has a mane." is "a mane"; a sentence whose subject is another stays whole, without its
+    period.
+    """
     predicate = parse(text, entry.names).predicate or ""
     for verb in ("has ", "have "):
         if predicate.startswith(verb):

@@ -330,8 +330,10 @@ def _only(calls: Sequence[Call], cells: set[Cell]) -> list[Call]:
 
 
 def recover(writer: CellWriter) -> None:
-    """Judge replies that are on file but were never judged: a kill came between, or they are
-    the results of a batch. Those of runs that live are theirs."""
+    """Judge replies that are on file but were never judged.
+
+    A kill came between, or they are the results of a batch. Those of runs that live are theirs.
+    """
     vocabulary = writer.vocabulary
     rows = writer.store.rows(
         f"SELECT * FROM attempts WHERE {_UNJUDGED} AND vocabulary = ? AND llm = ? "

@@ -43,8 +43,11 @@ RESUME = "what came back before is kept, and the same command goes on from there
 
 @dataclass
 class Usage:
-    """What asking has taken so far. `cost_usd` is None where the price is not known; the part
-    `uncertain_usd` of it is an upper bound (a timeout may or may not be charged)."""
+    """What asking has taken so far.
+
+    `cost_usd` is None where the price is not known; the part `uncertain_usd` of it is an upper
+    bound (a timeout may or may not be charged).
+    """
 
     requests: int = 0
     failed_requests: int = 0
@@ -203,7 +206,7 @@ class Asker:
             self.gate.leave(tokens, used)
 
     def _cost(self, reply: Reply, worst: float | None) -> tuple[float | None, bool]:
-        """(dollars, whether that is only an upper bound)"""
+        """Dollars, and whether that is only an upper bound."""
         if self.price is None or worst is None:
             return None, False
         if reply.input_tokens is not None and reply.output_tokens is not None:
@@ -282,8 +285,10 @@ def _duration(seconds: float) -> str:
 
 @contextmanager
 def open_store_for(llm: LLM, path: str | os.PathLike[str] | None) -> Iterator[Store | None]:
-    """The working store, where every reply that was paid for is kept; none for a free LLM,
-    unless one is named."""
+    """The working store, where every reply that was paid for is kept.
+
+    None for a free LLM, unless one is named.
+    """
     if llm.free and path is None:
         yield None
         return

@@ -114,9 +114,10 @@ class Ledger:
         )
 
     def ended(self, attempt: int, reply: Reply, **fields: Any) -> None:
-        """Enter what came back; `fields` are further columns. On a full disk the ballast makes
-        room for it; where even that fails, the reply goes into a file in the folder for temporary
-        files, and is entered by the next run.
+        """Enter what came back; `fields` are further columns.
+
+        On a full disk the ballast makes room for it; where even that fails, the reply goes into a
+        file in the folder for temporary files, and is entered by the next run.
         """
         given = {**reply.attempt_fields(), **fields}
         # An error is written also where there is none: the request may have counted as lost.

@@ -173,8 +173,10 @@ class Gate:
         self.paused_until = max(self.paused_until, self._clock() + seconds)
 
     def throttled(self, seconds: float) -> None:
-        """Pause, and go on with half as many. Requests that were on their way together are
-        throttled together; that counts once."""
+        """Pause, and go on with half as many.
+
+        Requests that were on their way together are throttled together; that counts once.
+        """
         if self._clock() >= self.paused_until:
             self.at_once = max(1.0, self.at_once / 2)
         self.pause(seconds)

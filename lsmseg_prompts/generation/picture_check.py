@@ -75,8 +75,11 @@ class ImageCheck:
         return [picture for picture in self.pictures if picture.error is not None]
 
     def table(self) -> list[dict[str, Any]]:
-        """The coverage table: a row for each picture with counts of sentences, below it one for
-        each sentence with an x where it names the attribute, at the end the total."""
+        """The coverage table.
+
+        A row for each picture with counts of sentences, below it one for each sentence with an x
+        where it names the attribute, at the end the total.
+        """
         rows: list[dict[str, Any]] = []
         for picture in self.pictures:
             about = picture.error or f"{len(picture.sentences)} sentences"

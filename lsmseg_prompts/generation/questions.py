@@ -91,8 +91,9 @@ class QuestionBuilder:
     def follow_up(
         self, request: Request, said: str, verdicts: Mapping[str, Verdict], length: int
     ) -> Request:
-        """What to ask when a reply will not do: in other words, the same once more, or with the
-        reasons, in the same conversation.
+        """What to ask when a reply will not do.
+
+        In other words, the same once more, or with the reasons, in the same conversation.
 
         Args:
             request: what was asked.

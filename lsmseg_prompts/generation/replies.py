@@ -10,8 +10,10 @@ BRACES = 20  # of a reply that are tried as the beginning of the object
 
 
 def read_json(reply: str) -> Any:
-    """The JSON of a reply, bare or in a code fence, out of an object that only wraps it; None
-    where there is none."""
+    """The JSON of a reply, bare or in a code fence, out of an object that only wraps it.
+
+    None where there is none.
+    """
     fenced = re.search(r"```\w*\s*\n(.*?)```", reply, re.DOTALL)
     body = fenced.group(1) if fenced else re.sub(r"^\s*```\w*|```\s*$", "", reply).strip()
     try:

@@ -136,8 +136,11 @@ _SPLIT = re.compile(r"\s*(?::|\s[-–—]\s|—|–)\s*")
 
 
 def _from_lines(reply: str) -> list[tuple[str, str]]:
-    """The outermost list: numbered headings, else numbered items, bullets, bold lines, headings,
-    or the first two columns of a table."""
+    """The outermost list.
+
+    Numbered headings, else numbered items, bullets, bold lines, headings, or the first two columns
+    of a table.
+    """
     levels: dict[tuple[int, int], list[str]] = {}
     for line in reply.splitlines():
         match = _ITEM.match(line)

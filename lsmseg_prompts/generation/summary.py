@@ -16,8 +16,11 @@ from lsmseg_prompts.vocabularies import ClassEntry
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that could not be filled, and why. A `passing` one is still missing and is asked
-    for by the same command; the others are on file as failed."""
+    """A cell that could not be filled, and why.
+
+    A `passing` one is still missing and is asked for by the same command; the others are on file as
+    failed.
+    """
 
     index: int
     name: str

@@ -53,8 +53,11 @@ SCHEMA = {
 
 @dataclass(frozen=True)
 class VocabularyCheck:
-    """The `findings`, the `proposals` for some of their classes (index -> entry), and why an LLM
-    that was asked proposes nothing for some (`failures`)."""
+    """What was found, and what to do about it.
+
+    proposals: for some of the classes, index -> entry. failures: why an LLM that was asked proposes
+    nothing for some.
+    """
 
     vocabulary: Vocabulary
     findings: list[Finding]
@@ -103,8 +106,10 @@ def ask_names(
     store: Store | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[int, ClassEntry], dict[int, str]]:
-    """Ask `llm` once for every class with a finding, and once more, with the reason, where the
-    answer could not be used. Returns class index -> the entry it proposes, or why there is none.
+    """Ask `llm` about every class with a finding.
+
+    It is asked once more, with the reason, where the answer could not be used. Returns class index
+    -> the entry it proposes, or why there is none.
 
     Args:
         llm: who proposes.

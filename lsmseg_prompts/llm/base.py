@@ -144,13 +144,18 @@ class LLM(Protocol):
 
     @abstractmethod
     def check(self) -> None:
-        """Raise ConfigurationError, without touching the network, for what is plainly missing
-        or wrong: no key, a key with a line break in it, a certificate file that is not there."""
+        """Raise ConfigurationError for what is plainly missing or wrong.
+
+        No key, a key with a line break in it, a certificate file that is not there; the network
+        is not touched.
+        """
 
     @abstractmethod
     async def complete(self, request: Request) -> Reply:
-        """Ask once, without retrying. What the provider answers comes back as a Reply, errors
-        too, with keys masked in every text."""
+        """Ask once, without retrying.
+
+        What the provider answers comes back as a Reply, errors too, with keys masked in every text.
+        """
 
     @abstractmethod
     async def close(self) -> None:

@@ -76,8 +76,10 @@ class OpenAIChat(ChatLLM):
         self._reasons = bool(_REASONING.match(model.removeprefix("openai/")))
 
     def output_limit(self, max_output_tokens: int) -> int:
-        """Reasoning models get 32 times what the answer needs, 4,096 at least and 32,768 at most
-        (or what the answer needs, where that is more)."""
+        """Reasoning models get 32 times what the answer needs.
+
+        4,096 at least and 32,768 at most, or what the answer needs, where that is more.
+        """
         if not self._reasons:
             return max_output_tokens
         wanted = max(_REASONING_LEAST, _REASONING_FACTOR * max_output_tokens)

@@ -81,7 +81,7 @@ def _texts(message: Mapping[str, Any]) -> list[str]:
 
 
 def _encoding(model: str) -> tiktoken.Encoding | None:
-    """tiktoken's encoding for `model`, if it can be had without the network."""
+    """Tiktoken's encoding for `model`, if it can be had without the network."""
     from tiktoken.model import encoding_name_for_model
 
     try:

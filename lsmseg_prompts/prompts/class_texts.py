@@ -42,6 +42,7 @@ def texts_for_classes(
 
     It has them if `prompts` or else a shipped vocabulary has the class, by name or synonym, with
     descriptions by `llm` of all `attributes` (default: DEFAULT_ATTRIBUTES; ("name",): none).
+
     Args:
         classes: their names.
         attributes: what describes them.

@@ -213,7 +213,7 @@ def _verb_number(verb: str, name: str, det: str) -> Number | None:
 
 
 def _with_adverb(rest: str, verb: str, adverb: str) -> str:
-    """ "are built" -> "are usually built"; "have legs" -> "usually have legs"."""
+    """As "are built" -> "are usually built"; "have legs" -> "usually have legs"."""
     if verb in ("is", "are", "may", "can", "was", "were"):
         return re.sub(rf"\b{verb}\b", f"{verb} {adverb}", rest, count=1)
     return f"{adverb} {rest}"

@@ -45,8 +45,10 @@ class _Main:
 
 
 class Composed(NamedTuple):
-    """A composed sentence, how many of the descriptions are in it, and how many parts of those
-    were left out."""
+    """A composed sentence.
+
+    kept: how many of the descriptions are in it. cuts: how many parts of those were left out.
+    """
 
     text: str
     kept: int
@@ -95,8 +97,10 @@ def _composed(descriptions: tuple[str, ...], entry: ClassEntry) -> Composed | No
 
 
 def _at_least(descriptions: Sequence[str], entry: ClassEntry) -> int:
-    """Fewer tokens than this no joining of the shortest forms takes: clauses lose their subject,
-    their period and at most SLACK tokens in turns of phrase."""
+    """Fewer tokens than this no joining of the shortest forms takes.
+
+    Clauses lose their subject, their period and at most SLACK tokens in turns of phrase.
+    """
     if len(descriptions) == 1:
         return 0
     kept = 2

@@ -84,7 +84,7 @@ def _random_words() -> list[str]:
 def random_like(
     texts: Sequence[tuple[str, ...]], vocabulary: Vocabulary, seed: int
 ) -> list[tuple[str, ...]]:
-    """ "a photo of a zebra, again chapter ..." with as many tokens as each text has."""
+    """Texts like "a photo of a zebra, again chapter ..." with as many tokens as each text has."""
     named = [name for entry in vocabulary for name in entry.names]
     taken = set(re.findall(r"[a-z]+", " ".join(named).lower()))
     words = [word for word in _random_words() if word not in taken]

@@ -48,8 +48,10 @@ def prompt_set(
 def default_attributes(
     vocabulary: Vocabulary, llm: str, store: str | os.PathLike[str] | None = None
 ) -> tuple[str, ...]:
-    """What a vocabulary is described by when the user names nothing: DEFAULT_ATTRIBUTES, or
-    ("name",) where `bundled` does not describe all of its classes."""
+    """What a vocabulary is described by when the user names nothing.
+
+    DEFAULT_ATTRIBUTES, or ("name",) where `bundled` does not describe all of its classes.
+    """
     if llm == LLM_NAME:
         cells = load(vocabulary, llm, DEFAULT_ATTRIBUTES, store, require=False)
         if len(cells) < len(vocabulary) * len(DEFAULT_ATTRIBUTES):

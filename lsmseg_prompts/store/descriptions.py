@@ -230,8 +230,10 @@ class DescriptionStore(StoreFile):
             ]
 
     def renamed(self, vocabulary: Vocabulary) -> set[int]:
-        """The classes whose readable name or sense is another than in the store: what LLMs wrote
-        about them was asked for under that other name."""
+        """The classes whose readable name or sense is another than in the store.
+
+        What LLMs wrote about them was asked for under that other name.
+        """
         rows = self.rows(
             "SELECT class_index, readable, sense FROM classes WHERE vocabulary = ?",
             [vocabulary.name],

@@ -36,7 +36,7 @@ MOST_CHARACTERS = 20_000
 
 
 def with_article(name: str) -> str:
-    """ "cat" -> "a cat", "airplane" -> "an airplane", "sky" -> "the sky", "grass" -> "grass"."""
+    """As "cat" -> "a cat", "airplane" -> "an airplane", "sky" -> "the sky", "grass" -> "grass"."""
     return f"{article(name)} {name}".strip()
 
 
@@ -128,8 +128,11 @@ def _environment() -> Any:
 
 
 def _written(value: Any) -> Any:
-    """What {{ value }} writes: nothing for None, such as the sense of a class that has none, and
-    the words of a list between commas."""
+    """What {{ value }} writes.
+
+    Nothing for None, such as the sense of a class that has none, and the words of a list between
+    commas.
+    """
     if value is None:
         return ""
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value

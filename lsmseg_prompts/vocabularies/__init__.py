@@ -29,8 +29,10 @@ def available_vocabularies() -> tuple[str, ...]:
 
 
 def vocab_list() -> list[dict[str, Any]]:
-    """A row for each vocabulary that ships inside: name, classes, title, and how many classes
-    COCO-Stuff has too (seen) and has not (unseen)."""
+    """A row for each vocabulary that ships inside.
+
+    Name, classes, title, and how many classes COCO-Stuff has too (seen) and has not (unseen).
+    """
     rows = []
     for name in BUILT_IN:
         vocabulary = built_in(name)

@@ -44,8 +44,11 @@ class Finding:
 def check_vocabulary(
     vocabulary: Vocabulary, raw_names: Sequence[str] | None = None
 ) -> list[Finding]:
-    """All findings, class by class. `raw_names` are the names as the file spells them, before
-    whitespace was tidied: see `raw_names`."""
+    """All findings, class by class.
+
+    `raw_names` are the names as the file spells them, before whitespace was tidied: see
+    `raw_names`.
+    """
     heads = Counter(head for entry in vocabulary if (head := _code_head(entry.readable)))
     firsts: dict[str, list[int]] = {}
     for entry in vocabulary:
@@ -118,7 +121,7 @@ def _pieces(name: str) -> list[str]:
 
 
 def _code_head(name: str) -> str | None:
-    """ "wall" of "wall-brick": the first part of a name in one word with hyphens."""
+    """The "wall" of "wall-brick": the first part of a name in one word with hyphens."""
     low = name.lower()
     if "-" not in low.strip("-") or " " in low or low in name_words("hyphenated"):
         return None
@@ -128,7 +131,7 @@ def _code_head(name: str) -> str | None:
 
 
 def _from_code(name: str, is_taxonomy: bool) -> str:
-    """ "brick wall" of "wall-brick" where other classes begin with wall too; else spaces."""
+    """As "brick wall" of "wall-brick" where other classes begin with wall too; else spaces."""
     head, *rest = [spaced(part) for part in name.strip("-").split("-") if part]
     if (is_taxonomy or head.lower() in name_words("code_heads")) and len(rest) == 1:
         return f"{rest[0]} {head}"
@@ -214,8 +217,10 @@ def without_clashes(
 
 
 def as_file(vocabulary: Vocabulary, proposals: dict[int, ClassEntry], name: str) -> str:
-    """A vocabulary file in our own format, with the proposals filled in and nothing else
-    changed, for a person to read through."""
+    """A vocabulary file in our own format, with the proposals filled in.
+
+    Nothing else is changed; it is for a person to read through.
+    """
     lines = []
     for entry in vocabulary:
         fields = asdict(proposals.get(entry.index, entry))

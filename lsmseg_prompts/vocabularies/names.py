@@ -1,5 +1,6 @@
-"""Reading one class name as a person or a language model would: what is odd about it, and how
-it would better be written.
+"""Reading one class name as a person or a language model would.
+
+What is odd about it, and how it would better be written.
 
 Its words are in name_words.json and homonyms.json.
 """
@@ -47,8 +48,10 @@ def ambiguous_word(name: str) -> str | None:
 
 @cache
 def unglued(word: str) -> str | None:
-    """The two or three words that are glued together in `word`, with spaces; None if it is one
-    word, for all CLIP's vocabulary and the lists say."""
+    """The two or three words that are glued together in `word`, with spaces.
+
+    None if it is one word, for all CLIP's vocabulary and the lists say.
+    """
     low = word.lower()
     if not SHORTEST_COMPOUND <= len(low) <= LONGEST_COMPOUND or not low.isascii():
         return None

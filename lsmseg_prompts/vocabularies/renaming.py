@@ -1,5 +1,7 @@
-"""Putting one class's name where a description names another: for the `shuffled` control, and for
-texts that vocabularies share which call a class differently."""
+"""Putting one class's name where a description names another.
+
+For the `shuffled` control, and for texts that vocabularies share which call a class differently.
+"""
 
 import re
 
