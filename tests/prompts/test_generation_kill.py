@@ -28,6 +28,9 @@ from support.generating import (
     whole,
 )
 
+from lsmseg_prompts.store.sqlite import BUSY_SECONDS
+from lsmseg_prompts.store.store import open_store
+
 NAMES = [
     "zebra", "cat", "tree", "car", "dog", "bus", "boat", "bird", "cow", "horse", "sheep", "fox",
     "bear", "mouse", "clock", "fork", "spoon", "knife", "bowl", "cup", "bed", "chair", "table",
@@ -230,8 +233,9 @@ def test_a_newer_store_is_not_touched(server, generate):
     assert "schema 99" in said and len(server.requests()) == 1
 
 
-@pytest.mark.slow  # a store that is locked is waited for, for half a minute
-def test_a_locked_store_costs_nothing(server, generate):
+def test_a_locked_store_costs_nothing(server, generate, monkeypatch):
+    assert open_store.__defaults__ == (True, BUSY_SECONDS)
+    monkeypatch.setattr(open_store, "__defaults__", (True, 0.5))  # it waits half a minute
     classes("zebra")
     generate(server, code=0)
     holder = sqlite3.connect("s.sqlite", isolation_level=None)
