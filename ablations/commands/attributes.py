@@ -63,10 +63,10 @@ def _show_attributes(answer: AttributeAnswer, *, llm: str, raw: bool, json: bool
     """How the attributes differ from the nine, or the raw reply."""
     renamed = answer.renamed
     if json:
-        found = [{**asdict(one), "of_the_nine": one.of_the_nine} for one in answer]
+        attributes = [{**asdict(one), "of_the_nine": one.of_the_nine} for one in answer]
         differing = {"missing": answer.missing, "additional": answer.additional}
         rest = {"renamed": renamed, "reply": answer.reply}
-        show({"llm": llm, "attributes": found, **differing, **rest}, json)
+        show({"llm": llm, "attributes": attributes, **differing, **rest}, json)
         return
     if raw:
         print(printable(answer.reply))

@@ -31,7 +31,7 @@ def show(
         value: rows or a mapping.
         as_json: the option --json.
         columns: those of the table, in order; None: all.
-        printed: prints what is no such table, where JSON is not wanted.
+        printed: prints what is not such a table, where JSON is not wanted.
     """
     if as_json:
         print_json(value)
