@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import StoreError
 from lsmseg_prompts.store.descriptions import DescriptionStore, vocabulary_name
-from lsmseg_prompts.store.migrations import check_readable, migrate, schema_version
+from lsmseg_prompts.store.migrations import migrate, readable, schema_version
 from lsmseg_prompts.store.sqlite import (
     BUSY_SECONDS,
     absent,
@@ -67,7 +67,9 @@ def open_store(
 def open_store_readonly(path: str | os.PathLike[str]) -> Store:
     """Open the store at `path` without ever writing: not to it and not beside it.
 
-    Raises StoreError: missing, not a database, some other database, of another schema.
+    One of an older schema is read from a copy in memory that is brought up to date.
+
+    Raises StoreError: missing, not a database, some other database, of a newer schema.
     """
     path = Path(path)
     if not path.exists():
@@ -77,13 +79,13 @@ def open_store_readonly(path: str | os.PathLike[str]) -> Store:
     wal = Path(f"{path}-wal")
     mode = "ro" if wal.exists() and wal.stat().st_size else "ro&immutable=1"
     with translated(path):
-        store = Store(path, connect(path, mode, BUSY_SECONDS))
+        connection = connect(path, mode, BUSY_SECONDS)
         try:
-            check_readable(store.connection, str(path))
+            connection = readable(connection, str(path))
         except BaseException:
-            store.close()
+            connection.close()
             raise
-    return store
+    return Store(path, connection)
 
 
 def read_rows(

@@ -116,12 +116,16 @@ def test_the_migrated_store_is_as_one_made_anew(old: Path, tmp_path: Path) -> No
         assert migrated.rows(made) == new.rows(made)
 
 
-def test_reading_only_refuses_and_changes_nothing(old: Path) -> None:
+def test_reading_only_reads_a_migrated_copy_and_changes_nothing(old: Path) -> None:
     before = old.read_bytes()
-    with pytest.raises(StoreError, match="older schema 1"):
-        open_store_readonly(old)
+    with open_store_readonly(old) as store:
+        assert store.rows("PRAGMA user_version") == [{"user_version": SCHEMA_VERSION}]
+        read = store.rows("SELECT * FROM descriptions"), store.rows("SELECT * FROM attempts")
     assert old.read_bytes() == before
     assert [path.name for path in old.parent.glob("old*")] == ["old.sqlite"]
+    with open_store(old) as store:
+        migrated = store.rows("SELECT * FROM descriptions"), store.rows("SELECT * FROM attempts")
+    assert read == migrated and read[0] and read[1]
 
 
 def test_a_newer_schema_is_refused(old: Path) -> None:

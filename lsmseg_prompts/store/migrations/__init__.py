@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from importlib.resources import files
 from sqlite3 import Connection
@@ -67,15 +68,21 @@ def migrate(db: Connection, where: str) -> None:
         db.execute("PRAGMA foreign_keys = ON")
 
 
-def check_readable(db: Connection, where: str) -> None:
-    """Raise StoreError unless `db` is an attribute store of exactly this schema."""
+def readable(db: Connection, where: str) -> Connection:
+    """`db` itself, or where its schema is older, a copy in memory that has been migrated.
+
+    Raises StoreError for an empty file, and what `schema_version` raises.
+    """
     version = schema_version(db, where)
-    if version < SCHEMA_VERSION:
-        raise StoreError(
-            f"The store {where} has the older schema {version} (this version reads "
-            f"{SCHEMA_VERSION}): open it once for writing, for example with "
-            f"`lsmseg-prompts generate --store {where}`, to bring it up to date."
-        )
+    if version == SCHEMA_VERSION:
+        return db
+    if version == 0:
+        raise StoreError(f"The store {where} is empty: name another file, or fill it first.")
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    with closing(db):
+        db.backup(copy)
+    migrate(copy, where)
+    return copy
 
 
 def schema_version(db: Connection, where: str) -> int:
