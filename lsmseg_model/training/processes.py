@@ -55,9 +55,11 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            # Processors speak through gloo, which has no error class of its own.
+            # Processors speak through gloo, which has no error class of its own: it may be another
+            # error, so what it says is passed on.
             if self.count > 1 and self.device.startswith("cpu") and type(error) is RuntimeError:
-                raise TrainingError(ENDED) from error
+                first = str(error).strip().partition("\n")[0]
+                raise TrainingError(f"{ENDED} Here PyTorch said: {first}") from error
             raise
 
 
