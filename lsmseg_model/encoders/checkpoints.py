@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,19 @@ from lsmseg_model.files import write_whole
 
 # What OpenAI's files carry beside the weights.
 OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")
+WRAPPED = ("state_dict", "model")  # where files of trainings keep the weights
+WRAPPER = r"^(module\.|_orig_mod\.)+"  # before the keys of a network that was saved in its wrapper
 
 
 def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """Weights of a CLIP file, and whether it has OpenAI's layout (so QuickGELU).
+    """Weights of a file, and whether it has OpenAI's layout (so QuickGELU).
 
     Understands safetensors, a state dict saved by torch (open_clip's
-    ``open_clip_pytorch_model.bin``, also under the key ``state_dict`` with ``module.`` in front)
-    and OpenAI's TorchScript archive (``ViT-B-16.pt``).
+    ``open_clip_pytorch_model.bin``, detectron2's), also under one of the keys ``WRAPPED``, and
+    OpenAI's TorchScript archive (``ViT-B-16.pt``). What DistributedDataParallel and torch.compile
+    put before the keys is taken off.
+
+    Raises CheckpointError for a file that cannot be read, or holds NaN or infinite values.
     """
     try:
         if path.suffix == ".safetensors":
@@ -30,20 +37,52 @@ def read_state_dict(path: Path) -> tuple[dict[str, Tensor], bool]:
             state: Any = load_file(path)
         else:
             state = load_torch(path)
-    except CheckpointError:
-        raise
     except Exception as error:
         raise CheckpointError(
-            f"{path} cannot be read as weights; it may be truncated or of another format "
-            f"({type(error).__name__}). Fetch or copy it again."
+            f"{path} cannot be read as weights; it may be truncated, of another format, or hold "
+            f"code, which is never run ({type(error).__name__}). Fetch or copy it again."
         ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    if isinstance(state, dict):
+        state = next((state[k] for k in WRAPPED if isinstance(state.get(k), dict)), state)
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(f"{path} does not hold a state dict of tensors.")
-    state = {k.removeprefix("module."): v for k, v in state.items()}
+    check_finite(path, state)
+    state = {re.sub(WRAPPER, "", k): v for k, v in state.items()}
     openai_layout = any(key in state for key in OPENAI_EXTRAS)
     return {k: v for k, v in state.items() if k not in OPENAI_EXTRAS}, openai_layout
+
+
+def check_finite(path: Path, values: Any) -> None:
+    """Refuse tensors, in dicts and lists of any depth, that hold NaN or infinite values.
+
+    A finite sum proves all its terms finite, in a tenth of the time of looking at each; only
+    where the sum is not, each is looked at. Attention masks may be infinite.
+
+    Raises CheckpointError that names the file, the first such tensor, and how many there are.
+    """
+    bad = []
+    for name, tensor in _tensors(values):
+        if tensor.is_floating_point() and not name.endswith("attn_mask"):
+            exact = tensor.float() if tensor.element_size() < 2 else tensor
+            if not exact.sum().isfinite():
+                bad.append((name, int((~exact.isfinite()).sum())))
+    bad = [(name, count) for name, count in bad if count]  # a sum may overflow
+    if bad:
+        raise CheckpointError(
+            f"{path} holds {sum(count for _, count in bad)} values that are NaN or infinite, in "
+            f"{len(bad)} tensor(s), the first of them {bad[0][0]}; fetch or copy the file again, "
+            "or use an earlier one."
+        )
+
+
+def _tensors(values: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """All tensors with their names, such as optimizer.state.0.exp_avg."""
+    if isinstance(values, Tensor):
+        yield name, values
+    elif isinstance(values, dict | list | tuple):
+        pairs = values.items() if isinstance(values, dict) else enumerate(values)
+        for key, value in pairs:
+            yield from _tensors(value, f"{name}.{key}" if name else str(key))
 
 
 def differences(state: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]:

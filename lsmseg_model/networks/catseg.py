@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lsmseg_model.encoders.checkpoints import load_torch
+from lsmseg_model.encoders.checkpoints import read_state_dict
 from lsmseg_model.errors import CheckpointError
 from lsmseg_model.networks.lsmseg import LsmSeg
 
@@ -111,17 +111,7 @@ def translate(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"There is no checkpoint at {path}.")
-    try:
-        raw = load_torch(path)
-    except Exception as error:
-        raise CheckpointError(
-            f"{path} cannot be read as weights; it may be truncated, or hold code "
-            f"({type(error).__name__}), which is never run."
-        ) from error
-    state = raw.get("model", raw) if isinstance(raw, dict) else None
-    if not isinstance(state, dict):
-        raise CheckpointError(f"{path} does not hold weights.")
-    tensors = {k: v for k, v in state.items() if isinstance(v, Tensor)}
-    if not any(key.startswith(HEAD) for key in tensors):
+    state, _ = read_state_dict(path)
+    if not any(key.startswith(HEAD) for key in state):
         raise CheckpointError(f"{path} is not a CAT-Seg checkpoint: it has no key below {HEAD}.")
-    return tensors
+    return state

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from lsmseg_model.encoders.checkpoints import check_finite
 from lsmseg_model.errors import CheckpointError
 from lsmseg_model.files import write_csv, write_whole
 
@@ -60,6 +61,7 @@ def read_last(path: Path, device: torch.device, same: str) -> dict[str, Any]:
             f"{path} was made with other options, texts, data or seed, or from other weights; "
             "repeat the command that made it with --resume, or choose another --out."
         )
+    check_finite(path, state)
     return state
 
 
