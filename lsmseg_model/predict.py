@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsmseg_model.data.images import SUFFIXES, as_picture
+from lsmseg_model.data.images import SUFFIXES, as_picture, by_suffix, entries
 from lsmseg_model.data.label_maps import check_count, write_classes
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
@@ -59,12 +59,14 @@ class PredictedPicture:
 class PredictResult:
     """What `predict` did, picture by picture.
 
-    ``keys``: what became of those of a CAT-Seg checkpoint.
+    ``keys``: what became of those of a CAT-Seg checkpoint. ``skipped``: what lies in the folders
+    and is no picture.
     """
 
     classes: tuple[str, ...]
     pictures: list[PredictedPicture]
     keys: str | None
+    skipped: list[Path] = field(default_factory=list)
 
     @property
     def failed(self) -> list[PredictedPicture]:
@@ -78,7 +80,7 @@ def predict(request: PredictRequest, *, on_progress: OnProgress | None = None) -
     single one raises DataError. Raises UsageError for no picture and for two that would be written
     to the same file.
     """
-    files = find_pictures(request.pictures)
+    files, skipped = find_pictures(request.pictures)
     folder = _folder(request, files)
     names = [file.stem for file in files] if folder is None else file_names(files)
     if len(files) == 1:
@@ -88,7 +90,7 @@ def predict(request: PredictRequest, *, on_progress: OnProgress | None = None) -
         segmenter, request.classes, request.texts, request.background, request.threshold
     )
     keys = None if segmenter.loaded is None else str(segmenter.loaded)
-    result = PredictResult(prompts.classes, [], keys)
+    result = PredictResult(prompts.classes, [], keys, skipped)
     with nullcontext() if folder is None else new_folder(folder):
         if folder is not None:
             write_classes(folder / "classes.json", prompts.classes)
@@ -119,23 +121,29 @@ def _folder(request: PredictRequest, files: Sequence[Path]) -> Path | None:
     return folder
 
 
-def find_pictures(given: Sequence[str | Path]) -> list[Path]:
+def find_pictures(given: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
     """The files that are named, and the pictures in folders that are, each folder in order.
 
-    Raises UsageError for none at all, DataError for a folder without pictures.
+    And what else lies in the folders, hidden files apart. Raises UsageError for none at all,
+    DataError for a folder without pictures.
     """
     files: list[Path] = []
+    skipped: list[Path] = []
     for path in map(Path, given):
         if not path.is_dir():
             files.append(path)
             continue
-        inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-        if not inside:
-            raise DataError(f"{path} holds no pictures ({', '.join(SUFFIXES)}).")
-        files += inside
+        inside = entries(path)
+        pictures = [p for p in inside if p.suffix.lower() in SUFFIXES and p.is_file()]
+        others = [p for p in inside if p not in pictures]
+        if not pictures:
+            there = f"; not read there: {by_suffix(others)}" if others else ""
+            raise DataError(f"{path} holds no pictures ({', '.join(SUFFIXES)}){there}.")
+        files += pictures
+        skipped += others
     if not files:
         raise UsageError("Name at least one picture or folder.")
-    return list(dict.fromkeys(files))
+    return list(dict.fromkeys(files)), list(dict.fromkeys(skipped))
 
 
 def file_names(files: Sequence[Path]) -> list[str]:
@@ -176,7 +184,6 @@ def _predict_file(
             parts = (maps for _, maps in _cost_maps(prompts.names, decoded))
             arrays: dict[str, np.ndarray | LargeArray] = {
                 **prediction.arrays(),
-                "prompts": np.array(prompts.names),
                 "cost_maps": LargeArray((len(prompts.names), *size), parts),
             }
             write_arrays(folder / "npz" / f"{name}.npz", arrays)

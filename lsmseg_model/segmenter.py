@@ -8,7 +8,6 @@ A model is a CLIP with its training-free cost map, or a whole network (`checkpoi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +232,8 @@ class Segmenter:
                 CLIP lie about 0.1 to 0.3, a network's probabilities between 0 and 1.
 
         Raises:
-            UsageError: For classes and texts that do not fit together.
+            UsageError: For classes and texts that do not fit together, and a threshold that no
+                score can have.
             DataError: For a picture that cannot be read.
         """
         prompts = ClassPrompts(self, classes, texts, background, threshold)
@@ -259,8 +259,10 @@ class ClassPrompts:
             classes, texts = _of_prompt_set(texts, classes)
         if not classes:
             raise UsageError("Name at least one class.")
-        if threshold is not None and math.isnan(threshold):
-            raise UsageError("The threshold is not a number.")
+        if threshold is not None:
+            _check_threshold(threshold, segmenter)
+        if texts and any(isinstance(group, str) for group in texts):
+            raise UsageError("Texts are a list of sentences for each class, not one string each.")
         texts = segmenter.default_texts(classes) if texts is None else texts
         if len(texts) != len(classes):
             raise UsageError(f"There are {len(classes)} classes but texts for {len(texts)}.")
@@ -281,7 +283,8 @@ class ClassPrompts:
         place = {name: i for i, name in enumerate(kept)}
         self.owners = [place.get(name, place.get(BACKGROUND, 0)) for name in self.names]
         with enough_memory():
-            self.text = segmenter.encode_texts([*texts, *segmenter.default_texts(added)])
+            self.texts = [*texts, *segmenter.default_texts(added)]
+            self.text = segmenter.encode_texts(self.texts)
 
     def decode(self, image: np.ndarray) -> CostMaps | Probabilities:
         """The scores of all prompts in a picture, uint8 [H, W, 3]."""
@@ -296,7 +299,19 @@ class ClassPrompts:
             masks[scores < self.threshold] = self._background
         counts = np.bincount(masks.ravel(), minlength=len(self.classes)) / masks.size
         shares = {self.classes[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable")}
-        return Prediction(self.classes, masks, scores, shares, image)
+        texts = tuple(map(tuple, self.texts))
+        owners = tuple(self.owners)
+        return Prediction(self.classes, masks, scores, shares, image, self.names, texts, owners)
+
+
+def _check_threshold(threshold: float, segmenter: Segmenter) -> None:
+    """Raise UsageError for one that all scores, or none, would reach."""
+    low, scores = (-1, "cosines") if segmenter.score == "cosine" else (0, "probabilities")
+    if not low <= threshold <= 1:
+        raise UsageError(
+            f"The threshold {threshold:g} is out of range: the scores of {segmenter.name} are "
+            f"{scores}, between {low} and 1."
+        )
 
 
 def _of_prompt_set(

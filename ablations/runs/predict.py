@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from lsmseg_model.data.images import by_suffix
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.predict import PredictRequest, PredictResult
 from lsmseg_model.predict import predict as predict_pictures
@@ -34,7 +35,8 @@ def predict(
         store: Where they are.
         prompts: A prompt set that has the texts instead.
         on_progress: Called after each picture.
-        on_message: Is told the text of every class, and what became of a checkpoint's keys.
+        on_message: Is told the text of every class, what became of a checkpoint's keys, and which
+            files of folders are no pictures.
 
     Raises:
         UsageError, DataError: What `texts_for_classes` and `lsmseg_model.predict` raise.
@@ -51,6 +53,8 @@ def predict(
     )
     if on_message and result.keys is not None:
         on_message(f"{request.checkpoint}: {result.keys}")
+    if on_message and result.skipped:
+        on_message(f"Skipped, not read as pictures: {by_suffix(result.skipped)}.")
     return result
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lsmseg_model.data.benchmark import scored_names
 from lsmseg_model.data.folders import Files, LabelReader, Split, open_split
-from lsmseg_model.data.images import open_picture
+from lsmseg_model.data.images import Size, by_suffix, open_picture, upright_size
 from lsmseg_model.data.label_maps import IGNORE, VALUES, read_label_map
 from lsmseg_model.data.layouts import OWN
 from lsmseg_model.data.parallel import OnProgress, in_parallel
@@ -123,6 +123,9 @@ def _about_files(split: Split, files: Files) -> list[Finding]:
     if files.left_out:
         what = f"{files.left_out} pictures have no label map and are left out"
         findings.append(Finding("left out", "", what, stops=False))
+    if files.skipped:
+        what = f"not read as pictures or label maps: {by_suffix(files.skipped)}"
+        findings.append(Finding("skipped", "", what, stops=False))
     if not files.pairs:
         findings.append(Finding("count", "", "no picture has a label map"))
     return findings
@@ -149,10 +152,10 @@ def _about_pair(
     return pixels, int((labels == IGNORE).sum()), findings
 
 
-def _decode(picture: Path) -> tuple[int, int]:
-    """(height, width) of a picture whose data are whole; JPEG is decoded small, which is faster."""
+def _decode(picture: Path) -> Size:
+    """The size of a picture whose data are whole; JPEG is decoded small, which is faster."""
     with open_picture(picture) as opened:
-        width, height = opened.size
-        opened.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+        size = upright_size(opened)
+        opened.draft("RGB", (max(1, opened.width // 8), max(1, opened.height // 8)))
         opened.load()
-    return height, width
+    return size

@@ -7,20 +7,27 @@ from pathlib import Path
 
 import numpy as np
 
+from lsmseg_model.data.images import (
+    SUFFIXES,
+    Size,
+    as_picture,
+    by_suffix,
+    entries,
+    open_picture,
+    upright_size,
+)
 from lsmseg_model.data.label_maps import (
     OUTSIDE,
     label_table,
     proves_182_ids,
     read_label_map,
-    read_picture,
-    size_of,
     to_classes,
 )
 from lsmseg_model.data.layouts import LAYOUTS, OWN, Layout, Place
 from lsmseg_model.errors import DataError, UsageError, nearest
 
 UNFINISHED = ".unfinished"  # stands among label maps while `data prepare` makes them
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+TURNED = ", turned upright by its EXIF orientation, and the label map is not"
 
 
 @dataclass(frozen=True)
@@ -45,13 +52,8 @@ class Split:
                 f"{self.labels} is unfinished: data prepare was interrupted; run it again."
             )
         endings = self.place.endings
-        pictures = {p.stem: p for p in _entries(self.pictures) if p.suffix.lower() in PICTURES}
-        labels = {
-            p.name[: -len(end)]: p
-            for p in _entries(self.labels)
-            for end in endings
-            if _ends(p.name, (end,))
-        }
+        pictures, no_pictures = _by_stem(self.pictures, SUFFIXES)
+        labels, no_labels = _by_stem(self.labels, endings)
         if self.place.names is None:
             wanted = sorted(labels)
         else:
@@ -61,21 +63,39 @@ class Split:
             [labels[w].name if w in labels else w for w in wanted if w not in pictures],
             [w for w in wanted if w not in labels],
             len(pictures.keys() - labels.keys()) if self.place.names is None else 0,
+            [*no_pictures, *no_labels],
         )
 
 
 @dataclass(frozen=True)
 class Files:
-    """Pictures with their label maps; names without the one or the other; pictures left out."""
+    """Pictures with their label maps; names without the one or the other; pictures left out.
+
+    skipped: what else lies in the two folders.
+    """
 
     pairs: list[tuple[Path, Path]]
     without_picture: list[str]
     without_labels: list[str]
     left_out: int
+    skipped: list[Path]
 
 
-def _entries(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+def _by_stem(folder: Path, endings: Sequence[str]) -> tuple[dict[str, Path], list[Path]]:
+    """The files with one of the endings by what stands before it, and the others.
+
+    Raises DataError for two of one stem.
+    """
+    found: dict[str, Path] = {}
+    others = []
+    for path in entries(folder):
+        ending = next((end for end in endings if _ends(path.name, (end,))), None)
+        if ending is None:
+            others.append(path)
+            continue
+        if (other := found.setdefault(path.name[: -len(ending)], path)) is not path:
+            raise DataError(f"{folder} has both {other.name} and {path.name}; remove one of them.")
+    return found, others
 
 
 def list_names(path: Path) -> list[str]:
@@ -234,7 +254,7 @@ class FolderBenchmark:
         return self.pairs[index][0].stem
 
     def picture(self, index: int) -> np.ndarray:
-        return read_picture(self.pairs[index][0])
+        return as_picture(self.pairs[index][0])
 
     def labels(self, index: int) -> np.ndarray:
         return self.reader.labels(*self.pairs[index])
@@ -246,7 +266,7 @@ def _check_whole(split: Split, files: Files) -> None:
         raise DataError(
             f"{len(files.without_picture)} label map(s) in {split.labels} have no picture, for "
             f"example {files.without_picture[0]}; add the picture or remove "
-            "the label map."
+            f"the label map.{_skipped(files)}"
         )
     if files.without_labels:
         raise DataError(
@@ -254,7 +274,13 @@ def _check_whole(split: Split, files: Files) -> None:
             f"{split.labels}, for example {files.without_labels[0]}; add it or remove the name."
         )
     if not files.pairs:
-        raise DataError(f"{split.labels} and {split.pictures} have no picture in common.")
+        raise DataError(
+            f"{split.labels} and {split.pictures} have no picture in common.{_skipped(files)}"
+        )
+
+
+def _skipped(files: Files) -> str:
+    return f" Not read there: {by_suffix(files.skipped)}." if files.skipped else ""
 
 
 class LabelReader:
@@ -271,24 +297,28 @@ class LabelReader:
     def labels(self, picture: Path, path: Path) -> np.ndarray:
         """int64 [H, W]: classes or IGNORE. Raises DataError with what is wrong."""
         raw = read_label_map(path)
-        labels, problems = self.judge(raw, path, size_of(picture))
+        with open_picture(picture) as opened:
+            size = upright_size(opened)
+        labels, problems = self.judge(raw, path, size)
         if problems:
             raise DataError(next(iter(problems.values())))
         return labels
 
     def judge(
-        self, raw: np.ndarray, path: Path, size: tuple[int, int] | None
+        self, raw: np.ndarray, path: Path, size: Size | None
     ) -> tuple[np.ndarray, dict[str, str]]:
         """Classes, IGNORE or OUTSIDE [H, W], and a sentence about every kind of problem.
 
-        raw: what stands in the file; size: (height, width) of the picture, None if unknown.
+        raw: what stands in the file; size: of the picture, None if unknown.
         """
         labels = to_classes(raw, self.table)
         problems = {}
-        if size is not None and raw.shape != size:
+        if size is not None and raw.shape != size[:2]:
+            fits = size.turned and raw.shape == size[1::-1]
             problems["size"] = (
-                f"{path} is {raw.shape[1]}x{raw.shape[0]} but its picture is {size[1]}x{size[0]}; "
-                "label maps must have the size of their picture."
+                f"{path} is {raw.shape[1]}x{raw.shape[0]} but its picture is {size.width}x"
+                f"{size.height}{TURNED if fits else ''}; label maps must have the size of their "
+                "picture."
             )
         if self.classes > 255 and raw.dtype.itemsize == 1:
             problems["8 bits"] = (

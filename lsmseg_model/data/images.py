@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
+from lsmseg_model.data.formats import RAW, not_read, unreadable
 from lsmseg_model.errors import DataError, UsageError
 
 # What Pillow raises for damaged files.
 DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, zlib.error)
+# Their first frame is the picture: a phone's or stereo camera's, or all layers together.
+ONE_OF_SEVERAL = ("MPO", "PSD", "ICNS")
+NEW_SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # of a TIFF's pages: a tag and two of its bits
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -37,18 +43,78 @@ def as_picture(picture: str | Path | Image.Image | np.ndarray) -> np.ndarray:
         return _from_image(opened)
 
 
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, in order, without hidden files."""
+    return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+
+
+def by_suffix(skipped: Iterable[Path]) -> str:
+    """Files of a folder that are no pictures, counted: "2 .heic, 1 folder"."""
+    kinds = Counter("folder" if p.is_dir() else p.suffix.lower() or p.name for p in skipped)
+    counted = [f"{count} {kind}" for kind, count in kinds.most_common()]
+    return ", ".join([*counted[:5], *(["..."] if len(counted) > 5 else [])])
+
+
 @contextmanager
 def open_picture(path: str | Path, kind: str = "a picture") -> Iterator[Image.Image]:
-    """A file opened with Pillow; DataError for one that is missing, damaged or too large."""
+    """A file opened with Pillow.
+
+    Raises DataError, with the reason, for a file that is missing, damaged, too large or of a
+    format that is not read, and for one of several frames or pages.
+    """
+    path = Path(path)
+    if path.suffix.lower() in RAW:
+        raise DataError(not_read(path, "raw", kind))
     try:
-        with Image.open(path) as opened:
+        with warnings.catch_warnings():  # of large pictures; too large ones are refused
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened:
+            if (frames := _frames(opened)) > 1:
+                raise DataError(
+                    f"{path} has {frames} frames or pages and is not read as {kind}; save those "
+                    "that are wanted as files of their own."
+                )
             yield opened
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist.") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path} is too large for {kind}: {error}") from error
+        raise DataError(
+            f"{path} is too large for {kind}: it has more than "
+            f"{2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; cut it up or make it smaller."
+        ) from error
     except DAMAGED as error:
-        raise DataError(f"{path} cannot be read as {kind}; it may be corrupt.") from error
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+        raise DataError(unreadable(path, kind)) from error
+
+
+def _frames(opened: Any) -> int:
+    """How many pictures a file holds; smaller copies and masks in a TIFF are none."""
+    count: int = getattr(opened, "n_frames", 1)
+    if count == 1 or opened.format in ONE_OF_SEVERAL:
+        return 1
+    if opened.format == "TIFF":
+        for index in range(count):
+            opened.seek(index)
+            count -= bool(opened.tag_v2.get(NEW_SUBFILE_TYPE, 0) & (REDUCED | MASK))
+        opened.seek(0)
+    return count
+
+
+class Size(NamedTuple):
+    """Of a picture as it is shown; ``turned``: its EXIF orientation has swapped the sides."""
+
+    height: int
+    width: int
+    turned: bool = False
+
+
+def upright_size(image: Image.Image) -> Size:
+    """The size that `as_picture` gives it, from its header."""
+    if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):
+        return Size(image.width, image.height, turned=True)
+    return Size(image.height, image.width)
 
 
 def _from_image(image: Any) -> np.ndarray:

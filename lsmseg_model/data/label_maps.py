@@ -6,6 +6,7 @@ A table of 65,536 entries turns label values into classes; each benchmark has it
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,8 @@ from lsmseg_model.data.palette import palette
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.files import write_whole
 
+# Pillow spreads greys of 2 and 4 bits over 0 to 255.
+SPREAD = {"L;2": 85, "L;4": 17}
 MOST_CLASSES = 1 << 16  # that 16 bits tell apart
 IGNORE = -1  # a pixel without a label
 OUTSIDE = -2  # in a table: a value that the vocabulary has no class for
@@ -71,27 +74,31 @@ def proves_182_ids(values: np.ndarray) -> bool | None:
     return False if np.isin(values, [i - 1 for i in COCO_UNUSED_IDS]).any() else None
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """uint8 [H, W, 3] RGB. Raises DataError for a file that is missing or is not a picture."""
-    with open_picture(path) as opened:
-        return np.asarray(opened.convert("RGB"))
-
-
 def read_label_map(path: Path) -> np.ndarray:
     """Whole numbers [H, W] as they stand in the file: uint8, uint16 or int32."""
     with open_picture(path, "a label map") as opened:
+        if opened.format in ("JPEG", "MPO"):
+            raise DataError(
+                f"{path} is a JPEG, which changes the class indices; write label maps as PNG."
+            )
+        raw = _raw_mode(opened)
         labels = np.asarray(opened)
-    if labels.ndim != 2 or labels.dtype.kind not in "uib":
+    if labels.ndim != 2:
         raise DataError(
             f"{path} is a colour picture, not a label map; it needs one class index a pixel."
         )
+    if labels.dtype.kind not in "uib" or raw.endswith("I"):
+        how = "with black and white swapped" if raw.endswith("I") else "as fractions"
+        raise DataError(f"{path} holds its numbers {how}; write label maps as PNG.")
+    if raw in SPREAD:
+        labels = labels // SPREAD[raw]
     return labels.astype(np.uint8) if labels.dtype == bool else labels
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """(height, width) of a picture, from its header."""
-    with open_picture(path) as opened:
-        return opened.height, opened.width
+def _raw_mode(opened: Any) -> str:
+    """How pixels lie in the file, in Pillow's words."""
+    how = opened.tile[0].args if opened.tile else ""
+    return str(how[0] if isinstance(how, tuple) and how else how)
 
 
 def check_count(classes: int) -> None:

@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lsmseg_model.data.label_maps import IGNORE, OUTSIDE, read_picture, to_classes
+from lsmseg_model.data.images import as_picture, open_picture
+from lsmseg_model.data.label_maps import IGNORE, OUTSIDE, to_classes
 from lsmseg_model.errors import DataError
 
 SHORT_SIDE = 512  # of ADE20K-847's pictures: published scores are made on no larger ones
@@ -129,7 +130,8 @@ def merge_objects(many: Iterable[tuple[Path, dict[int, str]]]) -> dict[int, str]
 
 def read_ade_indices(path: Path) -> np.ndarray:
     """int64 [H, W]: the index of the object's name at every pixel of a _seg.png, 0 for none."""
-    seg = read_picture(path).astype(np.int64)
+    with open_picture(path, "a label map") as opened:
+        seg = np.asarray(opened.convert("RGB")).astype(np.int64)
     return seg[..., 0] // 10 * 256 + seg[..., 1]
 
 
@@ -151,7 +153,7 @@ def small_labels(labels: np.ndarray) -> np.ndarray:
 
 def save_small_picture(source: Path, target: Path) -> None:
     """A JPEG of the picture at `small_size`, bilinear without smoothing, as OpenCV does it."""
-    picture = Image.fromarray(read_picture(source))
+    picture = Image.fromarray(as_picture(source))
     rows, columns = small_size(picture.height, picture.width)
     if (rows, columns) != (picture.height, picture.width):
         scale = (picture.width / columns, 0.0, 0.0, 0.0, picture.height / rows, 0.0)

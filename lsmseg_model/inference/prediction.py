@@ -34,6 +34,8 @@ class Prediction:
     ``classes``: the names, ``background`` the last where there is one; ``masks``: int64 [H, W]
     positions in ``classes``; ``scores``: float32 [H, W], the winners' cosines or probabilities;
     ``shares``: part of the picture per class, largest first; ``image``: uint8 [H, W, 3].
+    ``prompts``: the names that competed, ``texts`` the sentences of each, ``owners`` the position
+    in ``classes`` that each stands for.
     """
 
     classes: tuple[str, ...]
@@ -41,6 +43,9 @@ class Prediction:
     scores: np.ndarray
     shares: dict[str, float]
     image: np.ndarray
+    prompts: tuple[str, ...] = ()
+    texts: tuple[tuple[str, ...], ...] = ()
+    owners: tuple[int, ...] = ()
 
     def overlay(self) -> Image.Image:
         """The picture with class colours over it and a legend beside it; background is grey."""
@@ -59,9 +64,9 @@ class Prediction:
     def save(self, path: str | Path) -> None:
         """Write the prediction; what is written depends on the ending of ``path``.
 
-        A picture's ending such as .png, .jpg or .pdf: the overlay. ``.npz``: the arrays
-        ``labels``, ``scores`` and ``classes``, for numpy.load. None: a folder with overlay.png,
-        labels.png (the position in ``classes`` of every pixel) and classes.json (names, colours).
+        A picture's ending such as .png, .jpg or .pdf: the overlay. ``.npz``: `arrays`, for
+        numpy.load. None: a folder with overlay.png, labels.png (the position in ``classes`` of
+        every pixel) and classes.json (names, colours).
         Raises UsageError for another ending, DataError where it cannot be written.
         """
         path = Path(path)
@@ -86,9 +91,20 @@ class Prediction:
         write_label_map(path, self.masks, len(self.classes), colours=True)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What ``save`` writes into an .npz file."""
-        labels = self.masks.astype(np.int32)
-        return {"labels": labels, "scores": self.scores, "classes": np.array(self.classes)}
+        """What ``save`` writes into an .npz file.
+
+        labels int32 and scores float32 [H, W]; classes, names [C]; of what `predict` made also
+        prompts, names [N], owners int32 [N] and texts [N, S], the sentences of each prompt,
+        filled up with "".
+        """
+        arrays = {"labels": self.masks.astype(np.int32), "scores": self.scores}
+        arrays["classes"] = np.array(self.classes)
+        if self.prompts:
+            most = max(map(len, self.texts))
+            texts = [[*some, *[""] * (most - len(some))] for some in self.texts]
+            arrays |= {"prompts": np.array(self.prompts), "texts": np.array(texts)}
+            arrays["owners"] = np.array(self.owners, np.int32)
+        return arrays
 
 
 def check_picture_format(path: Path) -> None:

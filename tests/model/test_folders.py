@@ -1,14 +1,19 @@
 """Folder benchmarks: layouts, label conventions, and every kind of bad input."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.data import IGNORE, load_benchmark
+from lsmseg_model.data.check import DataCheckRequest, data_check
+from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.label_maps import COCO_UNUSED_IDS, label_table
 from lsmseg_model.errors import DataError, UsageError
+from lsmseg_model.training.dataset import Augment, FolderTraining
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
 
@@ -95,6 +100,76 @@ def test_sizes_that_differ(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(root / "images/val/a.jpg")
     with pytest.raises(DataError, match=r"3x2 but its picture is 4x4"):
         load_benchmark("camvid", root).labels(0)
+
+
+@pytest.fixture
+def turned(tmp_path: Path) -> Path:
+    """A picture that its EXIF orientation turns by a quarter: stored 6 x 4, shown 4 x 6."""
+    root = make(tmp_path, {"a": np.zeros((6, 4)), "b": np.zeros((6, 4))})
+    noise = np.random.default_rng(0).integers(0, 255, (4, 6, 3), dtype=np.uint8)
+    for name in ("a", "b"):
+        picture = Image.fromarray(noise)
+        exif = picture.getexif()
+        exif[0x0112] = 6
+        picture.save(root / f"images/val/{name}.jpg", exif=exif)
+    shutil.copytree(root / "images/val", root / "images/train")
+    shutil.copytree(root / "annotations/val", root / "annotations/train")
+    return root
+
+
+def test_exif_turns_pictures_alike_everywhere(turned: Path) -> None:
+    """In `predict`, `evaluate`, both halves of `ablate`, and training."""
+    benchmark = load_benchmark("camvid", turned)
+    shown = as_picture(turned / "images/val/a.jpg")
+    stored = np.asarray(Image.open(turned / "images/val/a.jpg"))
+    assert (shown == np.rot90(stored, -1)).all()
+    assert (benchmark.picture(0) == shown).all() and benchmark.labels(0).shape == (6, 4)
+    halves = BenchmarkSource("camvid", str(turned), prompts=11).splits()
+    assert all((part.picture(0) == shown).all() for part in halves.values())
+    training = load_benchmark("camvid", turned, "train")
+    image, labels = FolderTraining(training, Augment(4, 4), 0)._read(0)
+    assert (image.permute(1, 2, 0).numpy() == shown).all() and labels.shape == (1, 6, 4)
+
+
+def test_a_label_map_that_was_not_turned_with_its_picture(turned: Path) -> None:
+    Image.new("L", (6, 4)).save(turned / "annotations/val/a.png")
+    says = "a.png is 6x4 but its picture is 4x6, turned upright by its EXIF orientation, and the"
+    with pytest.raises(DataError, match=says):
+        load_benchmark("camvid", turned).labels(0)
+    names = [str(i) for i in range(11)]
+    report = data_check(DataCheckRequest(data="camvid", data_root=turned, class_names=names))
+    (finding,) = [f for f in report.findings if f.kind == "size"]
+    assert finding.file == "a.png" and says in finding.what
+
+
+def test_two_files_of_one_name(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a": np.zeros((2, 2))})
+    Image.new("RGB", (2, 2)).save(root / "images/val/a.png")
+    with pytest.raises(DataError, match=r"has both a\.jpg and a\.png; remove one"):
+        load_benchmark("camvid", root)
+
+
+def test_pictures_of_a_format_that_is_not_read_are_counted(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a": np.zeros((2, 2)), "b": np.zeros((2, 2))})
+    (root / "images/val/b.jpg").rename(root / "images/val/b.heic")
+    with pytest.raises(DataError, match=r"for example b\.png; .*\. Not read there: 1 \.heic\."):
+        load_benchmark("camvid", root)
+    names = [str(i) for i in range(11)]
+    report = data_check(DataCheckRequest(data="camvid", data_root=root, class_names=names))
+    (finding,) = [f for f in report.findings if f.kind == "skipped"]
+    assert finding.what.endswith("1 .heic") and not finding.stops
+
+
+def test_sixteen_bit_and_transparent_pictures_are_seen_as_predict_sees_them(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a": np.zeros((2, 2)), "b": np.zeros((2, 2))})
+    for name, picture in (
+        ("a", Image.fromarray(np.full((2, 2), 300, np.uint16))),
+        ("b", Image.new("RGBA", (2, 2), (0, 0, 0, 0))),
+    ):
+        (root / f"images/val/{name}.jpg").unlink()
+        picture.save(root / f"images/val/{name}.png")
+    benchmark = load_benchmark("camvid", root)
+    assert benchmark.picture(0).max() == 1 and benchmark.picture(1).min() == 255
 
 
 def test_class_index_outside_the_vocabulary(tmp_path: Path) -> None:

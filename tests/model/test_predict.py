@@ -177,7 +177,7 @@ def test_more_than_256_classes_take_16_bits(weights: Path) -> None:
     noise("p/a.png", 40, 40)
     names = [f"thing number {i}" for i in range(300)]
     request = PredictRequest(pictures=["p"], classes=names, pretrained=weights, out="o")
-    predict(replace(request, threshold=-2.0))
+    predict(replace(request, threshold=-1.0))
     with Image.open("o/labels/a.png") as labels:
         assert labels.mode == "I;16" and 255 < np.asarray(labels).max() < 300
     classes = json.loads(Path("o/classes.json").read_text())["classes"]
@@ -208,13 +208,17 @@ def test_names_of_results() -> None:
     for name in ("p/a.png", "p/a.jpg", "p/b.tif", "q/b.tif"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_bytes(b"")
-    assert find_pictures(["p", "p/a.jpg"]) == [Path("p/a.jpg"), Path("p/a.png"), Path("p/b.tif")]
-    assert file_names(find_pictures(["p"])) == ["a.jpg", "a.png", "b"]
+    assert find_pictures(["p", "p/a.jpg"])[0] == [Path("p/a.jpg"), Path("p/a.png"), Path("p/b.tif")]
+    assert file_names(find_pictures(["p"])[0]) == ["a.jpg", "a.png", "b"]
     with pytest.raises(UsageError, match=r"2 pictures are called b\.tif"):
-        file_names(find_pictures(["p", "q"]))
-    Path("empty").mkdir()
-    with pytest.raises(DataError, match="empty holds no pictures"):
+        file_names(find_pictures(["p", "q"])[0])
+    for name in ("empty/a.HEIC", "empty/b.heic", "empty/notes.txt", "p/._a.jpg", "p/c.heic"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(b"")
+    Path("p/more").mkdir()
+    with pytest.raises(DataError, match=r"empty holds no .* not read there: 2 \.heic, 1 \.txt\."):
         find_pictures(["empty"])
+    assert find_pictures(["p"])[1] == [Path("p/c.heic"), Path("p/more")]
     with pytest.raises(UsageError, match="at least one picture"):
         find_pictures([])
 
@@ -329,7 +333,7 @@ def test_the_command_on_a_folder(call, weights: Path) -> None:
     Path("p/c.png").write_bytes(b"no picture")
     Path("names.txt").write_text("sky\n# a remark\na zebra with stripes\nwall\n")
     listed = ("-q", "predict", "p", "--classes-file", "names.txt", "--pretrained", str(weights))
-    more = ("--background", "wall", "--threshold", "-2", "--cost-maps", "--npz", "--json")
+    more = ("--background", "wall", "--threshold", "-1", "--cost-maps", "--npz", "--json")
     result = call(*listed, "-o", "o", *more)
     assert result.code == 3
     assert "p/c.png cannot be read" in result.err
@@ -340,7 +344,33 @@ def test_the_command_on_a_folder(call, weights: Path) -> None:
     assert rows[0]["labels"] == "o/labels/a.png" and rows[2]["labels"] is None
     with np.load("o/npz/a.npz") as arrays:
         assert arrays["prompts"].tolist() == ["sky", "a zebra with stripes", "wall"]
+        assert arrays["owners"].tolist() == [0, 1, 2] and arrays["texts"].shape == (3, 1)
+        assert arrays["texts"][1, 0] == "a photo of a zebra with stripes"
+        assert arrays["texts"][2, 0].startswith("Walls are most often painted white")  # the store's
     assert Path("o/cost_maps/b/2-wall.png").is_file()
+
+
+def test_what_is_skipped_in_a_folder_is_told(call, weights: Path) -> None:
+    noise("p/a.png")
+    for name in ("p/b.heic", "p/c.HEIC", "p/notes.txt"):
+        Path(name).write_bytes(b"")
+    done = call("predict", "p", "--classes", "sky", "--pretrained", str(weights))
+    assert done.code == 0
+    assert "Skipped, not read as pictures: 2 .heic, 1 .txt." in done.err
+
+
+def test_the_texts_of_several_templates_are_in_the_npz(weights: Path) -> None:
+    noise("a.png")
+    texts = [["the sky", "a sky"], ["wool"]]
+    found = Segmenter(pretrained=weights).predict("a.png", ["sky", "wool"], texts, "rug")
+    found.save("o.npz")
+    with np.load("o.npz", allow_pickle=False) as arrays:
+        assert arrays["texts"].tolist() == [
+            ["the sky", "a sky"], ["wool", ""], ["a photo of a rug", ""],
+        ]  # fmt: skip
+        assert arrays["prompts"].tolist() == ["sky", "wool", "rug"]
+        named = arrays["classes"][arrays["owners"]]
+        assert named.tolist() == ["sky", "wool", "background"]
 
 
 def test_one_picture_into_a_folder(call, weights: Path) -> None:

@@ -308,6 +308,19 @@ def test_what_is_below_the_threshold_is_background(segmenter: Segmenter) -> None
     assert (named.masks == found.masks).all() and named.classes == found.classes
 
 
+def test_a_threshold_that_no_score_or_every_score_reaches(segmenter: Segmenter) -> None:
+    low, kind = (-1, "cosines") if segmenter.score == "cosine" else (0, "probabilities")
+    for wrong in (float("nan"), float("inf"), 30.0, low - 0.01):
+        with pytest.raises(UsageError, match=f"out of range: .* {kind}, between {low} and 1"):
+            segmenter.predict(noise(20, 20), ["sky"], threshold=wrong)
+
+
+def test_a_sentence_is_no_list_of_sentences(segmenter: Segmenter) -> None:
+    """Each of its letters would be one."""
+    with pytest.raises(UsageError, match="list of sentences for each class"):
+        segmenter.predict(noise(20, 20), ["sky"], ["the sky"])  # type: ignore[arg-type]
+
+
 def test_classes_that_are_background(segmenter: Segmenter) -> None:
     image = noise(40, 40)
     names = ["sky", "wall", "zebra", "floor"]
@@ -318,11 +331,9 @@ def test_classes_that_are_background(segmenter: Segmenter) -> None:
     # The same where they are not among the classes: they compete all the same.
     added = segmenter.predict(image, ["sky", "zebra"], background=["wall", "floor"])
     assert added.classes == found.classes and (added.masks == found.masks).all()
-    both = segmenter.predict(image, names, background="wall", threshold=2.0)
-    with pytest.raises(UsageError, match="threshold is not a number"):
-        segmenter.predict(image, names, threshold=float("nan"))
+    both = segmenter.predict(image, names, background="wall", threshold=1.0)
     assert both.classes == ("sky", "zebra", "floor", "background") and (both.masks == 3).all()
-    own = segmenter.predict(image, ["sky", "background"], threshold=2.0)
+    own = segmenter.predict(image, ["sky", "background"], threshold=1.0)
     assert own.classes == ("sky", "background") and (own.masks == 1).all()
 
 
