@@ -12,11 +12,12 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ablations.commands.ablate import ablate
+from ablations.commands.app import example, group
 from ablations.commands.attributes import attributes
 from ablations.commands.data import app as data_app
 from ablations.commands.evaluate import evaluate
@@ -24,7 +25,7 @@ from ablations.commands.export import export
 from ablations.commands.generate import generate
 from ablations.commands.leaderboard import leaderboard
 from ablations.commands.model import app as model_app
-from ablations.commands.output import Shown
+from ablations.commands.output import Shown, reset, turn_on
 from ablations.commands.predict import predict
 from ablations.commands.pretrain import pretrain
 from ablations.commands.recipes import app as recipes_app
@@ -35,17 +36,15 @@ from ablations.commands.train import train
 from ablations.commands.vocab import app as vocab_app
 from lsmseg_prompts import __version__
 
-app = typer.Typer(
-    name="lsmseg-prompts",
-    help="Attribute-enriched text prompts for open-vocabulary segmentation (LSMSeg).",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(store_app, name="store", no_args_is_help=True)
-app.add_typer(vocab_app, name="vocab", no_args_is_help=True)
-app.add_typer(model_app, name="model", no_args_is_help=True)
-app.add_typer(data_app, name="data", no_args_is_help=True)
-app.add_typer(recipes_app, name="recipes", no_args_is_help=True)
+PROMPTS, MEASURE, TRAIN, LOOK = "Prompts", "Measure", "Train and use", "Look"
+
+app = group("Attribute-enriched text prompts for open-vocabulary segmentation (LSMSeg).")
+app.info.name, app.pretty_exceptions_enable = "lsmseg-prompts", False
+app.add_typer(store_app, name="store", rich_help_panel=PROMPTS)
+app.add_typer(vocab_app, name="vocab", rich_help_panel=PROMPTS)
+app.add_typer(recipes_app, name="recipes", rich_help_panel=MEASURE)
+app.add_typer(model_app, name="model", rich_help_panel=TRAIN)
+app.add_typer(data_app, name="data", rich_help_panel=TRAIN)
 
 
 def _version(wanted: bool) -> None:
@@ -54,13 +53,17 @@ def _version(wanted: bool) -> None:
         raise typer.Exit()
 
 
+def _everywhere(*names: str, help: str) -> Any:
+    return typer.Option(*names, help=help, callback=turn_on, expose_value=False)
+
+
 @app.callback()
 def _global(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no notes.")] = False,
+    quiet: Annotated[bool, _everywhere("-q", "--quiet", help="No progress and no notes.")] = False,
     verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Log what is being done.")
+        bool, _everywhere("-v", "--verbose", help="All columns, lists of files, and a log.")
     ] = False,
+    debug: Annotated[bool, _everywhere("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool,
         typer.Option(
@@ -68,23 +71,28 @@ def _global(
         ),
     ] = False,
 ) -> None:
-    if verbose:
-        import logging
-
-        logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
-    Shown.debug, Shown.quiet = debug, quiet
+    """What holds for every command; quiet, verbose and debug may also stand after it."""
 
 
-for command in (
-    *(run, attributes, generate, ablate, report, export, leaderboard),
-    *(pretrain, train, evaluate, predict),
+for command, panel, words in (
+    (attributes, PROMPTS, "attributes --wording thesis"),
+    (generate, PROMPTS, "generate --vocab camvid --attributes color,shape --dry-run"),
+    (export, PROMPTS, "export --attributes color,shape --vocab camvid -o camvid.json"),
+    (run, MEASURE, "run --out runs/first"),
+    (ablate, MEASURE, "ablate --attributes color,shape --limit 40 --out runs/two"),
+    (evaluate, MEASURE, "evaluate --attributes color,shape --limit 40"),
+    (pretrain, TRAIN, "pretrain --data ministuff --out runs/tiny --minutes 10"),
+    (train, TRAIN, "train --data ministuff --out runs/network --minutes 10"),
+    (predict, TRAIN, 'predict picture.png --classes "sky, sand, zebra" -o overlay.png'),
+    (report, LOOK, "report runs/first"),
+    (leaderboard, LOOK, "leaderboard --benchmark ministuff --top 10"),
 ):
-    app.command()(command)
+    app.command(**example(words, panel))(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: errors made on purpose are one sentence on stderr."""
-    Shown.debug = Shown.quiet = False
+    reset()
     try:
         try:
             app(None if arguments is None else list(arguments), prog_name="lsmseg-prompts")

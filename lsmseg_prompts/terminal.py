@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +13,9 @@ from typing import Any, Literal
 
 from lsmseg_prompts.files import plain
 
-FOLDED = 24  # signs; columns that are wider may be folded, to no less than this
+FOLDED = 20  # signs; columns that are wider may be folded, to no less than this
+WIDTH = 80  # columns of what is no terminal, where $COLUMNS says nothing else
+LOG_EVERY = 30.0  # seconds between the lines of progress where stderr is no terminal
 
 
 def print_json(value: Any) -> None:
@@ -29,14 +33,38 @@ def note(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> None:
-    """Rows of equal keys as a table on stdout; `columns` chooses and orders the keys."""
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str] | None = None,
+    brief: Sequence[str] | None = None,
+) -> None:
+    """Rows of equal keys as a table on stdout.
+
+    columns: chooses and orders the keys; brief: those that stay where there is no room for all.
+    """
     columns = list(columns or dict.fromkeys(key for row in rows for key in row))
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    if brief is not None and not fits(columns, cells, folded=False):
+        print_table(rows, brief)
+        return
     print_cells(
         [column.replace("_", " ") for column in columns],
-        [[_cell(row.get(column)) for column in columns] for row in rows],
+        cells,
         [any(_is_number(row.get(column)) for row in rows) for column in columns],
     )
+
+
+def terminal_width() -> int:
+    """$COLUMNS, else the width of the terminal, else WIDTH: of files and pipes."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns
+
+
+def print_wrapped(text: str) -> None:
+    """A text on stdout, its lines no wider than the terminal; words stay whole."""
+    import textwrap
+
+    for line in text.splitlines():
+        print(textwrap.fill(line, terminal_width(), break_long_words=False, break_on_hyphens=False))
 
 
 def print_cells(
@@ -47,9 +75,10 @@ def print_cells(
     note: str = "",
     styles: Sequence[str] = (),
 ) -> None:
-    """A table of texts on stdout; only long ones are folded, and nothing is cut.
+    """A table of texts on stdout, no wider than the terminal; nothing is cut.
 
-    On a terminal too narrow for that each row is shown as lines of key and value.
+    Sentences are folded, then heads of several words. Where that does not do, each row is shown
+    as lines of key and value.
 
     Args:
         heads: what stands above each column.
@@ -59,19 +88,15 @@ def print_cells(
         note: a line below it.
         styles: of each row, as rich calls them; none: all plain.
     """
-    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    widths = [max(map(cell_len, texts)) for texts in zip(heads, *cells, strict=True)]
-    folded = [width > FOLDED for width in widths]
-    needed = 2 * len(heads) + sum(map(min, widths, [FOLDED] * len(heads)))
-    # Piped output has no width of its own; 80 columns would fold every sentence.
-    width = None if sys.stdout.isatty() else max(200, needed)
-    console = Console(width=width, soft_wrap=False, highlight=False)
+    console = Console(width=terminal_width(), highlight=False)
     table = Table(box=None, pad_edge=False)
-    if needed > console.width + 2 and cells:
+    broken = [head.replace(" ", "\n") for head in heads]
+    shown = next((above for above in (heads, broken) if _widths(above, cells)), None)
+    if shown is None:
         table.show_header = False
         table.add_column(style="bold", no_wrap=True)
         table.add_column(overflow="fold")
@@ -80,19 +105,76 @@ def print_cells(
                 table.add_row()
             for head, cell in zip(heads, row, strict=True):
                 if cell:
-                    table.add_row(head, Text(cell))
+                    table.add_row(Text(head), Text(cell))
     else:
-        for head, to_right, fold in zip(heads, right, folded, strict=True):
+        widths = _widths(shown, cells)
+        for head, to_right, width in zip(shown, right, widths, strict=True):
             justify: Literal["left", "right"] = "right" if to_right else "left"
-            table.add_column(head, justify=justify, no_wrap=not fold, overflow="fold")
+            table.add_column(Text(head), justify=justify, width=width)
         for row, style in zip_longest(cells, styles, fillvalue=""):
             # Text, so that square brackets in an LLM's sentence are not read as markup.
-            table.add_row(*map(Text, row), style=style)
+            folded = (_folded(cell, width) for cell, width in zip(row, widths, strict=True))
+            table.add_row(*map(Text, folded), style=style)
     if title:
         console.print(Text(title, style="bold underline"))
     console.print(table)
     if note:
         console.print(Text(note, style="dim"))
+
+
+def fits(heads: Sequence[str], cells: Sequence[Sequence[str]], folded: bool = True) -> bool:
+    """Whether the columns fit beside one another, with heads and long texts folded or as is."""
+    if folded:
+        return bool(_widths([head.replace(" ", "\n") for head in heads], cells))
+    widths = _widths(heads, cells)
+    return bool(widths) and all(
+        max(map(len, (head, *(row[n] for row in cells)))) <= widths[n]
+        for n, head in enumerate(heads)
+    )
+
+
+def _widths(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
+    """How wide each column is; none where the columns do not fit beside one another.
+
+    The widest give way first, down to FOLDED and the longest part that stays whole.
+    """
+    from rich.cells import cell_len
+
+    widths, least = [], []
+    for texts in zip(heads, *cells, strict=True):
+        lines = [line for text in texts for line in text.splitlines()]
+        widths.append(max(map(cell_len, lines), default=0))
+        longest = max((cell_len(p.rstrip()) for x in lines for p in _parts(x)), default=0)
+        least.append(min(widths[-1], max(FOLDED, longest)))
+    room = terminal_width() - 2 * (len(heads) - 1)
+    if sum(least) > room:
+        return []
+    while (over := sum(widths) - room) > 0:
+        wide = max(range(len(widths)), key=lambda n: (widths[n] > least[n], widths[n]))
+        second = max((w for n, w in enumerate(widths) if n != wide), default=0)
+        down = min(over, max(1, widths[wide] - second))  # to the next widest, if that is needed
+        widths[wide] = max(least[wide], widths[wide] - down)
+    return widths
+
+
+def _parts(line: str) -> list[str]:
+    """A line cut where it may be folded: after spaces, and after + and / of long names."""
+    return re.split(r"(?<=[ +/])", line)
+
+
+def _folded(text: str, width: int) -> str:
+    """The text in lines of at most `width`, each as long as can be."""
+    from rich.cells import cell_len
+
+    lines = []
+    for line in text.splitlines():
+        lines.append("")
+        for part in _parts(line):
+            if cell_len((lines[-1] + part).rstrip()) > width:
+                lines[-1] = lines[-1].rstrip()
+                lines.append("")
+            lines[-1] += part
+    return "\n".join(lines)
 
 
 def _is_number(value: Any) -> bool:

@@ -65,7 +65,7 @@ def ablate(
     checkpoint: options.Checkpoint = None,
     format: Annotated[
         Literal["lsmseg", "cat-seg"] | None,
-        Option(help="Whose layout the checkpoint has (default: lsmseg)."),
+        Option(help="Whose layout the checkpoint has (default: lsmseg).", rich_help_panel="Model"),
     ] = None,
     config: Annotated[str | None, Option(help="The network that --scorer retrain trains.")] = None,
     iterations: Annotated[

@@ -10,16 +10,17 @@ from typer import Option
 
 import lsmseg_model
 from ablations.commands import options
+from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from lsmseg_prompts.terminal import note, progress_bar
 
-app = typer.Typer(help="The benchmarks on your disk.")
+app = group("The benchmarks on your disk.")
 
 Workers = Annotated[int | None, Option(min=1, help="Files at a time (default: one a processor).")]
 Split = Annotated[str | None, Option(help="The part of the data, such as val or train.")]
 
 
-@app.command("check")
+@app.command("check", **example("data check --data pc-459 --data-root VOCdevkit/VOC2010"))
 def data_check(
     ctx: typer.Context,
     data: Annotated[str, Option(help="A benchmark's name, or a folder.")],
@@ -55,7 +56,9 @@ def data_check(
         raise typer.Exit(4)
 
 
-@app.command("prepare")
+@app.command(
+    "prepare", **example("data prepare --data pc-459 --from VOCdevkit/VOC2010 --split val")
+)
 def data_prepare(
     ctx: typer.Context,
     data: Annotated[str, Option(help="A benchmark's name.")],

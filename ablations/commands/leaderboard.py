@@ -9,6 +9,9 @@ import ablations
 from ablations.commands import options
 from ablations.commands.output import say, show
 
+BRIEF = ("benchmark", "model", "llm", "prompts", "miou", "low", "high")
+"""The columns where there is no room for all, beside the one that is sorted by."""
+
 
 def leaderboard(
     benchmark: Annotated[str | None, Option(help="Only this benchmark, such as ministuff.")] = None,
@@ -49,6 +52,6 @@ def leaderboard(
                 value = row[column]
                 row[column] = "-" if value is None else f"{100 * value:.1f}"
     if rows or json:
-        show(rows, json)
+        show(rows, json, list(dict.fromkeys((*BRIEF, sort))))
     else:
         say("Nothing like that was scored yet: `lsmseg-prompts ablate` scores prompts.")

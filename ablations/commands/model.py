@@ -7,12 +7,14 @@ import typer
 from typer import Option
 
 from ablations.commands import options
+from ablations.commands.app import example, group
 from ablations.commands.output import show
+from lsmseg_prompts.terminal import print_wrapped
 
-app = typer.Typer(help="The networks.")
+app = group("The networks.")
 
 
-@app.command("list")
+@app.command("list", **example("model list"))
 def model_list(json: options.Json = False) -> None:
     """The networks that have a name."""
     from lsmseg_model.networks.build import available, read_network
@@ -20,7 +22,7 @@ def model_list(json: options.Json = False) -> None:
     show([{"name": name, "title": read_network(name)["title"]} for name in available()], json)
 
 
-@app.command("describe")
+@app.command("describe", **example("model describe lsmseg-b --classes 150 --set k=64"))
 def model_describe(
     name: Annotated[str, typer.Argument(help="A network's name, or a JSON file of your own.")],
     classes: Annotated[int, Option(min=1, help="Classes to tell apart.")] = 171,
@@ -47,4 +49,4 @@ def model_describe(
     else:
         show(profiled.parts, json)
         for line in summary_lines(profiled):
-            print(line)
+            print_wrapped(line)

@@ -30,7 +30,10 @@ Attributes = Annotated[
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 Composition = Annotated[
     Literal["concat", "ensemble", "sentence"],
-    Option(help="Clause by clause, averaged, or written as one sentence."),
+    Option(
+        metavar="HOW",
+        help="concat: clause by clause; ensemble: averaged; sentence: written as one sentence.",
+    ),
 ]
 Prompts = Annotated[Path | None, Option(help="A prompt set exported as native JSON.")]
 
@@ -43,7 +46,10 @@ SamFile = Annotated[Path | None, Option(help="Weights of SAM or DINOv2, for --de
 Checkpoint = Annotated[
     Path | None, Option(help="A whole network in place of a CLIP: what train left, or CAT-Seg.")
 ]
-Format = Annotated[Literal["lsmseg", "cat-seg"], Option(help="Whose layout the checkpoint has.")]
+Format = Annotated[
+    Literal["lsmseg", "cat-seg"],
+    Option(help="Whose layout the checkpoint has.", rich_help_panel="Model"),
+]
 Device = Annotated[str, Option(help="Where to compute: cpu, cuda, cuda:1, ...")]
 Executor = Annotated[Literal["local", "ray"], Option(help="This machine, or a Ray cluster.")]
 NoCache = Annotated[bool, Option("--no-cache", help="Keep no features on disk.")]

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from typer import CallbackParam
+
 from lsmseg_prompts.terminal import note, print_json, print_table
 
 
@@ -11,6 +13,22 @@ class Shown:
 
     debug = False
     quiet = False
+    verbose = False
+
+
+def reset() -> None:
+    """No global option is given."""
+    Shown.debug = Shown.quiet = Shown.verbose = False
+
+
+def turn_on(param: CallbackParam, value: bool) -> None:
+    """Take a global option, wherever on the command line it stands."""
+    if value:
+        setattr(Shown, param.name, True)
+        if param.name == "verbose":
+            import logging
+
+            logging.basicConfig(level=logging.INFO, format="%(message)s")  # on stderr
 
 
 def say(text: str) -> None:
@@ -22,7 +40,7 @@ def say(text: str) -> None:
 def show(
     value: Any,
     as_json: bool,
-    columns: Sequence[str] | None = None,
+    brief: Sequence[str] | None = None,
     printed: Callable[[Any], None] | None = None,
 ) -> None:
     """A result on stdout: JSON, or a table of its rows, or a line for each of its values.
@@ -30,7 +48,7 @@ def show(
     Args:
         value: rows or a mapping.
         as_json: the option --json.
-        columns: those of the table, in order; None: all.
+        brief: the columns of a table that has no room for all; --verbose shows all even so.
         printed: prints what is not such a table, where JSON is not wanted.
     """
     if as_json:
@@ -38,7 +56,7 @@ def show(
     elif printed is not None:
         printed(value)
     elif isinstance(value, list):
-        print_table(value, columns)
+        print_table(value, brief=None if Shown.verbose else brief)
     else:
         for key, item in value.items():
             shown = f"{item:.4f}" if isinstance(item, float) else item

@@ -8,14 +8,15 @@ from typer import Option
 
 import ablations
 from ablations.commands import options
+from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 
-app = typer.Typer(help="Tables of the paper and the thesis, run again beside what was published.")
+app = group("Tables of the paper and the thesis, run again beside what was published.")
 Name = Annotated[str, typer.Argument(help="A recipe's name, or a JSON file of your own.")]
 Many = list[str] | None
 
 
-@app.command("list")
+@app.command("list", **example("recipes list"))
 def recipes_list(json: options.Json = False) -> None:
     """The recipes that ship."""
     from ablations.recipes.files import available, read_recipe
@@ -29,10 +30,10 @@ def recipes_list(json: options.Json = False) -> None:
         }
         for r in recipes
     ]
-    show(rows, json)
+    show(rows, json, ["name", "source", "title", "variants", "trains"])
 
 
-@app.command("show")
+@app.command("show", **example("recipes show table4 -o my.json"))
 def recipes_show(
     name: Name,
     output: Annotated[
@@ -51,7 +52,7 @@ def recipes_show(
         print(write_whole(output, text))
 
 
-@app.command("cost")
+@app.command("cost", **example("recipes cost table2 table3"))
 def recipes_cost(
     names: Annotated[
         list[str] | None, typer.Argument(help="Recipes (default: all that ship).")
@@ -73,7 +74,7 @@ def recipes_cost(
     show(rows, json)
 
 
-@app.command("run")
+@app.command("run", **example("recipes run table3"))
 def recipes_run(
     ctx: typer.Context,
     name: Name,

@@ -8,10 +8,11 @@ from typer import Argument, Option
 
 import lsmseg_prompts
 from ablations.commands import options, store_tables
+from ablations.commands.app import example, group
 from ablations.commands.output import show
 from lsmseg_prompts.errors import PartialError, RefusedError
 
-app = typer.Typer(help="The attribute store: where it is and what it holds.")
+app = group("The attribute store: where it is and what it holds.")
 
 ClassName = Annotated[str, Argument(help="A class, such as zebra.")]
 MaybeAttribute = Annotated[
@@ -19,7 +20,7 @@ MaybeAttribute = Annotated[
 ]
 
 
-@app.command("path")
+@app.command("path", **example("store path"))
 def store_path(
     store: options.StorePath = None,
     shipped: Annotated[
@@ -32,13 +33,13 @@ def store_path(
     print(shipped_store_path() if shipped else lsmseg_prompts.store_path(store))
 
 
-@app.command("status")
+@app.command("status", **example("store status"))
 def store_status(store: options.StorePath = None, json: options.Json = False) -> None:
     """How many descriptions there are, in the working store and in the shipped one."""
-    show(lsmseg_prompts.store_status(store), json)
+    show(lsmseg_prompts.store_status(store), json, printed=store_tables.status)
 
 
-@app.command("show")
+@app.command("show", **example("store show zebra"))
 def store_show(
     name: ClassName,
     vocab: options.Vocab = "coco-stuff",
@@ -63,13 +64,13 @@ def store_show(
         rows = lsmseg_prompts.store_attempts(vocab, name, llms, wanted, store)
         show(rows, json, printed=store_tables.attempts)
     elif edits:
-        show(lsmseg_prompts.store_edits(vocab, name, store), json)
+        show(lsmseg_prompts.store_edits(vocab, name, store), json, printed=store_tables.edits)
     else:
         rows = lsmseg_prompts.store_show(vocab, name, llms, wanted, store)
         show(rows, json, printed=store_tables.cells)
 
 
-@app.command("edit")
+@app.command("edit", **example('store edit fence color --vocab camvid --text "A fence is white."'))
 def store_edit(
     name: ClassName,
     attribute: Annotated[str, Argument(help="The attribute, such as color.")],
@@ -91,11 +92,10 @@ def store_edit(
     now = editable(vocabulary, name, attribute, llm, store)
     given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
     cell = lsmseg_prompts.store_edit(vocabulary, name, attribute, given, llm, store, force)
-    shown = [{**cell, "locked": bool(cell["locked"])}]
-    show(cell if json else shown, json, ["attribute", "tokens", "source", "locked", "text"])
+    show(cell, json, printed=lambda cell: store_tables.cells([cell]))
 
 
-@app.command("lock")
+@app.command("lock", **example("store lock fence --vocab camvid"))
 def store_lock(
     name: ClassName,
     attribute: MaybeAttribute = None,
@@ -109,7 +109,7 @@ def store_lock(
     show(rows if json else {"locked": len(rows)}, json)
 
 
-@app.command("unlock")
+@app.command("unlock", **example("store unlock fence shape --vocab camvid"))
 def store_unlock(
     name: ClassName,
     attribute: MaybeAttribute = None,
@@ -123,7 +123,7 @@ def store_unlock(
     show(rows if json else {"unlocked": len(rows)}, json)
 
 
-@app.command("diff")
+@app.command("diff", **example("store diff --llm bundled --llm gpt-4"))
 def store_diff(
     llm: options.Llms = None,
     vocab: options.Vocab = "coco-stuff",
@@ -138,7 +138,7 @@ def store_diff(
     show(result, json, printed=store_tables.diff)
 
 
-@app.command("import")
+@app.command("import", **example("store import descriptions.json --llm cupl"))
 def store_import(
     file: Annotated[Path, Argument(help="A JSON file of CuPL, DCLIP or ProLab.")],
     llm: Annotated[str, Option(help="The name to file the texts under, such as cupl.")],
@@ -150,15 +150,12 @@ def store_import(
     replace: Annotated[
         bool, Option("--replace", help="Also where a description is, unless it is locked.")
     ] = False,
-    verbose: Annotated[
-        bool, Option("--verbose", help="List the phrases that are left out.")
-    ] = False,
     store: options.StorePath = None,
     json: options.Json = False,
 ) -> None:
     """Take over the descriptions of another project, with their source."""
     result = lsmseg_prompts.store_import(file, vocab, llm, format, store, replace)
-    store_tables.imported(result, json, verbose)
+    store_tables.imported(result, json)
     if result.empty:
         raise PartialError(
             f"{len(result.empty)} classes of {result.vocabulary} have nothing by {llm} "
@@ -166,7 +163,7 @@ def store_import(
         )
 
 
-@app.command("backup")
+@app.command("backup", **example("store backup copy.sqlite"))
 def store_backup(
     file: Annotated[Path, Argument(help="The copy to write.")],
     force: Annotated[bool, Option("--force", help="Replace the file if it exists.")] = False,
@@ -176,7 +173,7 @@ def store_backup(
     print(lsmseg_prompts.store_backup(file, store, force))
 
 
-@app.command("check")
+@app.command("check", **example("store check"))
 def store_check(store: options.StorePath = None, json: options.Json = False) -> None:
     """Look for damage, wrong token counts, and what a person should look at."""
     result = lsmseg_prompts.store_check(store)
@@ -185,7 +182,7 @@ def store_check(store: options.StorePath = None, json: options.Json = False) -> 
         raise error
 
 
-@app.command("costs")
+@app.command("costs", **example("store costs --by day"))
 def store_costs(
     by: Annotated[
         Literal["llm", "model", "purpose", "day"],
@@ -195,10 +192,10 @@ def store_costs(
     json: options.Json = False,
 ) -> None:
     """What asking cost, in US dollars."""
-    show(lsmseg_prompts.store_costs(store, by), json)
+    show(lsmseg_prompts.store_costs(store, by), json, [by, *store_tables.COSTS])
 
 
-@app.command("lint")
+@app.command("lint", **example("store lint --vocab camvid"))
 def store_lint(
     vocab: Annotated[
         str | None, Option(help="One vocabulary (default: all that ship inside).")

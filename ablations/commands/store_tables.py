@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ablations.commands.output import say, show
+from ablations.commands.output import Shown, say, show
 from lsmseg_prompts.terminal import print_table, printable
 
 if TYPE_CHECKING:
@@ -13,6 +13,25 @@ if TYPE_CHECKING:
 
 _ONLY = {"first": ("red", "[-{}-]"), "second": ("green", "{{+{}+}}")}
 """What only one of two texts says: its colour, and how it is marked where there are no colours."""
+
+STATUS = ("store", "vocabulary", "llm", "done", "failed", "review", "evaluations")
+COSTS = ("attempts", "failed", "input_tokens", "output_tokens", "cost_usd", "bound_usd", "unpriced")
+"""The columns of these tables where there is no room for all."""
+
+
+def status(rows: list[dict[str, Any]]) -> None:
+    """The table, with one word for each store, and the path of the working one below."""
+    paths = dict.fromkeys(row["store"] for row in rows if row["store"] != "shipped")
+    shown = [{**row, "store": "working" if row["store"] in paths else "shipped"} for row in rows]
+    show(shown, as_json=False, brief=STATUS)
+    for path in paths:
+        print(f"Working store: {path}")
+
+
+def edits(rows: list[dict[str, Any]]) -> None:
+    """What was replaced, with the minute."""
+    at = "edited_at"
+    print_table([{**row, at: str(row[at])[:16].replace("T", " ")} for row in rows])
 
 
 def cells(rows: list[dict[str, Any]]) -> None:
@@ -91,8 +110,8 @@ def diff(result: dict[str, Any]) -> None:
     )
 
 
-def imported(result: Imported, as_json: bool, verbose: bool) -> None:
-    """The counts; names that were not taken go to stderr, phrases left out only if wanted."""
+def imported(result: Imported, as_json: bool) -> None:
+    """The counts; names not taken go to stderr, phrases left out are listed with --verbose."""
     if as_json:
         show(asdict(result), as_json)
         return
@@ -101,7 +120,7 @@ def imported(result: Imported, as_json: bool, verbose: bool) -> None:
         f"{result.added} descriptions added, {result.replaced} replaced, {result.kept} kept, "
         f"{result.locked} locked; {len(result.left_out)} texts left out."
     )
-    if verbose:
+    if Shown.verbose:
         for row in result.left_out:
             print(f"left out of {row['class']} ({row['reason']}): {row['phrase']}")
     for name in result.refused:

@@ -11,6 +11,7 @@ from typer import Option
 
 import lsmseg_prompts
 from ablations.commands import options
+from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from lsmseg_prompts.errors import RefusedError
 from lsmseg_prompts.files import write_whole
@@ -20,25 +21,26 @@ if TYPE_CHECKING:
     from lsmseg_prompts.generation.vocab_check import VocabularyCheck
     from lsmseg_prompts.vocabularies import ClassEntry
 
-app = typer.Typer(help="The vocabularies: ordered lists of classes.")
+app = group("The vocabularies: ordered lists of classes.")
 
 Name = Annotated[str, typer.Argument(help="A vocabulary's name, or a file of your own.")]
 PROPOSED = ("index", "name", "readable", "sense", "synonyms")
 
 
-@app.command("list")
+@app.command("list", **example("vocab list"))
 def list_all(json: options.Json = False) -> None:
     """The vocabularies that ship inside, and how many classes COCO-Stuff has too (seen)."""
     show(lsmseg_prompts.vocab_list(), json)
 
 
-@app.command("show")
+@app.command("show", **example("vocab show camvid"))
 def vocab_show(name: Name, json: options.Json = False) -> None:
     """The classes of a vocabulary."""
-    show([asdict(entry) for entry in lsmseg_prompts.load_vocabulary(name)], json)
+    rows = [asdict(entry) for entry in lsmseg_prompts.load_vocabulary(name)]
+    show(rows, json, ["index", "name", "sense", "synonyms", "seen"])
 
 
-@app.command("check")
+@app.command("check", **example("vocab check my_classes.txt -o better.json"))
 def check(
     name: Name,
     llm: Annotated[

@@ -134,7 +134,7 @@ def clock(seconds: float) -> str:
 
 
 def summary_row(summary: Summary) -> dict[str, Any]:
-    """A row of the table at the end."""
+    """A row of the table at the end; --json has the requests, and the tokens of each way."""
     row: dict[str, Any] = {
         "llm": summary.llm,
         "cells": summary.cells,
@@ -146,9 +146,7 @@ def summary_row(summary: Summary) -> dict[str, Any]:
     rare = {"by others": summary.elsewhere, "in batch": summary.in_batch, "review": summary.review}
     row |= {name: number for name, number in rare.items() if number}
     return row | {
-        "requests": summary.requests,
-        "tokens in": summary.input_tokens,
-        "tokens out": summary.output_tokens,
+        "tokens": summary.input_tokens + summary.output_tokens,
         "cost": money(summary.cost_usd),
         "time": clock(summary.seconds),
     }

@@ -13,22 +13,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import filter as filter_names
 from fnmatch import fnmatch
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 from support.command_line import Outcome
+from support.commands import leaves, options, parse, tree
 
-import cli
 from lsmseg_model.networks.backbones.clip import WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,47 +83,6 @@ def examples(document: Path) -> tuple[Example, ...]:
 def python_blocks(document: Path) -> list[str]:
     """The ```python blocks of a document."""
     return re.findall(r"^```python\n(.*?)^```$", document.read_text("utf-8"), re.M | re.S)
-
-
-@cache
-def tree() -> Any:
-    """The whole command line."""
-    return typer.main.get_command(cli.app)
-
-
-def leaves(command: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Every command that does something, such as ("store path", <command>)."""
-    command = command or tree()
-    below = getattr(command, "commands", None)
-    if below is None:
-        yield " ".join(path), command
-    for name, one in (below or {}).items():
-        yield from leaves(one, (*path, name))
-
-
-def options(command: Any) -> set[str]:
-    return {o for parameter in command.params for o in parameter.opts if o.startswith("-")}
-
-
-def parse(arguments: tuple[str, ...]) -> str:
-    """The command that the arguments name; an AssertionError if they would not be understood."""
-    command, rest, path = tree(), list(arguments), ""
-    while rest and rest[0].startswith("-"):
-        assert rest[0] in options(command) | {"--help"}, f"there is no option {rest[0]}"
-        rest.pop(0)
-    while rest and hasattr(command, "commands"):
-        assert rest[0] in command.commands, f"there is no command {rest[0]!r}"
-        path = f"{path} {rest[0]}".strip()
-        command = command.commands[rest.pop(0)]
-    if rest or not hasattr(command, "commands"):
-        try:
-            command.make_context(path, rest)
-        except typer.Exit:  # --help
-            pass
-        except Exception as error:  # the usage errors of the click that typer carries inside
-            told = getattr(error, "format_message", error.__str__)()
-            raise AssertionError(f"{path}: {told}") from error
-    return path
 
 
 # -- the test itself ---------------------------------------------------------------------

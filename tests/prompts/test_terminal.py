@@ -42,10 +42,11 @@ def test_every_number_of_a_table_can_be_read(columns: int) -> None:
     assert max(map(len, shown.splitlines())) <= columns
     assert "\N{HORIZONTAL ELLIPSIS}" not in shown
     for key, value in ROW.items():
-        assert key.replace("_", " ") in shown
+        assert all(word in shown.split() for word in key.split("_"))
         if key != "llm":
             assert shown.count(str(value)) == 2
-    assert "".join(shown.split()).count(ROW["llm"]) == 2
+    for part in ROW["llm"].split("/"):  # a long name is folded after a slash
+        assert "".join(shown.split()).count(part) >= 2
 
 
 def test_long_texts_are_folded_in_their_column() -> None:
