@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 from support.command_line import ROOT, Outcome
 from support.small_clip import SMALL
 
@@ -28,6 +30,33 @@ CLEARED = (
 # Tests run beside one another (pytest -n); each with all threads would only slow the rest. This
 # counts only where numpy and torch are not yet imported: they are imported in the fixtures below.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Property tests draw the same examples every time, or (make fuzz) new ones, keeping what failed.
+# How many is said here alone, and nothing depends on how fast the machine is.
+_ANY_MACHINE = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.register_profile(
+    "repeatable", _ANY_MACHINE, derandomize=True, database=None, max_examples=50
+)
+settings.register_profile(
+    "fuzz",
+    _ANY_MACHINE,
+    database=DirectoryBasedExampleDatabase(ROOT / ".hypothesis" / "examples"),
+    max_examples=300,
+)
+settings.load_profile("repeatable")  # --hypothesis-profile=fuzz is read later
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Under a failed property test of `make fuzz`: the command that draws the same again."""
+    options = terminalreporter.config.option
+    if options.hypothesis_profile == "fuzz":
+        for report in terminalreporter.stats.get("failed", []):
+            terminalreporter.write_line(
+                f"To repeat: .venv/bin/python -m pytest '{report.nodeid}' "
+                f"--hypothesis-profile=fuzz --hypothesis-seed={options.hypothesis_seed}"
+            )
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.cost_maps import lifelike, plain
 
@@ -13,7 +13,6 @@ from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.networks.cost_map import cost_map, upsample
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.integers(1, 40),
     st.tuples(st.integers(1, 9), st.integers(1, 9)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.cost_maps import lifelike, plain
 from torch import Tensor
@@ -25,7 +25,6 @@ def expected(
     return np.stack([confusion_counts(owner[found], labels, classes) for found in maps])
 
 
-@settings(deadline=None, max_examples=40)
 @given(
     sets=st.integers(1, 5),
     classes=st.integers(1, 12),

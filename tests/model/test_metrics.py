@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -64,7 +64,6 @@ maps = st.integers(1, 5).flatmap(
 )
 
 
-@settings(deadline=None)
 @given(maps)
 def test_agrees_with_sets_of_pixels(case: tuple[int, np.ndarray, np.ndarray]) -> None:
     classes, prediction, label = case
@@ -88,7 +87,6 @@ def test_agrees_with_sets_of_pixels(case: tuple[int, np.ndarray, np.ndarray]) ->
         assert miou(counts, definition=definition) == pytest.approx(expected, nan_ok=True)
 
 
-@settings(deadline=None, max_examples=25)
 @given(maps)
 def test_agrees_with_torchmetrics(case: tuple[int, np.ndarray, np.ndarray]) -> None:
     functional = pytest.importorskip("torchmetrics.functional.classification")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lsmseg_model.data.ministuff import invented
@@ -55,7 +55,6 @@ def test_every_class_can_be_drawn() -> None:
 # -- scenes ----------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
 @given(st.sampled_from(sorted(mini.SPLITS)), st.integers(0, 10**6))
 def test_scenes_are_a_function_of_split_and_index(split: str, index: int) -> None:
     first, again = mini.draw(split, index), mini.draw(split, index)
@@ -179,7 +178,6 @@ def test_captions_and_decoys_never_name_a_class_and_are_short() -> None:
         assert "{" not in text and "  " not in text
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from(sorted(SHAPE_WORDS)),
@@ -206,7 +204,6 @@ def test_a_color_caption_names_the_color() -> None:
         assert any(word in text for word in COLOUR_WORDS["purple"]), text
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_a_decoy_tells_of_something_the_picture_lacks(seed: int) -> None:
     """With one plain red disc in view, a decoy of one clause must not be true of it."""

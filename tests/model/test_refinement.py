@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
@@ -78,7 +78,6 @@ def plain_swin(block: SwinBlock, x: Tensor, guidance: Tensor) -> Tensor:
     return x + block.mlp.fc2(hidden)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     pictures=st.integers(1, 2),
     classes=st.integers(1, 4),
@@ -103,7 +102,6 @@ def test_spatial_refinement(
             torch.testing.assert_close(found[b, n], expected, atol=1e-4, rtol=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
 @given(
     pictures=st.integers(1, 2),
     classes=st.integers(1, 6),
@@ -152,7 +150,6 @@ def plain_class(layer: ClassRefinement, x: Tensor, texts: Tensor) -> Tensor:
     return (x + layer.MLP(layer.norm2(x)))[:classes]
 
 
-@settings(max_examples=15, deadline=None)
 @given(
     pictures=st.integers(1, 2),
     classes=st.integers(1, 3),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from support.small_clip import SMALL
@@ -58,7 +58,6 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 # -- the best class of every pixel -------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=60)
 @given(
     st.integers(1, 700),
     st.tuples(st.integers(1, 6), st.integers(1, 6)),

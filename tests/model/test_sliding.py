@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.cost_maps import scatter
 from torch.nn import functional as F
@@ -41,7 +41,6 @@ def test_crops_that_do_not_cover_the_picture(numbers: tuple[int, int, int]) -> N
         Protocol(*numbers)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     protocol=st.sampled_from([Protocol(40, 24, 16), Protocol(33, 9, 6), Protocol(16, 16, 1)]),
     classes=st.integers(1, 12),

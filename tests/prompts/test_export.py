@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lsmseg_prompts.descriptions.bundled import read_bundled
@@ -48,7 +48,6 @@ def test_the_file_says_everything(tmp_path, prompt_set):
 names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=10)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(names, st.lists(names, min_size=1, max_size=3)), min_size=1, max_size=5))
 def test_any_texts_come_back(tmp_path_factory, classes):
     entries = tuple(ClassEntry(i, name, name) for i, (name, _) in enumerate(classes))

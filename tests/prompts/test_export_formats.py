@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from support.command_line import refused
@@ -194,7 +194,6 @@ def test_rewriting(text: str, plain: str) -> None:
 TEXT = st.text(st.sampled_from("abc ,;:.\nXé'\"{}"), min_size=1, max_size=60).filter(str.strip)
 
 
-@settings(max_examples=150, deadline=None)
 @given(texts=st.tuples(TEXT, TEXT, TEXT), name=st.sampled_from(sorted(READERS)), more=st.booleans())
 def test_what_is_not_refused_is_read_as_it_was_written(
     texts: tuple[str, str, str], name: str, more: bool, tmp_path_factory: pytest.TempPathFactory

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lsmseg_prompts.errors import BudgetError, ProviderError, UsageError
@@ -30,7 +30,6 @@ def run(work: Coroutine[Any, Any, Any]) -> Any:
 # -- the rate ----------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     rpm=st.sampled_from([1, 10, 60, 500, 3000]),
     late=st.lists(st.floats(0, 0.3), min_size=1, max_size=200),
@@ -184,7 +183,6 @@ def test_stopping_all_stops_each_but_not_the_other_way_round() -> None:
 # -- the budget --------------------------------------------------------------------------
 
 
-@settings(max_examples=50, deadline=None)
 @given(
     limit=st.floats(0, 2),
     costs=st.lists(st.tuples(st.floats(0.01, 0.5), st.floats(0, 1)), min_size=1, max_size=40),

@@ -5,7 +5,7 @@ import re
 from functools import cache
 
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from lsmseg_prompts.attributes import ATTRIBUTES
@@ -112,7 +112,6 @@ def shortest(sentence, entry):
     return sentence
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(COCO.classes), st.permutations(list(ATTRIBUTES)), st.integers(1, 5))
 @example(COCO.find("chair"), ["texture", "shape", "pattern", "color"], 4)
 @example(PERSON, ["color", "position", "size"], 3)
@@ -153,7 +152,6 @@ def test_composed_bundled_sentences(entry, attributes, count):
 words = st.text(st.characters(categories=["Ll", "Lu", "Nd", "Po", "Pd"]), min_size=1, max_size=12)
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.lists(words, max_size=12), min_size=1, max_size=4), st.sampled_from(COCO.classes)
 )
@@ -290,7 +288,6 @@ def test_controls_depend_on_the_seed_alone():
         assert made[0] == made[1] != made[2]
 
 
-@settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 12))
 def test_donors_are_a_derangement(seed, count):
     small = Vocabulary("small", "", COCO.classes[:count])

@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lsmseg_prompts.errors import StoreError, UsageError
@@ -137,7 +137,6 @@ def test_status_shows_working_and_shipped(store: Store) -> None:
     assert {row["store"] for row in status(store.path)} == {str(store.path), "shipped"}
 
 
-@settings(max_examples=25, deadline=None)
 @given(text=st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1))
 def test_any_text_survives(tmp_path_factory, text: str) -> None:
     path = tmp_path_factory.mktemp("any") / "s.sqlite"

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lsmseg_prompts.curation.edits import edits, lock
@@ -136,7 +136,6 @@ phrases_of = st.lists(
 
 
 @pytest.mark.parametrize("of", [from_phrases, from_sentences])
-@settings(max_examples=150, deadline=None)
 @given(phrases=phrases_of)
 def test_every_cell_is_a_good_one(of, phrases: list[str]) -> None:
     cells = of(phrases, BICYCLE)
