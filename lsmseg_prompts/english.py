@@ -107,6 +107,20 @@ def name_forms(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
 
+def has_word(text: str) -> bool:
+    """Whether there is a letter or a digit in `text`."""
+    return any(character.isalnum() for character in text)
+
+
+# "1.5 m", "e.g. a tabby", "U.S. made" and "St. Bernard" are inside a sentence.
+_SENTENCE_END = re.compile(r"(?<!\b(?i:Dr|Mr|Mt|St))[.!?]+[\"')]*\s+(?=[\"'(]*[A-Z])|\s*;\s*")
+
+
+def sentences(text: str) -> list[str]:
+    """`text` parted where a sentence ends inside it and at semicolons, which join two."""
+    return _SENTENCE_END.split(text)
+
+
 @lru_cache(maxsize=4096)
 def names_pattern(names: tuple[str, ...]) -> re.Pattern[str]:
     """Matches any form of any of the names as whole words, case-insensitively."""

@@ -51,11 +51,11 @@ settings.load_profile("repeatable")  # --hypothesis-profile=fuzz is read later
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Under a failed property test of `make fuzz`: the command that draws the same again."""
     options = terminalreporter.config.option
-    if options.hypothesis_profile == "fuzz":
+    again = f"--hypothesis-profile=fuzz --hypothesis-seed={options.hypothesis_seed}"
+    if options.hypothesis_profile == "fuzz" and options.hypothesis_seed:
         for report in terminalreporter.stats.get("failed", []):
             terminalreporter.write_line(
-                f"To repeat: .venv/bin/python -m pytest '{report.nodeid}' "
-                f"--hypothesis-profile=fuzz --hypothesis-seed={options.hypothesis_seed}"
+                f"To repeat: .venv/bin/python -m pytest -n 0 '{report.nodeid}' {again}"
             )
 
 

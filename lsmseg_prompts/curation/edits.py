@@ -14,6 +14,7 @@ from typing import Any
 
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.descriptions.loading import check_attributes, show
+from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import ConfigurationError, RefusedError
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.descriptions import Description
@@ -79,7 +80,7 @@ def check(text: str, entry: ClassEntry, force: bool = False) -> None:
     """Raise RefusedError unless `text` may stand in a cell of the class; see `edit`."""
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise RefusedError("The text has control characters in it: take them out.")
-    if not any(character.isalnum() for character in text):
+    if not has_word(text):
         raise RefusedError("The text says nothing: give a sentence about the class.")
     tokens = count_tokens(text)
     if tokens > CONTEXT_LENGTH:

@@ -10,6 +10,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from lsmseg_prompts.english import has_word
+
 
 @dataclass(frozen=True)
 class Cleaned:
@@ -77,7 +79,7 @@ def clean(raw: str) -> Cleaned:
         text = step(text, text.rstrip(" ,;:-") + ".", "period")
     if text.endswith(("!", "?")):
         text = step(text, text.rstrip("!?.") + ".", "period")
-    if text and not any(c.isalnum() for c in text):
+    if text and not has_word(text):
         text = step(text, "", "nothing said")
     if text and text[0].islower():
         text = step(text, text[0].upper() + text[1:], "capital")

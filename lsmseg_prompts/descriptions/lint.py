@@ -18,7 +18,7 @@ from difflib import SequenceMatcher
 from functools import cache
 
 from lsmseg_prompts.attributes import ATTRIBUTES
-from lsmseg_prompts.english import is_named
+from lsmseg_prompts.english import has_word, is_named, sentences
 from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
@@ -90,9 +90,8 @@ def is_one_sentence(text: str) -> bool:
     return (
         text.endswith(".")
         and not text.endswith("..")
-        and any(c.isalnum() for c in text)
-        and re.search(r"[.!?][\"')]*\s+[\"'(]*[A-Z]", text[:-1]) is None
-        and ";" not in text
+        and has_word(text)
+        and len(sentences(text)) == 1
         and text == " ".join(text.split())
     )
 

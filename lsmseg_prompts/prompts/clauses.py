@@ -20,9 +20,11 @@ from lsmseg_prompts.english import (
     SINGULAR_OF,
     VERB_FORMS,
     Number,
+    has_word,
     is_plural,
     names_pattern,
     plural,
+    sentences,
 )
 from lsmseg_prompts.files import packaged_json
 
@@ -181,16 +183,14 @@ def is_person(names: tuple[str, ...]) -> bool:
 
 
 def _one_line(description: str) -> str:
-    """Without the final period, and with nothing inside that would end a sentence."""
+    """Without the final period; several sentences as one, without those that have no word."""
     text = " ".join(description.split()).rstrip(" .!?;:,")
-    inside = re.compile(r"\s*(?:[.!?]+[\"')]*|;)\s+(\S+)")
-    while inside.search(text):  # "a; b. c" has the second right behind the first
-        text = inside.sub(lambda match: ", " + _lower_first(match[1]), text)
-    return text
+    first, *more = [part for part in sentences(text) if has_word(part)] or [""]
+    return ", ".join([first, *map(_lower_first, more)])
 
 
-def _lower_first(word: str) -> str:
-    return word if len(word) > 1 and word[1].isupper() else word[:1].lower() + word[1:]
+def _lower_first(text: str) -> str:
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
 def _name_number(name: str, det: str) -> Number:

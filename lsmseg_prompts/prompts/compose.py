@@ -99,15 +99,14 @@ def _composed(descriptions: tuple[str, ...], entry: ClassEntry) -> Composed | No
 def _at_least(descriptions: Sequence[str], entry: ClassEntry) -> int:
     """Fewer tokens than this no joining of the shortest forms takes.
 
-    Clauses lose their subject, their period and at most SLACK tokens in turns of phrase.
+    Clauses lose their subject, and at most SLACK tokens in turns of phrase; lists their head.
     """
-    if len(descriptions) == 1:
+    if len(descriptions) == 1 or _listed(descriptions, entry):
         return 0
     kept = 2
     for sentence in descriptions:
-        short = _shortest(sentence, entry.names)
-        subject = parse(short, entry.names).subject
-        kept += count_tokens(short) - 2 - (count_tokens(subject) - 2) - 1 - SLACK
+        clause = parse(_shortest(sentence, entry.names), entry.names)
+        kept += count_tokens(clause.text) - count_tokens(clause.subject) - SLACK
     return kept
 
 
@@ -137,7 +136,7 @@ def join(descriptions: Sequence[str], entry: ClassEntry) -> str:
 def _listed(descriptions: Sequence[str], entry: ClassEntry) -> str | None:
     """Imported lists of phrases (phrases.py), "A zebra: ...", as one such list."""
     head = _list_head(entry.names)
-    matches = [head.fullmatch(text.rstrip(".")) for text in descriptions]
+    matches = [head.fullmatch(parse(text, entry.names).text) for text in descriptions]
     phrases = [match[2] for match in matches if match]
     if not matches[0] or len(phrases) < len(matches):
         return None

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined
-from lsmseg_prompts.english import nearest
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.english import has_word, nearest
+from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import compose
 from lsmseg_prompts.prompts.controls import CONTROLS, Descriptions, random_like, shuffle
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, name_texts
@@ -78,7 +78,8 @@ def build_prompt_set(
 
     Raises:
         UsageError: an unknown attribute, composition or control, or a class without a description.
-        RefusedError: a description is over the token budget and cannot be shortened.
+        RefusedError: a description has no word, or is over the token budget and cannot be
+            shortened.
     """
     attributes = tuple(attributes)
     _check(descriptions, vocabulary, attributes, composition, control)
@@ -121,6 +122,12 @@ def _composed(
     sentences: Sequence[str], entry: ClassEntry, composition: str
 ) -> tuple[tuple[str, ...], bool, int]:
     """A class's texts, whether something was left out to fit, and how many sentences are in."""
+    for sentence in sentences:
+        if not has_word(sentence):
+            raise RefusedError(
+                f"A description of {entry.readable!r} has no word: {sentence!r}. Write a sentence "
+                "about the class."
+            )
     if composition == "concat":
         composed = compose(sentences, entry)
         left_out = composed.cuts > 0 or composed.kept < len(sentences)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from lsmseg_prompts.english import nearest, normalise
+from lsmseg_prompts.english import has_word, nearest, normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
@@ -18,7 +18,7 @@ LAST = len(built_in("coco-stuff")) - 1
 
 def _words(value: Any) -> str:
     """`value` with its whitespace tidied; ValueError unless it is text with a letter or digit."""
-    if not isinstance(value, str) or not any(c.isalnum() for c in value):
+    if not isinstance(value, str) or not has_word(value):
         raise ValueError("is not a word or words.")
     if not value.isprintable() and any(ord(c) < 32 and not c.isspace() for c in value):
         raise ValueError("holds control characters: save the list as plain text.")
