@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
+from hypothesis.internal.conjecture import providers
 from support.command_line import ROOT, Outcome
 from support.small_clip import SMALL
 
@@ -46,6 +47,12 @@ settings.register_profile(
     max_examples=300,
 )
 settings.load_profile("repeatable")  # --hypothesis-profile=fuzz is read later
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only `make fuzz` draws constants of our modules: which are imported depends on the order."""
+    if config.option.hypothesis_profile != "fuzz":
+        providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
