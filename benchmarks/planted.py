@@ -34,7 +34,7 @@ from ablations.search.combine import search
 from ablations.search.options import SearchOptions
 from ablations.search.path import Search
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
-from ablations.search.statistics import Interval, Subset, bootstrap
+from ablations.search.statistics import Draws, Interval, Subset, bootstrap
 from lsmseg_model.inference.counting import Features
 from lsmseg_model.metrics import miou
 from lsmseg_prompts.attributes import ATTRIBUTES
@@ -230,9 +230,9 @@ def bootstrap_miou(
     samples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """mIoU of counts [P, C, 3] over ``classes`` with its 95 % interval."""
+    """mIoU of counts [P, C, 3] over ``classes`` with its 95 % interval, of few pictures too."""
     subset = Subset(None if classes is None else tuple(classes), definition)
-    return bootstrap([counts], {"": subset}, samples, seed)[0][""].interval()
+    return _interval(bootstrap([counts], {"": subset}, samples, seed)[0][""])
 
 
 def paired_difference(
@@ -243,12 +243,17 @@ def paired_difference(
     samples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """mIoU(a) - mIoU(b), both on the same resamples of the same pictures, with its interval."""
+    """mIoU(a) - mIoU(b), both on the same resamples of the same pictures; as `bootstrap_miou`."""
     if counts_a.shape != counts_b.shape:
         raise ValueError(f"counts differ in shape: {counts_a.shape} and {counts_b.shape}")
     subset = Subset(None if classes is None else tuple(classes), definition)
     a, b = bootstrap([counts_a, counts_b], {"": subset}, samples, seed)
-    return (a[""] - b[""]).interval()
+    return _interval(a[""] - b[""])
+
+
+def _interval(draws: Draws) -> Interval:
+    """As `Draws.interval`, but of however few pictures: what it is worth is measured here."""
+    return Interval(draws.value, *draws.ends())
 
 
 def coverage(
@@ -283,10 +288,15 @@ def main() -> None:
     parser.add_argument("--strategy", action="append", help="by default greedy")
     parser.add_argument("--rule", default="interval")
     parser.add_argument("--coverage", action="store_true", help="of the intervals, instead")
+    parser.add_argument(
+        "--pictures", type=int, action="append", help="of --coverage, default 25, 50, 100 and 400"
+    )
+    parser.add_argument("--samples", type=int, default=1000, help="resamples of --coverage")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.coverage:
-        show_coverage(options.first, options.seeds)
+        sizes = options.pictures or (25, 50, 100, 400)
+        show_coverage(options.first, options.seeds, sizes, options.samples)
         return
     for strategy in options.strategy or ["greedy"]:
         for title, world in (
@@ -311,14 +321,14 @@ def main() -> None:
             )
 
 
-def show_coverage(seed: int, trials: int) -> None:
+def show_coverage(seed: int, trials: int, sizes: Sequence[int], samples: int) -> None:
     """Print the coverage for several numbers of pictures, classes equally and unequally often."""
     for rare in (False, True):
         world = World(seed, rare=rare)
         kinds = world.kinds()
         best = Candidate(tuple(a for a, kind in kinds.items() if kind == "planted"))
-        for pictures in (25, 50, 100, 400):
-            alone, paired = coverage(world, best, pictures, trials)
+        for pictures in sizes:
+            alone, paired = coverage(world, best, pictures, trials, samples)
             often = "unequally" if rare else "equally"
             print(
                 f"classes {often} often, {pictures} pictures: mIoU {alone:.1%}, paired difference "

@@ -31,6 +31,7 @@ def leaderboard(
 ) -> None:
     """Everything that was ever scored in this store, best first."""
     from ablations.runs.leaderboard import COLUMNS
+    from ablations.search.enough import MIN_PICTURES, TOO_FEW
     from lsmseg_prompts.files import csv_text, write_whole
 
     rows = ablations.leaderboard(
@@ -45,13 +46,20 @@ def leaderboard(
     )
     if csv is not None:
         write_whole(csv, csv_text(rows, COLUMNS))
+    few = any(row["no_interval"] for row in rows)
     if not json:
         for row in rows:
+            del row["no_interval"]
             row["scored"] = row["scored"][:16].replace("T", " ")
             for column in ("miou", "low", "high", "seen", "unseen"):
                 value = row[column]
                 row[column] = "-" if value is None else f"{100 * value:.1f}"
     if rows or json:
         show(rows, json, list(dict.fromkeys((*BRIEF, sort))))
+        if few and not json:
+            print(
+                f"Rows of fewer than {MIN_PICTURES} pictures have {TOO_FEW} for an interval: no "
+                "low and high."
+            )
     else:
         say("Nothing like that was scored yet: `lsmseg-prompts ablate` scores prompts.")

@@ -10,6 +10,7 @@ import ablations
 from ablations.commands import options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
+from ablations.search.enough import MIN_SAMPLES
 
 app = group("Tables of the paper and the thesis, run again beside what was published.")
 Name = Annotated[str, typer.Argument(help="A recipe's name, or a JSON file of your own.")]
@@ -120,7 +121,7 @@ def recipes_run(
     workers: options.Workers = 1,
     limit: Annotated[int | None, Option(min=1, help="Score only the first pictures.")] = None,
     samples: Annotated[
-        int | None, Option(min=1, help="Bootstrap resamples (default: 1000).")
+        int | None, Option(min=MIN_SAMPLES, help="Bootstrap resamples (default: 1000).")
     ] = None,
     seed: options.Seed = 0,
     store: options.StorePath = None,

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ablations.scoring.options import SCORERS
+from ablations.search.enough import check_samples
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.fields import Fields, Number, OneOf, Text, Whole, read_fields
 from lsmseg_prompts.descriptions.loading import check_attributes
@@ -126,7 +127,8 @@ class Recipe:
     counts. profiled: texts that operations are counted for. validated: pictures scored at the end
     of a training at full scale (all are scored afterwards).
 
-    Raises UsageError for a benchmark that does not exist, ConfigError for other wrong names.
+    Raises UsageError for a benchmark that does not exist and for too few samples, ConfigError for
+    other wrong names.
     """
 
     name: Text
@@ -150,6 +152,7 @@ class Recipe:
     validated: Whole = 20
 
     def __post_init__(self) -> None:
+        check_samples(self.samples)
         for name in self.benchmarks:
             benchmark_vocabulary(name)
         names = [variant.name for variant in self.variants]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ablations.scoring.executors import check_executor
 from ablations.scoring.options import freeze_lists
-from lsmseg_prompts.errors import UsageError
+from ablations.search.enough import check_samples
 from lsmseg_prompts.store.sqlite import working_store_path
 
 SEVERAL = ("variants", "data", "data_root", "train_data", "train_root", "encoder")
@@ -32,13 +32,13 @@ class RecipeRequest:
             see `TrainRequest`.
         encoder: The second encoder's weights: FILE, or NAME=FILE where variants need several.
         cache: The folder that keeps dense features (False: none).
-        samples: Bootstrap resamples (default: the recipe's).
+        samples: Bootstrap resamples, at least 200 (default: the recipe's).
         store: The attribute store; by default the working store.
         out: The folder for results (default runs/<recipe>).
         executor: Where trainings and pictures are dealt with, "local" or "ray".
 
     Raises:
-        UsageError: For an executor that does not exist, and for no samples.
+        UsageError: For an executor that does not exist, and for too few samples.
     """
 
     recipe: str | Path
@@ -72,8 +72,8 @@ class RecipeRequest:
 
     def __post_init__(self) -> None:
         freeze_lists(self, SEVERAL)
-        if self.samples is not None and self.samples < 1:
-            raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
+        if self.samples is not None:
+            check_samples(self.samples)
         check_executor(self.executor)
 
     @property

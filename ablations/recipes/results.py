@@ -32,7 +32,7 @@ MEASURED = {
 SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
 COLUMNS = (
     "variant", "benchmark", "metric", "measured", "low", "high", "published", "difference",
-    "change", "change_low", "change_high", "published_change", "status",
+    "change", "change_low", "change_high", "published_change", "status", "no_interval",
 )  # fmt: skip
 
 
@@ -141,6 +141,7 @@ def _score_row(
     same = variant.name == plan.recipe.reference
     row = _row(variant.name, benchmark, metric, status)
     if draws is not None:
+        row["no_interval"] = draws.interval().missing
         _fill(row, "measured", "low", "high", draws)
         if reference is not None and not same:
             _fill(row, "change", "change_low", "change_high", draws - reference)

@@ -35,10 +35,10 @@ def sheet_of(rows: Sequence[Row], reference: str, title: str = "") -> Sheet:
 
 
 def _figures(value: Any, low: Any = None, high: Any = None, *, sign: str = "") -> str:
-    """A figure with its interval; of large ones no decimals."""
+    """A figure with its interval, unless that would seem to have no width; of large no decimals."""
     if low is not None:
         value, low, high = (_figures(one, sign=sign) for one in (value, low, high))
-        return f"{value} [{low}, {high}]"
+        return f"{value} [{low}, {high}]" if low != high else value
     if value is None:
         return "-"
     text = f"{value:{sign}.{int(abs(value) < 1000)}f}"
@@ -52,7 +52,8 @@ def print_rows(rows: Sequence[Row], reference: str, title: str) -> None:
         name, *others = line.cells
         table.append(["" if name == before else name, *others])
         before = name
-    print_cells(sheet.columns, table, [head not in WORDS for head in sheet.columns], title)
+    numbers = [head not in WORDS for head in sheet.columns]
+    print_cells(sheet.columns, table, numbers, title, sheet.note)
 
 
 def as_markdown(rows: Sequence[Row], reference: str) -> str:

@@ -18,6 +18,7 @@ from ablations.report.sheet import (
 )
 from ablations.report.tables import PROMPTS
 from ablations.search.scoreboard import AVERAGE
+from ablations.search.enough import TOO_FEW
 
 ENDS = 10  # classes at either end of the table for a paper
 NAME: Column = ("name", lambda row: score(row, "baseline"))
@@ -107,10 +108,15 @@ def class_note(rows: Sequence[Row]) -> str:
     verdicts = [verdict(row) for row in ranked]
     up = sum(row["difference"] > 0 for row in ranked)
     down = sum(row["difference"] < 0 for row in ranked)
-    text = (
-        f"Of {len(ranked)} classes in the labels, the IoU of {up} rose and of {down} fell; the "
-        f"interval lies above 0 for {verdicts.count('helped')} and below 0 for "
+    few = {str(row["no_interval"]) for row in ranked}
+    surely = (
+        f"the interval lies above 0 for {verdicts.count('helped')} and below 0 for "
         f"{verdicts.count('hurt')}."
+    )
+    if len(few) == 1 and few.pop().startswith(TOO_FEW):
+        surely = f"there are {ranked[0]['no_interval']} to tell for which surely."
+    text = (
+        f"Of {len(ranked)} classes in the labels, the IoU of {up} rose and of {down} fell; {surely}"
     )
     absent = len(rows) - len(ranked)
     return text + (f" {absent} scored classes are in no label." if absent else "")

@@ -1,13 +1,15 @@
 """What the best prompts did to each class, and to each pair of classes, on the report split."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ablations.scoring.frozen import OnProgress, Scorer
-from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, number
-from ablations.search.statistics import Subset, bootstrap
+from ablations.search.enough import TOO_FEW
+from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, fields, number
+from ablations.search.statistics import Interval, Subset, bootstrap
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -19,7 +21,8 @@ PAIRS = 20  # that are kept of those that became more frequent, and of those tha
 def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str, Any]]:
     """IoU of the plain name and of the best set for every scored class, and their texts.
 
-    ``difference`` is paired; its interval is None for a class that fewer than FEW pictures hold.
+    ``difference`` is paired; its interval is None for a class that fewer than FEW pictures hold,
+    as ``no_interval`` says.
     IoU of a class that no label holds is None. pictures: how many hold it; labelled: its pixels.
     """
     scorer = bench.scorers["report"]
@@ -29,11 +32,14 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
     total = counts.sum(axis=1)  # [2, C, 3]
     before, after = iou(total[0]), iou(total[1])
     pictures = (counts[1, :, :, 2] > 0).sum(axis=0)
-    low, high = class_intervals(counts, board.samples, board.seed, bench.stream)
+    intervals = class_intervals(counts, board.samples, board.seed, bench.stream)
     names = scored_names(benchmark, [entry.readable for entry in bench.vocabulary])
     rows = []
     for at, (index, name) in enumerate(zip(benchmark.class_indices, names, strict=True)):
-        labelled, enough = int(total[1, at, 2]), pictures[at] >= FEW
+        labelled, gain = int(total[1, at, 2]), intervals[at]
+        if pictures[at] < FEW and not gain.missing:
+            why = f"in {TOO_FEW} ({pictures[at]}, at least {FEW} are needed)"
+            gain = Interval(gain.value, math.nan, math.nan, why)
         rows.append(
             {
                 "benchmark": bench.name,
@@ -44,9 +50,8 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
                 "labelled": labelled,
                 "baseline": number(float(before[at])) if labelled else None,
                 "best": number(float(after[at])) if labelled else None,
-                "difference": number(float(after[at] - before[at])) if labelled else None,
-                "difference_low": number(float(low[at])) if enough else None,
-                "difference_high": number(float(high[at])) if enough else None,
+                **fields("difference", gain),
+                "no_interval": gain.missing,
                 "before": list(sets[0].texts[index]),
                 "after": list(sets[1].texts[index]),
             }
@@ -56,8 +61,8 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
 
 def class_intervals(
     counts: np.ndarray, samples: int, seed: int = 0, stream: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Ends [C] of each class's interval of IoU, second set minus first; nan where there is none.
+) -> list[Interval]:
+    """The difference of each class's IoU, second set minus first, with its interval.
 
     Both sets are scored on the same resamples; those without a pixel of the class are left out.
 
@@ -69,8 +74,7 @@ def class_intervals(
     """
     classes = {str(c): Subset((c,)) for c in range(counts.shape[2])}
     first, second = bootstrap(counts, classes, samples, seed, stream)
-    intervals = [(second[c] - first[c]).interval() for c in classes]
-    return np.array([one.low for one in intervals]), np.array([one.high for one in intervals])
+    return [(second[c] - first[c]).interval() for c in classes]
 
 
 def confusion(

@@ -52,6 +52,8 @@ def comparison_rows(
 
 def verdict(row: Mapping[str, Any]) -> str:
     """What an interval of a difference tells, as the end of a sentence."""
+    if row["no_interval"]:
+        return f"on {row['no_interval']} to tell"
     place = side(row)
     return f"whose interval lies {place} 0" if place else "not distinguishable from 0"
 

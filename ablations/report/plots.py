@@ -4,11 +4,12 @@ One look for all of them: the same colour for the same kind of prompt set everyw
 95 % intervals, a thin line where the plain name stands.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ablations.report.sheet import difference_of
+from ablations.search.enough import TOO_FEW
 from lsmseg_model.files import write_whole
 
 Row = Mapping[str, Any]
@@ -135,7 +136,7 @@ def _dots(
                 axis.axvline(100 * row[column], color=COLOURS["baseline"], lw=0.8, ls=":", zorder=0)
         axis.plot(line_x, line_y, color=COLOURS["accepted"], lw=0.9, alpha=0.5, zorder=1)
         axis.set_title(title)
-        axis.set_xlabel("mIoU, %")
+        axis.set_xlabel(_measured("mIoU, %", here.values()))
         grid(axis)
     rows_down(axes[0][0], labels)
     return save(figure, path)
@@ -175,8 +176,8 @@ def llm_plot(rows: Sequence[Row], path: Path) -> Path:
                         kind == "own",
                     )
         above.set_title(title)
-        above.set_xlabel("mIoU, %")
-        below.set_xlabel(f"points against {short(llms[0], 22)}")
+        above.set_xlabel(_measured("mIoU, %", rows))
+        below.set_xlabel(_measured(f"points against {short(llms[0], 22)}", rows))
         for axis in (above, below):
             grid(axis)
     labels = [short(llm) for llm in llms]
@@ -190,6 +191,12 @@ def llm_plot(rows: Sequence[Row], path: Path) -> Path:
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False)
     return save(figure, path)
+
+
+def _measured(label: str, rows: Iterable[Row]) -> str:
+    """An axis's label, which tells why there are no intervals where there are too few pictures."""
+    few = any(row.get("no_interval") for row in rows)
+    return f"{label}\n({TOO_FEW} for intervals)" if few else label
 
 
 def _dot(axis: Any, row: Row, column: str, y: float, colour: str, hollow: bool) -> None:

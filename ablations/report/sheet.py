@@ -1,6 +1,7 @@
 """A `Sheet`: one table of finished text, for the terminal, the page and a paper alike.
 
-Scores stand in per cent with 95 % intervals in brackets; differences are paired.
+Scores stand in per cent with 95 % intervals in brackets; differences are paired. An interval
+whose ends look the same is not shown: it would seem to have no width.
 """
 
 import re
@@ -8,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+from ablations.search.enough import TOO_FEW
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
@@ -52,9 +55,12 @@ def make_sheet(
         title: What stands above it.
         rows: Of a run's tables; that with a true ``chosen`` is the one that was chosen.
         columns: What is shown of each row.
-        note: What stands below it.
+        note: What stands below it; with too few pictures for intervals it says so too.
         kind: What each row is.
     """
+    reasons = {str(row.get("no_interval") or "") for row in rows}
+    few = sorted(reason for reason in reasons if reason.startswith(TOO_FEW))
+    note = " ".join([*(f"{reason.capitalize()} for intervals." for reason in few), note])
     lines = (
         Line(kind(row), tuple(cell(row) for _, cell in columns), bool(row.get("chosen")))
         for row in rows
@@ -82,11 +88,23 @@ def signed(row: Row, column: str = "difference") -> str:
 def _with_interval(row: Row, column: str, form: str, unit: str = "") -> str:
     if row.get(column) is None:
         return "-"
-    text = f"{100 * row[column]:{form}}{unit}"
+    return f"{100 * row[column]:{form}}{unit}{brackets(row, column, form)}"
+
+
+def brackets(row: Row, column: str, form: str, scale: float = 100) -> str:
+    """The interval of a column as it stands behind a value, or "" without one.
+
+    Args:
+        row: Of a table.
+        column: The value's; its ends are ``column``_low and ``column``_high.
+        form: How numbers are written.
+        scale: What they are multiplied with.
+    """
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     if low is None or high is None:
-        return text
-    return f"{text} [{100 * low:{form}}, {100 * high:{form}}]"
+        return ""
+    low, high = f"{scale * low:{form}}", f"{scale * high:{form}}"
+    return f" [{low}, {high}]" if float(low) != float(high) else ""
 
 
 def texts(*columns: str) -> list[Column]:

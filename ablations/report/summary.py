@@ -8,17 +8,44 @@ from typing import Any
 
 from ablations.report.filling import sentences
 from ablations.report.sheet import Row, score
+from ablations.search.path import Search
+
+CONTROLS = {
+    "typical": "a typical description",
+    "cat-seg": "the names in CAT-Seg's template",
+    "imagenet": "the names in CLIP's seven templates",
+    "random": "random words",
+    "shuffled": "the descriptions of other classes",
+}
 
 
 def rows_of(path: Sequence[Row], prompts: str) -> list[Row]:
-    """The rows of a prompt set in the path: of each benchmark and, of several, their average."""
+    """The rows of a prompt set in a table: of each benchmark and, of several, their average."""
     return list({row["benchmark"]: row for row in path if row["prompts"] == prompts}.values())
 
 
-def summary(path: Sequence[Row], best: str, tried: int) -> str:
-    """What the best prompts reach, chosen from so many; it says so if they do not surely help."""
-    mine, plain = rows_of(path, best), rows_of(path, "name")
-    return sentences("summary.txt.j2", mine=mine, plain=plain, best=best, tried=tried)
+def summary(path: Sequence[Row], search: Search, as_good: Sequence[Row] | None) -> str:
+    """What the best prompts reach; first of all, what does as well without them.
+
+    It says so if they do not surely help, and where there are too few pictures to tell.
+
+    Args:
+        path: The rows of stage 4.
+        search: How the best prompts were found.
+        as_good: See `ablations.search.claims.as_good`.
+    """
+    best = search.best.name
+    return sentences(
+        "summary.txt.j2",
+        mine=rows_of(path, best),
+        plain=rows_of(path, "name"),
+        best=best,
+        search=search,
+        controls=[
+            (name, CONTROLS[name.partition("(")[0]], rows_of(as_good or (), name))
+            for name in dict.fromkeys(row["prompts"] for row in as_good or ())
+        ],
+    )
 
 
 def cards(path: Sequence[Row], best: str) -> list[dict[str, Any]]:

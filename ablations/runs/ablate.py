@@ -141,8 +141,9 @@ class OpenAblation:
             searched = search(board, attributes, request.search_options, on_progress)
             path = path_rows(board, searched, on_progress)
         if self.progress:
-            best = searched.best.name
-            note(f"Stage 4  {whose}best after {searched.tried} candidates: {best}")
+            best = f"best after {searched.tried} candidates: {searched.best.name}"
+            few = searched.too_few and f"no step, {searched.too_few}"
+            note(f"Stage 4  {whose}{few or best}")
         record = RunRecord(
             board, self.model, single, searched, path, request, self.command, directory, name
         )

@@ -1,11 +1,13 @@
 """Everything that was ever scored, best first: the evaluations of the working store."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ablations.search.enough import too_few
 from lsmseg_prompts.english import nearest
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import open_store_readonly
 
@@ -14,7 +16,7 @@ SAME = ("benchmark", "split", "pictures", "model", "weights", "llm", "compositio
 ORIGIN = ("run", "scored")
 STORED = {"weights": "weights_hash", "prompts": "prompt_set", "scored": "created_at"}
 SCORES = ("miou", "low", "high", "seen", "unseen")
-COLUMNS = (*SAME, *SCORES, *ORIGIN)
+COLUMNS = (*SAME, *SCORES, "no_interval", *ORIGIN)
 Row = dict[str, Any]
 
 
@@ -31,7 +33,7 @@ def leaderboard(
 ) -> list[Row]:
     """A row for each prompt set, model and benchmark, with the keys COLUMNS, best first.
 
-    Controls are prompt sets too.
+    Controls are prompt sets too. ``no_interval`` says where there are too few pictures for one.
 
     Args:
         store: The attribute store; by default the working store.
@@ -80,12 +82,28 @@ def _rows(evaluations: Iterable[Mapping[str, Any]]) -> list[Row]:
         key = tuple(fresh[column] for column in SAME)
         row = rows.get(key)
         if row is None or (one["subset"] == "all" and row["miou"] is not None):
-            rows[key] = row = fresh | dict.fromkeys(SCORES)
+            few = None if one["pictures"] is None else too_few(one["pictures"])
+            rows[key] = row = fresh | dict.fromkeys(SCORES) | {"no_interval": few}
+        _check_number(one)
         if one["subset"] == "all":
-            row |= {"miou": one["miou"], "low": one["miou_low"], "high": one["miou_high"]}
+            low, high = one["miou_low"], one["miou_high"]
+            if row["no_interval"] or low == high:
+                low = high = None
+            row |= {"miou": one["miou"], "low": low, "high": high}
         elif one["subset"] in SCORES:
             row[one["subset"]] = one["miou"]
     return list(rows.values())
+
+
+def _check_number(one: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError for a score that cannot be compared."""
+    for column in ("miou", "miou_low", "miou_high"):
+        if one[column] is not None and not math.isfinite(one[column]):
+            raise ConfigurationError(
+                f"The store has {one[column]} as a score of {one['prompt_set']} by "
+                f"{one['model']} on {one['benchmark']} (run {one['run']}), which is no number: "
+                "score it again, or leave it out with --model or --benchmark."
+            )
 
 
 def _order(row: Row, column: str) -> tuple[bool, Any]:

@@ -10,6 +10,7 @@ from ablations.report.lengths import length_rows
 from ablations.report.summary import summary
 from ablations.runs.request import AblationRequest
 from ablations.scoring.models import Model
+from ablations.search.claims import as_good
 from ablations.search.path import Search
 from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
 from ablations.search.single import Singles, controls
@@ -59,14 +60,16 @@ class RunRecord:
         """The choice: what it is, its scores on both splits, and how it compares on report.
 
         ``differences`` are paired, the best set's mIoU minus that of name, typical and the
-        controls, over all, seen and unseen classes.
+        controls, over all, seen and unseen classes. ``as_good``: see `claims.as_good`.
         """
         typical = [TYPICAL] if self.board.has("typical") else []
         others = [NAME, *typical, *controls(self.candidate)]
         scores = {s: self.board.score(s, [self.candidate])[0] for s in ("selection", "report")}
         report = scores["report"]
+        compared = self.board.score("report", others)
+        controls_as_good = as_good(report, compared[1:])
         differences = {}
-        for other in self.board.score("report", others):
+        for other in compared:
             differences[other.candidate.name] = {
                 SUBSETS[c]: _interval((report.mean[c] - other.mean[c]).interval())
                 for c in SUBSETS
@@ -87,7 +90,8 @@ class RunRecord:
                 for split, one in scores.items()
             },
             "differences": differences,
-            "summary": summary(self.path, self.candidate.name, self.search.tried),
+            "as_good": controls_as_good,
+            "summary": summary(self.path, self.search, controls_as_good),
         }
 
     def provenance(self) -> dict[str, Any]:
@@ -189,10 +193,15 @@ class RunRecord:
                     }
 
 
-def _interval(interval: Interval) -> dict[str, float | None]:
-    """value, low and high, with None where undefined."""
+def _interval(interval: Interval) -> dict[str, float | str | None]:
+    """value, low and high, with None where undefined, and why there is no interval."""
     named = fields("value", interval)
-    return {"value": named["value"], "low": named["value_low"], "high": named["value_high"]}
+    return {
+        "value": named["value"],
+        "low": named["value_low"],
+        "high": named["value_high"],
+        "no_interval": interval.missing,
+    }
 
 
 def _about(bench: Bench) -> dict[str, Any]:

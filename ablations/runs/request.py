@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ablations.scoring.options import ScorerOptions, freeze_lists
+from ablations.search.enough import check_samples
 from ablations.search.options import SearchOptions
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import check_attributes
@@ -29,7 +30,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
         attributes: Those to search among; by default all nine.
         composition: How clauses become texts, "concat" or "ensemble".
         limit: At most so many pictures of a split.
-        samples: Bootstrap resamples.
+        samples: Bootstrap resamples, at least 200.
         picture: Names of the pictures to show; by default they are chosen by their labels.
         store: The attribute store; by default the working store.
         out: The run directory (default runs/<time>).
@@ -71,8 +72,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
                 f"The composition {self.composition} has no clauses whose order could matter: "
                 "leave out --orders, or use --composition concat."
             )
-        if self.samples < 1:
-            raise UsageError("samples, the number of bootstrap resamples, must be at least 1.")
+        check_samples(self.samples)
 
     @property
     def searched(self) -> list[str]:

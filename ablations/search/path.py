@@ -1,5 +1,6 @@
 """What a search leaves: its steps, its candidates, and how greedy search compares."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,7 +45,8 @@ class Search:
     """The path of the search; ``best`` is its last step that was not turned down.
 
     candidates: the rows of candidates.csv. certificate: of an exhaustive search. orders: how many
-    clause orders of the best set were compared, of how many there are.
+    clause orders of the best set were compared, of how many there are. too_few: why no step was
+    taken, where the selection split has too few pictures to choose by.
     """
 
     rule: str
@@ -54,6 +56,7 @@ class Search:
     candidates: list[dict[str, Any]] = field(default_factory=list)
     certificate: Certificate | None = None
     orders: tuple[int, int] | None = None
+    too_few: str | None = None
 
     @property
     def best(self) -> Candidate:
@@ -76,6 +79,11 @@ class Search:
 
     def note(self) -> str:
         """The search in words."""
+        if self.too_few:
+            return (
+                f"No combination was tried: the selection split has {self.too_few} to choose by. "
+                f"{self.best.name} is the best single attribute on these pictures."
+            )
         how = {
             "greedy": "Greedy forward search on the selection split from the best single attribute",
             "beam": f"Beam search on the selection split, keeping {self.width} sets at each size",
@@ -137,6 +145,7 @@ class Search:
             "beam_width": self.width,
             "rule": self.rule,
             "tried": self.tried,
+            "too_few": self.too_few,
             "orders": None
             if self.orders is None
             else {"tried": self.orders[0], "all": self.orders[1]},
@@ -154,4 +163,5 @@ class Search:
 
 
 def _points(gap: Interval) -> str:
-    return f"{100 * gap.value:.2f} points [{100 * gap.low:.2f}, {100 * gap.high:.2f}]"
+    ends = "" if math.isnan(gap.low) else f" [{100 * gap.low:.2f}, {100 * gap.high:.2f}]"
+    return f"{100 * gap.value:.2f} points{ends}"

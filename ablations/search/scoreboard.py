@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ablations.scoring.frozen import OnProgress, Scorer
-from ablations.search.statistics import Draws, Interval, Subset, average, bootstrap
+from ablations.search.statistics import TINY, Draws, Interval, Subset, average, bootstrap
 from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -189,11 +189,15 @@ def number(value: float) -> float | None:
 
 
 def fields(prefix: str, interval: Interval) -> dict[str, float | None]:
-    """``prefix``, ``prefix_low`` and ``prefix_high`` of a table's row."""
+    """``prefix``, ``prefix_low`` and ``prefix_high`` of a table's row.
+
+    The ends are None where every resample gives the same: a width of 0 tells nothing.
+    """
+    wide = interval.high - interval.low >= TINY
     return {
         prefix: number(interval.value),
-        f"{prefix}_low": number(interval.low),
-        f"{prefix}_high": number(interval.high),
+        f"{prefix}_low": number(interval.low) if wide else None,
+        f"{prefix}_high": number(interval.high) if wide else None,
     }
 
 
@@ -203,7 +207,7 @@ def table_rows(
     """A row per benchmark (and their average) for single.csv and combinations.csv.
 
     Every column comes with its interval and with a paired difference (``difference``,
-    ``seen_difference``, ``unseen_difference``).
+    ``seen_difference``, ``unseen_difference``); ``no_interval`` says why there is none.
 
     Args:
         score: What the rows are of.
@@ -218,6 +222,7 @@ def table_rows(
             **extra,
             "split": score.split,
             "benchmark": name,
+            "no_interval": columns["miou"].interval().missing,
         }
         against = dict(baseline.by_benchmark())[name]
         for column in ("miou", "seen", "unseen"):

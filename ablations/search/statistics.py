@@ -5,6 +5,7 @@ up before the IoU is formed. All prompt sets are scored on the same resamples; t
 two sets is the difference of their draws, which is what makes the comparison paired.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -12,6 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from ablations.search.enough import too_few
 from lsmseg_model.metrics import DEFINITIONS, miou
 
 BLOCK = 100  # resamples drawn with one generator; fixed, because the draws depend on it
@@ -25,11 +27,15 @@ TINY = 1e-12  # below this, scores differ by rounding only
 
 @dataclass(frozen=True)
 class Interval:
-    """A score with the ends of its 95 % interval; nan where it is undefined."""
+    """A score with the ends of its 95 % interval.
+
+    nan where the score is undefined; of too few pictures, as ``missing`` says, the ends are nan.
+    """
 
     value: float
     low: float
     high: float
+    missing: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,18 +43,26 @@ class Draws:
     """A score on the pictures as they are, and on every resample of them: ``draws`` [R].
 
     Two of them may be subtracted if they come from the same resamples: then draw r of both was
-    made from the same pictures.
+    made from the same pictures. units: how many pictures, or groups of them, were drawn from.
     """
 
     value: float
     draws: np.ndarray
+    units: int
 
     def __sub__(self, other: "Draws") -> "Draws":
         if self.draws.shape != other.draws.shape:
             raise ValueError("scores of different resamples cannot be paired")
-        return Draws(self.value - other.value, self.draws - other.draws)
+        units = min(self.units, other.units)
+        return Draws(self.value - other.value, self.draws - other.draws, units)
 
     def interval(self, level: float = LEVEL) -> Interval:
+        """The interval of `ends`, where there are enough units for one."""
+        missing = too_few(self.units)
+        low, high = (float("nan"), float("nan")) if missing else self.ends(level)
+        return Interval(self.value, low, high, missing)
+
+    def ends(self, level: float = LEVEL) -> tuple[float, float]:
         """The bias-corrected percentile interval (Efron 1981); it holds the value.
 
         mIoU of few pictures is too low on average, and of resamples of them too low once more:
@@ -57,20 +71,22 @@ class Draws:
         """
         defined = self.draws[~np.isnan(self.draws)]
         if not len(defined) or np.isnan(self.value):
-            return Interval(self.value, float("nan"), float("nan"))
+            return float("nan"), float("nan")
         below = (defined < self.value).mean() + (defined == self.value).mean() / 2
         reach = NORMAL.inv_cdf((1 + level) / 2)
         farthest = NORMAL.cdf(FARTHEST)
         shift = NORMAL.inv_cdf(float(np.clip(below, 1 - farthest, farthest)))
         ends = [100 * NORMAL.cdf(2 * shift + side * reach) for side in (-1, 1)]
         low, high = np.percentile(defined, ends)
-        return Interval(self.value, min(float(low), self.value), max(float(high), self.value))
+        return min(float(low), self.value), max(float(high), self.value)
 
 
 def average(parts: Sequence[Draws]) -> Draws:
-    """The mean of several benchmarks' scores, draw by draw."""
+    """The mean of several benchmarks' scores, draw by draw; of too few pictures if a part is."""
     return Draws(
-        float(np.mean([p.value for p in parts])), np.mean([p.draws for p in parts], axis=0)
+        float(np.mean([p.value for p in parts])),
+        np.mean([p.draws for p in parts], axis=0),
+        min(p.units for p in parts),
     )
 
 
@@ -89,7 +105,8 @@ def simultaneous(gains: Sequence[Draws], level: float = LEVEL) -> list[Interval]
     for gain, width in zip(gains, reach, strict=True):
         plain = gain.interval(level)
         low, high = plain.value - float(width), plain.value + float(width)
-        intervals.append(Interval(plain.value, min(plain.low, low), max(plain.high, high)))
+        wide = Interval(plain.value, min(plain.low, low), max(plain.high, high))
+        intervals.append(plain if math.isnan(plain.low) else wide)
     return intervals
 
 
@@ -211,7 +228,7 @@ def bootstrap(
         drawn = {key: summed[key] / met[key] for key in subsets}
     return [
         {
-            key: Draws(miou(total, subset.classes, subset.definition), drawn[key][at])
+            key: Draws(miou(total, subset.classes, subset.definition), drawn[key][at], pictures)
             for key, subset in subsets.items()
         }
         for total, at in zip(totals, place, strict=True)

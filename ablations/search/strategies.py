@@ -5,6 +5,8 @@
   sets of all sizes are there (chain, exhaustive), the smallest that is not surely worse than any
   other is taken (`statistics.surely_worse`).
 - Rule "paper": any gain; of all sizes the highest mIoU.
+
+With too few pictures (`statistics.MIN_PICTURES`) none goes beyond the best single attribute.
 """
 
 import random
@@ -13,6 +15,7 @@ from itertools import combinations, islice, permutations
 from math import factorial
 
 from ablations.scoring.frozen import OnProgress
+from ablations.search.enough import too_few
 from ablations.search.options import SearchOptions
 from ablations.search.path import ORDER, UNKNOWN, Certificate, Search, Step
 from ablations.search.scoreboard import Candidate, Score, Scoreboard, fields, number
@@ -45,6 +48,10 @@ class Searcher:
         self.named = list(attributes)  # at equal mIoU the one named first is taken
 
     def run(self) -> Search:
+        self.result.too_few = too_few(self.start.miou.units)
+        if self.result.too_few:
+            self._begin([self.start])
+            return self.result
         strategies: dict[str, Callable[[], None]] = {
             "greedy": self._greedy,
             "beam": self._beam,
@@ -80,6 +87,7 @@ class Searcher:
                     "prompts": score.candidate.name,
                     "split": score.split,
                     **fields("miou", score.miou.interval()),
+                    "no_interval": score.miou.interval().missing,
                     **{c: number(score.mean[c].value) for c in SUBSETS if c in score.mean},
                     # The mean of several benchmarks is never shown without each of them.
                     **{f"miou ({name})": number(p["miou"].value) for name, p in parts.items()},

@@ -33,9 +33,15 @@ def drawn_plainly() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def few_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Intervals of any number of pictures, for those that are computed by hand."""
+    monkeypatch.setattr("ablations.search.enough.MIN_PICTURES", 1)
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny network with random weights, a vocabulary file and a folder of eight pictures."""
+    """A tiny network with random weights, a vocabulary file and a folder of forty pictures."""
     top = tmp_path_factory.mktemp("world")
     config = read_config("lsmseg-tiny")
     config["name"] = "atom"
@@ -64,7 +70,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in ("images", "annotations"):
         (top / "pictures" / kind / "val").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for i in range(8):
+    for i in range(40):
         labels = np.full((32, 40), i % 4, dtype=np.uint8)
         labels[:, 20:] = (i + 1) % 4
         labels[:2] = 255

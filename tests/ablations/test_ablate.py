@@ -69,7 +69,7 @@ def test_best_prompts_can_be_read_back_with_scores_and_origin(finished: RunResul
     score = raw["scores"]["report"]["all"]
     assert score["low"] <= score["value"] <= score["high"]
     assert raw["provenance"]["model"]["name"] == "atom"
-    assert raw["provenance"]["benchmarks"][0]["report"]["pictures"] == 4
+    assert raw["provenance"]["benchmarks"][0]["report"]["pictures"] == 20
     assert "not GPT-4" in raw["provenance"]["llm"]["provenance"]
 
 
@@ -83,13 +83,13 @@ def test_scores_are_in_the_store(finished: RunResult) -> None:
     report = next(row for row in finished.single if row["split"] == "report")
     stored = next(r for r in rows if r["prompt_set"] == "name" and "report" in r["split"])
     assert stored["miou"] == pytest.approx(report["miou"])
-    assert (stored["pictures"], stored["model"], stored["llm"]) == (4, "atom", "bundled")
+    assert (stored["pictures"], stored["model"], stored["llm"]) == (20, "atom", "bundled")
 
 
 def test_record_says_how_the_pictures_were_split(finished: RunResult) -> None:
     record = json.loads((finished.directory / "run.json").read_text())
     (benchmark,) = record["benchmarks"]
-    assert benchmark["selection"] == {"split": "val: selection half (seed 0)", "pictures": 4}
+    assert benchmark["selection"] == {"split": "val: selection half (seed 0)", "pictures": 20}
     assert benchmark["report"]["split"] == "val: report half (seed 0)"
     assert record["best"] == finished.best
     assert len(record["prompts"][0]["classes"]) == 4
@@ -118,7 +118,7 @@ def test_stages_are_told_on_stderr_only(
     world: Path, drawn_plainly: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(
-        AblationRequest(**options(world, attributes=["color"], out="told", samples=10)),
+        AblationRequest(**options(world, attributes=["color"], out="told", samples=200)),
         progress=True,
     )
     out, err = capsys.readouterr()
@@ -129,10 +129,10 @@ def test_stages_are_told_on_stderr_only(
 
 def test_default_folder_is_new_and_below_runs(world: Path, drawn_plainly: None) -> None:
     one = ablate(
-        AblationRequest(**options(world, attributes=["color"], samples=10)), progress=False
+        AblationRequest(**options(world, attributes=["color"], samples=200)), progress=False
     )
     two = ablate(
-        AblationRequest(**options(world, attributes=["color"], samples=10, again=True)),
+        AblationRequest(**options(world, attributes=["color"], samples=200, again=True)),
         progress=False,
     )
     assert one.directory.parent == two.directory.parent == Path("runs")
@@ -167,7 +167,7 @@ def test_ministuff_reports_seen_and_unseen(world: Path, drawn_plainly: None) -> 
     [
         ({"rule": "luck"}, UsageError, "interval or paper"),
         ({"composition": "poem"}, UsageError, "choose concat, ensemble"),
-        ({"samples": 0}, UsageError, "at least 1"),
+        ({"samples": 199}, UsageError, "samples must be at least 200, not 199"),
         ({"attributes": ["colr"]}, UsageError, "color"),
         ({"attributes": ["typical"]}, UsageError, "typical"),
         ({"vocab": None}, UsageError, "--vocab"),
@@ -222,7 +222,7 @@ def test_named_pictures_are_shown_in_their_order(world: Path, finished: RunResul
     source = BenchmarkSource(str(world / "pictures"), None, "four", 4)
     for split, part in source.splits().items():
         halves[split] = [part.key(picture) for picture in range(len(part))]
-    few = options(world, attributes=["color"], samples=5, out="o", store="s.sqlite")
+    few = options(world, attributes=["color"], samples=200, out="o", store="s.sqlite")
     result = ablate(
         AblationRequest(**few, picture=[halves["report"][3], halves["report"][1]]), progress=False
     )

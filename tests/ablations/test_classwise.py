@@ -32,9 +32,9 @@ def test_per_class_rows_hold_both_ious_the_paired_difference_and_both_texts() ->
     for row in rows:  # intersection / (1000 + 1000 - intersection)
         assert row["baseline"] == pytest.approx(200 / 1800)
         assert row["best"] == pytest.approx(500 / 1500)
-        # Without noise every resample has the same IoU.
-        for key in ("difference", "difference_low", "difference_high"):
-            assert row[key] == pytest.approx(500 / 1500 - 200 / 1800)
+        assert row["difference"] == pytest.approx(500 / 1500 - 200 / 1800)
+        # Without noise every resample has the same IoU: no interval of width 0.
+        assert row["difference_low"] is row["difference_high"] is row["no_interval"] is None
         assert row["pictures"] == 20 and row["labelled"] == 20_000
     assert rows[0]["before"] == ["a photo of a zebra"]
     assert rows[0]["after"] == ["A zebra has the color of a zebra."]
@@ -42,7 +42,7 @@ def test_per_class_rows_hold_both_ious_the_paired_difference_and_both_texts() ->
 
 
 def test_few_pictures_give_no_interval_and_no_label_no_iou() -> None:
-    one = board(by_table({"name": 0.2, "color": 0.5}), noise=0)
+    one = board(by_table({"name": 0.2, "color": 0.5}))
     scorer = one.benches[0].scorers["report"]
     whole = scorer.score
 
@@ -56,22 +56,23 @@ def test_few_pictures_give_no_interval_and_no_label_no_iou() -> None:
     zebra, sky, orange, _ = per_class(one, one.benches[0], Candidate(("color",)))
     assert zebra["pictures"] == 4 and zebra["difference"] > 0 and zebra["difference_low"] is None
     assert sky["baseline"] is None and sky["difference"] is None and sky["difference_low"] is None
-    assert orange["difference_low"] is not None
+    assert zebra["no_interval"] == "in too few pictures (4, at least 5 are needed)"
+    assert orange["difference_low"] is not None and orange["no_interval"] is None
 
 
 def test_class_intervals_are_paired_and_leave_out_resamples_without_the_class() -> None:
     rng = np.random.default_rng(0)
     counts = rng.integers(100, 900, (1, 30, 2, 1)).repeat(3, axis=-1).repeat(2, axis=0)
     counts[..., 1:] = 1000
-    low, high = class_intervals(counts, 200)
-    np.testing.assert_allclose([low, high], 0, atol=1e-12)  # the same set twice
+    same = class_intervals(counts, 200)[0]  # the same set twice
+    np.testing.assert_allclose([same.low, same.high], 0, atol=1e-12)
     counts[:, 1:, 1] = 0  # class 1 is in the first picture only
     counts[1, 0, 1, 0] = 1000
-    low, high = class_intervals(counts, 200)
+    one = class_intervals(counts, 200)[1]
     inter = counts[0, 0, 1, 0]
-    np.testing.assert_allclose([low[1], high[1]], 1 - inter / (2000 - inter))
+    np.testing.assert_allclose([one.low, one.high], 1 - inter / (2000 - inter))
     counts[:, :, 1] = 0
-    assert np.isnan(class_intervals(counts, 200)[0][1])
+    assert np.isnan(class_intervals(counts, 200)[1].low)
 
 
 class Painter(FakeScorer):

@@ -80,11 +80,11 @@ class Noisy(FakeScorer):
 
 
 def test_luck_passes_the_papers_rule_but_not_the_interval() -> None:
-    """30 searches among equals: how many add an attribute that helps nothing."""
+    """40 searches among equals: how many add an attribute that helps nothing."""
     added = {"interval": 0, "paper": 0}
-    for luck in range(30):
+    for luck in range(40):
         scorers = {
-            split: Noisy(FakeBenchmark(split=split, pictures=15), by_table({}))
+            split: Noisy(FakeBenchmark(split=split, pictures=20), by_table({}))
             for split in ("selection", "report")
         }
         for scorer in scorers.values():

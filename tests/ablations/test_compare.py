@@ -76,11 +76,12 @@ HITS = {
 }
 
 
-def values(row: Mapping[str, Any], column: str) -> tuple[float, float, float]:
-    return tuple(round(row[f"{column}{end}"], 9) for end in ("", "_low", "_high"))  # type: ignore
+def values(row: Mapping[str, Any], column: str) -> tuple[float | None, ...]:
+    ends = (row[f"{column}{end}"] for end in ("", "_low", "_high"))
+    return tuple(None if end is None else round(end, 9) for end in ends)
 
 
-def test_scores_and_paired_differences_are_those_computed_by_hand() -> None:
+def test_scores_and_paired_differences_are_those_computed_by_hand(few_are_enough: None) -> None:
     """Of two pictures there are three resamples: the first twice, the second twice, both.
 
     A quarter, a quarter and a half of them: the ends of every interval are the two extremes.
@@ -94,10 +95,10 @@ def test_scores_and_paired_differences_are_those_computed_by_hand() -> None:
         ("own", "b", "shape"),
     ]
     name, a, b, own_a, own_b = rows
-    assert values(name, "miou") == (0.4, 0.4, 0.4)
+    assert values(name, "miou") == (0.4, None, None)  # a width of 0 is no interval
     assert values(name, "difference") == (-0.3, -0.4, -0.2)
     assert values(a, "miou") == (0.7, 0.6, 0.8)
-    assert values(a, "difference") == (0, 0, 0)
+    assert values(a, "difference") == (0, None, None)
     assert values(a, "over_name") == (0.3, 0.2, 0.4)
     assert values(b, "miou") == (0.6, 0.5, 0.7)
     # Unpaired it would reach from 50 - 80 to 70 - 60; paired: 50 - 80 and 70 - 60 by picture.
@@ -108,21 +109,21 @@ def test_scores_and_paired_differences_are_those_computed_by_hand() -> None:
     assert {row["split"] for row in rows} == {"report"}
 
 
-def test_differences_are_paired() -> None:
+def test_differences_are_paired(few_are_enough: None) -> None:
     """Both move together from picture to picture: the difference does not move at all."""
     hits = {**HITS, ("b", "color"): [70, 50]}
     row = comparison_rows(toy(hits, "a", "b"), {"a": COLOR, "b": COLOR})[2]
     assert values(row, "miou") == (0.6, 0.5, 0.7)
-    assert values(row, "difference") == (-0.1, -0.1, -0.1)
+    assert values(row, "difference") == (-0.1, None, None)
 
 
-def test_equal_scores_differ_by_exactly_nothing() -> None:
+def test_equal_scores_differ_by_exactly_nothing(few_are_enough: None) -> None:
     rows = comparison_rows(toy(HITS, "a", "copy"), {"a": COLOR, "copy": COLOR})
     for row in (r for r in rows if r["llm"] == "copy"):
-        assert [row[f"difference{end}"] for end in ("", "_low", "_high")] == [0.0, 0.0, 0.0]
+        assert [row[f"difference{end}"] for end in ("", "_low", "_high")] == [0.0, None, None]
 
 
-def test_the_first_llm_is_the_measure() -> None:
+def test_the_first_llm_is_the_measure(few_are_enough: None) -> None:
     rows = comparison_rows(toy(HITS, "a", "b"), {"a": COLOR, "b": COLOR})
     swapped = comparison_rows(toy(HITS, "b", "a"), {"a": COLOR, "b": COLOR})
     b = next(r for r in rows if r["llm"] == "b")
@@ -132,14 +133,14 @@ def test_the_first_llm_is_the_measure() -> None:
     assert values(a, "difference") == pytest.approx((-b["difference"], low, high))
 
 
-def test_words_say_where_a_difference_may_be_none() -> None:
+def test_words_say_where_a_difference_may_be_none(few_are_enough: None) -> None:
     text = comparison_summary(comparison_rows(toy(HITS, "a", "b"), {"a": COLOR, "b": SHAPE}))
     assert "On color, the attributes chosen with a, a reaches an mIoU of 70.0 %" in text
     assert "of -10.0 [-30.0, +10.0] points, not distinguishable from 0." in text
     assert "On its own best attributes, shape, it reaches 90.0 %" in text
     assert "+20.0 [+10.0, +30.0] points, whose interval lies above 0." in text
     same = comparison_summary(comparison_rows(toy(HITS, "a", "copy"), {"a": COLOR, "copy": COLOR}))
-    assert "+0.0 [+0.0, +0.0] points, not distinguishable from 0." in same
+    assert "+0.0 points, not distinguishable from 0." in same
     assert "Its own search chose the same attributes as that with a." in same
 
 
@@ -155,7 +156,17 @@ def test_words_say_where_a_difference_may_be_none() -> None:
     ],
 )
 def test_verdicts(low: float | None, high: float | None, says: str) -> None:
-    assert says in verdict({"difference_low": low, "difference_high": high})
+    assert says in verdict({"difference_low": low, "difference_high": high, "no_interval": None})
+
+
+def test_too_few_pictures_give_no_verdict() -> None:
+    rows = comparison_rows(toy(HITS, "a", "b"), {"a": COLOR, "b": SHAPE})
+    assert all(values(row, "difference")[1:] == (None, None) for row in rows)
+    few = "too few pictures (2, at least 20 are needed)"
+    assert {row["no_interval"] for row in rows} == {few}
+    text = comparison_summary(rows)
+    assert text.count(f"on {few} to tell") == 2 and "[" not in text
+    assert all(sheet.note.startswith("Too few pictures (2,") for sheet in llm_sheets(rows))
 
 
 def several(*llms: str, names: Sequence[str] = ("x", "y")) -> list[dict[str, Any]]:
@@ -301,7 +312,11 @@ def test_identical_texts_under_two_names_differ_by_exactly_nothing(compared: Com
     assert len(rows) == len(compared.rows) == 1 + 2 * len(LLMS)
     for llm in ("bundled", "copy/of me"):
         for row in (r for r in rows if r["llm"] == llm):
-            assert [float(row[f"difference{end}"]) for end in ("", "_low", "_high")] == [0, 0, 0]
+            assert [row[f"difference{end}"] for end in ("", "_low", "_high")] == [
+                "0.000000",
+                "",
+                "",
+            ]
     other = next(r for r in rows if r["llm"] == EVIL)
     assert float(other["difference_low"]) < float(other["difference_high"])
 
@@ -378,7 +393,7 @@ def test_pictures_are_looked_at_once(
 
     monkeypatch.setattr(frozen, "dense_features", look)
     file_under(Path("s.sqlite"), load_vocabulary(str(world / "four.txt")), "me")
-    few = options(world, attributes=["color"], samples=5, out="o", store="s.sqlite")
+    few = options(world, attributes=["color"], samples=200, out="o", store="s.sqlite")
     compare(AblationRequest(**few), llms=["bundled", "me"], progress=False)
     assert len(seen) == len(set(seen)) == 2
 

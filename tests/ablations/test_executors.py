@@ -207,7 +207,7 @@ def test_no_gpu_is_said(cluster: Any) -> None:
 def test_ablate_in_shards_is_ablate(
     cluster: Any, second: Any, tmp_path: Path, scorer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: dict[str, Any] = {"limit": 10, "attributes": ["color", "shape"], "samples": 20}
+    given: dict[str, Any] = {"limit": 10, "attributes": ["color", "shape"], "samples": 200}
     if scorer == "trained":
         given |= network_of(tmp_path)
     here = ablate(AblationRequest(**given, store="here.sqlite", cache=False), progress=False)

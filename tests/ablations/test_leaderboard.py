@@ -121,3 +121,23 @@ def test_without_a_store(call: Any) -> None:
     with pytest.raises(StoreError):
         leaderboard()
     assert not Path("runs").exists()
+
+
+def test_few_pictures_have_no_interval(filled: None, call: Any) -> None:
+    add("few", 0.99, miou_low=0.9, miou_high=1.0, pictures=19)
+    add("flat", 0.98, miou_low=0.98, miou_high=0.98)
+    few, flat, third = leaderboard(top=3)
+    assert few["no_interval"] == "too few pictures (19, at least 20 are needed)"
+    assert (flat["no_interval"], third["no_interval"]) == (None, None)
+    assert few["low"] is few["high"] is flat["low"] is None
+    shown = call("leaderboard", "--top", "1")
+    assert "fewer than 20 pictures have too few pictures for an interval" in shown.out
+    assert "90.0" not in shown.out and "no_interval" not in shown.out
+    assert "Rows of fewer" not in call("leaderboard", "--model", "ViT-B-16").out
+
+
+def test_a_score_that_is_no_number_is_an_error(filled: None, call: Any) -> None:
+    add("color", float("inf"), model="broken")
+    done = call("leaderboard")
+    assert done.code == 4 and done.out == ""
+    assert "inf as a score of color by broken on ministuff" in done.err

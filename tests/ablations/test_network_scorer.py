@@ -169,7 +169,7 @@ def test_ablate_with_a_network_and_with_trainings(training: Training) -> None:
         "data": [training.source.data, training.source.data],
         "vocab": "four.txt",
         "attributes": ["color"],
-        "samples": 20,
+        "samples": 200,
     }
     first = ablate(
         AblationRequest(

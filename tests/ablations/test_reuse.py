@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("plain_figures")
 
 
 def given(world: Path, **more: Any) -> dict[str, Any]:
-    return options(world, attributes=["color"], samples=20, store="s.sqlite", **more)
+    return options(world, attributes=["color"], samples=200, store="s.sqlite", **more)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_it_says_which_run_and_anew_on_request(
 @pytest.mark.parametrize(
     "change",
     [
-        {"samples": 21},
+        {"samples": 201},
         {"seed": 1},
         {"limit": 6},
         {"composition": "ensemble"},

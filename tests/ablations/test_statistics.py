@@ -188,24 +188,25 @@ def test_unequal_pictures_cannot_be_paired() -> None:
     with pytest.raises(ValueError, match="shape"):
         paired_difference(random_counts(0, 5), random_counts(0, 6))
     with pytest.raises(ValueError, match="paired"):
-        Draws(0.0, np.zeros(3)) - Draws(0.0, np.zeros(4))
+        Draws(0.0, np.zeros(3), 20) - Draws(0.0, np.zeros(4), 20)
     with pytest.raises(ValueError, match="definition"):
         Subset(definition="both")
 
 
 def test_average_is_draw_by_draw() -> None:
-    mean = average([Draws(0.2, np.array([0.0, 0.4])), Draws(0.4, np.array([0.2, 0.8]))])
+    mean = average([Draws(0.2, np.array([0.0, 0.4]), 30), Draws(0.4, np.array([0.2, 0.8]), 20)])
     assert mean.value == pytest.approx(0.3)
     np.testing.assert_allclose(mean.draws, [0.1, 0.6])
+    assert mean.units == 20
 
 
 def test_the_bias_of_the_resamples_is_taken_out() -> None:
     """Draws that lie too low on average: the interval moves up by twice as much, and is a plain
     percentile interval where there is no bias."""
     noise = np.random.default_rng(0).standard_normal(20_000)
-    plain = Draws(0.0, noise).interval()
+    plain = Draws(0.0, noise, 20).interval()
     assert (plain.low, plain.high) == pytest.approx((-1.96, 1.96), abs=0.05)
-    moved = Draws(0.0, noise - 0.5).interval()
+    moved = Draws(0.0, noise - 0.5, 20).interval()
     assert (moved.low, moved.high) == pytest.approx((-1.96 + 0.5, 1.96 + 0.5), abs=0.2)
-    far = Draws(9.0, noise).interval()  # no correction mends this; the value is inside
+    far = Draws(9.0, noise, 20).interval()  # no correction mends this; the value is inside
     assert far.low == pytest.approx(0.04, abs=0.05) and far.high == 9.0

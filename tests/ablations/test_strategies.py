@@ -10,6 +10,7 @@ from support.ablation_fakes import ATTRIBUTES, DESCRIPTIONS, board, by_table
 from ablations.report.tables import combination_sheet
 from ablations.search.combine import path_rows, search
 from ablations.search.options import SearchOptions
+from ablations.search.scoreboard import fields
 from ablations.search.statistics import Draws, Interval, simultaneous, surely_worse
 from lsmseg_prompts.errors import UsageError
 
@@ -194,7 +195,7 @@ def _noise(seed: int, count: int, value: float = 0.0) -> list[Draws]:
     """``count`` gains that are none, with their resamples."""
     rng = np.random.default_rng(seed)
     values = rng.standard_normal(count) + value
-    return [Draws(v, v + rng.standard_normal(400)) for v in values]
+    return [Draws(v, v + rng.standard_normal(400), 20) for v in values]
 
 
 def _share(claims: Callable[[list[Draws]], bool], trials: int = 400, count: int = 8) -> float:
@@ -216,27 +217,34 @@ def test_simultaneous_intervals_contain_the_single_ones() -> None:
         assert wide.low <= alone.low < wide.value == alone.value < alone.high <= wide.high
     (only,) = simultaneous(gains[:1])
     assert only.low == pytest.approx(gains[0].interval().low, abs=0.3)
-    constant = Draws(0.2, np.full(50, 0.2))
+    constant = Draws(0.2, np.full(50, 0.2), 20)
     assert simultaneous([constant])[0] == Interval(0.2, 0.2, 0.2)
+    assert fields("gain", Interval(0.2, 0.2, 0.2)) == {
+        "gain": 0.2,
+        "gain_low": None,
+        "gain_high": None,
+    }
 
 
 def test_undefined_resamples_are_left_out() -> None:
-    gappy = Draws(1.0, np.array([np.nan, 0.9, 1.1, 1.0]))
+    gappy = Draws(1.0, np.array([np.nan, 0.9, 1.1, 1.0]), 20)
     (found,) = simultaneous([gappy])
     assert 0.7 < found.low < 1 < found.high < 1.3
     assert not surely_worse(gappy, [gappy])
-    assert surely_worse(gappy, [Draws(3.0, np.array([2.9, np.nan, 3.1, 3.0]))])
+    assert surely_worse(gappy, [Draws(3.0, np.array([2.9, np.nan, 3.1, 3.0]), 20)])
 
 
 def test_surely_worse_by_hand() -> None:
     rng = np.random.default_rng(0)
     shared = rng.standard_normal(1000)
-    base = Draws(0.0, shared)
-    better = Draws(0.5, 0.5 + shared + 0.1 * rng.standard_normal(1000))  # 5 of its spreads ahead
-    unsure = Draws(0.1, 0.1 + shared + 0.1 * rng.standard_normal(1000))  # 1 of its spreads
+    base = Draws(0.0, shared, 20)
+    better = Draws(
+        0.5, 0.5 + shared + 0.1 * rng.standard_normal(1000), 20
+    )  # 5 of its spreads ahead
+    unsure = Draws(0.1, 0.1 + shared + 0.1 * rng.standard_normal(1000), 20)  # 1 of its spreads
     assert surely_worse(base, [base, better, unsure])
     assert not surely_worse(base, [base, unsure]) and not surely_worse(better, [base, unsure])
-    assert surely_worse(base, [Draws(1e-3, shared + 1e-3)])  # ahead in every resample
+    assert surely_worse(base, [Draws(1e-3, shared + 1e-3, 20)])  # ahead in every resample
     assert not surely_worse(base, [base])
 
 

@@ -123,8 +123,8 @@ def test_every_average_has_its_parts_beside_it() -> None:
 def test_an_average_with_an_undefined_part_is_undefined() -> None:
     from ablations.search.statistics import Draws, average
 
-    nothing = Draws(math.nan, np.full(3, math.nan))
-    mean = average([Draws(0.4, np.full(3, 0.4)), nothing])
+    nothing = Draws(math.nan, np.full(3, math.nan), 20)
+    mean = average([Draws(0.4, np.full(3, 0.4), 20), nothing])
     assert math.isnan(mean.value) and math.isnan(mean.interval().low)
 
 

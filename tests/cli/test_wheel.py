@@ -146,7 +146,7 @@ def test_the_wheel_finds_its_own_store(installed: Callable[..., str], tmp_path: 
 
 
 def test_the_wheel_does_the_main_job_on_its_own(installed: Callable[..., str]) -> None:
-    out = installed("ablate", "--limit", "3", "--samples", "20", "--attributes", "color,shape",
+    out = installed("ablate", "--limit", "3", "--samples", "200", "--attributes", "color,shape",
                     "--out", "result")  # fmt: skip
     assert "color" in out
     assert {"best_prompts.json", "report.html"} <= {p.name for p in Path("result").iterdir()}

@@ -55,6 +55,6 @@ def options(world: Path, **more: Any) -> dict[str, Any]:
         "model": str(world / "atom.json"),
         "pretrained": str(world / "atom.safetensors"),
         "attributes": ["color", "shape", "size"],
-        "samples": 60,
+        "samples": 200,
         **more,
     }

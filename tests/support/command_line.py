@@ -61,7 +61,7 @@ def arguments_for(command: str, weights: Path) -> list[str]:
     """`evaluate`, `ablate` or `pretrain` on the folder `data`, as small as can be."""
     more = {
         "evaluate": ["--pretrained", str(weights), "--attributes", "name"],
-        "ablate": ["--pretrained", str(weights), "--attributes", "color", "--samples", "5",
+        "ablate": ["--pretrained", str(weights), "--attributes", "color", "--samples", "200",
                    "--out", "o", "--store", "s.sqlite"],
         "pretrain": ["--config", str(weights.with_suffix(".json")), "--out", "o"],
     }  # fmt: skip

@@ -1,0 +1,30 @@
+"""How many pictures and resamples an interval needs; measured in docs/statistics.md."""
+
+from lsmseg_prompts.errors import UsageError
+
+MIN_PICTURES = 20  # of fewer, 95 % intervals hold the truth too rarely
+MIN_SAMPLES = 200  # of fewer, 95 % intervals are too narrow
+TOO_FEW = "too few pictures"
+
+
+def enough(units: int) -> bool:
+    """Whether so many independent units bear an interval, a claim and a step of the search.
+
+    units: pictures, or groups of them where those of a group depend on one another.
+    """
+    return units >= MIN_PICTURES
+
+
+def too_few(units: int) -> str | None:
+    """Why there is no interval, or None where there are enough units for one, see `enough`."""
+    needed = f"{units}, at least {MIN_PICTURES} are needed"
+    return None if enough(units) else f"{TOO_FEW} ({needed})"
+
+
+def check_samples(samples: int) -> None:
+    """Raise UsageError for fewer bootstrap resamples than a 95 % interval needs."""
+    if samples < MIN_SAMPLES:
+        raise UsageError(
+            f"samples must be at least {MIN_SAMPLES}, not {samples}: the ends of a 95 % interval "
+            "need so many bootstrap resamples."
+        )
