@@ -17,8 +17,8 @@ from ablations.report.sheet import (
     texts,
 )
 from ablations.report.tables import PROMPTS
-from ablations.search.scoreboard import AVERAGE
 from ablations.search.enough import TOO_FEW
+from ablations.search.scoreboard import AVERAGE
 
 ENDS = 10  # classes at either end of the table for a paper
 NAME: Column = ("name", lambda row: score(row, "baseline"))

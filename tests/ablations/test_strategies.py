@@ -238,10 +238,8 @@ def test_surely_worse_by_hand() -> None:
     rng = np.random.default_rng(0)
     shared = rng.standard_normal(1000)
     base = Draws(0.0, shared, 20)
-    better = Draws(
-        0.5, 0.5 + shared + 0.1 * rng.standard_normal(1000), 20
-    )  # 5 of its spreads ahead
-    unsure = Draws(0.1, 0.1 + shared + 0.1 * rng.standard_normal(1000), 20)  # 1 of its spreads
+    better = Draws(0.5, 0.5 + shared + 0.1 * rng.standard_normal(1000), 20)  # 5 spreads ahead
+    unsure = Draws(0.1, 0.1 + shared + 0.1 * rng.standard_normal(1000), 20)  # 1 spread ahead
     assert surely_worse(base, [base, better, unsure])
     assert not surely_worse(base, [base, unsure]) and not surely_worse(better, [base, unsure])
     assert surely_worse(base, [Draws(1e-3, shared + 1e-3, 20)])  # ahead in every resample
