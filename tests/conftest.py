@@ -51,7 +51,7 @@ settings.load_profile("repeatable")  # --hypothesis-profile=fuzz is read later
 
 def pytest_configure(config: pytest.Config) -> None:
     """Only `make fuzz` draws constants of our modules: which are imported depends on the order."""
-    if config.option.hypothesis_profile != "fuzz":
+    if config.option.hypothesis_profile != "fuzz":  # tests/test_property_tests.py notices changes
         providers._get_local_constants = lambda: providers._local_constants
 
 
