@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
+from time import monotonic
 from typing import Any, Literal
 
 from lsmseg_prompts.files import plain
@@ -193,18 +194,62 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def clock(seconds: float) -> str:
+    """A time such as 1:07 or 2:00:00."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class Clock:
+    """How work goes on: its mean rate since it began, and whether another line of it is due."""
+
+    def __init__(self) -> None:
+        self.began = self.last = monotonic()
+        self.done = 0
+
+    def left(self, done: int, total: int) -> str:
+        """The time left at the mean rate so far; where fewer are done, new work has begun."""
+        if done < self.done:
+            self.began = monotonic()
+        self.done = done
+        seconds = monotonic() - self.began
+        return clock(seconds * (total - done) / done) if done and seconds else "-:--"
+
+    def due(self) -> bool:
+        """Whether LOG_EVERY seconds are over since the last line; then the next ones begin."""
+        if monotonic() - self.last < LOG_EVERY:
+            return False
+        self.last = monotonic()
+        return True
+
+
 @contextmanager
 def progress_bar(title: str, wanted: bool = True) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on stderr while the block runs; yields progress(done, total).
+    """Progress on stderr while the block runs; yields progress(done, total), None if not wanted.
 
-    None where it is not wanted, and where stderr is a file: a bar there is but noise.
+    A bar on a terminal; elsewhere, as in a log file, a line every LOG_EVERY seconds.
     """
-    if not wanted or not sys.stderr.isatty():
+    if not wanted:
         yield None
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    times = Clock()
+    if not sys.stderr.isatty():
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        def line(done: int, total: int) -> None:
+            left = times.left(done, total)
+            if times.due():
+                print(f"{title}: {done} of {total}, {left} left", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn())
+    told = TextColumn("{task.fields[left]} left")
+    with Progress(*columns, told, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None, left="-:--")
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, left=times.left(done, total)
+        )

@@ -7,7 +7,6 @@ an interrupted run goes on from there.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -115,8 +114,7 @@ def _measure_network(
     """Train a variant's network, or take the one that is there, and measure it."""
     job, recipe, name = trial.training, plan.recipe, trial.variant.name
     assert job is not None
-    shown = progress and sys.stderr.isatty()  # in a log file bars would be blank lines
-    trained = train_network(replace(job, progress=shown))
+    trained = train_network(replace(job, progress=progress))
     numbers = measured.numbers[name]
     numbers["training_minutes"] = trained.seconds / 60
     numbers["extrapolated_minutes"] = trained.seconds / trained.iterations * recipe.iterations / 60

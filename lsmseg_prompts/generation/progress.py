@@ -19,10 +19,9 @@ from lsmseg_prompts.generation.run import OnUpdate
 from lsmseg_prompts.generation.summary import Summary, gravest
 from lsmseg_prompts.generation.workers import Interrupted
 from lsmseg_prompts.llm.base import LLM
-from lsmseg_prompts.terminal import note, print_json, print_table
+from lsmseg_prompts.terminal import Clock, clock, note, print_json, print_table
 
 MOST_REASONS = 10
-LOG_EVERY = 30.0  # seconds between lines where stderr is a file
 STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C again ends at once."
 
 
@@ -78,15 +77,12 @@ def _live() -> Iterator[OnUpdate]:
 
 
 def _log() -> OnUpdate:
-    last = time.monotonic()
+    times = Clock()
 
     def update(fillings: Sequence[Filling]) -> None:
-        nonlocal last
-        if time.monotonic() - last < LOG_EVERY:
-            return
-        last = time.monotonic()
-        for filling in fillings:
-            print(progress_line(filling), file=sys.stderr, flush=True)
+        if times.due():
+            for filling in fillings:
+                print(progress_line(filling), file=sys.stderr, flush=True)
 
     return update
 
@@ -125,12 +121,6 @@ def money(dollars: float | None) -> str:
     if dollars is None:
         return "price unknown"
     return f"${dollars:.4f}" if dollars < 1 else f"${dollars:.2f}"
-
-
-def clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 def summary_row(summary: Summary) -> dict[str, Any]:

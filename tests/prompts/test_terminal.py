@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import struct
@@ -11,6 +12,9 @@ import sys
 import termios
 
 import pytest
+
+from lsmseg_prompts import terminal
+from lsmseg_prompts.terminal import clock, progress_bar
 
 ROW = {"llm": "openai/Qwen/Qwen2.5-7B-Instruct", "cells": 1710, "by_others": 1144, "tokens": 77708,
        "cost": "price unknown", "requests": 15354, "failed": 20}  # fmt: skip
@@ -57,3 +61,51 @@ def test_long_texts_are_folded_in_their_column() -> None:
     )
     assert shown.splitlines()[0].split() == ["attribute", "tokens", "text"]
     assert " ".join(shown.split()).replace("color 21 ", "").endswith(text)
+
+
+# -- progress ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock: its only element."""
+    times = [1000.0]
+    monkeypatch.setattr(terminal, "monotonic", lambda: times[0])
+    return times
+
+
+def test_a_log_gets_a_line_of_progress_every_30_seconds(now, capsys) -> None:
+    with progress_bar("reading") as on_progress:
+        for done in range(1, 22):
+            now[0] += 1 if done <= 10 else 2
+            on_progress(done, 60)
+        on_progress(1, 40)  # new work: its own rate
+        now[0] += 30
+        on_progress(11, 40)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    # 20 in 30 s leave 40 in 60 s; then 10 more in 30 s after the first, 11 of them in 30 s.
+    assert shown.err.splitlines() == [
+        "reading: 20 of 60, 1:00 left", "reading: 11 of 40, 1:19 left",
+    ]  # fmt: skip
+
+
+def test_no_progress_where_none_is_wanted(now, capsys) -> None:
+    with progress_bar("reading", wanted=False) as on_progress:
+        assert on_progress is None
+    assert capsys.readouterr().err == ""
+
+
+def test_the_bar_of_a_terminal_has_the_time_left(now, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stderr", screen := io.StringIO())
+    screen.isatty = lambda: True
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar("reading") as on_progress:
+        now[0] += 30
+        on_progress(20, 60)
+    assert "20/60" in screen.getvalue() and "1:00 left" in screen.getvalue()
+
+
+def test_times() -> None:
+    assert [clock(s) for s in (0, 59.6, 67, 3600)] == ["0:00", "1:00", "1:07", "1:00:00"]
