@@ -105,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _drop_stdout()
         sys.exit(1)
     except SystemExit as stop:
+        if stop.code == 2:  # Typer has said which option is wrong
+            _help(str(stop.__context__), 2)
         if stop.code != 130:
             raise
         _interrupted(stop)
@@ -123,9 +125,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
         else:
             print(f"Error: {error}", file=sys.stderr)
+        if not Shown.debug:
+            _help(str(error), code or 1)
         if isinstance(error, OSError):
             _drop_stdout()
         sys.exit(code or 1)
+
+
+def _help(message: str, exit_code: int) -> None:
+    """Where the page of all errors has more about this one."""
+    if not Shown.quiet:
+        from lsmseg_prompts.error_page import address
+
+        print(f"Help: {address(message, exit_code)}", file=sys.stderr)
 
 
 def _interrupted(error: BaseException | None) -> None:

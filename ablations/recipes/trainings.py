@@ -16,6 +16,7 @@ from ablations.scoring.executors import everywhere
 from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import Training, TrainingJob, training_pictures
 from lsmseg_model.encoders.registry import second_encoder
+from lsmseg_model.encoders.sources import encoder_source
 from lsmseg_model.errors import CheckpointError, ConfigError
 from lsmseg_model.networks.build import build, clip_weights, read_network
 from lsmseg_model.training.options import TrainOptions
@@ -93,8 +94,9 @@ class TrainingPlanner:
             return None
         if encoder is None:
             raise CheckpointError(
-                f"{here} needs the weights of {kind}: give --encoder {kind}=FILE (or "
-                f"{kind}=random, for a trial)."
+                f"{here} needs the weights of {kind}: give --encoder {kind}=FILE"
+                f"{f' ({source})' if (source := encoder_source(kind)) else ''}, or "
+                f"{kind}=random for a trial."
             )
         networks = [self.recipe.settings(v, False).network for v in self.recipe.variants]
         kinds = sorted({str(n.get("encoder", "none")) for n in networks} - {"none"})

@@ -130,7 +130,10 @@ def open_split(
             raise UsageError(f"There is no benchmark {data!r}; {nearest(data, names, 1, among)}")
         return find_split(Path(data).name, OWN, Path(data if root is None else root), split)
     if root is None:
-        raise DataError(f"The pictures of {data} are on your disk: say where with --data-root DIR.")
+        raise DataError(
+            f"The pictures of {data} are read from your disk: fetch them from {layout.source}, lay "
+            f"them out as docs/benchmarks.md shows, and say where with --data-root DIR."
+        )
     if class_count is not None and class_count != layout.prompts:
         raise DataError(
             f"{data} has {layout.prompts} classes but the vocabulary has {class_count}; "
@@ -153,7 +156,10 @@ def find_split(name: str, layout: Layout, root: Path, split: str | None = None) 
         DataError: With what was looked for.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is not a folder; --data-root must hold the pictures of {name}.")
+        where = f" (from {layout.source})" if layout.source else ""
+        raise DataError(
+            f"{root} is not a folder; --data-root must hold the pictures of {name}{where}."
+        )
     bases = [base for base in (root, *(root / f for f in layout.folders)) if base.is_dir()]
     usual = layout.on_disk()
     if split is None:

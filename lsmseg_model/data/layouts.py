@@ -36,7 +36,8 @@ class Layout:
     each split, the default split first; ``published``: how many pictures a split has (the first
     number where copies in use differ by a few); ``void``: values that mean "no class" beside 255;
     ``seen``: the seen classes of the thesis's Table 5.2; ``original``: files that show
-    that a folder is the original download, of which `data prepare` makes label maps.
+    that a folder is the original download, of which `data prepare` makes label maps;
+    ``source``: where the download comes from.
     """
 
     vocabulary: str
@@ -49,6 +50,7 @@ class Layout:
     seen: frozenset[int] | None = None
     owners: tuple[int, ...] | None = None
     original: str | None = None
+    source: str = ""
 
     @property
     def prompts(self) -> int:

@@ -13,6 +13,7 @@ from lsmseg_model.encoders.base import FrozenEncoder
 from lsmseg_model.encoders.checkpoints import differences, read_state_dict
 from lsmseg_model.encoders.dino import Dino
 from lsmseg_model.encoders.sam import Sam
+from lsmseg_model.encoders.sources import no_encoder
 from lsmseg_model.errors import CheckpointError, UsageError, nearest
 
 ENCODERS: dict[str, tuple[type[FrozenEncoder], dict[str, Any]]] = {
@@ -53,8 +54,7 @@ def load_second_encoder(
     """
     path = Path(checkpoint)
     if not path.is_file():
-        what = name or "a second encoder"
-        raise CheckpointError(f"There are no weights at {path}; give the published file of {what}.")
+        raise CheckpointError(no_encoder(name or "sam-b", path))
     state, _ = read_state_dict(path)
     if name is None and (name := _fitting(state)) is None:
         raise CheckpointError(

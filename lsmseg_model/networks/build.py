@@ -13,6 +13,7 @@ from lsmseg_model.encoders.checkpoints import (
     read_state_dict,
     save_weights,
 )
+from lsmseg_model.encoders.sources import no_checkpoint, no_clip, no_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.networks.backbones.clip import (
     CONFIGS,
@@ -31,6 +32,7 @@ from lsmseg_model.networks.lsmseg import LsmSeg
 
 HERE = Path(__file__).parent
 FORMAT = "lsmseg-prompts/network"
+OR_RANDOM = "Or give `random` instead of a file, for a trial of speed and memory."
 
 
 def available() -> list[str]:
@@ -127,7 +129,7 @@ def load_network(
     if format not in ("lsmseg", "cat-seg"):
         raise UsageError(f"There is no format {format!r}; choose lsmseg or cat-seg.")
     if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint at {path}.")
+        raise CheckpointError(no_checkpoint(path, format))
     if format == "cat-seg":
         from lsmseg_model.networks.catseg import load_catseg, size_of
 
@@ -202,15 +204,10 @@ def clip_weights(settings: dict[str, Any], pretrained: str | Path | None) -> Pat
     clip = _own_clip(settings["clip"]) or {"name": settings["clip"]}
     shipped = WEIGHTS / f"{clip['name']}.safetensors"
     if pretrained is None and not shipped.is_file():
-        raise CheckpointError(
-            f"{settings['name']} starts from weights of CLIP {clip['name']}: give the file with "
-            "--pretrained FILE (or --pretrained random, for a trial of speed and memory)."
-        )
+        raise CheckpointError(f"{no_clip(clip['name'])} {OR_RANDOM}")
     path = Path(pretrained or shipped)
     if not path.is_file():
-        raise CheckpointError(
-            f"There are no weights at {path}; give CLIP's with --pretrained FILE."
-        )
+        raise CheckpointError(no_clip(clip["name"], path))
     return path
 
 
@@ -222,8 +219,5 @@ def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> Non
     if kind == "none" or str(weights) == "random" or (weights is None and kind.endswith("-tiny")):
         return
     if weights is None:
-        raise CheckpointError(
-            f"{network.name} needs the weights of {kind}: give Meta's file with --encoder FILE "
-            "(or --encoder random, for a trial of speed and memory)."
-        )
+        raise CheckpointError(f"{no_encoder(kind)} {OR_RANDOM}")
     network.sam = load_second_encoder(kind, weights, half=half)

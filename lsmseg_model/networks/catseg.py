@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lsmseg_model.encoders.checkpoints import read_state_dict
+from lsmseg_model.encoders.sources import no_checkpoint
 from lsmseg_model.errors import CheckpointError
 from lsmseg_model.networks.lsmseg import LsmSeg
 
@@ -110,7 +111,7 @@ def translate(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint at {path}.")
+        raise CheckpointError(no_checkpoint(path, "cat-seg"))
     state, _ = read_state_dict(path)
     if not any(key.startswith(HEAD) for key in state):
         raise CheckpointError(f"{path} is not a CAT-Seg checkpoint: it has no key below {HEAD}.")

@@ -179,7 +179,11 @@ def test_ministuff_reports_seen_and_unseen(world: Path, drawn_plainly: None) -> 
         ({"limit": 1}, UsageError, "at least 2"),
         ({"pretrained": "none.pt"}, CheckpointError, "none.pt"),
         ({"dense": "sclop"}, ModelUsageError, "no dense variant 'sclop'"),
-        ({"dense": "sam-proxy", "sam": "none.pth"}, CheckpointError, "no weights at none.pth"),
+        (
+            {"dense": "sam-proxy", "sam": "none.pth"},
+            CheckpointError,
+            "sam-b at none.pth",
+        ),
         ({"llm": "gpt-4"}, ConfigurationError, "generate --llm gpt-4 --vocab FILE"),
         ({"store": "atom.txt"}, StoreError, "atom.txt"),
     ],

@@ -300,7 +300,7 @@ def test_a_full_device(call, data: Path, weights: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([*COMMAND, "vocab", "list"], env=environment(), stdout=full,
                               stderr=subprocess.PIPE, text=True, check=False)  # fmt: skip
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "No space" in done.stderr
+    assert done.returncode == 1 and done.stderr.count("\n") == 2 and "No space" in done.stderr
 
 
 # -- pictures, label maps and weights ----------------------------------------------------
@@ -374,12 +374,22 @@ def test_weights(call, data: Path, weights: Path) -> None:
     before = listing()
     for name in ("cut.safetensors", "cut.pt"):
         refused(call(*predict, "--pretrained", name), 4, name, "truncated")
-    refused(call(*predict, "--pretrained", "none.pt"), 4, "no weights at none.pt", "--pretrained")
+    refused(
+        call(*predict, "--pretrained", "none.pt"),
+        4,
+        "lsmseg-tiny at none.pt",
+        "--pretrained",
+    )
     other = ("--model", "ViT-B-16", "--pretrained", str(weights))
     refused(call(*predict, *other), 4, "does not hold the weights of ViT-B-16", "--model")
     refused(call(*predict, "--model", "ViT-B-17"), 2, "did you mean ViT-B-16")
     refused(call(*predict, "--model", "lsmseg-tyni"), 2, "did you mean lsmseg-tiny")
-    refused(call(*predict, "--model", "ViT-B-16"), 4, f"no weights at {clip.WEIGHTS}")
+    refused(
+        call(*predict, "--model", "ViT-B-16"),
+        4,
+        f"ViT-B-16 at {clip.WEIGHTS}",
+        "ViT-B-16.pt",
+    )
     assert listing() == before
 
 

@@ -21,6 +21,7 @@ import typer
 import cli
 from lsmseg_prompts import __version__
 from lsmseg_prompts.errors import BudgetError, ProviderError, StoreError
+from tests.support.command_line import without_help
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -182,7 +183,7 @@ def test_errors_are_one_sentence_and_a_code(call, arguments, code: int, says: st
     assert says in result.err and result.out == ""
     assert "Traceback" not in result.err
     if "Usage:" not in result.err:
-        assert result.err.startswith("Error: ") and result.err.count("\n") == 1
+        assert result.err.startswith("Error: ") and result.err.count("\n") == 2
     assert not Path("runs").exists()
 
 
@@ -201,7 +202,7 @@ def test_each_error_has_its_code(call, monkeypatch, error: Exception, code: int)
 
     monkeypatch.setattr("lsmseg_prompts.generation.run.generate_all", fail)
     result = call("generate")
-    assert (result.code, result.err) == (code, f"Error: {error}\n")
+    assert (result.code, without_help(result.err)) == (code, f"Error: {error}\n")
 
 
 def test_an_unexpected_error_shows_its_traceback_only_on_request(call, monkeypatch) -> None:

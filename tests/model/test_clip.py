@@ -238,7 +238,7 @@ def test_truncated_weights_are_one_sentence(tmp_path: Path, small: Clip) -> None
         ("ViT-B-16", None, CheckpointError, "--pretrained"),
         ("ViT-B-61", "here", UsageError, "did you mean ViT-B-16"),
         ("RN50", "here", UsageError, "not a ViT"),
-        ("lsmseg-tiny", "missing.pt", CheckpointError, "no weights at"),
+        ("lsmseg-tiny", "missing.pt", CheckpointError, "no weights of lsmseg-tiny at missing.pt"),
     ],
 )
 def test_wrong_names(

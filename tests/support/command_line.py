@@ -41,15 +41,20 @@ def listing() -> dict[str, str]:
     }
 
 
+def without_help(err: str) -> str:
+    """What stands on stderr before the last line, which names a part of docs/errors.md."""
+    return re.sub(r"^Help: \S*errors\.md#[a-z0-9-]+\n\Z", "", err, flags=re.MULTILINE)
+
+
 def refused(outcome: Outcome, code: int, *says: str) -> None:
     """One sentence on stderr that says all of `says`, nothing on stdout, the right code."""
     assert outcome.code == code, outcome.err
     assert outcome.out == "" and "Traceback" not in outcome.err
+    sentence = without_help(outcome.err)
     if "Usage:" in outcome.err:  # Typer's own box around what it could not parse
         assert outcome.err.count("─ Error ─") == 1
-        sentence = " ".join(re.sub("[│╭╮╰╯─]", " ", outcome.err).split())
+        sentence = " ".join(re.sub("[│╭╮╰╯─]", " ", sentence).split())
     else:
-        sentence = outcome.err
         # A progress bar's line may stand before it.
         assert sentence.count("Error: ") == 1 and sentence.splitlines()[-1].startswith("Error: ")
         assert sentence.rstrip().endswith((".", "?")) or "shorten it: " in sentence

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from lsmseg_model.encoders.base import FrozenEncoder, resized, resized_positions
 from lsmseg_model.encoders.checkpoints import differences, file_hash, read_metadata, read_state_dict
+from lsmseg_model.encoders.sources import no_clip
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.kernels.threads import in_threads
@@ -274,10 +275,7 @@ def load_clip(
     check_device(device)
     path = Path(pretrained) if pretrained else WEIGHTS / f"{name}.safetensors"
     if not path.is_file():
-        raise CheckpointError(
-            f"There are no weights at {path}; give a local weights file with --pretrained FILE "
-            "(nothing is downloaded)."
-        )
+        raise CheckpointError(no_clip(name, path))
     state, openai_layout = read_state_dict(path)
     weights_hash = file_hash(path)
     if ours:
