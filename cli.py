@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _help(message: str, exit_code: int) -> None:
     """Where the page of all errors has more about this one."""
     if not Shown.quiet:
-        from lsmseg_prompts.error_page import address
+        from ablations.commands.error_page import address
 
         print(f"Help: {address(message, exit_code)}", file=sys.stderr)
 

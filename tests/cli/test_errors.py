@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ablations.commands.error_page import address, entries, matches, page_path
 from lsmseg_model.errors import CheckpointError
-from lsmseg_prompts.error_page import address, entries, matches, page_path
 from tests.support.command_line import without_help
 from tests.support.error_messages import CODES, raised_messages
 

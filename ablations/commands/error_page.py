@@ -23,9 +23,9 @@ class Entry(NamedTuple):
 
 def page_path() -> Path:
     """The page: in the wheel, or in docs/ of a checkout."""
-    package = Path(__file__).resolve().parent
-    inside = package / PAGE
-    return inside if inside.exists() else package.parent / "docs" / PAGE
+    here = Path(__file__).resolve()
+    inside = here.with_name(PAGE)
+    return inside if inside.exists() else here.parents[2] / "docs" / PAGE
 
 
 def entries(page: str) -> Iterator[Entry]:
