@@ -88,8 +88,11 @@ def open_benches(
     from ablations.scoring.count_store import SqliteCountStore
     from ablations.scoring.factory import open_scorers
     from ablations.search.scoreboard import Bench
+    from lsmseg_model.data.benchmark import must_be_labelled
 
     splits = [source.splits() for source in sources]
+    for part in (part for parts in splits for part in parts.values()):
+        must_be_labelled(part)
     check_named([parts["report"] for parts in splits], request.picture)
     counts = SqliteCountStore(request.store_path)
     model, make = open_scorers(request.scorer_options, counts, note if progress else None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -61,6 +61,34 @@ def training_classes(benchmark: Benchmark) -> list[int]:
         )
     seen = benchmark.seen
     return [c for c in benchmark.class_indices if seen is None or c in seen]
+
+
+def must_be_labelled(benchmark: Benchmark, classes: Sequence[int] | None = None) -> None:
+    """Refuse pictures of which no pixel has one of the classes: by default all that are scored.
+
+    Label maps are read until one has a class; one that cannot be read is told in its turn.
+    Raises DataError that says which values they hold, and which of them are ignored.
+    """
+    wanted = benchmark.class_indices if classes is None else classes
+    try:
+        if any(np.isin(benchmark.labels(i), wanted).any() for i in range(len(benchmark))):
+            return
+    except DataError:
+        return
+    found = f" hold only {benchmark.found()}" if isinstance(benchmark, ValuesKnown) else " do not"
+    raise DataError(
+        f"No pixel of {benchmark.name} ({benchmark.split or 'all pictures'}) is labelled with a "
+        f"class that is {'scored' if classes is None else 'trained on'}: its {len(benchmark)} "
+        f"label map(s){found}. Give pictures with labels, or another --vocab."
+    )
+
+
+@runtime_checkable
+class ValuesKnown(Protocol):
+    """A benchmark whose label maps are files."""
+
+    def found(self) -> str:
+        """The values in all label maps, such as "0, 255 (ignored)"."""
 
 
 def scored_names(benchmark: Benchmark | Layout, names: Sequence[str]) -> list[str]:
@@ -140,7 +168,7 @@ def load_benchmark(
 
     Raises:
         UsageError: For an unknown name.
-        DataError: For folders that do not fit.
+        DataError: For folders that do not fit, and where no pixel has a class.
     """
     from lsmseg_model.data.folders import FolderBenchmark, open_split
 
@@ -149,4 +177,6 @@ def load_benchmark(
     if name == "ministuff":
         return MiniStuff(split or "report", limit)
     opened = open_split(name, root, split, class_count)
-    return FolderBenchmark(opened, class_count, limit, vocabulary)
+    benchmark = FolderBenchmark(opened, class_count, limit, vocabulary)
+    must_be_labelled(benchmark)
+    return benchmark

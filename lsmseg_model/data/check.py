@@ -80,7 +80,10 @@ def data_check(request: DataCheckRequest, *, on_progress: OnProgress | None = No
         ignored += void
         findings += problems
     never = [names[i] for i in np.flatnonzero(pixels == 0)]
-    if never and not limit:
+    if pairs and len(never) == classes:
+        what = f"no pixel has a class; the label maps hold only {reader.found(p for _, p in pairs)}"
+        findings.append(Finding("labels", "", what))
+    elif never and not limit:
         what = f"never labelled: {', '.join(never)}"
         findings.append(Finding("classes", "", what, stops=False))
     total = int(pixels.sum()) + ignored

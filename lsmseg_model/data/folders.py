@@ -1,6 +1,6 @@
 """Benchmarks in folders: pictures and label maps with equal stems (layouts.py, label_maps.py)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from lsmseg_model.data.images import (
     upright_size,
 )
 from lsmseg_model.data.label_maps import (
+    IGNORE,
     OUTSIDE,
     label_table,
     proves_182_ids,
@@ -265,6 +266,9 @@ class FolderBenchmark:
     def labels(self, index: int) -> np.ndarray:
         return self.reader.labels(*self.pairs[index])
 
+    def found(self) -> str:
+        return self.reader.found(path for _, path in self.pairs)
+
 
 def _check_whole(split: Split, files: Files) -> None:
     """Raise DataError for label maps without pictures, or none at all."""
@@ -340,6 +344,16 @@ class LabelReader:
                 f"{255 if self.classes <= 255 else 65535}.{self._raw_coco()}"
             )
         return labels, problems
+
+    def found(self, paths: Iterable[Path]) -> str:
+        """The values in label maps, such as "0, 255 (ignored)"; those that can be read."""
+        values: set[int] = set()
+        for path in paths:
+            with suppress(DataError):
+                values |= set(np.unique(read_label_map(path)).tolist())
+        void = [v for v in values if to_classes(np.array([v]), self.table)[0] == IGNORE]
+        shown = [f"{v} (ignored)" if v in void else str(v) for v in sorted(values)]
+        return ", ".join([*shown[:10], *(["..."] if len(shown) > 10 else [])])
 
     def _raw_coco(self) -> str:
         if not (self.own and self.classes == 171):

@@ -14,7 +14,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lsmseg_model.data.benchmark import Benchmark, load_benchmark, training_classes
+from lsmseg_model.data.benchmark import (
+    Benchmark,
+    load_benchmark,
+    must_be_labelled,
+    training_classes,
+)
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
 from lsmseg_model.files import new_folder, write_whole
 from lsmseg_model.training.dataset import (
@@ -57,6 +62,7 @@ class Run:
         self.settings = {**settings, "train": asdict(options)}
         self.benchmark = training_benchmark(request)
         self.classes = training_classes(self.benchmark)
+        must_be_labelled(self.benchmark, self.classes)
         self.out, self.last = request.out, request.out / "last.pt"
         self.weights = request.out / f"{settings['name']}.safetensors"
         if self.last.exists() and not request.resume:

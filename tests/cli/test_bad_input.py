@@ -311,6 +311,13 @@ def change(kind: str, how: Callable[[Path], object]) -> Callable[[], object]:
     return lambda: [how(Path("data", kind, split, "b.png")) for split in ("train", "val")]
 
 
+def void(value: int) -> None:
+    """Label maps without a class: of 255, and of another value."""
+    change("annotations", lambda p: Image.new("L", (32, 24), value).save(p))()
+    for split in ("train", "val"):
+        Image.new("L", (32, 24), 255).save(f"data/annotations/{split}/a.png")
+
+
 def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:120])
 
@@ -326,8 +333,9 @@ def truncate(path: Path) -> None:
         (change("annotations", lambda p: Image.new("L", (8, 8)).save(p)), "8x8 but its picture"),
         (change("annotations", lambda p: Image.new("RGB", (32, 24)).save(p)), "a colour picture"),
         (change("annotations", lambda p: Image.new("L", (32, 24), 77).save(p)), "holds label 77"),
+        (lambda: void(11), "its 2 label map(s) hold only 11 (ignored), 255 (ignored). Give"),
     ],
-    ids=["missing", "no-labels", "lonely", "corrupt", "corrupt-labels", "size", "colour", "index"],
+    ids="missing no-labels lonely corrupt corrupt-labels size colour index void".split(),
 )
 def test_pictures_and_label_maps(spoil, says: str, call, data: Path, weights: Path) -> None:
     spoil()

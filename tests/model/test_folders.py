@@ -9,6 +9,7 @@ from PIL import Image
 
 from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.data import IGNORE, load_benchmark
+from lsmseg_model.data.benchmark import must_be_labelled
 from lsmseg_model.data.check import DataCheckRequest, data_check
 from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.label_maps import COCO_UNUSED_IDS, label_table
@@ -140,6 +141,28 @@ def test_a_label_map_that_was_not_turned_with_its_picture(turned: Path) -> None:
     report = data_check(DataCheckRequest(data="camvid", data_root=turned, class_names=names))
     (finding,) = [f for f in report.findings if f.kind == "size"]
     assert finding.file == "a.png" and says in finding.what
+
+
+def test_nothing_is_labelled(tmp_path: Path) -> None:
+    root = make(tmp_path, {"a": np.full((2, 2), 255), "b": np.full((2, 2), 11)})
+    says = (
+        r"camvid \(val\) is labelled with a class that is scored: its 2 label map\(s\) hold only "
+    )
+    with pytest.raises(DataError, match=says + r"11 \(ignored\), 255 \(ignored\)\."):
+        load_benchmark("camvid", root)
+    names = [str(i) for i in range(11)]
+    report = data_check(DataCheckRequest(data="camvid", data_root=root, class_names=names))
+    (finding,) = [f for f in report.findings if f.kind == "labels"]
+    assert finding.what.endswith("hold only 11 (ignored), 255 (ignored)") and finding.stops
+    make(tmp_path, {"c": np.array([[255, 3]])})
+    benchmark = load_benchmark("camvid", root)
+    must_be_labelled(benchmark, [3, 4])
+    with pytest.raises(DataError, match=r"is trained on: .* hold only 3, 11 \(ignored\), 255"):
+        must_be_labelled(benchmark, [4])
+    halves = BenchmarkSource("camvid", str(root), prompts=11).splits()
+    empty = [part for part in halves.values() if len(part) == 1 or part.key(1) != "c"]
+    with pytest.raises(DataError, match=r"label map\(s\) do not\."):
+        must_be_labelled(empty[0])
 
 
 def test_two_files_of_one_name(tmp_path: Path) -> None:
