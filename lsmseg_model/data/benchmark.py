@@ -75,11 +75,11 @@ def must_be_labelled(benchmark: Benchmark, classes: Sequence[int] | None = None)
             return
     except DataError:
         return
-    found = f" hold only {benchmark.found()}" if isinstance(benchmark, ValuesKnown) else " do not"
+    found = f"only {benchmark.found()}" if isinstance(benchmark, ValuesKnown) else "none"
     raise DataError(
         f"No pixel of {benchmark.name} ({benchmark.split or 'all pictures'}) is labelled with a "
         f"class that is {'scored' if classes is None else 'trained on'}: its {len(benchmark)} "
-        f"label map(s){found}. Give pictures with labels, or another --vocab."
+        f"label map(s) hold {found}. Give pictures with labels, or another --vocab."
     )
 
 

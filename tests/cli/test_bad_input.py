@@ -335,7 +335,7 @@ def truncate(path: Path) -> None:
         (change("annotations", lambda p: Image.new("L", (32, 24), 77).save(p)), "holds label 77"),
         (lambda: void(11), "its 2 label map(s) hold only 11 (ignored), 255 (ignored). Give"),
     ],
-    ids="missing no-labels lonely corrupt corrupt-labels size colour index void".split(),
+    ids=["missing", "none", "lonely", "corrupt", "torn", "size", "colour", "index", "void"],
 )
 def test_pictures_and_label_maps(spoil, says: str, call, data: Path, weights: Path) -> None:
     spoil()
