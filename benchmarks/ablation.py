@@ -62,7 +62,7 @@ def argmax(options: argparse.Namespace) -> None:
     from lsmseg_model.networks.memory import peak
 
     size = (480, 640)
-    for classes in (171, 847):
+    for classes in (5,) if options.small else (171, 847):
         features, texts = lifelike(classes, 24)
 
         def plain(features: Any = features, texts: Any = texts) -> Any:
@@ -104,7 +104,7 @@ def sets(options: argparse.Namespace) -> None:
     from lsmseg_model.networks.backbones.clip import DEFAULT_VIEW, Clip, open_clip_model
 
     torch.manual_seed(0)
-    classes = 150
+    classes = 2 if options.small else 150
     clip = Clip(open_clip_model("ViT-B-16", True), "ViT-B-16", "naclip", DEFAULT_VIEW, "")
     clip.eval()
     rng = np.random.default_rng(0)
@@ -164,8 +164,10 @@ def exhaustive(options: argparse.Namespace) -> None:
     vocabulary = load_vocabulary("coco-stuff")
     descriptions = read_bundled("coco-stuff")
     names = list(ATTRIBUTES)
-    combinations = [c for k in range(1, 10) for c in itertools.combinations(names, k)]
-    benchmark, clip = BenchmarkSource("ministuff").splits()["selection"], Segmenter().clip
+    most = 1 if options.small else len(names)
+    combinations = [c for k in range(1, most + 1) for c in itertools.combinations(names, k)]
+    source = BenchmarkSource("ministuff", limit=2 if options.small else None)
+    benchmark, clip = source.splits()["selection"], Segmenter().clip
     with tempfile.TemporaryDirectory() as folder:
         FrozenScorer(clip, benchmark, FeatureCache(clip, folder)).encode_pictures()
         for composition in ("concat", "ensemble"):
@@ -201,7 +203,10 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=8, help="that ViT-B/16 looks at")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--threads", type=int, help="default: PyTorch's")
+    parser.add_argument("--small", action="store_true", help="only to see that it runs")
     options = parser.parse_args()
+    if options.small:
+        options.pictures, options.repeat = 1, 1
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     import torch

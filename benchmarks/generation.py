@@ -3,7 +3,7 @@
 python benchmarks/generation.py                 # all of it, about 6 minutes
 python benchmarks/generation.py --cells 1539    # without the 15,354 cells
 
-The server (tests/llm_server.py, a process of its own) answers after 200 ms. The ideal time is
+The server (tests/llm_server/, a process of its own) answers after 200 ms. The ideal time is
 cells x latency / concurrency. Measured are the whole command, its start included, and the part
 from the first request to the last answer; the memory at its highest; and what --rpm makes of the
 rate. Beside them stands a plain loop that asks OpenAI's client one cell after the other.
@@ -28,6 +28,7 @@ from llm_server.client import LLMServer  # noqa: E402
 ATTRIBUTES = "color,shape,size,texture,material,position,pattern,action,context"
 LATENCY, CONCURRENCY = 0.2, 32
 LOOP_CELLS = 60
+SMALL_CELLS = 18
 
 
 def generate(server: LLMServer, folder: Path, vocab: str, *options: str) -> dict[str, float]:
@@ -64,7 +65,7 @@ def _wait(process: subprocess.Popen[bytes]) -> tuple[int, int, resource.struct_r
     return pid, status, usage
 
 
-def loop(server: LLMServer) -> float:
+def loop(server: LLMServer, cells: int) -> float:
     """Cells a second of a plain sequential loop with OpenAI's own client."""
     from openai import OpenAI
 
@@ -73,31 +74,41 @@ def loop(server: LLMServer) -> float:
 
     client = OpenAI(base_url=server.url, api_key="none")
     began = time.perf_counter()
-    for entry in load_vocabulary("coco-stuff").classes[:LOOP_CELLS]:
+    for entry in load_vocabulary("coco-stuff").classes[:cells]:
         prompt = query("describe-paper").render(class_name=entry.readable, attribute="color")
         client.chat.completions.create(model="test", messages=[{"role": "user", "content": prompt}])
-    return LOOP_CELLS / (time.perf_counter() - began)
+    return cells / (time.perf_counter() - began)
+
+
+def things(folder: Path, cells: int) -> str:
+    """A class list of which nine attributes are so many cells."""
+    file = folder / "things.txt"
+    file.write_text("\n".join(f"thing {i}" for i in range(cells // 9)))
+    return str(file)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=15354, help="of the longest run")
     parser.add_argument("--rpm", type=int, default=3000)
+    parser.add_argument("--small", action="store_true", help="only to see that it runs")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, LLMServer(latency=LATENCY) as server:
         folder = Path(name)
-        alone = loop(server)
-        print(f"plain loop, {LOOP_CELLS} cells: {alone:.2f} cells a second\n")
+        few = 2 if arguments.small else LOOP_CELLS
+        alone = loop(server, few)
+        print(f"plain loop, {few} cells: {alone:.2f} cells a second\n")
         print("| cells | options | ideal s | asking s | / ideal | command s | / ideal | times the "
               "loop | MB | requests a minute |")  # fmt: skip
         print("|---|---|---|---|---|---|---|---|---|---|")
+        if arguments.small:
+            _row(generate(server, folder, things(folder, SMALL_CELLS)), alone, "")
+            return
         _row(generate(server, folder, "coco-stuff"), alone, "")
         rpm = ("--rpm", str(arguments.rpm))
         _row(generate(server, folder, "coco-stuff", *rpm), alone, " ".join(rpm), arguments.rpm)
         if arguments.cells > 1539:
-            big = folder / "big.txt"
-            big.write_text("\n".join(f"thing {i}" for i in range(arguments.cells // 9)))
-            _row(generate(server, folder, str(big)), alone, "")
+            _row(generate(server, folder, things(folder, arguments.cells)), alone, "")
 
 
 def _row(found: dict[str, Any], alone: float, options: str, rpm: float | None = None) -> None:

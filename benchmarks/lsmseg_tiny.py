@@ -27,16 +27,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", nargs="?", help="a weights file; the shipped one by default")
     parser.add_argument("--attributes", default="color,shape,pattern", help="the best combination")
+    parser.add_argument("--small", action="store_true", help="only to see that it runs")
     arguments = parser.parse_args()
 
     best = tuple(arguments.attributes.split(","))
     vocabulary = load_vocabulary("coco-stuff")
     descriptions = load(vocabulary) | load(vocabulary, attributes=["typical"])
     scorer = FrozenScorer(
-        load_clip(pretrained=arguments.weights), load_benchmark("ministuff", split="report")
+        load_clip(pretrained=arguments.weights),
+        load_benchmark("ministuff", split="report", limit=2 if arguments.small else None),
     )
     bench = Bench("ministuff", vocabulary, descriptions, {"report": scorer})
-    board = Scoreboard([bench], composition="concat", llm="bundled", samples=2000, seed=0)
+    board = Scoreboard(
+        [bench],
+        composition="concat",
+        llm="bundled",
+        samples=20 if arguments.small else 2000,
+        seed=0,
+    )
     candidates = [
         NAME,
         *(Candidate((a,)) for a in ATTRIBUTES),

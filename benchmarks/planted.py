@@ -292,8 +292,11 @@ def main() -> None:
         "--pictures", type=int, action="append", help="of --coverage, default 25, 50, 100 and 400"
     )
     parser.add_argument("--samples", type=int, default=1000, help="resamples of --coverage")
+    parser.add_argument("--small", action="store_true", help="only to see that it runs")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.small:
+        options.seeds, options.pictures, options.samples = 1, [25], 200
     if options.coverage:
         sizes = options.pictures or (25, 50, 100, 400)
         show_coverage(options.first, options.seeds, sizes, options.samples)

@@ -1,7 +1,7 @@
 """What the intervals take: the bootstrap at the size of COCO-Stuff's validation pictures.
 
-python benchmarks/statistics.py                      # 20 sets x 5,000 pictures x 171 classes
-python benchmarks/statistics.py --met 171            # every class predicted in every picture
+python benchmarks/bootstrap.py                      # 20 sets x 5,000 pictures x 171 classes
+python benchmarks/bootstrap.py --met 171            # every class predicted in every picture
 
 1,000 resamples. The counts are random: of each picture 8 classes are labelled and --met are
 predicted by each set, drawn like real classes, a few often and most seldom; the labelled ones are
@@ -82,7 +82,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--plain", action="store_true", help="measure the plain product too")
+    parser.add_argument("--small", action="store_true", help="only to see that it runs")
     options = parser.parse_args()
+    if options.small:
+        options.sets, options.pictures, options.classes, options.met = 2, 20, 10, 5
+        options.samples, options.repeat = 20, 1
 
     from ablations.search.statistics import Subset, bootstrap
 
