@@ -1,7 +1,7 @@
 """The documents are true: their commands run, their links lead somewhere, nothing is left out.
 
-Commands in fenced blocks are run, document by document, in a folder with a picture and a class
-list. A comment before a block says otherwise:
+Commands in fenced blocks are run, document by document, in a folder with docs/example.png and a
+class list. A comment before a block says otherwise:
 
     <!-- test: options only (why) -->    the command line is only parsed
     <!-- test: exits with 4 -->          the command is run and must exit with 4
@@ -85,6 +85,12 @@ def python_blocks(document: Path) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", document.read_text("utf-8"), re.M | re.S)
 
 
+def example_picture() -> None:
+    """The picture of the documents, where they name it."""
+    Path("docs").mkdir()
+    Path("docs/example.png").write_bytes((ROOT / "docs" / "example.png").read_bytes())
+
+
 # -- the test itself ---------------------------------------------------------------------
 
 
@@ -131,9 +137,7 @@ def test_commands_exist_with_their_options(document: Path) -> None:
 
 @pytest.mark.parametrize("document", RUN, ids=lambda d: d.name)
 def test_commands_run(document: Path, call: Callable[..., Outcome]) -> None:
-    from lsmseg_model.data.ministuff.scenes import draw
-
-    Image.fromarray(draw("report", 1).image).save("picture.png")
+    example_picture()
     Path("my_classes.txt").write_text("sky\nzebra\nsofa\n")
     skipped = []
     for example in examples(document):
@@ -240,6 +244,8 @@ def test_the_contact_sheet_shows_what_is_drawn_today() -> None:
         shown = sheet[y : y + SIDE * SCALE : SCALE, x : x + SIDE * SCALE : SCALE]
         # Another processor may round a few pixels differently.
         assert np.abs(shown.astype(int) - draw("report", number).image).mean() < 1
+    example = np.asarray(Image.open(ROOT / "docs" / "example.png"))
+    assert np.abs(example.astype(int) - draw("report", 1).image).mean() < 1
 
 
 def test_contact_sheet_names_the_classes_and_refuses(capsys: pytest.CaptureFixture[str]) -> None:
