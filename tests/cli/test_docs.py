@@ -86,8 +86,9 @@ def python_blocks(document: Path) -> list[str]:
 
 
 def example_picture() -> None:
-    """The picture of the documents, where they name it."""
+    """The picture of the documents where they name it, and `runs`, as a checkout has them."""
     Path("docs").mkdir()
+    Path("runs").mkdir()
     Path("docs/example.png").write_bytes((ROOT / "docs" / "example.png").read_bytes())
 
 
@@ -156,9 +157,13 @@ def test_commands_run(document: Path, call: Callable[..., Outcome]) -> None:
     "document", [d for d in DOCUMENTS if python_blocks(d)], ids=lambda d: d.name
 )
 def test_python_blocks_run(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example_picture()
     for block in python_blocks(document):
         exec(compile(block, document.name, "exec"), {})
         assert capsys.readouterr().out.strip()
+    # Nothing in a checkout is changed or added, but what git ignores.
+    assert {path.name for path in Path().iterdir()} <= {"docs", "runs"}
+    assert [path.name for path in Path("docs").iterdir()] == ["example.png"]
 
 
 @pytest.mark.parametrize("name", [name for name, _ in leaves()])
