@@ -35,14 +35,14 @@ def main() -> None:
     descriptions = load(vocabulary) | load(vocabulary, attributes=["typical"])
     scorer = FrozenScorer(
         load_clip(pretrained=arguments.weights),
-        load_benchmark("ministuff", split="report", limit=2 if arguments.small else None),
+        load_benchmark("ministuff", split="report", limit=20 if arguments.small else None),
     )
     bench = Bench("ministuff", vocabulary, descriptions, {"report": scorer})
     board = Scoreboard(
         [bench],
         composition="concat",
         llm="bundled",
-        samples=20 if arguments.small else 2000,
+        samples=200 if arguments.small else 2000,
         seed=0,
     )
     candidates = [
