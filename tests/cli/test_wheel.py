@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.process]
 
 PACKAGES = ("lsmseg_prompts", "lsmseg_model", "ablations")
 STORE = "lsmseg_prompts/attribute_store.sqlite"  # taken in from the top of the checkout
+ERRORS = "ablations/commands/errors.md"  # and from docs/
 MOST_BYTES = 20 * 2**20  # of weights
 
 
@@ -73,7 +74,7 @@ def test_the_wheel_carries_every_file_of_the_packages(wheel: Path, source: set[s
     wanted = {name for name in source if PurePosixPath(name).parts[0] in PACKAGES}
     kinds = {PurePosixPath(name).suffix for name in wanted}
     assert kinds >= {".py", ".json", ".jsonl", ".j2", ".safetensors"}
-    assert {*wanted, "cli.py", STORE} - names(wheel) == set()
+    assert {*wanted, "cli.py", STORE, ERRORS} - names(wheel) == set()
 
 
 def test_the_wheel_holds_nothing_else(wheel: Path, source: set[str]) -> None:
@@ -81,7 +82,7 @@ def test_the_wheel_holds_nothing_else(wheel: Path, source: set[str]) -> None:
     info = f"{'-'.join(wheel.name.split('-')[:2])}.dist-info"
     assert {path.parts[0] for path in found} == {*PACKAGES, "cli.py", info}
     inside = [path for path in found if path.parts[0] != info]
-    assert {str(path) for path in inside} - source == {STORE}
+    assert {str(path) for path in inside} - source == {STORE, ERRORS}
     assert [p for p in found if any(part.startswith(("__pyc", ".")) for part in p.parts)] == []
     assert [p for p in inside if p.suffix == ".sqlite"] == [PurePosixPath(STORE)]
 
