@@ -169,7 +169,7 @@ def _predict_file(
     except LsmsegModelError as error:
         row.error = str(error)
         return row
-    decoded = prompts.decode(image)
+    decoded = prompts.decode(image, f"picture {file}")
     prediction = prompts.predict(image, decoded)
     row.shares = prediction.shares
     if folder is None:

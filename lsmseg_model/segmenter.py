@@ -191,12 +191,13 @@ class Segmenter:
         """
         return encode_texts(self.clip, texts, on_progress)
 
-    def encode(self, image: np.ndarray) -> EncodedPicture:
+    def encode(self, image: np.ndarray, name: str = "a picture") -> EncodedPicture:
         """The features of a picture, uint8 [H, W, 3], to be decoded with any number of texts.
 
-        Raises DataError where the GPU's memory does not suffice.
+        Raises DataError where the GPU's memory does not suffice, and for features that are NaN or
+        infinite, which names the picture.
         """
-        return encode_picture(self.model, image)
+        return encode_picture(self.model, image, name)
 
     def label(
         self, image: np.ndarray, text: Tensor, owners: Sequence[int] | None = None
@@ -286,9 +287,9 @@ class ClassPrompts:
             self.texts = [*texts, *segmenter.default_texts(added)]
             self.text = segmenter.encode_texts(self.texts)
 
-    def decode(self, image: np.ndarray) -> CostMaps | Probabilities:
+    def decode(self, image: np.ndarray, name: str = "a picture") -> CostMaps | Probabilities:
         """The scores of all prompts in a picture, uint8 [H, W, 3]."""
-        return self.segmenter.encode(image).decode(self.text)
+        return self.segmenter.encode(image, name).decode(self.text)
 
     def predict(
         self, image: np.ndarray, decoded: CostMaps | Probabilities | None = None

@@ -60,4 +60,5 @@ def show(
     else:
         for key, item in value.items():
             shown = f"{item:.4f}" if isinstance(item, float) else item
+            shown = "-" if shown == "nan" else shown  # undefined: no class of a mean in the labels
             print(f"{key.replace('_', ' ')}: {shown}")

@@ -18,7 +18,7 @@ import numpy as np
 
 from lsmseg_model.files import write_whole
 from lsmseg_model.networks.backbones.clip import Clip
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 FORMAT = "lsmseg-prompts/embeddings"
@@ -76,7 +76,8 @@ def export_embeddings(prompts: PromptSet, clip: Clip, path: str | Path) -> Path:
 def load_embeddings(path: str | Path, prompts: PromptSet | None = None) -> Embeddings:
     """Read such a file; with `prompts`, only if it was made of those very texts.
 
-    Raises UsageError for a missing or other file, and for other texts.
+    Raises UsageError for a missing or other file and for other texts, ConfigurationError for NaN
+    or infinite values.
     """
     path = Path(path)
     try:
@@ -91,6 +92,8 @@ def load_embeddings(path: str | Path, prompts: PromptSet | None = None) -> Embed
                 about = json.loads((tensors.metadata() or {})["about"])
     except Exception as error:  # what the readers raise is not one family
         raise UsageError(f"{path} is not a file of embeddings: export one ({error}).") from error
+    if not np.isfinite(matrix).all():
+        raise ConfigurationError(f"{path} holds NaN or infinite values: export it again.")
     if about.get("format") != FORMAT or about.get("version") != VERSION:
         raise UsageError(f"{path} is not a file of embeddings of this version: export it again.")
     if prompts is not None and about["text_hashes"] != [text_hash(g) for g in prompts.texts]:

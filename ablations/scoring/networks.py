@@ -66,7 +66,8 @@ class NetworkScorer(Scorer):
         for picture in range(len(benchmark)):
             labels = position[benchmark.labels(picture)]
             if (labels != IGNORE).any():
-                encoded = segmenter.encode(benchmark.picture(picture))
+                name = f"picture {benchmark.key(picture)}"
+                encoded = segmenter.encode(benchmark.picture(picture), name)
                 for at, text in enumerate(texts):
                     predicted, _ = encoded.decode(text).label(owners)
                     counts[at, picture] = confusion_counts(predicted, labels, classes)

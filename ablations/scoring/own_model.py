@@ -15,6 +15,7 @@ import numpy as np
 from ablations.scoring.count_store import CountStore
 from ablations.scoring.frozen import OnProgress, Scorer, Texts
 from lsmseg_model.data.benchmark import Benchmark, competing
+from lsmseg_model.errors import DataError
 from lsmseg_model.inference.counting import positions
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_prompts.errors import UsageError
@@ -45,6 +46,7 @@ def score_callable(
 
     Raises:
         UsageError: For what the model gives in another shape, and another vocabulary's prompts.
+        DataError: For scores that are NaN or infinite.
     """
     return CallableScorer(model, benchmark).score(prompt_sets, on_progress)
 
@@ -80,32 +82,33 @@ class CallableScorer(Scorer):
         for at in range(len(benchmark)):
             picture, labels = benchmark.picture(at), position[benchmark.labels(at)]
             for one, texts in enumerate(sets):
-                counts[one, at] = confusion_counts(self._labels(picture, texts), labels, classes)
+                predicted = self._labels(picture, texts, at)
+                counts[one, at] = confusion_counts(predicted, labels, classes)
             if on_progress:
                 on_progress(at + 1, len(benchmark))
         return counts
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class that the model gives every pixel."""
-        labels = self._labels(self.benchmark.picture(picture), self.texts(prompt_set))
+        labels = self._labels(self.benchmark.picture(picture), self.texts(prompt_set), picture)
         return np.asarray(self.benchmark.class_indices)[labels]
 
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
         """float32 [H, W]: the scores of the scored class ``index``, the highest of its prompts."""
-        scores = self._output(self.benchmark.picture(picture), self.texts(prompt_set))
+        scores = self._output(self.benchmark.picture(picture), self.texts(prompt_set), picture)
         if scores.ndim != 3:
             raise UsageError(f"{self.name} gives labels, not scores: it has no cost maps.")
         owned = np.array(competing(self.benchmark)[1])
         return scores[owned == self.benchmark.class_indices.index(index)].max(0).astype(np.float32)
 
-    def _labels(self, picture: np.ndarray, texts: Texts) -> np.ndarray:
-        """int64 [H, W]: the position of the scored class at every pixel."""
-        output = self._output(picture, texts)
+    def _labels(self, picture: np.ndarray, texts: Texts, at: int) -> np.ndarray:
+        """int64 [H, W]: the position of the scored class at every pixel of picture ``at``."""
+        output = self._output(picture, texts, at)
         labels = output.argmax(axis=0) if output.ndim == 3 else output
         return np.asarray(competing(self.benchmark)[1])[labels]
 
-    def _output(self, picture: np.ndarray, texts: Texts) -> np.ndarray:
-        """What the model gives, checked: scores [N, H, W] or labels [H, W]."""
+    def _output(self, picture: np.ndarray, texts: Texts, at: int) -> np.ndarray:
+        """What the model gives of picture ``at``, checked: scores [N, H, W] or labels [H, W]."""
         output = self.model(picture, texts)
         output = output.detach().cpu().numpy() if hasattr(output, "detach") else np.asarray(output)
         size = picture.shape[:2]
@@ -120,5 +123,10 @@ class CallableScorer(Scorer):
             raise UsageError(
                 f"{self.name} gives labels from {output.min()} to {output.max()} for {len(texts)} "
                 f"texts: give the places of the texts, 0 to {len(texts) - 1}."
+            )
+        if np.issubdtype(output.dtype, np.inexact) and not np.isfinite(output).all():
+            raise DataError(
+                f"{self.name} gives NaN or infinite scores for picture {self.benchmark.key(at)}: "
+                "give numbers, very low ones for what must not win."
             )
         return output

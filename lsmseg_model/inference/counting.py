@@ -13,6 +13,7 @@ from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
 from lsmseg_model.inference.feature_cache import FeatureCache
+from lsmseg_model.inference.finite import check_finite
 from lsmseg_model.inference.pictures import encode_picture
 from lsmseg_model.kernels.counting import count_sets
 from lsmseg_model.kernels.threads import in_threads
@@ -56,7 +57,7 @@ def dense_features(
         cache: Keeps the features on disk, and reads them from there.
 
     Raises:
-        DataError: Where there are no pictures.
+        DataError: Where there are no pictures, and for features that are NaN or infinite.
     """
     cache = cache or FeatureCache(clip, None)
     if len(benchmark) == 0:
@@ -67,7 +68,7 @@ def dense_features(
         picture = benchmark.picture(index)
         labels = position[benchmark.labels(index)]
         features.digests.append(digest(picture, labels))
-        features.maps.append(cache(picture))
+        features.maps.append(check_finite(cache(picture), clip, f"picture {benchmark.key(index)}"))
         features.labels.append(labels)
         if on_progress:
             on_progress(index + 1, len(benchmark))
@@ -141,7 +142,8 @@ def count_pictures(
     for at, index in enumerate(chosen):
         labels = position[benchmark.labels(index)]
         if save or (labels != IGNORE).any():
-            encoded = encode_picture(model, benchmark.picture(index))
+            name = f"picture {benchmark.key(index)}"
+            encoded = encode_picture(model, benchmark.picture(index), name)
             predicted, _ = encoded.decode(text).label(owners)
             counts[at] = confusion_counts(predicted, labels, classes)
             if save:

@@ -16,6 +16,7 @@ from torch import Tensor
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference import protocol as sliding
+from lsmseg_model.inference.finite import check_finite
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.config import Protocol
@@ -42,20 +43,23 @@ def encode_texts(
     return torch.cat(parts)
 
 
-def encode_picture(model: Clip | LsmSeg, image: np.ndarray) -> EncodedPicture:
+def encode_picture(
+    model: Clip | LsmSeg, image: np.ndarray, name: str = "a picture"
+) -> EncodedPicture:
     """The features of a picture, uint8 [H, W, 3], which no text changes.
 
-    Raises DataError where the GPU's memory does not suffice, as all that follows does.
+    Raises DataError where the GPU's memory does not suffice, and for features that are NaN or
+    infinite, as all that follows does; the latter names the picture.
     """
     features: Any
     with torch.inference_mode(), enough_memory():
         if isinstance(model, Clip):
-            features = picture_features(model, image)
+            features = check_finite(picture_features(model, image), model, name)
         else:
             protocol = model.protocol or Protocol()
             shown = _resized(image, protocol.side).to(model.clip.device)
             features = sliding.encode(model, shown, protocol)
-    return EncodedPicture(model, features, (image.shape[0], image.shape[1]))
+    return EncodedPicture(model, features, (image.shape[0], image.shape[1]), name)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class EncodedPicture:
     model: Clip | LsmSeg
     features: Any
     size: tuple[int, int]
+    name: str = "a picture"
 
     def decode(self, text: Tensor) -> CostMaps | Probabilities:
         """The scores of texts [N, D] in the picture."""
@@ -74,6 +79,7 @@ class EncodedPicture:
         with enough_memory():
             text = text.to(model.clip.device)
             views = sliding.decode(model, self.features, text, model.protocol or Protocol())
+            check_finite(views.logits, model, self.name)
         return Probabilities(views, self.size)
 
 

@@ -9,6 +9,7 @@ from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark
 
 from ablations.scoring.frozen import Texts
 from ablations.scoring.own_model import CallableScorer, score_callable
+from lsmseg_model.errors import DataError
 from lsmseg_model.metrics import miou
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
@@ -97,3 +98,15 @@ def test_another_vocabulary_is_refused() -> None:
     other = build_prompt_set({}, Vocabulary("other", "Other", VOCABULARY.classes), ("name",))
     with pytest.raises(UsageError, match="for the vocabulary other"):
         score_callable(oracle, [other], BENCHMARK)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_no_numbers_are_refused(wrong: float) -> None:
+    def broken(picture: np.ndarray, texts: Texts) -> np.ndarray:
+        scores = one_hot(picture, texts)
+        if np.array_equal(picture, BENCHMARK.picture(2)):
+            scores[0, 0, 0] = wrong
+        return scores
+
+    with pytest.raises(DataError, match=r"own model gives NaN or infinite .* picture report-2: "):
+        score_callable(broken, [NAME], BENCHMARK)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -22,7 +23,7 @@ from support.small_clip import SMALL
 
 from ablations.scoring.embeddings import export_embeddings, load_embeddings, text_hash
 from lsmseg_model.networks.backbones.clip import build_clip
-from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.export import FORMATS, export, load_export
 from lsmseg_prompts.export.consumers import CONSUMERS
 from lsmseg_prompts.export.formats import descriptor
@@ -256,6 +257,10 @@ def test_embeddings(suffix: str, tmp_path: Path) -> None:
             assert list(file.keys()) == ["embeddings"]
     with pytest.raises(UsageError, match=r"\.safetensors or \.npz"):
         export_embeddings(prompts(PLAIN), clip, tmp_path / "e.pt")
+    clip.encode_texts = lambda texts: torch.full((len(texts), 4), torch.nan)  # type: ignore[method-assign]
+    export_embeddings(prompts(SEVERAL), clip, tmp_path / f"nan{suffix}")
+    with pytest.raises(ConfigurationError, match="NaN or infinite values"):
+        load_embeddings(tmp_path / f"nan{suffix}")
     (tmp_path / f"bad{suffix}").write_bytes(b"no")
     with pytest.raises(UsageError, match="not a file of embeddings"):
         load_embeddings(tmp_path / f"bad{suffix}")

@@ -171,7 +171,8 @@ class Clip(nn.Module):
 
         Each sentence is embedded and normalised, a class's sentences are averaged and the mean
         normalised again (open_clip's zero-shot classifier). Equal sentences are embedded once.
-        Raises UsageError for a class without text or a sentence over the context length.
+        Raises UsageError for a class without text or a sentence over the context length,
+        CheckpointError for embeddings that are NaN or infinite.
         """
         from lsmseg_model.networks.backbones.text import tokenize
 
@@ -193,7 +194,14 @@ class Clip(nn.Module):
             features[rows] = embedded
         where = {s: i for i, s in enumerate(sentences)}
         means = [features[[where[s] for s in group]].mean(dim=0) for group in texts]
-        return F.normalize(torch.stack(means), dim=-1)
+        embeddings = F.normalize(torch.stack(means), dim=-1)
+        if not bool(embeddings.isfinite().all()):
+            wrong = int((~embeddings.isfinite().all(dim=-1)).nonzero()[0])
+            raise CheckpointError(
+                f"{self.name} (weights {self.weights_hash}) gives NaN or infinite values for the "
+                f"text {texts[wrong][0]!r}: nothing can be scored with these weights."
+            )
+        return embeddings
 
 
 def check_device(device: str) -> None:
