@@ -99,7 +99,7 @@ def ablate(
         return
     from ablations.report.tables import print_comparison
 
-    print_comparison(comparison)
+    print_comparison(comparison, Shown.verbose)
 
 
 def show_result(result: ablations.RunResult, as_json: bool) -> None:
@@ -110,4 +110,4 @@ def show_result(result: ablations.RunResult, as_json: bool) -> None:
         parts = ("directory", "best", "single", "combinations")
         show({part: getattr(result, part) for part in parts}, as_json)
     else:
-        print_result(result)
+        print_result(result, Shown.verbose)

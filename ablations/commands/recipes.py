@@ -11,6 +11,7 @@ from ablations.commands import options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from ablations.search.enough import MIN_SAMPLES
+from lsmseg_prompts.terminal import print_wrapped
 
 app = group("Tables of the paper and the thesis, run again beside what was published.")
 Name = Annotated[str, typer.Argument(help="A recipe's name, or a JSON file of your own.")]
@@ -156,10 +157,13 @@ def recipes_run(
         record = {"directory": result.directory, "notes": result.notes, "rows": result.rows}
         show(record, True)
     elif format == "table":
-        print_rows(result.rows, recipe.reference, title)
+        print_rows(result.rows, recipe.reference, title, Shown.verbose)
         print()
         for line in result.notes:
-            print(line)
-        print(f"{result.directory}: {', '.join(result.files)}")
+            print_wrapped(line)
+        if Shown.verbose:
+            for file, what in result.files.items():
+                print(f"  {file:24} {what}")
+        print(f"Results: {result.directory}")
     else:
         print(formatted(result.rows, recipe.reference, format, title), end="")

@@ -135,7 +135,10 @@ def _announced(plan: Plan) -> list[str]:
     """What is about to be done, for whoever waits."""
     where = ", ".join(f"{p.title} ({len(p.benchmark)} pictures)" for p in plan.places)
     trials, trainings = len(plan.trials), plan.trainings
-    lines = [f"{plan.recipe.source}: {trials} variants on {where}, into {plan.directory}"]
+    lines = [
+        f"Results go to {plan.directory}",
+        f"{plan.recipe.source}: {trials} variants on {where}",
+    ]
     if trainings:
         sets = ", ".join(sorted({job.training.source.data for job in trainings}))
         networks = f"{len(trainings)} networks to train on {sets}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from ablations.recipes.results import COLUMNS, Row
 from ablations.report.latex import latex
+from ablations.report.narrow import narrowed
 from ablations.report.sheet import Column, Sheet, make_sheet, texts
 from lsmseg_prompts.files import csv_text, write_whole
 from lsmseg_prompts.terminal import print_cells
@@ -45,15 +46,25 @@ def _figures(value: Any, low: Any = None, high: Any = None, *, sign: str = "") -
     return "0.0" if sign and text in ("+0.0", "-0.0") else text
 
 
-def print_rows(rows: Sequence[Row], reference: str, title: str) -> None:
-    """The table on stdout; a variant is named in its first line."""
+def print_rows(rows: Sequence[Row], reference: str, title: str, verbose: bool = False) -> None:
+    """The table on stdout; a variant is named in its first line.
+
+    Args:
+        rows: See `results.result_rows`.
+        reference: The variant that the others are compared with.
+        title: A line above the table.
+        verbose: All columns, however narrow the terminal.
+    """
     sheet, table, before = sheet_of(rows, reference), [], ""
     for line in sheet.lines:
         name, *others = line.cells
         table.append(["" if name == before else name, *others])
         before = name
-    numbers = [head not in WORDS for head in sheet.columns]
-    print_cells(sheet.columns, table, numbers, title, sheet.note)
+    shown, left_out = ([*sheet.columns], table), ""
+    if not verbose:
+        shown, left_out = narrowed(*shown)
+    numbers = [head not in WORDS for head in shown[0]]
+    print_cells(*shown, numbers, title, f"{sheet.note} {left_out}".strip())
 
 
 def as_markdown(rows: Sequence[Row], reference: str) -> str:

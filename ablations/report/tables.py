@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
+from ablations.report.narrow import narrowed
 from ablations.report.sheet import (
     Column,
     Row,
@@ -17,7 +18,7 @@ from ablations.report.sheet import (
     starred,
     texts,
 )
-from lsmseg_prompts.terminal import print_cells
+from lsmseg_prompts.terminal import print_cells, print_wrapped
 
 DECISIONS = {"start": "start", "accepted": "taken", "rejected": "not taken"}
 STYLES = {"baseline": "bold", "control": "dim", "rejected": "dim"}
@@ -242,28 +243,35 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
     ]
 
 
-def print_result(result: Any) -> None:
-    """Both tables of a `RunResult`, the choice in a sentence, and where everything lies."""
+def print_result(result: Any, verbose: bool = False) -> None:
+    """Both tables of a `RunResult`, the choice in a sentence, and where the report lies.
+
+    verbose: all columns, however narrow the terminal, and the list of files.
+    """
     sheets = (*single_sheets(result.single), *combination_sheets(result.combinations))
-    _print(sheets, result.best["summary"], result)
+    _print(sheets, result.best["summary"], result, verbose)
 
 
-def print_comparison(comparison: Any) -> None:
-    """The tables of a `Comparison`, what they say in words, and where everything lies."""
-    _print(llm_sheets(comparison.rows), comparison.summary, comparison)
+def print_comparison(comparison: Any, verbose: bool = False) -> None:
+    """The tables of a `Comparison`, what they say in words, and where the report lies."""
+    _print(llm_sheets(comparison.rows), comparison.summary, comparison, verbose)
 
 
-def _print(sheets: Sequence[Sheet], summary: str, result: Any) -> None:
+def _print(sheets: Sequence[Sheet], summary: str, result: Any, verbose: bool) -> None:
     for sheet in sheets:
+        table, left_out = (sheet.columns, [line.cells for line in sheet.lines]), ""
+        if not verbose:
+            table, left_out = narrowed(*table)
         print_cells(
-            sheet.columns,
-            [line.cells for line in sheet.lines],
-            [place > 0 for place in range(len(sheet.columns))],
+            *table,
+            [place > 0 for place in range(len(table[0]))],
             sheet.title,
-            sheet.note,
+            f"{sheet.note} {left_out}".strip(),
             ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],
         )
         print()
-    print(f"{summary}\n\nEverything lies in {result.directory}")
-    for name, what in result.files.items():
-        print(f"  {name:24} {what}")
+    print_wrapped(f"{summary}\n\nResults: {result.directory}")
+    if verbose:
+        for name, what in result.files.items():
+            print(f"  {name:24} {what}")
+    print(f"Report: {result.directory / 'report.html'}")

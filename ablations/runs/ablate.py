@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.runs import reuse
-from ablations.runs.directory import run_directory
+from ablations.runs.directory import REPORT, run_directory, run_path
 from ablations.runs.open import (
     Descriptions,
     benchmark_sources,
@@ -42,6 +42,9 @@ def run(request: AblationRequest | None = None, *, progress: bool = True) -> Run
     Raises what the stages raise; nothing is written before stage 2.
     """
     request = request or AblationRequest()
+    path = run_path(request.out)
+    if progress:
+        note(f"Results go to {path / REPORT}")
     llm = request.llm
     vocabularies = {v.name: v for v in (labelled_with(d, request.vocab) for d in request.data)}
     provider = make_llm(llm)
@@ -61,7 +64,7 @@ def run(request: AblationRequest | None = None, *, progress: bool = True) -> Run
                 f"Stage 2  {vocabulary.name}: {summary.cells} descriptions, {summary.skipped} were "
                 f"there, {summary.done} added, {summary.failed} failed"
             )
-    return ablate(replace(request, attributes=attributes), progress=progress)
+    return _ablate(replace(request, attributes=attributes), progress, path)
 
 
 def ablate(request: AblationRequest | None = None, *, progress: bool = True) -> RunResult:
@@ -71,7 +74,11 @@ def ablate(request: AblationRequest | None = None, *, progress: bool = True) -> 
     stderr. Raises the errors of the rooms below: UsageError, ConfigurationError, StoreError,
     DataError, CheckpointError; whatever can be checked is checked before the model runs.
     """
-    request = request or AblationRequest()
+    return _ablate(request or AblationRequest(), progress)
+
+
+def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) -> RunResult:
+    """path: where the results go, if that has been said already."""
     started = time.monotonic()
     sources, vocabularies = benchmark_sources(request)
     llm = request.llm
@@ -81,7 +88,9 @@ def ablate(request: AblationRequest | None = None, *, progress: bool = True) -> 
         if progress:
             note(f"Answered by the run {earlier.directory}; --again computes anew")
         return earlier
-    with run_directory(request.out) as directory:
+    with run_directory(path or request.out) as directory:
+        if progress and path is None:
+            note(f"Results go to {directory / REPORT}")
         model, benches = open_benches(request, sources, vocabularies, progress)
         command = command_of("ablate", request)
         opened = OpenAblation(request, model, benches, command, progress, started=started)

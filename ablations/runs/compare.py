@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.runs.ablate import OpenAblation
-from ablations.runs.directory import run_directory
+from ablations.runs.directory import REPORT, run_directory
 from ablations.runs.open import benchmark_sources, load_descriptions, open_benches
 from ablations.runs.reproduce import command_of
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import Comparison
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.store import open_store
+from lsmseg_prompts.terminal import note
 
 if TYPE_CHECKING:
     from ablations.runs.record import RunRecord
@@ -45,6 +46,8 @@ def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = T
     sources, vocabularies = benchmark_sources(request)
     descriptions = load_descriptions(request, vocabularies, names)
     with run_directory(request.out) as directory:
+        if progress:
+            note(f"Results go to {directory / REPORT}")
         model, benches = open_benches(request, sources, vocabularies, progress)
         command = command_of("compare", request, f"llms={names!r}")
         opened = OpenAblation(request, model, benches, command, progress, several=True)

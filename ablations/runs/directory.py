@@ -7,6 +7,20 @@ from pathlib import Path
 
 from lsmseg_prompts.errors import ConfigurationError
 
+REPORT = "report.html"
+
+
+def run_path(out: str | Path | None) -> Path:
+    """Where a run's results go: ``out``, else runs/<time>, which does not exist yet."""
+    if out is not None:
+        return Path(out)
+    stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
+    path, number = Path("runs") / stamp, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{stamp}-{number}"
+    return path
+
 
 @contextmanager
 def run_directory(out: str | Path | None) -> Iterator[Path]:
@@ -14,12 +28,7 @@ def run_directory(out: str | Path | None) -> Iterator[Path]:
 
     One that was made here and stays empty, because the run failed, is removed again.
     """
-    stamp = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
-    path = Path(out) if out is not None else Path("runs") / stamp
-    number = 1
-    while out is None and path.exists():
-        number += 1
-        path = Path("runs") / f"{stamp}-{number}"
+    path = run_path(out)
     made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -112,6 +112,12 @@ def test_terminal_shows_both_tables_and_the_place(
     shown = capsys.readouterr().out
     assert "Table 2" in shown and "Table 3" in shown and str(finished.directory) in shown
     assert f"shuffled({finished.best['prompts']})" in shown
+    lines = shown.splitlines()
+    assert lines[-1] == f"Report: {finished.directory / 'report.html'}"
+    assert [line for line in lines if len(line) > 80 and str(finished.directory) not in line] == []
+    assert "best_prompts.json" not in shown and "-v shows all" in shown
+    print_result(finished, verbose=True)
+    assert "best_prompts.json" in capsys.readouterr().out
 
 
 def test_stages_are_told_on_stderr_only(
@@ -123,6 +129,7 @@ def test_stages_are_told_on_stderr_only(
     )
     out, err = capsys.readouterr()
     assert out == ""
+    assert err.splitlines()[0] == "Results go to told/report.html"
     for stage in range(1, 5):
         assert f"Stage {stage}" in err
 

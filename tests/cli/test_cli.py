@@ -281,7 +281,7 @@ def test_run_and_ablate_pass_their_options_on(call, passed, monkeypatch) -> None
     stand_in("ablations.runs.ablate", "run")
     stand_in("ablations.runs.ablate", "ablate")
     tables = import_module("ablations.report.tables")
-    monkeypatch.setattr(tables, "print_result", lambda result: print("the tables"))
+    monkeypatch.setattr(tables, "print_result", lambda *_: print("the tables"))
     result = call("-q", "run", "--out", "here", "--json")
     assert json.loads(result.out)["directory"] == "d"
     assert (kept["run"]["out"], kept["run"]["progress"]) == (Path("here"), False)
