@@ -29,7 +29,7 @@ import torch
 from torch.nn import functional as F
 
 from ablations.scoring.frozen import FrozenScorer
-from ablations.scoring.splits import SPLITS
+from ablations.scoring.options import SPLITS
 from ablations.search.combine import search
 from ablations.search.options import SearchOptions
 from ablations.search.path import Search
@@ -63,6 +63,7 @@ class World:
     idle: tuple[float, float] = (0.02, 0.35)  # of the noise attributes', from almost nothing on
     noise: float = 5.0
     rare: bool = False
+    group: int = 1  # pictures that follow one another with the same classes and a noise in common
 
     def kinds(self) -> dict[str, str]:
         """What each attribute is; which are planted, the seed decides."""
@@ -136,6 +137,7 @@ class Pictures:
     """A split of a world: bands of two to four classes; features of the grid's positions."""
 
     name, vocabulary, seen, owners = "planted", VOCABULARY.name, None, None
+    groups = None
     class_indices = tuple(range(len(NAMES)))
 
     def __init__(self, world: World, split: str, pictures: int) -> None:
@@ -155,13 +157,16 @@ class Pictures:
                 signal = signal + world.signal * texts.directions[place]
         length = signal.shape[-1]
         features = Features([], [], np.arange(len(NAMES)))
-        for _ in range(self.pictures):
-            bands = rng.integers(2, 5)
-            classes = rng.choice(len(NAMES), bands, replace=False, p=self.often)
+        for picture in range(self.pictures):
+            first = picture % world.group == 0
+            if first:
+                bands = rng.integers(2, 5)
+                classes = rng.choice(len(NAMES), bands, replace=False, p=self.often)
             rows = np.sort(rng.integers(0, bands, GRID))
             grid = np.repeat(classes[rows][:, None], GRID, axis=1)
             # Positions of a picture share a part of their noise: pictures differ, as real ones do.
-            shared = rng.standard_normal((1, 1, length))
+            if first:
+                shared = rng.standard_normal((1, 1, length))
             own = rng.standard_normal((GRID, GRID, length))
             noise = (0.3 * shared + 0.95 * own) * world.noise / np.sqrt(length)
             pixels = torch.from_numpy((signal[grid] + noise).astype(np.float32))
@@ -266,10 +271,7 @@ def coverage(
 ) -> tuple[float, float]:
     """How often the 95 % intervals of a candidate's mIoU and of its paired difference to the plain
     name hold the value in the population that the pictures were drawn from."""
-    scorer = PlantedScorer(world, "report", population)
-    bench = Bench("planted", VOCABULARY, DESCRIPTIONS, {"report": scorer})
-    one = Scoreboard([bench])
-    mine, plain = scorer.score([one.prompt_set(bench, c) for c in (candidate, NAME)])
+    mine, plain = _population(world, candidate, population)
     truth, lead = miou(mine), miou(mine) - miou(plain)
     rng = np.random.default_rng([world.seed, 4, pictures])
     hits = np.zeros(2)
@@ -279,6 +281,40 @@ def coverage(
         paired = paired_difference(mine[drawn], plain[drawn], samples=samples, seed=number)
         hits += (alone.low <= truth <= alone.high, paired.low <= lead <= paired.high)
     return float(hits[0] / trials), float(hits[1] / trials)
+
+
+def group_coverage(
+    world: World,
+    candidate: Candidate,
+    groups: int,
+    trials: int,
+    samples: int = 1000,
+    population: int = 4000,
+) -> np.ndarray:
+    """As `coverage`, of ``groups`` of the population's groups: float64 [2, 2], in the first row
+    with pictures resampled as if they were independent, in the second with groups."""
+    mine, plain = _population(world, candidate, population)
+    truth, lead = miou(mine), miou(mine) - miou(plain)
+    members = np.arange(population).reshape(-1, world.group)
+    of = np.repeat(np.arange(groups), world.group)
+    rng = np.random.default_rng([world.seed, 5, groups])
+    hits = np.zeros((2, 2))
+    for number in range(trials):
+        drawn = members[rng.integers(0, len(members), groups)].ravel()
+        for row, units in enumerate((None, of.tolist())):
+            counts, subsets = [mine[drawn], plain[drawn]], {"": Subset()}
+            a, b = bootstrap(counts, subsets, samples, number, groups=units)
+            alone, paired = a[""].interval(), (a[""] - b[""]).interval()
+            hits[row] += (alone.low <= truth <= alone.high, paired.low <= lead <= paired.high)
+    return hits / trials
+
+
+def _population(world: World, candidate: Candidate, pictures: int) -> np.ndarray:
+    """int64 [2, P, C, 3]: the counts of the candidate and of the plain name."""
+    scorer = PlantedScorer(world, "report", pictures)
+    bench = Bench("planted", VOCABULARY, DESCRIPTIONS, {"report": scorer})
+    one = Scoreboard([bench])
+    return scorer.score([one.prompt_set(bench, c) for c in (candidate, NAME)])
 
 
 def main() -> None:
@@ -292,11 +328,16 @@ def main() -> None:
         "--pictures", type=int, action="append", help="of --coverage, default 25, 50, 100 and 400"
     )
     parser.add_argument("--samples", type=int, default=1000, help="resamples of --coverage")
+    parser.add_argument("--group", type=int, help="of --coverage: pictures of each group")
     parser.add_argument("--small", action="store_true", help="only to see that it runs")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.small:
         options.seeds, options.pictures, options.samples = 1, [25], 200
+    if options.coverage and options.group:
+        sizes = (2,) if options.small else (2, 3, 5, 10, 20, 40)
+        show_group_coverage(options.first, options.seeds, options.group, sizes)
+        return
     if options.coverage:
         sizes = options.pictures or (25, 50, 100, 400)
         show_coverage(options.first, options.seeds, sizes, options.samples)
@@ -336,6 +377,20 @@ def show_coverage(seed: int, trials: int, sizes: Sequence[int], samples: int) ->
             print(
                 f"classes {often} often, {pictures} pictures: mIoU {alone:.1%}, paired difference "
                 f"{paired:.1%} of {trials}",
+                flush=True,
+            )
+
+
+def show_group_coverage(seed: int, trials: int, group: int, sizes: Sequence[int]) -> None:
+    """Print the coverage for several numbers of groups, pictures and groups resampled."""
+    world = World(seed, group=group)
+    best = Candidate(tuple(a for a, kind in world.kinds().items() if kind == "planted"))
+    for groups in sizes:
+        found = group_coverage(world, best, groups, trials)
+        for what, (alone, paired) in zip(("pictures", "groups"), found, strict=True):
+            print(
+                f"{groups} groups of {group} pictures, {what} resampled: mIoU {alone:.1%}, paired "
+                f"difference {paired:.1%} of {trials}",
                 flush=True,
             )
 

@@ -21,6 +21,12 @@ def ablate(
         list[str] | None, Option(help="ministuff, coco-stuff, camvid or a folder; may be repeated.")
     ] = None,
     data_root: options.DataRoots = None,
+    split: Annotated[
+        list[str] | None,
+        Option(
+            help="The part of the data, or SELECTION,REPORT; one for all, or one for each --data."
+        ),
+    ] = None,
     vocab: options.MaybeVocab = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,

@@ -85,6 +85,9 @@ def recipes_run(
         Many, Option(help="A benchmark to score on; may be repeated (none: small scale).")
     ] = None,
     data_root: options.DataRoots = None,
+    split: Annotated[
+        Many, Option(help="The part of the data; one for all, or one for each --data.")
+    ] = None,
     vocab: options.MaybeVocab = None,
     llm: Annotated[
         str | None, Option(help="Who wrote the descriptions (default: the recipe's).")

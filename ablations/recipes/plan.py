@@ -15,6 +15,7 @@ from ablations.recipes.files import Recipe, Settings, Variant
 from ablations.recipes.request import RecipeRequest
 from ablations.recipes.texts import Texts
 from ablations.runs.open import benchmark_roots, labelled_with
+from ablations.scoring.options import splits_of
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.vocabularies import Vocabulary
 
@@ -96,7 +97,8 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
         labelled_with(name, request.vocab)
     roots = benchmark_roots(data, request.data_root or ())
     chosen = [recipe.variant(name) for name in request.variants or ()] or recipe.variants
-    places = _places(data, roots, request.vocab, request.limit or base.limit)
+    splits = splits_of(data, request.split)
+    places = _places(data, roots, splits, request.vocab, request.limit or base.limit)
     skipped = _skipped(recipe, chosen, small)
     settings = {
         v.name: _overridden(recipe.settings(v, small), v, request)
@@ -176,15 +178,21 @@ def _check_settings(recipe: str, settings: Mapping[str, Settings], scorer: str, 
 
 
 def _places(
-    data: Sequence[str], roots: Sequence[str | None], vocab: str | None, limit: int | None
+    data: Sequence[str],
+    roots: Sequence[str | None],
+    splits: Sequence[str | None],
+    vocab: str | None,
+    limit: int | None,
 ) -> tuple[Place, ...]:
     from ablations.scoring.splits import BenchmarkSource
 
     places: list[Place] = []
-    for name, root in zip(data, roots, strict=True):
+    for name, root, split in zip(data, roots, splits, strict=True):
         vocabulary = labelled_with(name, vocab)
-        source = BenchmarkSource(name, root, vocabulary.name, len(vocabulary), limit)
+        about = vocabulary.name, len(vocabulary), limit
+        source = BenchmarkSource(name, root, *about, named=split)
         benchmark = source.open()
+        _ = benchmark.groups  # raises where they cannot be read
         same = sum(p.benchmark.name == benchmark.name for p in places)
         title = f"{benchmark.name}#{same + 1}" if same else benchmark.name
         places.append(Place(title, vocabulary, benchmark, source))

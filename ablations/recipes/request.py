@@ -11,7 +11,7 @@ from ablations.scoring.options import freeze_lists
 from ablations.search.enough import check_samples
 from lsmseg_prompts.store.sqlite import working_store_path
 
-SEVERAL = ("variants", "data", "data_root", "train_data", "train_root", "encoder")
+SEVERAL = ("variants", "data", "data_root", "split", "train_data", "train_root", "encoder")
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class RecipeRequest:
         recipe: A recipe that ships, by name, or a file.
         variants: Only these.
         data, data_root, vocab, limit: What is scored on, see `AblationRequest`.
+        split: The part of the data, one for all benchmarks or one for each.
         llm: Who wrote the descriptions.
         scorer: Of a recipe of prompts, "frozen" (default), "trained" (with ``checkpoint``) or
             "retrain" (a network for every variant).
@@ -45,6 +46,7 @@ class RecipeRequest:
     variants: Sequence[str] | None = None
     data: Sequence[str] | None = None
     data_root: Sequence[str] | None = None
+    split: Sequence[str] | None = None
     vocab: str | None = None
     llm: str | None = None
     scorer: str | None = None

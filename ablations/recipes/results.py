@@ -14,7 +14,7 @@ from ablations.recipes.plan import Place, Plan
 from ablations.recipes.trials import Counts, Measured, Numbers
 from ablations.search.scoreboard import fields, seen_and_unseen
 from ablations.search.statistics import Draws, Subset, average, bootstrap
-from lsmseg_model.data.benchmark import scored_names
+from lsmseg_model.data.benchmark import group_count, scored_names
 from lsmseg_prompts.english import normalise
 
 Row = dict[str, Any]
@@ -68,7 +68,9 @@ def _scores(plan: Plan, counts: Counts, samples: int, seed: int) -> Scores:
         if not names:
             continue
         subsets = _subsets(plan.recipe, place)
-        drawn = bootstrap([counts[v][place.title] for v in names], subsets, samples, seed, stream)
+        of_all = [counts[v][place.title] for v in names]
+        how = samples, seed, stream, place.benchmark.groups
+        drawn = bootstrap(of_all, subsets, *how)
         for name, draws in zip(names, drawn, strict=True):
             scores |= {(name, place.title, metric): d for metric, d in draws.items()}
     if len(plan.places) > 1 and "miou" in plan.recipe.measures:
@@ -226,5 +228,9 @@ def _evaluation(plan: Plan, measured: Measured, row: Row) -> Row:
         "miou": row["measured"] / 100,
         "miou_low": None if row["low"] is None else row["low"] / 100,
         "miou_high": None if row["high"] is None else row["high"] / 100,
-        "details": {"variant": row["variant"], "small": plan.request.small},
+        "details": {
+            "variant": row["variant"],
+            "small": plan.request.small,
+            "groups": group_count(place.benchmark),
+        },
     }

@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 
 from ablations.scoring.frozen import OnProgress, Scorer
-from ablations.search.enough import TOO_FEW
+from ablations.search.enough import too_few
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, fields, number
-from ablations.search.statistics import Interval, Subset, bootstrap
+from ablations.search.statistics import Interval, Subset, bootstrap, by_group
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
-FEW = 5  # a class in fewer pictures has no interval: its resamples are nearly all the same
+FEW = 5  # a class in fewer pictures or groups has no interval: its resamples are nearly all alike
 PAIRS = 20  # that are kept of those that became more frequent, and of those that became less
 
 
 def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str, Any]]:
     """IoU of the plain name and of the best set for every scored class, and their texts.
 
-    ``difference`` is paired; its interval is None for a class that fewer than FEW pictures hold,
-    as ``no_interval`` says.
+    ``difference`` is paired; its interval is None for a class that fewer than FEW pictures, or
+    groups of them, hold, as ``no_interval`` says.
     IoU of a class that no label holds is None. pictures: how many hold it; labelled: its pixels.
     """
     scorer = bench.scorers["report"]
@@ -31,14 +31,19 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
     counts = scorer.score(sets)
     total = counts.sum(axis=1)  # [2, C, 3]
     before, after = iou(total[0]), iou(total[1])
-    pictures = (counts[1, :, :, 2] > 0).sum(axis=0)
-    intervals = class_intervals(counts, board.samples, board.seed, bench.stream)
+    holds = counts[1, :, :, 2] > 0
+    pictures, units = holds.sum(axis=0), holds
+    if benchmark.groups is not None:
+        (units,) = by_group([holds], benchmark.groups)
+    how = board.samples, board.seed, bench.stream, benchmark.groups
+    intervals = class_intervals(counts, *how)
     names = scored_names(benchmark, [entry.readable for entry in bench.vocabulary])
     rows = []
     for at, (index, name) in enumerate(zip(benchmark.class_indices, names, strict=True)):
         labelled, gain = int(total[1, at, 2]), intervals[at]
-        if pictures[at] < FEW and not gain.missing:
-            why = f"in {TOO_FEW} ({pictures[at]}, at least {FEW} are needed)"
+        held = int(units[:, at].sum())
+        if held < FEW and not gain.missing:
+            why = f"in {too_few(held, benchmark.groups is not None, FEW)}"
             gain = Interval(gain.value, math.nan, math.nan, why)
         rows.append(
             {
@@ -60,7 +65,11 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
 
 
 def class_intervals(
-    counts: np.ndarray, samples: int, seed: int = 0, stream: int = 0
+    counts: np.ndarray,
+    samples: int,
+    seed: int = 0,
+    stream: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> list[Interval]:
     """The difference of each class's IoU, second set minus first, with its interval.
 
@@ -71,9 +80,10 @@ def class_intervals(
         samples: Resamples.
         seed: See `resample_weights`.
         stream: See `resample_weights`.
+        groups: See `bootstrap`.
     """
     classes = {str(c): Subset((c,)) for c in range(counts.shape[2])}
-    first, second = bootstrap(counts, classes, samples, seed, stream)
+    first, second = bootstrap(counts, classes, samples, seed, stream, groups)
     return [(second[c] - first[c]).interval() for c in classes]
 
 

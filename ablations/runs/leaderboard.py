@@ -41,8 +41,8 @@ def leaderboard(
         model: Only this one.
         llm: Only descriptions by this one.
         attributes: Only prompt sets with all of these.
-        split: "report" and "selection" are also the halves of benchmarks without splits of their
-            own; None: all.
+        split: "report" and "selection" are also what halves and splits of other names were for;
+            None: all.
         top: Only the first so many rows.
         sort: A column; scores fall, names rise, and undefined scores stand last.
 
@@ -63,8 +63,7 @@ def leaderboard(
         for row in _rows(evaluations)
         if all(value is None or row[key] == value for key, value in wanted.items())
         and set(attributes or ()) <= set(row["attributes"])
-        # "val: report half (seed 0)" is asked for as "report", or as itself.
-        and (split is None or row["split"] == split or f"{split} half" in (row["split"] or ""))
+        and (split is None or split in (row["split"], _role(row["split"] or "")))
     ]
     rows.sort(key=lambda row: _order(row, "miou"))
     rows.sort(key=lambda row: _order(row, sort))
@@ -82,7 +81,9 @@ def _rows(evaluations: Iterable[Mapping[str, Any]]) -> list[Row]:
         key = tuple(fresh[column] for column in SAME)
         row = rows.get(key)
         if row is None or (one["subset"] == "all" and row["miou"] is not None):
-            few = None if one["pictures"] is None else too_few(one["pictures"])
+            groups = one["details"].get("groups")
+            units = one["pictures"] if groups is None else groups
+            few = None if units is None else too_few(units, groups is not None)
             rows[key] = row = fresh | dict.fromkeys(SCORES) | {"no_interval": few}
         _check_number(one)
         if one["subset"] == "all":
@@ -104,6 +105,11 @@ def _check_number(one: Mapping[str, Any]) -> None:
                 f"{one['model']} on {one['benchmark']} (run {one['run']}), which is no number: "
                 "score it again, or leave it out with --model or --benchmark."
             )
+
+
+def _role(split: str) -> str:
+    """What a split was for: "report" of "val: report half (seed 0)" and of "val: report"."""
+    return split.rpartition(": ")[2].partition(" ")[0]
 
 
 def _order(row: Row, column: str) -> tuple[bool, Any]:

@@ -34,8 +34,10 @@ def benchmark_sources(
     roots = benchmark_roots(request.data, request.data_root or ())
     limit, seed = request.limit, request.seed
     sources = [
-        BenchmarkSource(data, root, v.name, len(v), limit, seed)
-        for data, root, v in zip(request.data, roots, vocabularies, strict=True)
+        BenchmarkSource(data, root, v.name, len(v), limit, seed, named=split)
+        for data, root, v, split in zip(
+            request.data, roots, vocabularies, request.splits, strict=True
+        )
     ]
     return sources, vocabularies
 

@@ -15,6 +15,7 @@ from ablations.search.path import Search
 from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
 from ablations.search.single import Singles, controls
 from ablations.search.statistics import Interval
+from lsmseg_model.data.benchmark import group_count
 from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
@@ -189,7 +190,11 @@ class RunRecord:
                         "miou": row[column],
                         "miou_low": row[f"{column}_low"],
                         "miou_high": row[f"{column}_high"],
-                        "details": {"samples": self.board.samples, "seed": self.board.seed},
+                        "details": {
+                            "samples": self.board.samples,
+                            "seed": self.board.seed,
+                            "groups": group_count(benchmark),
+                        },
                     }
 
 
@@ -213,7 +218,11 @@ def _about(bench: Bench) -> dict[str, Any]:
         "classes": len(benchmark.class_indices),
         "seen": None if seen is None else len(seen & set(benchmark.class_indices)),
         **{
-            split: {"split": scorer.benchmark.split, "pictures": len(scorer.benchmark)}
+            split: {
+                "split": scorer.benchmark.split,
+                "pictures": len(scorer.benchmark),
+                "groups": group_count(scorer.benchmark),
+            }
             for split, scorer in bench.scorers.items()
         },
     }

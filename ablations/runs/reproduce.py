@@ -11,7 +11,12 @@ from ablations.runs.request import AblationRequest
 from lsmseg_prompts.llm.bundled import LLM_NAME
 
 PROGRAM = "lsmseg-prompts"
-REPEATED = ("data", "data_root", "picture")  # once for every value; other lists have commas
+REPEATED = (
+    "data",
+    "data_root",
+    "split",
+    "picture",
+)  # once for every value; other lists have commas
 
 
 def command_of(name: str, request: Any, *more: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ablations.scoring.options import ScorerOptions, freeze_lists
+from ablations.scoring.options import ScorerOptions, freeze_lists, split_names, splits_of
 from ablations.search.enough import check_samples
 from ablations.search.options import SearchOptions
 from lsmseg_prompts.attributes import ATTRIBUTES
@@ -15,7 +15,7 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.store.sqlite import working_store_path
 
-SEVERAL = ("data", "data_root", "attributes", "picture")
+SEVERAL = ("data", "data_root", "split", "attributes", "picture")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class AblationRequest(ScorerOptions, SearchOptions):
         llm: Whose descriptions; any name under which the store has texts.
         data: Benchmarks or folders.
         data_root: Their folders in the same order; MiniStuff and a folder given as data need none.
+        split: The part of the data, or two, "SELECTION,REPORT"; one for all benchmarks, or one
+            for each, in the same order. By default the validation part. Of one split, half of the
+            pictures are selected on and the others reported on.
         vocab: The vocabulary; by default the one each benchmark is labelled with.
         attributes: Those to search among; by default all nine.
         composition: How clauses become texts, "concat" or "ensemble".
@@ -45,6 +48,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
     llm: str = "bundled"
     data: Sequence[str] = ("ministuff",)
     data_root: Sequence[str] | None = None
+    split: Sequence[str] | None = None
     vocab: str | None = None
     attributes: Sequence[str] | None = None
     composition: str = "concat"
@@ -58,6 +62,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
     def __post_init__(self) -> None:
         freeze_lists(self, SEVERAL)
         _ = self.searched, self.search_options, self.scorer_options  # they check themselves
+        _ = [split_names(split) for split in self.splits]
         if self.composition == "sentence":
             raise UsageError(
                 "A sentence is written for one set of attributes, so there is nothing to search "
@@ -73,6 +78,11 @@ class AblationRequest(ScorerOptions, SearchOptions):
                 "leave out --orders, or use --composition concat."
             )
         check_samples(self.samples)
+
+    @property
+    def splits(self) -> list[str | None]:
+        """The ``split`` of each benchmark."""
+        return splits_of(self.data, self.split)
 
     @property
     def searched(self) -> list[str]:

@@ -116,14 +116,22 @@ def _model_files(request: AblationRequest) -> Iterator[Path]:
 
 
 def _pictures(source: "BenchmarkSource") -> Iterator[tuple[str, int, int]]:
-    """The files of a benchmark with their sizes and times; MiniStuff is drawn by the code."""
+    """The files of a benchmark with their sizes and times, and the groups of its pictures.
+
+    MiniStuff is drawn by the code.
+    """
     if source.data == "ministuff":
         return
-    whole: Any = getattr(source.splits()["report"], "whole", None)
-    for pair in whole.pairs:
-        for path in pair:
-            stat = path.stat()
-            yield str(path), stat.st_size, stat.st_mtime_ns
+    wholes: dict[int, Any] = {}  # once, where both splits are halves of it
+    for part in source.splits().values():
+        whole = getattr(part, "whole", part)
+        wholes[id(whole)] = whole
+    for whole in wholes.values():
+        for pair in whole.pairs:
+            for path in pair:
+                stat = path.stat()
+                yield str(path), stat.st_size, stat.st_mtime_ns
+        yield str(whole.groups), 0, 0
 
 
 def _code() -> list[str]:

@@ -18,6 +18,8 @@ OWN = {
     "retrain": ("config", "iterations", "encoder"),
 }
 """The options that go with one scorer only."""
+SPLITS = ("selection", "report")
+"""What the pictures of a split are for: to select prompts on, and to report on."""
 CACHE_VARIABLE = "LSMSEG_PROMPTS_CACHE"
 
 
@@ -99,6 +101,35 @@ def cache_folder(option: str | Path | bool | None = None) -> Path | None:
         return None
     named = os.environ.get(CACHE_VARIABLE) if option is None or option is True else option
     return Path(named).expanduser() if named else Path("runs") / "cache"
+
+
+def split_names(option: str | None) -> tuple[str, ...]:
+    """The splits that --split names: none, one, or the two that SPLITS are for.
+
+    Raises UsageError for anything else.
+    """
+    names = () if option is None else tuple(name.strip() for name in option.split(","))
+    if len(names) > len(SPLITS) or len(set(names)) < len(names) or not all(names):
+        raise UsageError(
+            f"--split {option!r} is neither a split nor two different ones: name one, of whose "
+            "pictures one half is selected on and the other reported on, or SELECTION,REPORT, "
+            "such as train,val."
+        )
+    return names
+
+
+def splits_of(data: Sequence[str], given: Sequence[str] | None) -> list[str | None]:
+    """The --split of each benchmark of ``data``: one for all, or one for each.
+
+    Raises UsageError for another number.
+    """
+    splits = given or (None,)
+    if len(splits) not in (1, len(data)):
+        raise UsageError(
+            f"--split is given {len(splits)} times for {len(data)} data sets: give one for all of "
+            "them, or one for each in the same order."
+        )
+    return [*splits] * (len(data) if len(splits) == 1 else 1)
 
 
 def freeze_lists(request: Any, names: Sequence[str]) -> None:

@@ -15,10 +15,16 @@ def enough(units: int) -> bool:
     return units >= MIN_PICTURES
 
 
-def too_few(units: int) -> str | None:
-    """Why there is no interval, or None where there are enough units for one, see `enough`."""
-    needed = f"{units}, at least {MIN_PICTURES} are needed"
-    return None if enough(units) else f"{TOO_FEW} ({needed})"
+def too_few(units: int, grouped: bool = False, least: int = MIN_PICTURES) -> str | None:
+    """Why there is no interval, or None where there are enough units for one, see `enough`.
+
+    grouped: whether the units are groups. least: how many are enough.
+    """
+    if units >= least:
+        return None
+    if grouped:
+        return f"{TOO_FEW} that are independent ({units} groups, at least {least} are needed)"
+    return f"{TOO_FEW} ({units}, at least {least} are needed)"
 
 
 def check_samples(samples: int) -> None:

@@ -169,7 +169,8 @@ class Scoreboard:
                 scorer = bench.scorers[split]
                 sets = [self._to_score(bench, scorer, c) for c in some]
                 counts = scorer.score(sets, on_progress)
-                draws = bootstrap(counts, bench.subsets, self.samples, self.seed, bench.stream)
+                how = self.samples, self.seed, bench.stream, scorer.benchmark.groups
+                draws = bootstrap(counts, bench.subsets, *how)
                 for part, total, drawn, one in zip(parts, totals, draws, counts, strict=True):
                     part[bench.name], total[bench.name] = drawn, one.sum(axis=0)
             for candidate, part, total in zip(some, parts, totals, strict=True):

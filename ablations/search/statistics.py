@@ -2,12 +2,14 @@
 
 mIoU is not a mean over pictures, so pictures are resampled and every resample's counts are added
 up before the IoU is formed. All prompt sets are scored on the same resamples; the difference of
-two sets is the difference of their draws, which is what makes the comparison paired.
+two sets is the difference of their draws, which is what makes the comparison paired. Pictures of
+one group, such as the frames of a video, are not independent: whole groups are resampled (Davison
+and Hinkley 1997, section 3.8; Field and Welsh 2007).
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from statistics import NormalDist
 
@@ -43,22 +45,24 @@ class Draws:
     """A score on the pictures as they are, and on every resample of them: ``draws`` [R].
 
     Two of them may be subtracted if they come from the same resamples: then draw r of both was
-    made from the same pictures. units: how many pictures, or groups of them, were drawn from.
+    made from the same pictures. units: how many pictures, or groups of them where they are
+    ``grouped``, were drawn from.
     """
 
     value: float
     draws: np.ndarray
     units: int
+    grouped: bool = False
 
     def __sub__(self, other: "Draws") -> "Draws":
         if self.draws.shape != other.draws.shape:
             raise ValueError("scores of different resamples cannot be paired")
-        units = min(self.units, other.units)
-        return Draws(self.value - other.value, self.draws - other.draws, units)
+        fewer = min(self, other, key=lambda one: one.units)
+        return replace(fewer, value=self.value - other.value, draws=self.draws - other.draws)
 
     def interval(self, level: float = LEVEL) -> Interval:
         """The interval of `ends`, where there are enough units for one."""
-        missing = too_few(self.units)
+        missing = too_few(self.units, self.grouped)
         low, high = (float("nan"), float("nan")) if missing else self.ends(level)
         return Interval(self.value, low, high, missing)
 
@@ -83,11 +87,9 @@ class Draws:
 
 def average(parts: Sequence[Draws]) -> Draws:
     """The mean of several benchmarks' scores, draw by draw; of too few pictures if a part is."""
-    return Draws(
-        float(np.mean([p.value for p in parts])),
-        np.mean([p.draws for p in parts], axis=0),
-        min(p.units for p in parts),
-    )
+    fewest = min(parts, key=lambda part: part.units)
+    draws = np.mean([p.draws for p in parts], axis=0)
+    return replace(fewest, value=float(np.mean([p.value for p in parts])), draws=draws)
 
 
 def simultaneous(gains: Sequence[Draws], level: float = LEVEL) -> list[Interval]:
@@ -183,6 +185,7 @@ def bootstrap(
     samples: int = 2000,
     seed: int = 0,
     stream: int = 0,
+    groups: Sequence[Hashable] | None = None,
 ) -> list[dict[str, Draws]]:
     """Each subset's mIoU with its draws, for S prompt sets on the same resamples.
 
@@ -198,7 +201,11 @@ def bootstrap(
         samples: Resamples.
         seed: See `resample_weights`.
         stream: See `resample_weights`.
+        groups: Of every picture, where whole groups are resampled.
     """
+    grouped = groups is not None
+    if groups is not None:
+        counts = by_group(counts, groups)
     totals = [one.sum(axis=0) for one in counts]
     distinct, place = _distinct(counts, totals)
     pictures, classes = counts[0].shape[:2]
@@ -228,11 +235,24 @@ def bootstrap(
         drawn = {key: summed[key] / met[key] for key in subsets}
     return [
         {
-            key: Draws(miou(total, subset.classes, subset.definition), drawn[key][at], pictures)
+            key: Draws(
+                miou(total, subset.classes, subset.definition), drawn[key][at], pictures, grouped
+            )
             for key, subset in subsets.items()
         }
         for total, at in zip(totals, place, strict=True)
     ]
+
+
+def by_group(
+    counts: Sequence[np.ndarray] | np.ndarray, groups: Sequence[Hashable]
+) -> Sequence[np.ndarray]:
+    """S times int64 [P, C, 3] -> [G, C, 3]: the sums of each group, in order of appearance."""
+    place = {group: at for at, group in enumerate(dict.fromkeys(groups))}
+    of_picture = np.array([place[group] for group in groups])
+    order = np.argsort(of_picture, kind="stable")
+    starts = np.searchsorted(of_picture[order], np.arange(len(place)))
+    return [np.add.reduceat(one[order], starts, axis=0) for one in counts]
 
 
 def _distinct(

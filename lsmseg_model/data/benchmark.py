@@ -17,6 +17,8 @@ class Benchmark(Protocol):
     them that a model may be trained on (None where the data set makes no such split). ``owners``
     has for every prompt of the vocabulary the scored class that it stands for, None where each
     prompt is its own class: the prompts 20 to 58 of voc-21 all stand for class 20, background.
+    ``groups`` has the group of every picture: those of a group, such as the frames of one video,
+    are alike and not independent. None where each picture stands for itself.
     """
 
     name: str
@@ -25,6 +27,10 @@ class Benchmark(Protocol):
     class_indices: tuple[int, ...]
     seen: frozenset[int] | None
     owners: tuple[int, ...] | None
+
+    @property
+    def groups(self) -> tuple[str, ...] | None:
+        """The group of every picture, or None."""
 
     def __len__(self) -> int:
         """How many pictures."""
@@ -45,6 +51,11 @@ def competing(benchmark: Benchmark) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return benchmark.class_indices, tuple(range(len(benchmark.class_indices)))
     position = {index: at for at, index in enumerate(benchmark.class_indices)}
     return tuple(range(len(benchmark.owners))), tuple(position[o] for o in benchmark.owners)
+
+
+def group_count(benchmark: Benchmark) -> int | None:
+    """How many groups of pictures there are; None where each picture stands for itself."""
+    return None if benchmark.groups is None else len(set(benchmark.groups))
 
 
 def training_classes(benchmark: Benchmark) -> list[int]:
@@ -109,6 +120,7 @@ class MiniStuff:
     name = "ministuff"
     vocabulary = "coco-stuff"
     owners: tuple[int, ...] | None = None
+    groups: tuple[str, ...] | None = None
 
     def __init__(self, split: str = "report", limit: int | None = None) -> None:
         from lsmseg_model.data.ministuff import scenes

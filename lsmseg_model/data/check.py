@@ -9,6 +9,7 @@ import numpy as np
 
 from lsmseg_model.data.benchmark import scored_names
 from lsmseg_model.data.folders import Files, LabelReader, Split, open_split
+from lsmseg_model.data.groups import FILE
 from lsmseg_model.data.images import Size, by_suffix, open_picture, upright_size
 from lsmseg_model.data.label_maps import IGNORE, VALUES, read_label_map
 from lsmseg_model.data.layouts import OWN
@@ -67,6 +68,11 @@ def data_check(request: DataCheckRequest, *, on_progress: OnProgress | None = No
     split = open_split(request.data, request.data_root, request.split, len(class_names))
     files = split.files()
     findings = _about_files(split, files)
+    groups = None
+    try:
+        groups = split.groups(files)
+    except DataError as error:
+        findings.append(Finding("groups", FILE, str(error)))
     own = split.layout is OWN
     classes = len(class_names) if own else split.layout.classes
     names = list(class_names) if own else scored_names(split.layout, class_names)
@@ -96,6 +102,7 @@ def data_check(request: DataCheckRequest, *, on_progress: OnProgress | None = No
         "values": VALUES[reader.values],
         "pictures": len(files.pairs),
         "published": published[0] if published else None,
+        "groups": None if groups is None else len(set(groups)),
         "checked": len(pairs),
         "classes": classes,
         "classes_labelled": classes - len(never),

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from lsmseg_model.data.groups import FILE, named_groups, read_groups
 from lsmseg_model.data.images import (
     SUFFIXES,
     Size,
@@ -25,7 +27,7 @@ from lsmseg_model.data.label_maps import (
     to_classes,
 )
 from lsmseg_model.data.layouts import LAYOUTS, OWN, Layout, Place
-from lsmseg_model.errors import DataError, UsageError, nearest
+from lsmseg_model.errors import DataError, LsmsegModelError, UsageError, nearest
 
 UNFINISHED = ".unfinished"  # stands among label maps while `data prepare` makes them
 TURNED = ", turned upright by its EXIF orientation, and the label map is not"
@@ -66,6 +68,19 @@ class Split:
             len(pictures.keys() - labels.keys()) if self.place.names is None else 0,
             [*no_pictures, *no_labels],
         )
+
+    def groups(self, files: "Files") -> tuple[str, ...] | None:
+        """The group of each picture, see `Benchmark`; a groups.csv comes before pictures' names.
+
+        Raises DataError for pictures that have none there, or names that do not tell.
+        """
+        stems = [picture.stem for picture, _ in files.pairs]
+        listed = self.base / FILE
+        if listed.exists():
+            root = self.base / self.place.pictures.partition("{split}")[0]
+            return read_groups(listed, root, self.pictures, stems)
+        pattern = self.layout.group
+        return None if pattern is None else named_groups(pattern, self.name, listed, stems)
 
 
 @dataclass(frozen=True)
@@ -154,6 +169,7 @@ def find_split(name: str, layout: Layout, root: Path, split: str | None = None) 
         split: Its name; the first there is if None.
 
     Raises:
+        UsageError: For a split that is not there beside others.
         DataError: With what was looked for.
     """
     if not root.is_dir():
@@ -175,7 +191,7 @@ def find_split(name: str, layout: Layout, root: Path, split: str | None = None) 
             return next((s for s in splits if not s.files().without_labels), splits[0])
         if splits:
             return splits[0]
-    raise DataError(_missing(name, layout, root, bases, split))
+    raise _missing(name, layout, root, bases, split)
 
 
 def _places(name: str, layout: Layout, bases: list[Path], split: str) -> Iterator[Split]:
@@ -202,10 +218,12 @@ def _ends(name: str, endings: Sequence[str]) -> bool:
     return name.lower().endswith(tuple(end.lower() for end in endings))
 
 
-def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: str | None) -> str:
-    """The message for a split that is not there."""
+def _missing(
+    name: str, layout: Layout, root: Path, bases: list[Path], split: str | None
+) -> LsmsegModelError:
+    """The error for a split that is not there."""
     if layout.original and any((base / layout.original).is_dir() for base in bases):
-        return (
+        return DataError(
             f"{root} holds the original download of {name}, without label maps of "
             f"{split or 'its validation pictures'}; make them with: lsmseg-prompts data prepare "
             f"--data {name} --from {root}."
@@ -217,7 +235,7 @@ def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: st
         if any(_places(name, layout, bases, s))
     )
     if split is not None and there:
-        return f"{root} has no split {split!r} of {name}; it has {', '.join(there)}."
+        return UsageError(f"{root} has no split {split!r} of {name}; it has {', '.join(there)}.")
     shown = split or (layout.on_disk()[0] if layout is not OWN else "<split>")
     trees = dict.fromkeys(
         f"{p.pictures} with {p.labels}/*{p.endings[0]}" + (f" and {p.names}" if p.names else "")
@@ -225,7 +243,9 @@ def _missing(name: str, layout: Layout, root: Path, bases: list[Path], split: st
     )
     looked = "; or ".join(tree.format(split=shown) for tree in trees)
     inside = f" ({', '.join(layout.folders)} may be inside it)" if layout.folders else ""
-    return f"{root} does not hold {name}: it needs {looked}{inside}; see docs/benchmarks.md."
+    return DataError(
+        f"{root} does not hold {name}: it needs {looked}{inside}; see docs/benchmarks.md."
+    )
 
 
 class FolderBenchmark:
@@ -251,8 +271,15 @@ class FolderBenchmark:
         self.seen, self.owners = split.layout.seen, split.layout.owners
         files = split.files()
         _check_whole(split, files)
+        self._opened, self._files = split, files
         self.pairs = files.pairs[:limit] if limit else files.pairs
         self.reader = LabelReader(split, files, count)
+
+    @cached_property
+    def groups(self) -> tuple[str, ...] | None:
+        """See `Benchmark`. Raises DataError, see `Split.groups`."""
+        groups = self._opened.groups(self._files)
+        return groups and groups[: len(self)]
 
     def __len__(self) -> int:
         return len(self.pairs)

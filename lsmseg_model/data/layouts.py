@@ -37,7 +37,8 @@ class Layout:
     number where copies in use differ by a few); ``void``: values that mean "no class" beside 255;
     ``seen``: the seen classes of the thesis's Table 5.2; ``original``: files that show
     that a folder is the original download, of which `data prepare` makes label maps;
-    ``source``: where the download comes from.
+    ``source``: where the download comes from; ``group``: a regular expression of pictures' names,
+    whose first bracket names the video that a picture is of.
     """
 
     vocabulary: str
@@ -51,6 +52,7 @@ class Layout:
     owners: tuple[int, ...] | None = None
     original: str | None = None
     source: str = ""
+    group: str | None = None
 
     @property
     def prompts(self) -> int:

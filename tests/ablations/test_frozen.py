@@ -1,4 +1,4 @@
-"""The frozen scorer against the plain definition, and the two halves of a benchmark."""
+"""The frozen scorer against the plain definition."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ablations.scoring import frozen
 from ablations.scoring.frozen import FrozenScorer
-from ablations.scoring.splits import BenchmarkSource, halves
+from ablations.scoring.splits import halves
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.clip import Clip, build_clip
@@ -108,35 +108,3 @@ def test_another_vocabularys_prompts_are_refused(clip: Clip) -> None:
     scorer = FrozenScorer(clip, FakeBenchmark(pictures=1))
     with pytest.raises(UsageError, match="coco"):
         scorer.score([replace(COLOR, vocabulary="coco")])
-
-
-def test_halves_are_seeded_disjoint_and_complete() -> None:
-    whole = FakeBenchmark(pictures=9, split="val")
-    parts = halves(whole, seed=4)
-    keys = {s: [p.key(i) for i in range(len(p))] for s, p in parts.items()}
-    assert sorted(keys["selection"] + keys["report"]) == sorted(whole.key(i) for i in range(9))
-    assert {len(k) for k in keys.values()} == {4, 5}
-    assert keys == {s: [p.key(i) for i in range(len(p))] for s, p in halves(whole, 4).items()}
-    assert any(
-        keys["report"] != [p.key(i) for i in range(len(p))]
-        for p in (halves(whole, seed)["report"] for seed in range(3))
-    )
-    report = parts["report"]
-    assert report.split == "val: report half (seed 4)" and report.seen == whole.seen
-    at = next(i for i in range(9) if whole.key(i) == keys["report"][2])
-    np.testing.assert_array_equal(report.labels(2), whole.labels(at))
-    np.testing.assert_array_equal(report.picture(2), whole.picture(at))
-
-
-def test_one_picture_cannot_be_halved() -> None:
-    with pytest.raises(UsageError, match="at least 2"):
-        halves(FakeBenchmark(pictures=1))
-
-
-def test_ministuff_has_splits_of_its_own() -> None:
-    splits = BenchmarkSource("ministuff", limit=3).splits()
-    assert {key: (b.split, len(b)) for key, b in splits.items()} == {
-        "selection": ("selection", 3),
-        "report": ("report", 3),
-    }
-    assert not np.array_equal(splits["selection"].picture(0), splits["report"].picture(0))

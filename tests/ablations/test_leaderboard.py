@@ -74,7 +74,10 @@ def test_filters(filled: None) -> None:
     assert prompts(llm="none") == [("name", 0.3)]
     assert prompts(split="selection") == [("color", 0.45)]
     assert prompts(split="val: report half (seed 0)") == [("color", 0.7)]
-    assert len(prompts(split=None)) == 8
+    for split in ("test: report", "val: report half by group (seed 3)"):
+        add("color", 0.8, benchmark=split, split=split)
+        assert prompts(benchmark=split) == prompts(split=split) == [("color", 0.8)]
+    assert len(prompts(split=None)) == 10
     assert prompts(model="other") == []
 
 

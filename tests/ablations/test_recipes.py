@@ -32,7 +32,7 @@ from lsmseg_prompts.store.store import open_store
 class Pictures:
     """Two classes, labelled ten pixels each on either of two pictures."""
 
-    split, vocabulary, owners = "val", "camvid", None
+    split, vocabulary, owners, groups = "val", "camvid", None, None
     class_indices = (0, 1)
     seen: frozenset[int] | None = frozenset({0})
 
@@ -174,6 +174,7 @@ def test_table2_at_small_scale(call) -> None:
 @pytest.fixture
 def camvid() -> list[str]:
     make_pictures(Path("data"))
+    Path("data/groups.csv").write_text("picture,group\nx,street\ny,square\n")
     return ["--data", "camvid", "--data-root", "data", "--llm", "bundled", "--samples", "200"]
 
 

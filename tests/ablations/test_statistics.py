@@ -2,6 +2,8 @@
 
 import math
 import tracemalloc
+from itertools import product
+from random import Random
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from ablations.search.statistics import (
     Subset,
     average,
     bootstrap,
+    by_group,
     resample_weights,
 )
 from benchmarks.planted import bootstrap_miou, paired_difference
@@ -210,3 +213,64 @@ def test_the_bias_of_the_resamples_is_taken_out() -> None:
     assert (moved.low, moved.high) == pytest.approx((-1.96 + 0.5, 1.96 + 0.5), abs=0.2)
     far = Draws(9.0, noise, 20).interval()  # no correction mends this; the value is inside
     assert far.low == pytest.approx(0.04, abs=0.05) and far.high == 9.0
+
+
+def test_whole_groups_are_drawn() -> None:
+    """Two groups: pictures 0 and 2, (3, 4, 5) pixels together, and picture 1, (4, 5, 6).
+
+    IoU is 3/6 of the first twice, 4/7 of the second twice, and 7/13 of one of each.
+    """
+    counts = np.array([[[1, 2, 3]], [[4, 5, 6]], [[2, 2, 2]]])
+    (score,) = bootstrap([counts], {"": Subset()}, 400, groups=["a", "b", "a"])
+    expected = {2: 3 / 6, 1: 7 / 13, 0: 4 / 7}  # by how often the first group is drawn
+    drawn = np.concatenate(list(resample_weights(2, 400)))[:, 0]
+    np.testing.assert_array_equal(score[""].draws, [expected[int(often)] for often in drawn])
+    assert score[""].value == 7 / 13
+    shares = [np.mean(score[""].draws == expected[often]) for often in (0, 1, 2)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.08)
+
+
+def test_three_groups_in_all_their_resamples() -> None:
+    """The draws are the 10 multisets of 3 of 3 groups, each as often as it has orders, of 27."""
+    counts = random_counts(3, pictures=7, classes=3)
+    groups = ["x", "y", "x", "z", "z", "y", "x"]
+    (score,) = bootstrap([counts], {"": Subset()}, 6000, groups=groups)
+    often: dict[float, int] = {}
+    for picked in product("xyz", repeat=3):
+        pictures = [p for group in picked for p, own in enumerate(groups) if own == group]
+        value = round(miou(counts[pictures]), 12)
+        often[value] = often.get(value, 0) + 1
+    values, seen = np.unique(score[""].draws.round(12), return_counts=True)
+    assert len(often) == 10 and sorted(often) == values.tolist()
+    np.testing.assert_allclose(seen / 6000, [often[v] / 27 for v in values], atol=0.02)
+
+
+@given(st.integers(0, 1000), st.integers(2, 9), st.randoms(use_true_random=False))
+def test_of_groups_only_the_sums_count(seed: int, pictures: int, random: Random) -> None:
+    counts, subsets = random_counts(seed, pictures), {"": Subset(), "some": Subset((1, 2))}
+    names = random.sample(range(100), pictures)
+    single = bootstrap([counts], subsets, 130, seed, groups=names)[0]
+    plain = bootstrap([counts], subsets, 130, seed)[0]
+    groups = [random.choice("abc") for _ in range(pictures)]
+    order = list(range(pictures))
+    for group in "abc":  # the pictures of each group change places
+        places = [at for at in order if groups[at] == group]
+        for place, other in zip(places, random.sample(places, len(places)), strict=True):
+            order[place] = other
+    moved = bootstrap([counts[order]], subsets, 130, seed, groups=groups)[0]
+    together = bootstrap([counts], subsets, 130, seed, groups=groups)[0]
+    for key in subsets:
+        np.testing.assert_array_equal(single[key].draws, plain[key].draws)
+        np.testing.assert_array_equal(moved[key].draws, together[key].draws)
+        assert together[key].value == plain[key].value or math.isnan(plain[key].value)
+    assert by_group([counts], groups)[0].shape[0] == len(set(groups))
+
+
+def test_alike_pictures_of_a_group_do_not_narrow_the_interval() -> None:
+    """Every picture ten times is no more than every picture once, where it is said so."""
+    counts = random_counts(4, pictures=30)
+    often, groups = counts.repeat(10, axis=0), np.arange(30).repeat(10).tolist()
+    once = bootstrap([counts], {"": Subset()}, 300)[0][""]
+    same = bootstrap([often], {"": Subset()}, 300, groups=groups)[0][""]
+    np.testing.assert_array_equal(same.draws, once.draws)
+    assert bootstrap([often], {"": Subset()}, 300)[0][""].draws.std() < once.draws.std() / 2

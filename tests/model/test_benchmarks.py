@@ -18,7 +18,7 @@ from lsmseg_model.data.label_maps import (
     write_label_map,
 )
 from lsmseg_model.data.layouts import LAYOUTS
-from lsmseg_model.errors import DataError
+from lsmseg_model.errors import DataError, UsageError
 from lsmseg_prompts.vocabularies import load_vocabulary
 
 # A benchmark, its folder, pictures, label maps, their kind and ending, values, and the classes.
@@ -93,7 +93,7 @@ def test_training_splits(tmp_path, name, pictures, labels, split):
     assert load_benchmark(name, tmp_path, "train").split == split
     assert load_benchmark(name, tmp_path, split).split == split
     assert load_benchmark(name, tmp_path).split == split  # nothing else is there
-    with pytest.raises(DataError, match=f"no split 'val' of {name}; it has {split}"):
+    with pytest.raises(UsageError, match=f"no split 'val' of {name}; it has {split}"):
         load_benchmark(name, tmp_path, "val")
 
 

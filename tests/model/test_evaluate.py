@@ -37,6 +37,7 @@ class Three:
     class_indices: tuple[int, ...] = (0, 1, 2)
     seen: frozenset[int] | None = frozenset({0, 2})
     owners: tuple[int, ...] | None = (0, 1, 2, 2, 2)
+    groups: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return 3

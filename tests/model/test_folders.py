@@ -1,6 +1,8 @@
 """Folder benchmarks: layouts, label conventions, and every kind of bad input."""
 
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +11,8 @@ from PIL import Image
 
 from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.data import IGNORE, load_benchmark
-from lsmseg_model.data.benchmark import must_be_labelled
-from lsmseg_model.data.check import DataCheckRequest, data_check
+from lsmseg_model.data.benchmark import group_count, must_be_labelled
+from lsmseg_model.data.check import DataCheckRequest, Report, data_check
 from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.label_maps import COCO_UNUSED_IDS, label_table
 from lsmseg_model.errors import DataError, UsageError
@@ -230,12 +232,107 @@ def test_wrong_names_and_missing_folders(tmp_path: Path) -> None:
     ):
         load_benchmark("camvid", tmp_path)
     root = make(tmp_path, {"a": np.zeros((2, 2))})
-    with pytest.raises(DataError, match="no split 'test' of camvid; it has val"):
+    with pytest.raises(UsageError, match="no split 'test' of camvid; it has val"):
         load_benchmark("camvid", root, split="test")
     with pytest.raises(DataError, match="11 classes but the vocabulary has 171"):
         load_benchmark("camvid", root, class_count=171)
     with pytest.raises(DataError, match="--vocab"):
         load_benchmark(str(root))
+
+
+def test_groups_of_camvid_are_its_sequences(tmp_path: Path) -> None:
+    names = ("0001TP_006690", "0006R0_f00930", "0016E5_00390", "Seq05VD_f00210", "0001TP_006720")
+    root = make(tmp_path, {name: np.zeros((2, 2)) for name in names})
+    benchmark = load_benchmark("camvid", root)
+    assert benchmark.groups == ("0001TP", "0001TP", "0006R0", "0016E5", "Seq05VD")
+    assert group_count(benchmark) == 4
+    assert load_benchmark("camvid", root, limit=2).groups == ("0001TP", "0001TP")
+    own = load_benchmark(str(root), class_count=2, vocabulary="mine")
+    assert own.groups is None and group_count(own) is None
+    (root / "images/val/0001TP_006690.jpg").rename(root / "images/val/first.jpg")
+    (root / "annotations/val/0001TP_006690.png").rename(root / "annotations/val/first.png")
+    renamed = load_benchmark("camvid", root)
+    with pytest.raises(DataError, match=r"do not tell their video: first; .*groups\.csv"):
+        _ = renamed.groups
+    (root / "groups.csv").write_text("picture,group\nfirst,a\n" + "".join(
+        f"{name},b\n" for name in names[1:]
+    ))  # fmt: skip
+    assert load_benchmark("camvid", root).groups == ("b", "b", "b", "b", "a")
+
+
+LISTED = """\ufeffpicture,group\r
+a.jpg,"street, at night"\r
+\r
+ val/b , square \r
+train/b,street\r
+c.d,square\r
+unlabelled,square\r
+"""
+
+
+def own_groups(root: Path, listed: str | bytes) -> tuple[str, ...] | None:
+    """Of a folder with a and c.d in val, b in both splits, and a picture without a label map."""
+    make(root, {name: np.zeros((2, 2)) for name in ("a", "b", "c.d")})
+    make(root, {"b": np.zeros((2, 2))}, "train")
+    Image.new("RGB", (2, 2)).save(root / "images/train/unlabelled.png")
+    text = listed.encode() if isinstance(listed, str) else listed
+    (root / "groups.csv").write_bytes(text)
+    benchmark = load_benchmark(str(root), class_count=1, vocabulary="mine")
+    assert len(benchmark) == 3  # listed or not, the pictures are there
+    return benchmark.groups
+
+
+def test_groups_csv(tmp_path: Path) -> None:
+    """A byte order mark, quotes, spaces, an empty line, endings, folders."""
+    assert own_groups(tmp_path, LISTED) == ("street, at night", "square", "square")
+    trained = load_benchmark(str(tmp_path), split="train", class_count=1, vocabulary="mine")
+    assert trained.groups == ("street",)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda text: text.replace("picture,group\r\n", ""), "must begin with the line picture,gr"),
+        (lambda text: text.replace(",", ";"), "it begins with 'picture;group'"),
+        (lambda text: "", "must begin with the line picture,group"),
+        (lambda text: text.replace("val/b", "b"), "line 4: .*several pictures 'b'.*train/b"),
+        (
+            lambda text: text + "e,x\nf,x\ng,x\nh.png,x\n",
+            "not in .*images: e, f, g and 1 more; cor",
+        ),
+        (lambda text: text + "a,street\n", "more than once: a; give each picture one line"),
+        (lambda text: text.replace("c.d,square\r\n", ""), "lacks pictures: val/c.d; give each"),
+        (lambda text: text.replace("c.d,square", "c.d,"), "line 6: each line holds a picture and"),
+        (lambda text: text.replace("c.d,square", "c.d"), "this one holds 'c.d'"),
+        (lambda text: text.replace("c.d,square", "c.d,square,2"), "holds 'c.d,square,2'"),
+        (lambda text: text.encode("utf-16"), "cannot be read as CSV in UTF-8"),
+        (lambda text: text + 'a,"open', "cannot be read as CSV in UTF-8"),
+    ],
+)
+def test_wrong_groups_csv(tmp_path: Path, change: Callable[[str], str | bytes], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        own_groups(tmp_path, change(LISTED))
+    (finding,) = (f for f in check_of(tmp_path).findings if f.kind == "groups")
+    assert finding.stops and re.search(says, finding.what)
+
+
+def test_a_groups_csv_that_is_a_folder(tmp_path: Path) -> None:
+    make(tmp_path, {"a": np.zeros((2, 2))})
+    (tmp_path / "groups.csv").mkdir()
+    benchmark = load_benchmark(str(tmp_path), class_count=1, vocabulary="mine")
+    with pytest.raises(DataError, match=r"groups\.csv cannot be read"):
+        _ = benchmark.groups
+
+
+def check_of(root: Path) -> Report:
+    return data_check(DataCheckRequest(data=str(root), class_names=["one"]))
+
+
+def test_data_check_counts_the_groups(tmp_path: Path) -> None:
+    own_groups(tmp_path, LISTED)
+    assert check_of(tmp_path).summary["groups"] == 2
+    (tmp_path / "groups.csv").unlink()
+    assert check_of(tmp_path).summary["groups"] is None
 
 
 def test_limit(tmp_path: Path) -> None:

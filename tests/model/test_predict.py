@@ -75,7 +75,7 @@ class Two:
 
     name, split, vocabulary = "two", "val", "ten"
     class_indices: tuple[int, ...] = (3, 7)
-    seen, owners = None, None
+    seen, owners, groups = None, None, None
 
     def __len__(self) -> int:
         return 2

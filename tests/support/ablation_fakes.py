@@ -32,9 +32,11 @@ class FakeBenchmark:
         seen: frozenset[int] | None = frozenset({0, 1}),
         size: tuple[int, int] = (16, 24),
         owners: tuple[int, ...] | None = None,
+        groups: tuple[str, ...] | None = None,
     ) -> None:
         self.name, self.split, self.vocabulary = name, split, VOCABULARY.name
         self.class_indices, self.seen, self.owners = class_indices, seen, owners
+        self.groups = groups
         self._pictures, self._size = pictures, size
 
     def __len__(self) -> int:
