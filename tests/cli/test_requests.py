@@ -43,7 +43,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
     "run": (
         AblationRequest, {},
-        "data data_root model pretrained dense sam attributes composition limit samples rule "
+        "data data_root split model pretrained dense sam attributes composition limit samples rule "
         "strategy beam_width orders seed picture device cache again scorer checkpoint format "
         "config iterations encoder executor",
         "json",
