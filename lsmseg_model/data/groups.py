@@ -1,6 +1,7 @@
 """Which pictures belong together, as those of one video: groups.csv, or what file names tell."""
 
 import csv
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,11 +30,10 @@ def read_groups(path: Path, root: Path, folder: Path, stems: Sequence[str]) -> t
         DataError: For a file of another form, unknown names, pictures without a group or with two.
     """
     known: dict[str, set[str]] = {}
-    for picture in root.rglob("*"):
-        if picture.suffix.lower() in SUFFIXES:
-            whole = picture.relative_to(root).with_suffix("").as_posix()
-            known.setdefault(whole, set()).add(whole)
-            known.setdefault(picture.stem, set()).add(whole)
+    for picture in _pictures(root):
+        whole = picture.relative_to(root).with_suffix("").as_posix()
+        known.setdefault(whole, set()).add(whole)
+        known.setdefault(picture.stem, set()).add(whole)
     groups: dict[str, str] = {}
     unknown: list[str] = []
     twice: list[str] = []
@@ -83,6 +83,14 @@ def named_groups(pattern: str, benchmark: str, path: Path, stems: Sequence[str])
             f"which pictures belong together in {path}, see docs/data.md."
         )
     return tuple(match[1] for match in found if match)
+
+
+def _pictures(root: Path) -> Iterator[Path]:
+    """All pictures below a folder; a split's folder may be a link."""
+    for folder, _, files in os.walk(root, followlinks=True):
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield Path(folder, name)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:

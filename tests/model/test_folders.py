@@ -127,6 +127,7 @@ def test_exif_turns_pictures_alike_everywhere(turned: Path) -> None:
     stored = np.asarray(Image.open(turned / "images/val/a.jpg"))
     assert (shown == np.rot90(stored, -1)).all()
     assert (benchmark.picture(0) == shown).all() and benchmark.labels(0).shape == (6, 4)
+    (turned / "groups.csv").write_text("picture,group\nval/a,here\nval/b,there\n")
     halves = BenchmarkSource("camvid", str(turned), prompts=11).splits()
     assert all((part.picture(0) == shown).all() for part in halves.values())
     training = load_benchmark("camvid", turned, "train")
@@ -287,6 +288,10 @@ def test_groups_csv(tmp_path: Path) -> None:
     assert own_groups(tmp_path, LISTED) == ("street, at night", "square", "square")
     trained = load_benchmark(str(tmp_path), split="train", class_count=1, vocabulary="mine")
     assert trained.groups == ("street",)
+    (tmp_path / "images/val").rename(tmp_path / "elsewhere")
+    (tmp_path / "images/val").symlink_to(tmp_path / "elsewhere")
+    linked = load_benchmark(str(tmp_path), class_count=1, vocabulary="mine")
+    assert linked.groups == ("street, at night", "square", "square")
 
 
 @pytest.mark.parametrize(
