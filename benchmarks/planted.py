@@ -304,7 +304,7 @@ def group_coverage(
         for row, units in enumerate((None, of.tolist())):
             counts, subsets = [mine[drawn], plain[drawn]], {"": Subset()}
             a, b = bootstrap(counts, subsets, samples, number, groups=units)
-            alone, paired = a[""].interval(), (a[""] - b[""]).interval()
+            alone, paired = _interval(a[""]), _interval(a[""] - b[""])
             hits[row] += (alone.low <= truth <= alone.high, paired.low <= lead <= paired.high)
     return hits / trials
 

@@ -203,9 +203,7 @@ def bootstrap(
         stream: See `resample_weights`.
         groups: Of every picture, where whole groups are resampled.
     """
-    grouped = groups is not None
-    if groups is not None:
-        counts = by_group(counts, groups)
+    counts = counts if groups is None else by_group(counts, groups)
     totals = [one.sum(axis=0) for one in counts]
     distinct, place = _distinct(counts, totals)
     pictures, classes = counts[0].shape[:2]
@@ -231,13 +229,12 @@ def bootstrap(
             for key in wanted:  # a class in predictions alone has an IoU of 0 in either definition
                 summed[key][:, here] += ious
                 met[key][:, here] += occurs[subsets[key].definition]
+    units = pictures, groups is not None
     with np.errstate(invalid="ignore"):  # 0 / 0: no class of the subset in a resample
         drawn = {key: summed[key] / met[key] for key in subsets}
     return [
         {
-            key: Draws(
-                miou(total, subset.classes, subset.definition), drawn[key][at], pictures, grouped
-            )
+            key: Draws(miou(total, subset.classes, subset.definition), drawn[key][at], *units)
             for key, subset in subsets.items()
         }
         for total, at in zip(totals, place, strict=True)
