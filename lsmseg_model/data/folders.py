@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lsmseg_model.data.groups import FILE, named_groups, read_groups
+from lsmseg_model.data.groups import FILE, groups_of
 from lsmseg_model.data.images import (
     SUFFIXES,
     Size,
@@ -70,17 +70,10 @@ class Split:
         )
 
     def groups(self, files: "Files") -> tuple[str, ...] | None:
-        """The group of each picture, see `Benchmark`; a groups.csv comes before pictures' names.
-
-        Raises DataError for pictures that have none there, or names that do not tell.
-        """
-        stems = [picture.stem for picture, _ in files.pairs]
-        listed = self.base / FILE
-        if listed.exists():
-            root = self.base / self.place.pictures.partition("{split}")[0]
-            return read_groups(listed, root, self.pictures, stems)
-        pattern = self.layout.group
-        return None if pattern is None else named_groups(pattern, self.name, listed, stems)
+        """The group of each picture, see `groups_of`."""
+        all_splits = self.base / self.place.pictures.partition("{split}")[0]
+        names = [picture.relative_to(all_splits) for picture, _ in files.pairs]
+        return groups_of(names, self.base / FILE, all_splits, self.layout.group)
 
 
 @dataclass(frozen=True)
@@ -277,7 +270,7 @@ class FolderBenchmark:
 
     @cached_property
     def groups(self) -> tuple[str, ...] | None:
-        """See `Benchmark`. Raises DataError, see `Split.groups`."""
+        """See `Benchmark`. Raises DataError, see `groups_of`."""
         groups = self._opened.groups(self._files)
         return groups and groups[: len(self)]
 

@@ -14,24 +14,45 @@ COLUMNS = ["picture", "group"]
 SHOWN = 3  # names in a message
 
 
-def read_groups(path: Path, root: Path, folder: Path, stems: Sequence[str]) -> tuple[str, ...]:
-    """The group of each picture of a split, as groups.csv has it.
+def groups_of(
+    pictures: Sequence[Path], listed: Path, root: Path, pattern: str | None
+) -> tuple[str, ...] | None:
+    """The group of each picture; None where nothing tells which belong together.
+
+    Args:
+        pictures: Paths of a split's pictures below ``root``.
+        listed: The groups.csv that says it, if there is one.
+        root: The folder that holds the pictures of all splits.
+        pattern: A regular expression of a picture's name; its first bracket is the group, where
+            there is no groups.csv.
+
+    Raises:
+        DataError: For a groups.csv of another form, unknown names, pictures without a group or
+            with two, and names that do not tell.
+    """
+    if listed.exists():
+        return _read(listed, root, [_without_ending(picture.as_posix()) for picture in pictures])
+    if pattern is None:
+        return None
+    found = [re.fullmatch(pattern, picture.stem) for picture in pictures]
+    others = [p.name for p, match in zip(pictures, found, strict=True) if match is None]
+    if others:
+        raise DataError(
+            f"Names of pictures do not tell which video they are of: {_some(others)}; say which "
+            f"pictures belong together in {listed}, see docs/data.md."
+        )
+    return tuple(match[1] for match in found if match)
+
+
+def _read(path: Path, root: Path, wanted: Sequence[str]) -> tuple[str, ...]:
+    """The groups of the ``wanted`` pictures (paths below ``root``), as groups.csv has them.
 
     A picture is named by its file's name, with or without the ending; where splits have pictures
     of the same name, with the split's folder before it: val/0001.
-
-    Args:
-        path: The file; it may list pictures of other splits too.
-        root: The folder that holds the pictures of all splits.
-        folder: That of the split's own pictures, below it or the same.
-        stems: The split's pictures, without endings.
-
-    Raises:
-        DataError: For a file of another form, unknown names, pictures without a group or with two.
     """
     known: dict[str, set[str]] = {}
     for picture in _pictures(root):
-        whole = picture.relative_to(root).with_suffix("").as_posix()
+        whole = _without_ending(picture.relative_to(root).as_posix())
         known.setdefault(whole, set()).add(whole)
         known.setdefault(picture.stem, set()).add(whole)
     groups: dict[str, str] = {}
@@ -50,39 +71,15 @@ def read_groups(path: Path, root: Path, folder: Path, stems: Sequence[str]) -> t
             twice.append(name)
         else:
             groups[meant[0]] = group
-    wholes = [(folder / stem).relative_to(root).as_posix() for stem in stems]
-    missing = [whole for whole in wholes if whole not in groups]
     for names, what, cure in (
         (unknown, f"that are not in {root}", "correct the names or remove the lines"),
         (twice, "more than once", "give each picture one line"),
     ):
         if names:
             raise DataError(f"{path} names pictures {what}: {_some(names)}; {cure}.")
-    if missing:
+    if missing := [whole for whole in wanted if whole not in groups]:
         raise DataError(f"{path} lacks pictures: {_some(missing)}; give each picture one line.")
-    return tuple(groups[whole] for whole in wholes)
-
-
-def named_groups(pattern: str, benchmark: str, path: Path, stems: Sequence[str]) -> tuple[str, ...]:
-    """The group of each picture, as its name tells by the first bracket of ``pattern``.
-
-    Args:
-        pattern: A regular expression of the whole name.
-        benchmark: The benchmark's name.
-        path: The groups.csv that may say it instead.
-        stems: The pictures, without endings.
-
-    Raises:
-        DataError: For a name that does not tell.
-    """
-    found = [re.fullmatch(pattern, stem) for stem in stems]
-    others = [stem for stem, match in zip(stems, found, strict=True) if match is None]
-    if others:
-        raise DataError(
-            f"Pictures of {benchmark} whose names do not tell their video: {_some(others)}; say "
-            f"which pictures belong together in {path}, see docs/data.md."
-        )
-    return tuple(match[1] for match in found if match)
+    return tuple(groups[whole] for whole in wanted)
 
 
 def _pictures(root: Path) -> Iterator[Path]:
