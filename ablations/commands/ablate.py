@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from typer import Context, Option
 
 import ablations
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.output import Shown, show
 from ablations.search.enough import MIN_SAMPLES
 
@@ -18,7 +18,11 @@ def ablate(
     ctx: Context,
     llm: options.Llms = None,
     data: Annotated[
-        list[str] | None, Option(help="ministuff, coco-stuff, camvid or a folder; may be repeated.")
+        list[str] | None,
+        Option(
+            autocompletion=completion.benchmarks,
+            help="ministuff, coco-stuff, camvid or a folder; may be repeated.",
+        ),
     ] = None,
     data_root: options.DataRoots = None,
     split: Annotated[
@@ -74,7 +78,12 @@ def ablate(
         Literal["lsmseg", "cat-seg"] | None,
         Option(help="Whose layout the checkpoint has (default: lsmseg).", rich_help_panel="Model"),
     ] = None,
-    config: Annotated[str | None, Option(help="The network that --scorer retrain trains.")] = None,
+    config: Annotated[
+        str | None,
+        Option(
+            autocompletion=completion.networks, help="The network that --scorer retrain trains."
+        ),
+    ] = None,
     iterations: Annotated[
         int | None, Option(min=1, help="Steps of each training of retrain.")
     ] = None,

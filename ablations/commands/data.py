@@ -9,7 +9,7 @@ import typer
 from typer import Option
 
 import lsmseg_model
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from lsmseg_prompts.terminal import note, progress_bar
@@ -23,7 +23,9 @@ Split = Annotated[str | None, Option(help="The part of the data, such as val or 
 @app.command("check", **example("data check --data pc-459 --data-root VOCdevkit/VOC2010"))
 def data_check(
     ctx: typer.Context,
-    data: Annotated[str, Option(help="A benchmark's name, or a folder.")],
+    data: Annotated[
+        str, Option(autocompletion=completion.benchmarks, help="A benchmark's name, or a folder.")
+    ],
     data_root: options.DataRoot = None,
     split: Split = None,
     vocab: options.MaybeVocab = None,
@@ -61,7 +63,7 @@ def data_check(
 )
 def data_prepare(
     ctx: typer.Context,
-    data: Annotated[str, Option(help="A benchmark's name.")],
+    data: Annotated[str, Option(autocompletion=completion.benchmarks, help="A benchmark's name.")],
     source: Annotated[Path, Option("--from", help="The folder of the original download.")],
     out: Annotated[
         Path | None, Option(help="The folder to fill (default: the download's own).")

@@ -7,7 +7,7 @@ from typing import Annotated
 from typer import Context, Option
 
 import lsmseg_model
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.output import Shown, say, show
 from lsmseg_prompts.terminal import progress_bar
 
@@ -15,7 +15,11 @@ from lsmseg_prompts.terminal import progress_bar
 def evaluate(
     ctx: Context,
     data: Annotated[
-        str, Option(help="ministuff, a benchmark by its name, or a folder.")
+        str,
+        Option(
+            autocompletion=completion.benchmarks,
+            help="ministuff, a benchmark by its name, or a folder.",
+        ),
     ] = "ministuff",
     data_root: options.DataRoot = None,
     split: Annotated[

@@ -8,13 +8,17 @@ from typing import Annotated, Literal
 from typer import BadParameter, Option
 
 import lsmseg_prompts
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.output import say
 
 
 def export(
     attributes: Annotated[
-        str, Option(help="Attributes between commas, such as size,shape; or name.")
+        str,
+        Option(
+            autocompletion=completion.attributes,
+            help="Attributes between commas, such as size,shape; or name.",
+        ),
     ],
     output: Annotated[Path, Option("-o", "--output", help="The file to write.")],
     format: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from typer import Context, Option
 
 import lsmseg_prompts
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.output import Shown, say
 from lsmseg_prompts.errors import UsageError
 
@@ -17,7 +17,12 @@ def generate(
     vocab: options.Vocab = "coco-stuff",
     attribute: Annotated[
         list[str] | None,
-        Option("--attribute", "--attributes", help="Only these; repeated or between commas."),
+        Option(
+            "--attribute",
+            "--attributes",
+            autocompletion=completion.attributes,
+            help="Only these; repeated or between commas.",
+        ),
     ] = None,
     classes: Annotated[str | None, Option(help="Only these classes, between commas.")] = None,
     limit: Annotated[

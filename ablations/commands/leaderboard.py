@@ -6,7 +6,7 @@ from typing import Annotated
 from typer import Option
 
 import ablations
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.output import say, show
 
 BRIEF = ("benchmark", "model", "llm", "prompts", "miou", "low", "high")
@@ -14,10 +14,22 @@ BRIEF = ("benchmark", "model", "llm", "prompts", "miou", "low", "high")
 
 
 def leaderboard(
-    benchmark: Annotated[str | None, Option(help="Only this benchmark, such as ministuff.")] = None,
-    model: Annotated[str | None, Option(help="Only this model, such as ViT-B-16.")] = None,
+    benchmark: Annotated[
+        str | None,
+        Option(
+            autocompletion=completion.benchmarks, help="Only this benchmark, such as ministuff."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        Option(autocompletion=completion.models, help="Only this model, such as ViT-B-16."),
+    ] = None,
     llm: Annotated[
-        str | None, Option(help="Only descriptions by this LLM; none: the plain name.")
+        str | None,
+        Option(
+            autocompletion=completion.llms,
+            help="Only descriptions by this LLM; none: the plain name.",
+        ),
     ] = None,
     attributes: options.Attributes = None,
     split: Annotated[

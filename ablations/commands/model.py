@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 from typer import Option
 
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import show
 from lsmseg_prompts.terminal import print_wrapped
@@ -24,7 +24,12 @@ def model_list(json: options.Json = False) -> None:
 
 @app.command("describe", **example("model describe lsmseg-b --classes 150 --set k=64"))
 def model_describe(
-    name: Annotated[str, typer.Argument(help="A network's name, or a JSON file of your own.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.networks, help="A network's name, or a JSON file of your own."
+        ),
+    ],
     classes: Annotated[int, Option(min=1, help="Classes to tell apart.")] = 171,
     clip: Annotated[
         Literal["freeze", "qk", "kv", "qv", "full"],

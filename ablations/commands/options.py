@@ -9,12 +9,30 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from typer import BadParameter, Context, Option
 
+from ablations.commands import completion
+
 Vocab = Annotated[
-    str, Option(help="A name of vocab list, or a .txt or .json file of your own classes.")
+    str,
+    Option(
+        autocompletion=completion.vocabularies,
+        help="A name of vocab list, or a .txt or .json file of your own classes.",
+    ),
 ]
-MaybeVocab = Annotated[str | None, Option(help="The vocabulary; by default the one the data has.")]
-Llm = Annotated[str, Option(help="Who writes the descriptions; bundled is offline.")]
-Llms = Annotated[list[str] | None, Option(help="Who writes; may be repeated (default: bundled).")]
+MaybeVocab = Annotated[
+    str | None,
+    Option(
+        autocompletion=completion.vocabularies,
+        help="The vocabulary; by default the one the data has.",
+    ),
+]
+Llm = Annotated[
+    str,
+    Option(autocompletion=completion.llms, help="Who writes the descriptions; bundled is offline."),
+]
+Llms = Annotated[
+    list[str] | None,
+    Option(autocompletion=completion.llms, help="Who writes; may be repeated (default: bundled)."),
+]
 BaseUrl = Annotated[
     str | None, Option(help="A server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp ...")
 ]
@@ -25,7 +43,12 @@ StorePath = Annotated[
 ]
 Attributes = Annotated[
     str | None,
-    Option("--attributes", "--attribute", help="Attributes between commas, such as size,shape."),
+    Option(
+        "--attributes",
+        "--attribute",
+        autocompletion=completion.attributes,
+        help="Attributes between commas, such as size,shape.",
+    ),
 ]
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 Composition = Annotated[
@@ -37,10 +60,16 @@ Composition = Annotated[
 ]
 Prompts = Annotated[Path | None, Option(help="A prompt set exported as native JSON.")]
 
-Model = Annotated[str, Option(help="lsmseg-tiny, or an open_clip model name.")]
+Model = Annotated[
+    str, Option(autocompletion=completion.models, help="lsmseg-tiny, or an open_clip model name.")
+]
 Pretrained = Annotated[Path | None, Option(help="A weights file for the model, on this machine.")]
 Dense = Annotated[
-    str | None, Option(help="Another last block of CLIP, such as sclip or sam-proxy.")
+    str | None,
+    Option(
+        autocompletion=completion.dense,
+        help="Another last block of CLIP, such as sclip or sam-proxy.",
+    ),
 ]
 SamFile = Annotated[Path | None, Option(help="Weights of SAM or DINOv2, for --dense sam-proxy.")]
 Checkpoint = Annotated[

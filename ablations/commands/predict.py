@@ -10,7 +10,7 @@ from typer import Option
 
 import ablations
 import lsmseg_model
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.output import Shown, say, show
 from lsmseg_prompts.errors import PartialError
 from lsmseg_prompts.terminal import note, progress_bar
@@ -25,7 +25,11 @@ def predict(
         str | None, Option(help='Any class names between commas: "sky, grass, zebra".')
     ] = None,
     classes_file: Annotated[
-        str | None, Option(help="A .txt or .json file of class names, or a vocabulary.")
+        str | None,
+        Option(
+            autocompletion=completion.vocabularies,
+            help="A .txt or .json file of class names, or a vocabulary.",
+        ),
     ] = None,
     output: Annotated[
         str | None,

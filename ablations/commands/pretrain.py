@@ -6,22 +6,32 @@ from typing import Annotated
 from typer import Context, Option
 
 import lsmseg_model
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.output import Shown, show
 
 
 def pretrain(
     ctx: Context,
     out: options.RunFolder,
-    config: Annotated[str, Option(help="The network: a name, or a JSON file.")] = "lsmseg-tiny",
-    data: Annotated[str, Option(help="ministuff, coco-stuff, camvid or a folder.")] = "ministuff",
+    config: Annotated[
+        str, Option(autocompletion=completion.clips, help="The network: a name, or a JSON file.")
+    ] = "lsmseg-tiny",
+    data: Annotated[
+        str,
+        Option(
+            autocompletion=completion.benchmarks, help="ministuff, coco-stuff, camvid or a folder."
+        ),
+    ] = "ministuff",
     data_root: options.DataRoot = None,
     vocab: options.MaybeVocab = None,
     prompts: options.Prompts = None,
     llm: options.Llm = "bundled",
     store: options.StorePath = None,
     init: Annotated[
-        str | None, Option(help="Weights to start from: a file or a model name.")
+        str | None,
+        Option(
+            autocompletion=completion.models, help="Weights to start from: a file or a model name."
+        ),
     ] = None,
     resume: options.Resume = False,
     iterations: options.Iterations = None,

@@ -7,14 +7,19 @@ import typer
 from typer import Option
 
 import ablations
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from ablations.search.enough import MIN_SAMPLES
 from lsmseg_prompts.terminal import print_wrapped
 
 app = group("Tables of the paper and the thesis, run again beside what was published.")
-Name = Annotated[str, typer.Argument(help="A recipe's name, or a JSON file of your own.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        autocompletion=completion.recipes, help="A recipe's name, or a JSON file of your own."
+    ),
+]
 Many = list[str] | None
 
 
@@ -57,7 +62,8 @@ def recipes_show(
 @app.command("cost", **example("recipes cost table2 table3"))
 def recipes_cost(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Recipes (default: all that ship).")
+        list[str] | None,
+        typer.Argument(autocompletion=completion.recipes, help="Recipes (default: all that ship)."),
     ] = None,
     seconds: Annotated[
         float | None,
@@ -82,7 +88,11 @@ def recipes_run(
     name: Name,
     variant: Annotated[Many, Option(help="Only this variant; may be repeated.")] = None,
     data: Annotated[
-        Many, Option(help="A benchmark to score on; may be repeated (none: small scale).")
+        Many,
+        Option(
+            autocompletion=completion.benchmarks,
+            help="A benchmark to score on; may be repeated (none: small scale).",
+        ),
     ] = None,
     data_root: options.DataRoots = None,
     split: Annotated[
@@ -90,24 +100,39 @@ def recipes_run(
     ] = None,
     vocab: options.MaybeVocab = None,
     llm: Annotated[
-        str | None, Option(help="Who wrote the descriptions (default: the recipe's).")
+        str | None,
+        Option(
+            autocompletion=completion.llms,
+            help="Who wrote the descriptions (default: the recipe's).",
+        ),
     ] = None,
     scorer: Annotated[
         Literal["frozen", "trained", "retrain"] | None,
         Option(help="Of recipes of prompts: who scores them (default: frozen)."),
     ] = None,
     model: Annotated[
-        str | None, Option(help="The CLIP that scores prompts (default: the recipe's).")
+        str | None,
+        Option(
+            autocompletion=completion.models,
+            help="The CLIP that scores prompts (default: the recipe's).",
+        ),
     ] = None,
     pretrained: options.Pretrained = None,
     dense: options.Dense = None,
     sam: options.SamFile = None,
     checkpoint: options.Checkpoint = None,
     config: Annotated[
-        str | None, Option(help="The network to train (default: the recipe's).")
+        str | None,
+        Option(
+            autocompletion=completion.networks, help="The network to train (default: the recipe's)."
+        ),
     ] = None,
     train_data: Annotated[
-        Many, Option(help="What networks are trained on; may be repeated.")
+        Many,
+        Option(
+            autocompletion=completion.benchmarks,
+            help="What networks are trained on; may be repeated.",
+        ),
     ] = None,
     train_root: Annotated[
         Many, Option(help="The folder of each --train-data, in the same order.")

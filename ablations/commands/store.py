@@ -7,7 +7,7 @@ import typer
 from typer import Argument, Option
 
 import lsmseg_prompts
-from ablations.commands import options, store_tables
+from ablations.commands import completion, options, store_tables
 from ablations.commands.app import example, group
 from ablations.commands.output import show
 from lsmseg_prompts.errors import PartialError, RefusedError
@@ -46,7 +46,10 @@ def store_show(
     attributes: options.Attributes = None,
     llm: Annotated[
         list[str] | None,
-        Option(help="Who wrote them; repeated, side by side (default: all that did)."),
+        Option(
+            autocompletion=completion.llms,
+            help="Who wrote them; repeated, side by side (default: all that did).",
+        ),
     ] = None,
     attempts: Annotated[
         bool, Option("--attempts", help="Every question asked about it, with the raw reply.")
@@ -198,7 +201,11 @@ def store_costs(
 @app.command("lint", **example("store lint --vocab camvid"))
 def store_lint(
     vocab: Annotated[
-        str | None, Option(help="One vocabulary (default: all that ship inside).")
+        str | None,
+        Option(
+            autocompletion=completion.vocabularies,
+            help="One vocabulary (default: all that ship inside).",
+        ),
     ] = None,
     llm: options.Llm = "bundled",
     store: options.StorePath = None,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from typer import Context, Option
 
 import lsmseg_model
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.output import Shown, show
 
 
@@ -16,14 +16,22 @@ def train(
     ctx: Context,
     out: options.RunFolder,
     config: Annotated[
-        str, Option(help="The network: a name of `model list`, or a JSON file.")
+        str,
+        Option(
+            autocompletion=completion.networks,
+            help="The network: a name of `model list`, or a JSON file.",
+        ),
     ] = "lsmseg-tiny",
     changes: Annotated[
         list[str] | None,
         Option("--set", help="A field of the network: k=64, fusion=mean ... May be repeated."),
     ] = None,
     data: Annotated[
-        str, Option(help="ministuff, coco-stuff, ade20k-150, pc-59, ... or a folder.")
+        str,
+        Option(
+            autocompletion=completion.benchmarks,
+            help="ministuff, coco-stuff, ade20k-150, pc-59, ... or a folder.",
+        ),
     ] = "ministuff",
     data_root: options.DataRoot = None,
     vocab: options.MaybeVocab = None,

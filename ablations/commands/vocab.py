@@ -10,7 +10,7 @@ import typer
 from typer import Option
 
 import lsmseg_prompts
-from ablations.commands import options
+from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from lsmseg_prompts.errors import RefusedError
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 app = group("The vocabularies: ordered lists of classes.")
 
-Name = Annotated[str, typer.Argument(help="A vocabulary's name, or a file of your own.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        autocompletion=completion.vocabularies, help="A vocabulary's name, or a file of your own."
+    ),
+]
 PROPOSED = ("index", "name", "readable", "sense", "synonyms")
 
 
@@ -44,7 +49,11 @@ def vocab_show(name: Name, json: options.Json = False) -> None:
 def check(
     name: Name,
     llm: Annotated[
-        str | None, Option(help="Who proposes names and senses (default: rules alone).")
+        str | None,
+        Option(
+            autocompletion=completion.llms,
+            help="Who proposes names and senses (default: rules alone).",
+        ),
     ] = None,
     base_url: options.BaseUrl = None,
     key_file: options.KeyFile = None,

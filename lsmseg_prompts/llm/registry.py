@@ -16,7 +16,7 @@ from lsmseg_prompts.llm.base import LLM
 # o1, o3, o4-mini ...; gpt-4, gpt-4o ...; or the provider spelled out.
 _OPENAI = re.compile(r"openai/(\S+)|(gpt-\S+|chatgpt-\S+|o\d\S*)", re.IGNORECASE)
 _DASHSCOPE = re.compile(r"dashscope/(\S+)|(qwen\S*|qwq\S*|qvq\S*)", re.IGNORECASE)
-_USUAL = (
+USUAL = (
     "bundled", "gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-5", "o3", "o4-mini",
     "qwen-max", "qwen-plus", "qwen-turbo", "qwen2.5-72b-instruct", "openai/<model>",
     "dashscope/<model>",
@@ -28,7 +28,7 @@ def check_name(name: str) -> None:
     if name == "bundled" or _OPENAI.fullmatch(name) or _DASHSCOPE.fullmatch(name):
         return
     raise UsageError(
-        f"There is no LLM {name!r}{nearest(name, _USUAL)}: use bundled, gpt-*, o*, "
+        f"There is no LLM {name!r}{nearest(name, USUAL)}: use bundled, gpt-*, o*, "
         "openai/<model> (with --base-url for a server of your own), qwen* or dashscope/<model>."
     )
 

@@ -1,0 +1,86 @@
+"""The names that the shell's completion offers.
+
+Quick: read from the names of files and from small JSON files; torch and numpy stay away. Where no
+name begins as what is typed, the shell itself completes files.
+"""
+
+import json
+from collections.abc import Iterable
+from glob import escape, glob
+from importlib.util import find_spec
+from pathlib import Path
+
+import ablations
+import lsmseg_model
+
+VISION = Path(str(lsmseg_model.__file__)).parent
+RECIPES = Path(str(ablations.__file__)).parent / "recipes"
+DENSE = ("catseg", "maskclip", "sclip", "clearclip", "naclip", "sam-proxy")
+
+
+def _matching(names: Iterable[str], typed: str, files: bool = True) -> list[str]:
+    """The names that begin as typed, and beside such a name the files that do."""
+    found = [name for name in names if name.startswith(typed)]
+    return found + (sorted(glob(f"{escape(typed)}*")) if found and typed and files else [])
+
+
+def _stems(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def vocabularies(incomplete: str) -> list[str]:
+    """Names of vocabularies, and files."""
+    from lsmseg_prompts.vocabularies import available_vocabularies
+
+    return _matching(available_vocabularies(), incomplete)
+
+
+def benchmarks(incomplete: str) -> list[str]:
+    """Names of benchmarks, and folders."""
+    named = json.loads((VISION / "data" / "layouts.json").read_text("utf-8"))
+    return _matching(["ministuff", *named], incomplete)
+
+
+def models(incomplete: str) -> list[str]:
+    """lsmseg-tiny, and the CLIPs that open_clip knows."""
+    found = find_spec("open_clip")
+    known = Path(str(found.origin)).parent / "model_configs" if found else VISION
+    names = [*_stems(VISION / "networks" / "backbones"), *_stems(known)]
+    return _matching(names, incomplete, files=False)
+
+
+def networks(incomplete: str) -> list[str]:
+    """Names of networks, and files."""
+    return _matching(_stems(VISION / "networks"), incomplete)
+
+
+def clips(incomplete: str) -> list[str]:
+    """Names of the CLIPs that pretrain has a configuration of, and files."""
+    return _matching(_stems(VISION / "networks" / "backbones"), incomplete)
+
+
+def dense(incomplete: str) -> list[str]:
+    """The other last blocks of CLIP."""
+    return _matching(DENSE, incomplete, files=False)
+
+
+def recipes(incomplete: str) -> list[str]:
+    """Names of recipes, and files."""
+    return _matching(_stems(RECIPES), incomplete)
+
+
+def llms(incomplete: str) -> list[str]:
+    """Usual names of LLMs."""
+    from lsmseg_prompts.llm.registry import USUAL
+
+    return _matching((name.removesuffix("<model>") for name in USUAL), incomplete, files=False)
+
+
+def attributes(incomplete: str) -> list[str]:
+    """Attributes that are not named yet, also after a comma."""
+    from lsmseg_prompts.attributes import ATTRIBUTES
+
+    *named, last = incomplete.split(",")
+    before = "".join(f"{name}," for name in named)
+    rest = [name for name in (*ATTRIBUTES, "name") if name not in named]
+    return [before + name for name in _matching(rest, last, files=False)]
