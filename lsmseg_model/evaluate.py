@@ -14,7 +14,7 @@ from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
 from lsmseg_model.files import new_folder, write_csv
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
-from lsmseg_model.segmenter import ModelOptions, Prompts, Segmenter, load_model
+from lsmseg_model.segmenter import ModelOptions, Prompts, Segmenter, drawings_only, load_model
 
 
 class VocabularyPrompts(Prompts, Protocol):
@@ -51,6 +51,7 @@ class Evaluation:
     summary: dict[str, Any]
     counts: np.ndarray  # int64 [P, C, 3]
     keys: str | None = None  # what became of those of a CAT-Seg checkpoint
+    note: str | None = None  # see `drawings_only`
 
 
 def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None) -> Evaluation:
@@ -97,7 +98,10 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
         summary["checkpoint_keys"] = keys
     if request.csv is not None:
         write_csv(Path(request.csv), list(rows[0]), [list(row.values()) for row in rows])
-    return Evaluation(rows, summary, counts, None if loaded is None else str(loaded))
+    note = None
+    if benchmark.name != "ministuff":
+        note = drawings_only(request.model, request.pretrained, request.checkpoint)
+    return Evaluation(rows, summary, counts, None if loaded is None else str(loaded), note)
 
 
 @contextmanager

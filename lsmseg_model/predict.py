@@ -18,7 +18,14 @@ from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 from lsmseg_model.files import new_folder, write_whole
 from lsmseg_model.inference.pictures import CostMaps, Probabilities
 from lsmseg_model.inference.prediction import LargeArray, check_picture_format, write_arrays
-from lsmseg_model.segmenter import ClassPrompts, ModelOptions, Segmenter, Texts, load_model
+from lsmseg_model.segmenter import (
+    ClassPrompts,
+    ModelOptions,
+    Segmenter,
+    Texts,
+    drawings_only,
+    load_model,
+)
 
 MAPS_AT_ONCE = 8  # cost maps that are enlarged together
 
@@ -60,13 +67,14 @@ class PredictResult:
     """What `predict` did, picture by picture.
 
     ``keys``: what became of those of a CAT-Seg checkpoint. ``skipped``: what lies in the folders
-    and is no picture.
+    and is no picture. ``note``: see `drawings_only`.
     """
 
     classes: tuple[str, ...]
     pictures: list[PredictedPicture]
     keys: str | None
     skipped: list[Path] = field(default_factory=list)
+    note: str | None = None
 
     @property
     def failed(self) -> list[PredictedPicture]:
@@ -90,7 +98,8 @@ def predict(request: PredictRequest, *, on_progress: OnProgress | None = None) -
         segmenter, request.classes, request.texts, request.background, request.threshold
     )
     keys = None if segmenter.loaded is None else str(segmenter.loaded)
-    result = PredictResult(prompts.classes, [], keys, skipped)
+    note = drawings_only(request.model, request.pretrained, request.checkpoint)
+    result = PredictResult(prompts.classes, [], keys, skipped, note)
     with nullcontext() if folder is None else new_folder(folder):
         if folder is not None:
             write_classes(folder / "classes.json", prompts.classes)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.parallel import OnProgress
+from lsmseg_model.encoders.checkpoints import read_metadata
 from lsmseg_model.encoders.registry import load_second_encoder
 from lsmseg_model.errors import UsageError
 from lsmseg_model.inference.pictures import (
@@ -29,7 +30,7 @@ from lsmseg_model.inference.pictures import (
     enough_memory,
 )
 from lsmseg_model.inference.prediction import BACKGROUND, Prediction
-from lsmseg_model.networks.backbones.clip import Clip, load_clip
+from lsmseg_model.networks.backbones.clip import WEIGHTS, Clip, load_clip
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.networks.catseg import Loaded, published_texts
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -113,6 +114,22 @@ def load_model(options: ModelOptions) -> Clip | LsmSeg:
     if options.cache is not None:
         network.keep_features(options.cache)
     return network
+
+
+def drawings_only(
+    model: str = DEFAULT,
+    pretrained: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+) -> str | None:
+    """A warning about weights that were trained on MiniStuff's drawings alone; None for others."""
+    given = checkpoint or pretrained
+    path = Path(given or WEIGHTS / f"{model}.safetensors")
+    if not path.is_file() or read_metadata(path).get("data") != "ministuff":
+        return None
+    return (
+        f"WARNING: {given or model} knows drawings only and finds next to nothing in photographs; "
+        "for those give a real CLIP: --model ViT-B-16 --pretrained FILE (docs/data.md: which file)."
+    )
 
 
 class Segmenter:

@@ -152,6 +152,19 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def drawings(weights: Path, tmp_path: Path) -> Path:
+    """The same CLIP, its file saying that it was trained on MiniStuff alone."""
+    from safetensors.torch import load_file
+
+    from lsmseg_model.encoders.checkpoints import read_metadata, save_weights
+
+    path = tmp_path / "drawings.safetensors"
+    about = {**read_metadata(weights), "data": "ministuff"}
+    save_weights(path, load_file(weights), about)
+    return path
+
+
+@pytest.fixture
 def data() -> Path:
     """A folder benchmark of 11 classes: two pictures of 32 x 24 in each of two splits."""
     import numpy as np

@@ -76,8 +76,10 @@ def evaluate(
     summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
     if result.keys is not None:
         say(f"{checkpoint}: {result.keys}")
+    if result.note is not None:
+        say(result.note)
     if json:
-        show({"summary": summary, "classes": result.rows}, json)
+        show({"summary": summary, "classes": result.rows, "note": result.note}, json)
     else:
         summary.pop("checkpoint_keys", None)
         show(result.rows, json)

@@ -109,7 +109,8 @@ def _show(result: lsmseg_model.PredictResult, json: bool) -> None:
     if len(result.pictures) == 1:
         one = result.pictures[0]
         if json:
-            show({"shares": one.shares, "overlay": one.overlay, "labels": one.labels}, json)
+            files = {"overlay": one.overlay, "labels": one.labels}
+            show({"shares": one.shares, **files, "note": result.note}, json)
             return
         shares = [{"class": name, "share": share} for name, share in one.shares.items()]
         show([row for row in shares if row["share"] or len(shares) <= LISTED], json)
@@ -118,7 +119,7 @@ def _show(result: lsmseg_model.PredictResult, json: bool) -> None:
                 print(path)
         return
     if json:
-        show([vars(one) for one in result.pictures], json)
+        show([{**vars(one), "note": result.note} for one in result.pictures], json)
         return
     rows = []
     for one in result.pictures:

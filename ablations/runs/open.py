@@ -96,6 +96,8 @@ def open_benches(
     for part in (part for parts in splits for part in parts.values()):
         must_be_labelled(part)
     check_named([parts["report"] for parts in splits], request.picture)
+    if progress and (warning := drawings_note(request)):
+        note(warning)
     counts = SqliteCountStore(request.store_path)
     model, make = open_scorers(request.scorer_options, counts, note if progress else None)
     with open_store(request.store_path) as file, file.transaction():
@@ -113,6 +115,15 @@ def open_benches(
                 scorer.encode_pictures(on_progress)
         benches.append(Bench(title, vocabulary, {}, scorers, len(benches)))
     return model, benches
+
+
+def drawings_note(request: AblationRequest) -> str | None:
+    """The warning about a model that knows drawings only, where the data are none."""
+    from lsmseg_model.segmenter import drawings_only
+
+    if request.scorer == "retrain" or set(request.data) == {"ministuff"}:
+        return None
+    return drawings_only(request.model, request.pretrained, request.checkpoint)
 
 
 def labelled_with(data: str, vocab: str | None) -> Vocabulary:

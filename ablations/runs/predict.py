@@ -35,8 +35,8 @@ def predict(
         store: Where they are.
         prompts: A prompt set that has the texts instead.
         on_progress: Called after each picture.
-        on_message: Is told the text of every class, what became of a checkpoint's keys, and which
-            files of folders are no pictures.
+        on_message: Is told the text of every class, what became of a checkpoint's keys, which
+            files of folders are no pictures, and where the model knows drawings only.
 
     Raises:
         UsageError, DataError: What `texts_for_classes` and `lsmseg_model.predict` raise.
@@ -55,6 +55,8 @@ def predict(
         on_message(f"{request.checkpoint}: {result.keys}")
     if on_message and result.skipped:
         on_message(f"Skipped, not read as pictures: {by_suffix(result.skipped)}.")
+    if on_message and result.note is not None:
+        on_message(result.note)
     return result
 
 

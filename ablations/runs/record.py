@@ -8,6 +8,7 @@ from typing import Any
 
 from ablations.report.lengths import length_rows
 from ablations.report.summary import summary
+from ablations.runs.open import drawings_note
 from ablations.runs.request import AblationRequest
 from ablations.scoring.models import Model
 from ablations.search.claims import as_good
@@ -92,6 +93,7 @@ class RunRecord:
             },
             "differences": differences,
             "as_good": controls_as_good,
+            "note": drawings_note(self.request),
             "summary": summary(self.path, self.search, controls_as_good),
         }
 

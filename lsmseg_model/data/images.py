@@ -52,7 +52,7 @@ def by_suffix(skipped: Iterable[Path]) -> str:
     """Files of a folder that are no pictures, counted: "2 .heic, 1 folder"."""
     kinds = Counter("folder" if p.is_dir() else p.suffix.lower() or p.name for p in skipped)
     counted = [f"{count} {kind}" for kind, count in kinds.most_common()]
-    return ", ".join([*counted[:5], *(["..."] if len(counted) > 5 else [])])
+    return ", ".join([*counted[:5], *(["others"] if len(counted) > 5 else [])])
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 import base64
 import csv
 import hashlib
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,8 @@ from ablations.report.pictures import (
     named,
 )
 from ablations.report.sheet import score, signed
+from ablations.runs.open import drawings_note
+from ablations.runs.request import AblationRequest
 from lsmseg_model.data.palette import colour, oklab, palette
 from lsmseg_prompts.errors import UsageError
 
@@ -44,6 +48,18 @@ def test_page_is_self_contained_well_formed_and_escaped(directory: Path) -> None
     assert "http:" not in re.sub(r"base64,[^\"]*", "", text) and "@import" not in text
     assert text.count("&lt;script&gt;") == 4  # card, caption, text, provenance
     assert "&#39;a &amp; b&#39;" in text
+
+
+def test_a_model_that_knows_drawings_only_is_told_first(directory: Path, drawings: Path) -> None:
+    asked = AblationRequest(data=["camvid"], pretrained=str(drawings))
+    note = drawings_note(asked)
+    assert note is not None and drawings_note(replace(asked, data=["ministuff"])) is None
+    assert 'class="warning"' not in report(directory).read_text(encoding="utf-8")
+    run = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    run["best"]["note"] = note
+    (directory / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    page = report(directory).read_text(encoding="utf-8")
+    assert page.index("knows drawings only") < page.index('class="lead"')
 
 
 def test_texts_and_names_of_classes_are_escaped_everywhere(whole: Path) -> None:

@@ -221,6 +221,15 @@ def test_the_command_writes_what_it_is_asked_to(call, data: Path, weights: Path)
     assert plain.code == 0 and "class accuracy: 0." in plain.out and "miou union: 0." in plain.out
 
 
+def test_a_model_that_knows_drawings_only(call, data: Path, weights: Path, drawings: Path) -> None:
+    for given, said in ((drawings, True), (weights, False)):
+        done = call(*arguments_for("evaluate", given), "--json")
+        assert done.code == 0 and ("WARNING" in done.err) == said
+        assert (json.loads(done.out)["note"] is not None) == said
+    arguments = ("--data", "ministuff", "--limit", "1", "--attributes", "name")
+    assert "WARNING" not in call("evaluate", *arguments, "--pretrained", str(drawings)).err
+
+
 def test_a_cat_seg_checkpoint_on_the_command_line(
     call, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,7 +25,7 @@ from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
 from lsmseg_model.networks.cost_map import segment
 from lsmseg_model.predict import PredictRequest, file_names, find_pictures, predict
-from lsmseg_model.segmenter import Segmenter
+from lsmseg_model.segmenter import Segmenter, drawings_only
 
 
 @pytest.fixture(scope="module")
@@ -357,6 +357,21 @@ def test_what_is_skipped_in_a_folder_is_told(call, weights: Path) -> None:
     done = call("predict", "p", "--classes", "sky", "--pretrained", str(weights))
     assert done.code == 0
     assert "Skipped, not read as pictures: 2 .heic, 1 .txt." in done.err
+
+
+def test_a_model_that_knows_drawings_only_is_told_once(call, weights: Path, drawings: Path) -> None:
+    noise("p/a.png"), noise("p/b.png", seed=1)
+    arguments = ("predict", "p", "--classes", "sky", "--pretrained")
+    done = call(*arguments, str(drawings))
+    assert done.code == 0 and done.err.count("WARNING") == 1
+    assert f"WARNING: {drawings} knows drawings only" in done.err
+    assert "--model ViT-B-16 --pretrained FILE" in done.err
+    quiet = call("-q", *arguments, str(drawings), "--json")
+    assert quiet.err == ""
+    assert all(row["note"].startswith("WARNING") for row in json.loads(quiet.out))
+    assert "WARNING" not in call(*arguments, str(weights)).err
+    shipped = drawings_only()
+    assert shipped is not None and shipped.startswith("WARNING: lsmseg-tiny knows")
 
 
 def test_the_texts_of_several_templates_are_in_the_npz(weights: Path) -> None:
