@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.export.rewriting import without_separators
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
@@ -18,6 +19,7 @@ from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
 
 SHOWN = 3  # classes that a message names
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # as Python's str.splitlines takes them
 
 # The longest of ViLD's templates, which FC-CLIP, MAFT+ and SAN use.
 VILD = ("This is a photo of a medium {}.", "There is a medium {} in the scene.")
@@ -37,7 +39,7 @@ class Consumer:
     joined: str | None
     templates: tuple[str, ...]
     over: str
-    breaks: str = "\n"
+    breaks: str = LINE_ENDS
 
     def spoiled(self, text: str) -> bool:
         """Whether the consumer would make something else of the text than is meant."""
@@ -54,8 +56,8 @@ CONSUMERS = {
     for c in (
         Consumer("cat-seg", ", ", None, SCENE, "raises an error"),
         Consumer("sed", ", ", ", ", SCENE, "raises an error"),
-        Consumer("fc-clip", ",", ",", VILD, "cuts the text or fails", "\n:"),
-        Consumer("maft", ",", ",", VILD, "cuts the text or fails", "\n:"),
+        Consumer("fc-clip", ",", ",", VILD, "cuts the text or fails", LINE_ENDS + ":"),
+        Consumer("maft", ",", ",", VILD, "cuts the text or fails", LINE_ENDS + ":"),
         Consumer("san", "", None, VILD, "cuts the text silently"),
         Consumer("mmseg", "", None, VILD, "cuts the text silently"),
         Consumer("open_clip", "", None, ("{}",), "cuts the text silently"),
@@ -78,8 +80,8 @@ def prepare(
 
     Raises:
         UsageError: the prompt set is of another vocabulary.
-        RefusedError: the consumer would split or cut a text, or takes one text a class and there
-            are several.
+        RefusedError: a text has no word, the consumer would split or cut one, or takes one text a
+            class and there are several.
     """
     if prompts.vocabulary != vocabulary.name or len(prompts) != len(vocabulary):
         raise UsageError(
@@ -100,6 +102,8 @@ def prepare(
                 changed += 1
             kept.append(text)
         texts.append(tuple(kept))
+    if silent := _classes(texts, vocabulary, lambda text: not has_word(text)):
+        raise RefusedError(f"The texts of {silent} have no word: write sentences about them.")
     if spoiled := _classes(texts, vocabulary, consumer.spoiled):
         what = f"splits a class string on {consumer.splits!r}" if consumer.splits else "reads lines"
         advice = "write other texts" if rewrite else "--rewrite leaves the separators out"

@@ -20,7 +20,7 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 Texts = Sequence[Sequence[str]]
-INVALID = "0:invalid_class_id"
+INVALID = "invalid_class_id"
 
 
 def export(
@@ -63,12 +63,15 @@ def _class_list(texts: Texts, vocabulary: Vocabulary) -> str:
 
 def _openseg(texts: Texts, vocabulary: Vocabulary) -> str:
     lines = [f"{index}:{','.join(group)}" for index, group in enumerate(texts, start=1)]
-    return "\n".join([INVALID, *lines]) + "\n"
+    return "\n".join([f"0:{INVALID}", *lines]) + "\n"
 
 
 def _mmseg(texts: Texts, vocabulary: Vocabulary) -> str:
-    words = "".join(f"    {json.dumps(text)},\n" for (text,) in texts)
-    names = "".join(f"        {json.dumps(entry.name)},\n" for entry in vocabulary)
+    # Characters as they are: JSON's escapes for those beyond U+FFFF mean others in Python.
+    words = "".join(f"    {json.dumps(text, ensure_ascii=False)},\n" for (text,) in texts)
+    names = "".join(
+        f"        {json.dumps(entry.name, ensure_ascii=False)},\n" for entry in vocabulary
+    )
     return (
         f"# The prompts of {vocabulary.name}, in the order of its classes.\n"
         f"text_vocabulary = [\n{words}]\n"

@@ -10,10 +10,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.export.formats import INVALID
 from lsmseg_prompts.export.native import load_native
 from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.tokens import check_fits
 from lsmseg_prompts.vocabularies import Vocabulary
 
 READABLE = ("cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl")
@@ -22,7 +24,8 @@ READABLE = ("cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl")
 def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> PromptSet:
     """The prompt set that a file of `format` (native or one of READABLE) holds.
 
-    Raises UsageError for a missing or misshapen file, another number of classes, another format.
+    Raises UsageError for a missing or misshapen file, another number of classes, another format,
+    RefusedError for a text over CLIP's 77 tokens.
     """
     if format == "native":
         return load_native(path)
@@ -39,14 +42,19 @@ def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> Prompt
         groups = _lines(content) if format in ("fc-clip", "maft") else _parsed(content, format)
         if isinstance(groups, dict):
             groups = [groups[entry.name] for entry in vocabulary]
-        texts = tuple(tuple(str(text) for text in group) for group in groups)
-    except (ValueError, KeyError, TypeError) as error:
+        texts = tuple(map(_group, groups))
+    except KeyError as error:
+        raise UsageError(f"{path} is not a file of {format}: it has no {error}.") from error
+    except (ValueError, TypeError) as error:
         raise UsageError(f"{path} is not a file of {format}: {error}.") from error
     if len(texts) != len(vocabulary):
         raise UsageError(
             f"{path} has {len(texts)} classes and {vocabulary.name} has {len(vocabulary)}: name "
             "the vocabulary that it was made for."
         )
+    for entry, group in zip(vocabulary, texts, strict=True):
+        for text in group:
+            check_fits(text, entry.name)
     several = any(len(group) > 1 for group in texts)
     return PromptSet(
         name=path.stem,
@@ -60,20 +68,39 @@ def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> Prompt
 
 
 def _parsed(content: str, format: str) -> Any:
-    raw = json.loads(content)
+    """The texts of each class; CuPL's by the classes' names."""
+    raw: Any = json.loads(content)
+    if isinstance(raw, dict) != (format in ("open_clip", "cupl")):
+        raise ValueError(f"it holds a {type(raw).__name__}")
+    if format == "cupl":
+        return raw
     if format == "open_clip":
-        return [[text] for text in raw["classnames"]]
-    if format == "sed":
-        return [text.split(", ") for text in raw]
-    if format == "cat-seg":
-        return [text.split(", ")[:1] for text in raw]
-    return raw if isinstance(raw, dict) else [[text] for text in raw]
+        return [
+            [each.replace("{}", name) for each in raw["templates"]] for name in raw["classnames"]
+        ]
+    if format == "san":
+        return [[text] for text in raw]
+    return [text.split(", ")[: None if format == "sed" else 1] for text in raw]
 
 
 def _lines(content: str) -> list[list[str]]:
-    groups = []
+    groups: list[list[str]] = []
+    last = -1
     for line in content.splitlines():
-        if line != INVALID:
-            _, name = line.split(":")
-            groups.append(name.split(","))
+        index, _, names = line.partition(":")
+        if int(index) <= last:
+            raise ValueError(f"the line of {index} comes after that of {last}")
+        last = int(index)
+        if names != INVALID:
+            groups.append(names.split(","))
     return groups
+
+
+def _group(texts: Any) -> tuple[str, ...]:
+    """The texts of one class, each of them said."""
+    if not isinstance(texts, list) or not texts:
+        raise ValueError(f"a class has {texts!r} instead of a list of texts")
+    for text in texts:
+        if not isinstance(text, str) or not has_word(text):
+            raise ValueError(f"a text of a class is {text!r}")
+    return tuple(texts)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from support.command_line import refused
@@ -27,6 +27,7 @@ from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.export import FORMATS, export, load_export
 from lsmseg_prompts.export.consumers import CONSUMERS
 from lsmseg_prompts.export.formats import descriptor
+from lsmseg_prompts.export.loading import READABLE
 from lsmseg_prompts.export.rewriting import without_separators
 from lsmseg_prompts.prompts.from_store import prompt_set
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -192,24 +193,35 @@ def test_rewriting(text: str, plain: str) -> None:
     assert without_separators(text) == plain
 
 
-TEXT = st.text(st.sampled_from("abc ,;:.\nXé'\"{}"), min_size=1, max_size=60).filter(str.strip)
+SIGNS = "abc ,;:.\n\r\v\x85\u2028Xé😀'\"{}\\"
+TEXT = st.text(st.sampled_from(SIGNS), min_size=1, max_size=60).filter(str.strip)
+GROUP = st.lists(TEXT, min_size=1, max_size=2).map(tuple)
 
 
-@given(texts=st.tuples(TEXT, TEXT, TEXT), name=st.sampled_from(sorted(READERS)), more=st.booleans())
+@given(
+    groups=st.tuples(GROUP, GROUP, GROUP), name=st.sampled_from(sorted(READERS)), more=st.booleans()
+)
+@example(groups=(("a 😀",), ("b",), ("c",)), name="mmseg", more=False)
+@example(groups=(("a\u2028b",), ("b",), ("c\rd",)), name="fc-clip", more=False)
+@example(groups=((":",), ("b",), ("c",)), name="fc-clip", more=True)
 def test_what_is_not_refused_is_read_as_it_was_written(
-    texts: tuple[str, str, str], name: str, more: bool, tmp_path_factory: pytest.TempPathFactory
+    groups: tuple[tuple[str, ...], ...],
+    name: str,
+    more: bool,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "file"
-    group = tuple((text,) for text in texts)
     try:
-        export(prompts(group), VOCABULARY, path, name, rewrite=more)
+        export(prompts(groups), VOCABULARY, path, name, rewrite=more)
     except RefusedError:
         assert not path.exists()
         return
     found = READERS[name](path)
     if not more:
-        assert found == [list(one) for one in group]
-    assert [len(one) for one in found] == [1, 1, 1]
+        assert found == [list(group) for group in groups]
+    assert [len(group) for group in found] == [len(group) for group in groups]
+    if name in READABLE:
+        assert load_export(path, name, VOCABULARY).texts == tuple(map(tuple, found))
 
 
 @pytest.mark.parametrize("name", ["cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl"])
@@ -222,6 +234,43 @@ def test_the_way_back(name: str, tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("{")
     with pytest.raises(UsageError):
         load_export(tmp_path / "bad", name, VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("cupl", {"zebra": "A zebra.", "sky": ["b"], "fire hydrant": ["c"]}, "has 'A zebra.' inst"),
+        ("cupl", {"zebra": [], "sky": ["b"], "fire hydrant": ["c"]}, r"a class has \[\] instead"),
+        ("cupl", {"zebra": ["a"], "sky": ["b"], "hydrant": ["c"]}, "it has no 'fire hydrant'"),
+        ("cupl", ["a", "b", "c"], "it holds a list"),
+        ("cat-seg", {"zebra": ["a"], "sky": ["b"], "fire hydrant": ["c"]}, "it holds a dict"),
+        ("san", {"zebra": ["a"], "sky": ["b"], "fire hydrant": ["c"]}, "it holds a dict"),
+        ("san", ["a", 7, "c"], "a text of a class is 7"),
+        ("sed", ["a", "", "c"], "a text of a class is ''"),
+        ("open_clip", {"classnames": ["a", "b", "c"]}, "it has no 'templates'"),
+        ("fc-clip", "0:invalid_class_id\n1:a\n3:b\n2:c\n", "the line of 2 comes after that of 3"),
+        ("maft", "a\nb\nc\n", "is not a file of maft"),
+    ],
+)
+def test_other_shapes_are_refused(name: str, content: Any, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UsageError, match=message):
+        load_export(path, name, VOCABULARY)
+
+
+def test_what_is_read_is_what_the_consumer_sees(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    templates = {"classnames": list(NAMES), "templates": ["a photo of a {}.", "a {} in a {}"]}
+    path.write_text(json.dumps(templates))
+    texts = load_export(path, "open_clip", VOCABULARY).texts
+    assert texts[0] == ("a photo of a zebra.", "a zebra in a zebra")
+    path.write_text("1:zebra,zebras\n2:invalid_class_id\n7:sky\n9:fire hydrant\n")
+    texts = load_export(path, "fc-clip", VOCABULARY).texts
+    assert texts == (("zebra", "zebras"), ("sky",), ("fire hydrant",))
+    path.write_text(json.dumps(["very " * 90, "b", "c"]))
+    with pytest.raises(RefusedError, match="'zebra' takes 92 of CLIP's 77 tokens"):
+        load_export(path, "san", VOCABULARY)
 
 
 def test_descriptors() -> None:
