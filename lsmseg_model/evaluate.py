@@ -12,9 +12,11 @@ from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark, sc
 from lsmseg_model.data.label_maps import check_count, write_classes, write_label_map
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
-from lsmseg_model.files import new_folder, write_csv
+from lsmseg_model.files import check_folder, check_free, new_folder, write_csv
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
 from lsmseg_model.segmenter import ModelOptions, Prompts, Segmenter, drawings_only, load_model
+
+CLASSES = "classes.json"
 
 
 class VocabularyPrompts(Prompts, Protocol):
@@ -31,7 +33,7 @@ class EvaluateRequest(ModelOptions):
 
     data, data_root, split, limit: see `load_benchmark`. prompts: of the vocabulary that the data
     are labelled with. save_predictions: a folder for label maps in the vocabulary's indices.
-    csv: a file for the rows.
+    csv: a file for the rows. force: replace files that are there, but never what is read.
     """
 
     data: str
@@ -41,6 +43,7 @@ class EvaluateRequest(ModelOptions):
     limit: int | None = None
     save_predictions: str | Path | None = None
     csv: str | Path | None = None
+    force: bool = False
 
 
 @dataclass
@@ -57,7 +60,8 @@ class Evaluation:
 def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None) -> Evaluation:
     """Score one prompt set on the pictures of a benchmark.
 
-    Raises UsageError, DataError for data and vocabulary that do not fit, CheckpointError.
+    Raises UsageError, DataError for data and vocabulary that do not fit and for files in the way,
+    CheckpointError.
     """
     prompts = request.prompts
     benchmark = load_benchmark(
@@ -75,6 +79,7 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
         )
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
+    _check_free(request, benchmark)
     segmenter = Segmenter.of(load_model(request))
     text = segmenter.encode_texts([prompts.texts[i] for i in competing(benchmark)[0]])
     with _predictions(request, benchmark) as save:
@@ -104,6 +109,30 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
     return Evaluation(rows, summary, counts, None if loaded is None else str(loaded), note)
 
 
+def _check_free(request: EvaluateRequest, benchmark: Benchmark) -> None:
+    """Raise DataError for what may not be written, see `check_free` and `check_folder`."""
+    pairs = getattr(benchmark, "pairs", ())  # of files; MiniStuff has none
+    read = [
+        request.pretrained,
+        request.checkpoint,
+        request.sam,
+        *(p for pair in pairs for p in pair),
+    ]
+    if request.csv is not None:
+        check_free([Path(request.csv)], request.force, read)
+    if request.save_predictions is not None:
+        folder = Path(request.save_predictions)
+        names = [f"{benchmark.key(picture)}.png" for picture in range(len(benchmark))]
+        check_folder(folder, "evaluate", is_label_maps, request.force)
+        check_free([folder / name for name in (CLASSES, *names)], True, read)
+
+
+def is_label_maps(folder: Path) -> bool:
+    """Whether a folder holds what `evaluate` left there: class names and label maps, no more."""
+    names = {path.name for path in folder.iterdir()}
+    return CLASSES in names and all(n.endswith(".png") for n in names - {CLASSES})
+
+
 @contextmanager
 def _predictions(
     request: EvaluateRequest, benchmark: Benchmark
@@ -118,7 +147,7 @@ def _predictions(
     with new_folder(Path(request.save_predictions)) as folder:
         for index, name in zip(indices, scored_names(benchmark, names), strict=True):
             names[index] = name
-        write_classes(folder / "classes.json", names)
+        write_classes(folder / CLASSES, names)
 
         def save(picture: int, positions: np.ndarray) -> None:
             path = folder / f"{benchmark.key(picture)}.png"

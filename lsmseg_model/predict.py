@@ -15,7 +15,7 @@ from lsmseg_model.data.images import SUFFIXES, as_picture, by_suffix, entries
 from lsmseg_model.data.label_maps import check_count, write_classes
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
-from lsmseg_model.files import new_folder, write_whole
+from lsmseg_model.files import check_folder, check_free, new_folder, write_whole
 from lsmseg_model.inference.pictures import CostMaps, Probabilities
 from lsmseg_model.inference.prediction import LargeArray, check_picture_format, write_arrays
 from lsmseg_model.segmenter import (
@@ -27,6 +27,7 @@ from lsmseg_model.segmenter import (
     load_model,
 )
 
+OVERLAYS, LABELS, CLASSES = "overlays", "labels", "classes.json"
 MAPS_AT_ONCE = 8  # cost maps that are enlarged together
 
 
@@ -38,7 +39,7 @@ class PredictRequest(ModelOptions):
     `Segmenter.predict`. out: for one file the overlay's; for more, or where it ends in "/", a
     folder that takes overlays/, labels/ and classes.json, with ``cost_maps`` also cost_maps/ with
     a heat map for every class, with ``npz`` also npz/ with the label map, the scores and the cost
-    maps as numbers.
+    maps as numbers. force: replace files that are there, but never what is read.
     """
 
     pictures: Sequence[str | Path]
@@ -49,6 +50,7 @@ class PredictRequest(ModelOptions):
     out: str | Path | None = None
     cost_maps: bool = False
     npz: bool = False
+    force: bool = False
 
 
 @dataclass
@@ -85,12 +87,13 @@ def predict(request: PredictRequest, *, on_progress: OnProgress | None = None) -
     """Segment picture files and all pictures of folders.
 
     A picture among several that cannot be read has its error in its row, and the rest is done; a
-    single one raises DataError. Raises UsageError for no picture and for two that would be written
-    to the same file.
+    single one raises DataError, and so does a place that holds other files. Raises UsageError for
+    no picture and for two that would be written to the same file.
     """
     files, skipped = find_pictures(request.pictures)
     folder = _folder(request, files)
     names = [file.stem for file in files] if folder is None else file_names(files)
+    _check_free(request, files, folder, names)
     if len(files) == 1:
         as_picture(files[0])  # before a model is loaded for nothing
     segmenter = Segmenter.of(load_model(request))
@@ -102,7 +105,7 @@ def predict(request: PredictRequest, *, on_progress: OnProgress | None = None) -
     result = PredictResult(prompts.classes, [], keys, skipped, note)
     with nullcontext() if folder is None else new_folder(folder):
         if folder is not None:
-            write_classes(folder / "classes.json", prompts.classes)
+            write_classes(folder / CLASSES, prompts.classes)
         for done, (file, name) in enumerate(zip(files, names, strict=True), 1):
             result.pictures.append(_predict_file(request, prompts, file, folder, name))
             if on_progress:
@@ -128,6 +131,29 @@ def _folder(request: PredictRequest, files: Sequence[Path]) -> Path | None:
     if any(folder.resolve() == Path(given).resolve() for given in request.pictures):
         raise UsageError(f"{out} holds the pictures themselves; name another folder with -o.")
     return folder
+
+
+def _check_free(
+    request: PredictRequest, files: Sequence[Path], folder: Path | None, names: Sequence[str]
+) -> None:
+    """Raise DataError for what may not be written, see `check_free` and `check_folder`."""
+    read = (*files, request.pretrained, request.checkpoint, request.sam)
+    if folder is not None:
+        check_folder(folder, "predict", is_prediction, request.force)
+        results = [folder / kind / f"{name}.png" for kind in (OVERLAYS, LABELS) for name in names]
+        check_free([folder / CLASSES, *results], True, read)
+    elif request.out is not None:
+        if Path(request.out).is_dir():
+            raise DataError(
+                f"{request.out} is a folder: give -o {request.out}/, with the slash, to write into "
+                "it, or name a file."
+            )
+        check_free([Path(request.out)], request.force, read)
+
+
+def is_prediction(folder: Path) -> bool:
+    """Whether a folder holds what `predict` left there."""
+    return (folder / CLASSES).is_file() and (folder / OVERLAYS).is_dir()
 
 
 def find_pictures(given: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
@@ -184,7 +210,7 @@ def _predict_file(
     if folder is None:
         row.overlay = None if request.out is None else Path(request.out)
     else:
-        row.overlay, row.labels = folder / f"overlays/{name}.png", folder / f"labels/{name}.png"
+        row.overlay, row.labels = folder / OVERLAYS / f"{name}.png", folder / LABELS / f"{name}.png"
         prediction.save_labels(row.labels)
         if request.cost_maps:
             write_heat_maps(folder / "cost_maps" / name, prompts.names, decoded)

@@ -32,7 +32,7 @@ from lsmseg_model.networks.backbones.clip import (
 from lsmseg_model.networks.backbones.text import tokenize
 from lsmseg_model.networks.cost_map import upsample
 from lsmseg_model.training.dataset import Augment, TrainingItem
-from lsmseg_model.training.loop import Run
+from lsmseg_model.training.loop import Run, training_folder
 from lsmseg_model.training.losses import LOSSES, pixel_weights, text_targets
 from lsmseg_model.training.options import PretrainOptions, PretrainRequest, training_options
 from lsmseg_model.training.processes import Processes
@@ -62,7 +62,8 @@ def pretrain(request: PretrainRequest) -> PretrainResult:
 
     Raises:
         ConfigError: For a wrong field or value of the configuration or the recipe.
-        DataError: For pictures that cannot be used as they are, and a checkpoint in the way.
+        DataError: For pictures that cannot be used as they are, a checkpoint or other files in the
+            way, and a folder that another run is writing into.
         CheckpointError: For weights that are missing or do not fit.
         UsageError: For a name that does not exist.
         TrainingError: Where the loss is not a number: what was saved before stays.
@@ -74,8 +75,10 @@ def pretrain(request: PretrainRequest) -> PretrainResult:
     options = training_options(PretrainOptions, settings, given)
     if request.short_side:
         settings["view"]["short_side"] = request.short_side
-    run = ClipRun(request, settings, options)
-    run.go()
+    team = Processes(0, 1, request.device)
+    with training_folder(request, "pretrain", settings["name"], team):
+        run = ClipRun(request, settings, options, team)
+        run.go()
     seconds = time.monotonic() - began
     return PretrainResult(run.weights, run.log, run.step, run.history.tail(), seconds)
 
@@ -86,9 +89,13 @@ class ClipRun(Run):
     options: PretrainOptions
 
     def __init__(
-        self, request: PretrainRequest, settings: dict[str, Any], options: PretrainOptions
+        self,
+        request: PretrainRequest,
+        settings: dict[str, Any],
+        options: PretrainOptions,
+        team: Processes,
     ) -> None:
-        super().__init__(request, settings, options, Processes(0, 1, request.device))
+        super().__init__(request, settings, options, team)
         self.checkpoint_every = CHECKPOINT_EVERY
         self.log = self.out / "loss.csv"
         self.module = self.clip = _start(self.settings, options, request).train()

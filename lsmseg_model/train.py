@@ -24,7 +24,7 @@ from lsmseg_model.errors import TrainingError
 from lsmseg_model.networks.backbones.clip import check_device
 from lsmseg_model.networks.build import read_network, save_network, start_network
 from lsmseg_model.training.dataset import Augment, TrainingItem
-from lsmseg_model.training.loop import Run
+from lsmseg_model.training.loop import Run, training_folder
 from lsmseg_model.training.options import TrainOptions, TrainRequest, training_options
 from lsmseg_model.training.processes import Processes, processes
 from lsmseg_model.training.state import History, write_history
@@ -53,7 +53,8 @@ def train(request: TrainRequest) -> TrainResult:
 
     Raises:
         ConfigError: For a wrong field or value of the network or the recipe.
-        DataError: For pictures that cannot be used as they are, and a checkpoint in the way.
+        DataError: For pictures that cannot be used as they are, a checkpoint or other files in the
+            way, and a folder that another run is writing into.
         CheckpointError: For weights that are missing or do not fit.
         UsageError: For a name that does not exist.
         TrainingError: Where the loss is not a number or the GPU is full: what was saved before
@@ -63,7 +64,10 @@ def train(request: TrainRequest) -> TrainResult:
     settings = read_network(request.config, **request.changes)
     given = asdict(request.options) if request.options else {}
     options = training_options(TrainOptions, settings, given)
-    with processes(request.device) as team:
+    with (
+        processes(request.device) as team,
+        training_folder(request, "train", settings["name"], team),
+    ):
         run = NetworkRun(request, settings, options, team)
         run.go(request.tensorboard)
     return TrainResult(

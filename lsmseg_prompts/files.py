@@ -2,6 +2,7 @@
 
 A plain ``open(path, "w")`` on a full disk leaves an empty file where a good one stood, so
 everything is written to a temporary name in the same folder and moved over with os.replace.
+`check_free` says, before anything is computed, that nothing of the user's would be replaced.
 """
 
 import contextlib
@@ -10,7 +11,8 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,48 +20,116 @@ from typing import Any
 
 from lsmseg_prompts.errors import ConfigurationError
 
+STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
+"""Where a user may send a file instead: what the system has open under these numbers."""
+
+
+def check_free(
+    path: str | Path, force: bool = False, inputs: Iterable[str | Path | None] = ()
+) -> None:
+    """Check, before anything is computed for it, that the file `path` may be written.
+
+    Args:
+        path: the file; a device or a pipe always may.
+        force: whether a file that is there may be replaced.
+        inputs: what the same call reads, which is never replaced, whatever it is called there.
+
+    Raises:
+        ConfigurationError: an input, a file that is there, a folder, or a place that takes none.
+    """
+    shown = Path(path)
+    if shown.is_dir():
+        raise ConfigurationError(f"Cannot write {shown}: it is a folder; give a file name.")
+    if str(shown) in STREAMS:
+        return
+    if shown.is_file():
+        for one in inputs:
+            if one is not None and os.path.exists(one) and shown.samefile(one):
+                raise ConfigurationError(
+                    f"Cannot write {shown}: the same command reads it, and --force never replaces "
+                    "what is read; name another file."
+                )
+        if not force:
+            raise ConfigurationError(f"{shown} exists: name another file, or add --force.")
+    place = next(folder for folder in Path(os.path.realpath(shown)).parents if folder.exists())
+    if not place.is_dir():
+        raise ConfigurationError(
+            f"Cannot write {shown}: {place} is a file, not a folder; choose another place."
+        )
+
 
 def write_whole(path: str | Path, content: str | bytes) -> Path:
     """Write `content` (text as UTF-8) to `path` in one step and return the path.
 
-    A link is followed; something that is neither a file nor a folder, such as /dev/stdout, is
-    written to directly, because it cannot be replaced.
+    Its folder is made where it is missing, and goes again if nothing could be written. A link is
+    followed; something that is neither a file nor a folder, such as /dev/stdout, is written to
+    directly, because it cannot be replaced.
 
-    Raises ConfigurationError if the folder is missing, `path` is a folder, or the disk refuses;
-    nothing half-written is left behind.
+    Raises ConfigurationError if `path` is a folder, or the disk refuses; nothing half-written is
+    left behind.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     shown = Path(path)
     target = Path(os.path.realpath(shown))
     if target.is_dir():
         raise ConfigurationError(f"Cannot write {shown}: it is a folder; give a file name.")
-    temporary = target.parent / f".lsmseg-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(data)
-            return shown
+        if _is_open_already(shown):
+            with open(os.dup(STREAMS[str(shown)]) if str(shown) in STREAMS else shown, "wb") as to:
+                to.write(data)
+        else:
+            with new_folder(target.parent) as folder:
+                _replace(target, folder / f".lsmseg-{os.getpid()}-{secrets.token_hex(4)}.tmp", data)
+    except OSError as error:
+        raise ConfigurationError(_why_not(shown, target, error)) from error
+    return shown
+
+
+def _replace(target: Path, temporary: Path, data: bytes) -> None:
+    try:
         with open(temporary, "xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, target)
-    except FileNotFoundError as error:
-        if target.parent.is_dir():  # /proc and its like take no new files
-            raise ConfigurationError(
-                f"Cannot write {shown}: {shown.parent} takes no files; choose another place."
-            ) from error
-        raise ConfigurationError(
-            f"Cannot write {shown}: the folder {shown.parent} does not exist; make it first."
-        ) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigurationError(
-            f"Cannot write {shown}: {reason}; choose a place that can be written."
-        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    return shown
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder, made where it is missing; one that was made here goes if nothing was written."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield path
+    except BaseException:
+        for folder in made:
+            with contextlib.suppress(OSError):  # not empty: another program's
+                folder.rmdir()
+        raise
+
+
+def _is_open_already(path: Path) -> bool:
+    """Whether a path is no file but a device, a pipe, or where stdout or stderr go."""
+    if str(path) in STREAMS:
+        return path.exists()
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _why_not(shown: Path, target: Path, error: OSError) -> str:
+    """The sentence about a file that could not be written."""
+    if isinstance(error, FileNotFoundError) and target.parent.is_dir():  # /proc takes no new files
+        return f"Cannot write {shown}: {shown.parent} takes no files; choose another place."
+    reason = error.strerror or str(error)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        place = next(folder for folder in target.parents if folder.exists())
+        reason = f"{place} is a file, not a folder"
+    return f"Cannot write {shown}: {reason}; choose a place that can be written."
 
 
 def packaged_json(package: str, name: str) -> Any:

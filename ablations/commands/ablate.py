@@ -60,6 +60,7 @@ def ablate(
     ] = None,
     store: options.StorePath = None,
     out: options.ResultFolder = None,
+    force: options.FolderForce = False,
     device: options.Device = "cpu",
     cache: Annotated[
         Path | None,

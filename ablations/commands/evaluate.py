@@ -45,6 +45,7 @@ def evaluate(
         Path | None, Option(help="A folder for the label maps found.")
     ] = None,
     csv: Annotated[Path | None, Option(help="A file for the table of the classes.")] = None,
+    force: options.Force = False,
     device: options.Device = "cpu",
     json: options.Json = False,
 ) -> None:
@@ -54,6 +55,9 @@ def evaluate(
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     options.not_both(prompts, attributes)
+    options.spare_inputs(ctx, "csv", csv)
+    if save_predictions is not None:
+        options.spare_inputs(ctx, "save_predictions", save_predictions / "classes.json")
     as_published = format == "cat-seg" and prompts is None and attributes is None
     if prompts is not None:
         chosen = load_native(prompts)

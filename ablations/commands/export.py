@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import BadParameter, Option
+from typer import BadParameter, Context, Option
 
 import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.output import say
+from lsmseg_prompts.files import STREAMS, check_free
 
 
 def export(
+    ctx: Context,
     attributes: Annotated[
         str,
         Option(
@@ -47,6 +49,7 @@ def export(
     pretrained: options.Pretrained = None,
     device: options.Device = "cpu",
     store: options.StorePath = None,
+    force: options.Force = False,
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
     if rewrite and format in ("native", "embeddings"):
@@ -54,17 +57,19 @@ def export(
     vocabulary = lsmseg_prompts.load_vocabulary(vocab)
     names = options.names(attributes) or []
     prompts = lsmseg_prompts.prompt_set(vocabulary, names, composition, llm, store)
+    check_free(output, force, options.inputs(ctx, "output"))
     if format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
         from lsmseg_model.networks.backbones.clip import load_clip
 
-        export_embeddings(prompts, load_clip(model, pretrained, device), output)
+        export_embeddings(prompts, load_clip(model, pretrained, device), output, force)
     else:
-        if changed := lsmseg_prompts.export(prompts, vocabulary, output, format, rewrite):
+        if changed := lsmseg_prompts.export(prompts, vocabulary, output, format, rewrite, force):
             say(f"{changed} texts were rewritten without the separators of {format}.")
     if prompts.shortened:
         say(_shortened(prompts, vocabulary))
-    print(output)
+    if str(output) not in STREAMS:
+        print(output)
 
 
 def _shortened(prompts: lsmseg_prompts.PromptSet, vocabulary: lsmseg_prompts.Vocabulary) -> str:

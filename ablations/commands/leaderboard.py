@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Option
+from typer import Context, Option
 
 import ablations
 from ablations.commands import completion, options
@@ -14,6 +14,7 @@ BRIEF = ("benchmark", "model", "llm", "prompts", "miou", "low", "high")
 
 
 def leaderboard(
+    ctx: Context,
     benchmark: Annotated[
         str | None,
         Option(
@@ -38,14 +39,17 @@ def leaderboard(
     top: Annotated[int | None, Option(min=1, help="Only the first so many.")] = None,
     sort: Annotated[str, Option(help="The column to sort by.")] = "miou",
     csv: Annotated[Path | None, Option(help="A file for the table.")] = None,
+    force: options.Force = False,
     store: options.StorePath = None,
     json: options.Json = False,
 ) -> None:
     """Everything that was ever scored in this store, best first."""
     from ablations.runs.leaderboard import COLUMNS
     from ablations.search.enough import MIN_PICTURES, TOO_FEW
-    from lsmseg_prompts.files import csv_text, write_whole
+    from lsmseg_prompts.files import check_free, csv_text, write_whole
 
+    if csv is not None:
+        check_free(csv, force, options.inputs(ctx, "csv"))
     rows = ablations.leaderboard(
         store=store,
         benchmark=benchmark,

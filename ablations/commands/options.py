@@ -91,6 +91,11 @@ ResultFolder = Annotated[
     Path | None, Option(help="The folder for the results (default: runs/<time>).")
 ]
 
+Force = Annotated[
+    bool, Option("--force", help="Replace files that are there, but never what is read.")
+]
+FolderForce = Annotated[bool, Option("--force", help="Also into a folder that holds other files.")]
+
 RunFolder = Annotated[Path, Option(help="The folder for weights and checkpoints.")]
 Resume = Annotated[bool, Option("--resume", help="Go on from the checkpoint in --out.")]
 Iterations = Annotated[int | None, Option(min=1, help="Steps (default: the config's).")]
@@ -125,6 +130,31 @@ def given(kind: type[Any], ctx: Context) -> dict[str, Any]:
 def request_from(kind: type[Request], ctx: Context, **changed: Any) -> Request:
     """The request that the command was given; `changed` are fields with other values or names."""
     return kind(**{**given(kind, ctx), **changed})
+
+
+def inputs(ctx: Context, *outputs: str) -> list[Path]:
+    """Every file that a command may read: those that its options name, and the stores.
+
+    outputs: the options that name what is written.
+    """
+    from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
+
+    given = [value for name, value in ctx.params.items() if name not in outputs]
+    several = [one for value in given for one in (value if isinstance(value, list) else [value])]
+    stores = [working_store_path(ctx.params.get("store")), shipped_store_path()]
+    return [*(Path(one) for one in several if isinstance(one, str | Path)), *stores]
+
+
+def spare_inputs(ctx: Context, output: str, *files: str | Path | None) -> None:
+    """Raise ConfigurationError where one of some files that may be replaced is also read.
+
+    output: the option that names them.
+    """
+    from lsmseg_prompts.files import check_free
+
+    for file in files:
+        if file is not None and Path(file).is_file():
+            check_free(file, True, inputs(ctx, output))
 
 
 def names(option: str | None) -> list[str] | None:

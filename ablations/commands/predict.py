@@ -49,6 +49,7 @@ def predict(
     npz: Annotated[
         bool, Option("--npz", help="Also write label map, scores and cost maps as numbers.")
     ] = False,
+    force: options.Force = False,
     prompts: options.Prompts = None,
     attributes: options.Attributes = None,
     llm: options.Llm = "bundled",
@@ -65,6 +66,8 @@ def predict(
     """Segment pictures with any class names; known ones are described by attributes."""
     options.not_both(prompts, attributes)
     wanted = _classes(classes, classes_file)
+    if output is not None:
+        options.spare_inputs(ctx, "output", output, Path(output, "classes.json"))
     from lsmseg_prompts.export.native import load_native
 
     request = options.request_from(

@@ -34,6 +34,7 @@ def pretrain(
         ),
     ] = None,
     resume: options.Resume = False,
+    force: options.FolderForce = False,
     iterations: options.Iterations = None,
     batch_size: Annotated[
         int | None, Option(min=1, help="Pictures a step (default: the config's).")

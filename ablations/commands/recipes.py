@@ -46,16 +46,18 @@ def recipes_show(
     output: Annotated[
         Path | None, Option("-o", "--output", help="A file for it (default: print it).")
     ] = None,
+    force: options.Force = False,
 ) -> None:
     """A recipe as JSON: the start of one of your own."""
     from ablations.recipes.files import read_recipe, recipe_path
-    from lsmseg_prompts.files import write_whole
+    from lsmseg_prompts.files import check_free, write_whole
 
     read_recipe(name)
     text = recipe_path(name).read_text("utf-8")
     if output is None:
         print(text, end="")
     else:
+        check_free(output, force, [recipe_path(name)])
         print(write_whole(output, text))
 
 
@@ -157,6 +159,7 @@ def recipes_run(
     out: Annotated[
         Path | None, Option(help="The folder for the results (default: runs/<recipe>).")
     ] = None,
+    force: options.FolderForce = False,
     device: options.Device = "cpu",
     executor: options.Executor = "local",
     format: Annotated[

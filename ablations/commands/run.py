@@ -11,6 +11,7 @@ from ablations.commands.output import Shown
 def run(
     ctx: Context,
     out: options.ResultFolder = None,
+    force: options.FolderForce = False,
     llm: options.Llm = "bundled",
     vocab: options.MaybeVocab = None,
     store: options.StorePath = None,

@@ -43,6 +43,7 @@ def train(
         Path | None, Option(help="The second encoder's weights: Meta's file of SAM or DINOv2.")
     ] = None,
     resume: options.Resume = False,
+    force: options.FolderForce = False,
     iterations: options.Iterations = None,
     batch_size: Annotated[
         int | None, Option(min=1, help="Pictures a step, over all GPUs and parts.")

@@ -14,7 +14,7 @@ from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from lsmseg_prompts.errors import RefusedError
-from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.files import check_free, write_whole
 from lsmseg_prompts.terminal import note, progress_bar
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def vocab_show(name: Name, json: options.Json = False) -> None:
 
 @app.command("check", **example("vocab check my_classes.txt -o better.json"))
 def check(
+    ctx: typer.Context,
     name: Name,
     llm: Annotated[
         str | None,
@@ -61,6 +62,7 @@ def check(
         Path | None,
         Option("-o", "--output", help="A vocabulary file with the proposals, to read through."),
     ] = None,
+    force: options.Force = False,
     strict: Annotated[bool, Option("--strict", help="Exit with 6 if there are findings.")] = False,
     store: options.StorePath = None,
     json: options.Json = False,
@@ -68,6 +70,8 @@ def check(
     """Names that people or an LLM would misread, and better ones to confirm."""
     from lsmseg_prompts.vocabularies.check import as_file
 
+    if output is not None:
+        check_free(output, force, options.inputs(ctx, "output"))
     provider = None if llm is None else lsmseg_prompts.make_llm(llm, base_url, key_file)
     with progress_bar(f"asking {llm}", not Shown.quiet and provider is not None) as progress:
         result = lsmseg_prompts.vocab_check(name, provider, store=store, on_progress=progress)

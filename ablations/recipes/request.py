@@ -36,6 +36,7 @@ class RecipeRequest:
         samples: Bootstrap resamples, at least 200 (default: the recipe's).
         store: The attribute store; by default the working store.
         out: The folder for results (default runs/<recipe>).
+        force: Write into it though it holds other files.
         executor: Where trainings and pictures are dealt with, "local" or "ray".
 
     Raises:
@@ -69,6 +70,7 @@ class RecipeRequest:
     seed: int = 0
     store: str | None = None
     out: str | Path | None = None
+    force: bool = False
     device: str = "cpu"
     executor: str = "local"
 

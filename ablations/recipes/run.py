@@ -6,10 +6,7 @@ A recipe is a file (files.py); a request is checked as a whole (plan.py) before 
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,8 @@ from typing import Any
 from ablations.recipes.files import Recipe, read_recipe
 from ablations.recipes.plan import Plan, make_plan
 from ablations.recipes.request import RecipeRequest
-from ablations.runs.directory import run_directory
+from ablations.runs.directory import is_recipe, run_directory
 from ablations.runs.reproduce import command_of
-from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.terminal import note
 
 __all__ = ["RecipeRequest", "RecipeResult", "run_recipe"]
@@ -58,7 +54,7 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
     started = time.monotonic()
     recipe = read_recipe(request.recipe)
     plan = make_plan(recipe, request)
-    with run_directory(plan.directory) as directory, exclusive(directory):
+    with run_directory(plan.directory, request.force, "recipes run", is_recipe) as directory:
         # torch from here on
         from ablations.recipes import results, tables
         from ablations.recipes.trials import carry_out
@@ -87,35 +83,6 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
         results.enter(plan, measured, rows)
     reused = sum(map(len, measured.counts.values())) - measured.made
     return RecipeResult(recipe, rows, directory, files, notes, request.small, reused, measured.made)
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the folder for one run; the system lets go of it however the run ends.
-
-    Raises ConfigurationError where another run holds it. Where folders cannot be locked (Windows,
-    some network disks) nothing is held.
-    """
-    try:
-        import fcntl
-
-        handle = os.open(folder, os.O_RDONLY)
-    except (ImportError, OSError):
-        yield
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ConfigurationError(
-            f"Another run is writing into {folder}: wait for it, or name another folder with --out."
-        ) from None
-    except OSError:
-        pass
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:

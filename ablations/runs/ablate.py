@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.runs import reuse
-from ablations.runs.directory import REPORT, run_directory, run_path
+from ablations.runs.directory import REPORT, check_run_directory, run_directory, run_path
 from ablations.runs.open import (
     Descriptions,
     benchmark_sources,
@@ -43,6 +43,7 @@ def run(request: AblationRequest | None = None, *, progress: bool = True) -> Run
     """
     request = request or AblationRequest()
     path = run_path(request.out)
+    check_run_directory(path, request.force)
     if progress:
         note(f"Results go to {path / REPORT}")
     llm = request.llm
@@ -88,7 +89,7 @@ def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) 
         if progress:
             note(f"Answered by the run {earlier.directory}; --again computes anew")
         return earlier
-    with run_directory(path or request.out) as directory:
+    with run_directory(path or request.out, request.force) as directory:
         if progress and path is None:
             note(f"Results go to {directory / REPORT}")
         model, benches = open_benches(request, sources, vocabularies, progress)

@@ -45,7 +45,7 @@ def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = T
     started = time.monotonic()
     sources, vocabularies = benchmark_sources(request)
     descriptions = load_descriptions(request, vocabularies, names)
-    with run_directory(request.out) as directory:
+    with run_directory(request.out, request.force) as directory:
         if progress:
             note(f"Results go to {directory / REPORT}")
         model, benches = open_benches(request, sources, vocabularies, progress)
@@ -53,7 +53,7 @@ def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = T
         opened = OpenAblation(request, model, benches, command, progress, several=True)
         records: dict[str, RunRecord] = {}
         for llm, folder in safe_names(names).items():
-            with run_directory(directory / folder) as below:
+            with run_directory(directory / folder, request.force) as below:
                 run = f"{directory.name}/{folder}"
                 records[llm], _ = opened.run(llm, descriptions[llm], below, run)
         return _write_comparison(records, directory, started)

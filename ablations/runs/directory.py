@@ -1,11 +1,11 @@
-"""The run directory: made first, removed if it stays empty."""
+"""The run directory: made first, held while it is filled, removed if it stays empty."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from lsmseg_prompts.errors import ConfigurationError
+from lsmseg_model.files import check_folder, result_folder
 
 REPORT = "report.html"
 
@@ -23,26 +23,43 @@ def run_path(out: str | Path | None) -> Path:
 
 
 @contextmanager
-def run_directory(out: str | Path | None) -> Iterator[Path]:
-    """The run directory, made first so that an unwritable place is noticed at once.
+def run_directory(
+    out: str | Path | None,
+    force: bool = False,
+    command: str = "ablate",
+    earlier: Callable[[Path], bool] | None = None,
+) -> Iterator[Path]:
+    """The run directory, made first so that a place that takes no run is noticed at once.
 
-    One that was made here and stays empty, because the run failed, is removed again.
+    Args:
+        out: Its path (default: runs/<time>).
+        force: Whether it may hold other files.
+        command: Whose results it takes.
+        earlier: Tells whether a folder holds an earlier result of the command; by default of a run.
+
+    Raises:
+        DataError: What `result_folder` raises.
     """
-    path = run_path(out)
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigurationError(
-            f"Cannot write into {path}: {error.strerror or error}; name another folder with --out."
-        ) from error
-    try:
-        yield path
-    except BaseException:
-        with suppress(OSError):  # not empty: what is in it is whole and may be of use
-            for folder in made:
-                folder.rmdir()
-        raise
+    with result_folder(run_path(out), command, earlier or is_run, force) as folder:
+        yield folder
+
+
+def check_run_directory(path: Path, force: bool = False) -> None:
+    """Raise DataError, before anything is paid for, where a folder cannot take a run."""
+    check_folder(path, "ablate", is_run, force)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds the record of a run, or of a comparison."""
+    return b'"format": "lsmseg-prompts/' in _head(folder / "run.json")
+
+
+def is_recipe(folder: Path) -> bool:
+    """Whether a folder holds the results of a recipe."""
+    return b'"recipe": ' in _head(folder / "results.json")
+
+
+def _head(path: Path) -> bytes:
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(100)
+    return b""

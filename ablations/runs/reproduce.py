@@ -71,7 +71,7 @@ def ablate_command(request: AblationRequest, llm: str, directory: Path) -> list[
     for field in fields(request):
         if field.name == "attributes":
             words += _option(field.name, request.searched)
-        elif field.name not in ("llm", "out"):
+        elif field.name not in ("llm", "out", "force"):
             words += _option(field.name, getattr(request, field.name))
     return [*words, "--out", str(directory)]
 

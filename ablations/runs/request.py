@@ -37,6 +37,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
         picture: Names of the pictures to show; by default they are chosen by their labels.
         store: The attribute store; by default the working store.
         out: The run directory (default runs/<time>).
+        force: Write into it though it holds other files.
         again: Compute anew what an earlier run has the results of.
 
     The others are those of `ScorerOptions` and `SearchOptions`.
@@ -57,6 +58,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
     picture: Sequence[str] | None = None
     store: str | None = None
     out: str | Path | None = None
+    force: bool = False
     again: bool = False
 
     def __post_init__(self) -> None:

@@ -86,6 +86,7 @@ def _write_prompts(record: RunRecord) -> dict[str, str]:
             record.directory / name,
             scores=record.best["scores"],
             provenance=record.provenance(),
+            force=True,
         )
         files[name] = f"the best prompts ({record.candidate.name}) for training and evaluation"
     return files

@@ -19,6 +19,7 @@ import numpy as np
 from lsmseg_model.files import write_whole
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.files import check_free
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 FORMAT = "lsmseg-prompts/embeddings"
@@ -38,13 +39,24 @@ class Embeddings:
     about: Mapping[str, Any]
 
 
-def export_embeddings(prompts: PromptSet, clip: Clip, path: str | Path) -> Path:
+def export_embeddings(
+    prompts: PromptSet, clip: Clip, path: str | Path, force: bool = False
+) -> Path:
     """Embed `prompts` and write them, whole or not at all, as safetensors or npz by the suffix.
 
-    Raises UsageError for another suffix or a text over CLIP's 77 tokens, DataError if the file
-    cannot be written.
+    Args:
+        prompts: The prompt set.
+        clip: What embeds its texts.
+        path: The file to write.
+        force: Replace a file that is there.
+
+    Raises:
+        UsageError: For another suffix, or a text over CLIP's 77 tokens.
+        ConfigurationError: If the file exists.
+        DataError: If it cannot be written.
     """
     path = Path(path)
+    check_free(path, force)
     if path.suffix not in SUFFIXES:
         raise UsageError(f"Embeddings are written as {' or '.join(SUFFIXES)}: name such a file.")
     matrix = clip.encode_texts(prompts.texts).cpu().numpy().astype(np.float32)

@@ -17,6 +17,7 @@ from ablations.scoring.count_store import key_of
 from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.errors import AlreadyTrainedError
+from lsmseg_model.files import locked, new_folder
 from lsmseg_model.networks.build import read_network
 
 Texts = tuple[tuple[str, ...], ...]
@@ -118,6 +119,7 @@ class TrainingJob:
             options=TrainOptions.of(how.config, **{**how.options, "iterations": how.iterations}),
             test_limit=how.validated,
             resume=True,
+            force=True,
             precision=how.precision,
             seed=how.seed,
             device=how.device,
@@ -129,15 +131,21 @@ class TrainingJob:
 
 
 def train_network(job: TrainingJob) -> TrainedNetwork:
-    """Train a network, go on with one that was interrupted, or take the one that is there."""
+    """Train a network, go on with one that was interrupted, or take the one that is there.
+
+    One that another run is training, with the same cache, is waited for.
+    """
     last = job.out / "last.pt"
-    if not job.weights.is_file():
-        try:
-            job.train()
-        except AlreadyTrainedError:  # it was killed before it wrote its weights
-            last.unlink()
-            job.train()
-    last.unlink(missing_ok=True)  # twice the weights, and for going on only
+    if not job.weights.is_file() or last.is_file():
+        lock = Path(f"{job.out}.lock")
+        with new_folder(lock.parent), locked(lock, "ablate", wait=True):
+            if not job.weights.is_file():  # nor made by a run that was waited for
+                try:
+                    job.train()
+                except AlreadyTrainedError:  # it was killed before it wrote its weights
+                    last.unlink()
+                    job.train()
+            last.unlink(missing_ok=True)  # twice the weights, and for going on only
     with (job.out / "loss.csv").open(encoding="utf-8", newline="") as file:
         steps = list(csv.DictReader(file))
     return TrainedNetwork(job.weights, float(steps[-1]["seconds"]), len(steps))

@@ -27,7 +27,7 @@ from lsmseg_model.data.originals import (
 )
 from lsmseg_model.data.parallel import OnProgress, in_parallel
 from lsmseg_model.errors import DataError, UsageError
-from lsmseg_model.files import write_whole
+from lsmseg_model.files import check_free, write_whole
 
 CONTEXT_LISTS = (
     "pascalcontext_{split}.txt",
@@ -104,7 +104,9 @@ def data_prepare(
         plans = _ade_full(layout, request, on_progress)
     else:
         plans = (_context if data in ("pc-59", "pc-459") else _plain)(layout, request)
-    total = sum(len(jobs) for _, jobs in plans)
+    every = [job for _, jobs in plans for job in jobs]
+    _keep_originals(every)
+    total = len(every)
     done = count(1)
 
     def advance(*_: int) -> None:
@@ -112,6 +114,12 @@ def data_prepare(
             on_progress(next(done), total)
 
     return [_run(split, jobs, layout.classes, request, advance) for split, jobs in plans]
+
+
+def _keep_originals(jobs: Sequence[Job]) -> None:
+    """Raise DataError where a label map or a smaller picture would take an original's place."""
+    made = [job.labels_to for job in jobs] + [job.picture_to for job in jobs if job.save_picture]
+    check_free(made, True, [path for job in jobs for path in (job.picture, job.labels)])
 
 
 def _run(

@@ -17,7 +17,7 @@ from PIL import Image
 from lsmseg_model.data.label_maps import write_classes, write_label_map
 from lsmseg_model.data.palette import palette
 from lsmseg_model.errors import UsageError
-from lsmseg_model.files import new_folder, whole_file, write_whole
+from lsmseg_model.files import check_free, new_folder, whole_file, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,33 +61,40 @@ class Prediction:
         else:
             self.overlay().show()
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, force: bool = False) -> None:
         """Write the prediction; what is written depends on the ending of ``path``.
 
         A picture's ending such as .png, .jpg or .pdf: the overlay. ``.npz``: `arrays`, for
         numpy.load. None: a folder with overlay.png, labels.png (the position in ``classes`` of
-        every pixel) and classes.json (names, colours).
-        Raises UsageError for another ending, DataError where it cannot be written.
+        every pixel) and classes.json (names, colours). ``force``: replace files that are there.
+        Raises UsageError for another ending, DataError where a file is there already or cannot be
+        written.
         """
         path = Path(path)
         if path.suffix == ".npz":
+            check_free([path], force)
             write_arrays(path, self.arrays())
         elif path.suffix and not path.is_dir():
             check_picture_format(path)
+            check_free([path], force)
             self.save_overlay(path)
         else:
-            with new_folder(path) as folder:
-                self.save_overlay(folder / "overlay.png")
-                self.save_labels(folder / "labels.png")
-                write_classes(folder / "classes.json", self.classes)
+            overlay, labels, classes = (
+                path / name for name in ("overlay.png", "labels.png", "classes.json")
+            )
+            check_free([overlay, labels, classes], force)
+            with new_folder(path):
+                self.save_overlay(overlay)
+                self.save_labels(labels)
+                write_classes(classes, self.classes)
 
     def save_overlay(self, path: Path) -> None:
-        """Write the overlay in the format of the ending, without one as PNG."""
+        """Write the overlay in the format of the ending, without one as PNG; replaces a file."""
         figure, kind = _figure(self), path.suffix.lstrip(".") or "png"
         write_whole(path, lambda temporary: figure.savefig(temporary, dpi=120, format=kind))
 
     def save_labels(self, path: Path) -> None:
-        """Write the masks as PNG, see `write_label_map`."""
+        """Write the masks as PNG, see `write_label_map`; replaces a file."""
         write_label_map(path, self.masks, len(self.classes), colours=True)
 
     def arrays(self) -> dict[str, np.ndarray]:

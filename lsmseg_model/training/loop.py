@@ -21,7 +21,7 @@ from lsmseg_model.data.benchmark import (
     training_classes,
 )
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
-from lsmseg_model.files import new_folder, write_whole
+from lsmseg_model.files import check_free, result_folder, write_whole
 from lsmseg_model.training.dataset import (
     Augment,
     TrainingItem,
@@ -36,6 +36,7 @@ from lsmseg_model.training.progress import loss_bar
 from lsmseg_model.training.state import History, fingerprint, read_last, tensorboard_writer
 from lsmseg_model.training.step import rate_at
 
+LAST = "last.pt"
 PATIENCE = 3.0  # seconds after Ctrl-C in which another signal is taken for the same wish
 
 
@@ -63,7 +64,7 @@ class Run:
         self.benchmark = training_benchmark(request)
         self.classes = training_classes(self.benchmark)
         must_be_labelled(self.benchmark, self.classes)
-        self.out, self.last = request.out, request.out / "last.pt"
+        self.out, self.last = request.out, request.out / LAST
         self.weights = request.out / f"{settings['name']}.safetensors"
         if self.last.exists() and not request.resume:
             raise DataError(f"{self.last} exists; add --resume to go on, or choose another --out.")
@@ -135,7 +136,7 @@ class Run:
         code, minutes = 0, self.request.minutes
         total = self.options.iterations
         bar = loss_bar(self.request.progress and self.team.first, total, self.step)
-        with new_folder(self.out), stop_between_steps() as signals, bar as report:
+        with stop_between_steps() as signals, bar as report:
             if tensorboard and self.team.first:
                 self.board = tensorboard_writer(self.out, self.step)
             for items in batches(self.loader):
@@ -213,6 +214,29 @@ class Run:
             state = {"same": self.same, "step": self.step, **self.state()}
             write_whole(self.last, lambda temporary: torch.save(state, temporary))
             self.write_log()
+
+
+@contextmanager
+def training_folder(request: Request, command: str, name: str, team: Processes) -> Iterator[None]:
+    """Hold the folder of a run, see `result_folder`; of several processes the first does so.
+
+    Args:
+        request: What is asked for.
+        command: train or pretrain.
+        name: That of the weights' file.
+        team: The processes of the run.
+
+    Raises:
+        DataError: Where the run would write over what it reads, and what `result_folder` raises.
+    """
+    if not team.first:
+        yield
+        return
+    weights = (request.out / file for file in (f"{name}.safetensors", "best.safetensors", LAST))
+    read = (getattr(request, field, None) for field in ("pretrained", "encoder", "init"))
+    check_free(weights, True, read)
+    with result_folder(request.out, command, lambda o: (o / LAST).exists(), request.force):
+        yield
 
 
 def training_benchmark(request: Request) -> Benchmark:

@@ -128,7 +128,7 @@ class Request:
     Args:
         texts: For every prompt of the vocabulary one or more sentences; each step draws one.
         vocabulary_name: The vocabulary that they belong to.
-        out: The folder for weights and checkpoints.
+        out: The folder for weights and checkpoints; held for one run at a time.
         config: The network, or the CLIP: a name or a JSON file.
         data: A benchmark's name or a folder; its train split is trained on.
         data_root: The benchmark's folder, or one above it.
@@ -138,6 +138,8 @@ class Request:
         device: Where it is computed.
         workers: Processes that read pictures.
         minutes: Stop after so long, resumable.
+        force: Write into `out` though it holds other files; never over a checkpoint, and never over
+            what is read.
         progress: Show a bar.
     """
 
@@ -153,6 +155,7 @@ class Request:
     device: str = "cpu"
     workers: int = 1
     minutes: float | None = None
+    force: bool = False
     progress: bool = True
 
     def __post_init__(self) -> None:

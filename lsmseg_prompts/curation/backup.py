@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from lsmseg_prompts.errors import ConfigurationError, StoreError
+from lsmseg_prompts.files import check_free, new_folder
 from lsmseg_prompts.store.migrations import schema_version
 from lsmseg_prompts.store.sqlite import (
     BUSY_SECONDS,
@@ -32,18 +33,21 @@ def backup(
     source, target = working_store_path(store), Path(os.path.realpath(Path(target).expanduser()))
     if not source.exists():
         raise absent(source)
-    if target.is_dir() or not target.parent.is_dir():
-        raise ConfigurationError(
-            f"Cannot write {target}: it must be a file in a folder that exists."
-        )
-    if target.exists():
-        if target.samefile(source):
-            raise ConfigurationError(f"{target} is the store itself: name another file.")
-        if not force:
-            raise ConfigurationError(f"{target} exists: name another file, or add --force.")
+    if target.exists() and target.samefile(source):
+        raise ConfigurationError(f"{target} is the store itself: name another file.")
+    if target.exists() and not target.is_file():
+        raise ConfigurationError(f"Cannot write {target}: it is no file; give a file name.")
+    check_free(target, force)
     for beside in (f"{target}-wal", f"{target}-journal"):
         if os.path.exists(beside):  # it would be taken for the copy's own
             raise ConfigurationError(f"{beside} exists, so {target} is in use: name another file.")
+    with translated(target), new_folder(target.parent):
+        _copy(source, target)
+    return target
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the store to a file beside the target, which then takes its place."""
     temporary = target.parent / f".lsmseg-{os.getpid()}-{secrets.token_hex(4)}.tmp"
     try:
         with translated(source), closing(_open(source)) as original:
@@ -62,7 +66,6 @@ def backup(
         for rest in (temporary, Path(f"{temporary}-journal"), Path(f"{temporary}-wal")):
             with suppress(OSError):
                 rest.unlink()
-    return target
 
 
 def _open(source: Path) -> sqlite3.Connection:

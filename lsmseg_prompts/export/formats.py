@@ -13,7 +13,7 @@ from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.export.consumers import CONSUMERS, prepare
 from lsmseg_prompts.export.native import export_native
-from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.files import check_free, write_whole
 from lsmseg_prompts.prompts.clauses import parse
 from lsmseg_prompts.prompts.from_store import provenance
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -29,6 +29,7 @@ def export(
     path: str | Path,
     format: str = "native",
     rewrite: bool = False,
+    force: bool = False,
 ) -> int:
     """Write `prompts` as the file of `format`, whole or not at all; how many were rewritten.
 
@@ -38,20 +39,22 @@ def export(
         path: the file to write.
         format: "native", or one of FORMATS: the project that reads the file.
         rewrite: leave out the separators that its reader splits on.
+        force: replace a file that is there.
 
     Raises:
         UsageError: there is no such format, or the prompt set is of another vocabulary.
         RefusedError: the reader would split or cut a text, or takes one text a class.
-        ConfigurationError: the file cannot be written.
+        ConfigurationError: the file exists or cannot be written.
     """
     if format == "native":
-        export_native(prompts, vocabulary, path, provenance=provenance(prompts))
+        export_native(prompts, vocabulary, path, provenance=provenance(prompts), force=force)
         return 0
     if format not in CONSUMERS:
         names = ("native", *FORMATS)
         raise UsageError(
             f"There is no format {format!r}{nearest(format, names)}: choose {', '.join(names)}."
         )
+    check_free(path, force)
     texts, changed = prepare(prompts, vocabulary, CONSUMERS[format], rewrite)
     write_whole(path, _WRITERS[format](texts, vocabulary))
     return changed

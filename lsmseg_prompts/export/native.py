@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import plain, write_whole
+from lsmseg_prompts.files import check_free, plain, write_whole
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, PromptSet
 from lsmseg_prompts.tokens import check_fits, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -25,6 +25,7 @@ def export_native(
     path: str | Path,
     scores: Any = None,
     provenance: Any = None,
+    force: bool = False,
 ) -> Path:
     """Write `prompt_set` to `path`, whole or not at all, and return the path.
 
@@ -34,12 +35,14 @@ def export_native(
         path: the file to write.
         scores: what it scored, as JSON can hold it; NaN and infinite numbers become null.
         provenance: where it comes from, likewise.
+        force: replace a file that is there.
 
     Raises:
         RefusedError: a text is over CLIP's 77 tokens.
         UsageError: the prompt set is of another vocabulary.
-        ConfigurationError: the file cannot be written.
+        ConfigurationError: the file exists or cannot be written.
     """
+    check_free(path, force)
     names = tuple(entry.name for entry in vocabulary)
     if prompt_set.vocabulary != vocabulary.name or prompt_set.class_names != names:
         raise UsageError(

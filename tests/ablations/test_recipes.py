@@ -20,7 +20,8 @@ from ablations.recipes import results, tables
 from ablations.recipes.files import Recipe, read_recipe
 from ablations.recipes.plan import Place, Plan
 from ablations.recipes.request import RecipeRequest
-from ablations.recipes.run import exclusive, run_recipe
+from ablations.recipes.run import run_recipe
+from ablations.runs.directory import run_directory
 from ablations.scoring.networks import NetworkScorer
 from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import TrainingJob
@@ -397,10 +398,9 @@ def test_settings_that_are_not_given(call) -> None:
 
 
 def test_two_runs_in_one_folder(call) -> None:
-    Path("o").mkdir()
-    with exclusive(Path("o")):
+    with run_directory("o", command="recipes run"):
         refused(call("recipes", "run", "table3", "--out", "o"), 4, "Another run is writing into o")
-    with exclusive(Path("o")):  # free again
+    with run_directory("o"):  # free again
         pass
 
 

@@ -264,7 +264,7 @@ def test_a_full_disk(call, small_disk: Path) -> None:
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="space"):
         while file.write(b"x" * 4096):
             pass
-    refused(call(*EXPORT[:-1], str(small_disk / "p.json")), 4, "No space left")
+    refused(call(*EXPORT[:-1], str(small_disk / "p.json"), "--force"), 4, "No space left")
     assert (small_disk / "p.json").read_text() == "a good file"
     _weights_on_a_full_disk(small_disk)
     assert not list(small_disk.glob("*.tmp"))

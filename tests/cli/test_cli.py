@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import typer
+from support.command_line import refused
 
 import cli
 from lsmseg_prompts import __version__
@@ -149,7 +150,8 @@ def test_export_writes_and_refuses(call) -> None:
     assert "not GPT-4" in written["provenance"]["descriptions"]
     before = Path("p.json").read_bytes()
     assert call("export", "--attributes", "sise", "--vocab", "camvid", "-o", "p.json").code == 2
-    assert call("export", "--attributes", "size", "-o", "none/p.json").code == 4
+    refused(call("export", "--attributes", "size", "-o", "p.json"), 4, "p.json exists", "--force")
+    refused(call("export", "--attributes", "size", "-o", "p.json/q.json"), 4, "p.json is a file")
     assert Path("p.json").read_bytes() == before
 
 

@@ -154,8 +154,9 @@ def test_missing_files_and_folders(tmp_path, prompt_set):
         load_native(tmp_path / "none.json")
     with pytest.raises(UsageError, match="Cannot read"):
         load_native(tmp_path)
-    with pytest.raises(ConfigurationError, match="does not exist; make it first"):
-        export_native(prompt_set, CAMVID, tmp_path / "no" / "p.json")
+    assert export_native(prompt_set, CAMVID, tmp_path / "new" / "er" / "p.json").is_file()
+    with pytest.raises(ConfigurationError, match="json is a file, not a folder"):
+        export_native(prompt_set, CAMVID, tmp_path / "new" / "er" / "p.json" / "q.json")
     with pytest.raises(ConfigurationError, match="is a folder"):
         export_native(prompt_set, CAMVID, tmp_path)
 
