@@ -289,8 +289,10 @@ def new_folder(path: Path, shown: Path | None = None) -> Iterator[Path]:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            what = f"make {path}" if shown is None else f"write {shown}"
-            raise DataError(f"Cannot {what}: {_reason(error)}; choose a writable place.") from error
+            what = f"into {path}" if shown is None else str(shown)
+            raise DataError(
+                f"Cannot write {what}: {_reason(error)}; choose a writable place."
+            ) from error
         yield path
     except BaseException:
         for folder in made:
@@ -307,9 +309,11 @@ def _full(folder: Path) -> bool:
 
 
 def _reason(error: OSError) -> str:
-    """What the system says; mkdir says "File exists" of a file where a folder should be."""
-    if isinstance(error, FileExistsError):
-        return f"{error.filename} is a file, not a folder"
+    """What the system says; of a file where a folder should be it says one of two other things."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        path = Path(str(error.filename))
+        place = next((one for one in (path, *path.parents) if one.exists()), path)
+        return f"{place} is a file, not a folder"
     return error.strerror or str(error)
 
 

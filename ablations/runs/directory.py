@@ -55,8 +55,8 @@ def is_run(folder: Path) -> bool:
 
 
 def is_recipe(folder: Path) -> bool:
-    """Whether a folder holds the results of a recipe."""
-    return b'"recipe": ' in _head(folder / "results.json")
+    """Whether a folder holds the results of a recipe, or networks that it trained before."""
+    return b'"recipe": ' in _head(folder / "results.json") or (folder / "networks").is_dir()
 
 
 def _head(path: Path) -> bytes:

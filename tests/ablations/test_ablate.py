@@ -224,7 +224,7 @@ def test_an_unwritable_place_is_found_out_first(
         "lsmseg_model.networks.backbones.clip.load_clip", lambda *a: pytest.fail("too late")
     )
     Path("file").write_text("")
-    with pytest.raises(ConfigurationError, match="file"):
+    with pytest.raises(DataError, match="Cannot write into file/run: file is a file, not a folder"):
         ablate(AblationRequest(**options(world, out=Path("file") / "run")), progress=False)
 
 

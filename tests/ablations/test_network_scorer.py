@@ -126,6 +126,32 @@ def test_an_interrupted_training_goes_on(training: Training) -> None:
     assert all(whole[name].equal(again[name]) for name in whole)
 
 
+def test_a_training_of_another_run_is_waited_for(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two `ablate --scorer retrain` with one cache: the second takes what the first has trained."""
+    from lsmseg_model import files
+
+    job = training.job(SETS[0].texts)
+    job.out.mkdir(parents=True)
+    lock = Path(f"{job.out}.lock")
+    other = files.locked(lock, "ablate")
+    other.__enter__()
+    flock, waited = files._flock, []
+
+    def ends(handle: int, wait: bool) -> None:
+        if wait:
+            waited.append(lock)
+            job.weights.write_bytes(b"weights")
+            (job.out / "loss.csv").write_text("step,seconds\n0,1.5\n")
+            other.__exit__(None, None, None)
+        flock(handle, wait)
+
+    monkeypatch.setattr(files, "_flock", ends)
+    assert (train_network(job).seconds, waited) == (1.5, [lock])
+    assert not lock.exists()
+
+
 def test_what_is_scored_is_kept_at_once(training: Training) -> None:
     """The second training fails: the first one's counts are there."""
     count_store, benchmark = MemoryCountStore(), FakeBenchmark(pictures=1, size=(40, 48))
