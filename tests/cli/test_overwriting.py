@@ -1,6 +1,6 @@
 """Files and folders that the user names: nothing is overwritten unasked, nothing that is read ever.
 
-What holds a result folder for one run is in tests/model/test_files.py.
+What holds a result folder for one run is in tests/model/test_result_folder.py.
 """
 
 from __future__ import annotations
