@@ -52,7 +52,7 @@ def check_free(
         if str(path) in STREAMS:
             continue
         if path.is_dir():
-            raise DataError(f"Cannot write {path}: it is a folder; name a file.")
+            raise DataError(f"Cannot write {path}: it is a folder; give a file name.")
         if path.is_file():
             if _identity(path) in read:
                 raise DataError(

@@ -54,7 +54,7 @@ def check_free(
     place = next(folder for folder in Path(os.path.realpath(shown)).parents if folder.exists())
     if not place.is_dir():
         raise ConfigurationError(
-            f"Cannot write {shown}: {place} is a file, not a folder; choose another place."
+            f"Cannot write {shown}: {place} is a file, not a folder; choose a writable place."
         )
 
 

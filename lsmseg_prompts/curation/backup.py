@@ -36,7 +36,7 @@ def backup(
     if target.exists() and target.samefile(source):
         raise ConfigurationError(f"{target} is the store itself: name another file.")
     if target.exists() and not target.is_file():
-        raise ConfigurationError(f"Cannot write {target}: it is no file; give a file name.")
+        raise ConfigurationError(f"Cannot write {target}: it is not a file; give a file name.")
     check_free(target, force)
     for beside in (f"{target}-wal", f"{target}-journal"):
         if os.path.exists(beside):  # it would be taken for the copy's own

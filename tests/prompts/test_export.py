@@ -77,7 +77,7 @@ def test_texts_over_77_tokens_are_refused_and_the_old_file_stays(tmp_path, promp
     before = path.read_bytes()
     long = dataclasses.replace(prompt_set, texts=(("cat " * 76,), *prompt_set.texts[1:]))
     with pytest.raises(RefusedError, match="'sky' takes 78 of CLIP's 77") as caught:
-        export_native(long, CAMVID, path)
+        export_native(long, CAMVID, path, force=True)
     assert caught.value.exit_code == 6
     assert path.read_bytes() == before
     assert os.listdir(folder) == ["p.json"]
