@@ -358,8 +358,10 @@ def test_a_backup_is_one_whole_file(store: Store, call) -> None:
 def test_backups_that_are_refused(store: Store) -> None:
     Path("folder").mkdir()
     os.symlink("s.sqlite", "link.sqlite")
-    for target, says in (("s.sqlite", "itself"), ("link.sqlite", "itself"), ("folder", "not a file"),
-                         ("/dev/null", "not a file"), ("s.sqlite/b.sqlite", "is a file")):  # fmt: skip
+    for target, says in (
+        ("s.sqlite", "itself"), ("link.sqlite", "itself"), ("folder", "not a file"),
+        ("/dev/null", "not a file"), ("s.sqlite/b.sqlite", "is a file"),
+    ):  # fmt: skip
         with pytest.raises(ConfigurationError, match=says):
             backup(target, "s.sqlite", force=True)
     with pytest.raises(StoreError, match="no attribute store"):
