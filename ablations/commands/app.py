@@ -7,7 +7,6 @@ too, so that they may stand before or after it. The panel of an option follows f
 from typing import Any
 
 import typer
-from typer import Context
 from typer.core import TyperCommand, TyperGroup
 
 EVERYWHERE = ("quiet", "verbose", "debug")
@@ -47,7 +46,7 @@ PANELS = {
 PANEL_OF = {name: panel for panel, names in PANELS.items() for name in names.split()}
 
 
-def _arranged(command: Any, ctx: Context, params: list[Any]) -> list[Any]:
+def _arranged(command: Any, ctx: Any, params: list[Any]) -> list[Any]:
     """The parameters of a command and the global options: arguments first, then panel by panel."""
     if (root := ctx.find_root().command) is not command:
         params = [*params[:-1], *(p for p in root.params if p.name in EVERYWHERE), params[-1]]
@@ -62,7 +61,7 @@ def _arranged(command: Any, ctx: Context, params: list[Any]) -> list[Any]:
 class Command(TyperCommand):
     """A command that also takes the global options."""
 
-    def get_params(self, ctx: Context) -> list[Any]:
+    def get_params(self, ctx: Any) -> list[Any]:
         """Its parameters, and the global options."""
         return _arranged(self, ctx, super().get_params(ctx))
 
@@ -70,7 +69,7 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group of commands that also takes the global options."""
 
-    def get_params(self, ctx: Context) -> list[Any]:
+    def get_params(self, ctx: Any) -> list[Any]:
         """Its parameters, and the global options."""
         return _arranged(self, ctx, super().get_params(ctx))
 

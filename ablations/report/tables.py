@@ -259,12 +259,13 @@ def print_comparison(comparison: Any, verbose: bool = False) -> None:
 
 def _print(sheets: Sequence[Sheet], summary: str, result: Any, verbose: bool) -> None:
     for sheet in sheets:
-        table, left_out = (sheet.columns, [line.cells for line in sheet.lines]), ""
+        heads, cells, left_out = [*sheet.columns], [[*line.cells] for line in sheet.lines], ""
         if not verbose:
-            table, left_out = narrowed(*table)
+            (heads, cells), left_out = narrowed(heads, cells)
         print_cells(
-            *table,
-            [place > 0 for place in range(len(table[0]))],
+            heads,
+            cells,
+            [place > 0 for place in range(len(heads))],
             sheet.title,
             f"{sheet.note} {left_out}".strip(),
             ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],
