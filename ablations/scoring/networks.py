@@ -8,6 +8,7 @@ goes on.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,9 +143,9 @@ class RetrainScorer(NetworkScorer):
         super().texts(prompt_set)
         return prompt_set.texts
 
-    def job(self, prompt_set: PromptSet) -> TrainingJob:
+    def job(self, prompt_set: PromptSet, progress: bool = False) -> TrainingJob:
         """The training of the network that a prompt set is scored with."""
-        return self.training.job(self.trained_with or prompt_set.texts)
+        return self.training.job(self.trained_with or prompt_set.texts, progress)
 
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         return self._open(train_network(self.job(prompt_set)))
@@ -158,7 +159,8 @@ class RetrainScorer(NetworkScorer):
         several = len(prompt_sets) > 1
         if on_progress and several:
             on_progress(0, len(prompt_sets))
-        trained = self.spread(train_network, [self.job(p) for p in prompt_sets])
+        lines = on_progress is not None and not sys.stderr.isatty()  # a terminal has a bar already
+        trained = self.spread(train_network, [self.job(p, lines) for p in prompt_sets])
         for prompt_set, network in zip(prompt_sets, trained, strict=True):
             texts = tuple(prompt_set.texts[i] for i in competes)
             of_pictures = None if several else on_progress
