@@ -64,8 +64,9 @@ def print_wrapped(text: str) -> None:
     """A text on stdout, its lines no wider than the terminal; words stay whole."""
     import textwrap
 
-    for line in text.splitlines():
-        print(textwrap.fill(line, terminal_width(), break_long_words=False, break_on_hyphens=False))
+    wrapper = textwrap.TextWrapper(terminal_width(), break_long_words=False, break_on_hyphens=False)
+    for line in text.replace(" %", "\N{NO-BREAK SPACE}%").splitlines():
+        print(wrapper.fill(line).replace("\N{NO-BREAK SPACE}%", " %"))
 
 
 def print_cells(
@@ -95,8 +96,8 @@ def print_cells(
 
     console = Console(width=terminal_width(), highlight=False)
     table = Table(box=None, pad_edge=False)
-    broken = [head.replace(" ", "\n") for head in heads]
-    shown = next((above for above in (heads, broken) if _widths(above, cells)), None)
+    narrow = _narrow_heads(heads, cells)
+    shown = next((above for above in (heads, narrow) if _widths(above, cells)), None)
     if shown is None:
         table.show_header = False
         table.add_column(style="bold", no_wrap=True)
@@ -126,7 +127,7 @@ def print_cells(
 def fits(heads: Sequence[str], cells: Sequence[Sequence[str]], folded: bool = True) -> bool:
     """Whether the columns fit beside one another, with heads and long texts folded or as is."""
     if folded:
-        return bool(_widths([head.replace(" ", "\n") for head in heads], cells))
+        return bool(_widths(_narrow_heads(heads, cells), cells))
     widths = _widths(heads, cells)
     return bool(widths) and all(
         max(map(len, (head, *(row[n] for row in cells)))) <= widths[n]
@@ -156,6 +157,12 @@ def _widths(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[int]:
         down = min(over, max(1, widths[wide] - second))  # to the next widest, if that is needed
         widths[wide] = max(least[wide], widths[wide] - down)
     return widths
+
+
+def _narrow_heads(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
+    """Heads of several words, folded where they are wider than what is below them."""
+    columns = zip(heads, *cells, strict=True)
+    return [_folded(head, max(map(len, [*below, *head.split()]))) for head, *below in columns]
 
 
 def _parts(line: str) -> list[str]:

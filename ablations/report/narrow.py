@@ -19,19 +19,22 @@ def narrowed(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> tuple[Tabl
     The interval of a difference stays longest. Where nothing helps, the table as it was.
     """
     table: Table = ([*heads], [[*row] for row in cells])
-    left_out: list[str] = []
-    for smaller, what in _steps(*table):
+    bare: set[str] = set()
+    for smaller, head in _steps(*table):
         if fits(*table):
             break
         table = smaller
-        left_out.append(what)
+        bare.add(head)
     if not fits(*table):
         return ([*heads], [[*row] for row in cells]), ""
-    return table, f"Left out: {', '.join(left_out)}; -v shows all." if left_out else ""
+    gone = ", ".join(head for head in heads if head not in table[0])
+    without = ", ".join(head for head in table[0] if head in bare)
+    parts = [gone] * bool(gone) + [f"the intervals of {without}"] * bool(without)
+    return table, f"Left out: {'; '.join(parts)}. -v shows all." if parts else ""
 
 
 def _steps(heads: list[str], cells: list[list[str]]) -> Iterator[tuple[Table, str]]:
-    """Ever smaller tables, and what each lacks that the one before had."""
+    """Ever smaller tables, and the column that each cuts or leaves out."""
     differences = [head for head in heads if head.startswith(("against", "to "))]
     scores = [head for head in reversed(heads) if head not in differences]
     for head in FIRST:
@@ -47,7 +50,7 @@ def _steps(heads: list[str], cells: list[list[str]]) -> Iterator[tuple[Table, st
                 yield (heads, cells), head
             elif any(INTERVAL.search(row[heads.index(head)]) for row in cells):
                 cells = _bare(cells, heads.index(head))
-                yield (heads, cells), f"the intervals of {head}"
+                yield (heads, cells), head
 
 
 def _without(heads: list[str], cells: list[list[str]], head: str) -> Table:

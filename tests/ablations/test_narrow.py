@@ -26,8 +26,8 @@ def test_80_columns(monkeypatch) -> None:
     shown, left_out = at(80, monkeypatch)
     assert shown == {"prompts": ROW[0], "mIoU": ROW[1], "seen": "59.9", "unseen": "15.1",
                      "against name": ROW[4]}  # fmt: skip
-    told = "union, selection, the intervals of unseen, the intervals of seen"
-    assert left_out == f"Left out: {told}; -v shows all."
+    told = "union, selection; the intervals of seen, unseen"
+    assert left_out == f"Left out: {told}. -v shows all."
 
 
 def test_less_and_less(monkeypatch) -> None:
