@@ -48,7 +48,7 @@ def run_in(
     """Run a command in a clone, whose own packages it imports, with this Python first."""
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=600,
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=1800,
         env={**os.environ, "PATH": path, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1",
              **environment},
     )  # fmt: skip
