@@ -45,7 +45,7 @@ def test_nothing_in_the_readme_is_left_out() -> None:
 @pytest.mark.slow
 @pytest.mark.process
 def test_the_readme_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    clone = fresh_clone(tmp_path)
+    clone = fresh_clone(tmp_path / "clone")
     environment_of_make(clone)
     with LLMServer() as server:
         done = run_in(clone, ["bash", "-xc", script()], OPENAI_BASE_URL=server.url)
