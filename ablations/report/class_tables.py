@@ -188,13 +188,13 @@ class ClassGroup(NamedTuple):
 
 
 def class_groups(run: Mapping[str, Any]) -> list[ClassGroup]:
-    """Each benchmark's classes; [] for a run of before there was any."""
-    rows = [row for row in run.get("per_class", []) if "before" in row]
+    """Each benchmark's classes."""
+    rows = run["per_class"]
     return [
         ClassGroup(
             name,
             [row for row in rows if row["benchmark"] == name],
-            [row for row in run.get("confusions", []) if row["benchmark"] == name],
+            [row for row in run["confusions"] if row["benchmark"] == name],
         )
         for name in dict.fromkeys(row["benchmark"] for row in rows)
     ]

@@ -22,10 +22,7 @@ MOST_PAIRS = 20  # of confusions in LaTeX; the CSV has all
 
 
 def write_tables(run: Mapping[str, Any], directory: Path) -> dict[str, str]:
-    """Write what can be made from the record of a run; returns what each file is.
-
-    A record of before there were classes' texts in it leaves fewer files.
-    """
+    """Write what can be made from the record of a run; returns what each file is."""
     files = {}
     if groups := class_groups(run):
         flat = [
@@ -35,7 +32,7 @@ def write_tables(run: Mapping[str, Any], directory: Path) -> dict[str, str]:
         ]
         write_csv(directory / "per_class.csv", flat)
         files["per_class.csv"] = "IoU of every class and its texts, before and after"
-    if run.get("lengths"):
+    if run["lengths"]:
         flat = [{k: v for k, v in row.items() if k != "lengths"} for row in run["lengths"]]
         write_csv(directory / "lengths.csv", flat)
         files["lengths.csv"] = "how many of CLIP's tokens the prompts take"
@@ -67,7 +64,7 @@ def paper_sheets(run: Mapping[str, Any]) -> Iterator[tuple[str, Sheet]]:
             pairs = sorted(group.pairs, key=lambda row: -abs(row["change"]))[:MOST_PAIRS]
             pairs.sort(key=lambda row: row["change"])
             yield f"confusions{suffix(place)}", confusion_sheet(pairs)
-    if run.get("lengths"):
+    if run["lengths"]:
         yield "lengths", length_sheet(run["lengths"])
 
 

@@ -8,7 +8,6 @@ Without scripts all is there but sorting and searching the tables.
 import base64
 import hashlib
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,8 @@ from ablations.report.class_tables import class_groups, length_sheet, seen_sheet
 from ablations.report.files import write_tables
 from ablations.report.filling import fill
 from ablations.report.plots import DPI
-from ablations.report.run_file import COMPARISON, read_run
+from ablations.report.run_file import COMPARISON, RUN, read_run
 from ablations.report.tables import candidate_sheet, combination_sheets, llm_sheets, single_sheets
-from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 
 PAGE = "report.html"
@@ -28,7 +26,10 @@ SCRIPT = "tables.js"  # the only script that the page lets run, named by its has
 
 
 def report(directory: str | Path) -> Path:
-    """Write report.html anew from what a run left in ``directory``; returns its path."""
+    """Write report.html anew from what a run left in ``directory``; returns its path.
+
+    Raises ConfigurationError where there is no record of a run, or it is not whole.
+    """
     write_report(Path(directory))
     return Path(directory) / PAGE
 
@@ -36,7 +37,7 @@ def report(directory: str | Path) -> Path:
 def write_report(directory: Path) -> dict[str, str]:
     """Write report.html, and the tables for a paper, from what the run left in ``directory``.
 
-    Returns what each file is. A run of an older version lacks what was not recorded then.
+    Returns what each file is. Raises ConfigurationError where its record is not whole.
     """
     run = read_run(directory)
     if run["format"] == COMPARISON:
@@ -80,7 +81,7 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
         candidates=candidate_sheet(run["candidates"]),
         seen=seen_sheet(run["single"], run["combinations"]),
         groups=class_groups(run),
-        lengths=length_sheet(run["lengths"]) if run.get("lengths") else None,
+        lengths=length_sheet(run["lengths"]) if run["lengths"] else None,
     )
 
 
@@ -90,7 +91,7 @@ def render_comparison(run: Mapping[str, Any], directory: Path) -> str:
     for llm in run["llms"]:
         folder = directory / Path(llm["directory"]).name
         parts.append({"llm": llm, "link": None})
-        with suppress(UsageError):  # moved or deleted; the comparison stands by itself
+        if (folder / RUN).is_file():  # else moved or deleted; the comparison stands by itself
             own = read_run(folder)
             parts[-1] |= {
                 "link": f"{quote(folder.name)}/{PAGE}",

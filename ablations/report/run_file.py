@@ -9,10 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.files import write_whole
 
-FORMAT, VERSION = "lsmseg-prompts/run", 1
+FORMAT, VERSION = "lsmseg-prompts/run", 2
 COMPARISON = "lsmseg-prompts/comparison"
 RUN = "run.json"
 SOFTWARE = ("lsmseg-prompts", "torch", "open_clip_torch", "numpy", "matplotlib")
@@ -42,31 +42,31 @@ def save_run(directory: Path, kind: str, started: float, content: Mapping[str, A
 def read_run(directory: Path) -> dict[str, Any]:
     """The run.json of a run, or of a comparison of several.
 
-    Raises UsageError if it is missing, damaged or of another kind.
+    Raises ConfigurationError if it is missing, damaged, not whole, or of another kind or version.
     """
     path = directory / RUN
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(
+        raise ConfigurationError(
             f"{directory} is not a run: it has no readable {RUN}; give a folder that "
             "`lsmseg-prompts run` or `ablate` has written."
         ) from error
-    except ValueError as error:
-        raise UsageError(f"{path} is damaged ({error}): run the ablation again.") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} is damaged ({error}): run the ablation again.") from error
     if not isinstance(run, dict) or run.get("format") not in (FORMAT, COMPARISON):
-        raise UsageError(f"{path} is not the record of a run of lsmseg-prompts.")
+        raise ConfigurationError(f"{path} is not the record of a run of lsmseg-prompts.")
     if run.get("version") != VERSION:
-        raise UsageError(
-            f"{path} has version {run.get('version')}, this lsmseg-prompts reads {VERSION}: "
-            "use the version that wrote it."
+        raise ConfigurationError(
+            f"{path} was written by another version of lsmseg-prompts (of the record: "
+            f"{run.get('version')}, this one reads {VERSION}): run the ablation again."
         )
     _check(run, path)
     return run
 
 
 def _check(run: dict[str, Any], path: Path) -> None:
-    """Raise UsageError, naming the field, for a record from which no page can be made."""
+    """Raise ConfigurationError, naming the field, for a record from which no page can be made."""
     from pydantic import ValidationError
 
     from ablations.report import run_models
@@ -76,9 +76,9 @@ def _check(run: dict[str, Any], path: Path) -> None:
         model.model_validate(run)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"]))
+        field = ".".join(map(str, first["loc"])) or str(first["ctx"]["error"])
         wrong = "lacks" if first["type"] == "missing" else "has a wrong value in"
-        raise UsageError(
+        raise ConfigurationError(
             f"{path} is not whole: it {wrong} the field {field!r}. Run the ablation again."
         ) from error
 

@@ -77,6 +77,7 @@ def test_classes_are_cut_to_those_that_changed_most() -> None:
     rows = per_class(one, one.benches[0], Candidate(("color",)))
     many = [{**rows[0], "name": f"c{i}", "difference": i / 100} for i in range(25)]
     run = {"single": singles(one, ATTRIBUTES).rows, "combinations": [], "per_class": many}
+    run |= {"confusions": [], "lengths": []}
     run["combinations"] = path_rows(one, search(one, ATTRIBUTES))
     sheet = dict(paper_sheets(run))["per_class"]
     assert sheet.title == "Classes that gained and that lost most (fake)"

@@ -5,8 +5,10 @@ import csv
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ from ablations.report.sheet import score, signed
 from ablations.runs.open import drawings_note
 from ablations.runs.request import AblationRequest
 from lsmseg_model.data.palette import colour, oklab, palette
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import ConfigurationError, UsageError
 
 
 @pytest.fixture
@@ -145,10 +147,11 @@ def test_report_is_made_anew(directory: Path) -> None:
         ("{", "damaged"),
         ("[]", "not the record"),
         ('{"format": "other"}', "not the record"),
-        ('{"format": "lsmseg-prompts/run", "version": 99}', "version 99"),
-        ('{"format": "lsmseg-prompts/run", "version": 1}', "lacks the field 'name'"),
+        ('{"format": "lsmseg-prompts/run", "version": 99}', "of the record: 99, this one reads 2"),
+        ('{"format": "lsmseg-prompts/run", "version": 1}', "of the record: 1, this one"),
+        ('{"format": "lsmseg-prompts/run", "version": 2}', "lacks the field 'name'"),
         (
-            '{"format": "lsmseg-prompts/comparison", "version": 1, "name": 1, "created": ""}',
+            '{"format": "lsmseg-prompts/comparison", "version": 2, "name": 1, "created": ""}',
             "a wrong value in the field 'name'",
         ),
     ],
@@ -156,9 +159,72 @@ def test_report_is_made_anew(directory: Path) -> None:
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None, says: str) -> None:
     if content is not None:
         (tmp_path / "run.json").write_text(content)
-    with pytest.raises(UsageError, match=says):
+    with pytest.raises(ConfigurationError, match=says) as caught:
         report(tmp_path)
+    assert caught.value.exit_code == 4
     assert not (tmp_path / "report.html").exists()
+
+
+def paths(value: Any, depth: int = 0) -> Iterator[tuple[Any, ...]]:
+    """Where the fields of a record are; of lists only those of the first element."""
+    if isinstance(value, dict):
+        inner: list[tuple[Any, Any]] = list(value.items())
+    else:
+        inner = [(0, value[0])] if isinstance(value, list) and value else []
+    for key, below in inner:
+        yield (key,)
+        if depth < 4:
+            yield from ((key, *path) for path in paths(below, depth + 1))
+
+
+def at(record: Any, path: tuple[Any, ...]) -> tuple[Any, Any]:
+    """A copy of a record, and the part of it that holds the end of the path."""
+    copy = part = json.loads(json.dumps(record))
+    for key in path[:-1]:
+        part = part[key]
+    return copy, part
+
+
+def test_a_record_with_any_field_gone_or_wrong_is_refused_or_makes_a_whole_page(
+    whole: Path,
+) -> None:
+    """Each field of a record is taken away, and has another type, one at a time."""
+    file = whole / "run.json"
+    record = json.loads(file.read_text())
+    refused: set[tuple[Any, ...]] = set()
+    tried = list(paths(record))
+    wrongs = (None, 7, "x", [], {})
+    for number, path in enumerate(tried):
+        for wrong in ("gone", wrongs[number % len(wrongs)]):
+            copy, part = at(record, path)
+            if wrong == "gone":
+                del part[path[-1]]
+            else:
+                part[path[-1]] = wrong
+            file.write_text(json.dumps(copy))
+            try:
+                report(whole)
+            except ConfigurationError as error:
+                assert ("run.json" in str(error) and "Run the ablation again" in str(error)) or (
+                    path[0] in ("format", "version")
+                )
+                refused.add((*path, wrong) if wrong == "gone" else path)
+    assert len(tried) > 150
+    top = {path for path in tried if len(path) == 1}
+    assert {(*path, "gone") for path in top} <= refused
+
+
+@pytest.mark.parametrize("path", [("best", "prompts"), ("single", 0, "miou"), ("summary",)])
+def test_what_is_missing_is_named(whole: Path, call: Any, path: tuple[Any, ...]) -> None:
+    file = whole / "run.json"
+    copy, part = at(json.loads(file.read_text()), path)
+    del part[path[-1]]
+    file.write_text(json.dumps(copy))
+    done = call("report", str(whole))
+    assert (done.code, done.out) == (4, "") and "Traceback" not in done.err
+    assert f"lacks the field '{'.'.join(map(str, path))}'. Run the ablation again" in done.err
+    file.write_text(file.read_text()[:500])
+    assert call("report", str(whole)).code == 4
 
 
 def test_numbers_in_cells() -> None:

@@ -20,19 +20,19 @@ EVIL = '<script>alert("x")</script> & [bold]'
 
 
 def leave(tmp_path: Path, **more: Any) -> Path:
-    """What a run of the first version left, with a language model that answers in HTML."""
+    """What a run left, as far as a page needs it, with a language model that answers in HTML."""
     one = board(by_table({"name": 0.2, "color": 0.4, "shape": 0.3, "color+shape": 0.6}))
     alone = singles(one, ATTRIBUTES)
     found = search(one, ATTRIBUTES)
     record: dict[str, Any] = {
         "format": "lsmseg-prompts/run",
-        "version": 1,
+        "version": 2,
         "name": "test",
         "created": "2025-01-01T00:00:00+00:00",
         "seconds": 3,
         "summary": "A summary.",
         "search_note": "A note.",
-        "cards": [{"label": "mIoU", "value": "3 %", "detail": EVIL, "best": True}],
+        "cards": [{"label": "mIoU", "value": "3 %", "detail": EVIL, "parts": [], "best": True}],
         "llm": {"name": "bundled", "provenance": EVIL},
         "model": {"name": "tiny", "weights": "abc", "dense": "catseg"},
         "benchmarks": [
@@ -45,7 +45,13 @@ def leave(tmp_path: Path, **more: Any) -> Path:
                 "report": {"split": "report", "pictures": 20},
             }
         ],
-        "settings": {"samples": 300, "rule": "interval", "seed": 0},
+        "settings": {
+            "samples": 300,
+            "rule": "interval",
+            "seed": 0,
+            "strategy": "greedy",
+            "composition": "concat",
+        },
         "command": "lsmseg-prompts run --vocab 'a & b'",
         "versions": {"Python": "3"},
         "store": "/somewhere",
@@ -63,9 +69,10 @@ def leave(tmp_path: Path, **more: Any) -> Path:
                 "composition": "concat",
                 "shortened": 3,
                 "dropped": 1,
-                "classes": [{"index": 0, "name": "zebra", "texts": [EVIL]}],
+                "classes": [{"index": 0, "name": "zebra", "texts": [EVIL], "tokens": [9]}],
             }
         ],
+        **dict.fromkeys(("per_class", "confusions", "lengths", "commands"), ()),
         **more,
     }
     (tmp_path / "run.json").write_text(json.dumps(record))
