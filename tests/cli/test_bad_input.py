@@ -55,7 +55,7 @@ EXPORT = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "p.json"
         ("ablate --data camvit --vocab camvid", 2, "did you mean camvid"),
         ("pretrain --data minstuff --out o", 2, "did you mean ministuff"),
         ("ablate --data camvid", 2, "--data-root"),
-        ("report nowhere", 2, "nowhere is not a run"),
+        ("report nowhere", 4, "nowhere is not a run"),
         ("evaluate --prompts missing.json", 2, "no file missing.json"),
         ("generate --vocab missing.txt", 2, "no file missing.txt"),
         ("store status --store missing.sqlite", 8, "no attribute store at missing.sqlite"),
