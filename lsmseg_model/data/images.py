@@ -32,15 +32,15 @@ def as_picture(picture: str | Path | Image.Image | np.ndarray) -> np.ndarray:
     EXIF orientation says, and what is transparent shows white. An array is [H, W], [H, W, 1],
     [H, W, 3] or [H, W, 4] (alpha), uint8, uint16 or of floats in 0..1.
 
-    Raises DataError for a file that is missing or is not a picture, UsageError for an array of
-    another kind.
+    Raises DataError for a file that is missing or is not a picture, and for numbers that cannot be
+    greys; UsageError for an array of another kind.
     """
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
     if isinstance(picture, Image.Image):
-        return _from_image(picture)
+        return _from_image(picture, "The picture")
     with open_picture(picture) as opened:
-        return _from_image(opened)
+        return _from_image(opened, str(picture))
 
 
 def entries(folder: Path) -> list[Path]:
@@ -117,24 +117,30 @@ def upright_size(image: Image.Image) -> Size:
     return Size(image.height, image.width)
 
 
-def _from_image(image: Any) -> np.ndarray:
+def _from_image(image: Any, name: str) -> np.ndarray:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip these at 255
-        return _from_array(_scaled(np.asarray(image)))
+        return _from_array(_scaled(np.asarray(image), name))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.asarray(image.convert("RGB"))
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
+def _scaled(values: np.ndarray, name: str) -> np.ndarray:
     """Greyscale of 16 or 32 bits, or of floats, as uint8 or uint16."""
-    if values.dtype == np.uint16:
+    if values.dtype == np.uint16 or values.size == 0:
         return values
-    if values.dtype.kind == "f" and values.size and values.min() >= 0 and values.max() <= 1:
+    low, high = values.min(), values.max()  # NaN where one value is
+    whole = values.dtype.kind != "f" or not (values % 1).any()
+    if not (low >= 0 and high <= (65535 if whole else 1)):
+        raise DataError(
+            f"{name} holds numbers from {low:g} to {high:g}, and nothing tells black and white; "
+            "save it with 8 or 16 bits, or as fractions from 0 to 1."
+        )
+    if values.dtype.kind == "f" and high <= 1:
         return np.rint(values * 255).astype(np.uint8)
-    small = values.size == 0 or values.max() < 256
-    return values.clip(0, 255 if small else 65535).astype(np.uint8 if small else np.uint16)
+    return values.astype(np.uint8 if high < 256 else np.uint16)
 
 
 def _from_array(array: np.ndarray) -> np.ndarray:

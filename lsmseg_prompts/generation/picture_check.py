@@ -153,6 +153,9 @@ def read_picture(path: str | Path) -> Image:
 
     try:
         with Pictures.open(path) as opened:
+            frames = getattr(opened, "n_frames", 1)
+            if frames > 1 and opened.format != "MPO":  # of a phone: the first is the photograph
+                raise UsageError(f"{path} has {frames} frames or pages: give one picture.")
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except FileNotFoundError:
         raise UsageError(f"There is no picture {path}: check the path.") from None

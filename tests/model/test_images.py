@@ -36,6 +36,15 @@ def test_thirty_two_bits_and_floats() -> None:
     assert (as_picture(RAMP / 255) == RAMP[..., None]).all()
 
 
+@pytest.mark.parametrize("value", [-0.5, 2.5, float("nan"), 1e6, -3])
+def test_numbers_that_are_no_greys_are_refused(value: float) -> None:
+    """A map of heights would be a black picture."""
+    kind = np.int32 if value == -3 else np.float32
+    Image.fromarray(np.array([[0, value]], kind)).save("f.tif")
+    with pytest.raises(DataError, match=r"f\.tif holds numbers from .* nothing tells black and"):
+        as_picture("f.tif")
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
 def test_modes(mode: str) -> None:
     red = Image.new("RGB", (3, 2), (255, 0, 0)).convert(mode)

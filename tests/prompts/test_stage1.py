@@ -185,6 +185,13 @@ def test_what_is_no_picture_is_refused():
             read_picture(name)
 
 
+def test_several_frames_are_refused():
+    frames = [Pictures.new("L", (4, 4), grey) for grey in (0, 90)]
+    frames[0].save("a.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(UsageError, match=r"a\.gif has 2 frames or pages: give one picture"):
+        read_picture("a.gif")
+
+
 def test_huge_pictures_are_refused(monkeypatch):
     monkeypatch.setattr(Pictures, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(UsageError, match="too many pixels"):
