@@ -32,7 +32,10 @@ def options(command: Any) -> set[str]:
 
 
 def parse(arguments: tuple[str, ...]) -> str:
-    """The command that the arguments name; an AssertionError if they would not be understood."""
+    """The command that the arguments name; an AssertionError if they would not be understood.
+
+    A command without any argument is only named, as sentences do: it may lack required ones.
+    """
     command, rest, path = tree(), list(arguments), ""
     while rest and rest[0].startswith("-"):
         assert rest[0] in options(command) | {"--help"}, f"there is no option {rest[0]}"
@@ -41,7 +44,7 @@ def parse(arguments: tuple[str, ...]) -> str:
         assert rest[0] in command.commands, f"there is no command {rest[0]!r}"
         path = f"{path} {rest[0]}".strip()
         command = command.commands[rest.pop(0)]
-    if rest or not hasattr(command, "commands"):
+    if rest:
         try:
             # Below the whole command, whose global options each command takes too.
             command.make_context(path, rest, parent=typer.Context(tree()))
