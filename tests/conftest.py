@@ -166,7 +166,7 @@ def drawings(weights: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data() -> Path:
-    """A folder benchmark of 11 classes: two pictures of 32 x 24 in each of two splits."""
+    """A folder of 11 classes: two pictures of 32 x 24 in each of two splits, none like another."""
     import numpy as np
     from PIL import Image
 
@@ -177,4 +177,6 @@ def data() -> Path:
             folder.mkdir(parents=True)
             for name in ("a.png", "b.png"):
                 Image.fromarray(rng.integers(0, high, shape, dtype=np.uint8)).save(folder / name)
+    each = [f"{split}/{name},{split} {name}" for split in ("train", "val") for name in "ab"]
+    Path("data", "groups.csv").write_text("\n".join(["picture,group", *each, ""]))
     return Path("data")

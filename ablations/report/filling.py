@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from ablations.report.sheet import numeric, score, side, signed
+from ablations.search.enough import counted
 
 
 @cache
@@ -19,7 +20,9 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(breaks=_breaks, unbroken=lambda cell: cell.replace(", ", ",\u00a0"))
-    environment.globals.update(score=score, signed=signed, numeric=numeric, side=side)
+    environment.globals.update(
+        counted=counted, score=score, signed=signed, numeric=numeric, side=side
+    )
     return environment
 
 

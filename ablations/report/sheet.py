@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ablations.search.enough import TOO_FEW
+from ablations.search.enough import TOO_FEW, counted
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
@@ -66,6 +66,17 @@ def make_sheet(
         for row in rows
     )
     return Sheet(title, tuple(head for head, _ in columns), tuple(lines), note)
+
+
+def the_split(rows: Sequence[Row], split: str = "report") -> str:
+    """Such as "the report split (233 pictures in 2 groups)"; of several benchmarks each."""
+    sizes = {
+        row["benchmark"]: counted(row["pictures"], row["groups"])
+        for row in rows
+        if row["split"] == split and row.get("pictures")
+    }
+    shown = [f"{name}: {size}" if len(sizes) > 1 else size for name, size in sizes.items()]
+    return f"the {split} split ({'; '.join(shown)})" if shown else f"the {split} split"
 
 
 def numeric(sheet: Sheet) -> list[bool]:

@@ -17,6 +17,7 @@ from ablations.report.sheet import (
     signed,
     starred,
     texts,
+    the_split,
 )
 from lsmseg_prompts.terminal import print_cells, print_wrapped
 
@@ -113,7 +114,7 @@ def single_sheet(rows: Sequence[Row]) -> Sheet:
     """
     report = [row for row in rows if row["split"] == "report"]
     columns, lines = _scores(report, itemgetter("prompts"))
-    note = "mIoU in % on the report split, over classes that occur in the labels; "
+    note = f"mIoU in % on {the_split(report)}, over classes that occur in the labels; "
     if several(report):
         note += "* is the set that was best on the selection split."
     else:
@@ -165,7 +166,7 @@ def combination_sheet(rows: Sequence[Row]) -> Sheet:
         "Combinations (as in Table 3)",
         lines,
         [PROMPTS, *columns, ("step", lambda row: DECISIONS.get(row["status"], ""))],
-        "mIoU in % on the report split. The gain on the selection split decided each step; "
+        f"mIoU in % on {the_split(rows)}. The gain on the selection split decided each step; "
         "* is the set that was chosen.",
     )
 
@@ -186,7 +187,7 @@ def candidate_sheet(rows: Sequence[Row]) -> Sheet:
         "Candidates",
         rows,
         columns,
-        f"mIoU in % on the selection split{',' if parts else ';'} {note}",
+        f"mIoU in % on {the_split(rows, 'selection')}{',' if parts else ';'} {note}",
         lambda row: "accepted" if row["chosen"] else "attribute",
     )
 
@@ -222,7 +223,7 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
             f"The same attributes: {first['prompts']} (as in Table 5.9 of the thesis)",
             "same",
             columns,
-            "mIoU in % on the report split, all LLMs on the attributes chosen with "
+            f"mIoU in % on {the_split(rows)}, all LLMs on the attributes chosen with "
             f"{llm} on the selection split; name: the plain name, without any LLM.",
         ),
         _sheet(

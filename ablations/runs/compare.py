@@ -100,7 +100,7 @@ def _write_comparison(
     write_csv(directory / TABLE, rows)
     llm_plot(rows, directory / PLOT)
     content = {
-        "summary": report.comparison_summary(rows),
+        "summary": " ".join([report.comparison_summary(rows), *record.shared()]),
         "first": first,
         "same": candidates[first].name,
         "llms": [

@@ -11,6 +11,8 @@ from ablations.report.summary import summary
 from ablations.runs.open import drawings_note
 from ablations.runs.request import AblationRequest
 from ablations.scoring.models import Model
+from ablations.scoring.options import SPLITS
+from ablations.scoring.splits import shared_groups
 from ablations.search.claims import as_good
 from ablations.search.path import Search
 from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
@@ -22,7 +24,10 @@ from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
 
 SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
-SETTINGS = ("composition", "rule", "strategy", "beam_width", "orders", "samples", "seed", "limit")
+SETTINGS = (
+    *("split", "limit", "composition", "rule", "strategy", "beam_width", "orders"),
+    *("samples", "seed"),
+)
 """The settings of a request that its record names beside the attributes and the device."""
 
 
@@ -94,8 +99,19 @@ class RunRecord:
             "differences": differences,
             "as_good": controls_as_good,
             "note": drawings_note(self.request),
-            "summary": summary(self.path, self.search, controls_as_good),
+            "summary": " ".join(
+                [summary(self.path, self.search, controls_as_good), *self.shared()]
+            ),
         }
+
+    def shared(self) -> list[str]:
+        """A sentence for each benchmark whose splits have groups in common."""
+        return [
+            f"The selection and the report split of {bench.name} both have pictures of "
+            f"{', '.join(shared)}: the report is not independent of the choice."
+            for bench in self.board.benches
+            if (shared := _shared(bench))
+        ]
 
     def provenance(self) -> dict[str, Any]:
         """What the scores were made from and how, for the records."""
@@ -211,6 +227,10 @@ def _interval(interval: Interval) -> dict[str, float | str | None]:
     }
 
 
+def _shared(bench: Bench) -> list[str]:
+    return shared_groups(*(bench.scorers[split].benchmark for split in SPLITS))
+
+
 def _about(bench: Bench) -> dict[str, Any]:
     benchmark = bench.scorers["report"].benchmark
     seen = benchmark.seen
@@ -219,6 +239,7 @@ def _about(bench: Bench) -> dict[str, Any]:
         "vocabulary": bench.vocabulary.name,
         "classes": len(benchmark.class_indices),
         "seen": None if seen is None else len(seen & set(benchmark.class_indices)),
+        "shared_groups": _shared(bench),
         **{
             split: {
                 "split": scorer.benchmark.split,

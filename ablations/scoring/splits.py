@@ -69,6 +69,11 @@ def halves(whole: Benchmark, seed: int = 0) -> dict[str, Benchmark]:
     }
 
 
+def shared_groups(selection: Benchmark, report: Benchmark) -> list[str]:
+    """The groups that have pictures in both, as the published splits of some benchmarks do."""
+    return sorted(set(selection.groups or ()) & set(report.groups or ()))
+
+
 def _dealt(groups: Sequence[Hashable], seed: int) -> tuple[list[int], list[int]]:
     """The pictures of each half; groups: of every picture."""
     grouped: dict[Hashable, list[int]] = {}

@@ -23,8 +23,15 @@ def too_few(units: int, grouped: bool = False, least: int = MIN_PICTURES) -> str
     if units >= least:
         return None
     if grouped:
-        return f"{TOO_FEW} that are independent ({units} groups, at least {least} are needed)"
+        groups = "1 group" if units == 1 else f"{units} groups"
+        return f"{TOO_FEW} that are independent ({groups}, at least {least} are needed)"
     return f"{TOO_FEW} ({units}, at least {least} are needed)"
+
+
+def counted(pictures: int, groups: int | None) -> str:
+    """Such as "233 pictures in 2 groups"; "200 pictures" where each stands for itself."""
+    text = "1 picture" if pictures == 1 else f"{pictures} pictures"
+    return text if groups is None else f"{text} in {groups} group{'s' if groups != 1 else ''}"
 
 
 def check_samples(samples: int) -> None:

@@ -15,10 +15,12 @@ import numpy as np
 
 from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.search.statistics import TINY, Draws, Interval, Subset, average, bootstrap
-from lsmseg_model.data.benchmark import Benchmark
+from lsmseg_model.data.benchmark import Benchmark, group_count
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 from lsmseg_prompts.vocabularies import Vocabulary
 
+Sizes = tuple[int, int | None]
+"""How many pictures, and how many groups of them where there are any."""
 COLUMNS = ("miou", "seen", "unseen", "union")  # miou: all classes; union: its other definition
 AVERAGE = "average"
 AT_ONCE = 2 << 30  # bytes of counts that are scored in one pass over the pictures
@@ -81,6 +83,7 @@ class Score:
     split: str
     parts: Mapping[str, Mapping[str, Draws]]
     totals: Mapping[str, np.ndarray] = field(repr=False)  # int64 [C, 3] per benchmark
+    sizes: Mapping[str, Sizes]
 
     @cached_property
     def mean(self) -> dict[str, Draws]:
@@ -165,8 +168,10 @@ class Scoreboard:
             some, fresh = fresh[:at_once], fresh[at_once:]
             parts: list[dict[str, Mapping[str, Draws]]] = [{} for _ in some]
             totals: list[dict[str, np.ndarray]] = [{} for _ in some]
+            sizes: dict[str, Sizes] = {}
             for bench in self.benches:
                 scorer = bench.scorers[split]
+                sizes[bench.name] = len(scorer.benchmark), group_count(scorer.benchmark)
                 sets = [self._to_score(bench, scorer, c) for c in some]
                 counts = scorer.score(sets, on_progress)
                 how = self.samples, self.seed, bench.stream, scorer.benchmark.groups
@@ -174,7 +179,7 @@ class Scoreboard:
                 for part, total, drawn, one in zip(parts, totals, draws, counts, strict=True):
                     part[bench.name], total[bench.name] = drawn, one.sum(axis=0)
             for candidate, part, total in zip(some, parts, totals, strict=True):
-                self._scores[split, candidate] = Score(candidate, split, part, total)
+                self._scores[split, candidate] = Score(candidate, split, part, total, sizes)
         return [self._scores[split, c] for c in candidates]
 
     def has(self, attribute: str) -> bool:
@@ -223,6 +228,7 @@ def table_rows(
             **extra,
             "split": score.split,
             "benchmark": name,
+            **dict(zip(("pictures", "groups"), score.sizes.get(name, (None, None)), strict=True)),
             "no_interval": columns["miou"].interval().missing,
         }
         against = dict(baseline.by_benchmark())[name]

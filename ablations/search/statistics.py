@@ -60,9 +60,14 @@ class Draws:
         fewer = min(self, other, key=lambda one: one.units)
         return replace(fewer, value=self.value - other.value, draws=self.draws - other.draws)
 
+    @property
+    def missing(self) -> str | None:
+        """Why there is no interval, see `too_few`."""
+        return too_few(self.units, self.grouped)
+
     def interval(self, level: float = LEVEL) -> Interval:
         """The interval of `ends`, where there are enough units for one."""
-        missing = too_few(self.units, self.grouped)
+        missing = self.missing
         low, high = (float("nan"), float("nan")) if missing else self.ends(level)
         return Interval(self.value, low, high, missing)
 

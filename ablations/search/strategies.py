@@ -15,7 +15,6 @@ from itertools import combinations, islice, permutations
 from math import factorial
 
 from ablations.scoring.frozen import OnProgress
-from ablations.search.enough import too_few
 from ablations.search.options import SearchOptions
 from ablations.search.path import ORDER, UNKNOWN, Certificate, Search, Step
 from ablations.search.scoreboard import Candidate, Score, Scoreboard, fields, number
@@ -48,7 +47,7 @@ class Searcher:
         self.named = list(attributes)  # at equal mIoU the one named first is taken
 
     def run(self) -> Search:
-        self.result.too_few = too_few(self.start.miou.units)
+        self.result.too_few = self.start.miou.missing
         if self.result.too_few:
             self._begin([self.start])
             return self.result

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from support.ablation_runs import CLASSES, FILES, options
 
 from ablations.report.tables import print_result
 from ablations.runs.ablate import ablate, run
+from ablations.runs.leaderboard import leaderboard
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
 from ablations.scoring.splits import BenchmarkSource
@@ -89,7 +91,8 @@ def test_scores_are_in_the_store(finished: RunResult) -> None:
 def test_record_says_how_the_pictures_were_split(finished: RunResult) -> None:
     record = json.loads((finished.directory / "run.json").read_text())
     (benchmark,) = record["benchmarks"]
-    assert benchmark["selection"] == {"split": "val: selection half (seed 0)", "pictures": 20}
+    half = {"split": "val: selection half (seed 0)", "pictures": 20, "groups": None}
+    assert benchmark["selection"] == half and benchmark["shared_groups"] == []
     assert benchmark["report"]["split"] == "val: report half (seed 0)"
     assert record["best"] == finished.best
     assert len(record["prompts"][0]["classes"]) == 4
@@ -226,6 +229,72 @@ def test_an_unwritable_place_is_found_out_first(
     Path("file").write_text("")
     with pytest.raises(DataError, match="Cannot write into file/run: file is a file, not a folder"):
         ablate(AblationRequest(**options(world, out=Path("file") / "run")), progress=False)
+
+
+@pytest.fixture
+def scenes(world: Path) -> Path:
+    """The pictures again: in `val` two of each scene, in `train` some of a scene of each kind."""
+    folder = world / "scenes"
+    if not folder.exists():
+        shutil.copytree(world / "pictures", folder)
+        for kind in ("images", "annotations"):
+            (folder / kind / "train").mkdir()
+            for number in range(25):
+                shutil.copy(folder / kind / f"val/p{number}.png", folder / kind / "train")
+        lines = [f"val/p{number},scene {number // 2}" for number in range(40)]
+        lines += [f"train/p{number},scene {19 + number}" for number in range(25)]
+        (folder / "groups.csv").write_text("\n".join(["picture,group", *lines, ""]))
+    return folder
+
+
+def test_halves_and_intervals_are_of_whole_groups(
+    world: Path, scenes: Path, drawn_plainly: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = options(world, data=str(scenes), attributes=["color"], out="g", store="g.sqlite")
+    result = ablate(AblationRequest(**few), progress=False)
+    record = json.loads((result.directory / "run.json").read_text())
+    (benchmark,) = record["benchmarks"]
+    for split in ("selection", "report"):
+        name = f"val: {split} half by group (seed 0)"
+        assert benchmark[split] == {"split": name, "pictures": 20, "groups": 10}
+    few_groups = "too few pictures that are independent (10 groups, at least 20 are needed)"
+    assert few_groups in result.best["summary"] and few_groups in record["search_note"]
+    row = next(r for r in result.single if r["split"] == "report")
+    assert (row["pictures"], row["groups"], row["no_interval"]) == (20, 10, few_groups)
+    assert row["miou_low"] is None
+    provenance = json.loads((result.directory / "best_prompts.json").read_text())["provenance"]
+    assert provenance["benchmarks"] == record["benchmarks"]
+    print_result(result)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "on the report split (20 pictures in 10 groups)" in shown
+    page = (result.directory / "report.html").read_text()
+    assert "reported on 20 pictures in 10 groups" in page and "of whole groups where" in page
+    (board, *_) = leaderboard(store="g.sqlite")
+    assert board["no_interval"] == few_groups
+    assert board["split"] == "val: report half by group (seed 0)"
+
+
+def test_chosen_on_one_split_and_reported_on_another(
+    world: Path, scenes: Path, drawn_plainly: None
+) -> None:
+    few = options(world, data=str(scenes), attributes=["color"], out="t", store="t.sqlite")
+    result = ablate(AblationRequest(**few, split="val,train"), progress=False)
+    record = json.loads((result.directory / "run.json").read_text())
+    (benchmark,) = record["benchmarks"]
+    assert benchmark["selection"] == {"split": "val: selection", "pictures": 40, "groups": 20}
+    assert benchmark["report"] == {"split": "train: report", "pictures": 25, "groups": 25}
+    assert benchmark["shared_groups"] == ["scene 19"]
+    assert record["settings"]["split"] == ["val,train"]
+    says = "split of scenes both have pictures of scene 19: the report is not independent of the"
+    assert says in record["summary"]
+    row = next(r for r in result.single if r["split"] == "report")
+    assert row["no_interval"] is None and row["miou_low"] < row["miou_high"]
+    step = next(s["command"] for s in record["commands"] if " ablate " in s["command"])
+    assert "--split val,train" in step
+    assert leaderboard(store="t.sqlite")[0]["split"] == "train: report"
+    with pytest.raises(ModelUsageError, match="no split 'test' of scenes; it has train, val"):
+        ablate(AblationRequest(**few | {"out": "no"}, split="val,test"), progress=False)
+    assert not Path("no").exists()
 
 
 def test_named_pictures_are_shown_in_their_order(world: Path, finished: RunResult) -> None:

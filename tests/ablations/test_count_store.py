@@ -95,6 +95,14 @@ def test_other_data_is_scored_anew(other: dict[str, Any]) -> None:
     )
 
 
+def test_groups_change_no_counts() -> None:
+    grouped = FakeBenchmark(pictures=2, groups=("a", "a"))
+    assert (
+        Tally(grouped, MemoryCountStore()).key
+        == Tally(FakeBenchmark(pictures=2), MemoryCountStore()).key
+    )
+
+
 def test_other_labels_and_models_are_scored_anew() -> None:
     benchmark, other = FakeBenchmark(pictures=2), FakeBenchmark(pictures=2)
     other.labels = lambda index: np.zeros((16, 24), np.int64)  # type: ignore[method-assign]

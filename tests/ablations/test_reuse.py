@@ -133,7 +133,7 @@ def test_another_request_is_computed(
 def test_changed_files_are_noticed(
     world: Path, computed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Weights, pictures, the code and a description."""
+    """Weights, pictures, their groups, the code and a description."""
     own = tmp_path / "world"
     shutil.copytree(world, own)
 
@@ -148,6 +148,10 @@ def test_changed_files_are_noticed(
     assert run() and not run()
     picture = next((own / "pictures" / "images" / "val").iterdir())
     os.utime(picture, (1, 1))
+    assert run() and not run()
+    names = [path.name for path in picture.parent.iterdir()]
+    lines = [f"{name},{number // 2}" for number, name in enumerate(names)]
+    (own / "pictures" / "groups.csv").write_text("\n".join(["picture,group", *lines, ""]))
     assert run() and not run()
     monkeypatch.setattr(reuse, "_code", lambda: ["other"])
     assert run() and not run()

@@ -55,6 +55,9 @@ EXPORT = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "p.json"
         ("ablate --data camvit --vocab camvid", 2, "did you mean camvid"),
         ("pretrain --data minstuff --out o", 2, "did you mean ministuff"),
         ("ablate --data camvid", 2, "--data-root"),
+        ("ablate --split val", 2, "MiniStuff has no split 'val'; choose one of train, selection"),
+        ("ablate --split train,train", 2, "SELECTION,REPORT"),
+        ("recipes run table3 --split test", 2, "MiniStuff has no split 'test'"),
         ("report nowhere", 4, "nowhere is not a run"),
         ("evaluate --prompts missing.json", 2, "no file missing.json"),
         ("generate --vocab missing.txt", 2, "no file missing.txt"),
@@ -408,7 +411,7 @@ def test_weights(call, data: Path, weights: Path) -> None:
         ("predict none.png --classes sky -o o.png", 4, "none.png does not exist"),
         ("predict data/images/val/a.png --classes sky -o data", 4, "a folder"),
         ("predict data/images/val/a.png --classes sky --device gpu", 2, "--device cpu"),
-        ("evaluate --data camvid --data-root data --split tset", 4, "it has train, val"),
+        ("evaluate --data camvid --data-root data --split tset", 2, "it has train, val"),
         ("evaluate --split tset --attributes name", 2, "train, selection, report"),
     ],
 )
