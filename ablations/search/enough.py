@@ -15,11 +15,13 @@ def enough(units: int) -> bool:
     return units >= MIN_PICTURES
 
 
-def too_few(units: int, grouped: bool = False, least: int = MIN_PICTURES) -> str | None:
+def too_few(units: int, grouped: bool = False, least: int | None = None) -> str | None:
     """Why there is no interval, or None where there are enough units for one, see `enough`.
 
-    grouped: whether the units are groups. least: how many are enough.
+    grouped: whether the units are groups. least: how many are enough, by default
+    `MIN_PICTURES`.
     """
+    least = MIN_PICTURES if least is None else least
     if units >= least:
         return None
     if grouped:
