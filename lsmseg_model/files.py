@@ -16,7 +16,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lsmseg_model.errors import DataError
+from lsmseg_model.errors import ConfigError, DataError
+
+
+def is_path(name: str) -> bool:
+    """Whether what may be a name or a path is meant as a path.
+
+    It has a separator, or an ending such as .json.
+    """
+    return "/" in name or os.sep in name or Path(name).suffix[1:2].isalpha()
+
+
+def named_file(path: Path, what: str) -> Path:
+    """A file that the user named; ConfigError, which says `what` it should be, if it is not one."""
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder, not a file: check the path of the {what}.")
+    if not path.is_file():
+        raise ConfigError(f"There is no file {path}: check the path of the {what}.")
+    return path
+
 
 STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 """Where a user may send a file instead: what the system has open under these numbers."""

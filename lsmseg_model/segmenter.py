@@ -31,6 +31,7 @@ from lsmseg_model.inference.pictures import (
 )
 from lsmseg_model.inference.prediction import BACKGROUND, Prediction
 from lsmseg_model.networks.backbones.clip import WEIGHTS, Clip, load_clip
+from lsmseg_model.networks.backbones.dense import NEEDS_PROXY, SAM_PROXY
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.networks.catseg import Loaded, published_texts
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -81,6 +82,8 @@ class ModelOptions:
 
     def __post_init__(self) -> None:
         if self.checkpoint is None:
+            if (self.sam is not None) != (self.dense == SAM_PROXY):
+                raise UsageError(NEEDS_PROXY)
             if self.format != "lsmseg":
                 raise UsageError(f"--format {self.format} is about a --checkpoint FILE: name one.")
             if self.cache is not None:

@@ -132,6 +132,34 @@ def _why_not(shown: Path, target: Path, error: OSError) -> str:
     return f"Cannot write {shown}: {reason}; choose a place that can be written."
 
 
+def is_path(name: str) -> bool:
+    """Whether what may be a name or a path is meant as a path.
+
+    It has a separator, or an ending such as .json.
+    """
+    return "/" in name or os.sep in name or Path(name).suffix[1:2].isalpha()
+
+
+def read_named(path: str | Path, what: str) -> bytes:
+    """What the file that a user named holds; `what` it should be, such as "prompt set".
+
+    Raises ConfigurationError if it is missing, a folder, or cannot be read.
+    """
+    path = Path(path).expanduser()
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"There is no file {path}: check the path of the {what}."
+        ) from None
+    except IsADirectoryError:
+        raise ConfigurationError(
+            f"{path} is a folder, not a file: check the path of the {what}."
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(f"Cannot read the {what} {path}: {error.strerror}.") from error
+
+
 def packaged_json(package: str, name: str) -> Any:
     """What the JSON file `name` that lies in `package` holds."""
     return json.loads((files(package) / name).read_text("utf-8"))

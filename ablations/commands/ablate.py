@@ -98,6 +98,8 @@ def ablate(
 
     With several --llm this is done for each of them, and they are compared.
     """
+    options.unused(ctx, strategy != "beam", "without --strategy beam", "beam_width")
+    options.unused(ctx, no_cache, "beside --no-cache", "cache")
     request = options.request_from(
         ablations.AblationRequest,
         ctx,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, BadParameter, Option
+from typer import Argument, BadParameter, Context, Option
 
 from ablations.commands import options
 from ablations.commands.output import Shown, say, show
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 def attributes(
+    ctx: Context,
     pictures: Annotated[
         list[Path] | None, Argument(help="Pictures for --check-images.", show_default=False)
     ] = None,
@@ -42,6 +43,9 @@ def attributes(
     if check_images != bool(pictures):
         given = "pictures after --check-images" if check_images else "--check-images with pictures"
         raise BadParameter(f"give {given}: --check-images a.jpg b.jpg")
+    options.unused(ctx, check_images, "beside --check-images", "wording")
+    options.unused(ctx, llm == "bundled", "with --llm bundled", "key_file")
+    options.unused(ctx, json, "beside --json, which has the reply", "raw")
     provider = make_llm(llm, base_url, key_file)
     if not pictures:
         with open_store_for(provider, store) as opened:

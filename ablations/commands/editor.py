@@ -8,12 +8,14 @@ import tempfile
 from pathlib import Path
 
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.files import read_named
 
 
 def text_from(text: str | None, file: Path | None, now: str, title: str) -> str:
     """`text`, else what is in `file` ("-": stdin), else what the editor makes of `now`.
 
-    Raises UsageError for both or, away from a terminal, neither; ConfigurationError.
+    Raises UsageError for both or, away from a terminal, neither; ConfigurationError for a file that
+    cannot be read and an editor that does not start.
     """
     if text is not None and file is not None:
         raise UsageError("Give --text or --file, not both.")
@@ -21,9 +23,11 @@ def text_from(text: str | None, file: Path | None, now: str, title: str) -> str:
         return text
     if file is not None:
         try:
-            return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-        except (OSError, ValueError) as error:
-            raise UsageError(f"Cannot read {file}: {error}.") from error
+            if str(file) == "-":
+                return sys.stdin.read()
+            return read_named(file, "sentence").decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise UsageError(f"{file} is not text in UTF-8: save the sentence as such.") from None
     if not sys.stdin.isatty():
         raise UsageError('Give the new sentence with --text "..." or --file (- is stdin).')
     return _edited(now, title)

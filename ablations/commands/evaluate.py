@@ -54,13 +54,17 @@ def evaluate(
     from lsmseg_prompts.prompts.from_store import default_attributes, prompt_set
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
-    options.not_both(prompts, attributes)
     options.spare_inputs(ctx, "csv", csv)
     if save_predictions is not None:
         options.spare_inputs(ctx, "save_predictions", save_predictions / "classes.json")
+    by_prompts = ("attributes", "composition", "vocab", "llm", "store")
+    options.unused(ctx, prompts is not None, "beside --prompts", *by_prompts)
+    options.unused_model(ctx)
     as_published = format == "cat-seg" and prompts is None and attributes is None
+    how = "without --attributes for a network of CAT-Seg, which is given names"
+    options.unused(ctx, as_published, how, "composition", "llm", "store")
     if prompts is not None:
-        chosen = load_native(prompts)
+        chosen = load_native(prompts, say)
     else:
         vocabulary = benchmark_vocabulary(data, vocab)
         wanted = ["name"] if as_published else options.names(attributes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import BadParameter, Context, Option
+from typer import Context, Option
 
 import lsmseg_prompts
 from ablations.commands import completion, options
@@ -52,8 +52,10 @@ def export(
     force: options.Force = False,
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
-    if rewrite and format in ("native", "embeddings"):
-        raise BadParameter(f"The format {format} splits nothing: leave out --rewrite.")
+    splits = format not in ("native", "embeddings")
+    options.unused(ctx, not splits, f"with --format {format}, which splits nothing", "rewrite")
+    of_clip = ("model", "pretrained", "device")
+    options.unused(ctx, format != "embeddings", "without --format embeddings", *of_clip)
     vocabulary = lsmseg_prompts.load_vocabulary(vocab)
     names = options.names(attributes) or []
     prompts = lsmseg_prompts.prompt_set(vocabulary, names, composition, llm, store)

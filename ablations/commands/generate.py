@@ -76,6 +76,13 @@ def generate(
     from lsmseg_prompts.llm.prices import Price
 
     asked = llm or ["bundled"]
+    free = set(asked) == {"bundled"}
+    paid = ("key_file", "template", "wording", "temperature", "timeout", "price_in", "price_out")
+    options.unused(ctx, free, "with --llm bundled, whose texts are written already", *paid)
+    options.unused(ctx, template is not None, "beside --template", "wording")
+    served = any(name.startswith("openai/") for name in asked)
+    how = "where no --llm is called openai/<model>"
+    options.unused(ctx, len(asked) > 1 and not served, how, "base_url")
     alone = len(asked) == 1  # of several, --base-url is for those called openai/<model>
     servers = [base_url if alone or name.startswith("openai/") else None for name in asked]
     llms = [

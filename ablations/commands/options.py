@@ -7,9 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from typer import BadParameter, Context, Option
+from typer import Context, Option
 
 from ablations.commands import completion
+from ablations.commands.output import say
+from lsmseg_prompts.errors import UsageError
 
 Vocab = Annotated[
     str,
@@ -162,10 +164,39 @@ def names(option: str | None) -> list[str] | None:
     return None if option is None else [name.strip() for name in option.split(",") if name.strip()]
 
 
-def not_both(prompts: Path | None, attributes: str | None) -> None:
-    """Raise typer's usage error where --prompts and --attributes are both given."""
-    if prompts is not None and attributes is not None:
-        raise BadParameter("give --prompts or --attributes, not both")
+def class_names(option: str, text: str | None) -> list[str] | None:
+    """The class names between the commas of an option; UsageError where they may be others."""
+    from lsmseg_prompts.vocabularies.lines import check_typed
+
+    found = names(text)
+    if found is not None:
+        check_typed(option, found)
+    return found
+
+
+def unused(ctx: Context, where: bool, how: str, *options: str) -> None:
+    """Raise UsageError where an option was given on the command line and would be ignored.
+
+    Args:
+        ctx: What was parsed.
+        where: Whether the options have no effect here.
+        how: When they have none, such as "beside --prompts".
+        options: Their parameters.
+    """
+    for option in options if where else ():
+        source = ctx.get_parameter_source(option)
+        if source is not None and source.name == "COMMANDLINE":
+            (flags,) = (p.opts for p in ctx.command.params if p.name == option)
+            flag = next(flag for flag in flags if flag.startswith("--"))
+            raise UsageError(f"{flag} has no effect {how}: leave it out.")
+
+
+def unused_model(ctx: Context) -> None:
+    """`unused` of the options that name a model."""
+    checkpoint = ctx.params["checkpoint"]
+    unused(ctx, checkpoint is None, "without --checkpoint", "format")
+    own = ctx.params["model"] != "lsmseg-tiny"  # it says which network the checkpoint must be
+    unused(ctx, checkpoint is not None and not own, "beside --checkpoint", "model")
 
 
 def sentences(
@@ -178,11 +209,13 @@ def sentences(
     from lsmseg_prompts.descriptions.loading import load
     from lsmseg_prompts.export.native import load_native
     from lsmseg_prompts.prompts.training_texts import training_texts
+    from lsmseg_prompts.store.sqlite import existing_store_path
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     if prompts is not None:
-        loaded = load_native(prompts)
+        loaded = load_native(prompts, say)
         return loaded.vocabulary, [list(group) for group in loaded.texts], True
     vocabulary = benchmark_vocabulary(data, vocab)
+    existing_store_path(store)
     descriptions = load(vocabulary, llm, store=store, require=False)
     return vocabulary.name, training_texts(descriptions, vocabulary, seed), False

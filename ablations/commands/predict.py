@@ -64,7 +64,11 @@ def predict(
     json: options.Json = False,
 ) -> None:
     """Segment pictures with any class names; known ones are described by attributes."""
-    options.not_both(prompts, attributes)
+    options.unused(ctx, prompts is not None, "beside --prompts", "attributes", "llm", "store")
+    options.unused_model(ctx)
+    as_published = format == "cat-seg" and prompts is None and attributes is None
+    how = "without --attributes for a network of CAT-Seg, which is given names"
+    options.unused(ctx, as_published, how, "llm", "store")
     wanted = _classes(classes, classes_file)
     if output is not None:
         options.spare_inputs(ctx, "output", output, Path(output, "classes.json"))
@@ -74,7 +78,7 @@ def predict(
         lsmseg_model.PredictRequest,
         ctx,
         classes=wanted,
-        background=options.names(background),
+        background=options.class_names("--background", background),
         out=output,
     )
     with progress_bar("segmenting", not Shown.quiet) as progress:
@@ -83,7 +87,7 @@ def predict(
             attributes=options.names(attributes),
             llm=llm,
             store=store,
-            prompts=None if prompts is None else load_native(prompts),
+            prompts=None if prompts is None else load_native(prompts, say),
             on_progress=progress,
             on_message=say,
         )
@@ -97,11 +101,11 @@ def predict(
         )
 
 
-def _classes(classes: str | None, file: str | None) -> list[str]:
+def _classes(classes: str | None, file: str | None) -> list[str] | None:
     if (classes is None) == (file is None):
         raise typer.BadParameter("give --classes or --classes-file, one of the two")
     if classes is not None:
-        return classes.split(",")
+        return options.class_names("--classes", classes)
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     return [entry.readable for entry in load_vocabulary(str(file))]

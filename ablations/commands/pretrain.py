@@ -50,6 +50,7 @@ def pretrain(
     json: options.Json = False,
 ) -> None:
     """Train a CLIP on pictures and texts by its cost map; leaves weights and a checkpoint."""
+    options.unused(ctx, prompts is not None, "beside --prompts", "vocab", "llm", "store")
     name, texts, _ = options.sentences(prompts, data, vocab, llm, store, seed)
     given = options.given(lsmseg_model.PretrainOptions, ctx)
     request = options.request_from(

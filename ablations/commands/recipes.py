@@ -63,6 +63,7 @@ def recipes_show(
 
 @app.command("cost", **example("recipes cost table2 table3"))
 def recipes_cost(
+    ctx: typer.Context,
     names: Annotated[
         list[str] | None,
         typer.Argument(autocompletion=completion.recipes, help="Recipes (default: all that ship)."),
@@ -77,6 +78,7 @@ def recipes_cost(
     """What recipes cost at full scale: networks, GPU hours, gigabytes; nothing runs."""
     from ablations.recipes.cost import costs
 
+    options.unused(ctx, seconds is None, "without --seconds-a-step", "gpus")
     rows = costs(names or (), seconds, gpus)
     digits = {"gpu_hours": 1, "gigabytes": 1}
     if not json:
@@ -172,6 +174,8 @@ def recipes_run(
 
     Without --data and --train-data it runs small, on what ships inside.
     """
+    options.unused(ctx, json, "beside --json", "format")
+    options.unused(ctx, no_cache, "beside --no-cache", "cache")
     request = options.request_from(
         ablations.RecipeRequest,
         ctx,

@@ -22,6 +22,7 @@ MaybeAttribute = Annotated[
 
 @app.command("path", **example("store path"))
 def store_path(
+    ctx: typer.Context,
     store: options.StorePath = None,
     shipped: Annotated[
         bool, Option("--shipped", help="The read-only store with the bundled descriptions.")
@@ -30,6 +31,7 @@ def store_path(
     """Print where results go, or where the shipped store lies."""
     from lsmseg_prompts.store.sqlite import shipped_store_path
 
+    options.unused(ctx, shipped, "beside --shipped", "store")
     print(shipped_store_path() if shipped else lsmseg_prompts.store_path(store))
 
 
@@ -41,6 +43,7 @@ def store_status(store: options.StorePath = None, json: options.Json = False) ->
 
 @app.command("show", **example("store show zebra"))
 def store_show(
+    ctx: typer.Context,
     name: ClassName,
     vocab: options.Vocab = "coco-stuff",
     attributes: options.Attributes = None,
@@ -61,6 +64,8 @@ def store_show(
     json: options.Json = False,
 ) -> None:
     """The descriptions of a class, by one LLM or by several."""
+    options.unused(ctx, attempts, "beside --attempts", "edits")
+    options.unused(ctx, edits, "beside --edits", "llm", "attributes")
     wanted = options.names(attributes)
     llms = list(dict.fromkeys(llm)) if llm and llm != ["all"] else None
     if attempts:

@@ -79,6 +79,7 @@ def train(
     """Train a network on pictures and prompts; leaves weights and checkpoints in --out."""
     from lsmseg_model.networks.config import parse_changes
 
+    options.unused(ctx, prompts is not None, "beside --prompts", "vocab", "llm", "store")
     name, texts, of_prompts = options.sentences(prompts, data, vocab, llm, store, seed)
     given = options.given(lsmseg_model.TrainOptions, ctx)
     request = options.request_from(

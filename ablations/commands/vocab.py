@@ -72,6 +72,8 @@ def check(
 
     if output is not None:
         check_free(output, force, options.inputs(ctx, "output"))
+    options.unused(ctx, llm is None, "without --llm", "base_url", "key_file", "store")
+    options.unused(ctx, llm == "bundled", "with --llm bundled", "key_file")
     provider = None if llm is None else lsmseg_prompts.make_llm(llm, base_url, key_file)
     with progress_bar(f"asking {llm}", not Shown.quiet and provider is not None) as progress:
         result = lsmseg_prompts.vocab_check(name, provider, store=store, on_progress=progress)

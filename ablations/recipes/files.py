@@ -23,6 +23,7 @@ from lsmseg_model.networks.fields import Fields, Number, OneOf, Text, Whole, rea
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.files import is_path, read_named
 from lsmseg_prompts.prompts.controls import CONTROLS
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.vocabularies import benchmark_vocabulary
@@ -188,12 +189,15 @@ def available() -> list[str]:
 
 
 def recipe_path(name: str) -> Path:
-    """The file of a recipe: one that ships, by its name, or a path. Raises UsageError."""
-    own = Path(name)
-    path = own if name.endswith(".json") else HERE / f"{name}.json"
-    if not path.is_file():
-        if name.endswith(".json"):
-            raise UsageError(f"There is no recipe file {name}.")
+    """The file of a recipe: one that ships, by its name, or a path.
+
+    Raises UsageError for an unknown name, ConfigurationError for a file that cannot be read.
+    """
+    path = HERE / f"{name}.json"
+    if is_path(name):
+        path = Path(name)
+        read_named(path, "recipe")
+    elif not path.is_file():
         raise UsageError(
             f"There is no recipe {name!r}{nearest(name, available())}: choose "
             f"{', '.join(available())}, or a JSON file of your own."

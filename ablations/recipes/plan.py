@@ -7,7 +7,7 @@ folders, descriptions of every vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 
-OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size")
+OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size",
+               "precision", "workers")  # fmt: skip
 OF_CLIP = ("model", "dense", "sam")
 FOREIGN = {  # options that do not go with a scorer
     "retrain": (*OF_CLIP, "checkpoint"),
@@ -137,7 +138,9 @@ def _scorer(recipe: Recipe, request: RecipeRequest, default: str | None) -> str:
                 "retrain."
             )
         scorer = "retrain"
-    if wrong := [option for option in FOREIGN[scorer] if getattr(request, option)]:
+    defaults = {field.name: field.default for field in fields(request)}
+    foreign = FOREIGN[scorer]
+    if wrong := [option for option in foreign if getattr(request, option) != defaults[option]]:
         option = wrong[0].replace("_", "-")
         raise UsageError(f"{recipe.name} {DOES[scorer]}: --{option} does not go with it.")
     if scorer == "trained" and request.checkpoint is None:

@@ -21,6 +21,7 @@ from lsmseg_model.errors import CheckpointError, ConfigError
 from lsmseg_model.networks.build import build, clip_weights, read_network
 from lsmseg_model.training.options import TrainOptions
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.files import is_path
 from lsmseg_prompts.vocabularies import Vocabulary
 
 
@@ -71,7 +72,7 @@ class TrainingPlanner:
         data, small = self.data[name], request.small
         training = Training(
             folder=self.folder,
-            config=str(everywhere(config)) if config.endswith(".json") else config,
+            config=str(everywhere(config)) if is_path(config) else config,
             source=data.source.everywhere(),
             iterations=options.iterations,
             pretrained=everywhere(request.pretrained),

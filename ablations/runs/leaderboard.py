@@ -17,6 +17,7 @@ ORIGIN = ("run", "scored")
 STORED = {"weights": "weights_hash", "prompts": "prompt_set", "scored": "created_at"}
 SCORES = ("miou", "low", "high", "seen", "unseen")
 COLUMNS = (*SAME, *SCORES, "no_interval", *ORIGIN)
+HALVES = ("report", "selection")
 Row = dict[str, Any]
 
 
@@ -47,7 +48,7 @@ def leaderboard(
         sort: A column; scores fall, names rise, and undefined scores stand last.
 
     Raises:
-        UsageError: For an unknown column.
+        UsageError: For an unknown column, and for what nothing in the store is called.
         StoreError: Where the store cannot be read.
     """
     if sort not in COLUMNS:
@@ -58,12 +59,18 @@ def leaderboard(
     with open_store_readonly(working_store_path(store)) as file:
         evaluations = file.evaluations()
     wanted = {"benchmark": benchmark, "model": model, "llm": llm}
+    named = set(attributes or ())
+    every = _rows(evaluations)
+    for what, value in (*wanted.items(), *(("attributes", name) for name in sorted(named))):
+        _check_known(what, value, every)
+    if split not in HALVES and not any(_of_split(row, split) for row in every):
+        _check_known("split", split, every)
     rows = [
         row
-        for row in _rows(evaluations)
+        for row in every
         if all(value is None or row[key] == value for key, value in wanted.items())
-        and set(attributes or ()) <= set(row["attributes"])
-        and (split is None or split in (row["split"], _role(row["split"] or "")))
+        and named <= set(row["attributes"])
+        and _of_split(row, split)
     ]
     rows.sort(key=lambda row: _order(row, "miou"))
     rows.sort(key=lambda row: _order(row, sort))
@@ -110,6 +117,23 @@ def _check_number(one: Mapping[str, Any]) -> None:
 def _role(split: str) -> str:
     """What a split was for: "report" of "val: report half (seed 0)" and of "val: report"."""
     return split.rpartition(": ")[2].partition(" ")[0]
+
+
+def _of_split(row: Row, split: str | None) -> bool:
+    """Whether a row is of the split: by its name, or by what it was for."""
+    return split is None or split in (row["split"], _role(row["split"] or ""))
+
+
+def _check_known(what: str, value: str | None, rows: Sequence[Row]) -> None:
+    """Raise UsageError for a name that no row has, and say which there are; none in no rows."""
+    known: set[str] = set()
+    for row in rows:
+        known.update(row[what] if what == "attributes" else filter(None, [row[what]]))
+    if rows and value is not None and value not in known:
+        raise UsageError(
+            f"Nothing in the store has the {what.removesuffix('s')} {value!r}"
+            f"{nearest(value, known)}; there are {', '.join(sorted(known)) or 'none'}."
+        )
 
 
 def _order(row: Row, column: str) -> tuple[bool, Any]:

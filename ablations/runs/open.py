@@ -140,12 +140,10 @@ def labelled_with(data: str, vocab: str | None) -> Vocabulary:
 def benchmark_roots(
     data: Sequence[str], roots: Sequence[str], option: str = "--data-root"
 ) -> list[str | None]:
-    """The folder of each benchmark; MiniStuff and a folder given as data need none.
+    """The folder of each benchmark; MiniStuff and a folder given as data have none.
 
     Raises UsageError, which names the option, where there are too many or too few.
     """
-    if len(roots) == len(data):
-        return list(roots)
     needy = [name for name in data if name != "ministuff" and not Path(name).is_dir()]
     if len(roots) != len(needy):
         raise UsageError(

@@ -19,7 +19,8 @@ import numpy as np
 from lsmseg_model.files import write_whole
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.files import check_free
+from lsmseg_prompts.export.native import check_class_names
+from lsmseg_prompts.files import check_free, read_named
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 FORMAT = "lsmseg-prompts/embeddings"
@@ -88,10 +89,12 @@ def export_embeddings(
 def load_embeddings(path: str | Path, prompts: PromptSet | None = None) -> Embeddings:
     """Read such a file; with `prompts`, only if it was made of those very texts.
 
-    Raises UsageError for a missing or other file and for other texts, ConfigurationError for NaN
-    or infinite values.
+    Raises UsageError for another file, other classes than its vocabulary has, and other texts;
+    ConfigurationError for a missing one, and for NaN or infinite values.
     """
     path = Path(path)
+    if not path.is_file():
+        read_named(path, "embeddings")  # says what it is instead
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
@@ -108,7 +111,14 @@ def load_embeddings(path: str | Path, prompts: PromptSet | None = None) -> Embed
         raise ConfigurationError(f"{path} holds NaN or infinite values: export it again.")
     if about.get("format") != FORMAT or about.get("version") != VERSION:
         raise UsageError(f"{path} is not a file of embeddings of this version: export it again.")
-    if prompts is not None and about["text_hashes"] != [text_hash(g) for g in prompts.texts]:
+    if not len(matrix) == len(about["classes"]) == len(about["text_hashes"]):
+        raise UsageError(f"{path} is damaged: it has not one row a class; export it again.")
+    check_class_names(path, about["vocabulary"], about["classes"])
+    if prompts is None:
+        return Embeddings(matrix, about)
+    if (about["vocabulary"], about["classes"]) != (prompts.vocabulary, list(prompts.class_names)):
+        raise UsageError(f"{path} was made for other classes than {prompts.name}: export it again.")
+    if about["text_hashes"] != [text_hash(group) for group in prompts.texts]:
         raise UsageError(f"{path} was made of other texts than {prompts.name}: export it again.")
     return Embeddings(matrix, about)
 

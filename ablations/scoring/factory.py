@@ -16,6 +16,7 @@ from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import Training
 from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_model.networks.build import read_network
+from lsmseg_prompts.files import is_path
 
 Make = Callable[[Benchmark, BenchmarkSource], Scorer]
 """A benchmark or a split of it, and how any process opens it -> its scorer."""
@@ -44,7 +45,7 @@ def _retrain(options: ScorerOptions, counts: CountStore, executor: Executor) -> 
     def scorer(part: Benchmark, source: BenchmarkSource) -> Scorer:
         training = Training(
             folder=(folder / "trainings").resolve(),
-            config=str(everywhere(config)) if config.endswith(".json") else config,
+            config=str(everywhere(config)) if is_path(config) else config,
             source=source.everywhere(),
             iterations=options.iterations,
             pretrained=everywhere(options.pretrained),

@@ -69,6 +69,14 @@ class ScorerOptions:
                     f"--{given[0]} is about the scorer {other}, not {self.scorer}: leave it out, "
                     f"or give --scorer {other}."
                 )
+        if self.scorer == "trained" and self.pretrained is not None:
+            raise UsageError(
+                "--pretrained has no effect on --checkpoint, a whole network: leave it out."
+            )
+        if self.scorer == "retrain" and self.model != "lsmseg-tiny":
+            raise UsageError(
+                "--model is a CLIP that scores; --scorer retrain trains the network --config."
+            )
         if self.scorer == "trained" and self.checkpoint is None:
             raise UsageError(
                 "The scorer trained scores a whole network: name it, --checkpoint FILE."

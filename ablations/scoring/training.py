@@ -118,7 +118,7 @@ class TrainingJob:
             changes=dict(how.network),
             options=TrainOptions.of(how.config, **{**how.options, "iterations": how.iterations}),
             test_limit=how.validated,
-            resume=True,
+            resume=(self.out / "last.pt").exists(),
             force=True,
             precision=how.precision,
             seed=how.seed,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lsmseg_prompts.errors import UsageError
 
+BEAM_WIDTH = 3
 RULES = ("interval", "paper")
 STRATEGIES = ("greedy", "beam", "chain", "exhaustive")
 
@@ -18,12 +19,12 @@ class SearchOptions:
     above 0, "paper" at any gain at all. strategy: one of `STRATEGIES`. beam_width: sets that a
     beam keeps. orders: try the clauses of the set that is taken in other orders too.
 
-    Raises UsageError for a rule or strategy that does not exist.
+    Raises UsageError for a rule or strategy that does not exist, and a beam width without a beam.
     """
 
     rule: str = "interval"
     strategy: str = "greedy"
-    beam_width: int = 3
+    beam_width: int = BEAM_WIDTH
     orders: bool = False
 
     def __post_init__(self) -> None:
@@ -35,3 +36,5 @@ class SearchOptions:
             )
         if self.beam_width < 1:
             raise UsageError("The beam width, the number of sets kept, must be at least 1.")
+        if self.beam_width != BEAM_WIDTH and self.strategy != "beam":
+            raise UsageError("The beam width has no effect without --strategy beam: leave it out.")

@@ -179,14 +179,16 @@ def load_benchmark(
         vocabulary: Its name; by default the one that the benchmark is labelled with.
 
     Raises:
-        UsageError: For an unknown name.
+        UsageError: For an unknown name, and a root that would be ignored.
         DataError: For folders that do not fit, and where no pixel has a class.
     """
     from lsmseg_model.data.folders import FolderBenchmark, open_split
+    from lsmseg_model.data.layouts import check_root
 
     if limit is not None and limit < 1:
         raise UsageError("--limit must be at least 1.")
     if name == "ministuff":
+        check_root(name, root)
         return MiniStuff(split or "report", limit)
     opened = open_split(name, root, split, class_count)
     benchmark = FolderBenchmark(opened, class_count, limit, vocabulary)

@@ -26,8 +26,8 @@ from lsmseg_model.data.label_maps import (
     read_label_map,
     to_classes,
 )
-from lsmseg_model.data.layouts import LAYOUTS, OWN, Layout, Place
-from lsmseg_model.errors import DataError, LsmsegModelError, UsageError, nearest
+from lsmseg_model.data.layouts import LAYOUTS, OWN, Layout, Place, check_root, must_be_folder
+from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 
 UNFINISHED = ".unfinished"  # stands among label maps while `data prepare` makes them
 TURNED = ", turned upright by its EXIF orientation, and the label map is not"
@@ -128,18 +128,16 @@ def open_split(
         class_count: How many prompts the vocabulary has; None: not compared.
 
     Raises:
-        UsageError: For an unknown name.
+        UsageError: For an unknown name, a benchmark without its folder, and a folder too many.
         DataError: For folders that do not fit, and another number of prompts.
     """
+    check_root(data, root)
     layout = LAYOUTS.get(data)
     if layout is None:
-        if not Path(data).is_dir():
-            names = ["ministuff", *LAYOUTS]
-            among = f"there are {', '.join(names)}, or a folder with images/ and annotations/."
-            raise UsageError(f"There is no benchmark {data!r}; {nearest(data, names, 1, among)}")
-        return find_split(Path(data).name, OWN, Path(data if root is None else root), split)
+        must_be_folder(data)
+        return find_split(Path(data).name, OWN, Path(data), split)
     if root is None:
-        raise DataError(
+        raise UsageError(
             f"The pictures of {data} are read from your disk: fetch them from {layout.source}, lay "
             f"them out as docs/benchmarks.md shows, and say where with --data-root DIR."
         )

@@ -10,7 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from lsmseg_model.errors import DataError, UsageError, nearest
+from lsmseg_model.files import is_path
 
 
 @dataclass(frozen=True)
@@ -92,3 +96,26 @@ LAYOUTS: dict[str, Layout] = {
     name: _layout(**fields)
     for name, fields in json.loads((files(__package__) / "layouts.json").read_text("utf-8")).items()
 }
+
+
+def check_root(data: str, root: str | Path | None) -> None:
+    """Raise UsageError for a root that would be ignored: of MiniStuff, and of a folder as data."""
+    if root is None or data in LAYOUTS:
+        return
+    if data == "ministuff":
+        raise UsageError("MiniStuff is drawn, not read from disk: leave out --data-root.")
+    if Path(data).is_dir():
+        raise UsageError(
+            f"{data} is the folder itself: leave out --data-root, or name a benchmark with --data."
+        )
+
+
+def must_be_folder(data: str) -> None:
+    """Raise UsageError for an unknown benchmark, DataError for a path that is not a folder."""
+    if Path(data).is_dir():
+        return
+    if is_path(data):
+        raise DataError(f"{data} is not a folder: --data takes one, or a name.")
+    names = ["ministuff", *LAYOUTS]
+    among = f"there are {', '.join(names)}, or a folder with images/ and annotations/."
+    raise UsageError(f"There is no benchmark {data!r}; {nearest(data, names, 1, among)}")

@@ -15,6 +15,7 @@ from lsmseg_model.encoders.checkpoints import (
 )
 from lsmseg_model.encoders.sources import no_checkpoint, no_clip, no_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
+from lsmseg_model.files import is_path, named_file
 from lsmseg_model.networks.backbones.clip import (
     CONFIGS,
     WEIGHTS,
@@ -44,10 +45,12 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
     """A configuration by name, or of a JSON file, which may say only what differs from a "base".
 
     changes: fields of its network, clip or crop instead (`config.parse_changes`). Raises
-    UsageError for an unknown name, ConfigError for a file that is not a network's.
+    UsageError for an unknown name, ConfigError for a file that is missing or not a network's.
     """
-    path = Path(name) if name.endswith(".json") else HERE / f"{name}.json"
-    if not path.is_file():
+    path = HERE / f"{name}.json"
+    if is_path(name):
+        path = named_file(Path(name), "network")
+    elif not path.is_file():
         raise UsageError(f"There is no network {name!r}; {nearest(name, available())}")
     try:
         settings = json.loads(path.read_text("utf-8"))
@@ -93,7 +96,7 @@ def _own_clip(clip: str | dict[str, Any]) -> dict[str, Any] | None:
     """The configuration of a CLIP of ours, by name or file; None for one of open_clip's."""
     if isinstance(clip, dict):
         return clip
-    ours = clip.endswith(".json") or (CONFIGS / f"{clip}.json").is_file()
+    ours = is_path(clip) or (CONFIGS / f"{clip}.json").is_file()
     return read_config(clip) if ours else None
 
 
@@ -184,9 +187,13 @@ def start_network(
 
     Raises:
         CheckpointError: Where weights are missing or do not fit.
+        UsageError: For weights of a second encoder that the network does not have.
     """
+    if encoder is not None and settings["network"].get("encoder", "none") == "none":
+        raise UsageError(f"{settings['name']} has no second encoder: leave out --encoder.")
+    path = clip_weights(settings, pretrained)
     network = build(settings)
-    if path := clip_weights(settings, pretrained):
+    if path is not None:
         state, _ = read_state_dict(path)
         fill(network.clip.model, state, path, network.clip.name)
         network.clip.weights_hash = file_hash(path)

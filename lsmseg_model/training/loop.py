@@ -68,6 +68,8 @@ class Run:
         self.weights = request.out / f"{settings['name']}.safetensors"
         if self.last.exists() and not request.resume:
             raise DataError(f"{self.last} exists; add --resume to go on, or choose another --out.")
+        if request.resume and not self.last.exists():
+            raise DataError(f"There is no {self.last} to go on from; begin without --resume.")
         self.half = use_bf16(request.precision, request.device)
         self.step, self.history = 0, History()
         self.board: Any = None  # TensorBoard's writer
@@ -92,11 +94,11 @@ class Run:
         """Write what is to be seen of the run beside a checkpoint."""
 
     def resume(self, *others: Any) -> None:
-        """Go on from the last checkpoint, if there is one; `others`: see `fingerprint`."""
+        """Go on from the last checkpoint, if that was asked for; `others`: see `fingerprint`."""
         texts = [list(group) for group in self.request.texts]
         data = (self.benchmark.name, len(self.benchmark))
         self.same = fingerprint(self.settings, data, self.request.seed, texts, *others)
-        if self.last.exists():
+        if self.request.resume:
             state = read_last(self.last, torch.device(self.team.device), self.same)
             self.step = int(state["step"])
             self.load(state)

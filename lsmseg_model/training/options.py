@@ -132,7 +132,7 @@ class Request:
         config: The network, or the CLIP: a name or a JSON file.
         data: A benchmark's name or a folder; its train split is trained on.
         data_root: The benchmark's folder, or one above it.
-        resume: Go on from out/last.pt if it is there.
+        resume: Go on from out/last.pt, which must be there.
         precision: fp32, bf16, or auto (bf16 where it is native).
         seed: Of everything random.
         device: Where it is computed.

@@ -18,7 +18,12 @@ from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import ConfigurationError, RefusedError
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.descriptions import Description
-from lsmseg_prompts.store.sqlite import shipped_store_path, utc_now, working_store_path
+from lsmseg_prompts.store.sqlite import (
+    existing_store_path,
+    shipped_store_path,
+    utc_now,
+    working_store_path,
+)
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, read_rows
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
@@ -56,10 +61,9 @@ def edit(
     (attribute,) = check_attributes([attribute])
     text = " ".join(text.split())
     check(text, entry, force)
-    path = working_store_path(store)
-    if not read_rows(path, "SELECT 1 FROM llms WHERE name = ?", [llm]):
+    if not read_rows(existing_store_path(store), "SELECT 1 FROM llms WHERE name = ?", [llm]):
         check_name(llm)
-    with open_store(path) as file, file.transaction():
+    with open_store(working_store_path(store)) as file, file.transaction():
         file.add_vocabulary(vocabulary)
         _add_llm(file, llm)
         old = _cell(file, vocabulary, entry, attribute, llm)
@@ -157,8 +161,8 @@ def unlock(
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
     wanted = check_attributes(None if attribute is None else [attribute])
-    path = working_store_path(store)
-    if not path.exists():
+    path = existing_store_path(store)
+    if path is None:
         return []
     with open_store(path) as file, file.transaction():
         file.add_vocabulary(vocabulary)
@@ -203,7 +207,7 @@ def edits(
     vocabulary = load_vocabulary(vocabulary)
     index = vocabulary.find(name).index
     return read_rows(
-        working_store_path(store),
+        existing_store_path(store),
         "SELECT attribute, llm, old_text, new_text, edited_at FROM edits "
         "WHERE vocabulary = ? AND class_index = ? ORDER BY id",
         [vocabulary.name, index],

@@ -19,6 +19,7 @@ from lsmseg_prompts.curation.edits import keep_old
 from lsmseg_prompts.curation.phrases import from_phrases, from_sentences
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import read_named
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import Store, open_store
@@ -118,12 +119,10 @@ def import_file(
 
 def read(path: Path) -> tuple[bytes, list[tuple[str, list[str]]]]:
     """The file, and its names with their phrases, doubles of a name included."""
+    data = read_named(path, "descriptions")
     try:
-        data = path.read_bytes()
         raw = json.loads(data.decode("utf-8-sig"), object_pairs_hook=list)
         json.dumps(raw, ensure_ascii=False).encode()  # half a character, such as "\\ud83d"
-    except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not JSON in UTF-8: {error}.") from error
     if not isinstance(raw, list) or not raw or not all(isinstance(item, tuple) for item in raw):

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from lsmseg_prompts.descriptions.loading import check_attributes, load, show
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
+from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path, working_store_path
 from lsmseg_prompts.store.store import open_store_readonly, read_rows
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
@@ -79,7 +79,7 @@ def attempts(
     llms = llms or llms_of(vocabulary, name, store)
     wanted = set(check_attributes(attributes))
     rows = read_rows(
-        working_store_path(store),
+        existing_store_path(store),
         "SELECT id, started_at, llm, attribute, attributes, attempt_number AS try, "
         "state, verdict, http_status, input_tokens, output_tokens, cost_usd, cost_is_bound, "
         "prompt, reply, error_class, error_message FROM attempts "
@@ -108,7 +108,7 @@ def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> lis
         "UNION SELECT llm FROM attempts WHERE vocabulary = ? AND class_index = ? ORDER BY llm"
     )
     llms: dict[str, None] = {}
-    for path in (shipped_store_path(), working_store_path(store)):
+    for path in (shipped_store_path(), existing_store_path(store)):
         for row in read_rows(path, sql, [vocabulary.name, index] * 2, vocabulary):
             llms[row["llm"]] = None
     if not llms:
@@ -210,7 +210,7 @@ def words_apart(a: str, b: str) -> list[tuple[str, str]]:
 def _texts(
     vocabulary: Vocabulary, llm: str, attributes: Sequence[str], store: Path | None
 ) -> dict[tuple[int, str], str]:
-    rows = read_rows(working_store_path(store), "SELECT DISTINCT llm FROM descriptions")
+    rows = read_rows(existing_store_path(store), "SELECT DISTINCT llm FROM descriptions")
     names = ["bundled", *(row["llm"] for row in rows)]
     texts = load(vocabulary, llm, attributes, store, require=False) if llm in names else {}
     if not texts:

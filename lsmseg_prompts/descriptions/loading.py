@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical, combined
@@ -16,7 +15,7 @@ from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER, Bundled
 from lsmseg_prompts.llm.registry import check_name
-from lsmseg_prompts.store.sqlite import shipped_store_path, working_store_path
+from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path, working_store_path
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
 
@@ -89,14 +88,16 @@ def load(
     Raises:
         ConfigurationError: cells are missing; the message says which command makes them.
         UsageError: there is no such vocabulary, LLM or attribute.
-        StoreError: the store cannot be read.
+        StoreError: the store cannot be read; it is named and not there, and `llm` is not bundled.
     """
     vocabulary = load_vocabulary(vocabulary)
     wanted = check_attributes(attributes)
     path = working_store_path(store)
     cells: dict[Cell, str] = {}
     on_file = False  # imported texts may stand under a name that cannot be asked
-    if Path(path).exists():
+    if store is not None and llm != LLM_NAME:
+        existing_store_path(store)  # raises: its texts can be nowhere else
+    if path.exists():
         with open_store_readonly(path) as file:
             cells = file.descriptions(vocabulary, llm)
             on_file = bool(file.rows("SELECT 1 FROM llms WHERE name = ?", [llm]))
@@ -158,10 +159,10 @@ def show(
     """
     entry = vocabulary.find(name)
     wanted = check_attributes(attributes)
-    paths = [working_store_path(store), *([shipped_store_path()] if llm == "bundled" else [])]
+    paths = [existing_store_path(store), shipped_store_path() if llm == LLM_NAME else None]
     rows: dict[str, dict[str, Any]] = {}
     for path in reversed(paths):
-        if path.exists():
+        if path is not None:
             with open_store_readonly(path) as file:
                 file.check_vocabulary(vocabulary)
                 filled = file.cells(vocabulary, llm, wanted, entry.index)
@@ -184,6 +185,7 @@ def lint_store(
     Keys of a row: vocabulary, class, attribute, rule, message, text. `vocabularies` default to
     those that ship inside (see `described_by`).
     """
+    existing_store_path(store)
     count = 0
     rows = []
     for name in described_by(llm) if vocabularies is None else vocabularies:

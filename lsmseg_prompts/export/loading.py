@@ -7,6 +7,7 @@ DCLIP's files are also read by `store import`.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.export.formats import INVALID
 from lsmseg_prompts.export.native import load_native
+from lsmseg_prompts.files import read_named
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.tokens import check_fits
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -24,24 +26,29 @@ READABLE = ("cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl")
 def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> PromptSet:
     """The prompt set that a file of `format` (native or one of READABLE) holds.
 
-    Raises UsageError for a missing or misshapen file, another number of classes, another format,
+    Raises UsageError for a misshapen file, another format, and other classes than `vocabulary` has,
+    as far as the file tells: their names or count. ConfigurationError for a missing file,
     RefusedError for a text over CLIP's 77 tokens.
     """
+    names = tuple(entry.name for entry in vocabulary)
     if format == "native":
-        return load_native(path)
+        prompts = load_native(path)
+        if (prompts.vocabulary, prompts.class_names) != (vocabulary.name, names):
+            raise UsageError(
+                f"{path} was made for the vocabulary {prompts.vocabulary} with other classes than "
+                f"{vocabulary.name} has: name the vocabulary that it was made for."
+            )
+        return prompts
     if format not in READABLE:
         raise UsageError(
             f"Files of {format} are not read back: {', '.join(('native', *READABLE))} are."
         )
     path = Path(path)
+    data = read_named(path, f"{format} file")
     try:
-        content = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
-    try:
-        groups = _lines(content) if format in ("fc-clip", "maft") else _parsed(content, format)
-        if isinstance(groups, dict):
-            groups = [groups[entry.name] for entry in vocabulary]
+        content = data.decode("utf-8-sig")
+        lines = format in ("fc-clip", "maft")
+        groups = _lines(content) if lines else _parsed(content, format, names)
         texts = tuple(map(_group, groups))
     except KeyError as error:
         raise UsageError(f"{path} is not a file of {format}: it has no {error}.") from error
@@ -62,19 +69,23 @@ def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> Prompt
         attributes=(path.stem,),
         composition="ensemble" if several else "concat",
         llm="imported",
-        class_names=tuple(entry.name for entry in vocabulary),
+        class_names=names,
         texts=texts,
     )
 
 
-def _parsed(content: str, format: str) -> Any:
-    """The texts of each class; CuPL's by the classes' names."""
+def _parsed(content: str, format: str, names: Sequence[str]) -> Any:
+    """The texts of each class; ValueError where the file names other classes than `names`."""
     raw: Any = json.loads(content)
     if isinstance(raw, dict) != (format in ("open_clip", "cupl")):
         raise ValueError(f"it holds a {type(raw).__name__}")
     if format == "cupl":
-        return raw
+        if unknown := [name for name in raw if name not in names]:
+            raise ValueError(f"it names a class {unknown[0]!r}")
+        return [raw[name] for name in names]
     if format == "open_clip":
+        if tuple(raw.get("names", names)) != tuple(names):
+            raise ValueError("it names other classes")
         return [
             [each.replace("{}", name) for each in raw["templates"]] for name in raw["classnames"]
         ]

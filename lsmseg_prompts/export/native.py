@@ -1,22 +1,25 @@
 """The native format: a prompt set as JSON, whole, with scores and where it comes from.
 
-docs/export.md shows one.
+docs/export.md shows one. Every class carries a hash of its place, its names and its texts, so that
+a file whose texts and classes no longer belong together is not read.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import check_free, plain, write_whole
+from lsmseg_prompts.files import check_free, plain, read_named, write_whole
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, PromptSet
 from lsmseg_prompts.tokens import check_fits, count_tokens
-from lsmseg_prompts.vocabularies import Vocabulary
+from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
 
 FORMAT = "lsmseg-prompts/native"
 VERSION = 1
+SHOWN = 3  # classes that a message names
 
 
 def export_native(
@@ -62,6 +65,7 @@ def export_native(
                 "tokens": [count_tokens(text) for text in texts],
             }
         )
+        classes[-1]["sha256"] = _hash(vocabulary.name, len(vocabulary), classes[-1])
     fields = asdict(prompt_set)
     del fields["class_names"], fields["texts"]
     content = {
@@ -76,23 +80,21 @@ def export_native(
     return write_whole(path, text + "\n")
 
 
-def load_native(path: str | Path) -> PromptSet:
+def load_native(path: str | Path, on_message: Callable[[str], object] | None = None) -> PromptSet:
     """Read a prompt set back.
 
-    Raises UsageError if the file is missing, not JSON, of another format or a newer version, or
-    not of the right shape, and RefusedError if a text in it is over CLIP's 77 tokens.
+    Args:
+        path: the file.
+        on_message: takes a sentence where nothing tells whether texts and classes belong together:
+            in a file by an earlier version, for classes of the user's own.
+
+    Raises:
+        ConfigurationError: the file is missing or cannot be read.
+        UsageError: it is not JSON, of another format or a newer version, not of the right shape, or
+            its classes are not those of its vocabulary or do not hold what was exported for them.
+        RefusedError: a text in it is over CLIP's 77 tokens.
     """
     raw = _read(Path(path))
-    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-        raise UsageError(f"{path} is not a prompt set: export one with --format native.")
-    version = raw.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise UsageError(f"{path} has no valid format version: export it again.")
-    if version > VERSION:
-        raise UsageError(
-            f"{path} has format version {version} and this program reads up to {VERSION}: "
-            "update lsmseg-prompts."
-        )
     classes = raw.get("classes")
     if not isinstance(classes, list) or not classes:
         raise _misshapen(path, "classes is not a list of classes")
@@ -110,10 +112,18 @@ def load_native(path: str | Path) -> PromptSet:
     composition = _text(raw, "composition", path)
     if composition not in COMPOSITIONS:
         raise _misshapen(path, f"the composition {composition!r} is unknown")
+    vocabulary = _text(raw, "vocabulary", path)
+    known = check_class_names(path, vocabulary, names)
+    hashed = _check_hashes(path, vocabulary, classes)
     shortened = _indices(raw.get("shortened", []), "shortened", len(texts), path)
+    if on_message is not None and not known and not hashed:
+        on_message(
+            f"{path} is by an earlier version and {vocabulary} is a vocabulary of your own: "
+            "nothing tells whether its texts stand by their classes; export it again to be sure."
+        )
     return PromptSet(
         name=_text(raw, "name", path),
-        vocabulary=_text(raw, "vocabulary", path),
+        vocabulary=vocabulary,
         attributes=_texts(raw, "attributes", path),
         composition=composition,
         llm=_text(raw, "llm", path),
@@ -124,17 +134,76 @@ def load_native(path: str | Path) -> PromptSet:
     )
 
 
-def _read(path: Path) -> Any:
+def check_class_names(path: str | Path, vocabulary: str, names: Sequence[str]) -> bool:
+    """Whether `vocabulary` ships inside; then `names` are its classes, in its order.
+
+    Raises UsageError where they are not, with the first that differ.
+    """
+    if vocabulary not in available_vocabularies():
+        return False
+    own = [entry.name for entry in load_vocabulary(vocabulary)]
+    if len(names) != len(own):
+        raise UsageError(
+            f"{path} has {len(names)} classes and {vocabulary} has {len(own)}: export it again."
+        )
+    pairs = enumerate(zip(own, names, strict=True))
+    other = [f"class {index} is {one!r}, not {two!r}" for index, (one, two) in pairs if one != two]
+    if other:
+        raise UsageError(
+            f"{path} has other classes than {vocabulary}: {_first(other)}; export it again."
+        )
+    return True
+
+
+def _check_hashes(path: str | Path, vocabulary: str, classes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there are hashes; UsageError where a class does not hold what its own is of."""
+    hashed = [item for item in classes if "sha256" in item]
+    wrong = [item for item in hashed if item["sha256"] != _hash(vocabulary, len(classes), item)]
+    if wrong and len(wrong) == len(hashed):
+        raise UsageError(
+            f"No class of {path} holds what was exported: the vocabulary was renamed, or classes "
+            "were added, removed or moved; export it again."
+        )
+    if wrong:
+        which = _first([f"class {item['index']} {item['name']!r}" for item in wrong])
+        raise UsageError(
+            f"{path} does not hold what was exported for {which}: names or texts were changed or "
+            'swapped; export it again, or remove the line "sha256" of a class whose text is yours.'
+        )
+    return bool(hashed)
+
+
+def _hash(vocabulary: str, count: int, item: Mapping[str, Any]) -> str:
+    """SHA-256 of all that ties a class's texts to the class."""
+    keys = ("index", "name", "readable", "texts")
+    whole = [vocabulary, count, *(item.get(key) for key in keys)]
+    return hashlib.sha256(json.dumps(whole, ensure_ascii=False).encode()).hexdigest()
+
+
+def _first(things: Sequence[str]) -> str:
+    more = f" and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
+    return ", ".join(things[:SHOWN]) + more
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = read_named(path, "prompt set")
     try:
-        return json.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError:
-        raise UsageError(f"There is no file {path}: check the path of the prompt set.") from None
-    except OSError as error:
-        raise UsageError(f"Cannot read the prompt set {path}: {error.strerror}.") from error
+        raw = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         raise UsageError(
             f"{path} is not valid JSON in UTF-8: export the prompt set again."
         ) from None
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise UsageError(f"{path} is not a prompt set: export one with --format native.")
+    version = raw.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise UsageError(f"{path} has no valid format version: export it again.")
+    if version > VERSION:
+        raise UsageError(
+            f"{path} has format version {version} and this program reads up to {VERSION}: "
+            "update lsmseg-prompts."
+        )
+    return raw
 
 
 def _misshapen(path: str | Path, what: str) -> UsageError:

@@ -15,7 +15,7 @@ from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.words import named_attributes
-from lsmseg_prompts.errors import ProviderError, UsageError
+from lsmseg_prompts.errors import ConfigurationError, ProviderError, UsageError
 from lsmseg_prompts.generation.engine import ask
 from lsmseg_prompts.generation.replies import read_json
 from lsmseg_prompts.llm.base import LLM, Image, Request
@@ -110,7 +110,8 @@ def check_images(
         on_progress: called with the replies that are there and how many there will be.
 
     Raises:
-        UsageError: A file is not a picture, or the LLM cannot see.
+        ConfigurationError: A file is not there, or is not a picture.
+        UsageError: The LLM cannot see.
         ProviderError: No picture was described; and what else `generation.engine.ask` raises.
     """
     if llm.name == LLM_NAME:
@@ -146,7 +147,7 @@ def check_images(
 def read_picture(path: str | Path) -> Image:
     """The picture as it is sent: upright, RGB, at most 1,024 pixels a side, JPEG, without EXIF.
 
-    Raises UsageError, with the reason, for a file that is not a picture.
+    Raises ConfigurationError, with the reason, for a file that is not a picture.
     """
     from PIL import Image as Pictures
     from PIL import ImageOps
@@ -158,15 +159,17 @@ def read_picture(path: str | Path) -> Image:
                 raise UsageError(f"{path} has {frames} frames or pages: give one picture.")
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except FileNotFoundError:
-        raise UsageError(f"There is no picture {path}: check the path.") from None
+        raise ConfigurationError(f"There is no picture {path}: check the path.") from None
     except IsADirectoryError:
-        raise UsageError(f"{path} is a folder: name the pictures in it.") from None
+        raise ConfigurationError(f"{path} is a folder: name the pictures in it.") from None
     except Pictures.DecompressionBombError:
-        raise UsageError(f"{path} has too many pixels: give a smaller picture.") from None
+        raise ConfigurationError(f"{path} has too many pixels: give a smaller picture.") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         if isinstance(error, OSError) and error.strerror:
-            raise UsageError(f"Cannot read the picture {path}: {error.strerror}.") from None
-        raise UsageError(f"{path} is not a picture that can be read: give JPEG or PNG.") from None
+            raise ConfigurationError(f"Cannot read the picture {path}: {error.strerror}.") from None
+        raise ConfigurationError(
+            f"{path} is not a picture that can be read: give JPEG or PNG."
+        ) from None
     upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     clean = Pictures.new("RGB", upright.size, "white")  # carries nothing over but the pixels
     clean.paste(upright, mask=upright.getchannel("A"))

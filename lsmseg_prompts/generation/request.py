@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import is_path
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.questions import QuestionBuilder
 from lsmseg_prompts.llm.base import LLM
@@ -75,7 +76,7 @@ def _query(template: str | os.PathLike[str]) -> Query:
     name = os.fspath(template)
     if name in ("describe-paper", "describe-thesis"):
         return query(name)
-    if name.endswith((".j2", ".jinja", ".jinja2", ".txt")) or os.path.exists(name):
+    if is_path(name) or os.path.exists(name):
         return read_query(name)
     raise UsageError(
         f"There is no description template {name!r}: describe-paper, describe-thesis, or a "

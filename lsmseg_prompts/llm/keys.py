@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from lsmseg_prompts.errors import ConfigurationError
+from lsmseg_prompts.files import read_named
 
 PLACEHOLDER = "no-key-needed"
 """Sent to a server of one's own where no key is given; such servers ignore it."""
@@ -42,16 +43,12 @@ def find_key(variable: str, key_file: str | Path | None = None, needed: bool = T
 
 def _read(path: Path) -> str:
     try:
-        if path.stat().st_size > _LONGEST:
+        if path.is_file() and path.stat().st_size > _LONGEST:
             raise ConfigurationError(f"The key file {path} is too large to hold just a key.")
-        return path.read_text(encoding="utf-8-sig")
+        return read_named(path, "key file").decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ConfigurationError(
             f"The key file {path} is not plain text: save the key in it as UTF-8."
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(
-            f"The key file {path} cannot be read: {error.strerror or error}."
         ) from None
 
 

@@ -12,8 +12,10 @@ from typing import NamedTuple
 from lsmseg_prompts.descriptions.loading import check_attributes, described_by, load
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.prompts.from_store import DEFAULT_ATTRIBUTES
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
+from lsmseg_prompts.store.sqlite import existing_store_path
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     Vocabulary,
@@ -51,7 +53,7 @@ def texts_for_classes(
         prompts: a prompt set to take the texts from.
 
     Raises:
-        UsageError: no class is named, or one twice.
+        UsageError: no class is named, or one twice; a prompt set and what it makes needless.
     """
     names = [" ".join(name.split()) for name in classes if name.strip()]
     if not names:
@@ -64,6 +66,10 @@ def texts_for_classes(
     plain = build_prompt_set({}, Vocabulary("classes", "classes", entries), ("name",), llm=llm)
     texts = [list(group) for group in plain.texts]
     if prompts is not None:
+        if attributes is not None or store is not None or llm != LLM_NAME:
+            raise UsageError(
+                "A prompt set has its texts: attributes, llm and store have no effect beside it."
+            )
         written = {e.index: _in_prompt_set(prompts, e.name) for e in entries}
     elif attributes is not None and tuple(attributes) == ("name",):
         written = {}
@@ -71,6 +77,7 @@ def texts_for_classes(
         written = _described(
             entries, check_attributes(attributes or DEFAULT_ATTRIBUTES), llm, store
         )
+    existing_store_path(store)
     described = [bool(written.get(entry.index)) for entry in entries]
     for index, group in written.items():
         texts[index] = group or texts[index]

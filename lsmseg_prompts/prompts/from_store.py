@@ -10,6 +10,7 @@ from lsmseg_prompts.descriptions.loading import check_attributes, load
 from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, cells
+from lsmseg_prompts.store.sqlite import existing_store_path
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 DEFAULT_ATTRIBUTES = ("color", "shape", "texture", "pattern")
@@ -36,8 +37,10 @@ def prompt_set(
         UsageError: there is no such vocabulary, LLM, attribute or composition.
         ConfigurationError: descriptions are missing.
         RefusedError: a text is over the token budget and cannot be shortened.
+        StoreError: the store cannot be read, or is named and not there.
     """
     vocabulary = load_vocabulary(vocabulary)
+    existing_store_path(store)
     if len(attributes) == 1 and attributes[0] in NAME_TEMPLATES:
         return build_prompt_set({}, vocabulary, attributes, llm=llm)
     wanted = check_attributes(attributes)

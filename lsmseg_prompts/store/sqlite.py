@@ -40,6 +40,20 @@ def working_store_path(option: str | os.PathLike[str] | None = None) -> Path:
     return Path(named).expanduser() if named else Path("runs") / STORE_NAME
 
 
+def existing_store_path(option: str | os.PathLike[str] | None = None) -> Path | None:
+    """The working store for reading; None where nobody named one and there is none.
+
+    Raises StoreError for one that is named (--store) and is not there: what is read would silently
+    be something else, and nothing is made for reading.
+    """
+    path = working_store_path(option)
+    if path.exists():
+        return path
+    if option is not None:
+        raise absent(path)
+    return None
+
+
 class StoreFile:
     """An open SQLite file whose errors all arrive as StoreError; a context manager."""
 

@@ -24,10 +24,10 @@ from lsmseg_prompts.store.sqlite import (
     absent,
     connect,
     enable_wal,
+    existing_store_path,
     shipped_store_path,
     translated,
     utc_now,
-    working_store_path,
 )
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ def open_store_readonly(path: str | os.PathLike[str]) -> Store:
 
 
 def read_rows(
-    path: Path, sql: str, values: Sequence[Any] = (), vocabulary: Vocabulary | None = None
+    path: Path | None, sql: str, values: Sequence[Any] = (), vocabulary: Vocabulary | None = None
 ) -> list[dict[str, Any]]:
     """The rows of a SELECT on the store at `path`; none where there is no store.
 
     Args:
-        path: the file.
+        path: the file, or None.
         sql: the SELECT.
         values: those of its placeholders.
         vocabulary: compare its classes with those in the store first.
@@ -103,7 +103,7 @@ def read_rows(
         StoreError: the store cannot be read.
         UsageError: the store has the vocabulary with other classes.
     """
-    if not path.exists():
+    if path is None or not path.exists():
         return []
     with open_store_readonly(path) as store:
         if vocabulary is not None:
@@ -246,9 +246,9 @@ def status(store: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
 
     The key `store` tells them apart: the working store's path, or "shipped".
     """
-    path = working_store_path(store)
+    path = existing_store_path(store)
     rows: list[dict[str, Any]] = []
-    if store is not None or path.exists():
+    if path is not None:
         with open_store_readonly(path) as file:
             rows += [{"store": str(path), **row} for row in file.status()]
     with open_store_readonly(shipped_store_path()) as file:

@@ -22,6 +22,7 @@ from typing import Any
 
 from lsmseg_prompts.english import article, nearest
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import read_named
 
 NAMES = (
     "attributes-paper",
@@ -82,15 +83,14 @@ def read_query(path: str | os.PathLike[str]) -> Query:
     """The user's own query, a Jinja2 file that is rendered in a sandbox.
 
     It is given class_name, attribute, meaning (of the attribute), sense, synonyms and name (the
-    benchmark's spelling). Raises UsageError if it cannot be read, does not compile, leaves the
-    class or the attribute out, or writes more than MOST_CHARACTERS.
+    benchmark's spelling). Raises ConfigurationError if it cannot be read, UsageError if it does not
+    compile, leaves the class or the attribute out, or writes more than MOST_CHARACTERS.
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8-sig")  # Windows puts a mark in front
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise UsageError(f"Cannot read the template {path}: {reason}.") from None
+        text = read_named(path, "template").decode("utf-8-sig")  # Windows puts a mark in front
+    except UnicodeDecodeError:
+        raise UsageError(f"Cannot read the template {path}: it is not text in UTF-8.") from None
     own = Query(path.name, text)
     sample = {"meaning": "m", "sense": "s", "synonyms": ["y"], "name": "n"}
     shown = own.render(class_name="xylophone", attribute="color", **sample)

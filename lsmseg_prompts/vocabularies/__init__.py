@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.english import nearest, normalise
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.files import is_path
 from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
 __all__ = [
@@ -52,8 +53,8 @@ def load_vocabulary(name_or_path: str | Path | Vocabulary) -> Vocabulary:
     ({"name", "title", "classes": [{"name", "readable", "sense", "synonyms", "seen",
     "coco_stuff"}]}). A vocabulary that is loaded already is given back as it is.
 
-    Raises UsageError if the name is unknown or the file is missing, unreadable, empty, of a
-    wrong shape, or names a class twice.
+    Raises UsageError if the name is unknown or the file is empty, of a wrong shape, or names a
+    class twice, and ConfigurationError if it is missing or cannot be read.
     """
     if isinstance(name_or_path, Vocabulary):
         return name_or_path
@@ -63,7 +64,7 @@ def load_vocabulary(name_or_path: str | Path | Vocabulary) -> Vocabulary:
     from lsmseg_prompts.vocabularies import user_file
 
     path = Path(wanted).expanduser()
-    if wanted and (path.exists() or path.suffix.lower() in (".txt", ".json")):
+    if wanted and (path.exists() or is_path(wanted)):
         return user_file.read(path)
     near = nearest(wanted, BUILT_IN)
     raise UsageError(
@@ -76,10 +77,13 @@ def benchmark_vocabulary(data: str, named: str | None = None) -> Vocabulary:
     """The vocabulary that is named, else the one that the benchmark `data` is labelled with.
 
     Raises UsageError for an unknown benchmark, with the nearest names, and for a folder of the
-    user's own without a vocabulary: its labels may mean anything.
+    user's own without a vocabulary: its labels may mean anything; ConfigurationError for a path
+    that is not a folder.
     """
     benchmarks = ("ministuff", *available_vocabularies())
     if data not in benchmarks and not os.path.isdir(data):
+        if is_path(data):
+            raise ConfigurationError(f"{data} is not a folder: --data takes one, or a name.")
         raise UsageError(
             f"There is no benchmark {data!r}{nearest(data, benchmarks)}: name "
             f"{', '.join(benchmarks)}, or a folder with images/ and annotations/ and its --vocab."

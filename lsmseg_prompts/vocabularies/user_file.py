@@ -11,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from lsmseg_prompts.english import has_word, nearest, normalise
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import read_named
+from lsmseg_prompts.vocabularies.lines import check_lines
 from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
 LAST = len(built_in("coco-stuff")) - 1
@@ -49,7 +51,9 @@ class UserClass(BaseModel):
         if isinstance(value, str):
             return {"name": value}
         if not isinstance(value, dict) or "name" not in value:
-            raise ValueError("is neither a name nor an object with a name.")
+            raise ValueError(
+                'is neither a name nor an object with a name: write "sky" or {"name": "sky"}.'
+            )
         return value
 
 
@@ -73,13 +77,16 @@ _FIELDS = {
 
 
 def read(path: Path) -> Vocabulary:
-    """Read a vocabulary from a .txt or .json file; raises UsageError (see load_vocabulary)."""
+    """Read a vocabulary from a .txt or .json file; raises as load_vocabulary does."""
     text = _text(path)
     raw: Any
     if path.suffix.lower() == ".json":
         raw = _json(path, text)
     else:
-        raw = [line for line in map(str.strip, text.splitlines()) if line and line[0] != "#"]
+        numbered = enumerate(map(str.strip, text.splitlines()), start=1)
+        lines = [(number, line) for number, line in numbered if line and line[0] != "#"]
+        check_lines(path, lines)
+        raw = [line for _, line in lines]
     try:
         file = UserFile.model_validate(raw if isinstance(raw, dict) else {"classes": raw})
     except ValidationError as error:
@@ -107,16 +114,9 @@ def read(path: Path) -> Vocabulary:
 
 
 def _text(path: Path) -> str:
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give a .txt or .json file with class names.")
+    data = read_named(path, "class list")
     if path.suffix.lower() not in (".txt", ".json"):
         raise UsageError(f"{path} is neither .txt nor .json: save the class names as one of them.")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"There is no file {path}: check the path of the class list.") from None
-    except OSError as error:
-        raise UsageError(f"Cannot read the class list {path}: {error.strerror}.") from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

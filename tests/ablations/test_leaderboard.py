@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command_line import refused
 
 from ablations.runs.leaderboard import COLUMNS, leaderboard
 from lsmseg_prompts.errors import StoreError, UsageError
@@ -78,7 +79,31 @@ def test_filters(filled: None) -> None:
         add("color", 0.8, benchmark=split, split=split)
         assert prompts(benchmark=split) == prompts(split=split) == [("color", 0.8)]
     assert len(prompts(split=None)) == 10
-    assert prompts(model="other") == []
+    assert prompts(model="ViT-B-16", llm="none") == []  # both are there, not together
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({"benchmark": "ministuf"}, r"the benchmark 'ministuf' \(did .* are ministuff, pc-59\."),
+        ({"model": "other"}, r"the model 'other'; there are ViT-B-16, tiny\."),
+        ({"llm": "gpt-4"}, r"the llm 'gpt-4'; there are bundled, none\."),
+        ({"attributes": ["color", "colr"]}, r"the attribute 'colr' \(did you mean color\?\)"),
+        ({"split": "tset"}, r"the split 'tset'; there are report, selection, val: report half"),
+    ],
+)
+def test_what_nothing_is_called(filled: None, wanted: dict[str, Any], says: str, call: Any) -> None:
+    with pytest.raises(UsageError, match=f"Nothing in the store has {says}"):
+        leaderboard(**wanted)
+    option, value = next((f"--{k}", ",".join(v) if k == "attributes" else v)
+                         for k, v in wanted.items())  # fmt: skip
+    refused(call("leaderboard", option, value), 2, "Nothing in the store has")
+
+
+def test_an_empty_store_has_no_names(call: Any) -> None:
+    open_store(STORE).close()
+    nothing = call("leaderboard", "--llm", "gpt-4")
+    assert (nothing.code, nothing.out) == (0, "") and "Nothing like that" in nothing.err
 
 
 def test_order(filled: None) -> None:
@@ -114,7 +139,7 @@ def test_the_command(call: Any, filled: None) -> None:
     rows = json.loads(call("leaderboard", "--attributes", "color,shape", "--json").out)
     assert [row["miou"] for row in rows] == [0.5]
     assert len(json.loads(call("leaderboard", "--split", "all", "--top", "3", "--json").out)) == 3
-    nothing = call("leaderboard", "--llm", "gpt-4")
+    nothing = call("leaderboard", "--llm", "none", "--model", "ViT-B-16")
     assert (nothing.code, nothing.out) == (0, "") and "Nothing like that" in nothing.err
     assert call("leaderboard", "--sort", "colour").code == 2
 

@@ -225,7 +225,7 @@ def test_colour_label_map(tmp_path: Path) -> None:
 def test_wrong_names_and_missing_folders(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean camvid"):
         load_benchmark("camvit")
-    with pytest.raises(DataError, match="--data-root"):
+    with pytest.raises(UsageError, match="--data-root"):
         load_benchmark("camvid")
     with pytest.raises(DataError, match="is not a folder"):
         load_benchmark("camvid", tmp_path / "nowhere")

@@ -132,6 +132,97 @@ def test_damaged_files_are_refused(tmp_path, prompt_set, damage, message):
         load_native(path)
 
 
+def swap_texts(raw):
+    first, second = raw["classes"][1], raw["classes"][4]
+    first["texts"], second["texts"] = second["texts"], first["texts"]
+
+
+def swap_classes(raw):
+    first, second = raw["classes"][1], raw["classes"][4]
+    raw["classes"][1], raw["classes"][4] = second | {"index": 1}, first | {"index": 4}
+
+
+def another_text(raw):
+    raw["classes"][0]["texts"] = ["A sky is made of bricks."]
+
+
+def renamed(raw):
+    raw["classes"][0]["name"] = "heaven"
+
+
+def one_less(raw):
+    del raw["classes"][-1]
+
+
+def one_more(raw):
+    raw["classes"].append(raw["classes"][0] | {"index": 11, "name": "heaven"})
+
+
+def own(raw):
+    raw["vocabulary"] = "mine"
+
+
+CHANGES = [swap_texts, swap_classes, another_text, renamed, one_less, one_more]
+
+
+@pytest.mark.parametrize("damage", CHANGES)
+def test_texts_that_no_longer_belong_to_their_classes_are_refused(tmp_path, prompt_set, damage):
+    """Those of a vocabulary that ships, and of one of the user's own; without hashes by names."""
+    mine = dataclasses.replace(CAMVID, name="mine")
+    for vocabulary in (CAMVID, mine):
+        made = dataclasses.replace(prompt_set, vocabulary=vocabulary.name)
+        path = export_native(made, vocabulary, tmp_path / f"{vocabulary.name}.json")
+        raw = json.loads(path.read_text())
+        damage(raw)
+        path.write_text(json.dumps(raw))
+        with pytest.raises(UsageError, match=r"\.json.*export it again"):
+            load_native(path)
+    raw["vocabulary"] = "camvid"
+    for item in raw["classes"]:
+        del item["sha256"]  # as an earlier version wrote it
+    path.write_text(json.dumps(raw))
+    if damage in (swap_texts, another_text):
+        load_native(path)
+    else:
+        with pytest.raises(
+            UsageError, match=r"has 1[02] classes and camvid has 11|has other classes than"
+        ):
+            load_native(path)
+
+
+def test_the_message_names_the_first_classes_and_what_to_do(tmp_path, prompt_set):
+    path = export_native(prompt_set, CAMVID, tmp_path / "p.json")
+    raw = json.loads(path.read_text())
+    swap_texts(raw)
+    path.write_text(json.dumps(raw))
+    with pytest.raises(UsageError) as caught:
+        load_native(path)
+    assert "for class 1 'building', class 4 'pavement': names or texts" in str(caught.value)
+    assert 'remove the line "sha256" of a class whose text is yours' in str(caught.value)
+    for index in (1, 4):
+        del raw["classes"][index]["sha256"]
+    path.write_text(json.dumps(raw))
+    assert load_native(path).texts[1] == prompt_set.texts[4]
+    raw["vocabulary"] = "mine"
+    path.write_text(json.dumps(raw))
+    with pytest.raises(UsageError, match=r"No class of .* the vocabulary was renamed"):
+        load_native(path)
+
+
+def test_a_file_that_nothing_vouches_for_is_read_and_said(tmp_path, prompt_set):
+    path = export_native(prompt_set, CAMVID, tmp_path / "p.json")
+    said = []
+    assert load_native(path, said.append) == prompt_set
+    raw = json.loads(path.read_text())
+    for item in raw["classes"]:
+        del item["sha256"]
+    path.write_text(json.dumps(raw))
+    assert load_native(path, said.append) == prompt_set and said == []
+    path.write_text(json.dumps(raw | {"vocabulary": "mine"}))
+    assert load_native(path, said.append).texts == prompt_set.texts
+    assert "by an earlier version and mine is a vocabulary of your own" in said[0]
+
+
 def test_a_text_made_too_long_by_hand_is_refused(tmp_path, prompt_set):
     path = export_native(prompt_set, CAMVID, tmp_path / "p.json")
     raw = json.loads(path.read_text())
@@ -150,9 +241,9 @@ def test_what_is_not_json_is_refused(tmp_path, content):
 
 
 def test_missing_files_and_folders(tmp_path, prompt_set):
-    with pytest.raises(UsageError, match="There is no file"):
+    with pytest.raises(ConfigurationError, match="There is no file"):
         load_native(tmp_path / "none.json")
-    with pytest.raises(UsageError, match="Cannot read"):
+    with pytest.raises(ConfigurationError, match="is a folder"):
         load_native(tmp_path)
     assert export_native(prompt_set, CAMVID, tmp_path / "new" / "er" / "p.json").is_file()
     with pytest.raises(ConfigurationError, match="json is a file, not a folder"):

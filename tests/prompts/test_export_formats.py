@@ -7,6 +7,7 @@ templates, count or cut tokens. Their own code was not run.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -241,7 +242,8 @@ def test_the_way_back(name: str, tmp_path: Path) -> None:
     [
         ("cupl", {"zebra": "A zebra.", "sky": ["b"], "fire hydrant": ["c"]}, "has 'A zebra.' inst"),
         ("cupl", {"zebra": [], "sky": ["b"], "fire hydrant": ["c"]}, r"a class has \[\] instead"),
-        ("cupl", {"zebra": ["a"], "sky": ["b"], "hydrant": ["c"]}, "it has no 'fire hydrant'"),
+        ("cupl", {"zebra": ["a"], "sky": ["b"], "hydrant": ["c"]}, "names a class 'hydrant'"),
+        ("cupl", {"zebra": ["a"], "sky": ["b"]}, "it has no 'fire hydrant'"),
         ("cupl", ["a", "b", "c"], "it holds a list"),
         ("cat-seg", {"zebra": ["a"], "sky": ["b"], "fire hydrant": ["c"]}, "it holds a dict"),
         ("san", {"zebra": ["a"], "sky": ["b"], "fire hydrant": ["c"]}, "it holds a dict"),
@@ -273,6 +275,32 @@ def test_what_is_read_is_what_the_consumer_sees(tmp_path: Path) -> None:
         load_export(path, "san", VOCABULARY)
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        ("fc-clip", "\n2:", "\n4:", "the line of 3 comes after that of 4"),
+        ("open_clip", f'"{NAMES[0]}",\n', '"horse",\n', "it names other classes"),
+        ("cupl", f'"{NAMES[1]}":', '"sea":', "it names a class 'sea'"),
+        ("native", '"vocabulary": "three"', '"vocabulary": "four"', "the vocabulary was renamed"),
+    ],
+)
+def test_other_classes_are_not_read(
+    name: str, old: str, new: str, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    export(prompts(PLAIN), VOCABULARY, path, name)
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UsageError, match=says):
+        load_export(path, name, VOCABULARY)
+
+
+def test_a_native_file_of_another_vocabulary_is_not_read(tmp_path: Path) -> None:
+    export(prompts(PLAIN), VOCABULARY, tmp_path / "p.json")
+    with pytest.raises(UsageError, match="with other classes than camvid has"):
+        load_export(tmp_path / "p.json", "native", load_vocabulary("camvid"))
+
+
 def test_descriptors() -> None:
     zebra = ClassEntry(0, "zebra", "zebra")
     assert descriptor("A zebra has a stiff mane.", zebra) == "a stiff mane"
@@ -301,6 +329,14 @@ def test_embeddings(suffix: str, tmp_path: Path) -> None:
     assert found.about["text_hashes"][1] == text_hash(("The sky is blue.",))
     with pytest.raises(UsageError, match="made of other texts"):
         load_embeddings(path, prompts(PLAIN))
+    with pytest.raises(UsageError, match="made for other classes"):
+        load_embeddings(path, dataclasses.replace(prompts(SEVERAL), class_names=NAMES[::-1]))
+    with pytest.raises(ConfigurationError, match="There is no file"):
+        load_embeddings(tmp_path / f"none{suffix}")
+    wrong = dataclasses.replace(prompts(SEVERAL), vocabulary="camvid")
+    export_embeddings(wrong, clip, tmp_path / f"wrong{suffix}")
+    with pytest.raises(UsageError, match="has 3 classes and camvid has 11"):
+        load_embeddings(tmp_path / f"wrong{suffix}")
     if suffix == ".safetensors":
         with safe_open(path, framework="np") as file:
             assert list(file.keys()) == ["embeddings"]

@@ -14,7 +14,7 @@ from lsmseg_prompts.curation.edits import edits, lock
 from lsmseg_prompts.curation.imports import import_file, recognise
 from lsmseg_prompts.curation.phrases import evidence, from_phrases, from_sentences
 from lsmseg_prompts.descriptions.lint import check_text
-from lsmseg_prompts.errors import StoreError, UsageError
+from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.prompts.compose import join
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store, open_store_readonly
@@ -266,7 +266,7 @@ def test_files_that_are_refused(content: str, says: str) -> None:
 
 
 def test_a_file_that_is_not_there_and_names_that_are_taken() -> None:
-    with pytest.raises(UsageError, match=r"none\.json"):
+    with pytest.raises(ConfigurationError, match=r"none\.json"):
         import_file("none.json", shop(BICYCLE), "x")
     for name in ("bundled", "all", " "):
         with pytest.raises(UsageError, match="another --llm"):

@@ -349,7 +349,7 @@ def test_the_command_as_json_and_strict(call, mine):
     assert shown["proposals"][0]["readable"] == "bamboo weaving"
     assert call("vocab", "check", mine, "--strict").code == 6
     assert call("vocab", "check", "coco-stuff", "--strict").code == 0
-    assert call("vocab", "check", "none.txt").code == 2
+    assert call("vocab", "check", "none.txt").code == 4
     assert call("vocab", "check", mine, "--llm", "bundled").code == 2
     assert call("vocab", "check", mine, "-o", "no/such/folder.json").code == 4
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from lsmseg_prompts.english import article, is_named, is_plural, name_forms, normalise, plural
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES
 from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
 from lsmseg_prompts.vocabularies.check import check_vocabulary
@@ -363,17 +363,55 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, name, content, message)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("sky, grass, zebra\n", r'line 1, .* several names.*"synonyms": \["grass", "zebra"\]'),
+        ("cow\nsky;grass\n", "line 2, 'sky;grass' is several names"),
+        ("sky\tgrass\n", "several names: write each class on a line of its own"),
+        ("sky\n\n# more\ngrass|zebra", r"line 4, 'grass\|zebra' is several names"),
+        ("sky,\ngrass,\n", "a separator beside the name: write 'sky'"),
+        ("1 sky\n2 grass\n", "begins with a number: .* name alone, 'sky'"),
+        ("0: sky\n", "begins with a number: .* name alone, 'sky'"),
+        ("1. sky\n", "begins with a number: .* name alone, 'sky'"),
+        ("3,sky,12,13\n", "begins with a number: .* name alone, 'sky'"),
+        ("64 128 64 Animal\n0 0 9 Sky\n", "begins with a number: .* name alone, 'Animal'"),
+        ("cow\nsky: 0\n", "ends with a number: .* name alone, 'sky'"),
+        ('"sky"\n', "quotation marks around it: write sky"),
+        ("- sky\n", "a bullet: write 'sky'"),
+        ("sky # blue\n", "remark behind the name: write 'sky'"),
+        ("\ufeffClass\r\nsky\r\n", "line 1, 'Class' looks like a heading"),
+        ("background\nsky\n", "no class that a prompt could describe"),
+        ("sky\nUnlabeled\n", "line 2, 'Unlabeled' is no class"),
+    ],
+)
+def test_a_line_that_may_mean_something_else_is_asked_about(tmp_path, content, says):
+    """A .json file of the same names is taken as it is written."""
+    with pytest.raises(UsageError, match=says) as caught:
+        load_vocabulary(write(tmp_path, "a.txt", content))
+    assert "A .json file is taken as it is written: [" in str(caught.value)
+    lines = [line for line in content.removeprefix("\ufeff").splitlines() if line]
+    as_json = load_vocabulary(write(tmp_path, "a.json", json.dumps(lines)))
+    assert [entry.name for entry in as_json] == [" ".join(line.split()) for line in lines]
+
+
+def test_ordinary_names_with_numbers_and_signs_are_names(tmp_path):
+    names = ["747 airplane", "3d printer", "1.5 litre bottle", "teddy's bear", "sofa/couch", "name"]
+    vocabulary = load_vocabulary(write(tmp_path, "a.txt", "\n".join(names)))
+    assert [entry.name for entry in vocabulary] == names
+
+
 def test_missing_and_unreadable_files(tmp_path):
-    with pytest.raises(UsageError, match="There is no file"):
+    with pytest.raises(ConfigurationError, match="There is no file"):
         load_vocabulary(tmp_path / "none.txt")
     folder = tmp_path / "folder.txt"
     folder.mkdir()
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(ConfigurationError, match="is a folder"):
         load_vocabulary(folder)
     if os.geteuid() != 0:
         path = write(tmp_path, "a.txt", "cat")
         path.chmod(0)
-        with pytest.raises(UsageError, match="Cannot read"):
+        with pytest.raises(ConfigurationError, match="Cannot read"):
             load_vocabulary(path)
 
 

@@ -17,6 +17,7 @@ from lsmseg_model.encoders.base import FrozenEncoder, resized, resized_positions
 from lsmseg_model.encoders.checkpoints import differences, file_hash, read_metadata, read_state_dict
 from lsmseg_model.encoders.sources import no_clip
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
+from lsmseg_model.files import is_path, named_file
 from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.kernels.threads import in_threads
 from lsmseg_model.networks.backbones.dense import (
@@ -217,8 +218,10 @@ def check_device(device: str) -> None:
 
 def read_config(name: str) -> dict[str, Any]:
     """The configuration of that name beside this file, or a JSON file of the same form."""
-    path = Path(name) if name.endswith(".json") else CONFIGS / f"{name}.json"
-    if not path.is_file():
+    path = CONFIGS / f"{name}.json"
+    if is_path(name):
+        path = named_file(Path(name), "configuration")
+    elif not path.is_file():
         names = sorted(p.stem for p in CONFIGS.glob("*.json"))
         among = f"there are {', '.join(names)}, or a path to a .json file."
         raise UsageError(f"There is no configuration {name!r}; {nearest(name, names, 1, among)}")
@@ -271,11 +274,14 @@ def load_clip(
 
     Raises:
         UsageError: For an unknown name, variant or device.
+        ConfigError: For a configuration that is not there.
         CheckpointError: For weights that are missing, damaged or of another model.
     """
-    ours = name.endswith(".json") or (CONFIGS / f"{name}.json").is_file()
+    ours = is_path(name) or (CONFIGS / f"{name}.json").is_file()
     if not ours:
         _check_name(name)
+    elif is_path(name):
+        named_file(Path(name), "configuration")
     if dense is not None:
         check_dense(dense)
     if (dense == SAM_PROXY) != (proxy is not None):
