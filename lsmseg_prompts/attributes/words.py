@@ -41,7 +41,7 @@ def _patterns() -> dict[str, re.Pattern[str]]:
 
 
 def _pattern(words: list[str]) -> re.Pattern[str]:
-    forms = {*words, *(plural(word) for word in words)} - NOT_PLURALS
+    forms = {*words, *({plural(word) for word in words} - NOT_PLURALS)}
     parts = [
         re.escape(form).replace(r"\*", r"[\w-]+").replace(r"\ ", r"\s+")
         for form in sorted(forms, key=lambda form: (-len(form), form))

@@ -1,8 +1,8 @@
 """From an LLM's raw reply to one plain sentence, the same way every time.
 
-Models greet ("Sure!"), decorate (markdown, quotes, typographic characters) and go on when one
-sentence was asked for. `clean` takes that off and says what it took off; the raw reply is kept
-in the store beside it. It never adds or rewords anything but the final period.
+Models greet ("Sure!"), decorate (titles, markdown, tags, quotes, typographic characters) and go on
+when one sentence was asked for. `clean` takes that off and says what it took off; the raw reply is
+kept in the store beside it. It never adds or rewords anything but the final period.
 """
 
 import html
@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from lsmseg_prompts.english import has_word
+from lsmseg_prompts.english import MODALS, VERB_FORMS, has_word
 
 
 @dataclass(frozen=True)
@@ -34,24 +34,33 @@ _PLAIN = str.maketrans(
 _GREETING = re.compile(
     r"^(?:(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|yes|no problem"
     r"|gladly|happy to help)\b(?:\s*[!.:]|,(?=\s*(?:here|i|let)\b))|"
+    r"(?:here you go|here it is)\s*[!.:]|"
     r"(?:here(?:'s| is| are)|below is|the following is)\b[^.!?\n]{0,160}:)\s*",
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"^(?:description|answer|response|output|sentence|prompt|color|colour|shape|size|texture"
+    r"^(?:(?:the )?(?:description|answer|response|output|sentence|prompt)"
+    r"(?: (?:is|of [^.!?:\n]{1,60}|for [^.!?:\n]{1,60}))?|color|colour|shape|size|texture"
     r"|material|position|pattern|action|context)\s*:\s+",
     re.IGNORECASE,
 )
-_CODE_FENCE = re.compile(r"```[\w-]*\n?|~~~[\w-]*\n?")
+_BOLD_LABEL = re.compile(r"^(\*\*|__)[^*_\n]{1,60}(?::\1|\1:)\s*")
+_TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,80}>")
+_CODE_FENCE = re.compile(r"(?:```|~~~)(?:[\w-]*\n)?")
 _LIST_MARK = re.compile(r"^\s*(?:[-*+>]\s+|#{1,6}\s+|\d{1,2}[.)]\s+)", re.MULTILINE)
-_EMPHASIS = re.compile(r"(\*\*|__|\*|`)(?=\S)(.+?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(\*\*|__|\*|`|(?<!\w)_)(?=\S)(.+?)(?<=\S)\1")
+_LOOSE_MARK = re.compile(r"^[*_`]+(?=\S|\s*\n)|[ \t]*[*_`]+(?=\.?$)", re.MULTILINE)
+# The first quotation mark of the text is an opening one.
+_OPENED = re.compile(r"[^\"]*(?<![\w.,!?])\"(?=\S|\s*\n)")
 _LINK = re.compile(r"\[([^\]\n]+)\]\([^)\s]*\)")
 # Abbreviations and initials, which do not end a sentence; what a small letter follows never does.
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|approx|vs|cf|incl|ca|dr|mr|mrs|ms|st|u\.s|u\.k)|\b(?-i:[A-Z]))\.$",
     re.IGNORECASE,
 )
-_END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)")
+_VERBS = VERB_FORMS | MODALS
+_TITLE_WORDS = 5  # a longer first line may be a broken one
+_END = re.compile(r"[.!?]+[\"')\]*_]*(?=\s|$)")
 
 
 def clean(raw: str) -> Cleaned:
@@ -63,16 +72,17 @@ def clean(raw: str) -> Cleaned:
             notes.append(note)
         return after
 
-    text = step(raw, _plain_characters(raw), "characters")
-    text = step(text, _without_markdown(text), "markdown")
-    text = text.strip()
-    while True:
-        shorter = _LABEL.sub("", _GREETING.sub("", text, count=1), count=1).strip()
-        if shorter == text:
-            break
-        text = step(text, shorter, "greeting")
-    text = step(text, _without_quotes(text), "quotes")
-    text = step(text, _first_sentence(text), "more sentences")
+    text = step(raw, _plain_characters(raw), "characters").strip()
+    for _ in range(2):  # what goes on outside the decoration hides it at first
+        before = None
+        while before != text:  # one decoration may be inside another; each step only takes away
+            before = text
+            text = step(text, _BOLD_LABEL.sub("", text), "greeting")
+            text = step(text, _without_markdown(text).strip(), "markdown")
+            text = step(text, _LABEL.sub("", _GREETING.sub("", text)).strip(), "greeting")
+            text = step(text, _without_quotes(text), "quotes")
+            text = step(text, _without_title(text), "title")
+        text = step(text, _first_sentence(text), "more sentences")
     text = step(text, " ".join(text.split()), "whitespace")
     text = step(text, _without_quotes(text), "quotes")
     if text and text[-1] not in ".!?":
@@ -104,23 +114,36 @@ def _kept(character: str) -> str:
 
 
 def _without_markdown(text: str) -> str:
-    text = _CODE_FENCE.sub("", text)
+    text = _TAG.sub("", _CODE_FENCE.sub("", text))
     text = _LIST_MARK.sub("", text)
     text = _LINK.sub(r"\1", text)
     previous = None
     while previous != text:
         previous, text = text, _EMPHASIS.sub(r"\2", text)
-    return text
+    return _LOOSE_MARK.sub("", text)
+
+
+def _without_title(text: str) -> str:
+    """Without a first line that is no sentence, where one follows ("Zebra:", "Its color")."""
+    first, line_break, rest = text.partition("\n")
+    words = re.findall(r"[a-z]+", first.lower())
+    apart = first.endswith(":") or rest.startswith("\n") or len(words) <= _TITLE_WORDS
+    if not line_break or not apart or rest.strip()[:1].islower():
+        return text
+    return text if _END.search(first) or not _VERBS.isdisjoint(words) else rest.strip()
 
 
 def _without_quotes(text: str) -> str:
-    """Without quotation marks around the whole."""
+    """Without quotation marks around the whole, or at one end only."""
     text = text.strip()
-    while len(text) > 1 and text[0] in "\"'" and text.rstrip(".")[-1:] == text[0]:
-        inner = text[1:].rstrip(".")[:-1]
-        if text[0] in inner and text[0] == '"':
-            break
-        text = inner.strip() + ("." if text.endswith(".") and not inner.endswith(".") else "")
+    for mark in "\"'":
+        ended = text.rstrip(".")
+        inner = ended[1:-1]
+        around = text.startswith(mark) and ended.endswith(mark) and inner
+        if around and (mark == "'" or mark not in inner or _OPENED.match(inner)):
+            return _without_quotes(inner.strip() + text[len(ended) :] * (inner[-1] != "."))
+    if text.count('"') % 2:
+        return re.sub(r'"(\.?)$', r"\1", text) if '"' in text[-2:] else text.removeprefix('"')
     return text
 
 

@@ -130,7 +130,7 @@ def check_images(
     replies = ask(llm, requests, purpose="check-images", store=store, on_progress=on_progress)
     checked = []
     for path, reply in zip(pictures, replies, strict=True):
-        texts = split_sentences(reply.text or "")
+        texts = split_sentences(reply.said)
         sentences = tuple(Sentence(text, named_attributes(text)) for text in texts)
         raw = reply.text if reply.text is not None else reply.refusal
         checked.append(PictureCheck(str(path), sentences, raw, None if texts else reply.failure))

@@ -87,7 +87,7 @@ def ask_attributes(llm: LLM, wording: str = "paper", store: Store | None = None)
             f"{llm.name} did not answer the question for attributes: {reply.failure.rstrip('. ')}; "
             "ask again, or use the nine."
         )
-    attributes = parse_attributes(reply.text)
+    attributes = parse_attributes(reply.said)
     if not attributes:
         raise ProviderError(
             f"{llm.name} answered without naming an attribute: ask again, or name them yourself."

@@ -71,11 +71,11 @@ def judge(reply: Reply, request: Request, find_duplicate: FindDuplicate) -> dict
     assert entry is not None
     if whole := _as_a_whole(reply):
         return dict.fromkeys(attributes, whole)
-    assert reply.text is not None
+    said = reply.said
     if len(attributes) == 1:
         read = reply.asked_model == LLM_NAME
-        return {attributes[0]: _sentence(reply.text, entry, attributes[0], find_duplicate, read)}
-    answers = read_object(reply.text)
+        return {attributes[0]: _sentence(said, entry, attributes[0], find_duplicate, read)}
+    answers = read_object(said)
     if answers is None:
         fault = "the reply is not a JSON object with a sentence for each attribute"
         return dict.fromkeys(attributes, Verdict("", 0, fault))
@@ -102,9 +102,9 @@ def _as_a_whole(reply: Reply) -> Verdict | None:
         return Verdict("", 0, reason.rstrip(". "), final=True)
     if reply.finish_reason == "length":
         return Verdict("", 0, "the reply was cut off for its length", kind="cut")
-    if reply.text is None or not reply.text.strip():
+    if not reply.said.strip():
         return Verdict("", 0, "the reply was empty", kind="empty")
-    return _REFUSED if _REFUSAL.match(reply.text) else None
+    return _REFUSED if _REFUSAL.match(reply.said.strip()) else None
 
 
 def _sentence(

@@ -138,7 +138,7 @@ def ask_names(
             if reply.text is None:
                 failures[index] = _shown(reply.failure)
                 continue
-            answer = read_answer(reply.text, vocabulary, vocabulary[index])
+            answer = read_answer(reply.said, vocabulary, vocabulary[index])
             if isinstance(answer, ClassEntry):
                 entries[index] = answer
                 failures.pop(index, None)

@@ -6,6 +6,7 @@ knows and leaves the rest None.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -74,6 +75,10 @@ class Request:
         return [*messages, {"role": "user", "content": self.prompt}]
 
 
+# Its beginning is not always sent, its end not always reached.
+_THINKING = re.compile(r"^.*</think(?:ing)?>|<think(?:ing)?>.*$", re.DOTALL | re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class Reply:
     """What came back, a failure included: a failed attempt costs money and is recorded too.
@@ -98,6 +103,11 @@ class Reply:
     error_message: str | None = None
     retry_after_seconds: float | None = None
     billed: bool = False
+
+    @property
+    def said(self) -> str:
+        """The text, without what a reasoning model thinks aloud ahead of it."""
+        return _THINKING.sub("", self.text or "")
 
     @property
     def failure(self) -> str:

@@ -7,7 +7,7 @@ import re
 from importlib.resources import files
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lsmseg_prompts.attributes import ATTRIBUTES
@@ -51,6 +51,7 @@ def test_the_lists_are_the_nine_and_tidy():
 
 
 @given(st.sampled_from(PLAIN), st.sampled_from([str.upper, str.title, str]))
+@example(("context", "glasses"), str)
 def test_every_listed_word_names_its_attribute(item, case):
     attribute, word = item
     found = named_attributes(f"Here: {case(word)}.")

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lsmseg_prompts.descriptions.bundled import read_bundled
 from lsmseg_prompts.descriptions.cleaning import clean
 
 CAT = "A cat is often black, white, or orange."
@@ -56,6 +57,55 @@ def test_one_plain_sentence_is_left(raw):
 )
 def test_what_stays_and_what_goes(raw, text):
     assert clean(raw).text == text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"# Cat\n\n{CAT}",
+        f"**Cat**\n{CAT}",
+        f"Cat:\n\n{CAT}",
+        f"### The color of a cat\n{CAT}\nIt purrs.",
+        f"**Coat of a cat:** {CAT}",
+        f"Description of a cat: {CAT}",
+        f"The sentence is: {CAT}",
+        f"Of course! Here you go: {CAT}",
+        f"<answer>{CAT}</answer>",
+        f"_{CAT}_",
+        f"```{CAT}```",
+        f"{CAT}”",
+        f"“{CAT}”\n\nLet me know if you need more!",
+    ],
+)
+def test_titles_labels_and_tags_go(raw):
+    assert clean(raw).text == CAT
+
+
+def test_a_broken_line_is_no_title():
+    assert clean("A cat is black\nand white.").text == "A cat is black and white."
+    assert (
+        clean("A tabby cat from the\nsouth is gray.").text == "A tabby cat from the south is gray."
+    )
+    assert clean("A cat is black\n\nIt purrs.").text == "A cat is black."
+
+
+FRAMES = [
+    "**{}**", "*{}*", "_{}_", "__{}__", '"{}"', "“{}”", "«{}»", "'{}'", "`{}`", "```\n{}\n```",
+    "```text\n{}\n```", "- {}", "*   {}", "1. {}", "2) {}", "# {}", "> {}", "Sure! {}", "Okay. {}",
+    "Certainly: {}", "Here is a description: {}", "Here's one sentence:\n\n{}", "Color: {}",
+    "Description:\n{}", "The description is: {}", "Answer: {}", "**Color:** {}", "### Color\n{}",
+    "Zebra\n\n{}", "{}\n", "\n\n{}", "{}\n\nLet me know if you need more!", "{} It is nice, too.",
+    "{} 🦓", "<p>{}</p>", "<answer>\n{}\n</answer>",
+]  # fmt: skip
+
+
+@given(st.sampled_from(sorted(read_bundled("coco-stuff").values())), st.lists(
+    st.sampled_from(FRAMES), max_size=3))  # fmt: skip
+def test_a_good_sentence_comes_out_of_any_frame(sentence, frames):
+    raw = sentence
+    for frame in frames:
+        raw = frame.format(raw)
+    assert clean(raw).text == sentence
 
 
 def test_notes_say_what_was_done():

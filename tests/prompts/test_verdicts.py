@@ -31,6 +31,8 @@ def verdict(answer: Reply | str, attribute: str = "color", entry: ClassEntry = C
         'Sure! Here is a description: "A **cat** is often black."',
         "Cats come in black and white. They also purr.",
         "- A cat is black.\n- A cat is white.",
+        "<think>\nA cat is a pet. Hm.\n</think>\n\nA cat is black.",
+        "A cat is a pet, so let me say its color.\n</think>\nA cat is black.",
     ],
 )
 def test_what_will_do(text: str) -> None:
@@ -47,6 +49,8 @@ def test_what_will_do(text: str) -> None:
         ("", "empty", "empty", False),
         ("  \n", "empty", "empty", False),
         ("***", "says nothing", "empty", False),
+        ("<think>A cat is black. Or white?", "empty", "empty", False),
+        ("<think>A cat.</think> I'm sorry, I can't.", "refused", "refused", False),
         (reply("A cat is bla", finish_reason="length"), "cut off", "cut", False),
         (reply(None, refusal="I can't help with that."), "refused", "refused", False),
         ("I'm sorry, but I can't describe a cat.", "refused", "refused", False),
@@ -99,6 +103,13 @@ def test_several_attributes_are_judged_one_by_one() -> None:
     assert "name cat" in (found["shape"].fault or "")
     assert "no sentence under this key" in (found["size"].fault or "")
     assert "no sentence under this key" in (found["action"].fault or "")
+
+
+def test_objects_among_thoughts_do_not_count() -> None:
+    said = '{"color": "A cat is black.", "size": "A cat is small."}'
+    raw = f'<think>Such as {{"color": "A cat is red."}}</think>{said}'
+    found = judge(reply(raw), about("color", "size"), lambda a, t: None)
+    assert found["color"].text == "A cat is black."
 
 
 def test_no_object_at_all() -> None:
