@@ -73,7 +73,7 @@ def the_split(rows: Sequence[Row], split: str = "report") -> str:
     sizes = {
         row["benchmark"]: counted(row["pictures"], row["groups"])
         for row in rows
-        if row["split"] == split and row.get("pictures")
+        if row.get("split") == split and row.get("pictures")
     }
     shown = [f"{name}: {size}" if len(sizes) > 1 else size for name, size in sizes.items()]
     return f"the {split} split ({'; '.join(shown)})" if shown else f"the {split} split"

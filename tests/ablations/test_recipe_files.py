@@ -139,7 +139,7 @@ def test_wrong_recipes_are_refused(case: str) -> None:
 def test_names_and_files_that_are_none() -> None:
     with pytest.raises(UsageError, match=r"did you mean table2"):
         read_recipe("tabel2")
-    with pytest.raises(UsageError, match=r"no recipe file none\.json"):
+    with pytest.raises(ConfigurationError, match=r"no file none\.json"):
         read_recipe("none.json")
     Path("broken.json").write_text("{")
     with pytest.raises(ConfigurationError, match="not valid JSON"):

@@ -166,13 +166,13 @@ def test_export_writes_and_refuses(call) -> None:
         (("generate", "--attributes", "colr"), 2, "did you mean color"),
         (("generate", "--vocab", "coco-stuf"), 2, "did you mean coco-stuff"),
         (("store", "show", "zebr"), 2, "did you mean zebra"),
-        (("vocab", "show", "none.txt"), 2, "none.txt"),
+        (("vocab", "show", "none.txt"), 4, "none.txt"),
         (("generate", "--wording", "novel"), 2, "--wording"),
         (("frobnicate",), 2, "frobnicate"),
         (("predict", "p.png", "--classes", " , "), 2, "No class"),
         (("predict", "p.png", "--classes", "sky, Sky"), 2, "twice"),
-        (("evaluate", "--prompts", "a.json", "--attributes", "color"), 2, "not both"),
-        (("evaluate", "--prompts", "a.json"), 2, "a.json"),
+        (("evaluate", "--prompts", "a.json", "--attributes", "color"), 2, "beside --prompts"),
+        (("evaluate", "--prompts", "a.json"), 4, "a.json"),
         (("evaluate", "--data", "folder"), 2, "--vocab"),
         (("pretrain", "--data", "folder", "--out", "o"), 2, "--vocab"),
         (("store", "status", "--store", "none.sqlite"), 8, "no attribute store"),
@@ -259,8 +259,10 @@ def passed(monkeypatch):
     segmented = SimpleNamespace(**picture, shares={"sky": 1.0})
     results = {
         "ablate": SimpleNamespace(**tables, directory=Path("d")),
-        "evaluate": SimpleNamespace(rows=rows, summary={"miou": 0.5}, keys=None),
-        "predict_pictures": SimpleNamespace(pictures=[segmented], failed=[], keys=None),
+        "evaluate": SimpleNamespace(rows=rows, summary={"miou": 0.5}, keys=None, note=None),
+        "predict_pictures": SimpleNamespace(
+            pictures=[segmented], failed=[], keys=None, skipped=[], note=None
+        ),
     }
     results["run"] = results["ablate"]
 

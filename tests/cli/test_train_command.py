@@ -46,7 +46,7 @@ def test_wrong_requests_are_sentences(arguments: list[str], call) -> None:
         (["--set", "kk=3"], 4, "no field 'kk'"),
         (["--set", "fusion=meen"], 4, "mean"),
         (["--config", "lsmseg-bb"], 2, "did you mean lsmseg-b"),
-        (["--pretrained", "none.pt"], 4, "no weights of lsmseg-tiny at none.pt"),
+        (["--pretrained", "none.pt"], 4, "no weights of small at none.pt"),
         (["--batch-size", "3", "--accumulate", "2"], 4, "cannot be dealt out"),
         (["--data", "coco-stuf"], 2, "coco-stuff"),
     ):

@@ -438,11 +438,11 @@ def test_the_command_with_a_checkpoint(call, monkeypatch: pytest.MonkeyPatch) ->
     [
         ("a.png", 2, "give --classes or --classes-file"),
         ("a.png --classes sky --classes-file c.txt", 2, "one of the two"),
-        ("a.png --classes-file none.txt", 2, "none.txt"),
+        ("a.png --classes-file none.txt", 4, "none.txt"),
         ("a.png --classes sky --background sky", 2, "Every class is background"),
         ("a.png --classes sky --cost-maps -o o.png", 2, "-o DIR/"),
         ("a.png --classes sky --checkpoint none.safetensors", 4, "none.safetensors"),
-        ("a.png --classes sky --format cat-seg", 2, "--checkpoint FILE"),
+        ("a.png --classes sky --format cat-seg", 2, "no effect without --checkpoint"),
         ("p --classes sky -o p", 2, "holds the pictures themselves"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pictures
 
 from lsmseg_prompts.attributes import ATTRIBUTES, canonical
-from lsmseg_prompts.errors import ProviderError, UsageError
+from lsmseg_prompts.errors import ConfigurationError, ProviderError, UsageError
 from lsmseg_prompts.generation.picture_check import check_images, read_picture, split_sentences
 from lsmseg_prompts.generation.stage1 import ask_attributes, parse_attributes
 from lsmseg_prompts.llm.base import LLM, Reply
@@ -181,7 +181,7 @@ def test_what_is_no_picture_is_refused():
     for name, says in [("text.jpg", "not a picture"), ("cut.png", "not a picture"),
                        ("empty.jpg", "not a picture"), ("none.jpg", "no picture"),
                        ("folder", "folder")]:  # fmt: skip
-        with pytest.raises(UsageError, match=says):
+        with pytest.raises(ConfigurationError, match=says):
             read_picture(name)
 
 
@@ -194,7 +194,7 @@ def test_several_frames_are_refused():
 
 def test_huge_pictures_are_refused(monkeypatch):
     monkeypatch.setattr(Pictures, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(UsageError, match="too many pixels"):
+    with pytest.raises(ConfigurationError, match="too many pixels"):
         read_picture(picture("a.png", (90, 90)))
 
 
@@ -269,7 +269,7 @@ def test_check_images_says_what_no_sentence_names_and_what_failed():
 def test_nothing_is_sent_when_a_picture_is_none():
     llm = Canned("x", "y")
     Path("b.jpg").write_text("no picture")
-    with pytest.raises(UsageError):
+    with pytest.raises(ConfigurationError):
         check_images(llm, [picture("a.jpg"), "b.jpg"])
     with pytest.raises(UsageError):
         check_images(llm, [])
@@ -325,7 +325,8 @@ def test_the_command_asks_a_server(server, key, call):
     ],
 )
 @pytest.mark.parametrize("first", [True, False])
-def test_check_images_as_it_is_written(server, key, call, form, first):
+def test_check_images_as_it_is_written(server, key, call, form, first, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
     server.script()
     for name in ("a.jpg", "b.jpg", "c.jpg"):
         picture(name)

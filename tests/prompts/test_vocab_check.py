@@ -351,7 +351,8 @@ def test_the_command_as_json_and_strict(call, mine):
     assert call("vocab", "check", "coco-stuff", "--strict").code == 0
     assert call("vocab", "check", "none.txt").code == 4
     assert call("vocab", "check", mine, "--llm", "bundled").code == 2
-    assert call("vocab", "check", mine, "-o", "no/such/folder.json").code == 4
+    assert call("vocab", "check", mine, "-o", "new/folder/own.json").code == 0
+    assert Path("new/folder/own.json").is_file()
 
 
 def test_the_command_asks_a_server(mine, server, call, monkeypatch):
