@@ -71,7 +71,7 @@ def make_sheet(
 def the_split(rows: Sequence[Row], split: str = "report") -> str:
     """Such as "the report split (233 pictures in 2 groups)"; of several benchmarks each."""
     sizes = {
-        row["benchmark"]: counted(row["pictures"], row["groups"])
+        row["benchmark"]: counted(row["pictures"], row.get("groups"))
         for row in rows
         if row.get("split") == split and row.get("pictures")
     }
