@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -110,6 +111,23 @@ def name_forms(names: tuple[str, ...]) -> tuple[str, ...]:
 def has_word(text: str) -> bool:
     """Whether there is a letter or a digit in `text`."""
     return any(character.isalnum() for character in text)
+
+
+def has_hidden(text: str) -> bool:
+    """Whether `text` has control characters, or signs that nobody sees but that turn or part it.
+
+    Two joiners may stand: words of Persian and several emoji are written with them.
+    """
+    return any(
+        unicodedata.category(character) in ("Cc", "Cf") and not character.isspace()
+        for character in text
+        if character not in "\u200c\u200d"
+    )
+
+
+def excerpt(text: str, most: int = 60) -> str:
+    """The beginning of a text for a message."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 # "1.5 m", "e.g. a tabby", "U.S. made" and "St. Bernard" are inside a sentence.

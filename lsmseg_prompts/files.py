@@ -42,6 +42,10 @@ def check_free(
         raise ConfigurationError(f"Cannot write {shown}: it is a folder; give a file name.")
     if str(shown) in STREAMS:
         return
+    if str(shown) == "-":
+        raise ConfigurationError("Cannot write -: name a file, or /dev/stdout.")
+    if shown.is_symlink() and Path(os.path.realpath(shown)).is_symlink():
+        raise ConfigurationError(f"Cannot write {shown}: it is a link to itself; name a file.")
     if shown.is_file():
         for one in inputs:
             if one is not None and os.path.exists(one) and shown.samefile(one):
@@ -158,6 +162,45 @@ def read_named(path: str | Path, what: str) -> bytes:
         ) from None
     except OSError as error:
         raise ConfigurationError(f"Cannot read the {what} {path}: {error.strerror}.") from error
+
+
+def parse_json(content: str | bytes) -> Any:
+    """What a file of the user's holds as JSON, in UTF-8.
+
+    Raises ValueError with what is wrong, without a full stop: also for a key that comes twice, of
+    which Python would silently take the last, for NaN, and for numbers and nesting without end.
+    """
+    try:
+        text = content if isinstance(content, str) else content.decode("utf-8-sig")
+        value = json.loads(text, object_pairs_hook=_each_key_once, parse_constant=_no_number)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeDecodeError:
+        raise ValueError("it is not text in UTF-8") from None
+    except UnicodeEncodeError:
+        raise ValueError("it has half a character, of the surrogates") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except ValueError as error:
+        if "int_max_str_digits" not in str(error):
+            raise
+        raise ValueError("a number in it has thousands of digits") from None
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in read:
+            raise ValueError(f"the key {key[:60]!r} comes twice")
+        read[key] = value
+    return read
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
 
 
 def packaged_json(package: str, name: str) -> Any:

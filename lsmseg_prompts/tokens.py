@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from lsmseg_prompts.english import excerpt
 from lsmseg_prompts.errors import RefusedError
 
 CONTEXT_LENGTH = 77
@@ -41,8 +42,8 @@ def check_fits(text: str, name: str) -> None:
     tokens = count_tokens(text)
     if tokens > CONTEXT_LENGTH:
         raise RefusedError(
-            f"A text of the class {name!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} tokens and "
-            f"would be cut: shorten it: {text}"
+            f"A text of the class {excerpt(name)!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} "
+            f"tokens and would be cut: shorten it: {excerpt(text, 160)}"
         )
 
 

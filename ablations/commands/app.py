@@ -4,10 +4,14 @@ The global options are those of the whole command (`cli.py`); every group and co
 too, so that they may stand before or after it. The panel of an option follows from its name.
 """
 
+import re
+from math import isfinite
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from lsmseg_prompts.errors import UsageError
 
 EVERYWHERE = ("quiet", "verbose", "debug")
 """The global options that may also stand after a command."""
@@ -58,8 +62,28 @@ def _arranged(command: Any, ctx: Any, params: list[Any]) -> list[Any]:
     return [*(p for p in params if p.param_type_name != "option"), *options]
 
 
+def _check_not_empty(args: list[str]) -> None:
+    """Raise UsageError for an empty value, such as that of a shell's variable that is not set."""
+    for before, word in zip(["", *args], args, strict=False):
+        flag = before if word == "" else word[:-1]
+        if (word == "" or re.fullmatch("--[a-z-]+=", word)) and flag != "--text":
+            named = flag if flag.startswith("-") else "An argument"
+            raise UsageError(f"{named} is empty: give a value, or leave it out.")
+
+
 class Command(TyperCommand):
     """A command that also takes the global options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, and refuse what can only be a slip: an empty value, and a number without end."""
+        if not ctx.resilient_parsing:
+            _check_not_empty(args)
+        rest = super().parse_args(ctx, args)
+        for param in self.get_params(ctx):
+            value = ctx.params.get(param.name)
+            if isinstance(value, float) and not isfinite(value):
+                raise UsageError(f"{param.opts[0]} is {value}: give a finite number.")
+        return rest
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Its parameters, and the global options."""

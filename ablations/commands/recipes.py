@@ -70,7 +70,7 @@ def recipes_cost(
     ] = None,
     seconds: Annotated[
         float | None,
-        Option("--seconds-a-step", min=0, help="Measured on your GPUs (default: the paper's)."),
+        Option("--seconds-a-step", min=0.001, help="Measured on your GPUs (default: the paper's)."),
     ] = None,
     gpus: Annotated[int, Option(min=1, help="That share each step.")] = 1,
     json: options.Json = False,

@@ -13,7 +13,7 @@ import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
-from lsmseg_prompts.errors import RefusedError
+from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.files import check_free, write_whole
 from lsmseg_prompts.terminal import note, progress_bar
 
@@ -72,6 +72,8 @@ def check(
 
     if output is not None:
         check_free(output, force, options.inputs(ctx, "output"))
+        if output.suffix.lower() == ".txt":  # it would be read line by line
+            raise UsageError(f"{output} is not for JSON, which is written: call it .json.")
     options.unused(ctx, llm is None, "without --llm", "base_url", "key_file", "store")
     options.unused(ctx, llm == "bundled", "with --llm bundled", "key_file")
     provider = None if llm is None else lsmseg_prompts.make_llm(llm, base_url, key_file)

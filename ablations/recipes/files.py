@@ -8,7 +8,6 @@ tables of the paper and the thesis (tests/ablations/test_recipe_files.py).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from lsmseg_model.networks.fields import Fields, Number, OneOf, Text, Whole, rea
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.files import is_path, read_named
+from lsmseg_prompts.files import is_path, parse_json, read_named
 from lsmseg_prompts.prompts.controls import CONTROLS
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
 from lsmseg_prompts.vocabularies import benchmark_vocabulary
@@ -214,8 +213,8 @@ def read_recipe(name: str | Path) -> Recipe:
     path = recipe_path(str(name))
     where = path.stem if path.parent == HERE else str(path)
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
+        values = parse_json(read_named(path, "recipe"))
+    except ValueError as error:
         raise ConfigurationError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"{where} must be an object with fields.")

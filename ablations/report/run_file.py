@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.errors import ConfigurationError
-from lsmseg_prompts.files import write_whole
+from lsmseg_prompts.files import parse_json, write_whole
 
 FORMAT, VERSION = "lsmseg-prompts/run", 2
 COMPARISON = "lsmseg-prompts/comparison"
@@ -46,13 +46,13 @@ def read_run(directory: Path) -> dict[str, Any]:
     """
     path = directory / RUN
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = parse_json(path.read_bytes())
     except OSError as error:
         raise ConfigurationError(
             f"{directory} is not a run: it has no readable {RUN}; give a folder that "
             "`lsmseg-prompts run` or `ablate` has written."
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ConfigurationError(f"{path} is damaged ({error}): run the ablation again.") from error
     if not isinstance(run, dict) or run.get("format") not in (FORMAT, COMPARISON):
         raise ConfigurationError(f"{path} is not the record of a run of lsmseg-prompts.")

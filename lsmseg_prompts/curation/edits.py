@@ -8,13 +8,12 @@ one is never written.
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.descriptions.loading import check_attributes, show
-from lsmseg_prompts.english import has_word
+from lsmseg_prompts.english import has_hidden, has_word
 from lsmseg_prompts.errors import ConfigurationError, RefusedError
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.descriptions import Description
@@ -82,8 +81,10 @@ def edit(
 
 def check(text: str, entry: ClassEntry, force: bool = False) -> None:
     """Raise RefusedError unless `text` may stand in a cell of the class; see `edit`."""
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise RefusedError("The text has control characters in it: take them out.")
+    if has_hidden(text):
+        raise RefusedError(
+            "The text has control characters or invisible signs in it: take them out."
+        )
     if not has_word(text):
         raise RefusedError("The text says nothing: give a sentence about the class.")
     tokens = count_tokens(text)

@@ -8,7 +8,6 @@ and the cells have source "import".
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,9 +16,9 @@ from typing import Any, Literal
 
 from lsmseg_prompts.curation.edits import keep_old
 from lsmseg_prompts.curation.phrases import from_phrases, from_sentences
-from lsmseg_prompts.english import nearest
+from lsmseg_prompts.english import has_word, nearest
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import read_named
+from lsmseg_prompts.files import parse_json, read_named
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import Store, open_store
@@ -80,7 +79,7 @@ def import_file(
         StoreError: the store cannot be written.
     """
     vocabulary = load_vocabulary(vocabulary)
-    if llm in ("bundled", "all") or not llm.strip():
+    if llm in ("bundled", "all") or not has_word(llm) or not llm.isprintable():
         raise UsageError(f"Imported texts cannot be filed under {llm!r}: give another --llm.")
     path = Path(file)
     data, pairs = read(path)
@@ -118,22 +117,21 @@ def import_file(
 
 
 def read(path: Path) -> tuple[bytes, list[tuple[str, list[str]]]]:
-    """The file, and its names with their phrases, doubles of a name included."""
+    """The file, and its names with their phrases."""
     data = read_named(path, "descriptions")
     try:
-        raw = json.loads(data.decode("utf-8-sig"), object_pairs_hook=list)
-        json.dumps(raw, ensure_ascii=False).encode()  # half a character, such as "\\ud83d"
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not JSON in UTF-8: {error}.") from error
-    if not isinstance(raw, list) or not raw or not all(isinstance(item, tuple) for item in raw):
+        raw = parse_json(data)
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid JSON: {error}.") from error
+    if not isinstance(raw, dict) or not raw:
         raise UsageError(
             f"{path} is not a list of phrases for each class: it must be a JSON object such as "
             '{"zebra": ["black and white stripes"]}.'
         )
-    for name, phrases in raw:
+    for name, phrases in raw.items():
         if not isinstance(phrases, list) or not all(isinstance(one, str) for one in phrases):
             raise UsageError(f"In {path} the class {name!r} does not have a list of texts.")
-    return data, raw
+    return data, [*raw.items()]
 
 
 def recognise(phrases: Sequence[str]) -> Format:

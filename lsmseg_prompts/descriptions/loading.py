@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, canonical, combined
+from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined, plain_names
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -52,7 +52,12 @@ def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
                 )
             meant[combined(parts)] = None
             continue
-        plain = canonical(name)
+        plain, *others = plain_names(name) or [""]
+        if others:
+            raise UsageError(
+                f"{name!r} is several attributes, {', '.join((plain, *others))}: name each on its "
+                "own."
+            )
         if plain in PSEUDO_ATTRIBUTES and plain != "typical":
             raise UsageError(f"{plain!r} is a pseudo-attribute: it has no descriptions.")
         if plain not in DESCRIBED:

@@ -6,7 +6,6 @@ DCLIP's files are also read by `store import`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.export.formats import INVALID
 from lsmseg_prompts.export.native import load_native
-from lsmseg_prompts.files import read_named
+from lsmseg_prompts.files import parse_json, read_named
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.tokens import check_fits
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -76,7 +75,7 @@ def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> Prompt
 
 def _parsed(content: str, format: str, names: Sequence[str]) -> Any:
     """The texts of each class; ValueError where the file names other classes than `names`."""
-    raw: Any = json.loads(content)
+    raw: Any = parse_json(content)
     if isinstance(raw, dict) != (format in ("open_clip", "cupl")):
         raise ValueError(f"it holds a {type(raw).__name__}")
     if format == "cupl":

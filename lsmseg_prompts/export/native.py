@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import check_free, plain, read_named, write_whole
+from lsmseg_prompts.files import check_free, parse_json, plain, read_named, write_whole
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, PromptSet
 from lsmseg_prompts.tokens import check_fits, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
@@ -188,10 +188,10 @@ def _first(things: Sequence[str]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     data = read_named(path, "prompt set")
     try:
-        raw = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        raw = parse_json(data)
+    except ValueError as error:
         raise UsageError(
-            f"{path} is not valid JSON in UTF-8: export the prompt set again."
+            f"{path} is not valid JSON ({error}): export the prompt set again."
         ) from None
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         raise UsageError(f"{path} is not a prompt set: export one with --format native.")

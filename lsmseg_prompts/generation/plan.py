@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lsmseg_prompts.descriptions.loading import check_attributes
-from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.generation.engine import BATCH_PRICE, output_limit, price_for
 from lsmseg_prompts.generation.ledger import Cell, in_batches
 from lsmseg_prompts.generation.questions import Call, calls_for
@@ -44,12 +43,7 @@ def make_plan(store: Store | None, llm: LLM, request: GenerationRequest) -> Plan
     missing. Raises UsageError where the vocabulary does not have a class that is named.
     """
     vocabulary = request.loaded_vocabulary()
-    if request.classes is None:
-        chosen = set(range(len(vocabulary)))
-    else:
-        chosen = {vocabulary.find(name).index for name in request.classes}
-    if not chosen:
-        raise UsageError("No class is named: give some, such as --classes zebra,sky.")
+    chosen = request.chosen_classes()
     attributes = check_attributes(request.attributes)
     failed_too = request.retry_errors or request.redo or llm.free
     wanted = [(e.index, a) for e in vocabulary.classes if e.index in chosen for a in attributes]

@@ -62,6 +62,15 @@ class GenerationRequest:
         given = self.vocabulary
         return load_vocabulary(given) if isinstance(given, str) else given
 
+    def chosen_classes(self) -> set[int]:
+        """The indices of the classes to ask about; UsageError for one that is not there."""
+        vocabulary = self.loaded_vocabulary()
+        if self.classes is None:
+            return set(range(len(vocabulary)))
+        if not self.classes:
+            raise UsageError("No class is named: give some, such as --classes zebra,sky.")
+        return {vocabulary.find(name).index for name in self.classes}
+
     def providers(self) -> list[LLM]:
         """The LLMs, made if they are given by name."""
         return [make_llm(llm) if isinstance(llm, str) else llm for llm in self.llms]

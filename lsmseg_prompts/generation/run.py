@@ -11,7 +11,7 @@ from functools import partial
 
 from lsmseg_prompts.generation.batch import check_batches, run_batches
 from lsmseg_prompts.generation.cells import CellWriter, Filling, enter, fill, recover
-from lsmseg_prompts.generation.engine import Asker
+from lsmseg_prompts.generation.engine import Asker, price_for
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Stop
 from lsmseg_prompts.generation.plan import Estimate, estimate, make_plan
@@ -67,6 +67,7 @@ def generate_all(
     """
     llms = request.providers()
     request = replace(request, vocabulary=request.loaded_vocabulary(), llms=llms)
+    request.chosen_classes()  # before a file is made for nothing
     if request.batch:
         check_batches(llms)
     context: AbstractContextManager[Store]
@@ -76,7 +77,8 @@ def generate_all(
         path = working_store_path(request.store)
         if not path.exists():
             for llm in llms:
-                llm.check()  # before a file is made for nothing
+                llm.check()
+                price_for(llm, request.limits)
         context = open_store(path)
     with context as store:
         if request.batch:

@@ -14,8 +14,8 @@ from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.base import LLM
 
 # o1, o3, o4-mini ...; gpt-4, gpt-4o ...; or the provider spelled out.
-_OPENAI = re.compile(r"openai/(\S+)|(gpt-\S+|chatgpt-\S+|o\d\S*)", re.IGNORECASE)
-_DASHSCOPE = re.compile(r"dashscope/(\S+)|(qwen\S*|qwq\S*|qvq\S*)", re.IGNORECASE)
+_OPENAI = re.compile(r"openai/([^\s,]+)|((?:gpt-|chatgpt-|o\d)[^\s,]*)(?<!-)", re.IGNORECASE)
+_DASHSCOPE = re.compile(r"dashscope/([^\s,]+)|((?:qwen|qwq|qvq)[^\s,]*)", re.IGNORECASE)
 USUAL = (
     "bundled", "gpt-4", "gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-5", "o3", "o4-mini",
     "qwen-max", "qwen-plus", "qwen-turbo", "qwen2.5-72b-instruct", "openai/<model>",
@@ -25,7 +25,8 @@ USUAL = (
 
 def check_name(name: str) -> None:
     """Raise UsageError where `name` does not stand for an LLM."""
-    if name == "bundled" or _OPENAI.fullmatch(name) or _DASHSCOPE.fullmatch(name):
+    known = name == "bundled" or _OPENAI.fullmatch(name) or _DASHSCOPE.fullmatch(name)
+    if known and name.isprintable():
         return
     raise UsageError(
         f"There is no LLM {name!r}{nearest(name, USUAL)}: use bundled, gpt-*, o*, "

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from lsmseg_prompts.english import normalise
+from lsmseg_prompts.tokens import fits
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 from lsmseg_prompts.vocabularies.names import (
     ambiguous_word,
@@ -82,6 +83,8 @@ def _words(entry: ClassEntry) -> Iterator[tuple[str, str, str]]:
         yield "sense", f'"{word}" is {" or ".join(homonyms()[word])}', "give its sense"
     if len(plain.split()) > MOST_WORDS:
         yield "long", f"{len(plain.split())} words", "give a name of a few words"
+    elif not fits(f"a photo of a {name}."):
+        yield "long", "CLIP reads 77 tokens", "give a name of a few words"
 
 
 def _spelling(name: str) -> Iterator[tuple[str, str, str]]:

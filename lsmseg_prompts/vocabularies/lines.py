@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from lsmseg_prompts.english import normalise
+from lsmseg_prompts.english import excerpt, has_hidden, normalise
 from lsmseg_prompts.errors import UsageError
 
 _SEPARATOR = re.compile(r"\s*[,;|\t]\s*")
@@ -43,6 +43,11 @@ def check_lines(path: Path, lines: Sequence[tuple[int, str]]) -> None:
 def check_typed(option: str, names: Sequence[str]) -> None:
     """Raise UsageError for the first name typed between commas that may mean something else."""
     for name, why in zip(names, _whys(names, listed=False), strict=True):
+        if has_hidden(name):
+            raise UsageError(
+                f"{option}: {_short(name)} holds control characters or invisible signs: type it "
+                "anew."
+            )
         if why is not None:
             raise UsageError(
                 f"{option}: {_short(name)} {why}. A .json file of names, given with "
@@ -101,4 +106,4 @@ def _several(names: Sequence[str], listed: bool) -> str:
 
 
 def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+    return repr(excerpt(text))

@@ -3,15 +3,14 @@
 Imported when a file is read: pydantic takes a while to load.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from lsmseg_prompts.english import has_word, nearest, normalise
+from lsmseg_prompts.english import has_hidden, has_word, nearest, normalise
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import read_named
+from lsmseg_prompts.files import parse_json, read_named
 from lsmseg_prompts.vocabularies.lines import check_lines
 from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
@@ -22,8 +21,8 @@ def _words(value: Any) -> str:
     """`value` with its whitespace tidied; ValueError unless it is text with a letter or digit."""
     if not isinstance(value, str) or not has_word(value):
         raise ValueError("is not a word or words.")
-    if not value.isprintable() and any(ord(c) < 32 and not c.isspace() for c in value):
-        raise ValueError("holds control characters: save the list as plain text.")
+    if not value.isprintable() and has_hidden(value):
+        raise ValueError("holds control characters or invisible signs: type it anew.")
     return " ".join(value.split())
 
 
@@ -130,13 +129,9 @@ def _json(path: Path, text: str) -> Any:
     if not text.strip():
         raise UsageError(f'{path} is empty: write a list of class names, like ["cat", "dog"].')
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UsageError(
-            f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from None
-    except RecursionError:
-        raise UsageError(f"{path} is nested too deep for a class list.") from None
+        return parse_json(text)
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid JSON: {error}.") from None
 
 
 def _sentence(path: Path, error: ValidationError) -> str:

@@ -246,9 +246,10 @@ def test_a_name_twice_in_the_file_is_refused() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("", "not JSON"),
-        ("[" * 100_000, "not JSON"),
-        ('{"bicycle": ["\\ud83d"]}', "not JSON"),
+        ("", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
+        ('{"bicycle": ["\\ud83d"]}', "not valid JSON"),
+        ('{"bicycle": [], "bicycle": []}', "the key 'bicycle' comes twice"),
         ("[]", "JSON object"),
         ("{}", "JSON object"),
         ('["bicycle"]', "JSON object"),
