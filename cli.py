@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,6 +36,9 @@ from ablations.commands.store import app as store_app
 from ablations.commands.train import train
 from ablations.commands.vocab import app as vocab_app
 from lsmseg_prompts import __version__
+from lsmseg_prompts.terminal import note
+
+NARROWEST = 20  # columns; fewer are a slip, and Rich would show nothing at all
 
 PROMPTS, MEASURE, TRAIN, LOOK = "Prompts", "Measure", "Train and use", "Look"
 
@@ -93,6 +97,7 @@ for command, panel, words in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: errors made on purpose are one sentence on stderr."""
     reset()
+    _settle_the_terminal()
     try:
         try:
             app(None if arguments is None else list(arguments), prog_name="lsmseg-prompts")
@@ -119,17 +124,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             traceback.print_exc()
         elif code is None:
-            print(
-                f"Unexpected error: {type(error).__name__}: {error} (--debug shows more)",
-                file=sys.stderr,
-            )
+            note(f"Unexpected error: {type(error).__name__}: {error} (--debug shows more)")
         else:
-            print(f"Error: {error}", file=sys.stderr)
+            note(f"Error: {error}")
         if not Shown.debug:
             _help(str(error), code or 1)
         if isinstance(error, OSError):
             _drop_stdout()
         sys.exit(code or 1)
+
+
+def _settle_the_terminal() -> None:
+    """A $COLUMNS that is no width counts as none, and stdout takes every text and file name."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns and not (re.fullmatch("[0-9]{2,5}", columns) and int(columns) >= NARROWEST):
+        del os.environ["COLUMNS"]
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
+        utf8 = sys.stdout.encoding.lower() in ("utf-8", "utf8")
+        reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
 def _help(message: str, exit_code: int) -> None:

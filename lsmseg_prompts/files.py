@@ -149,7 +149,7 @@ def read_named(path: str | Path, what: str) -> bytes:
 
     Raises ConfigurationError if it is missing, a folder, or cannot be read.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     try:
         return path.read_bytes()
     except FileNotFoundError:

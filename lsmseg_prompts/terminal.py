@@ -21,7 +21,13 @@ LOG_EVERY = 30.0  # seconds between the lines of progress where stderr is no ter
 
 def print_json(value: Any) -> None:
     """`value` as indented JSON on stdout; paths as strings, NaN as null."""
-    print(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    shown = plain(value)
+    text = json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:  # another encoding, or the name of a file that is no text
+        text = json.dumps(shown, indent=2, allow_nan=False)
+    print(text)
 
 
 def printable(text: str) -> str:
@@ -30,8 +36,11 @@ def printable(text: str) -> str:
 
 
 def note(text: str) -> None:
-    """A line for the reader, not for a program: on stderr."""
-    print(text, file=sys.stderr)
+    """A line for the reader, not for a program: on stderr, control characters written out."""
+    print(
+        "".join(c if c.isprintable() or c in "\n\t\xa0" else ascii(c)[1:-1] for c in text),
+        file=sys.stderr,
+    )
 
 
 def print_table(

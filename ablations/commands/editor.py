@@ -22,13 +22,17 @@ def text_from(text: str | None, file: Path | None, now: str, title: str) -> str:
     if text is not None:
         return text
     if file is not None:
+        if str(file) != "-":
+            data = read_named(file, "sentence")
+        elif sys.stdin:
+            data = sys.stdin.buffer.read()
+        else:  # closed by the caller
+            data = b""
         try:
-            if str(file) == "-":
-                return sys.stdin.read()
-            return read_named(file, "sentence").decode("utf-8-sig")
+            return data.decode("utf-8-sig")
         except UnicodeDecodeError:
             raise UsageError(f"{file} is not text in UTF-8: save the sentence as such.") from None
-    if not sys.stdin.isatty():
+    if not sys.stdin or not sys.stdin.isatty():
         raise UsageError('Give the new sentence with --text "..." or --file (- is stdin).')
     return _edited(now, title)
 

@@ -108,7 +108,7 @@ def cache_folder(option: str | Path | bool | None = None) -> Path | None:
     if option is False:
         return None
     named = os.environ.get(CACHE_VARIABLE) if option is None or option is True else option
-    return Path(named).expanduser() if named else Path("runs") / "cache"
+    return Path(os.path.expanduser(named)) if named else Path("runs") / "cache"
 
 
 def split_names(option: str | None) -> tuple[str, ...]:

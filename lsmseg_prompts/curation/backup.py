@@ -30,7 +30,7 @@ def backup(
     Raises ConfigurationError where `target` exists (`force` replaces it), is the store itself or
     is in use; StoreError where the store or the disk refuses.
     """
-    source, target = working_store_path(store), Path(os.path.realpath(Path(target).expanduser()))
+    source, target = working_store_path(store), Path(os.path.realpath(os.path.expanduser(target)))
     if not source.exists():
         raise absent(source)
     if target.exists() and target.samefile(source):

@@ -194,7 +194,7 @@ def _rescue(store: Path, run: str, attempt: int, fields: dict[str, Any]) -> None
 def _rescue_paths(store: Path, run: str) -> list[Path]:
     """Where a run's rescued replies may be; `run` is * for those of all runs."""
     store = store.resolve()
-    name = f"lsmseg-rescued-{hashlib.sha256(str(store).encode()).hexdigest()[:12]}-{run}.jsonl"
+    name = f"lsmseg-rescued-{hashlib.sha256(os.fsencode(store)).hexdigest()[:12]}-{run}.jsonl"
     return [store.parent / name, Path(tempfile.gettempdir()) / name]
 
 

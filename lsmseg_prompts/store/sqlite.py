@@ -37,7 +37,7 @@ def shipped_store_path() -> Path:
 def working_store_path(option: str | os.PathLike[str] | None = None) -> Path:
     """Where results go: `option` (--store), else $LSMSEG_PROMPTS_STORE, else ./runs/."""
     named = option or os.environ.get(STORE_VARIABLE)
-    return Path(named).expanduser() if named else Path("runs") / STORE_NAME
+    return Path(os.path.expanduser(named)) if named else Path("runs") / STORE_NAME
 
 
 def existing_store_path(option: str | os.PathLike[str] | None = None) -> Path | None:
@@ -128,7 +128,7 @@ def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     if path.is_dir():
         raise IsADirectoryError(EISDIR, "it is a folder", str(path))
     connection = sqlite3.connect(
-        f"file:{quote(str(path.absolute()))}?mode={mode}",
+        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
         timeout=busy_seconds,
         isolation_level=None,

@@ -63,7 +63,7 @@ def load_vocabulary(name_or_path: str | Path | Vocabulary) -> Vocabulary:
         return built_in(normalise(wanted))
     from lsmseg_prompts.vocabularies import user_file
 
-    path = Path(wanted).expanduser()
+    path = Path(os.path.expanduser(wanted))
     if wanted and (path.exists() or is_path(wanted)):
         return user_file.read(path)
     near = nearest(wanted, BUILT_IN)

@@ -8,6 +8,7 @@ a rule can make a better name, the finding proposes it; nothing is changed here.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -146,7 +147,7 @@ def raw_names(path: str | Path) -> list[str] | None:
 
     For a file that `load_vocabulary` has read without complaint.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         return None
     text = path.read_bytes().decode("utf-8-sig")

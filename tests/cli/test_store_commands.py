@@ -183,7 +183,7 @@ def test_an_edit_from_a_file_and_from_stdin(call, monkeypatch) -> None:
     Path("new.txt").write_text(f"{OLD}\n")
     call("store", "edit", "fence", "color", "--file", "new.txt", *ON)
     assert cell("color", "bundled")["text"] == OLD
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{NEW}\n"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{NEW}\n".encode())))
     call("store", "edit", "fence", "color", "--file", "-", *ON)
     assert cell("color", "bundled")["text"] == NEW
 
