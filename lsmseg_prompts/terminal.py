@@ -53,7 +53,7 @@ def print_table(
     columns: chooses and orders the keys; brief: those that stay where there is no room for all.
     """
     columns = list(columns or dict.fromkeys(key for row in rows for key in row))
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    cells = [[cell_text(row.get(column)) for column in columns] for row in rows]
     if brief is not None and not fits(columns, cells, folded=False):
         print_table(rows, brief)
         return
@@ -198,7 +198,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A value as people read it: none as -, truth as yes or no, lists with commas."""
     if value is None or value != value:
         return "-"
     if isinstance(value, bool):

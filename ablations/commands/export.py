@@ -63,8 +63,11 @@ def export(
     if format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
         from lsmseg_model.networks.backbones.clip import load_clip
+        from lsmseg_model.segmenter import drawings_only
 
         export_embeddings(prompts, load_clip(model, pretrained, device), output, force)
+        if warning := drawings_only(model, pretrained):
+            say(warning)
     else:
         if changed := lsmseg_prompts.export(prompts, vocabulary, output, format, rewrite, force):
             say(f"{changed} texts were rewritten without the separators of {format}.")

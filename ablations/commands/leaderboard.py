@@ -9,7 +9,7 @@ import ablations
 from ablations.commands import completion, options
 from ablations.commands.output import say, show
 
-BRIEF = ("benchmark", "model", "llm", "prompts", "miou", "low", "high")
+BRIEF = ("benchmark", "pictures", "model", "llm", "prompts", "miou", "low", "high")
 """The columns where there is no room for all, beside the one that is sorted by."""
 
 

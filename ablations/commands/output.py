@@ -5,7 +5,7 @@ from typing import Any
 
 from typer import CallbackParam
 
-from lsmseg_prompts.terminal import note, print_json, print_table
+from lsmseg_prompts.terminal import cell_text, note, print_json, print_table
 
 
 class Shown:
@@ -59,6 +59,4 @@ def show(
         print_table(value, brief=None if Shown.verbose else brief)
     else:
         for key, item in value.items():
-            shown = f"{item:.4f}" if isinstance(item, float) else item
-            shown = "-" if shown == "nan" else shown  # undefined: no class of a mean in the labels
-            print(f"{key.replace('_', ' ')}: {shown}")
+            print(f"{key.replace('_', ' ')}: {cell_text(item) or '-'}")

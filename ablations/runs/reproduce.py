@@ -48,7 +48,8 @@ def commands(
         best: The chosen attributes.
         directory: The run directory.
     """
-    store, names = _option("store", request.store), dict.fromkeys(vocabularies)
+    store = _option("store", request.store)
+    names = [request.vocab] if request.vocab else dict.fromkeys(vocabularies)
     searched, chosen = ",".join(request.searched), ",".join(best)
     steps: list[tuple[str, list[str]]] = []
     if llm != LLM_NAME:
@@ -66,12 +67,14 @@ def commands(
 
 
 def ablate_command(request: AblationRequest, llm: str, directory: Path) -> list[str]:
-    """The words of `ablate` with all its options."""
-    words = ["ablate", "--llm", llm]
+    """The words of `ablate` with all its options but those that it refuses beside the others."""
+    words, without = ["ablate", "--llm", llm], {"llm", "out", "force"}
+    if request.strategy != "beam":
+        without.add("beam_width")
     for field in fields(request):
         if field.name == "attributes":
             words += _option(field.name, request.searched)
-        elif field.name not in ("llm", "out", "force"):
+        elif field.name not in without:
             words += _option(field.name, getattr(request, field.name))
     return [*words, "--out", str(directory)]
 

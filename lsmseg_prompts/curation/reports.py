@@ -114,7 +114,7 @@ def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> lis
     if not llms:
         raise ConfigurationError(
             f"There is no description of {vocabulary[index].readable!r} yet: run "
-            f"`lsmseg-prompts generate --vocab {vocabulary.name}`."
+            f"`lsmseg-prompts generate --vocab {vocabulary.option}`."
         )
     return list(llms)
 
@@ -217,6 +217,6 @@ def _texts(
         near = nearest(llm, [name for name in names if name != llm])
         raise ConfigurationError(
             f"There are no descriptions by {llm} of {vocabulary.name}{near}: run "
-            f"`lsmseg-prompts generate --llm {llm} --vocab {vocabulary.name}`."
+            f"`lsmseg-prompts generate --llm {llm} --vocab {vocabulary.option}`."
         )
     return texts

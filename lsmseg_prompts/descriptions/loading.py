@@ -131,11 +131,10 @@ def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
             f"{llm} cannot be asked for them, so import them for {vocabulary.name}, or name only "
             "--attributes that are there"
         )
-    file = vocabulary.name if vocabulary.name in available_vocabularies() else "FILE"
     only = f" --attribute {attribute}" if "+" in attribute else ""
     return (
-        f"run `lsmseg-prompts generate --llm {llm} --vocab {file}{only}` and see what it says "
-        "about them"
+        f"run `lsmseg-prompts generate --llm {llm} --vocab {vocabulary.option}{only}` and see "
+        "what it says about them"
     )
 
 
@@ -175,7 +174,7 @@ def show(
     if not rows:
         raise ConfigurationError(
             f"There is no description of {entry.readable!r} by {llm}: run `lsmseg-prompts generate "
-            f"--llm {llm} --vocab {vocabulary.name}`."
+            f"--llm {llm} --vocab {vocabulary.option}`."
         )
     return [rows[attribute] for attribute in wanted if attribute in rows]
 

@@ -272,7 +272,7 @@ def price_for(llm: LLM, limits: Limits) -> Price | None:
 
 
 def _why(reply: Reply) -> str:
-    return reply.failure.rstrip("?. ")
+    return reply.failure.rstrip(". ")
 
 
 def _duration(seconds: float) -> str:

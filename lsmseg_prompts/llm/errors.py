@@ -175,13 +175,13 @@ def connection_failure(error: BaseException, url: str, timeout: float) -> Failur
         )
     if names & {"gaierror", "ClientConnectorDNSError"}:
         return passing(
-            "DNS", f"The host name of {host} cannot be found: check its spelling and the network."
+            "DNS", f"The host name {host} cannot be found: check its spelling and the network."
         )
     if names & {"ConnectTimeout", "ConnectionTimeoutError"}:
         return passing(
             "Timeout",
-            f"{host} did not take the connection in time: is the server running, and is a "
-            "firewall in between?",
+            f"{host} did not take the connection in time: see that the server runs and that no "
+            "firewall is in between.",
         )
     if "TimeoutError" in names or any("Timeout" in name for name in names):
         return passing(
@@ -190,7 +190,7 @@ def connection_failure(error: BaseException, url: str, timeout: float) -> Failur
             billed=True,
         )
     if "ConnectionRefusedError" in names:
-        return passing("Refused", f"{host} refuses connections: is the server running?")
+        return passing("Refused", f"{host} refuses connections: see that the server runs there.")
     if names & {"ConnectError", "ClientConnectorError"}:
         return passing("Refused", f"{host} cannot be reached: {_words(error)}.")
     if names & {"InvalidURL", "UnsupportedProtocol", "LocalProtocolError", "NonHttpUrlClientError"}:

@@ -50,6 +50,11 @@ class Vocabulary:
     title: str
     classes: tuple[ClassEntry, ...]
 
+    @property
+    def option(self) -> str:
+        """What stands after --vocab in a message: the name of a built-in one, else FILE."""
+        return self.name if self.name in BUILT_IN else "FILE"
+
     def __len__(self) -> int:
         return len(self.classes)
 

@@ -37,6 +37,9 @@ def test_every_option_of_ablate_comes_back() -> None:
         if key not in ("data", "attributes", "out", "llm"):
             value = list(value) if isinstance(value, tuple) else value
             assert (found[key] or None) == (value or None), key
+    assert "--beam-width" not in words  # refused without --strategy beam
+    beam = request(strategy="beam", beam_width=2)
+    assert parsed(ablate_command(beam, "me", Path("o")))["beam_width"] == 2
     assert parsed(ablate_command(request(cache=False), "me", Path("o")))["no_cache"] is True
 
 
@@ -54,6 +57,8 @@ def test_steps_are_commands_and_say_which_texts_are_asked_for() -> None:
     assert parsed(lines[4][1:])["composition"] == "ensemble"
     offline = commands(mine, "bundled", ["camvid"], ["color"], Path("o"))
     assert [shlex.split(step["command"])[1] for step in offline] == ["ablate", "report", "export"]
+    (*_, own) = commands(request(vocab="a/my.txt"), "bundled", ["my"], ["color"], Path("o"))
+    assert "--vocab a/my.txt" in own["command"]  # not the name of what is in it
 
 
 @pytest.mark.parametrize("odd", ["a; rm -rf x", "$(x)", "it's"])

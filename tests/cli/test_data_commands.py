@@ -367,6 +367,8 @@ def test_check_of_limited_own_and_voc_21_folders(tmp_path: Path, call) -> None:
     assert limited["findings"] == [] and limited["summary"]["ignored"] == 0.5
     assert (limited["summary"]["pictures"], limited["summary"]["checked"]) == (2, 1)
     assert call(*mine).code == 4  # label 9
+    said = call(*mine[:-1], "--limit", "1").out
+    assert "\nsplit: -\n" in said and "\nwould stop a run: no\n" in said and "None" not in said
     tree(tmp_path / "voc", "JPEGImages", "annotations_detectron2_bg/val", {"a": [[3]]})
     report = check("voc-21", tmp_path / "voc")
     never = next(f.what for f in report.findings if f.kind == "classes")

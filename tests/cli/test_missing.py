@@ -169,3 +169,12 @@ def test_an_edit_of_a_store_that_is_not_there(call) -> None:
     refused(call(*edit, *STORE.split()), 8, "no attribute store at no.sqlite")
     assert listing() == before
     assert call(*edit).code == 0  # the usual one is made where it is not there yet
+
+
+def test_what_to_run_instead_names_a_vocabulary_as_the_option_takes_it(call) -> None:
+    Path("mine.txt").write_text("sofa\n", "utf-8")
+    assert call("generate", "--vocab", "mine.txt", "--attributes", "color").code == 0
+    for vocab, named in (("mine.txt", "FILE"), ("camvid", "camvid")):
+        word = "sofa" if named == "FILE" else "road"
+        done = call("store", "show", word, "--llm", "gpt-4", "--vocab", vocab)
+        refused(done, 4, f"generate --llm gpt-4 --vocab {named}`")

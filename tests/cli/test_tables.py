@@ -73,6 +73,7 @@ def test_columns_come_back_where_there_is_room(call, filled) -> None:
 
 def test_what_is_sorted_by_is_shown(call, filled) -> None:
     assert "unseen" not in call("leaderboard").out
+    assert "pictures" in call("leaderboard").out, "else a run of few looks like one of all"
     assert "unseen" in call("leaderboard", "--sort", "unseen").out
 
 
