@@ -32,7 +32,8 @@ def test_nobody_listens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     reply = ask_at(name, f"http://127.0.0.1:{port}", monkeypatch)
     assert (reply.error_scope, reply.error_class, reply.billed) == ("passing", "Refused", False)
-    assert reply.error_message == (f"127.0.0.1:{port} refuses connections: see that the server runs there.")
+    said = f"127.0.0.1:{port} refuses connections: see that the server runs there."
+    assert reply.error_message == said
 
 
 @BOTH
