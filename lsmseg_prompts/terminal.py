@@ -69,11 +69,19 @@ def terminal_width() -> int:
     return shutil.get_terminal_size((WIDTH, 24)).columns
 
 
-def print_wrapped(text: str) -> None:
-    """A text on stdout, its lines no wider than the terminal; words stay whole."""
+def print_wrapped(text: str, indent: int = 0) -> None:
+    """A text on stdout, its lines no wider than the terminal; words stay whole.
+
+    indent: how many columns a line that goes on is moved to the right.
+    """
     import textwrap
 
-    wrapper = textwrap.TextWrapper(terminal_width(), break_long_words=False, break_on_hyphens=False)
+    wrapper = textwrap.TextWrapper(
+        terminal_width(),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     for line in text.replace(" %", "\N{NO-BREAK SPACE}%").splitlines():
         print(wrapper.fill(line).replace("\N{NO-BREAK SPACE}%", " %"))
 

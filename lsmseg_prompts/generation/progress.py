@@ -19,7 +19,7 @@ from lsmseg_prompts.generation.run import OnUpdate
 from lsmseg_prompts.generation.summary import Summary, gravest
 from lsmseg_prompts.generation.workers import Interrupted
 from lsmseg_prompts.llm.base import LLM
-from lsmseg_prompts.terminal import Clock, clock, note, print_json, print_table
+from lsmseg_prompts.terminal import Clock, clock, note, print_json, print_table, print_wrapped
 
 MOST_REASONS = 10
 STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C again ends at once."
@@ -260,12 +260,12 @@ def show_estimates(estimates: Sequence[Estimate], per_call: str, json: bool) -> 
         if e.failed_before:
             lines["failed"] = f"{e.failed_before} failed before; --retry-errors asks again"
         for key, value in lines.items():
-            print(f"{key + ':':8} {value}")
+            print_wrapped(f"{key + ':':8} {value}", 9)
         if e.longest:
             print("longest prompts:")
             for one in e.longest:
                 first = one["prompt"].splitlines()[0]
-                print(f"  {one['tokens']:5} tokens  {one['class']}: {first}")
+                print_wrapped(f"  {one['tokens']:5} tokens  {one['class']}: {first}", 16)
         if e.missing:
             print("Replies that will not do are asked for again, which adds to this.")
     print("Nothing was sent.")
