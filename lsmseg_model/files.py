@@ -71,6 +71,8 @@ def check_free(
             continue
         if path.is_dir():
             raise DataError(f"Cannot write {path}: it is a folder; give a file name.")
+        if os.path.islink(os.path.realpath(path)):
+            raise DataError(f"Cannot write {path}: it is a link to itself; name a file.")
         if path.is_file():
             if _identity(path) in read:
                 raise DataError(
@@ -84,6 +86,15 @@ def check_free(
             raise DataError(
                 f"Cannot write {path}: {place} is a file, not a folder; choose a writable place."
             )
+
+
+def may_be_folder(path: Path) -> None:
+    """Raise DataError, before anything is computed, where a file is in the way of a folder."""
+    place = next(one for one in (path, *path.parents) if os.path.lexists(one))
+    if not place.is_dir():
+        raise DataError(
+            f"Cannot write into {path}: {place} is a file, not a folder; choose a writable place."
+        )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -110,8 +121,9 @@ def check_folder(
         force: Whether any folder will do.
 
     Raises:
-        DataError: For a folder with other files.
+        DataError: For a folder with other files, and where a file is in the way.
     """
+    may_be_folder(path)
     if (
         force
         or not path.is_dir()
@@ -330,7 +342,7 @@ def _reason(error: OSError) -> str:
     """What the system says; of a file where a folder should be it says one of two other things."""
     if isinstance(error, FileExistsError | NotADirectoryError):
         path = Path(str(error.filename))
-        place = next((one for one in (path, *path.parents) if one.exists()), path)
+        place = next((one for one in (path, *path.parents) if os.path.lexists(one)), path)
         return f"{place} is a file, not a folder"
     return error.strerror or str(error)
 

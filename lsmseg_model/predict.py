@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,8 +83,15 @@ class PredictResult:
         return [one for one in self.pictures if one.error is not None]
 
 
-def predict(request: PredictRequest, *, on_progress: OnProgress | None = None) -> PredictResult:
+def predict(
+    request: PredictRequest,
+    *,
+    on_progress: OnProgress | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> PredictResult:
     """Segment picture files and all pictures of folders.
+
+    on_ready is called once, before the first picture, when nothing more can be refused.
 
     A picture among several that cannot be read has its error in its row, and the rest is done; a
     single one raises DataError, and so does a place that holds other files. Raises UsageError for
@@ -103,6 +110,8 @@ def predict(request: PredictRequest, *, on_progress: OnProgress | None = None) -
     keys = None if segmenter.loaded is None else str(segmenter.loaded)
     note = drawings_only(request.model, request.pretrained, request.checkpoint)
     result = PredictResult(prompts.classes, [], keys, skipped, note)
+    if on_ready:
+        on_ready()
     with nullcontext() if folder is None else new_folder(folder):
         if folder is not None:
             write_classes(folder / CLASSES, prompts.classes)

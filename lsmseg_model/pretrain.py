@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lsmseg_model.encoders.checkpoints import save_weights
-from lsmseg_model.files import write_csv
+from lsmseg_model.files import named_file, write_csv
 from lsmseg_model.networks.backbones.clip import (
     Clip,
     View,
@@ -221,7 +221,9 @@ def _start(settings: dict[str, Any], options: PretrainOptions, request: Pretrain
             clip.model.logit_scale.fill_(math.log(options.logit_scale))
             clip.model.logit_bias.fill_(options.logit_bias)
         return clip.to(request.device)
-    clip = load_clip(request.config, None if init == settings["name"] else init, request.device)
+    own = init == settings["name"]
+    weights = None if own else named_file(Path(init), "weights of --init")
+    clip = load_clip(request.config, weights, request.device)
     clip.view = View(**settings["view"])
     return clip
 

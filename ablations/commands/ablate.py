@@ -11,7 +11,7 @@ from typer import Context, Option
 import ablations
 from ablations.commands import completion, options
 from ablations.commands.output import Shown, show
-from ablations.search.enough import MIN_SAMPLES
+from ablations.search.enough import MAX_SAMPLES, MIN_SAMPLES
 
 
 def ablate(
@@ -41,7 +41,9 @@ def ablate(
     limit: Annotated[
         int | None, Option(min=1, help="Use only the first pictures of a split.")
     ] = None,
-    samples: Annotated[int, Option(min=MIN_SAMPLES, help="Bootstrap resamples.")] = 2000,
+    samples: Annotated[
+        int, Option(min=MIN_SAMPLES, max=MAX_SAMPLES, help="Bootstrap resamples.")
+    ] = 2000,
     rule: Annotated[
         Literal["interval", "paper"],
         Option(help="Accept a step whose interval is above 0, or any gain (paper)."),

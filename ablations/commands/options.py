@@ -11,6 +11,7 @@ from typer import Context, Option
 
 from ablations.commands import completion
 from ablations.commands.output import say
+from lsmseg_model.seeds import LAST
 from lsmseg_prompts.errors import UsageError
 
 Vocab = Annotated[
@@ -106,8 +107,8 @@ Precision = Annotated[
     Literal["auto", "fp32", "bf16"], Option(help="auto takes bf16 where the processor has it.")
 ]
 Minutes = Annotated[float | None, Option(min=0, help="Stop after so long; --resume goes on.")]
-Workers = Annotated[int, Option(min=0, help="Processes that read pictures.")]
-Seed = Annotated[int, Option(help="Seed of everything random.")]
+Workers = Annotated[int, Option(min=0, max=256, help="Processes that read pictures.")]
+Seed = Annotated[int, Option(min=0, max=LAST, help="Seed of everything random.")]
 
 Request = TypeVar("Request")
 
@@ -169,6 +170,8 @@ def class_names(option: str, text: str | None) -> list[str] | None:
     from lsmseg_prompts.vocabularies.lines import check_typed
 
     found = names(text)
+    if found == []:
+        raise UsageError(f'No class is named: give some, such as {option} "sky, grass, zebra".')
     if found is not None:
         check_typed(option, found)
     return found
@@ -218,4 +221,6 @@ def sentences(
     vocabulary = benchmark_vocabulary(data, vocab)
     existing_store_path(store)
     descriptions = load(vocabulary, llm, store=store, require=False)
+    if llm != "bundled" and not descriptions:
+        load(vocabulary, llm, store=store)  # says what makes them
     return vocabulary.name, training_texts(descriptions, vocabulary, seed), False

@@ -10,7 +10,7 @@ import ablations
 from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
-from ablations.search.enough import MIN_SAMPLES
+from ablations.search.enough import MAX_SAMPLES, MIN_SAMPLES
 from lsmseg_prompts.terminal import print_wrapped
 
 app = group("Tables of the paper and the thesis, run again beside what was published.")
@@ -154,7 +154,8 @@ def recipes_run(
     workers: options.Workers = 1,
     limit: Annotated[int | None, Option(min=1, help="Score only the first pictures.")] = None,
     samples: Annotated[
-        int | None, Option(min=MIN_SAMPLES, help="Bootstrap resamples (default: 1000).")
+        int | None,
+        Option(min=MIN_SAMPLES, max=MAX_SAMPLES, help="Bootstrap resamples (default: 1000)."),
     ] = None,
     seed: options.Seed = 0,
     store: options.StorePath = None,

@@ -125,6 +125,8 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
         sets = tuple(texts.prompt_set(place.vocabulary, own) for place in places)
         job = planner.job(variant, own, texts) if planner else None
         trials.append(Trial(variant, own, sets, job))
+    if request.encoder and planner and not planner.encoded:
+        raise UsageError(f"{recipe.name} has no second encoder here: leave out --encoder.")
     return Plan(recipe, request, scorer, directory, places, tuple(trials), skipped)
 
 

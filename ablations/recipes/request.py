@@ -9,6 +9,7 @@ from pathlib import Path
 from ablations.scoring.executors import check_executor
 from ablations.scoring.options import freeze_lists
 from ablations.search.enough import check_samples
+from lsmseg_model.seeds import check_seed
 from lsmseg_prompts.store.sqlite import working_store_path
 
 SEVERAL = ("variants", "data", "data_root", "split", "train_data", "train_root", "encoder")
@@ -40,7 +41,7 @@ class RecipeRequest:
         executor: Where trainings and pictures are dealt with, "local" or "ray".
 
     Raises:
-        UsageError: For an executor that does not exist, and for too few samples.
+        UsageError: For an executor that does not exist, and for a number out of range.
     """
 
     recipe: str | Path
@@ -79,6 +80,7 @@ class RecipeRequest:
         if self.samples is not None:
             check_samples(self.samples)
         check_executor(self.executor)
+        check_seed(self.seed)
 
     @property
     def small(self) -> bool:

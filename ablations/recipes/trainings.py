@@ -51,6 +51,7 @@ class TrainingPlanner:
         self.folder = (directory / "networks").resolve()
         self.data = _training_data(settings, request)
         self.encoders = _encoders(request.encoder or ())
+        self.encoded = False  # whether a network has a second encoder
 
     @property
     def vocabularies(self) -> list[Vocabulary]:
@@ -91,6 +92,7 @@ class TrainingPlanner:
     def _encoder(self, kind: str, here: str) -> str | None:
         """The weights of a second encoder."""
         encoder = self.encoders.get(kind, self.encoders.get(None))
+        self.encoded |= kind != "none"
         if kind == "none" or (kind.endswith("-tiny") and encoder is None):
             return None
         if encoder is None:

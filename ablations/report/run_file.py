@@ -9,10 +9,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from ablations.search.enough import too_few
 from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.files import parse_json, write_whole
 
 FORMAT, VERSION = "lsmseg-prompts/run", 2
+FIRST = 1  # the version of the records up to lsmseg-prompts 0.2
+OLD = (
+    "This run is of an earlier version of lsmseg-prompts: look at stage 3 for whether controls do "
+    "as well as the choice, and where pictures are frames of one video, intervals are too narrow."
+)
 COMPARISON = "lsmseg-prompts/comparison"
 RUN = "run.json"
 SOFTWARE = ("lsmseg-prompts", "torch", "open_clip_torch", "numpy", "matplotlib")
@@ -56,13 +62,43 @@ def read_run(directory: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is damaged ({error}): run the ablation again.") from error
     if not isinstance(run, dict) or run.get("format") not in (FORMAT, COMPARISON):
         raise ConfigurationError(f"{path} is not the record of a run of lsmseg-prompts.")
+    if run.get("version") == FIRST:
+        _bring_up_to_date(run, path)
     if run.get("version") != VERSION:
         raise ConfigurationError(
             f"{path} was written by another version of lsmseg-prompts (of the record: "
-            f"{run.get('version')}, this one reads {VERSION}): run the ablation again."
+            f"{run.get('version')!r}, this one reads {VERSION}): run the ablation again."
         )
     _check(run, path)
     return run
+
+
+def _bring_up_to_date(run: dict[str, Any], path: Path) -> None:
+    """Make the record of a run of FIRST one of VERSION: rows say why they have no interval.
+
+    Raises ConfigurationError for one of too few pictures: all that it claims would have to go.
+    """
+    from ablations.report.classwise import FEW
+
+    try:
+        for benchmark in run["benchmarks"]:
+            for split in ("selection", "report"):
+                if few := too_few(benchmark[split]["pictures"]):
+                    raise ConfigurationError(
+                        f"{path} is of an earlier version and claims what {few} do not show: run "
+                        "the ablation again."
+                    )
+        for row in run.get("per_class", ()):
+            if row["pictures"] < FEW:
+                row |= {"difference_low": None, "difference_high": None}
+                row["no_interval"] = f"in {too_few(row['pictures'], least=FEW)}"
+        for table in ("single", "combinations", "candidates", "per_class", "rows"):
+            for row in run.get(table, ()):
+                row.setdefault("no_interval", None)
+        run["summary"] = f"{OLD} {run['summary']}"
+    except (AttributeError, KeyError, TypeError):
+        pass  # not whole, as the check of all records finds
+    run["version"] = VERSION
 
 
 def _check(run: dict[str, Any], path: Path) -> None:

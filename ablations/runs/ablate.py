@@ -15,7 +15,7 @@ from ablations.runs.directory import REPORT, check_run_directory, run_directory,
 from ablations.runs.open import (
     Descriptions,
     benchmark_sources,
-    labelled_with,
+    encode_pictures,
     load_descriptions,
     open_benches,
 )
@@ -44,20 +44,22 @@ def run(request: AblationRequest | None = None, *, progress: bool = True) -> Run
     request = request or AblationRequest()
     path = run_path(request.out)
     check_run_directory(path, request.force)
-    if progress:
-        note(f"Results go to {path / REPORT}")
     llm = request.llm
-    vocabularies = {v.name: v for v in (labelled_with(d, request.vocab) for d in request.data)}
+    vocabularies = {v.name: v for v in benchmark_sources(request)[1]}
     provider = make_llm(llm)
     named = [attribute.name for attribute in ask_attributes(provider)]
     if progress:
+        note(f"Results go to {path / REPORT}")
         note(f"Stage 1  {llm} names {len(named)} attributes: {', '.join(named)}")
     attributes = request.attributes or check_attributes(named)
     for vocabulary in vocabularies.values():
         label = f"Stage 2  asking {llm} about {vocabulary.name}"
         with progress_bar(label, progress) as on_progress:
             asked = GenerationRequest(
-                vocabulary, [provider], [*attributes, "typical"], store=request.store_path
+                vocabulary,
+                [provider],
+                list(dict.fromkeys([*attributes, "typical"])),
+                store=request.store_path,
             )
             (summary,) = generate(asked, on_progress=on_progress)
         if progress:
@@ -90,9 +92,10 @@ def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) 
             note(f"Answered by the run {earlier.directory}; --again computes anew")
         return earlier
     with run_directory(path or request.out, request.force) as directory:
+        model, benches = open_benches(request, sources, vocabularies, progress)
         if progress and path is None:
             note(f"Results go to {directory / REPORT}")
-        model, benches = open_benches(request, sources, vocabularies, progress)
+        encode_pictures(benches, request.store_path, progress)
         command = command_of("ablate", request)
         opened = OpenAblation(request, model, benches, command, progress, started=started)
         result = opened.run(llm, descriptions, directory, directory.name)[1]

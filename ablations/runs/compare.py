@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ablations.runs.ablate import OpenAblation
 from ablations.runs.directory import REPORT, run_directory
-from ablations.runs.open import benchmark_sources, load_descriptions, open_benches
+from ablations.runs.open import benchmark_sources, encode_pictures, load_descriptions, open_benches
 from ablations.runs.reproduce import command_of
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import Comparison
@@ -46,9 +46,10 @@ def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = T
     sources, vocabularies = benchmark_sources(request)
     descriptions = load_descriptions(request, vocabularies, names)
     with run_directory(request.out, request.force) as directory:
+        model, benches = open_benches(request, sources, vocabularies, progress)
         if progress:
             note(f"Results go to {directory / REPORT}")
-        model, benches = open_benches(request, sources, vocabularies, progress)
+        encode_pictures(benches, request.store_path, progress)
         command = command_of("compare", request, f"llms={names!r}")
         opened = OpenAblation(request, model, benches, command, progress, several=True)
         records: dict[str, RunRecord] = {}

@@ -73,9 +73,10 @@ def open_benches(
     vocabularies: Sequence[Vocabulary],
     progress: bool,
 ) -> tuple["Model", list["Bench"]]:
-    """Load the model and encode all pictures; the benches have no descriptions yet.
+    """Check the data, load the model, make the benches; they have no descriptions yet.
 
-    The second benchmark of a name is called name#2.
+    No picture is looked at, and nothing is written. The second benchmark of a name is called
+    name#2.
 
     Args:
         request: What is asked for.
@@ -100,21 +101,29 @@ def open_benches(
         note(warning)
     counts = SqliteCountStore(request.store_path)
     model, make = open_scorers(request.scorer_options, counts, note if progress else None)
-    with open_store(request.store_path) as file, file.transaction():
-        for vocabulary in vocabularies:
-            file.add_vocabulary(vocabulary)
     benches: list[Bench] = []
     for parts, source, vocabulary in zip(splits, sources, vocabularies, strict=True):
         name = parts["report"].name
         same = sum(bench.name.partition("#")[0] == name for bench in benches)
         title = f"{name}#{same + 1}" if same else name
         scorers = {s: make(part, replace(source, split=s)) for s, part in parts.items()}
-        for split, scorer in scorers.items():
-            label = f"{title}: looking at {split} pictures"
-            with progress_bar(label, progress) as on_progress:
-                scorer.encode_pictures(on_progress)
         benches.append(Bench(title, vocabulary, {}, scorers, len(benches)))
     return model, benches
+
+
+def encode_pictures(benches: "Sequence[Bench]", store: Path, progress: bool) -> None:
+    """Look at all pictures, and enter the vocabularies into the store.
+
+    progress: whether it is shown.
+    """
+    for bench in benches:
+        for split, scorer in bench.scorers.items():
+            label = f"{bench.name}: looking at {split} pictures"
+            with progress_bar(label, progress) as on_progress:
+                scorer.encode_pictures(on_progress)
+    with open_store(store) as file, file.transaction():
+        for bench in benches:
+            file.add_vocabulary(bench.vocabulary)
 
 
 def drawings_note(request: AblationRequest) -> str | None:

@@ -44,12 +44,16 @@ def predict(
     as_published = request.format == "cat-seg" and prompts is None and attributes is None
     wanted = ("name",) if as_published else attributes
     chosen = texts_for_classes(request.classes or (), wanted, llm, store, prompts)
-    if on_message and not as_published:
-        for line in _lines(chosen):
+
+    def tell() -> None:
+        for line in _lines(chosen) if on_message and not as_published else ():
             on_message(line)
+
     texts = None if as_published else chosen.texts
     result = predict_pictures(
-        replace(request, classes=chosen.classes, texts=texts), on_progress=on_progress
+        replace(request, classes=chosen.classes, texts=texts),
+        on_progress=on_progress,
+        on_ready=tell,
     )
     if on_message and result.keys is not None:
         on_message(f"{request.checkpoint}: {result.keys}")

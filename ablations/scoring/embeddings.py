@@ -109,7 +109,11 @@ def load_embeddings(path: str | Path, prompts: PromptSet | None = None) -> Embed
         raise UsageError(f"{path} is not a file of embeddings: export one ({error}).") from error
     if not np.isfinite(matrix).all():
         raise ConfigurationError(f"{path} holds NaN or infinite values: export it again.")
-    if about.get("format") != FORMAT or about.get("version") != VERSION:
+    if (
+        not isinstance(about, dict)
+        or about.get("format") != FORMAT
+        or about.get("version") != VERSION
+    ):
         raise UsageError(f"{path} is not a file of embeddings of this version: export it again.")
     if not len(matrix) == len(about["classes"]) == len(about["text_hashes"]):
         raise UsageError(f"{path} is damaged: it has not one row a class; export it again.")

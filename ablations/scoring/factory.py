@@ -15,6 +15,7 @@ from ablations.scoring.shards import SpreadScorer
 from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import Training
 from lsmseg_model.data.benchmark import Benchmark
+from lsmseg_model.files import may_be_folder
 from lsmseg_model.networks.build import read_network
 from lsmseg_prompts.files import is_path
 
@@ -27,7 +28,12 @@ def open_scorers(
     counts: CountStore,
     on_message: Callable[[str], None] | None = None,
 ) -> tuple[Model, Make]:
-    """Load the model, and say how scorers are made. Raises what the model and executor raise."""
+    """Load the model, and say how scorers are made. Raises what the model and executor raise.
+
+    And DataError where the cache cannot be a folder.
+    """
+    if (folder := options.cache_folder) is not None:
+        may_be_folder(folder)
     executor = open_executor(options.executor, options.device)
     if options.scorer == "retrain":
         return _retrain(options, counts, executor)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.scoring.executors import check_executor, everywhere
+from lsmseg_model.seeds import check_seed
 from lsmseg_prompts.errors import UsageError
 
 SCORERS = ("frozen", "trained", "retrain")
@@ -40,8 +41,8 @@ class ScorerOptions:
         seed: of trainings, and of how pictures are dealt out to the splits.
 
     Raises:
-        UsageError: For a scorer or an executor that does not exist, and for options that go with
-            another scorer.
+        UsageError: For a scorer or an executor that does not exist, for options that go with
+            another scorer, and for a seed out of range.
     """
 
     scorer: str = "frozen"
@@ -82,6 +83,7 @@ class ScorerOptions:
                 "The scorer trained scores a whole network: name it, --checkpoint FILE."
             )
         check_executor(self.executor)
+        check_seed(self.seed)
 
     @property
     def cache_folder(self) -> Path | None:

@@ -4,6 +4,7 @@ from lsmseg_prompts.errors import UsageError
 
 MIN_PICTURES = 20  # of fewer, 95 % intervals hold the truth too rarely
 MIN_SAMPLES = 200  # of fewer, 95 % intervals are too narrow
+MAX_SAMPLES = 100_000  # of more, the draws of all candidates would fill the memory
 TOO_FEW = "too few pictures"
 
 
@@ -37,7 +38,9 @@ def counted(pictures: int, groups: int | None) -> str:
 
 
 def check_samples(samples: int) -> None:
-    """Raise UsageError for fewer bootstrap resamples than a 95 % interval needs."""
+    """Raise UsageError for fewer resamples than a 95 % interval needs, and for far too many."""
+    if samples > MAX_SAMPLES:
+        raise UsageError(f"samples must be at most {MAX_SAMPLES}, not {samples}.")
     if samples < MIN_SAMPLES:
         raise UsageError(
             f"samples must be at least {MIN_SAMPLES}, not {samples}: the ends of a 95 % interval "

@@ -148,7 +148,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             text = file.metadata() or {}
         return {key: json.loads(value) for key, value in text.items()} if "config" in text else {}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"The configuration inside {path} cannot be read; the file may be damaged."
         ) from error

@@ -54,7 +54,7 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
         raise UsageError(f"There is no network {name!r}; {nearest(name, available())}")
     try:
         settings = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid JSON: {error}.") from error
     if isinstance(settings, dict) and "base" in settings:
         if settings["base"] not in available():

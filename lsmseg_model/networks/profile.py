@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lsmseg_model.errors import UsageError
 from lsmseg_model.networks.build import build, read_network
 from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -33,6 +34,7 @@ PARTS = {
                    "transformer.text_guidance_projection."),
     "decoder": ("transformer.",),
 }  # fmt: skip
+MOST, LARGEST = 100_000, 4096  # classes, and pixels of a side
 TOKENS = 77  # of each text: the most that CLIP takes
 
 
@@ -77,9 +79,12 @@ def profile(
         changes: Fields instead of the network's, see `read_network`.
 
     Raises:
-        UsageError: For an unknown name.
+        UsageError: For an unknown name, and for more than it can count.
         ConfigError: For a wrong field or value.
     """
+    for what, number, most in (("classes", classes, MOST), ("size", size, LARGEST)):
+        if number is not None and not 1 <= number <= most:
+            raise UsageError(f"--{what} must be from 1 to {most}, not {number}.")
     settings = read_network(name, **changes)
     with torch.device("meta"):
         network = build(settings).eval()

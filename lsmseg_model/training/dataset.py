@@ -4,7 +4,10 @@ Every item is a function of (seed, step, place in the batch), so a resumed run s
 unbroken one would have seen.
 """
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -15,6 +18,8 @@ from torch.utils.data import Dataset
 
 from lsmseg_model.data.benchmark import Benchmark, MiniStuff
 from lsmseg_model.errors import LsmsegModelError
+
+WATCH = 0.5  # seconds between a worker's looks at whether its run still lives
 
 
 @dataclass
@@ -46,9 +51,20 @@ def batches(loader: Iterable[list[TrainingItem]]) -> Iterator[list[TrainingItem]
 
 
 def outlive(worker: int) -> None:
-    """A loader's worker leaves the signals that stop a run to the process that runs it."""
+    """A loader's worker leaves the signals that stop a run to the process that runs it.
+
+    It ends when that is gone: torch's own watch ends in a wait for whoever reads what is queued,
+    which after a `kill -9` nobody does.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH)
+    os._exit(1)
 
 
 class MiniStuffTraining(Dataset[TrainingItem]):

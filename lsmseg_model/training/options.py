@@ -26,6 +26,7 @@ from lsmseg_model.networks.fields import (
     WholeOrZero,
     read_fields,
 )
+from lsmseg_model.seeds import check_seed
 from lsmseg_model.training.losses import LOSSES
 
 Options = TypeVar("Options", "TrainOptions", "PretrainOptions")
@@ -159,6 +160,7 @@ class Request:
     progress: bool = True
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if self.precision not in PRECISIONS:
             raise ConfigError(
                 f"There is no precision {self.precision!r}; choose {', '.join(PRECISIONS)}."

@@ -5,9 +5,10 @@ attributes is `lsmseg_prompts.generation.stage1`.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import packaged_json
 
 # attributes.json: of each of the nine what it means, how language models call it beside its plain
@@ -38,6 +39,14 @@ _FILLERS = re.compile(
     r"\s+(?:attributes?|properties|property|information|features?|cues?|characteristics?|"
     r"descriptors?|details?|relationships?|relations?|type|composition)$"
 )
+
+
+def named_once(attributes: Sequence[str]) -> tuple[str, ...]:
+    """The attributes; UsageError for one that is named twice: another may be meant."""
+    for name in attributes:
+        if attributes.count(name) > 1:
+            raise UsageError(f"The attribute {name} is named twice: name each once.")
+    return tuple(attributes)
 
 
 def canonical(name: str) -> str:

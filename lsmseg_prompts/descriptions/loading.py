@@ -9,7 +9,13 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined, plain_names
+from lsmseg_prompts.attributes import (
+    ATTRIBUTES,
+    PSEUDO_ATTRIBUTES,
+    combined,
+    named_once,
+    plain_names,
+)
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -34,14 +40,15 @@ def described_by(llm: str) -> tuple[str, ...]:
 
 
 def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
-    """The attributes meant by `names`, without doubles; None means all that are described.
+    """The attributes meant by `names`; None means all that are described.
 
     Several joined by "+" are one: a sentence about all of them (see `attributes.combined`).
-    Raises UsageError, with the nearest names, for one that no description can be had of.
+    Raises UsageError, with the nearest names, for one that no description can be had of, and for
+    one that is named twice.
     """
     if names is None:
         return DESCRIBED
-    meant: dict[str, None] = {}
+    meant: list[str] = []
     for name in names:
         if "+" in name:
             parts = check_attributes(name.split("+"))
@@ -50,7 +57,7 @@ def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
                     f"{name!r} is not an attribute set: join at least two of "
                     f"{', '.join(ATTRIBUTES)}, each once."
                 )
-            meant[combined(parts)] = None
+            meant.append(combined(parts))
             continue
         plain, *others = plain_names(name) or [""]
         if others:
@@ -65,10 +72,10 @@ def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
                 f"There is no attribute {name!r}{nearest(name, list(DESCRIBED))}; there are "
                 f"{', '.join(DESCRIBED)}."
             )
-        meant[plain] = None
+        meant.append(plain)
     if not meant:
         raise UsageError(f"No attribute is named; there are {', '.join(DESCRIBED)}.")
-    return tuple(meant)
+    return named_once(meant)
 
 
 def load(

@@ -9,7 +9,7 @@ Beside it stand the controls (controls.py) and the templates around the name (na
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined
+from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined, named_once
 from lsmseg_prompts.english import has_word, nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import compose
@@ -151,9 +151,7 @@ def _check(
         raise UsageError(f"There is no control {control!r}: choose {' or '.join(CONTROLS)}.")
     if not attributes:
         raise UsageError("Name at least one attribute, such as color.")
-    twice = [a for a in attributes if attributes.count(a) > 1]
-    if twice:
-        raise UsageError(f"The attribute {twice[0]} is named twice: name each once.")
+    named_once(attributes)
     for attribute in attributes:
         if attribute in NAME_TEMPLATES:
             if len(attributes) > 1 or control:

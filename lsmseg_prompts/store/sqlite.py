@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from errno import EISDIR
+from errno import EINVAL, EISDIR
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -127,6 +127,8 @@ def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     """Open the file in autocommit mode: only our own BEGIN IMMEDIATE begins a transaction."""
     if path.is_dir():
         raise IsADirectoryError(EISDIR, "it is a folder", str(path))
+    if path.exists() and not path.is_file():  # SQLite would wait for a pipe
+        raise OSError(EINVAL, "it is not a file", str(path))
     connection = sqlite3.connect(
         f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,

@@ -208,7 +208,7 @@ class Clip(nn.Module):
 def check_device(device: str) -> None:
     """Raise UsageError for a device that torch does not know or cannot reach here."""
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" has no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(
             f"The device {device!r} cannot be used here; choose --device cpu, or cuda on a machine "
@@ -227,7 +227,7 @@ def read_config(name: str) -> dict[str, Any]:
         raise UsageError(f"There is no configuration {name!r}; {nearest(name, names, 1, among)}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid JSON ({error}).") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} is not a configuration; see {CONFIGS}/lsmseg-tiny.json for one.")
