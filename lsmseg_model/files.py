@@ -36,6 +36,25 @@ def named_file(path: Path, what: str) -> Path:
     return path
 
 
+def read_json(path: Path) -> Any:
+    """What a JSON file of the user's holds.
+
+    Raises ValueError for what is none, for a field that comes twice, of which Python would take
+    the last, and for nesting without end.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]!r} comes twice")
+        return dict(pairs)
+
+    try:
+        return json.loads(path.read_text("utf-8"), object_pairs_hook=once)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 """Where a user may send a file instead: what the system has open under these numbers."""
 LOCK = ".lsmseg-lock"

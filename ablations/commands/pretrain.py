@@ -51,15 +51,16 @@ def pretrain(
 ) -> None:
     """Train a CLIP on pictures and texts by its cost map; leaves weights and a checkpoint."""
     options.unused(ctx, prompts is not None, "beside --prompts", "vocab", "llm", "store")
-    name, texts, _ = options.sentences(prompts, data, vocab, llm, store, seed)
     given = options.given(lsmseg_model.PretrainOptions, ctx)
+    recipe = lsmseg_model.PretrainOptions.of(config, **given)
+    name, texts, _ = options.sentences(prompts, data, vocab, llm, store, seed)
     request = options.request_from(
         lsmseg_model.PretrainRequest,
         ctx,
         texts=texts,
         vocabulary_name=name,
         out=out,
-        options=lsmseg_model.PretrainOptions.of(config, **given),
+        options=recipe,
         progress=not Shown.quiet,
     )
     show(asdict(lsmseg_model.pretrain(request)), json)

@@ -80,17 +80,18 @@ def train(
     from lsmseg_model.networks.config import parse_changes
 
     options.unused(ctx, prompts is not None, "beside --prompts", "vocab", "llm", "store")
+    different = parse_changes(changes or [])
+    recipe = lsmseg_model.TrainOptions.of(config, **options.given(lsmseg_model.TrainOptions, ctx))
     name, texts, of_prompts = options.sentences(prompts, data, vocab, llm, store, seed)
-    given = options.given(lsmseg_model.TrainOptions, ctx)
     request = options.request_from(
         lsmseg_model.TrainRequest,
         ctx,
-        changes=parse_changes(changes or []),
+        changes=different,
         texts=texts,
         test_texts=texts if of_prompts else None,
         vocabulary_name=name,
         out=out,
-        options=lsmseg_model.TrainOptions.of(config, **given),
+        options=recipe,
         progress=not Shown.quiet,
     )
     result = lsmseg_model.train(request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from lsmseg_model.encoders.checkpoints import (
 )
 from lsmseg_model.encoders.sources import no_checkpoint, no_clip, no_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
-from lsmseg_model.files import is_path, named_file
+from lsmseg_model.files import is_path, named_file, read_json
 from lsmseg_model.networks.backbones.clip import (
     CONFIGS,
     WEIGHTS,
@@ -53,8 +52,8 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
     elif not path.is_file():
         raise UsageError(f"There is no network {name!r}; {nearest(name, available())}")
     try:
-        settings = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        settings = read_json(path)
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON: {error}.") from error
     if isinstance(settings, dict) and "base" in settings:
         if settings["base"] not in available():

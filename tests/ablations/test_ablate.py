@@ -178,7 +178,12 @@ def test_ministuff_reports_seen_and_unseen(world: Path, drawn_plainly: None) -> 
         ({"rule": "luck"}, UsageError, "interval or paper"),
         ({"composition": "poem"}, UsageError, "choose concat, ensemble"),
         ({"samples": 199}, UsageError, "samples must be at least 200, not 199"),
+        ({"samples": 100_001}, UsageError, "samples must be at most 100000, not 100001"),
         ({"attributes": ["colr"]}, UsageError, "color"),
+        ({"attributes": ["color", "colour"]}, UsageError, "color is named twice"),
+        ({"device": "meta"}, ModelUsageError, "The device 'meta' cannot be used"),
+        ({"cache": "atom.txt"}, DataError, "atom.txt is a file, not a folder"),
+        ({"picture": ["none"]}, UsageError, "No picture to report on is called none"),
         ({"attributes": ["typical"]}, UsageError, "typical"),
         ({"vocab": None}, UsageError, "--vocab"),
         ({"vocab": "coco-stufff"}, UsageError, "coco-stuff"),
@@ -199,12 +204,16 @@ def test_ministuff_reports_seen_and_unseen(world: Path, drawn_plainly: None) -> 
     ],
 )
 def test_bad_calls_are_one_sentence_and_leave_no_results(
-    world: Path, change: dict[str, Any], error: type[Exception], says: str
+    world: Path,
+    change: dict[str, Any],
+    error: type[Exception],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     Path("atom.txt").write_text("no database, only words, but enough of them")
     with pytest.raises(error, match=says):
-        ablate(AblationRequest(**options(world, out="out", **change)), progress=False)
-    assert not Path("out").exists()
+        ablate(AblationRequest(**options(world, out="out", **change)))
+    assert not Path("out").exists() and capsys.readouterr().err == ""
 
 
 def test_a_class_that_nobody_described_is_named(world: Path) -> None:

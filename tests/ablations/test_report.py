@@ -148,7 +148,8 @@ def test_report_is_made_anew(directory: Path) -> None:
         ("[]", "not the record"),
         ('{"format": "other"}', "not the record"),
         ('{"format": "lsmseg-prompts/run", "version": 99}', "of the record: 99, this one reads 2"),
-        ('{"format": "lsmseg-prompts/run", "version": 1}', "of the record: 1, this one"),
+        ('{"format": "lsmseg-prompts/run", "version": "2"}', "of the record: '2', this one"),
+        ('{"format": "lsmseg-prompts/run", "version": 1}', "lacks the field 'name'"),
         ('{"format": "lsmseg-prompts/run", "version": 2}', "lacks the field 'name'"),
         (
             '{"format": "lsmseg-prompts/comparison", "version": 2, "name": 1, "created": ""}',
@@ -163,6 +164,36 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None,
         report(tmp_path)
     assert caught.value.exit_code == 4
     assert not (tmp_path / "report.html").exists()
+
+
+def make_old(file: Path, pictures: int) -> None:
+    """Turn a record into one of version 0.2, which did not say why there is no interval."""
+    run = json.loads(file.read_text())
+    run["version"] = 1
+    for split in ("selection", "report"):
+        run["benchmarks"][0][split]["pictures"] = pictures
+    for table in ("single", "combinations", "candidates", "per_class"):
+        for row in run[table]:
+            del row["no_interval"]
+    run["per_class"][0]["pictures"] = 3
+    file.write_text(json.dumps(run))
+
+
+def test_a_run_of_an_earlier_version_is_still_read(whole: Path) -> None:
+    now = report(whole).read_text(encoding="utf-8")
+    make_old(whole / "run.json", 20)
+    before = (whole / "run.json").read_bytes()
+    old = report(whole).read_text(encoding="utf-8")
+    assert (whole / "run.json").read_bytes() == before
+    assert '<p class="lead">This run is of an earlier version of lsmseg-prompts: look at' in old
+    assert old.count("<tr") == now.count("<tr")
+    assert "the interval lies above 0 for 3 and below 0 for 0." in old  # 4, one in 3 pictures
+
+
+def test_what_an_earlier_version_claimed_of_too_few_pictures_is_not_shown(whole: Path) -> None:
+    make_old(whole / "run.json", 19)
+    with pytest.raises(ConfigurationError, match="of an earlier version and claims what too few"):
+        report(whole)
 
 
 def paths(value: Any, depth: int = 0) -> Iterator[tuple[Any, ...]]:

@@ -14,6 +14,7 @@ from ablations import AblationRequest, RecipeRequest
 from ablations.commands.options import given, request_from
 from lsmseg_model.data.check import DataCheckRequest
 from lsmseg_model.data.prepare import DataPrepareRequest
+from lsmseg_model.errors import UsageError
 from lsmseg_model.evaluate import EvaluateRequest
 from lsmseg_model.predict import PredictRequest
 from lsmseg_model.training.options import (
@@ -118,6 +119,19 @@ def test_every_option_is_a_field_or_named_here(words: str) -> None:
 )  # fmt: skip
 def test_options_of_the_recipe_of_a_training(words: str, kind: type[Any], names: str) -> None:
     assert given(kind, context(words)) == dict.fromkeys(names.split())
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_a_library_would_refuse_in_the_middle_is_refused(seed: int) -> None:
+    training: dict[str, Any] = {"texts": [["a"]], "vocabulary_name": "v", "out": Path("o")}
+    for make in (
+        lambda: AblationRequest(seed=seed),
+        lambda: RecipeRequest("table4", seed=seed),
+        lambda: TrainRequest(seed=seed, **training),
+        lambda: PretrainRequest(seed=seed, **training),
+    ):
+        with pytest.raises(UsageError, match=f"from 0 to 4294967295, not {seed}"):
+            make()
 
 
 def test_limits_of_a_generation() -> None:

@@ -5,6 +5,7 @@ import copy
 import csv
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from lsmseg_model.networks.build import build, load_network, save_network, start
 from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.train import TrainResult, train
 from lsmseg_model.training import loop
-from lsmseg_model.training.dataset import distorted, places
+from lsmseg_model.training.dataset import distorted, outlive, places
 from lsmseg_model.training.options import TrainOptions, TrainRequest
 from lsmseg_model.training.processes import Processes, processes
 from lsmseg_model.training.step import Optimizer, Step, bce_sum, embed, pixels, rate_at
@@ -285,6 +286,27 @@ def test_two_processes_equal_one(config: str, data: Path, tmp_path: Path) -> Non
     for key in one:
         torch.testing.assert_close(two[key], one[key], rtol=1e-3, atol=2e-4, msg=key)
     assert any(not torch.equal(one[key], moved[key]) for key in one)
+
+
+@pytest.mark.process
+def test_processes_that_read_pictures_end_with_a_killed_run() -> None:
+    ends, held = os.pipe()
+    run = os.fork()
+    if run == 0:
+        if os.fork() == 0:
+            outlive(0)
+            os.write(held, b"reads")
+            while True:  # as torch's own do, which wait for a queue that nobody empties
+                signal.pause()
+        os.close(held)
+        signal.pause()
+    os.close(held)
+    assert os.read(ends, 9) == b"reads"
+    os.kill(run, signal.SIGKILL)
+    os.waitpid(run, 0)
+    ready, _, _ = select.select([ends], [], [], 10)
+    assert ready and os.read(ends, 9) == b""  # closed: the reader is gone
+    os.close(ends)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(

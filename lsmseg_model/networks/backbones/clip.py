@@ -3,7 +3,6 @@
 Checked against open_clip's own pooled features and zero-shot classifier (tests/test_clip.py).
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,7 +16,7 @@ from lsmseg_model.encoders.base import FrozenEncoder, resized, resized_positions
 from lsmseg_model.encoders.checkpoints import differences, file_hash, read_metadata, read_state_dict
 from lsmseg_model.encoders.sources import no_clip
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
-from lsmseg_model.files import is_path, named_file
+from lsmseg_model.files import is_path, named_file, read_json
 from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.kernels.threads import in_threads
 from lsmseg_model.networks.backbones.dense import (
@@ -226,8 +225,8 @@ def read_config(name: str) -> dict[str, Any]:
         among = f"there are {', '.join(names)}, or a path to a .json file."
         raise UsageError(f"There is no configuration {name!r}; {nearest(name, names, 1, among)}")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        config = read_json(path)
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid JSON ({error}).") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{path} is not a configuration; see {CONFIGS}/lsmseg-tiny.json for one.")
