@@ -111,9 +111,8 @@ def may_be_folder(path: Path) -> None:
     """Raise DataError, before anything is computed, where a file is in the way of a folder."""
     place = next(one for one in (path, *path.parents) if os.path.lexists(one))
     if not place.is_dir():
-        raise DataError(
-            f"Cannot write into {path}: {place} is a file, not a folder; choose a writable place."
-        )
+        reason = f"{place} is a file, not a folder"
+        raise DataError(f"Cannot write into {path}: {reason}; choose a writable place.")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -126,7 +126,8 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
         job = planner.job(variant, own, texts) if planner else None
         trials.append(Trial(variant, own, sets, job))
     if request.encoder and planner and not planner.encoded:
-        raise UsageError(f"{recipe.name} has no second encoder here: leave out --encoder.")
+        which = f"{recipe.name}{' at small scale' * small}"
+        raise UsageError(f"{which} has no second encoder: leave out --encoder.")
     return Plan(recipe, request, scorer, directory, places, tuple(trials), skipped)
 
 

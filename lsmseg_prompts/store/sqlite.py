@@ -127,8 +127,8 @@ def connect(path: Path, mode: str, busy_seconds: float) -> sqlite3.Connection:
     """Open the file in autocommit mode: only our own BEGIN IMMEDIATE begins a transaction."""
     if path.is_dir():
         raise IsADirectoryError(EISDIR, "it is a folder", str(path))
-    if path.exists() and not path.is_file():  # SQLite would wait for a pipe
-        raise OSError(EINVAL, "it is not a file", str(path))
+    if path.is_fifo():  # SQLite would wait for whoever writes into it
+        raise OSError(EINVAL, "it is a pipe", str(path))
     connection = sqlite3.connect(
         f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
