@@ -118,7 +118,7 @@ def has_hidden(text: str) -> bool:
 
     Two joiners may stand: words of Persian and several emoji are written with them.
     """
-    return any(
+    return not text.isprintable() and any(
         unicodedata.category(character) in ("Cc", "Cf") and not character.isspace()
         for character in text
         if character not in "\u200c\u200d"

@@ -35,12 +35,18 @@ def printable(text: str) -> str:
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
 
-def note(text: str) -> None:
-    """A line for the reader, not for a program: on stderr, control characters written out."""
-    print(
-        "".join(c if c.isprintable() or c in "\n\t\xa0" else ascii(c)[1:-1] for c in text),
-        file=sys.stderr,
+def visible(text: str) -> str:
+    """Names and texts for a terminal: control characters and invisible signs written out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t\xa0\u200c\u200d" else ascii(c)[1:-1] for c in text
     )
+
+
+def note(text: str) -> None:
+    """A line for the reader, not for a program: on stderr."""
+    print(visible(text), file=sys.stderr)
 
 
 def print_table(
@@ -111,6 +117,7 @@ def print_cells(
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[visible(cell) for cell in row] for row in cells]
     console = Console(width=terminal_width(), highlight=False)
     table = Table(box=None, pad_edge=False)
     narrow = _narrow_heads(heads, cells)

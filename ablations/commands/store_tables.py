@@ -30,6 +30,8 @@ def status(rows: list[dict[str, Any]]) -> None:
 
 def edits(rows: list[dict[str, Any]]) -> None:
     """What was replaced, with the minute."""
+    if not rows:
+        print("Nothing of it was replaced.")
     at = "edited_at"
     print_table([{**row, at: str(row[at])[:16].replace("T", " ")} for row in rows])
 

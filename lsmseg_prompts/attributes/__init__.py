@@ -49,11 +49,6 @@ def named_once(attributes: Sequence[str]) -> tuple[str, ...]:
     return tuple(attributes)
 
 
-def canonical(name: str) -> str:
-    """An attribute's plain name: lower case, one of alternatives, the nine by their own names."""
-    return next(iter(plain_names(name)), "")
-
-
 def plain_names(name: str) -> list[str]:
     """The plain names in one: "color and texture" has two, "position or location" one."""
     text = re.sub(r"\(.*?\)|[*_`\"'#]", " ", name).lower()

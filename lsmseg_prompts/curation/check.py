@@ -91,12 +91,17 @@ _OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDE
 
 def _counts(file: Store, result: Check) -> None:
     wrong, over = [], []
+    lost = []
     for row in file.rows(f"{_CELLS} WHERE d.status = 'done' ORDER BY 1"):
-        counted = count_tokens(row["text"] or "")
+        if not isinstance(row["text"], str):
+            lost.append(row["cell"])
+            continue
+        counted = count_tokens(row["text"])
         if counted != row["tokens"]:
             wrong.append(f"{row['cell']}: {row['tokens']} instead of {counted}")
         if counted > CONTEXT_LENGTH:
             over.append(f"{row['cell']}: {counted}")
+    result.add("texts", "damage", lost)
     result.add("token counts", "wrong", wrong)
     result.add(f"over {CONTEXT_LENGTH} tokens", "wrong", over)
 

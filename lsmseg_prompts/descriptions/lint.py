@@ -3,12 +3,13 @@
 Rules
     tokens          more than CLIP's 77 tokens
     one-sentence    not exactly one sentence that ends with a period
+    hidden          control characters, or signs that nobody sees
     class-named     none of the class's names, singular or plural, is in it
     leak            a word of another attribute (lint_words.json), unless it is part of a name
     duplicate       the very text of another cell
     near-duplicate  nearly the text of another class for the same attribute
 
-The first three hold for every description that is stored; the others are about a whole set.
+The first four hold for every description that is stored; the others are about a whole set.
 """
 
 import re
@@ -18,12 +19,12 @@ from difflib import SequenceMatcher
 from functools import cache
 
 from lsmseg_prompts.attributes import ATTRIBUTES
-from lsmseg_prompts.english import has_word, is_named, sentences
+from lsmseg_prompts.english import has_hidden, has_word, is_named, sentences
 from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
-RULES = ("tokens", "one-sentence", "class-named", "leak", "duplicate", "near-duplicate")
+RULES = ("tokens", "one-sentence", "hidden", "class-named", "leak", "duplicate", "near-duplicate")
 
 # Two sentences are nearly the same when more than this share of their words match in order
 # (difflib's ratio) and their lengths are close.
@@ -76,6 +77,8 @@ def check_text(text: str, entry: ClassEntry) -> list[tuple[str, str]]:
         broken.append(("tokens", f"{tokens} tokens, {tokens - CONTEXT_LENGTH} too many"))
     if not is_one_sentence(text):
         broken.append(("one-sentence", "not exactly one sentence ending with a period"))
+    if has_hidden(text):
+        broken.append(("hidden", "control characters or invisible signs"))
     if not is_named(text, entry.names):
         broken.append(("class-named", f"does not name {' or '.join(entry.names)}"))
     return broken

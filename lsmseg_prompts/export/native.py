@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.english import has_hidden, has_word
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import check_free, parse_json, plain, read_named, write_whole
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, PromptSet
@@ -107,6 +108,8 @@ def load_native(path: str | Path, on_message: Callable[[str], object] | None = N
         if not group:
             raise _misshapen(path, f"classes[{index}] has no text")
         for text in group:
+            if not has_word(text) or has_hidden(text):
+                raise _misshapen(path, f"classes[{index}] says nothing, or what nobody sees")
             check_fits(text, names[-1])
         texts.append(group)
     composition = _text(raw, "composition", path)

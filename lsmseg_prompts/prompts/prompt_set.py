@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined, named_once
-from lsmseg_prompts.english import has_word, nearest
+from lsmseg_prompts.english import has_hidden, has_word, nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import compose
 from lsmseg_prompts.prompts.controls import CONTROLS, Descriptions, random_like, shuffle
@@ -127,6 +127,11 @@ def _composed(
             raise RefusedError(
                 f"A description of {entry.readable!r} has no word: {sentence!r}. Write a sentence "
                 "about the class."
+            )
+        if has_hidden(sentence):
+            raise RefusedError(
+                f"A description of {entry.readable!r} has control characters or invisible signs: "
+                f"{sentence!r}. Write it anew."
             )
     if composition == "concat":
         composed = compose(sentences, entry)

@@ -167,8 +167,10 @@ def propose(vocabulary: Vocabulary, findings: Sequence[Finding]) -> dict[int, Cl
     heads = Counter(head for entry in vocabulary if (head := _code_head(entry.readable)))
     firsts = {normalise(_pieces(entry.readable)[0]) for entry in vocabulary}
     proposals: dict[int, ClassEntry] = {}
-    for index in dict.fromkeys(finding.index for finding in findings):
-        rules = {finding.rule for finding in findings if finding.index == index}
+    broken: dict[int, set[str]] = {}
+    for finding in findings:
+        broken.setdefault(finding.index, set()).add(finding.rule)
+    for index, rules in broken.items():
         better = _better(vocabulary[index], rules, heads, firsts)
         if better != vocabulary[index]:
             proposals[index] = better

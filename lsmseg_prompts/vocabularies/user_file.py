@@ -21,7 +21,7 @@ def _words(value: Any) -> str:
     """`value` with its whitespace tidied; ValueError unless it is text with a letter or digit."""
     if not isinstance(value, str) or not has_word(value):
         raise ValueError("is not a word or words.")
-    if not value.isprintable() and has_hidden(value):
+    if has_hidden(value):
         raise ValueError("holds control characters or invisible signs: type it anew.")
     return " ".join(value.split())
 

@@ -479,6 +479,7 @@ def test_what_a_person_should_look_at(store: Store, call) -> None:
     [
         ("DELETE FROM classes WHERE class_index = 0", "foreign keys"),
         ("DROP TABLE edits", "schema"),
+        ("UPDATE descriptions SET text = x'ff00'", "texts"),
         ("DROP INDEX attempts_of_cell", "schema"),
     ],
 )
@@ -491,6 +492,27 @@ def test_damage_exits_with_8(store: Store, call, statement, check_name) -> None:
     db.close()
     result = call("store", "check", "--store", "s.sqlite")
     assert result.code == 8 and f"damaged ({check_name})" in result.err
+
+
+@pytest.mark.parametrize(
+    ("change", "command", "code", "says"),
+    [
+        ("descriptions SET text = x'ff00'", "store lint --llm gpt-4", 8, "is no text"),
+        ("evaluations SET attributes = 'color'", "leaderboard", 8, "evaluation 1 is not as"),
+        ("evaluations SET details = '[]'", "leaderboard", 8, "evaluation 1 is not as"),
+        ("evaluations SET pictures = 'many'", "leaderboard", 8, "evaluation 1 is not as"),
+        ("evaluations SET benchmark = 'a' || char(27) || '[31m'", "leaderboard", 0, ""),
+    ],
+)  # fmt: skip
+def test_what_another_program_changed(store: Store, call, change, command, code, says) -> None:
+    store.put_description(Description("camvid", 0, "color", "gpt-4", "The sky is blue.", 7))
+    scored = {"benchmark": "ministuff", "model": "m", "prompt_set": "color", "miou": 0.5}
+    store.add_evaluation(**scored, attributes=["color"], pictures=20)
+    store.execute(f"UPDATE {change}")
+    store.close()
+    done = call(*command.split(), *(ON if "lint" in command else ()))
+    assert done.code == code and says in done.err
+    assert "\x1b" not in done.out + done.err
 
 
 def test_a_table_of_ones_own_is_no_damage(store: Store) -> None:

@@ -48,7 +48,10 @@ def test_the_file_says_everything(tmp_path, prompt_set):
 names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=10)
 
 
-@given(st.lists(st.tuples(names, st.lists(names, min_size=1, max_size=3)), min_size=1, max_size=5))
+texts = st.lists(names.map("a {}".format), min_size=1, max_size=3)
+
+
+@given(st.lists(st.tuples(names, texts), min_size=1, max_size=5))
 def test_any_texts_come_back(tmp_path_factory, classes):
     entries = tuple(ClassEntry(i, name, name) for i, (name, _) in enumerate(classes))
     made = PromptSet(
@@ -121,6 +124,8 @@ def change_class(**fields):
         (change_class(texts="A pole."), "texts is not a list"),
         (change_class(texts=[]), "has no text"),
         (change_class(texts=[1]), "texts is not a list"),
+        (change_class(texts=["..."]), "says nothing, or what nobody sees"),
+        (change_class(texts=["A pole is \x1b[31mred."]), "says nothing, or what nobody sees"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, prompt_set, damage, message):

@@ -33,6 +33,8 @@ def test_a_good_sentence_has_no_finding():
         ("color", "A zebra is black and white", "one-sentence"),
         ("color", "A zebra is black; it is white.", "one-sentence"),
         ("color", "A zebra is  black.", "one-sentence"),
+        ("color", "A zebra is \x1b[31mred.", "hidden"),
+        ("color", "A zebra is \u202eblack.", "hidden"),
         ("shape", "A zebra has a black muzzle.", "leak"),
         ("color", "A zebra is black with a rough mane.", "leak"),
     ],
@@ -121,4 +123,4 @@ def test_the_word_lists_are_sound():
     for owner, item in raw.items():
         assert owner in item["allowed_in"]
         assert len(set(item["words"])) == len(item["words"])
-    assert len(set(RULES)) == 6
+    assert len(set(RULES)) == 7

@@ -408,6 +408,8 @@ def test_what_cannot_be_shortened_or_says_nothing_is_refused():
     for composition in ("concat", "ensemble"):
         with pytest.raises(RefusedError, match=r"A description of 'cat' has no word: ' ;\.'"):
             build_prompt_set({(0, "color"): " ;."}, one, ["color"], composition)
+        with pytest.raises(RefusedError, match="control characters or invisible signs"):
+            build_prompt_set({(0, "color"): "A cat is \x1b[31mred."}, one, ["color"], composition)
     with pytest.raises(UsageError, match="at least two classes"):
         build_prompt_set({(0, "color"): "A cat."}, one, ["color"], control="shuffled")
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pictures
 
-from lsmseg_prompts.attributes import ATTRIBUTES, canonical
+from lsmseg_prompts.attributes import ATTRIBUTES, plain_names
 from lsmseg_prompts.errors import ConfigurationError, ProviderError, UsageError
 from lsmseg_prompts.generation.picture_check import check_images, read_picture, split_sentences
 from lsmseg_prompts.generation.stage1 import ask_attributes, parse_attributes
@@ -114,11 +114,12 @@ def test_control_characters_do_not_reach_the_terminal():
 
 
 def test_plain_names():
-    assert canonical("Position or Location") == "position"
-    assert canonical("Action/State") == "action"
-    assert canonical("Contextual Relationships") == "context"
-    assert canonical("Color Information") == "color"
-    assert canonical("") == ""
+    assert plain_names("Position or Location") == ["position"]
+    assert plain_names("Action/State") == ["action"]
+    assert plain_names("Contextual Relationships") == ["context"]
+    assert plain_names("Color Information") == ["color"]
+    assert plain_names("color and shape") == ["color", "shape"]
+    assert plain_names("") == []
 
 
 def test_the_difference_to_the_nine():
