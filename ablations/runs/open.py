@@ -157,7 +157,8 @@ def benchmark_roots(
     if len(roots) != len(needy):
         raise UsageError(
             f"{len(roots)} folders are given with {option}, but {len(needy)} of the data sets "
-            f"need one ({', '.join(needy) or 'none'}): give them in the same order."
+            f"need one ({', '.join(needy) or 'none'}): give them in the same order; "
+            "docs/benchmarks.md says where to get them."
         )
     left = iter(roots)
     return [next(left) if name in needy else None for name in data]
