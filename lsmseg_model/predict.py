@@ -52,6 +52,11 @@ class PredictRequest(ModelOptions):
     npz: bool = False
     force: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.pictures, str | Path):
+            object.__setattr__(self, "pictures", (self.pictures,))
+
 
 @dataclass
 class PredictedPicture:

@@ -32,6 +32,7 @@ from lsmseg_model.inference.pictures import (
 from lsmseg_model.inference.prediction import BACKGROUND, Prediction
 from lsmseg_model.networks.backbones.clip import WEIGHTS, Clip, load_clip
 from lsmseg_model.networks.backbones.dense import NEEDS_PROXY, SAM_PROXY
+from lsmseg_model.networks.backbones.text import check_groups
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.networks.catseg import Loaded, published_texts
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -276,14 +277,15 @@ class ClassPrompts:
         background: str | Sequence[str] | None = None,
         threshold: float | None = None,
     ) -> None:
+        if classes is not None or not isinstance(texts, Prompts):
+            _check_names(classes)
         if isinstance(texts, Prompts):
             classes, texts = _of_prompt_set(texts, classes)
-        if not classes:
-            raise UsageError("Name at least one class.")
+        assert classes
         if threshold is not None:
             _check_threshold(threshold, segmenter)
-        if texts and any(isinstance(group, str) for group in texts):
-            raise UsageError("Texts are a list of sentences for each class, not one string each.")
+        if texts:
+            check_groups(texts)
         texts = segmenter.default_texts(classes) if texts is None else texts
         if len(texts) != len(classes):
             raise UsageError(f"There are {len(classes)} classes but texts for {len(texts)}.")
@@ -323,6 +325,19 @@ class ClassPrompts:
         texts = tuple(map(tuple, self.texts))
         owners = tuple(self.owners)
         return Prediction(self.classes, masks, scores, shares, image, self.names, texts, owners)
+
+
+def _check_names(classes: Sequence[str] | None) -> None:
+    """Raise UsageError for names that would give other classes than was meant."""
+    if not classes:
+        raise UsageError("Name at least one class.")
+    if isinstance(classes, str):
+        raise UsageError(f"Classes are a list of names, not one string: give [{classes!r}].")
+    for name in classes:
+        if not isinstance(name, str) or not name.strip():
+            raise UsageError(f"{name!r} is not the name of a class: give a word or words.")
+        if classes.count(name) > 1:
+            raise UsageError(f"The class {name!r} is named twice.")
 
 
 def _check_threshold(threshold: float, segmenter: Segmenter) -> None:

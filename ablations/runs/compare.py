@@ -36,7 +36,7 @@ def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = T
     An LLM need not be one that can be asked: it is a name under which the store has texts.
     Raises what `ablate` raises; the descriptions of all LLMs are checked before anything runs.
     """
-    names = list(llms)
+    names = [llms] if isinstance(llms, str) else list(llms)
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UsageError(f"The LLM {twice[0]} is named twice: name each once.")

@@ -63,6 +63,8 @@ class AblationRequest(ScorerOptions, SearchOptions):
 
     def __post_init__(self) -> None:
         freeze_lists(self, SEVERAL)
+        if not self.data:
+            raise UsageError("No data is named: leave it out, or name a benchmark or a folder.")
         _ = self.searched, self.search_options, self.scorer_options  # they check themselves
         _ = [split_names(split) for split in self.splits]
         if self.composition == "sentence":

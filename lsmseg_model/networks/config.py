@@ -157,8 +157,6 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"{text!r} is not a change; write a field and its value, like k=64.")
         if name not in names:
             raise ConfigError(f"The network has no field {name!r}; {nearest(name, names)}")
-        if name in changes:
-            raise ConfigError(f"{text!r} changes {name} a second time; say each field once.")
         read: Any = value
         with suppress(ValueError):  # text stays text
             numbers = [int(part) for part in value.strip("[]()").split(",")]

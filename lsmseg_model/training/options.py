@@ -15,6 +15,7 @@ from pydantic import Field
 
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.backbones.clip import read_config
+from lsmseg_model.networks.backbones.text import check_groups
 from lsmseg_model.networks.build import read_network
 from lsmseg_model.networks.config import CLIP_PARTS
 from lsmseg_model.networks.fields import (
@@ -161,6 +162,8 @@ class Request:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        check_groups(self.texts)
+        object.__setattr__(self, "out", Path(self.out))
         if self.precision not in PRECISIONS:
             raise ConfigError(
                 f"There is no precision {self.precision!r}; choose {', '.join(PRECISIONS)}."

@@ -55,6 +55,8 @@ def texts_for_classes(
     Raises:
         UsageError: no class is named, or one twice; a prompt set and what it makes needless.
     """
+    if isinstance(classes, str):
+        raise UsageError(f"Classes are a list of names, not one string: give [{classes!r}].")
     names = [" ".join(name.split()) for name in classes if name.strip()]
     if not names:
         raise UsageError('No class is named: give some, such as --classes "sky, grass, zebra".')

@@ -178,6 +178,7 @@ def test_ministuff_reports_seen_and_unseen(world: Path, drawn_plainly: None) -> 
         ({"rule": "luck"}, UsageError, "interval or paper"),
         ({"composition": "poem"}, UsageError, "choose concat, ensemble"),
         ({"samples": 199}, UsageError, "samples must be at least 200, not 199"),
+        ({"data": []}, UsageError, "No data is named"),
         ({"samples": 100_001}, UsageError, "samples must be at most 100000, not 100001"),
         ({"attributes": ["colr"]}, UsageError, "color"),
         ({"attributes": ["color", "colour"]}, UsageError, "color is named twice"),

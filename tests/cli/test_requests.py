@@ -134,6 +134,13 @@ def test_a_seed_that_a_library_would_refuse_in_the_middle_is_refused(seed: int) 
             make()
 
 
+def test_one_string_is_not_read_letter_by_letter() -> None:
+    assert PredictRequest(pictures="a.png").pictures == ("a.png",)
+    with pytest.raises(UsageError, match="not one string each"):
+        TrainRequest(texts=["a sky"], vocabulary_name="v", out="o")  # type: ignore[arg-type]
+    assert TrainRequest(texts=[["a"]], vocabulary_name="v", out="o").out == Path("o")  # type: ignore[arg-type]
+
+
 def test_limits_of_a_generation() -> None:
     assert request_from(Limits, context("generate")) == Limits()
     assert given(Limits, context("generate")).keys() == {f.name for f in fields(Limits)} - {"price"}

@@ -363,6 +363,14 @@ def test_a_prompt_set_as_lsmseg_prompts_makes_it(of_clip: Segmenter) -> None:
     assert some.classes == (names[3], names[0]) and (some.masks == own.masks).all()
     with pytest.raises(UsageError, match="has no texts for 'zebra'; it has sky, "):
         of_clip.predict(image, ["zebra"], described)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    for wrong, says in (
+        ("sky", "not one string"),
+        (["sky", "sky"], "twice"),
+        (["sky", " "], "word"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            of_clip.predict(picture, wrong)
     with pytest.raises(UsageError, match="Name at least one class"):
         of_clip.predict(image)
 

@@ -57,7 +57,9 @@ def test_load_says_what_to_run(path: Path) -> None:
 
 def test_attribute_names() -> None:
     assert check_attributes(None) == DESCRIBED
-    assert check_attributes(["Colour", "shape", "color"]) == ("color", "shape")
+    assert check_attributes(["Colour", "shape"]) == ("color", "shape")
+    with pytest.raises(UsageError, match="color is named twice"):
+        check_attributes(["Colour", "shape", "color"])
     with pytest.raises(UsageError, match="did you mean color"):
         check_attributes(["colr"])
     for wrong in (["name"], ["random"], []):

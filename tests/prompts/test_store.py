@@ -36,6 +36,13 @@ def put(store: Store, index: int, attribute: str, text: str | None, **more: obje
     store.put_description(Description(*cell, text, 9, **more))  # type: ignore[arg-type]
 
 
+def test_a_pipe_is_no_store(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for opened in (open_store, open_store_readonly):
+        with pytest.raises(StoreError, match="it is a pipe"):
+            opened(tmp_path / "pipe")
+
+
 def test_working_store_path_prefers_option_then_variable(monkeypatch) -> None:
     assert working_store_path() == Path("runs/attribute_store.sqlite")
     monkeypatch.setenv("LSMSEG_PROMPTS_STORE", "/elsewhere/s.sqlite")

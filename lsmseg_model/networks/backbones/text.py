@@ -17,6 +17,12 @@ def _tokenizer() -> Any:
     return SimpleTokenizer()
 
 
+def check_groups(texts: Sequence[Sequence[str]]) -> None:
+    """Raise UsageError for texts that would be read letter by letter."""
+    if any(isinstance(group, str) for group in texts):
+        raise UsageError("Texts are a list of sentences for each class, not one string each.")
+
+
 def tokenize(sentences: Sequence[str], context_length: int = 77) -> Tensor:
     """sentences: T strings -> int64 [T, context_length], zero-padded, start and end included.
 
