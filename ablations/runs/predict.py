@@ -46,8 +46,9 @@ def predict(
     chosen = texts_for_classes(request.classes or (), wanted, llm, store, prompts)
 
     def tell() -> None:
-        for line in _lines(chosen) if on_message and not as_published else ():
-            on_message(line)
+        if on_message and not as_published:
+            for line in _lines(chosen):
+                on_message(line)
 
     texts = None if as_published else chosen.texts
     result = predict_pictures(
