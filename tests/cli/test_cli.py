@@ -273,6 +273,7 @@ def passed(monkeypatch):
         def keep(*request: Any, **given: Any) -> Any:
             inspect.signature(real).bind(*request, **given)  # the real one would take them
             kept[name] = {**(vars(request[0]) if request else {}), **given}
+            given.get("on_ready", lambda: None)()
             return results[name]
 
         monkeypatch.setattr(home, name, keep)
