@@ -168,6 +168,7 @@ def _score(path: str, start: Any, attributes: tuple[str, ...]) -> None:
         scorer.score([prompt_set])
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_two_processes_enter_the_same_once(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.command_line import Outcome, process
+from support.command_line import Outcome
 
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.networks.build import available, build_network, read_network
@@ -88,14 +88,13 @@ def test_memory_is_that_of_the_tensors() -> None:
     assert fewer["kept_texts"] == pytest.approx(qv["kept_texts"] * 80 / 171, rel=0.01)
 
 
-@pytest.mark.process
 def test_describe_from_the_command_line(call: Callable[..., Outcome]) -> None:
     done = call("model", "describe", "lsmseg-tiny", "--set", "k=8", "--set", "refinement=class",
                 "--size", "112", "--classes", "40", "--json")  # fmt: skip
     found = json.loads(done.out)
     assert (found["views"], found["side"], found["classes"]) == (1, 112, 40)
     assert found["parameters"] < profile("lsmseg-tiny").parameters
-    done = process("model", "describe", "lsmseg-tiny")
+    done = call("model", "describe", "lsmseg-tiny")
     assert (done.code, done.err) == (0, "") and "GFLOPs" in done.out
     for change, says in (("kk=8", "did you mean k"), ("k=eight", "k must be a whole number")):
         done = call("model", "describe", "lsmseg-tiny", "--set", change)

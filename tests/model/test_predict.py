@@ -454,6 +454,7 @@ def test_wrong_options(call, arguments: str, code: int, says: str) -> None:
     assert result.out == "" and written() == before
 
 
+@pytest.mark.slow
 def test_twenty_thousand_classes_are_taken_from_a_file_quickly(call, weights: Path) -> None:
     """Names are compared once each, and a terminal is not flooded."""
     noise("a.png")

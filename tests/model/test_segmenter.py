@@ -111,6 +111,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "side", "megabytes"), [(20_000, 128, 150), (4, 3000, 400)], ids=["texts", "pixels"]
 )

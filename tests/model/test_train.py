@@ -256,6 +256,7 @@ def test_parts_equal_the_whole_batch(config: str, data: Path, tmp_path: Path) ->
     )
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_two_processes_equal_one(config: str, data: Path, tmp_path: Path) -> None:
     """The doubled batch on one process: the same losses, the same model."""

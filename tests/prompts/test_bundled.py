@@ -125,6 +125,7 @@ def test_the_shipped_store_is_not_in_wal_mode(built: bytes) -> None:
     assert built[18:20] == b"\x01\x01"
 
 
+@pytest.mark.slow
 def test_check_refuses_a_store_that_differs(built: bytes, tmp_path: Path, capsys) -> None:
     other = tmp_path / "store.sqlite"
     with pytest.raises(RefusedError, match="make store"):

@@ -46,6 +46,7 @@ def count(server: LLMServer, status: int | None = 200) -> int:
 # -- 16: kill -9 -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_killed_again_and_again(server):
     """kill -9 at random moments; the same command, until it is through."""
@@ -249,7 +250,7 @@ def test_a_locked_store_costs_nothing(server, generate, monkeypatch):
 # -- 18: several processes ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("processes", [2, 8])
+@pytest.mark.parametrize("processes", [2, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.process
 def test_several_processes_fill_one_store_together(server, processes):
     classes(*NAMES)

@@ -300,6 +300,7 @@ def test_latency_is_kept_for_many_at_once():
     assert len(gaps(calls)) == 63 and min(gaps(calls)) < 0
 
 
+@pytest.mark.slow
 def test_trickle_never_ends_for_a_timeout_between_bytes(server):
     server.script([{"trickle": 0.05}])
     begun = time.monotonic()
