@@ -44,9 +44,9 @@ def lines(package: str) -> Counter[str]:
 
 
 def draw() -> Figure:
-    figure = Figure(figsize=(13, 11.4))
+    figure = Figure(figsize=(13, 11.8))
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, 21), ylim=(-0.6, 18.4))
+    axes.set(xlim=(0, 21), ylim=(-1.2, 18.4))
     axes.set_axis_off()
     centres: dict[tuple[str, str], tuple[float, float]] = {}
     for package, (left, top) in PLACES.items():
@@ -100,7 +100,7 @@ def draw() -> Figure:
         "Arcs: imports between rooms, the thicker the more; those of errors and files\n"
         "are left out, since every room has them. Lines: of Python."
     )
-    axes.text(12.2, 0.0, note, fontsize=9, color="0.4")
+    axes.text(12.2, -0.75, note, fontsize=9, color="0.4")
     return figure
 
 
