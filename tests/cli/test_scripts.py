@@ -15,7 +15,7 @@ import pytest
 from support.checkout import fresh_clone, run_in
 from support.command_line import ROOT
 
-QUICK = ("corpus", "shipped_store", "draw_ministuff", "draw_architecture")
+QUICK = ("corpus", "shipped_store", "draw_ministuff", "draw_architecture", "draw_folder")
 SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.py")])
 _COMMAND = re.compile(r"python ((?:-m )?(?:benchmarks|docs)[/.]\w+[^`'\"#\n]*)")
 
