@@ -93,7 +93,7 @@ STEP = "lsmseg_model.pretrain:choose_texts"
 def test_pretrain_interrupted_then_resumed(data: Path, weights: Path, call) -> None:
     train = arguments_for("pretrain", weights)
     interrupted(struck(STEP, 4, "SIGINT", *train))
-    assert {path.name for path in Path("o").iterdir()} == {".lsmseg-lock", "last.pt"}
+    assert [path.name for path in Path("o").iterdir()] == ["last.pt"]
     result = call(*train, "--resume", "--json")
     assert result.code == 0 and json.loads(result.out)["iterations"] == 6
     steps = [line.split(",")[0] for line in Path("o/loss.csv").read_text().splitlines()[1:]]
