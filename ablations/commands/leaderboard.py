@@ -10,7 +10,7 @@ from ablations.commands import completion, options
 from ablations.commands.output import say, show
 
 BRIEF = ("benchmark", "pictures", "model", "llm", "prompts", "miou", "low", "high")
-"""The columns where there is no room for all, beside the one that is sorted by."""
+"""The columns of a narrow terminal; the column that is sorted by comes too."""
 
 
 def leaderboard(

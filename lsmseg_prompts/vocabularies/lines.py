@@ -83,8 +83,8 @@ def _why(line: str, numbered: bool, listed: bool) -> str | None:
         return f"has a remark behind the name: write {name}, and the remark on a line of its own"
     if listed and normalise(line) in NO_CLASSES:
         return (
-            "is no class that a prompt could describe: leave the line out (pixels of no class have "
-            "the label 255; `predict` takes --background)"
+            "is not a class that a prompt could describe: leave the line out, give its pixels the "
+            "label 255 and make the labels after it one lower (`predict` takes --background)"
         )
     return None
 

@@ -381,8 +381,8 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, name, content, message)
         ("- sky\n", "a bullet: write 'sky'"),
         ("sky # blue\n", "remark behind the name: write 'sky'"),
         ("\ufeffClass\r\nsky\r\n", "line 1, 'Class' looks like a heading"),
-        ("background\nsky\n", "no class that a prompt could describe"),
-        ("sky\nUnlabeled\n", "line 2, 'Unlabeled' is no class"),
+        ("background\nsky\n", "labels after it one lower"),
+        ("sky\nUnlabeled\n", "line 2, 'Unlabeled' is not a class"),
     ],
 )
 def test_a_line_that_may_mean_something_else_is_asked_about(tmp_path, content, says):
