@@ -14,6 +14,7 @@ from lsmseg_prompts.curation.reports import cells_of as store_show
 from lsmseg_prompts.curation.reports import costs as store_costs
 from lsmseg_prompts.curation.reports import diff as store_diff
 from lsmseg_prompts.descriptions.loading import lint_store as store_lint
+from lsmseg_prompts.descriptions.loading import load_pairs as load_pairs
 from lsmseg_prompts.export import export as export
 from lsmseg_prompts.export import load_export as load_export
 from lsmseg_prompts.generation.run import generate as generate
@@ -68,6 +69,7 @@ __all__ = [
     "export",
     "generate",
     "load_export",
+    "load_pairs",
     "load_vocabulary",
     "make_llm",
     "open_store",

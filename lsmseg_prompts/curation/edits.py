@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lsmseg_prompts.descriptions.lint import check_text
-from lsmseg_prompts.descriptions.loading import check_attributes, show
+from lsmseg_prompts.descriptions.loading import attributes_of, show
 from lsmseg_prompts.english import has_hidden, has_word
 from lsmseg_prompts.errors import ConfigurationError, RefusedError
 from lsmseg_prompts.llm.registry import check_name
@@ -57,7 +57,7 @@ def edit(
     """
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
-    (attribute,) = check_attributes([attribute])
+    (attribute,) = attributes_of(entry, vocabulary, [attribute])
     text = " ".join(text.split())
     check(text, entry, force)
     if not read_rows(existing_store_path(store), "SELECT 1 FROM llms WHERE name = ?", [llm]):
@@ -110,7 +110,7 @@ def lock(
     Args:
         vocabulary: the vocabulary, or its name.
         name: the class.
-        attribute: the attribute; None for all that are described.
+        attribute: the attribute; None for all that are filled.
         llm: under whom the cells are filed.
         store: the path of the store; None for the usual one.
 
@@ -121,7 +121,7 @@ def lock(
     """
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
-    wanted = check_attributes(None if attribute is None else [attribute])
+    wanted = attributes_of(entry, vocabulary, None if attribute is None else [attribute])
     rows = show(vocabulary, name, llm, wanted, store)
     if not any(row["text"] for row in rows):
         raise ConfigurationError(
@@ -151,7 +151,7 @@ def unlock(
     Args:
         vocabulary: the vocabulary, or its name.
         name: the class.
-        attribute: the attribute; None for all that are described.
+        attribute: the attribute; None for all that are filled.
         llm: under whom the cells are filed.
         store: the path of the store; None for the usual one.
 
@@ -161,7 +161,7 @@ def unlock(
     """
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
-    wanted = check_attributes(None if attribute is None else [attribute])
+    wanted = attributes_of(entry, vocabulary, None if attribute is None else [attribute])
     path = existing_store_path(store)
     if path is None:
         return []
@@ -189,8 +189,7 @@ def editable(
     Raises:
         UsageError: there is no such class or attribute.
     """
-    vocabulary.find(name)
-    (attribute,) = check_attributes([attribute])
+    (attribute,) = attributes_of(vocabulary.find(name), vocabulary, [attribute])
     try:
         (row,) = show(vocabulary, name, llm, [attribute], store)
     except ConfigurationError:

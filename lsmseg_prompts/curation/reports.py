@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from lsmseg_prompts.descriptions.loading import check_attributes, load, show
+from lsmseg_prompts.descriptions.loading import attributes_of, check_attributes, load, show
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path, working_store_path
@@ -77,7 +77,7 @@ def attempts(
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
     llms = llms or llms_of(vocabulary, name, store)
-    wanted = set(check_attributes(attributes))
+    wanted = set(attributes_of(entry, vocabulary, attributes))
     rows = read_rows(
         existing_store_path(store),
         "SELECT id, started_at, llm, attribute, attributes, attempt_number AS try, "

@@ -16,6 +16,7 @@ from lsmseg_prompts.attributes import (
     named_once,
     plain_names,
 )
+from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -23,7 +24,12 @@ from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHE
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path, working_store_path
 from lsmseg_prompts.store.store import open_store_readonly
-from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
+from lsmseg_prompts.vocabularies import (
+    ClassEntry,
+    Vocabulary,
+    available_vocabularies,
+    load_vocabulary,
+)
 
 DESCRIBED = (*ATTRIBUTES, "typical")
 """The attributes that have descriptions: the paper's nine, and `typical`."""
@@ -43,13 +49,17 @@ def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
     """The attributes meant by `names`; None means all that are described.
 
     Several joined by "+" are one: a sentence about all of them (see `attributes.combined`).
-    Raises UsageError, with the nearest names, for one that no description can be had of, and for
-    one that is named twice.
+    Raises UsageError, with the nearest names, for one that no description can be had of, for one
+    that is named twice, and for that of a pair cell (see `attributes_of`).
     """
     if names is None:
         return DESCRIBED
     meant: list[str] = []
     for name in names:
+        if other_of(name) is not None:
+            raise UsageError(
+                f"{name!r} tells one class from another: name an attribute that all classes have."
+            )
         if "+" in name:
             parts = check_attributes(name.split("+"))
             if len(parts) < 2 or "typical" in parts or len(parts) < name.count("+") + 1:
@@ -78,6 +88,29 @@ def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
     return named_once(meant)
 
 
+def attributes_of(
+    entry: ClassEntry, vocabulary: Vocabulary, names: Iterable[str] | None = None
+) -> tuple[str, ...]:
+    """The attributes that cells of a class are filed under, those of pair cells among them.
+
+    Args:
+        entry: the class.
+        vocabulary: its vocabulary.
+        names: which; None means all that are described, and all pairs with another class.
+
+    Raises:
+        UsageError: one is not an attribute of the class, or is named twice.
+    """
+    if names is None:
+        others = (contrast_with(other.name) for other in vocabulary if other is not entry)
+        return (*DESCRIBED, *others)
+    meant: list[str] = []
+    for name in names:
+        other = other_class(name, entry, vocabulary)
+        meant.append(check_attributes([name])[0] if other is None else contrast_with(other.name))
+    return named_once(meant) if meant else check_attributes(meant)
+
+
 def load(
     vocabulary: Vocabulary | str,
     llm: str = "bundled",
@@ -104,19 +137,9 @@ def load(
     """
     vocabulary = load_vocabulary(vocabulary)
     wanted = check_attributes(attributes)
-    path = working_store_path(store)
-    cells: dict[Cell, str] = {}
-    on_file = False  # imported texts may stand under a name that cannot be asked
-    if store is not None and llm != LLM_NAME:
-        existing_store_path(store)  # raises: its texts can be nowhere else
-    if path.exists():
-        with open_store_readonly(path) as file:
-            cells = file.descriptions(vocabulary, llm)
-            on_file = bool(file.rows("SELECT 1 FROM llms WHERE name = ?", [llm]))
-    if llm == "bundled":
+    cells = _working(vocabulary, llm, store)
+    if llm == LLM_NAME:
         cells = {**_bundled(vocabulary, wanted), **cells}
-    elif not on_file:
-        check_name(llm)
     places = [(entry, attribute) for entry in vocabulary.classes for attribute in wanted]
     lacking = [place for place in places if (place[0].index, place[1]) not in cells]
     if lacking and require:
@@ -127,6 +150,54 @@ def load(
         )
     wanted_cells = ((entry.index, attribute) for entry, attribute in places)
     return {cell: cells[cell] for cell in wanted_cells if cell in cells}
+
+
+def load_pairs(
+    vocabulary: Vocabulary | str,
+    llm: str = "bundled",
+    store: str | os.PathLike[str] | None = None,
+) -> dict[Cell, str]:
+    """The pair cells by `llm` of a vocabulary: (class index, "contrast:other") -> sentence.
+
+    They come from the working store, where it exists; what `bundled` lacks there is taken from
+    the shipped store. None is missing: there are those that somebody asked for or wrote.
+
+    Args:
+        vocabulary: the vocabulary, or its name.
+        llm: who wrote them.
+        store: the path of the working store; None for the usual one.
+
+    Raises:
+        UsageError: there is no such vocabulary or LLM.
+        StoreError: the store cannot be read; it is named and not there, and `llm` is not bundled.
+    """
+    vocabulary = load_vocabulary(vocabulary)
+    cells = _working(vocabulary, llm, store)
+    if llm == LLM_NAME:
+        cells = {**Bundled().pairs(vocabulary), **cells}
+    return {
+        (index, attribute): text
+        for (index, attribute), text in sorted(cells.items())
+        if other_of(attribute) is not None and index < len(vocabulary)
+    }
+
+
+def _working(
+    vocabulary: Vocabulary, llm: str, store: str | os.PathLike[str] | None
+) -> dict[Cell, str]:
+    """All that the working store has by an LLM; see `load` for what it raises."""
+    path = working_store_path(store)
+    if store is not None and llm != LLM_NAME:
+        existing_store_path(store)  # raises: its texts can be nowhere else
+    cells: dict[Cell, str] = {}
+    on_file = False  # imported texts may stand under a name that cannot be asked
+    if path.exists():
+        with open_store_readonly(path) as file:
+            cells = file.descriptions(vocabulary, llm)
+            on_file = bool(file.rows("SELECT 1 FROM llms WHERE name = ?", [llm]))
+    if llm != LLM_NAME and not on_file:
+        check_name(llm)
+    return cells
 
 
 def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
@@ -152,7 +223,7 @@ def show(
     attributes: Iterable[str] | None = None,
     store: str | os.PathLike[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The filled cells of one class, failed ones included, as rows (see Store.cells).
+    """The filled cells of one class, pair and failed ones included, as rows (see Store.cells).
 
     Those of the working store, and what `bundled` lacks there from the shipped store.
 
@@ -160,7 +231,7 @@ def show(
         vocabulary: the vocabulary.
         name: the class.
         llm: who wrote them.
-        attributes: which attributes; None for all that are described.
+        attributes: which attributes; None for all, see `attributes_of`.
         store: the path of the working store; None for the usual one.
 
     Raises:
@@ -169,7 +240,7 @@ def show(
         StoreError: the store cannot be read.
     """
     entry = vocabulary.find(name)
-    wanted = check_attributes(attributes)
+    wanted = attributes_of(entry, vocabulary, attributes)
     paths = [existing_store_path(store), shipped_store_path() if llm == LLM_NAME else None]
     rows: dict[str, dict[str, Any]] = {}
     for path in reversed(paths):
@@ -203,6 +274,7 @@ def lint_store(
         vocabulary = load_vocabulary(name)
         cells = load(vocabulary, llm, None, store, require=vocabularies is not None)
         cells |= load(vocabulary, llm, [TOGETHER], store, require=False)
+        cells |= load_pairs(vocabulary, llm, store)
         count += len(cells)
         for finding in lint(cells, vocabulary):
             rows.append(

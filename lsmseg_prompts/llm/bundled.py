@@ -6,16 +6,18 @@ senses do not contradict each other; the sentence then names the class as the us
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
 from lsmseg_prompts.attributes import ATTRIBUTES, as_reply, combined
+from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.sqlite import shipped_store_path, utc_now
 from lsmseg_prompts.store.store import open_store_readonly
-from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 from lsmseg_prompts.vocabularies.renaming import call_it
 
 LLM_NAME = "bundled"
@@ -56,10 +58,30 @@ class Bundled(LLM):
     def answer(self, vocabulary: str | None, entry: ClassEntry, attribute: str) -> str:
         """The bundled sentence for a cell; raises UsageError where there is none."""
         home, shipped = self._shipped_class(vocabulary, entry)
+        if (other := other_class(attribute, shipped, load_vocabulary(home))) is not None:
+            attribute = contrast_with(other.name)
         text = self._texts(home).get((shipped.index, attribute))
         if text is None:
             raise UsageError(f"There is no bundled description of the attribute {attribute!r}.")
         return call_it(text, shipped, entry)
+
+    def pairs(self, vocabulary: Vocabulary) -> dict[tuple[int, str], str]:
+        """Every bundled pair cell of which the vocabulary has both classes."""
+        called: dict[tuple[str, int], ClassEntry] = {}  # shipped classes -> what they are here
+        for entry in vocabulary:
+            with suppress(UsageError):  # no described class has this name
+                home, shipped = self._shipped_class(vocabulary.name, entry)
+                called.setdefault((home, shipped.index), entry)
+        cells = {}
+        for home in dict.fromkeys(home for home, _ in called):
+            classes = load_vocabulary(home)
+            for (index, attribute), text in self._texts(home).items():
+                name, entry = other_of(attribute), called.get((home, index))
+                other = name and called.get((home, classes.find(name).index))
+                if entry and other:
+                    cell = entry.index, contrast_with(other.name)
+                    cells[cell] = call_it(text, classes[index], entry)
+        return cells
 
     def _shipped_class(self, vocabulary: str | None, entry: ClassEntry) -> tuple[str, ClassEntry]:
         """The described class that `entry` is, with the name of its vocabulary."""

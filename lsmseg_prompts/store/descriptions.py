@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES
+from lsmseg_prompts.attributes.contrast import contrast_with, other_of
 from lsmseg_prompts.errors import StoreError, UsageError
 from lsmseg_prompts.store.sqlite import StoreFile, utc_now
 
@@ -51,8 +52,8 @@ class DescriptionStore(StoreFile):
     def add_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Enter a vocabulary and its classes; entered before, readable names are refreshed.
 
-        What LLMs wrote about a class that now has another readable name or sense is stale: the
-        next run asks anew.
+        What LLMs wrote about a class that now has another readable name or sense, or to tell
+        another class from it, is stale: the next run asks anew.
 
         Raises UsageError where a class index already stands for another class: descriptions
         belong to (vocabulary, index) and would silently pass to the wrong class.
@@ -61,9 +62,9 @@ class DescriptionStore(StoreFile):
             self.check_vocabulary(vocabulary)
             for index in self.renamed(vocabulary):
                 self.execute(
-                    "UPDATE descriptions SET stale = 1 WHERE vocabulary = ? AND class_index = ? "
-                    "AND NOT locked AND source = 'llm'",
-                    [vocabulary.name, index],
+                    "UPDATE descriptions SET stale = 1 WHERE vocabulary = ? "
+                    "AND (class_index = ? OR attribute = ?) AND NOT locked AND source = 'llm'",
+                    [vocabulary.name, index, contrast_with(vocabulary[index].name)],
                 )
             row = {"name": vocabulary.name, "title": vocabulary.title}
             self.write(
@@ -100,12 +101,14 @@ class DescriptionStore(StoreFile):
     def add_attribute(self, name: str) -> None:
         """Enter an attribute: one of the paper's nine, a pseudo-attribute or the user's own."""
         if self.once("attributes", name):
-            kind = "user"
+            kind, meaning = "user", ATTRIBUTES.get(name)
             if name in ATTRIBUTES:
                 kind = "paper"
+            elif (other := other_of(name)) is not None:
+                kind, meaning = "pseudo", f"what tells a class from {other}"
             elif name in PSEUDO_ATTRIBUTES or "+" in name:
                 kind = "pseudo"
-            row = {"name": name, "meaning": ATTRIBUTES.get(name), "kind": kind}
+            row = {"name": name, "meaning": meaning, "kind": kind}
             self.write("attributes", row)
 
     def add_llm(self, name: str, provenance: str | None = None) -> None:
@@ -183,6 +186,7 @@ class DescriptionStore(StoreFile):
         self.check_vocabulary(vocabulary)
         states = ("done",) if retry_failed else ("done", "failed")
         renamed = self.renamed(vocabulary)
+        of_renamed = {contrast_with(vocabulary[index].name) for index in renamed}
         have = {
             (row["class_index"], row["attribute"])
             for row in self.rows(
@@ -194,7 +198,10 @@ class DescriptionStore(StoreFile):
             or (
                 row["status"] in states
                 and not row["stale"]
-                and not (row["source"] == "llm" and row["class_index"] in renamed)
+                and not (
+                    row["source"] == "llm"
+                    and (row["class_index"] in renamed or row["attribute"] in of_renamed)
+                )
             )
         }
         wanted = list(attributes)

@@ -235,13 +235,16 @@ class Store(DescriptionStore):
     def status(self) -> list[dict[str, Any]]:
         """How full the store is: a row for each vocabulary and LLM.
 
-        Keys: vocabulary, classes, llm, attributes, done, failed, and of these cells review,
-        locked, stale; attempts, cost_usd, evaluations.
+        Keys: vocabulary, classes, llm, attributes, done (of these attributes), pairs (pair cells
+        that are done), and of all cells failed, review, locked, stale; attempts, cost_usd,
+        evaluations.
         """
+        alone = "NOT d.attribute GLOB 'contrast:*'"  # no pair cell
         return self.rows(
             "SELECT v.name AS vocabulary, v.class_count AS classes, d.llm, "
-            "count(DISTINCT d.attribute) AS attributes, "
-            "coalesce(sum(d.status = 'done'), 0) AS done, "
+            f"count(DISTINCT CASE WHEN {alone} THEN d.attribute END) AS attributes, "
+            f"coalesce(sum(d.status = 'done' AND {alone}), 0) AS done, "
+            f"coalesce(sum(d.status = 'done' AND NOT {alone}), 0) AS pairs, "
             "coalesce(sum(d.status = 'failed'), 0) AS failed, "
             "coalesce(sum(d.review IS NOT NULL), 0) AS review, "
             "coalesce(sum(d.locked), 0) AS locked, coalesce(sum(d.stale), 0) AS stale, "

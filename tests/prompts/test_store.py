@@ -358,7 +358,7 @@ def test_tables_and_columns_read_well_in_a_shell(store: Store) -> None:
         "vocabularies", "classes", "attributes", "llms", "templates", "attempts", "descriptions",
         "evaluations", "runs", "batches", "claims", "edits", "counts", "answers",
     }  # fmt: skip
-    assert store.db.view_names() == ["current_descriptions"]
+    assert store.db.view_names() == ["current_descriptions", "pairs"]
     put(store, 0, "color", "A cat is black.")
     (row,) = store.rows("SELECT * FROM current_descriptions")
     assert (row["class"], row["attribute"], row["text"]) == ("cat", "color", "A cat is black.")
