@@ -15,7 +15,13 @@ import torch
 
 from ablations.scoring.count_store import CountStore, MemoryCountStore, key_of
 from lsmseg_model.data.benchmark import Benchmark, competing
-from lsmseg_model.inference.counting import Features, count_prompt_sets, dense_features, digest
+from lsmseg_model.inference.counting import (
+    Features,
+    add_replacements,
+    count_prompt_sets,
+    dense_features,
+    digest,
+)
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.cost_map import cost_map, segment, upsample
@@ -24,6 +30,7 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 OnProgress = Callable[[int, int], None]  # done, total
 Texts = tuple[tuple[str, ...], ...]
+Replacement = tuple[int, tuple[str, ...]]  # a prompt's place among the competing, and its new texts
 VERSION = 2  # of how counts come about: with another one those in the store are not found
 
 
@@ -72,6 +79,33 @@ class Scorer(ABC):
     def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
         """`count` by the sets' texts alone, see `texts`."""
         raise NotImplementedError
+
+    def count_replacements(
+        self,
+        texts: Texts,
+        replacements: Sequence[Replacement],
+        parts: np.ndarray,
+        on_progress: OnProgress | None = None,
+    ) -> np.ndarray:
+        """int64 [parts, K, C, 2]: what each replacement adds to a set's counts.
+
+        Of the intersection and of the prediction, summed over the pictures of each part. Whole
+        sets are scored here; a scorer that can do it more quickly does, with the same result.
+
+        Args:
+            texts: The set, see `texts`.
+            replacements: Which prompt has which other texts.
+            parts: int [P], the part that each picture belongs to; below 0 it is left out.
+            on_progress: Called with pictures done and in all.
+        """
+        sets = [texts]
+        for prompt, group in replacements:
+            sets.append((*texts[:prompt], group, *texts[prompt + 1 :]))
+        counts = self.count_texts(sets, on_progress)[..., :2]
+        change = counts[1:] - counts[:1]
+        return np.stack(
+            [change[:, parts == part].sum(axis=1) for part in range(int(parts.max()) + 1)]
+        )
 
     def encode_pictures(self, on_progress: OnProgress | None = None) -> None:
         """Encode the pictures, where that is done once for all prompt sets, and hash them."""
@@ -156,6 +190,21 @@ class FrozenScorer(Scorer):
 
     def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
         return count_prompt_sets(self.clip, self.features(), sets, on_progress)
+
+    def count_replacements(
+        self,
+        texts: Texts,
+        replacements: Sequence[Replacement],
+        parts: np.ndarray,
+        on_progress: OnProgress | None = None,
+    ) -> np.ndarray:
+        groups = list(dict.fromkeys([*texts, *(group for _, group in replacements)]))
+        row = {group: at for at, group in enumerate(groups)}
+        embedded = self.clip.encode_texts(groups)
+        prompts = np.array([prompt for prompt, _ in replacements])
+        new = embedded[[row[group] for _, group in replacements]]
+        old = embedded[[row[group] for group in texts]]
+        return add_replacements(self.features(), old, prompts, new, parts, on_progress)
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest cosine at every pixel."""

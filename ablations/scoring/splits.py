@@ -53,7 +53,7 @@ def halves(whole: Benchmark, seed: int = 0) -> dict[str, Benchmark]:
             f"{whole.name} has {count} picture(s), but prompts are chosen on one half of the "
             "pictures and reported on the other: give at least 2."
         )
-    dealt = _dealt(list(range(count)) if groups is None else groups, seed)
+    dealt = deal(list(range(count)) if groups is None else groups, seed)
     if not all(dealt):
         raise UsageError(
             f"All {count} pictures of {whole.name}{whole.split and f' ({whole.split})'} are of one "
@@ -74,8 +74,8 @@ def shared_groups(selection: Benchmark, report: Benchmark) -> list[str]:
     return sorted(set(selection.groups or ()) & set(report.groups or ()))
 
 
-def _dealt(groups: Sequence[Hashable], seed: int) -> tuple[list[int], list[int]]:
-    """The pictures of each half; groups: of every picture."""
+def deal(groups: Sequence[Hashable], seed: int) -> tuple[list[int], list[int]]:
+    """Deal pictures out to two halves, whole groups together; groups: of every picture."""
     grouped: dict[Hashable, list[int]] = {}
     for picture, group in enumerate(groups):
         grouped.setdefault(group, []).append(picture)

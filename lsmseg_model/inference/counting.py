@@ -16,6 +16,7 @@ from lsmseg_model.inference.feature_cache import FeatureCache
 from lsmseg_model.inference.finite import check_finite
 from lsmseg_model.inference.pictures import encode_picture
 from lsmseg_model.kernels.counting import count_sets
+from lsmseg_model.kernels.replacing import count_replacements
 from lsmseg_model.kernels.threads import in_threads
 from lsmseg_model.metrics import accuracy, confusion_counts, iou, miou
 from lsmseg_model.networks.backbones.clip import Clip
@@ -113,6 +114,45 @@ def count_prompt_sets(
         if on_progress:
             on_progress(picture + 1, len(features.maps))
     return counts
+
+
+def add_replacements(
+    features: Features,
+    text: Tensor,
+    prompts: np.ndarray,
+    replacements: Tensor,
+    parts: np.ndarray,
+    on_progress: OnProgress | None = None,
+) -> np.ndarray:
+    """int64 [parts, K, C, 2]: what replacements of one prompt each add to the counts of a set.
+
+    Of the intersection and of the prediction, summed over the pictures of each part; picture by
+    picture, so the memory is that of the sums.
+
+    Args:
+        features: Of the pictures, see `dense_features`.
+        text: [N, D] the set's embeddings.
+        prompts: int [K], the prompt that each replaces.
+        replacements: [K, D], what it is replaced by.
+        parts: int [P], the part that each picture belongs to; below 0 it is left out.
+        on_progress: Called after each picture.
+    """
+    classes = int(features.stands_for.max()) + 1
+    total = np.zeros((int(parts.max()) + 1, len(replacements), classes, 2), dtype=np.int64)
+
+    def one(picture: int) -> np.ndarray:
+        feature, labels = features.maps[picture].to(text.device), features.labels[picture]
+        owners = features.stands_for
+        return count_replacements(feature, text, labels, owners, classes, prompts, replacements)
+
+    chosen = np.flatnonzero(parts >= 0).tolist()
+    for done, (picture, counted) in enumerate(
+        zip(chosen, in_threads(one, chosen, text.device), strict=True), 1
+    ):
+        total[parts[picture]] += counted
+        if on_progress:
+            on_progress(done, len(chosen))
+    return total
 
 
 def count_pictures(

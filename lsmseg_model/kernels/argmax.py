@@ -103,13 +103,14 @@ class Contenders:
     classes: Tensor
 
     @classmethod
-    def of(cls, cost: Tensor) -> Contenders:
-        """cost: [S, N, h, w], at least 2 x 2."""
+    def of(cls, cost: Tensor, places: int = 1) -> Contenders:
+        """cost: [S, N, h, w], at least 2 x 2; places: how many of the best are wanted, up to N."""
         high = torch.maximum(cost[..., :-1, :], cost[..., 1:, :])
         high = torch.maximum(high[..., :-1], high[..., 1:])
         low = torch.minimum(cost[..., :-1, :], cost[..., 1:, :])
         low = torch.minimum(low[..., :-1], low[..., 1:])
-        bar = low.amax(dim=1, keepdim=True)  # the highest of the lowest corners
+        # The highest of the lowest corners, or that of the last place.
+        bar = low.amax(dim=1, keepdim=True) if places == 1 else low.topk(places, dim=1)[0][:, -1:]
         able = (high >= bar).flatten(2).mT.flatten(0, 1)  # [S * cells, N]
         count = able.sum(dim=1)
         classes = able.nonzero()[:, 1]
@@ -142,7 +143,7 @@ class Contenders:
             corner = corner * (height * width)
             corner = corner + (cell // across * width + cell % across)[:, None]
             corner = corner[..., None] + corner.new_tensor([0, 1, width, width + 1])
-            yield some, chosen, torch.bmm(flat.take(corner), weight.index_select(0, cell))
+            yield some, chosen, enlarged(flat.take(corner), weight.index_select(0, cell))
 
     def _alike(self, pixels: int, least: int) -> Iterator[tuple[Tensor, int]]:
         """Cells with about as many classes each, few enough to be compared at once.
@@ -158,6 +159,19 @@ class Contenders:
             stop = min(stop, bisect_right(sizes, most))
             yield order[start:stop], sizes[stop - 1]
             start = stop
+
+
+def enlarged(corner: Tensor, weight: Tensor) -> Tensor:
+    """corner: [cells, K, 4]; weight: [cells, 4, pixels] -> [cells, K, pixels] the values between.
+
+    Corner after corner, not as a product of matrices, whose last bits depend on their sizes: so a
+    map has the same values whatever others it is compared with.
+    """
+    first, *others = corner[..., None].unbind(2)
+    value = first * weight[:, None, 0]
+    for place, one in enumerate(others, 1):
+        value.addcmul_(one, weight[:, None, place])
+    return value
 
 
 @dataclass(frozen=True, eq=False)
