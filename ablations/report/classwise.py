@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.search.enough import too_few
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, fields, number
 from ablations.search.statistics import Interval, Subset, bootstrap, by_group
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import iou
-from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 FEW = 5  # a class in fewer pictures or groups has no interval: its resamples are nearly all alike
 PAIRS = 20  # that are kept of those that became more frequent, and of those that became less
@@ -85,32 +83,6 @@ def class_intervals(
     classes = {str(c): Subset((c,)) for c in range(counts.shape[2])}
     first, second = bootstrap(counts, classes, samples, seed, stream, groups)
     return [(second[c] - first[c]).interval() for c in classes]
-
-
-def confusion(
-    scorer: Scorer, prompt_set: PromptSet, on_progress: OnProgress | None = None
-) -> np.ndarray:
-    """int64 [C, C].
-
-    Pixels by label (row) and prediction (column), as positions in ``class_indices``; unlabelled
-    pixels are left out.
-    """
-    benchmark = scorer.benchmark
-    classes = benchmark.class_indices
-    position = np.full(max(classes) + 2, -1)  # the last entry is read by IGNORE = -1
-    position[list(classes)] = np.arange(len(classes))
-    total = np.zeros(len(classes) ** 2, dtype=np.int64)
-    for picture in range(len(benchmark)):
-        labels = position[benchmark.labels(picture)]
-        labelled = labels >= 0
-        if labelled.any():
-            predicted = position[scorer.segment(prompt_set, picture)]
-            total += np.bincount(
-                labels[labelled] * len(classes) + predicted[labelled], minlength=len(total)
-            )
-        if on_progress:
-            on_progress(picture + 1, len(benchmark))
-    return total.reshape(len(classes), len(classes))
 
 
 def pair_rows(

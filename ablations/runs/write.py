@@ -11,6 +11,7 @@ from ablations.report.run_file import FORMAT, RUN, save_run, versions
 from ablations.report.summary import cards
 from ablations.runs.record import RunRecord
 from ablations.runs.reproduce import commands
+from ablations.scoring.confusions import confusion
 from ablations.search.scoreboard import NAME, Bench
 from lsmseg_prompts.export.native import export_native
 from lsmseg_prompts.store.store import open_store
@@ -99,6 +100,6 @@ def _pairs(record: RunRecord, bench: Bench, per_class: Rows, progress: bool) -> 
         label = f"{bench.name}: confusions of {candidate.name}"
         with progress_bar(label, progress) as on_progress:
             prompt_set = record.board.prompt_set(bench, candidate)
-            counts.append(classwise.confusion(bench.scorers["report"], prompt_set, on_progress))
+            counts.append(confusion(bench.scorers["report"], prompt_set, on_progress))
     here = [row for row in per_class if row["benchmark"] == bench.name]
     return classwise.pair_rows(bench, counts[0], counts[1], here)

@@ -118,7 +118,7 @@ def count_replacements(
 
 
 def _undecided(cost: Tensor, two: TwoBest, at: Tensor, replaced: Tensor) -> Tensor:
-    """bool [K, cells]: where a replacement may change anything.
+    """Where a replacement may change anything, as truth values [K, cells].
 
     Args:
         cost: [K, h, w] of the replacements.

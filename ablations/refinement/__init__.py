@@ -1,0 +1,1 @@
+"""Refinement: prompts that learn, class by class, from what the model confuses."""

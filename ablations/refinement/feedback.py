@@ -1,0 +1,95 @@
+"""What a prompt set is confused about, class by class, on some pictures of the selection split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ablations.refinement.candidates import Group
+from lsmseg_model.metrics import iou
+from lsmseg_prompts.vocabularies import Vocabulary
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pixels of ``label`` that are taken for ``predicted``, both as places in the vocabulary.
+
+    gain: the mIoU that it would bring if all of them were predicted right.
+    """
+
+    label: int
+    predicted: int
+    pixels: int
+    gain: float
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What proposers see: the current texts and what comes of them, never the other half.
+
+    Attributes:
+        vocabulary: The classes.
+        classes: The places in the vocabulary of those that may be changed, in scored order.
+        texts: The current texts of every class of the vocabulary.
+        recipes: What the current texts of each class are, see `Candidate`.
+        confusion: int64 [C, C] pixels by label (row) and prediction (column), of scored classes.
+        scored: The places in the vocabulary of the rows of ``confusion``.
+        pictures: The pictures it was counted on.
+        tried: For a class what was tried before and the gain it brought on the half it was tried
+            on, the best first.
+    """
+
+    vocabulary: Vocabulary
+    classes: tuple[int, ...]
+    texts: tuple[Group, ...]
+    recipes: dict[int, str]
+    confusion: np.ndarray
+    scored: tuple[int, ...]
+    pictures: tuple[int, ...]
+    tried: dict[int, list[tuple[Group, float]]]
+
+    @cached_property
+    def iou(self) -> dict[int, float]:
+        """The IoU of each scored class; nan for one that was never met."""
+        found = iou(_counts(self.confusion))
+        return dict(zip(self.scored, found.tolist(), strict=True))
+
+    @cached_property
+    def confusions(self) -> list[Confusion]:
+        """Every pair of classes that was confused, the one whose mending brings most first."""
+        counts = _counts(self.confusion)
+        met = int((counts[:, 2] > 0).sum())
+        before = np.nan_to_num(iou(counts))
+        pairs = []
+        for a, b in zip(*np.nonzero(self.confusion), strict=True):
+            if a == b:
+                continue
+            pixels = int(self.confusion[a, b])
+            mended = counts[[a, b]].copy()
+            mended[0, :2] += pixels
+            mended[1, 1] -= pixels
+            gain = (np.nan_to_num(iou(mended)) - before[[a, b]]).sum() / met
+            pairs.append(Confusion(self.scored[a], self.scored[b], pixels, float(gain)))
+        return sorted(pairs, key=lambda pair: -pair.gain)
+
+    def confused_with(self, index: int, most: int) -> list[int]:
+        """The classes that this one is taken for or that are taken for it, the costliest first."""
+        gains: dict[int, float] = {}
+        for pair in self.confusions:
+            if index in (pair.label, pair.predicted):
+                other = pair.predicted if pair.label == index else pair.label
+                gains[other] = gains.get(other, 0.0) + pair.gain
+        return sorted(gains, key=lambda other: -gains[other])[:most]
+
+
+def _counts(confusion: np.ndarray) -> np.ndarray:
+    """[C, C] -> [C, 3], see ``metrics``."""
+    return np.stack([np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)], axis=-1)
+
+
+def largest(confusions: Sequence[Confusion], most: int) -> list[Confusion]:
+    """The first of them: those whose mending brings most."""
+    return list(confusions[:most])
