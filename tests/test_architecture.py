@@ -34,7 +34,7 @@ ORDER = {
         "train pretrain predict evaluate", "segmenter", "training", "inference", "networks",
         "encoders", "data", "kernels", "metrics", "files", "seeds", "errors",
     ),
-    "ablations": ("commands", "recipes", "runs", "report", "search", "scoring"),
+    "ablations": ("commands", "recipes", "runs", "report", "refinement", "search", "scoring"),
 }  # fmt: skip
 """Folders and files right below each package: each may import itself and those to its right."""
 

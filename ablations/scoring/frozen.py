@@ -198,6 +198,14 @@ class FrozenScorer(Scorer):
         parts: np.ndarray,
         on_progress: OnProgress | None = None,
     ) -> np.ndarray:
+        """As `Scorer.count_replacements`, without scoring all again.
+
+        Args:
+            texts: The set.
+            replacements: Which prompt has which other texts.
+            parts: The part of each picture.
+            on_progress: Called with pictures done and in all.
+        """
         groups = list(dict.fromkeys([*texts, *(group for _, group in replacements)]))
         row = {group: at for at, group in enumerate(groups)}
         embedded = self.clip.encode_texts(groups)

@@ -15,12 +15,12 @@ from support.ablation_fakes import (
 
 from ablations.report.classwise import (
     class_intervals,
-    confusion,
     most_changed,
     pair_rows,
     per_class,
 )
 from ablations.report.lengths import length_rows
+from ablations.scoring.confusions import confusion
 from ablations.search.scoreboard import Candidate
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 
