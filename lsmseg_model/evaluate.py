@@ -14,6 +14,7 @@ from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_csv
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
+from lsmseg_model.inference.reading import some_texts
 from lsmseg_model.segmenter import ModelOptions, Prompts, Segmenter, drawings_only, load_model
 
 CLASSES = "classes.json"
@@ -81,7 +82,7 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
     _check_free(request, benchmark)
     segmenter = Segmenter.of(load_model(request))
-    text = segmenter.encode_texts([prompts.texts[i] for i in competing(benchmark)[0]])
+    text = segmenter.embed(*some_texts(prompts, competing(benchmark)[0]))
     with _predictions(request, benchmark) as save:
         counts = count_pictures(
             segmenter.model, benchmark, text, on_progress=on_progress, save=save

@@ -30,6 +30,7 @@ from lsmseg_model.inference.pictures import (
     enough_memory,
 )
 from lsmseg_model.inference.prediction import BACKGROUND, Prediction
+from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed, some_texts
 from lsmseg_model.networks.backbones.clip import WEIGHTS, Clip, load_clip
 from lsmseg_model.networks.backbones.dense import NEEDS_PROXY, SAM_PROXY
 from lsmseg_model.networks.backbones.text import check_groups
@@ -212,6 +213,17 @@ class Segmenter:
         """
         return encode_texts(self.clip, texts, on_progress)
 
+    def embed(self, texts: Sequence[Sequence[str]], reading: Reading = MEAN) -> ClassEmbeddings:
+        """The texts of N classes as `reading` has them, see `inference/reading.py`.
+
+        Raises UsageError as `encode_texts`, and for a reading that a whole network cannot do.
+        """
+        if reading == MEAN:
+            return ClassEmbeddings(self.encode_texts(texts))
+        if isinstance(self.model, LsmSeg):
+            reading = reading.for_network()
+        return embed(self.clip, [(texts, reading)])[0]
+
     def encode(self, image: np.ndarray, name: str = "a picture") -> EncodedPicture:
         """The features of a picture, uint8 [H, W, 3], to be decoded with any number of texts.
 
@@ -221,7 +233,10 @@ class Segmenter:
         return encode_picture(self.model, image, name)
 
     def label(
-        self, image: np.ndarray, text: Tensor, owners: Sequence[int] | None = None
+        self,
+        image: np.ndarray,
+        text: Tensor | ClassEmbeddings,
+        owners: Sequence[int] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The best text of every pixel and its score: int64 [H, W] and float32 [H, W].
 
@@ -230,7 +245,9 @@ class Segmenter:
         """
         return self.encode(image).decode(text).label(owners)
 
-    def scores(self, image: np.ndarray, text: Tensor, wanted: Sequence[int]) -> np.ndarray:
+    def scores(
+        self, image: np.ndarray, text: Tensor | ClassEmbeddings, wanted: Sequence[int]
+    ) -> np.ndarray:
         """float32 [W, H, W]: the cost maps, or probabilities, of some of the texts [N, D]."""
         return self.encode(image).decode(text).scores(wanted)
 
@@ -279,8 +296,9 @@ class ClassPrompts:
     ) -> None:
         if classes is not None or not isinstance(texts, Prompts):
             _check_names(classes)
+        reading = MEAN
         if isinstance(texts, Prompts):
-            classes, texts = _of_prompt_set(texts, classes)
+            classes, texts, reading = _of_prompt_set(texts, classes)
         assert classes
         if threshold is not None:
             _check_threshold(threshold, segmenter)
@@ -306,8 +324,9 @@ class ClassPrompts:
         place = {name: i for i, name in enumerate(kept)}
         self.owners = [place.get(name, place.get(BACKGROUND, 0)) for name in self.names]
         with enough_memory():
-            self.texts = [*texts, *segmenter.default_texts(added)]
-            self.text = segmenter.encode_texts(self.texts)
+            others = segmenter.default_texts(added)
+            self.texts = [*texts, *others]
+            self.text = segmenter.embed(self.texts, reading.followed_by(others))
 
     def decode(self, image: np.ndarray, name: str = "a picture") -> CostMaps | Probabilities:
         """The scores of all prompts in a picture, uint8 [H, W, 3]."""
@@ -352,17 +371,16 @@ def _check_threshold(threshold: float, segmenter: Segmenter) -> None:
 
 def _of_prompt_set(
     prompts: Prompts, classes: Sequence[str] | None
-) -> tuple[Sequence[str], list[Sequence[str]]]:
-    """The classes, by default all, with their texts in a prompt set."""
-    if classes is None:
-        return prompts.class_names, list(prompts.texts)
-    texts = dict(zip(prompts.class_names, prompts.texts, strict=True))
-    if missing := [name for name in classes if name not in texts]:
+) -> tuple[Sequence[str], Sequence[Sequence[str]], Reading]:
+    """The classes, by default all, with their texts in a prompt set, and how these are read."""
+    place = {name: index for index, name in enumerate(prompts.class_names)}
+    classes = prompts.class_names if classes is None else classes
+    if missing := [name for name in classes if name not in place]:
         raise UsageError(
-            f"The prompt set has no texts for {missing[0]!r}; it has {', '.join(list(texts)[:5])}"
-            f"{' ...' if len(texts) > 5 else ''}."
+            f"The prompt set has no texts for {missing[0]!r}; it has {', '.join(list(place)[:5])}"
+            f"{' ...' if len(place) > 5 else ''}."
         )
-    return classes, [texts[name] for name in classes]
+    return classes, *some_texts(prompts, [place[name] for name in classes])
 
 
 def sentence(name: str) -> str:

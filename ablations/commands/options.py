@@ -55,10 +55,11 @@ Attributes = Annotated[
 ]
 Json = Annotated[bool, Option("--json", help="Print the result as JSON.")]
 Composition = Annotated[
-    Literal["concat", "ensemble", "sentence"],
+    Literal["concat", "ensemble", "sentence", "mean-score", "max", "adaptive"],
     Option(
         metavar="HOW",
-        help="concat: clause by clause; ensemble: averaged; sentence: written as one sentence.",
+        help="concat: one sentence; ensemble: mean embedding; mean-score: mean cosine; max: best "
+        "text; adaptive: what fits the picture; sentence: written by the LLM.",
     ),
 ]
 Prompts = Annotated[Path | None, Option(help="A prompt set exported as native JSON.")]
@@ -217,7 +218,7 @@ def sentences(
 
     if prompts is not None:
         loaded = load_native(prompts, say)
-        return loaded.vocabulary, [list(group) for group in loaded.texts], True
+        return loaded.vocabulary, [list(group) for group in loaded.for_training()], True
     vocabulary = benchmark_vocabulary(data, vocab)
     existing_store_path(store)
     descriptions = load(vocabulary, llm, store=store, require=False)

@@ -24,7 +24,7 @@ from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.files import is_path, parse_json, read_named
 from lsmseg_prompts.prompts.controls import CONTROLS
-from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
+from lsmseg_prompts.prompts.prompt_set import BUILT, READ_BY_CLIP
 from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
 HERE = Path(__file__).parent
@@ -41,6 +41,7 @@ Flag = Annotated[bool, Field(strict=True, description="be true or false")]
 Pictures = Annotated[
     int | None, Field(strict=True, ge=1, description="be a number of pictures, at least 1")
 ]
+OF_A_NETWORK = tuple(how for how in BUILT if how not in READ_BY_CLIP)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Varied:
     """
 
     attributes: Attributes = None
-    composition: Annotated[str | None, OneOf(*COMPOSITIONS)] = None
+    composition: Annotated[str | None, OneOf(*OF_A_NETWORK)] = None
     control: Annotated[str | None, OneOf(*CONTROLS)] = None
     llm: MaybeText = None
     config: MaybeText = None

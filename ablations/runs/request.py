@@ -12,7 +12,7 @@ from ablations.search.options import SearchOptions
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS
+from lsmseg_prompts.prompts.prompt_set import BUILT, READ_BY_CLIP
 from lsmseg_prompts.store.sqlite import working_store_path
 
 SEVERAL = ("data", "data_root", "split", "attributes", "picture")
@@ -31,7 +31,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
             pictures are selected on and the others reported on.
         vocab: The vocabulary; by default the one each benchmark is labelled with.
         attributes: Those to search among; by default all nine.
-        composition: How clauses become texts, "concat" or "ensemble".
+        composition: How clauses become texts: one of `prompt_set.BUILT` but "sentence".
         limit: At most so many pictures of a split.
         samples: Bootstrap resamples, at least 200.
         picture: Names of the pictures to show; by default they are chosen by their labels.
@@ -72,9 +72,14 @@ class AblationRequest(ScorerOptions, SearchOptions):
                 "A sentence is written for one set of attributes, so there is nothing to search "
                 "among: use --composition concat or ensemble, or score it with `evaluate`."
             )
-        if self.composition not in COMPOSITIONS:
+        if self.composition not in BUILT:
             raise UsageError(
-                f"There is no composition {self.composition!r}: choose {', '.join(COMPOSITIONS)}."
+                f"There is no composition {self.composition!r}: choose {', '.join(BUILT)}."
+            )
+        if self.composition in READ_BY_CLIP and self.scorer != "frozen":
+            raise UsageError(
+                f"The scorer {self.scorer} is a whole network, which cannot read texts by "
+                f"{self.composition}: use --composition ensemble, or --scorer frozen."
             )
         if self.orders and self.composition != "concat":
             raise UsageError(

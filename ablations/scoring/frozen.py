@@ -7,11 +7,11 @@ those of whole networks.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 
 from ablations.scoring.count_store import CountStore, MemoryCountStore, key_of
 from lsmseg_model.data.benchmark import Benchmark, competing
@@ -23,8 +23,9 @@ from lsmseg_model.inference.counting import (
     digest,
 )
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
+from lsmseg_model.inference.pictures import CostMaps
+from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed, some_texts
 from lsmseg_model.networks.backbones.clip import Clip
-from lsmseg_model.networks.cost_map import cost_map, segment, upsample
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
@@ -74,10 +75,16 @@ class Scorer(ABC):
 
     def count(self, prompt_sets: Sequence[PromptSet], on_progress: OnProgress | None) -> np.ndarray:
         """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
-        return self.count_texts([self.texts(p) for p in prompt_sets], on_progress)
+        sets = [self.texts(p) for p in prompt_sets]
+        return self.count_texts(sets, on_progress, [self.reading(p) for p in prompt_sets])
 
-    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
-        """`count` by the sets' texts alone, see `texts`."""
+    def count_texts(
+        self,
+        sets: Sequence[Texts],
+        on_progress: OnProgress | None,
+        readings: Sequence[Reading] | None = None,
+    ) -> np.ndarray:
+        """`count` by the sets' texts alone, see `texts`, and their readings (by default `MEAN`)."""
         raise NotImplementedError
 
     def count_replacements(
@@ -137,13 +144,25 @@ class Scorer(ABC):
                 f"The prompt set {prompt_set.name} is for the vocabulary {prompt_set.vocabulary}, "
                 f"but {self.benchmark.name} is labelled with {self.benchmark.vocabulary}."
             )
-        return tuple(prompt_set.texts[index] for index in competing(self.benchmark)[0])
+        return some_texts(prompt_set, competing(self.benchmark)[0])[0]
+
+    def reading(self, prompt_set: PromptSet) -> Reading:
+        """How the texts of each competing prompt are read together.
+
+        Raises UsageError where the scorer cannot read them so.
+        """
+        return some_texts(prompt_set, competing(self.benchmark)[0])[1]
+
+    def text_key(self, prompt_set: PromptSet) -> str:
+        """The hash of the texts that the counts depend on, and of how they are read."""
+        texts, reading = self.texts(prompt_set), self.reading(prompt_set)
+        return key_of(texts if reading == MEAN else [texts, asdict(reading)])
 
     def score(
         self, prompt_sets: Sequence[PromptSet], on_progress: OnProgress | None = None
     ) -> np.ndarray:
         """int64 [S, P, C, 3]: per set, picture and class (intersection, predicted, labelled)."""
-        hashes = [key_of(self.texts(p)) for p in prompt_sets]
+        hashes = [self.text_key(p) for p in prompt_sets]
         one_each = dict(zip(hashes, prompt_sets, strict=True))
         counts = self.count_store.load(self.key, list(one_each))
         fresh = {h: p for h, p in one_each.items() if h not in counts}
@@ -169,7 +188,7 @@ class FrozenScorer(Scorer):
         super().__init__(benchmark, count_store)
         self.clip, self.cache = clip, cache
         self._features: Features | None = None
-        self._embeddings: dict[Texts, torch.Tensor] = {}  # of what was segmented
+        self._embeddings: dict[str, ClassEmbeddings] = {}  # of what was segmented
 
     def identity(self) -> dict[str, Any]:
         return {"kind": "frozen", "model": identity(self.clip)}
@@ -188,8 +207,13 @@ class FrozenScorer(Scorer):
             self._features = dense_features(self.clip, self.benchmark, on_progress, self.cache)
         return self._features
 
-    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
-        return count_prompt_sets(self.clip, self.features(), sets, on_progress)
+    def count_texts(
+        self,
+        sets: Sequence[Texts],
+        on_progress: OnProgress | None,
+        readings: Sequence[Reading] | None = None,
+    ) -> np.ndarray:
+        return count_prompt_sets(self.clip, self.features(), sets, on_progress, readings)
 
     def count_replacements(
         self,
@@ -216,22 +240,22 @@ class FrozenScorer(Scorer):
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest cosine at every pixel."""
-        features = self.features()
-        texts = self.texts(prompt_set)
-        if texts not in self._embeddings:
-            self._embeddings[texts] = self.clip.encode_texts(texts)
-        text = self._embeddings[texts]
-        height, width = features.labels[picture].shape
-        position, _ = segment(features.maps[picture].to(text.device), text, (height, width))
-        return np.asarray(self.benchmark.class_indices)[features.stands_for[position[0]]]
+        key = self.text_key(prompt_set)
+        if key not in self._embeddings:
+            texts = self.texts(prompt_set), self.reading(prompt_set)
+            self._embeddings[key] = embed(self.clip, [texts])[0]
+        position, _ = self._cost_maps(self._embeddings[key], picture).label(
+            self.features().stands_for.tolist()
+        )
+        return np.asarray(self.benchmark.class_indices)[position]
 
-    @torch.inference_mode()
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
         """float32 [H, W]: the highest cosine (Eq. 1) of every pixel with the class's prompts."""
-        features = self.features()
         owners = self.benchmark.owners
         prompts = [index] if owners is None else [p for p, o in enumerate(owners) if o == index]
-        text = self.clip.encode_texts([prompt_set.texts[p] for p in prompts])
-        height, width = features.labels[picture].shape
-        cost = cost_map(features.maps[picture].to(text.device)[None], text)
-        return upsample(cost, (height, width))[0].amax(0).cpu().numpy()
+        text = embed(self.clip, [some_texts(prompt_set, prompts)])[0]
+        return self._cost_maps(text, picture).scores(range(len(prompts))).max(axis=0)
+
+    def _cost_maps(self, text: ClassEmbeddings, picture: int) -> CostMaps:
+        features, (height, width) = self.features(), self.features().labels[picture].shape
+        return CostMaps(features.maps[picture].to(self.clip.device), text, (height, width))

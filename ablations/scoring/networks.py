@@ -21,7 +21,9 @@ from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.inference.counting import positions
 from lsmseg_model.inference.feature_cache import state_hash
+from lsmseg_model.inference.reading import MEAN, Reading, embed, some_texts
 from lsmseg_model.metrics import confusion_counts
+from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -37,7 +39,7 @@ class NetworkScorer(Scorer):
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest probability at every pixel."""
         segmenter, (prompts, owners) = self.segmenter(prompt_set), competing(self.benchmark)
-        text = segmenter.encode_texts([prompt_set.texts[i] for i in prompts])
+        text = segmenter.embed(*some_texts(prompt_set, prompts))
         predicted, _ = segmenter.label(self.benchmark.picture(picture), text, owners)
         return np.asarray(self.benchmark.class_indices)[predicted]
 
@@ -47,21 +49,30 @@ class NetworkScorer(Scorer):
         Of its prompts the most probable one counts at every pixel.
         """
         segmenter, (prompts, owners) = self.segmenter(prompt_set), competing(self.benchmark)
-        text = segmenter.encode_texts([prompt_set.texts[i] for i in prompts])
+        text = segmenter.embed(*some_texts(prompt_set, prompts))
         position = self.benchmark.class_indices.index(index)
         wanted = [at for at, owner in enumerate(owners) if owner == position]
         return segmenter.scores(self.benchmark.picture(picture), text, wanted).max(axis=0)
 
     def count_with(
-        self, segmenter: Segmenter, sets: Sequence[Texts], on_progress: OnProgress | None
+        self,
+        segmenter: Segmenter,
+        sets: Sequence[Texts],
+        on_progress: OnProgress | None,
+        readings: Sequence[Reading] | None = None,
     ) -> np.ndarray:
-        """int64 [S, P, C, 3]: every picture is encoded once, and decoded with each set's texts."""
+        """int64 [S, P, C, 3]: every picture is encoded once, and decoded with each set's texts.
+
+        Args:
+            segmenter: The network.
+            sets: The texts of each set.
+            on_progress: Called after each picture.
+            readings: How the texts of each set are read; by default their mean.
+        """
         benchmark = self.benchmark
         position, owners = positions(benchmark), competing(benchmark)[1]
-        groups = list(dict.fromkeys(group for texts in sets for group in texts))
-        row = {group: at for at, group in enumerate(groups)}
-        embedded = segmenter.encode_texts(groups)
-        texts = [embedded[[row[group] for group in one]] for one in sets]
+        readings = readings or [MEAN] * len(sets)
+        texts = embed(segmenter.clip, zip(sets, readings, strict=True))
         classes = len(benchmark.class_indices)
         counts = np.zeros((len(sets), len(benchmark), classes, 3), dtype=np.int64)
         for picture in range(len(benchmark)):
@@ -101,11 +112,20 @@ class TrainedScorer(NetworkScorer):
         """The prompts whose texts are read."""
         return competing(self.benchmark)[0]
 
+    def reading(self, prompt_set: PromptSet) -> Reading:
+        reading = super().reading(prompt_set)
+        return reading if isinstance(self.model.model, Clip) else reading.for_network()
+
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         return self.model
 
-    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
-        return self.count_with(self.model, sets, on_progress)
+    def count_texts(
+        self,
+        sets: Sequence[Texts],
+        on_progress: OnProgress | None,
+        readings: Sequence[Reading] | None = None,
+    ) -> np.ndarray:
+        return self.count_with(self.model, sets, on_progress, readings)
 
 
 class RetrainScorer(NetworkScorer):
@@ -143,6 +163,11 @@ class RetrainScorer(NetworkScorer):
         super().texts(prompt_set)
         return prompt_set.texts
 
+    def reading(self, prompt_set: PromptSet) -> Reading:
+        """Of all prompts; a network is trained with texts, not with weights or readings of them."""
+        prompt_set.for_training()
+        return MEAN
+
     def job(self, prompt_set: PromptSet, progress: bool = False) -> TrainingJob:
         """The training of the network that a prompt set is scored with."""
         return self.training.job(self.trained_with or prompt_set.texts, progress)
@@ -165,8 +190,7 @@ class RetrainScorer(NetworkScorer):
             texts = tuple(prompt_set.texts[i] for i in competes)
             of_pictures = None if several else on_progress
             counts = self.count_with(self._open(network), [texts], of_pictures)[0]
-            key = key_of(self.texts(prompt_set))
-            self.count_store.save(self.key, {key: counts})  # at once
+            self.count_store.save(self.key, {self.text_key(prompt_set): counts})  # at once
             counted.append(counts)
             if on_progress and several:
                 on_progress(len(counted), len(prompt_sets))

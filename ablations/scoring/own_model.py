@@ -17,6 +17,7 @@ from ablations.scoring.frozen import OnProgress, Scorer, Texts
 from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.errors import DataError
 from lsmseg_model.inference.counting import positions
+from lsmseg_model.inference.reading import MEAN, Reading
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -75,7 +76,21 @@ class CallableScorer(Scorer):
     def identity(self) -> dict[str, Any]:
         return {"kind": "callable", "name": self.name}
 
-    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
+    def reading(self, prompt_set: PromptSet) -> Reading:
+        if not prompt_set.plain:
+            raise UsageError(
+                f"{self.name} gets the texts of {prompt_set.name} alone, not how they are read "
+                f"({prompt_set.composition}): give a set by concat, ensemble or sentence, without "
+                "weights."
+            )
+        return MEAN
+
+    def count_texts(
+        self,
+        sets: Sequence[Texts],
+        on_progress: OnProgress | None,
+        readings: Sequence[Reading] | None = None,
+    ) -> np.ndarray:
         benchmark = self.benchmark
         position, classes = positions(benchmark), len(benchmark.class_indices)
         counts = np.zeros((len(sets), len(benchmark), classes, 3), dtype=np.int64)

@@ -20,6 +20,7 @@ from ablations.scoring.frozen import OnProgress, Scorer, Texts
 from ablations.scoring.models import open_model
 from ablations.scoring.options import ScorerOptions
 from ablations.scoring.splits import BenchmarkSource, Part
+from lsmseg_model.inference.reading import Reading
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 SHARDS_A_PLACE = 4  # so that a lost machine costs little
@@ -57,6 +58,9 @@ class SpreadScorer(Scorer):
     def texts(self, prompt_set: PromptSet) -> Texts:
         return self.own.texts(prompt_set)
 
+    def reading(self, prompt_set: PromptSet) -> Reading:
+        return self.own.reading(prompt_set)
+
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         return self.own.segment(prompt_set, picture)
 
@@ -71,10 +75,16 @@ class SpreadScorer(Scorer):
                 on_progress(len(digests), len(self.benchmark))
         return digests
 
-    def count_texts(self, sets: Sequence[Texts], on_progress: OnProgress | None) -> np.ndarray:
+    def count_texts(
+        self,
+        sets: Sequence[Texts],
+        on_progress: OnProgress | None,
+        readings: Sequence[Reading] | None = None,
+    ) -> np.ndarray:
         parts: list[np.ndarray] = []
         done = 0
-        for counts in self.executor.map(count_shard, [(shard, sets) for shard in self.shards]):
+        jobs = [(shard, sets, readings) for shard in self.shards]
+        for counts in self.executor.map(count_shard, jobs):
             parts.append(counts)
             done += counts.shape[1]
             if on_progress:
@@ -87,10 +97,10 @@ def shard_digests(shard: Shard) -> list[str]:
     return _opened(shard).digests()
 
 
-def count_shard(job: tuple[Shard, Sequence[Texts]]) -> np.ndarray:
+def count_shard(job: tuple[Shard, Sequence[Texts], Sequence[Reading] | None]) -> np.ndarray:
     """int64 [S, pictures of the shard, C, 3]."""
-    shard, sets = job
-    return _opened(shard).count_texts(sets, None)
+    shard, sets, readings = job
+    return _opened(shard).count_texts(sets, None, readings)
 
 
 _open_model = lru_cache(maxsize=2)(open_model)  # a worker needs it again and again

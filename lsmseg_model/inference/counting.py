@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lsmseg_model.data.benchmark import Benchmark, competing, scored_names
@@ -15,6 +16,7 @@ from lsmseg_model.errors import DataError
 from lsmseg_model.inference.feature_cache import FeatureCache
 from lsmseg_model.inference.finite import check_finite
 from lsmseg_model.inference.pictures import encode_picture
+from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed
 from lsmseg_model.kernels.counting import count_sets
 from lsmseg_model.kernels.replacing import count_replacements
 from lsmseg_model.kernels.threads import in_threads
@@ -90,6 +92,7 @@ def count_prompt_sets(
     features: Features,
     texts: Sequence[Sequence[Sequence[str]]],
     on_progress: OnProgress | None = None,
+    readings: Sequence[Reading] | None = None,
 ) -> np.ndarray:
     """Score S text sets in one pass: int64 [S, P, C, 3] counts (see ``metrics``).
 
@@ -98,15 +101,20 @@ def count_prompt_sets(
         features: Of the pictures, see `dense_features`.
         texts: S sets x N competing prompts x sentences.
         on_progress: Called after each picture.
+        readings: How the sentences of each set are read; by default their mean.
     """
     classes = int(features.stands_for.max()) + 1
-    embeddings = clip.encode_texts([group for text_set in texts for group in text_set])
-    text = embeddings.unflatten(0, (len(texts), -1))
+    alike = _alike(embed(clip, zip(texts, readings or [MEAN] * len(texts), strict=True)))
     counts = np.zeros((len(texts), len(features.maps), classes, 3), dtype=np.int64)
 
     def one(picture: int) -> np.ndarray:
-        feature = features.maps[picture].to(clip.device)
-        return count_sets(feature, text, features.labels[picture], features.stands_for, classes)
+        feature, labels = features.maps[picture].to(clip.device), features.labels[picture]
+        counted = np.empty((len(texts), classes, 3), dtype=np.int64)
+        for some, text, owners in alike:
+            rows = text if isinstance(text, Tensor) else torch.stack([t.of(feature) for t in text])
+            stands_for = features.stands_for[list(owners)] if owners else features.stands_for
+            counted[some] = count_sets(feature, rows, labels, stands_for, classes)
+        return counted
 
     pictures = range(len(features.maps))
     for picture, counted in enumerate(in_threads(one, pictures, clip.device)):
@@ -114,6 +122,22 @@ def count_prompt_sets(
         if on_progress:
             on_progress(picture + 1, len(features.maps))
     return counts
+
+
+def _alike(
+    sets: Sequence[ClassEmbeddings],
+) -> list[tuple[list[int], Tensor | list[ClassEmbeddings], tuple[int, ...] | None]]:
+    """The sets that are counted together: their places, their embeddings, and whose the rows are.
+
+    The embeddings are [S, M, D], of sets that are mixed anew for each picture one by one.
+    """
+    places: dict[tuple[tuple[int, ...] | None, bool], list[int]] = {}
+    for at, one in enumerate(sets):
+        places.setdefault((one.owners, one.present is None), []).append(at)
+    return [
+        (some, torch.stack([sets[s].rows for s in some]) if fixed else [sets[s] for s in some], own)
+        for (own, fixed), some in places.items()
+    ]
 
 
 def add_replacements(
@@ -158,7 +182,7 @@ def add_replacements(
 def count_pictures(
     model: Clip | LsmSeg,
     benchmark: Benchmark,
-    text: Tensor,
+    text: Tensor | ClassEmbeddings,
     pictures: Iterable[int] | None = None,
     on_progress: OnProgress | None = None,
     save: Callable[[int, np.ndarray], None] | None = None,
@@ -170,7 +194,7 @@ def count_pictures(
     Args:
         model: A CLIP, or a whole network.
         benchmark: The pictures.
-        text: [N, D] embeddings of the competing prompts.
+        text: Embeddings of the competing prompts, [N, D] or as a reading has them.
         pictures: Indices of those that are counted; all if None.
         on_progress: Called after each picture.
         save: Called with each picture's index and int64 [H, W] positions in ``class_indices``.

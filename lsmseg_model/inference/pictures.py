@@ -17,6 +17,7 @@ from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference import protocol as sliding
 from lsmseg_model.inference.finite import check_finite
+from lsmseg_model.inference.reading import ClassEmbeddings
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.config import Protocol
@@ -71,37 +72,50 @@ class EncodedPicture:
     size: tuple[int, int]
     name: str = "a picture"
 
-    def decode(self, text: Tensor) -> CostMaps | Probabilities:
-        """The scores of texts [N, D] in the picture."""
+    def decode(self, text: Tensor | ClassEmbeddings) -> CostMaps | Probabilities:
+        """The scores of texts in the picture: [N, D], or of a CLIP as any reading has them."""
         model = self.model
+        if isinstance(text, Tensor):
+            text = ClassEmbeddings(text)
         if isinstance(model, Clip):
             return CostMaps(self.features, text.to(self.features.device), self.size)
         with enough_memory():
-            text = text.to(model.clip.device)
-            views = sliding.decode(model, self.features, text, model.protocol or Protocol())
+            rows = text.rows.to(model.clip.device)
+            views = sliding.decode(model, self.features, rows, model.protocol or Protocol())
             check_finite(views.logits, model, self.name)
         return Probabilities(views, self.size)
 
 
 class CostMaps:
-    """The cosines of a CLIP's dense features [h, w, D] with texts [N, D]."""
+    """The cosines of a CLIP's dense features [h, w, D] with the texts of N classes.
 
-    def __init__(self, features: Tensor, text: Tensor, size: tuple[int, int]) -> None:
-        self.features, self.text, self.size = features, text, size
+    A class's cosine is the highest of its rows, see `ClassEmbeddings`.
+    """
+
+    def __init__(self, features: Tensor, text: ClassEmbeddings, size: tuple[int, int]) -> None:
+        self.features, self.text, self.size = features, text.of(features), size
+        self.row_owners = text.owners
 
     def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The best text of every pixel and its score: int64 [H, W] and float32 [H, W].
 
         owners: for each text the class that it stands for; the classes are returned then.
         """
+        if self.row_owners is not None:
+            owners = [at if owners is None else owners[at] for at in self.row_owners]
         with torch.inference_mode(), enough_memory():
             return _owned(*best_class(self.features, self.text, self.size), owners)
 
     def scores(self, wanted: Sequence[int]) -> np.ndarray:
         """float32 [W, H, W]: the cost maps of some of the texts."""
         with torch.inference_mode(), enough_memory():
-            cost = cost_map(self.features[None], self.text[list(wanted)])
-            return upsample(cost, self.size)[0].cpu().numpy()
+            if self.row_owners is None:
+                return self._enlarged(list(wanted)).cpu().numpy()
+            rows = [[r for r, owner in enumerate(self.row_owners) if owner == w] for w in wanted]
+            return torch.stack([self._enlarged(some).amax(dim=0) for some in rows]).cpu().numpy()
+
+    def _enlarged(self, rows: list[int]) -> Tensor:
+        return upsample(cost_map(self.features[None], self.text[rows]), self.size)[0]
 
     @cached_property
     def range(self) -> tuple[float, float]:

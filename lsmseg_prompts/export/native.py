@@ -6,8 +6,9 @@ a file whose texts and classes no longer belong together is not read.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,13 @@ def export_native(
                 "tokens": [count_tokens(text) for text in texts],
             }
         )
+        if prompt_set.weights is not None:
+            classes[-1]["weights"] = list(prompt_set.weights[entry.index])
         classes[-1]["sha256"] = _hash(vocabulary.name, len(vocabulary), classes[-1])
     fields = asdict(prompt_set)
-    del fields["class_names"], fields["texts"]
+    del fields["class_names"], fields["texts"], fields["weights"]
+    if prompt_set.temperature is None:
+        del fields["temperature"]
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -124,7 +129,7 @@ def load_native(path: str | Path, on_message: Callable[[str], object] | None = N
             f"{path} is by an earlier version and {vocabulary} is a vocabulary of your own: "
             "nothing tells whether its texts stand by their classes; export it again to be sure."
         )
-    return PromptSet(
+    made = PromptSet(
         name=_text(raw, "name", path),
         vocabulary=vocabulary,
         attributes=_texts(raw, "attributes", path),
@@ -135,6 +140,23 @@ def load_native(path: str | Path, on_message: Callable[[str], object] | None = N
         shortened=shortened,
         dropped=_indices(raw.get("dropped", list(shortened)), "dropped", len(texts), path),
     )
+    return _with_reading(made, raw, path)
+
+
+def _with_reading(made: PromptSet, raw: Mapping[str, Any], path: str | Path) -> PromptSet:
+    """The prompt set with the weights and the temperature of its file."""
+    weights = None
+    if any("weights" in item for item in raw["classes"]):
+        for index, item in enumerate(raw["classes"]):
+            if not isinstance(item.get("weights"), list):
+                raise _misshapen(path, f"classes[{index}] weights is not a list of numbers")
+        weights = tuple(tuple(map(_number, item["weights"])) for item in raw["classes"])
+    temperature = raw.get("temperature")
+    try:
+        temperature = None if temperature is None else _number(temperature)
+        return replace(made, weights=weights, temperature=temperature)
+    except UsageError as error:
+        raise _misshapen(path, str(error).rstrip(".")) from None
 
 
 def check_class_names(path: str | Path, vocabulary: str, names: Sequence[str]) -> bool:
@@ -170,15 +192,16 @@ def _check_hashes(path: str | Path, vocabulary: str, classes: Sequence[Mapping[s
     if wrong:
         which = _first([f"class {item['index']} {item['name']!r}" for item in wrong])
         raise UsageError(
-            f"{path} does not hold what was exported for {which}: names or texts were changed or "
-            'swapped; export it again, or remove the line "sha256" of a class whose text is yours.'
+            f"{path} does not hold what was exported for {which}: names, texts or weights were "
+            'changed or swapped; export it again, or remove the line "sha256" of a class whose '
+            "text is yours."
         )
     return bool(hashed)
 
 
 def _hash(vocabulary: str, count: int, item: Mapping[str, Any]) -> str:
-    """SHA-256 of all that ties a class's texts to the class."""
-    keys = ("index", "name", "readable", "texts")
+    """SHA-256 of all that ties a class's texts, and their weights if any, to the class."""
+    keys = ("index", "name", "readable", "texts", *(["weights"] if "weights" in item else []))
     whole = [vocabulary, count, *(item.get(key) for key in keys)]
     return hashlib.sha256(json.dumps(whole, ensure_ascii=False).encode()).hexdigest()
 
@@ -225,6 +248,14 @@ def _texts(item: Mapping[str, Any], key: str, path: str | Path, where: str = "")
     if not isinstance(value, list) or not all(isinstance(v, str) and v.strip() for v in value):
         raise _misshapen(path, f"{where} {key} is not a list of texts".strip())
     return tuple(value)
+
+
+def _number(value: Any) -> float:
+    """NaN of what is not a number."""
+    try:
+        return float(value) if type(value) in (int, float) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _indices(value: Any, key: str, count: int, path: str | Path) -> tuple[int, ...]:

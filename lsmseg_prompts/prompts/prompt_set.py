@@ -1,11 +1,15 @@
 """Prompt sets: for every class of a vocabulary, the text or texts a model is scored with.
 
 A prompt set is made from descriptions by a composition: `concat` (one sentence a class, clause by
-clause, see compose.py), `ensemble` (a sentence an attribute; whoever encodes them averages) or
-`sentence` (one that the LLM wrote about all the attributes together).
+clause, see compose.py), `sentence` (one that the LLM wrote about all the attributes together), or a
+sentence an attribute, which whoever embeds them reads together: `ensemble` (the mean of their
+embeddings), `mean-score` (the mean of their cosines), `max` (the highest cosine), `adaptive` (the
+mean, weighted by how well each fits the picture). `refined` is made class by class, with any number
+of texts for each, read as those of `ensemble`.
 Beside it stand the controls (controls.py) and the templates around the name (name_templates.py).
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +22,15 @@ from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, name_texts
 from lsmseg_prompts.tokens import check_fits
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
-COMPOSITIONS = ("concat", "ensemble", "sentence")
+COMPOSITIONS = ("concat", "ensemble", "sentence", "mean-score", "max", "adaptive", "refined")
+BUILT = COMPOSITIONS[:-1]
+"""Those that `build_prompt_set` makes of attributes."""
+WEIGHTED = ("ensemble", "mean-score", "refined")
+"""Those whose texts can have weights."""
+READ_BY_CLIP = ("mean-score", "max", "adaptive")
+"""Those whose texts are not read as one embedding of length 1: trained networks cannot."""
+TEMPERATURE = 0.05
+"""Of `adaptive`, where none is given."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +41,11 @@ class PromptSet:
     class_names: the benchmark's names, in order.
     shortened: indices of the classes where something was left out to fit CLIP's 77 tokens.
     dropped: indices of those that lost the whole description of an attribute, or several.
+    weights: of every text of every class, signed (None: all 1): the mean of a class's embeddings
+    e_i is sum_i w_i e_i / sum_i |w_i|. temperature: of `adaptive`; the lower, the more those texts
+    count that fit a picture best.
+
+    Raises UsageError for weights and temperatures that do not fit.
     """
 
     name: str
@@ -40,6 +57,57 @@ class PromptSet:
     texts: tuple[tuple[str, ...], ...]
     shortened: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
+    weights: tuple[tuple[float, ...], ...] | None = None
+    temperature: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.composition == "adaptive" and self.temperature is None:
+            object.__setattr__(self, "temperature", TEMPERATURE)
+        if self.temperature is not None:
+            if self.composition != "adaptive":
+                raise UsageError(
+                    f"The composition {self.composition} has no temperature: leave it out."
+                )
+            if not 0 < self.temperature < math.inf:
+                raise UsageError(
+                    f"The temperature {self.temperature:g} of {self.name} is not a number above "
+                    "0: give one, or none for the usual one."
+                )
+        if self.weights is not None:
+            self._check_weights(self.weights)
+
+    def _check_weights(self, weights: tuple[tuple[float, ...], ...]) -> None:
+        """Raise UsageError for weights that cannot be those of the texts."""
+        if self.composition not in WEIGHTED:
+            raise UsageError(
+                f"Texts by the composition {self.composition} have no weights: leave them out, or "
+                f"choose {', '.join(WEIGHTED)}."
+            )
+        if list(map(len, weights)) != list(map(len, self.texts)):
+            raise UsageError(f"{self.name} has not one weight for each text: give as many.")
+        for name, group in zip(self.class_names, weights, strict=True):
+            if not all(map(math.isfinite, group)) or (group and not any(group)):
+                raise UsageError(
+                    f"The weights of {name!r} in {self.name} are {', '.join(map(str, group))}: "
+                    "give numbers that are not all 0."
+                )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the texts of each class are one, or are read as their mean: no weights."""
+        if self.weights is not None:
+            return False
+        several = any(len(group) > 1 for group in self.texts)
+        return not several or self.composition not in READ_BY_CLIP
+
+    def for_training(self) -> tuple[tuple[str, ...], ...]:
+        """The texts; UsageError where a network trained with them could not read them as meant."""
+        if not self.plain:
+            raise UsageError(
+                f"A network cannot be trained with the weights or the composition "
+                f"{self.composition} of {self.name}: use concat, ensemble or sentence."
+            )
+        return self.texts
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -69,7 +137,7 @@ def build_prompt_set(
         vocabulary: the classes.
         attributes: any of those described, in the order they shall stand in; or one of
             `NAME_TEMPLATES` alone, such as ("name",), the baseline "a photo of a {readable name}".
-        composition: one of `COMPOSITIONS`.
+        composition: one of `BUILT`.
         llm: who wrote the descriptions.
         control: None, "random" or "shuffled"; both depend only on `seed` and the other arguments.
         seed: of the control.
@@ -148,10 +216,12 @@ def _check(
     control: str | None,
 ) -> None:
     """Raise UsageError for whatever cannot be built from these arguments."""
-    if composition not in COMPOSITIONS:
+    if composition == "refined":
         raise UsageError(
-            f"There is no composition {composition!r}: choose {', '.join(COMPOSITIONS)}."
+            "A refined prompt set is made class by class, not of attributes: `refine` makes one."
         )
+    if composition not in BUILT:
+        raise UsageError(f"There is no composition {composition!r}: choose {', '.join(BUILT)}.")
     if control is not None and control not in CONTROLS:
         raise UsageError(f"There is no control {control!r}: choose {' or '.join(CONTROLS)}.")
     if not attributes:

@@ -10,6 +10,7 @@ from support.small_clip import SMALL
 from torch.nn import functional as F
 
 from ablations.scoring import frozen
+from ablations.scoring.count_store import key_of
 from ablations.scoring.frozen import FrozenScorer
 from ablations.scoring.splits import halves
 from lsmseg_model.data import scored_names
@@ -59,7 +60,7 @@ def test_features_are_computed_once_and_equal_texts_are_scored_once(
     monkeypatch.setattr(
         frozen,
         "count_prompt_sets",
-        lambda c, f, texts, progress: calls.append(len(texts)) or original(c, f, texts, progress),
+        lambda c, f, texts, *rest: calls.append(len(texts)) or original(c, f, texts, *rest),
     )
     twin = replace(COLOR, name="twin")
     first = scorer.score([COLOR, twin])
@@ -68,6 +69,34 @@ def test_features_are_computed_once_and_equal_texts_are_scored_once(
     np.testing.assert_array_equal(first[0], first[1])
     np.testing.assert_array_equal(again[1], first[0])
     assert scorer.features() is scorer.features()
+
+
+def test_counts_of_readings_are_kept_apart(clip: Clip) -> None:
+    benchmark = FakeBenchmark(pictures=2)
+    scorer = FrozenScorer(clip, benchmark)
+    readings = [
+        replace(BOTH, composition="max"),
+        replace(BOTH, composition="mean-score"),
+        replace(BOTH, composition="adaptive"),
+        replace(BOTH, composition="adaptive", temperature=1.0),
+        replace(BOTH, weights=((1.0, -0.5),) * 4),
+    ]
+    # The keys of stores made before readings were told apart.
+    assert scorer.text_key(COLOR) == key_of(scorer.texts(COLOR))
+    assert scorer.text_key(BOTH) == key_of(scorer.texts(BOTH))
+    assert scorer.text_key(replace(BOTH, composition="refined")) == scorer.text_key(BOTH)
+    keys = [scorer.text_key(one) for one in (BOTH, *readings)]
+    assert len(set(keys)) == 6
+    single = [replace(COLOR, composition=how) for how in ("max", "mean-score", "adaptive")]
+    assert {scorer.text_key(one) for one in single} == {scorer.text_key(COLOR)}
+    counts = scorer.score(readings)
+    for one, counted in zip(readings, counts, strict=True):
+        segmented = scorer.segment(one, 1)
+        labels = benchmark.labels(1)
+        expected = confusion_counts(segmented, labels, 4)
+        np.testing.assert_array_equal(counted[1], expected)
+        maps = np.stack([scorer.cost_map(one, 1, index) for index in range(4)])
+        np.testing.assert_array_equal(maps.argmax(axis=0), segmented)
 
 
 def test_texts_of_classes_that_are_not_scored_do_not_matter(clip: Clip) -> None:

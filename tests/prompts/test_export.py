@@ -31,6 +31,69 @@ def test_round_trip(tmp_path, composition):
     assert load_native(export_native(made, CAMVID, tmp_path / "p.json")) == made
 
 
+def sets_of_all_readings():
+    """A set by each composition that reads several texts of a class, with and without weights."""
+    cells = read_bundled("camvid")
+    made = [
+        build_prompt_set(cells, CAMVID, ["color", "size"], how)
+        for how in ("ensemble", "mean-score", "max", "adaptive")
+    ]
+    made.append(dataclasses.replace(made[3], temperature=0.25))
+    texts = [group[: 1 + index % 2] for index, group in enumerate(made[0].texts)]
+    made.append(dataclasses.replace(made[0], composition="refined", texts=tuple(texts)))
+    weights = [tuple((-0.5) ** i for i, _ in enumerate(group)) for group in texts]
+    made.append(dataclasses.replace(made[-1], weights=tuple(weights)))
+    weights = tuple((1.0, 0.0) for _ in made[0].texts)
+    return [*made, *(dataclasses.replace(one, weights=weights) for one in made[:2])]
+
+
+def test_all_readings_come_back(tmp_path):
+    for number, made in enumerate(sets_of_all_readings()):
+        path = export_native(made, CAMVID, tmp_path / f"{number}.json")
+        assert load_native(path) == made
+        raw = json.loads(path.read_text())
+        assert ("weights" in raw["classes"][0]) == (made.weights is not None)
+        assert raw.get("temperature") == made.temperature
+
+
+def without_hash(raw, **changes):
+    raw["classes"][1] |= changes
+    del raw["classes"][1]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda raw: raw["classes"][1].update(weights=[2.0, 1.0]), "class 1 'building'"),
+        (lambda raw: raw["classes"][1].pop("weights"), "class 1 'building'"),
+        (lambda raw: without_hash(raw, weights=3), "classes.1. weights is not a list"),
+        (lambda raw: without_hash(raw, weights=[1.0, 2.0, 3.0]), "not one weight for each text"),
+        (lambda raw: without_hash(raw, weights=[1.0, True]), "weights of 'building' .* nan"),
+        (lambda raw: without_hash(raw, weights=[1.0, "2"]), "weights of 'building' .* nan"),
+        (lambda raw: without_hash(raw, weights=[1, 10**400]), "weights of 'building' .* nan"),
+        (lambda raw: without_hash(raw, weights=[0.0, 0]), "weights of 'building' .* 0.0, 0.0"),
+        (lambda raw: raw.update(composition="max"), "max have no weights"),
+        (lambda raw: raw.update(temperature=1.0), "refined has no temperature"),
+    ],
+)
+def test_damaged_weights_are_refused(tmp_path, damage, says):
+    path = export_native(sets_of_all_readings()[6], CAMVID, tmp_path / "p.json")
+    raw = json.loads(path.read_text())
+    damage(raw)
+    path.write_text(json.dumps(raw))
+    with pytest.raises(UsageError, match=says):
+        load_native(path)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, "0.1", True, [1]])
+def test_a_damaged_temperature_is_refused(tmp_path, temperature):
+    path = export_native(sets_of_all_readings()[4], CAMVID, tmp_path / "p.json")
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps(raw | {"temperature": temperature}))
+    with pytest.raises(UsageError, match="damaged prompt set: The temperature"):
+        load_native(path)
+
+
 def test_the_file_says_everything(tmp_path, prompt_set):
     scores = {"miou": 0.25, "interval": [np.float64(0.2), float("nan")]}
     path = export_native(prompt_set, CAMVID, tmp_path / "p.json", scores, {"seed": 1})
@@ -202,7 +265,9 @@ def test_the_message_names_the_first_classes_and_what_to_do(tmp_path, prompt_set
     path.write_text(json.dumps(raw))
     with pytest.raises(UsageError) as caught:
         load_native(path)
-    assert "for class 1 'building', class 4 'pavement': names or texts" in str(caught.value)
+    assert "for class 1 'building', class 4 'pavement': names, texts or weights" in str(
+        caught.value
+    )
     assert 'remove the line "sha256" of a class whose text is yours' in str(caught.value)
     for index in (1, 4):
         del raw["classes"][index]["sha256"]

@@ -1,7 +1,9 @@
 """Prompt sets: compositions, the budget, the controls, and that sentences read as English."""
 
+import math
 import random
 import re
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -17,14 +19,15 @@ from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts import compose as composing
 from lsmseg_prompts.prompts.compose import compose, join
 from lsmseg_prompts.prompts.controls import donors
-from lsmseg_prompts.prompts.prompt_set import build_prompt_set
+from lsmseg_prompts.prompts.prompt_set import TEMPERATURE, build_prompt_set
 from lsmseg_prompts.prompts.shortening import shorten
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 from lsmseg_prompts.vocabularies.renaming import rename
 
-COCO = load_vocabulary("coco-stuff")
+COCO, CAMVID = load_vocabulary("coco-stuff"), load_vocabulary("camvid")
 ZEBRA, PERSON, GRASS = COCO.find("zebra"), COCO.find("person"), COCO.find("grass")
+READ_TOGETHER = ("ensemble", "mean-score", "max", "adaptive")
 
 
 @cache
@@ -314,6 +317,43 @@ def test_random_has_the_tokens_of_what_it_stands_for(composition):
             assert b.startswith(f"a photo of a {entry.readable}, ")
             rest = b.removeprefix(f"a photo of a {entry.readable}, ")
             assert not any(is_named(rest, other.names) for other in COCO)
+
+
+def test_readings_have_the_texts_of_an_ensemble():
+    cells = read_bundled("camvid")
+    one, several = (
+        {how: build_prompt_set(cells, CAMVID, names, how) for how in READ_TOGETHER}
+        for names in (["color"], ["color", "size"])
+    )
+    for how in READ_TOGETHER:
+        assert several[how].texts == several["ensemble"].texts
+        assert several[how].composition == how
+        assert one[how].plain and several[how].plain == (how == "ensemble")
+    assert several["adaptive"].temperature == TEMPERATURE
+    assert several["max"].temperature is None
+    refined = replace(several["max"], composition="refined")
+    assert refined.plain and not replace(refined, weights=((1.0, -1.0),) * 11).plain
+    name = build_prompt_set({}, CAMVID, ["name"], "max")
+    assert name.texts[0] == ("a photo of a sky",) and name.plain
+
+
+@pytest.mark.parametrize(
+    ("composition", "changes", "says"),
+    [
+        ("max", {"weights": ((1.0, 1.0),) * 11}, "max have no weights: leave them out"),
+        ("ensemble", {"weights": ((1.0,),) * 11}, "not one weight for each text"),
+        ("ensemble", {"weights": ((1.0, 1.0),) * 10}, "not one weight for each text"),
+        ("mean-score", {"weights": ((0.0, 0.0),) * 11}, "not all 0"),
+        ("ensemble", {"weights": ((1.0, math.inf),) * 11}, "'sky' .* are 1.0, inf"),
+        ("max", {"temperature": 0.1}, "max has no temperature"),
+        ("adaptive", {"temperature": 0.0}, "temperature 0 .* above 0"),
+        ("adaptive", {"temperature": math.nan}, "temperature nan .* above 0"),
+    ],
+)
+def test_weights_and_temperatures_that_do_not_fit(composition, changes, says):
+    made = build_prompt_set(read_bundled("camvid"), CAMVID, ["color", "size"], composition)
+    with pytest.raises(UsageError, match=says):
+        replace(made, **changes)
 
 
 def test_controls_depend_on_the_seed_alone():
