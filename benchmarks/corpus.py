@@ -16,12 +16,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsmseg_prompts.descriptions.bundled import read_bundled, read_lines
+from lsmseg_prompts.attributes.contrast import other_of
+from lsmseg_prompts.descriptions.bundled import PAIRED, read_bundled, read_lines, read_pairs
 from lsmseg_prompts.descriptions.lint import lint, name_leaks
 from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import load_vocabulary
 
+CONTRAST = "pairs"  # the pair cells' row
 SEED = 20261127  # of the sample that was read a second time
 
 
@@ -30,6 +32,8 @@ def own_cells() -> Iterator[tuple[str, int, str, str]]:
     for name in DESCRIBED_VOCABULARIES:
         for (index, attribute), text in read_lines(name).texts.items():
             yield name, index, attribute, text
+    for (index, _), text in read_pairs(PAIRED).items():
+        yield PAIRED, index, CONTRAST, text
 
 
 def sample(percent: float) -> list[tuple[str, int, str, str]]:
@@ -46,21 +50,21 @@ def tables() -> str:
     """All of it as Markdown."""
     written = list(own_cells())
     lines = [
-        "| vocabulary | classes | own texts | texts of another vocabulary | cells | findings |",
-        "|---|---|---|---|---|---|",
+        "| vocabulary | classes | own texts | texts of another vocabulary | cells | pair cells | "
+        "findings |",
+        "|---|---|---|---|---|---|---|",
     ]
     found: Counter[str] = Counter()
     for name in DESCRIBED_VOCABULARIES:
-        classes, cells, same_as = (
-            load_vocabulary(name),
-            read_bundled(name),
-            read_lines(name).same_as,
+        classes, same_as = load_vocabulary(name), read_lines(name).same_as
+        cells, pairs = read_bundled(name), read_pairs(name)
+        findings = lint({**cells, **pairs}, classes)
+        found.update(
+            f"{f.rule} {CONTRAST if other_of(f.attribute) else f.attribute}" for f in findings
         )
-        findings = lint(cells, classes)
-        found.update(f"{f.rule} {f.attribute}" for f in findings)
         lines.append(
             f"| {name} | {len(classes)} | {len(classes) - len(same_as)} | {len(same_as)} | "
-            f"{len(cells)} | {len(findings)} |"
+            f"{len(cells)} | {len(pairs)} | {len(findings)} |"
         )
     lines += [
         "",
@@ -68,7 +72,7 @@ def tables() -> str:
         "named by the class |",
         "|---|---|---|---|---|---|",
     ]
-    for attribute in BUNDLED_ATTRIBUTES:
+    for attribute in (*BUNDLED_ATTRIBUTES, CONTRAST):
         texts = [(v, i, text) for v, i, a, text in written if a == attribute]
         tokens = sorted(count_tokens(text) for _, _, text in texts)
         words = {word for _, _, text in texts for word in re.findall(r"[a-z]+", text.lower())}

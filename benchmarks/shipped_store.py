@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsmseg_prompts.descriptions.bundled import WRITTEN, read_bundled
+from lsmseg_prompts.descriptions.bundled import WRITTEN, read_bundled, read_pairs
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, PROVENANCE
@@ -23,7 +23,7 @@ from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.migrations import migrate
 from lsmseg_prompts.store.sqlite import STORE_NAME, connect, shipped_store_path
 from lsmseg_prompts.store.store import Store
-from lsmseg_prompts.templates import query
+from lsmseg_prompts.templates import own_query, query
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import load_vocabulary
 
@@ -54,19 +54,18 @@ def build() -> bytes:
 
 def _fill(store: Store) -> None:
     store.add_llm(LLM_NAME, PROVENANCE)
-    hashes = {}
-    for template in ("describe-paper", "typical-paper"):
-        hashes[template] = query(template).hash
-        store.add_template(query(template))
+    describe = query("describe-paper")
+    for template in (describe, query("typical-paper"), query("contrast")):
+        store.add_template(template)
     for name in DESCRIBED_VOCABULARIES:
         vocabulary = load_vocabulary(name)
         store.add_vocabulary(vocabulary)
-        for (index, attribute), text in read_bundled(name).items():
-            asked_with = "typical-paper" if attribute == "typical" else "describe-paper"
+        cells = {**read_bundled(name), **read_pairs(name)}
+        for (index, attribute), text in cells.items():
             store.put_description(
                 Description(
                     *(name, index, attribute, LLM_NAME, text, count_tokens(text)),
-                    template_hash=hashes[asked_with],
+                    template_hash=(own_query(attribute) or describe).hash,
                     updated_at=WRITTEN,
                 )
             )

@@ -9,7 +9,13 @@ Rules
     duplicate       the very text of another cell
     near-duplicate  nearly the text of another class for the same attribute
 
-The first four hold for every description that is stored; the others are about a whole set.
+and of pair cells
+    other-class     the attribute does not name another class of the vocabulary
+    other-named     one of the other class's names, singular or plural, is in it
+    negation        it says what is absent, or compares (CLIP reads past a "not" or an "unlike")
+
+Tokens, one sentence, hidden signs, and what is named and how hold for every description that is
+stored; the others are about a whole set.
 """
 
 import re
@@ -19,12 +25,25 @@ from difflib import SequenceMatcher
 from functools import cache
 
 from lsmseg_prompts.attributes import ATTRIBUTES
-from lsmseg_prompts.english import has_hidden, has_word, is_named, sentences
+from lsmseg_prompts.attributes.contrast import other_class
+from lsmseg_prompts.english import has_hidden, has_word, is_named, names_pattern, sentences
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
-RULES = ("tokens", "one-sentence", "hidden", "class-named", "leak", "duplicate", "near-duplicate")
+RULES = (
+    "tokens", "one-sentence", "hidden", "class-named", "leak", "duplicate", "near-duplicate",
+    "other-class", "other-named", "negation",
+)  # fmt: skip
+
+NEGATION = re.compile(
+    r"\b(?:no|not|none|nor|neither|never|cannot|\w+n't|without|lack(?:s|ing)?|absent|absence"
+    r"|missing|devoid|free of|except|unlike|than|instead|whereas|(?:in|by) contrast|compared"
+    r"|differ(?:s|ent(?:ly)? from|ing)?|as opposed)\b",
+    re.IGNORECASE,
+)
+"""Words that say what is absent, or that compare."""
 
 # Two sentences are nearly the same when more than this share of their words match in order
 # (difflib's ratio) and their lengths are close.
@@ -52,7 +71,10 @@ def lint(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[F
     first: dict[str, tuple[int, str]] = {}
     for (index, attribute), text in cells.items():
         entry = vocabulary[index]
-        broken = check_text(text, entry)
+        try:
+            broken = check_text(text, entry, other_class(attribute, entry, vocabulary))
+        except UsageError as error:
+            broken = [*check_text(text, entry), ("other-class", str(error))]
         for owner, word in _foreign(text, attribute):
             if not _is_in_name(word, entry):
                 broken.append(("leak", f'the {owner} word "{word}" leaks into {attribute}'))
@@ -69,8 +91,13 @@ def lint(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[F
     )
 
 
-def check_text(text: str, entry: ClassEntry) -> list[tuple[str, str]]:
-    """(rule, message) for each rule that one description breaks by itself; empty if it is good."""
+def check_text(
+    text: str, entry: ClassEntry, other: ClassEntry | None = None
+) -> list[tuple[str, str]]:
+    """(rule, message) of each rule that `text` breaks by itself.
+
+    other: the other class, where the text is a pair cell's.
+    """
     broken = []
     tokens = count_tokens(text)
     if tokens > CONTEXT_LENGTH:
@@ -81,6 +108,12 @@ def check_text(text: str, entry: ClassEntry) -> list[tuple[str, str]]:
         broken.append(("hidden", "control characters or invisible signs"))
     if not is_named(text, entry.names):
         broken.append(("class-named", f"does not name {' or '.join(entry.names)}"))
+    if other is not None:
+        rest = names_pattern(entry.names).sub(" ", text)  # a tennis ball told from a ball
+        if named := names_pattern(other.names).search(rest):
+            broken.append(("other-named", f'names the other class, "{named[0]}"'))
+        if said := NEGATION.search(rest):
+            broken.append(("negation", f'says what is absent, or compares: "{said[0]}"'))
     return broken
 
 

@@ -73,15 +73,24 @@ class Bundled(LLM):
                 home, shipped = self._shipped_class(vocabulary.name, entry)
                 called.setdefault((home, shipped.index), entry)
         cells = {}
-        for home in dict.fromkeys(home for home, _ in called):
+        for home, index in called:
             classes = load_vocabulary(home)
-            for (index, attribute), text in self._texts(home).items():
-                name, entry = other_of(attribute), called.get((home, index))
-                other = name and called.get((home, classes.find(name).index))
-                if entry and other:
-                    cell = entry.index, contrast_with(other.name)
-                    cells[cell] = call_it(text, classes[index], entry)
+            for attribute, text in self._pairs(home).get(index, ()):
+                other = other_class(attribute, classes[index], classes)
+                if other is not None and (home, other.index) in called:
+                    here = called[home, index]
+                    attribute = contrast_with(called[home, other.index].name)
+                    cells[here.index, attribute] = call_it(text, classes[index], here)
         return cells
+
+    @cache  # noqa: B019 - as `_texts`
+    def _pairs(self, vocabulary: str) -> dict[int, list[tuple[str, str]]]:
+        """Of each class the (attribute, sentence) of its pair cells."""
+        pairs: dict[int, list[tuple[str, str]]] = {}
+        for (index, attribute), text in self._texts(vocabulary).items():
+            if other_of(attribute) is not None:
+                pairs.setdefault(index, []).append((attribute, text))
+        return pairs
 
     def _shipped_class(self, vocabulary: str | None, entry: ClassEntry) -> tuple[str, ClassEntry]:
         """The described class that `entry` is, with the name of its vocabulary."""

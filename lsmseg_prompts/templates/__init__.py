@@ -1,4 +1,4 @@
-"""The questions that are put to an LLM, in the paper's and in the thesis's wording.
+"""The questions that are put to an LLM, in the paper's and the thesis's wording, and one of ours.
 
 Each is a Jinja2 file of this folder. Beyond the published wording they only put the right
 article before the class name and, where a word is ambiguous, its sense in brackets behind it.
@@ -8,6 +8,10 @@ Rendered in a sandbox: class names and attributes may come from anywhere.
     describe-paper, describe-thesis       stage 2: class_name, attribute, sense
     typical-paper                         the "typical" row of Table 3: class_name, sense
     check-images-thesis                   the thesis's check of stage 1 on pictures (no values)
+
+and of ours
+
+    contrast                              pair cells: class_name, sense, other, other_sense
 
 `read_query` takes a file of the user's own in their place.
 """
@@ -20,6 +24,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.attributes.contrast import other_of
 from lsmseg_prompts.english import article, nearest
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import read_named
@@ -31,6 +36,7 @@ NAMES = (
     "describe-thesis",
     "typical-paper",
     "check-images-thesis",
+    "contrast",
 )
 
 MOST_CHARACTERS = 20_000
@@ -77,6 +83,13 @@ def query(name: str) -> Query:
             f"There is no template {name!r}{nearest(name, NAMES)}; there are {', '.join(NAMES)}."
         )
     return Query(name, (files(__name__) / f"{name}.j2").read_text("utf-8"))
+
+
+def own_query(attribute: str) -> Query | None:
+    """The query of what is asked for in words of its own: `typical` and pair cells."""
+    if attribute == "typical":
+        return query("typical-paper")
+    return None if other_of(attribute) is None else query("contrast")
 
 
 def read_query(path: str | os.PathLike[str]) -> Query:

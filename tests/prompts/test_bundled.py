@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lsmseg_prompts.descriptions.bundled import read_bundled, read_lines
+from lsmseg_model.data.ministuff.scenes import CLASS_INDICES
+from lsmseg_prompts import load_pairs
+from lsmseg_prompts.attributes.contrast import other_of
+from lsmseg_prompts.descriptions.bundled import PAIRED, read_bundled, read_lines, read_pairs
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import is_named
 from lsmseg_prompts.errors import RefusedError, UsageError
-from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES, PROVENANCE
+from lsmseg_prompts.llm.bundled import (
+    BUNDLED_ATTRIBUTES,
+    DESCRIBED_VOCABULARIES,
+    PROVENANCE,
+    Bundled,
+)
 from lsmseg_prompts.store.sqlite import shipped_store_path
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
-from lsmseg_prompts.vocabularies import available_vocabularies, load_vocabulary
+from lsmseg_prompts.vocabularies import (
+    ClassEntry,
+    Vocabulary,
+    available_vocabularies,
+    load_vocabulary,
+)
 
 VOCABULARIES = DESCRIBED_VOCABULARIES
 SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -84,6 +99,47 @@ def test_lines_stand_in_order_and_are_plain(name: str, root: Path) -> None:
             assert row["text"].isascii() and "  " not in row["text"]
 
 
+def test_the_pair_cells_tell_each_class_from_eight_others() -> None:
+    vocabulary, cells = load_vocabulary(PAIRED), read_pairs(PAIRED)
+    others = Counter(index for index, _ in cells)
+    assert set(others) == set(CLASS_INDICES) and set(others.values()) == {8}
+    assert {vocabulary.find(other_of(a) or "").index for _, a in cells} <= set(CLASS_INDICES)
+    assert len({text.lower() for text in cells.values()}) == len(cells) == 320
+    for (index, _), text in cells.items():
+        assert re.match(rf"(An? |The )?{vocabulary[index].readable}\b", text, re.IGNORECASE)
+        assert len(text.split()) <= 45 and text.isascii()
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_lint_of_the_pair_cells_is_clean(name: str) -> None:
+    assert lint(read_pairs(name), load_vocabulary(name)) == []
+
+
+def test_other_vocabularies_have_the_pairs_of_which_they_have_both_classes() -> None:
+    cells, ours = read_pairs("voc-20"), load_vocabulary("voc-20")
+    pairs = {(ours[index].name, other_of(attribute)) for index, attribute in cells}
+    assert ("horse", "cow") in pairs and len(pairs) == 6
+    assert load_pairs("voc-20") == cells
+    assert load_pairs(PAIRED) == read_pairs(PAIRED)
+
+
+def test_bundled_answers_pairs_of_classes_of_your_own() -> None:
+    names = ("yak", "cow", "zorse", "horse")
+    mine = Vocabulary("mine", "Mine", tuple(ClassEntry(i, n, n) for i, n in enumerate(names)))
+    assert list(load_pairs(mine)) == [(1, "contrast:horse"), (3, "contrast:cow")]
+    text = Bundled().answer(None, mine[1], "contrast:horse")
+    assert load_pairs(mine)[1, "contrast:horse"] == text
+    assert text.startswith("A cow has a broad boxy body")
+    with pytest.raises(UsageError, match="no bundled description of the attribute 'contrast:bus'"):
+        Bundled().answer(None, mine[1], "contrast:bus")
+
+
+def test_what_costs_a_class_most() -> None:
+    costliest = runpy.run_path(str(SCRIPTS / "confused_pairs.py"))["costliest"]
+    counts = np.array([[90, 1, 6, 0], [3, 50, 1, 0], [0, 0, 70, 2], [9, 0, 0, 10]])
+    assert costliest(counts, 2) == [[3, 2], [0, 2], [0, 3], [0, 2]]
+
+
 @pytest.mark.parametrize(("name", "words"), [("coco-stuff", 4), ("ade20k-847", 6), ("pc-459", 6)])
 def test_no_opening_is_a_template(name: str, words: int) -> None:
     """No opening words, the class's name aside, begin an eighth of an attribute's texts: not four
@@ -105,7 +161,8 @@ def test_the_shipped_store_agrees_with_the_json_lines() -> None:
     check()
     with open_store_readonly(shipped_store_path()) as store:
         for name in VOCABULARIES:
-            assert store.descriptions(load_vocabulary(name)) == read_bundled(name)
+            written = {**read_bundled(name), **read_pairs(name)}
+            assert store.descriptions(load_vocabulary(name)) == written
             for cell in store.cells(name)[::37]:
                 assert cell["tokens"] == count_tokens(cell["text"])
         assert store.rows("SELECT provenance FROM llms") == [{"provenance": PROVENANCE}]

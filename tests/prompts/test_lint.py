@@ -9,7 +9,7 @@ import pytest
 from lsmseg_prompts.descriptions.bundled import read_bundled
 from lsmseg_prompts.descriptions.lint import RULES, check_text, is_one_sentence, lint
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES
-from lsmseg_prompts.vocabularies import load_vocabulary
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
 COCO = load_vocabulary("coco-stuff")
 ZEBRA, HORSE, TABLE = (COCO.find(n).index for n in ("zebra", "horse", "wall-wood"))
@@ -95,6 +95,56 @@ def test_one_sentence(text, one):
     assert is_one_sentence(text) is one
 
 
+STRIPES = "A zebra is covered in black and white stripes, with an upright mane."
+
+
+@pytest.mark.parametrize(
+    ("attribute", "text", "rule"),
+    [
+        ("contrast:cow", "A cow has large brown patches.", "class-named"),
+        ("contrast:cow", "A zebra is striped where a cow is patched.", "other-named"),
+        ("contrast:cow", "A zebra is striped, as Cows seldom are.", "other-named"),
+        ("contrast:car", "A zebra has no wheels.", "negation"),
+        ("contrast:car", "A zebra isn't painted.", "negation"),
+        ("contrast:wall-brick", "A zebra stands before a brick  wall.", "one-sentence"),
+        ("contrast:wall-brick", "A zebra stands before brick walls.", "other-named"),
+        ("contrast:boat", "A zebra is brought in ships.", "other-named"),  # a synonym
+        ("contrast:zebra", STRIPES, "other-class"),
+        ("contrast:unicorn", STRIPES, "other-class"),
+        ("contrast:cow", "A zebra is " + "very " * 80 + "black.", "tokens"),
+    ],
+)
+def test_each_rule_of_pairs(attribute, text, rule):
+    assert rule in rules({(ZEBRA, attribute): text})
+    assert rules({(ZEBRA, "contrast:horse"): STRIPES}) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "without horns", "unlike others", "smaller than most", "never spotted", "neither tame",
+        "lacking horns", "free of spots", "different from all", "in contrast lean", "not spotted",
+    ],
+)  # fmt: skip
+def test_negation_and_comparison_are_found(said):
+    assert rules({(ZEBRA, "contrast:cow"): f"A zebra is striped, {said}."}) == ["negation"]
+    assert rules({(ZEBRA, "typical"): f"A zebra is striped, {said}."}) == []
+
+
+def test_a_name_inside_the_class_s_own_is_not_the_other_s():
+    entries = ClassEntry(0, "ball", "ball"), ClassEntry(1, "tennis ball", "tennis ball")
+    balls = Vocabulary("balls", "Balls", entries)
+    told = {(1, "contrast:ball"): "A tennis ball is covered in yellow felt."}
+    assert lint(told, balls) == []
+    told = {(1, "contrast:ball"): "A tennis ball is a ball in yellow felt."}
+    assert [finding.rule for finding in lint(told, balls)] == ["other-named"]
+
+
+def test_one_text_for_two_pairs_is_a_duplicate():
+    both = {(ZEBRA, "contrast:cow"): STRIPES, (ZEBRA, "contrast:horse"): STRIPES}
+    assert rules(both) == ["duplicate"]
+
+
 def test_check_text_is_about_one_sentence_alone():
     assert check_text(GOOD, COCO[ZEBRA]) == []
     assert [rule for rule, _ in check_text("A horse", COCO[ZEBRA])] == [
@@ -123,4 +173,4 @@ def test_the_word_lists_are_sound():
     for owner, item in raw.items():
         assert owner in item["allowed_in"]
         assert len(set(item["words"])) == len(item["words"])
-    assert len(set(RULES)) == 7
+    assert len(set(RULES)) == 10

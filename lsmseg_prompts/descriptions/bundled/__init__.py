@@ -6,6 +6,10 @@ A class that another vocabulary has in the same sense has no texts of its own, b
 
     {"index": 4, "class": "tree", "same_as": {"vocabulary": "coco-stuff", "index": 168, ...}}
 
+Pair cells have files of their own (coco-stuff-pairs.jsonl), with the other class in each line:
+
+    {"index": 22, "class": "zebra", "other": "cow", "text": "..."}
+
 These files are the source; the shipped store is rebuilt from them (`make store`). How they
 were written and checked: docs/corpus.md.
 """
@@ -13,17 +17,22 @@ were written and checked: docs/corpus.md.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from lsmseg_prompts.attributes.contrast import contrast_with
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES
-from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 from lsmseg_prompts.vocabularies.renaming import call_it
 
 WRITTEN = "2026-11-27T00:00:00.000Z"
+
+PAIRED = "coco-stuff"
+"""The vocabulary with pair cells of its own."""
 
 Cells = dict[tuple[int, str], str]
 
@@ -67,10 +76,7 @@ def read_lines(name: str) -> Lines:
     classes = load_vocabulary(name)
     texts: Cells = {}
     same_as: dict[int, tuple[str, int]] = {}
-    lines = (files(__name__) / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        row, where = json.loads(line), f"{name}.jsonl, line {number}"
-        _check_class(classes, row, where)
+    for row, where in _rows(f"{name}.jsonl", classes):
         if "same_as" in row:
             other = row["same_as"]
             _check_class(load_vocabulary(other["vocabulary"]), other, where)
@@ -83,6 +89,53 @@ def read_lines(name: str) -> Lines:
             raise ValueError(f"{where}: {cell} is double or not of an attribute")
         texts[cell] = row["text"]
     return Lines(texts, same_as)
+
+
+def read_pairs(vocabulary: Vocabulary | str) -> Cells:
+    """The bundled pair cells of a shipped vocabulary: (class index, "contrast:other") -> text.
+
+    Another vocabulary than PAIRED has those of which both classes take their texts from there.
+    Raises ValueError, naming the line, where a line does not fit the vocabulary or fills a cell
+    twice.
+    """
+    name = vocabulary if isinstance(vocabulary, str) else vocabulary.name
+    shipped, classes = load_vocabulary(PAIRED), load_vocabulary(name)
+    called: dict[int, list[ClassEntry]] = {}  # a class of PAIRED -> what it is here
+    if name == PAIRED:
+        called = {entry.index: [entry] for entry in classes}
+    else:
+        for index, (home, at) in read_lines(name).same_as.items():
+            if home == PAIRED:
+                called.setdefault(at, []).append(classes[index])
+    return {
+        (entry.index, contrast_with(other.name)): call_it(text, shipped[at], entry)
+        for (at, other_at), text in _pairs().items()
+        for entry in called.get(at, ())
+        for other in called.get(other_at, ())
+    }
+
+
+@cache
+def _pairs() -> dict[tuple[int, int], str]:
+    """The pair cells as they are written: (class, other class) of PAIRED -> text."""
+    classes = load_vocabulary(PAIRED)
+    places = {entry.name: entry.index for entry in classes}
+    texts: dict[tuple[int, int], str] = {}
+    for row, where in _rows(f"{PAIRED}-pairs.jsonl", classes):
+        pair = row["index"], places.get(row["other"], row["index"])
+        if pair in texts or pair[0] == pair[1]:
+            raise ValueError(f"{where}: {row['class']!r}, {row['other']!r} is double or not a pair")
+        texts[pair] = row["text"]
+    return texts
+
+
+def _rows(file: str, classes: Vocabulary) -> Iterator[tuple[dict[str, Any], str]]:
+    """The lines of a file of ours, of classes of the vocabulary, and where each stands."""
+    lines = (files(__name__) / file).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, start=1):
+        row, where = json.loads(line), f"{file}, line {number}"
+        _check_class(classes, row, where)
+        yield row, where
 
 
 def _check_class(classes: Vocabulary, row: dict[str, Any], where: str) -> None:
