@@ -2,19 +2,26 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from lsmseg_model.data.benchmark import Benchmark, competing, load_benchmark, scored_names
+from lsmseg_model.data.benchmark import (
+    Benchmark,
+    competing,
+    load_benchmark,
+    scored_names,
+    scored_similarity,
+)
 from lsmseg_model.data.label_maps import check_count, write_classes, write_label_map
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_csv
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
 from lsmseg_model.inference.reading import some_texts
+from lsmseg_model.metrics import open_iou, open_miou
 from lsmseg_model.segmenter import ModelOptions, Prompts, Segmenter, drawings_only, load_model
 
 CLASSES = "classes.json"
@@ -34,7 +41,9 @@ class EvaluateRequest(ModelOptions):
 
     data, data_root, split, limit: see `load_benchmark`. prompts: of the vocabulary that the data
     are labelled with. save_predictions: a folder for label maps in the vocabulary's indices.
-    csv: a file for the rows. force: replace files that are there, but never what is read.
+    csv: a file for the rows. similarity: [V, V], how near the words of the vocabulary's classes
+    are: with it the scores have Open IoU too (`lsmseg_model.metrics.open_iou`).
+    force: replace files that are there, but never what is read.
     """
 
     data: str
@@ -44,6 +53,7 @@ class EvaluateRequest(ModelOptions):
     limit: int | None = None
     save_predictions: str | Path | None = None
     csv: str | Path | None = None
+    similarity: np.ndarray | None = field(default=None, repr=False, compare=False)
     force: bool = False
 
 
@@ -54,6 +64,7 @@ class Evaluation:
     rows: list[dict[str, Any]]
     summary: dict[str, Any]
     counts: np.ndarray  # int64 [P, C, 3]
+    confusion: np.ndarray  # int64 [C, C], by label (row) and prediction (column)
     keys: str | None = None  # what became of those of a CAT-Seg checkpoint
     note: str | None = None  # see `drawings_only`
 
@@ -64,6 +75,52 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
     Raises UsageError, DataError for data and vocabulary that do not fit and for files in the way,
     CheckpointError.
     """
+    prompts, benchmark = request.prompts, _open(request)
+    _check_free(request, benchmark)
+    segmenter = Segmenter.of(load_model(request))
+    text = segmenter.embed(*some_texts(prompts, competing(benchmark)[0]))
+    classes = len(benchmark.class_indices)
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    with _predictions(request, benchmark) as save:
+        counts = count_pictures(
+            segmenter.model,
+            benchmark,
+            text,
+            on_progress=on_progress,
+            save=save,
+            confusion=confusion,
+        )
+    rows = class_rows(counts, benchmark, prompts.class_names)
+    summary: dict[str, Any] = {
+        "benchmark": benchmark.name,
+        "split": benchmark.split,
+        "model": segmenter.name,
+        "weights": segmenter.weights_hash,
+        "dense": segmenter.clip.dense,
+        **summarise(counts, benchmark),
+    }
+    if request.similarity is not None:
+        similarity = scored_similarity(benchmark, request.similarity)
+        summary["open_iou"] = open_miou(confusion, similarity)
+        for row, value in zip(rows, open_iou(confusion, similarity), strict=True):
+            row["open_iou"] = None if np.isnan(value) else float(value)
+    if request.cache is not None:
+        summary["cache"] = str(getattr(segmenter.model, "cached", ""))
+    loaded = segmenter.loaded
+    if loaded is not None:
+        keys = {"used": loaded.used, "missing": loaded.missing, "unexpected": loaded.unexpected}
+        summary["checkpoint_keys"] = keys
+    if request.csv is not None:
+        write_csv(Path(request.csv), list(rows[0]), [list(row.values()) for row in rows])
+    loaded_keys = None if loaded is None else str(loaded)
+    note = None
+    if benchmark.name != "ministuff":
+        note = drawings_only(request.model, request.pretrained, request.checkpoint)
+    return Evaluation(rows, summary, counts, confusion, loaded_keys, note)
+
+
+def _open(request: EvaluateRequest) -> Benchmark:
+    """The benchmark, once it has pictures and its labels are those of the prompts."""
     prompts = request.prompts
     benchmark = load_benchmark(
         request.data,
@@ -80,34 +137,7 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
         )
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
-    _check_free(request, benchmark)
-    segmenter = Segmenter.of(load_model(request))
-    text = segmenter.embed(*some_texts(prompts, competing(benchmark)[0]))
-    with _predictions(request, benchmark) as save:
-        counts = count_pictures(
-            segmenter.model, benchmark, text, on_progress=on_progress, save=save
-        )
-    rows = class_rows(counts, benchmark, prompts.class_names)
-    summary: dict[str, Any] = {
-        "benchmark": benchmark.name,
-        "split": benchmark.split,
-        "model": segmenter.name,
-        "weights": segmenter.weights_hash,
-        "dense": segmenter.clip.dense,
-        **summarise(counts, benchmark),
-    }
-    if request.cache is not None:
-        summary["cache"] = str(getattr(segmenter.model, "cached", ""))
-    loaded = segmenter.loaded
-    if loaded is not None:
-        keys = {"used": loaded.used, "missing": loaded.missing, "unexpected": loaded.unexpected}
-        summary["checkpoint_keys"] = keys
-    if request.csv is not None:
-        write_csv(Path(request.csv), list(rows[0]), [list(row.values()) for row in rows])
-    note = None
-    if benchmark.name != "ministuff":
-        note = drawings_only(request.model, request.pretrained, request.checkpoint)
-    return Evaluation(rows, summary, counts, None if loaded is None else str(loaded), note)
+    return benchmark
 
 
 def _check_free(request: EvaluateRequest, benchmark: Benchmark) -> None:

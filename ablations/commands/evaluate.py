@@ -52,7 +52,8 @@ def evaluate(
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
     from lsmseg_prompts.prompts.from_store import default_attributes, prompt_set
-    from lsmseg_prompts.vocabularies import benchmark_vocabulary
+    from lsmseg_prompts.vocabularies import benchmark_vocabulary, named_vocabulary
+    from lsmseg_prompts.vocabularies.similarity import word_similarity
 
     options.spare_inputs(ctx, "csv", csv)
     if save_predictions is not None:
@@ -65,6 +66,7 @@ def evaluate(
     options.unused(ctx, as_published, how, "composition", "llm", "store")
     if prompts is not None:
         chosen = load_native(prompts, say)
+        vocabulary = named_vocabulary(chosen.vocabulary, chosen.class_names)
     else:
         vocabulary = benchmark_vocabulary(data, vocab)
         wanted = ["name"] if as_published else options.names(attributes)
@@ -78,7 +80,10 @@ def evaluate(
 
         texts = published_texts([entry.name for entry in vocabulary])
         chosen = replace(chosen, name="cat-seg's template", texts=tuple(map(tuple, texts)))
-    request = options.request_from(lsmseg_model.EvaluateRequest, ctx, prompts=chosen)
+    words = word_similarity(vocabulary)
+    request = options.request_from(
+        lsmseg_model.EvaluateRequest, ctx, prompts=chosen, similarity=words
+    )
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         result = lsmseg_model.evaluate(request, on_progress=progress)
     summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}

@@ -122,6 +122,24 @@ def class_note(rows: Sequence[Row]) -> str:
     return text + (f" {absent} scored classes are in no label." if absent else "")
 
 
+def open_note(rows: Sequence[Row]) -> str:
+    """The Open IoU of the plain name and of the best prompts, in words; "" where there is none.
+
+    rows: of stage 4, on one benchmark.
+    """
+    found = {row["prompts"]: row for row in rows if row.get("open_iou") is not None}
+    if not found:
+        return ""
+    each = [
+        f"{score(row, 'open_iou')} % with {prompts} (mIoU {score(row, 'miou_union')} %)"
+        for prompts, row in found.items()
+    ]
+    return (
+        "Where a word that is near the right one counts in part (Open IoU), the mean over classes "
+        f"in labels or predictions is {' and '.join(each)}."
+    )
+
+
 def ends(rows: Sequence[Row], count: int = ENDS) -> list[Row]:
     """The classes that gained most and those that lost most."""
     ranked = _ranked(rows)
@@ -173,10 +191,11 @@ class ClassGroup(NamedTuple):
     benchmark: str
     rows: list[Row]
     pairs: list[Row]
+    scores: list[Row]
 
     @property
     def note(self) -> str:
-        return class_note(self.rows)
+        return f"{class_note(self.rows)} {open_note(self.scores)}".strip()
 
     @property
     def classes(self) -> Sheet:
@@ -195,6 +214,7 @@ def class_groups(run: Mapping[str, Any]) -> list[ClassGroup]:
             name,
             [row for row in rows if row["benchmark"] == name],
             [row for row in run["confusions"] if row["benchmark"] == name],
+            [row for row in run["combinations"] if row["benchmark"] == name],
         )
         for name in dict.fromkeys(row["benchmark"] for row in rows)
     ]

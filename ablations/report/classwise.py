@@ -10,7 +10,9 @@ from ablations.search.enough import too_few
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, fields, number
 from ablations.search.statistics import Interval, Subset, bootstrap, by_group
 from lsmseg_model.data import scored_names
-from lsmseg_model.metrics import iou
+from lsmseg_model.data.benchmark import scored_similarity
+from lsmseg_model.metrics import iou, open_miou
+from lsmseg_prompts.vocabularies.similarity import word_similarity
 
 FEW = 5  # a class in fewer pictures or groups has no interval: its resamples are nearly all alike
 PAIRS = 20  # that are kept of those that became more frequent, and of those that became less
@@ -83,6 +85,13 @@ def class_intervals(
     classes = {str(c): Subset((c,)) for c in range(counts.shape[2])}
     first, second = bootstrap(counts, classes, samples, seed, stream, groups)
     return [(second[c] - first[c]).interval() for c in classes]
+
+
+def open_ious(bench: Bench, confusions: Sequence[np.ndarray]) -> list[float | None]:
+    """The mean Open IoU of each [C, C] of `confusion`, see `lsmseg_model.metrics.open_iou`."""
+    words = word_similarity(bench.vocabulary)
+    similarity = scored_similarity(bench.scorers["report"].benchmark, words)
+    return [number(open_miou(one, similarity)) for one in confusions]
 
 
 def pair_rows(

@@ -32,6 +32,7 @@ class Compared(Measured):
     difference: Score
     difference_low: Score
     difference_high: Score
+    open_iou: Score = None
     seen: Score = None
     seen_low: Score = None
     seen_high: Score = None

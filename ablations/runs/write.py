@@ -1,7 +1,10 @@
 """Writing a run down: the files of the run directory, and the evaluations in the store."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ablations.report import classwise
 from ablations.report.figures import Figures
@@ -12,7 +15,7 @@ from ablations.report.summary import cards
 from ablations.runs.record import RunRecord
 from ablations.runs.reproduce import commands
 from ablations.scoring.confusions import confusion
-from ablations.search.scoreboard import NAME, Bench
+from ablations.search.scoreboard import AVERAGE, NAME, Bench
 from lsmseg_prompts.export.native import export_native
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.terminal import progress_bar
@@ -27,6 +30,10 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
     """
     directory, request, best = record.directory, record.request, record.candidate
     files: dict[str, str] = {}
+    benches = record.board.benches
+    per_class = [row for b in benches for row in classwise.per_class(record.board, b, best)]
+    confusions = [_confusions(record, bench, progress) for bench in benches]
+    _add_open_iou(record, confusions)
     for table, rows, what in (
         ("single.csv", record.single.rows, "stage 3: every attribute alone, both splits"),
         ("combinations.csv", record.path, "stage 4: the path on the report split"),
@@ -35,9 +42,10 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         write_csv(directory / table, rows)
         files[table] = what
     files |= _write_prompts(record)
-    benches = record.board.benches
-    per_class = [row for b in benches for row in classwise.per_class(record.board, b, best)]
-    pairs = [_pairs(record, bench, per_class, progress) for bench in benches]
+    pairs = [
+        classwise.pair_rows(b, before, after, [r for r in per_class if r["benchmark"] == b.name])
+        for b, (before, after) in zip(benches, confusions, strict=True)
+    ]
     write_csv(directory / "confusions.csv", [row for rows in pairs for row in rows])
     files["confusions.csv"] = "which classes are taken for which, before and after"
     lengths = record.lengths()
@@ -93,7 +101,7 @@ def _write_prompts(record: RunRecord) -> dict[str, str]:
     return files
 
 
-def _pairs(record: RunRecord, bench: Bench, per_class: Rows, progress: bool) -> Rows:
+def _confusions(record: RunRecord, bench: Bench, progress: bool) -> tuple[np.ndarray, np.ndarray]:
     """Which classes were taken for which, by the plain name and by the best set."""
     counts = []
     for candidate in (NAME, record.candidate):
@@ -101,5 +109,20 @@ def _pairs(record: RunRecord, bench: Bench, per_class: Rows, progress: bool) -> 
         with progress_bar(label, progress) as on_progress:
             prompt_set = record.board.prompt_set(bench, candidate)
             counts.append(confusion(bench.scorers["report"], prompt_set, on_progress))
-    here = [row for row in per_class if row["benchmark"] == bench.name]
-    return classwise.pair_rows(bench, counts[0], counts[1], here)
+    return counts[0], counts[1]
+
+
+def _add_open_iou(record: RunRecord, confusions: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Put the Open IoU of the plain name and of the best set into the rows of both tables."""
+    found: dict[tuple[str, str], float | None] = {}
+    for bench, counts in zip(record.board.benches, confusions, strict=True):
+        names = NAME.name, record.candidate.name
+        for name, value in zip(names, classwise.open_ious(bench, counts), strict=True):
+            found[name, bench.name] = value
+    for name in {name for name, _ in found}:
+        parts = [value for (other, _), value in found.items() if other == name]
+        mean = None if None in parts else sum(parts) / len(parts)  # type: ignore[arg-type]
+        found.setdefault((name, AVERAGE), mean)
+    for row in (*record.single.rows, *record.path):
+        key = row["prompts"], row["benchmark"]
+        row["open_iou"] = found.get(key) if row["split"] == "report" else None

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ablations.scoring.frozen import OnProgress, Scorer
+from lsmseg_model.metrics import confusion_matrix
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 
@@ -29,16 +30,13 @@ def confusion(
     classes = benchmark.class_indices
     position = np.full(max(classes) + 2, -1)  # the last entry is read by IGNORE = -1
     position[list(classes)] = np.arange(len(classes))
-    total = np.zeros(len(classes) ** 2, dtype=np.int64)
+    total = np.zeros((len(classes), len(classes)), dtype=np.int64)
     chosen = list(range(len(benchmark)) if pictures is None else pictures)
     for done, picture in enumerate(chosen, 1):
         labels = position[benchmark.labels(picture)]
-        labelled = labels >= 0
-        if labelled.any():
+        if (labels >= 0).any():
             predicted = position[scorer.segment(prompt_set, picture)]
-            total += np.bincount(
-                labels[labelled] * len(classes) + predicted[labelled], minlength=len(total)
-            )
+            total += confusion_matrix(predicted, labels, len(classes))
         if on_progress:
             on_progress(done, len(chosen))
-    return total.reshape(len(classes), len(classes))
+    return total

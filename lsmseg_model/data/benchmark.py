@@ -114,6 +114,19 @@ def scored_names(benchmark: Benchmark | Layout, names: Sequence[str]) -> list[st
     ]
 
 
+def scored_similarity(benchmark: Benchmark, similarity: np.ndarray) -> np.ndarray:
+    """How near the words of class_indices are, of a vocabulary's [V, V] ``similarity``.
+
+    What several prompts stand for, background, has no word and is like nothing else.
+    """
+    owners, scored = benchmark.owners or (), benchmark.class_indices
+    wordless = [at for at, index in enumerate(scored) if owners.count(index) > 1]
+    chosen = similarity[np.ix_(scored, scored)]
+    chosen[wordless, :] = chosen[:, wordless] = 0.0
+    chosen[wordless, wordless] = 1.0
+    return chosen
+
+
 class MiniStuff:
     """The drawn benchmark (ministuff/scenes.py). Scenes are drawn when asked for."""
 

@@ -20,7 +20,7 @@ from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed
 from lsmseg_model.kernels.counting import count_sets
 from lsmseg_model.kernels.replacing import count_replacements
 from lsmseg_model.kernels.threads import in_threads
-from lsmseg_model.metrics import accuracy, confusion_counts, iou, miou
+from lsmseg_model.metrics import accuracy, confusion_counts, confusion_matrix, iou, miou
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.lsmseg import LsmSeg
 
@@ -186,6 +186,7 @@ def count_pictures(
     pictures: Iterable[int] | None = None,
     on_progress: OnProgress | None = None,
     save: Callable[[int, np.ndarray], None] | None = None,
+    confusion: np.ndarray | None = None,
 ) -> np.ndarray:
     """int64 [P, C, 3] counts (see ``metrics``) of the scored classes for each picture.
 
@@ -198,6 +199,7 @@ def count_pictures(
         pictures: Indices of those that are counted; all if None.
         on_progress: Called after each picture.
         save: Called with each picture's index and int64 [H, W] positions in ``class_indices``.
+        confusion: int64 [C, C] to which each picture's `confusion_matrix` is added.
     """
     position, owners = positions(benchmark), competing(benchmark)[1]
     classes = len(benchmark.class_indices)
@@ -210,6 +212,8 @@ def count_pictures(
             encoded = encode_picture(model, benchmark.picture(index), name)
             predicted, _ = encoded.decode(text).label(owners)
             counts[at] = confusion_counts(predicted, labels, classes)
+            if confusion is not None:
+                confusion += confusion_matrix(predicted, labels, classes)
             if save:
                 save(index, predicted)
         if on_progress:

@@ -6,6 +6,7 @@ spells it, stand a readable one for prompts, a sense where the word is ambiguous
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "available_vocabularies",
     "benchmark_vocabulary",
     "load_vocabulary",
+    "named_vocabulary",
     "vocab_list",
 ]
 
@@ -71,6 +73,14 @@ def load_vocabulary(name_or_path: str | Path | Vocabulary) -> Vocabulary:
         f"There is no vocabulary {wanted!r}{near}; built in are {', '.join(BUILT_IN)}; "
         "or give a .txt or .json file with your own class names."
     )
+
+
+def named_vocabulary(name: str, class_names: Sequence[str]) -> Vocabulary:
+    """The vocabulary of a prompt set: a built-in one, else one that knows the names alone."""
+    if name in BUILT_IN:
+        return built_in(name)
+    entries = tuple(ClassEntry(i, one, one) for i, one in enumerate(class_names))
+    return Vocabulary(name, name, entries)
 
 
 def benchmark_vocabulary(data: str, named: str | None = None) -> Vocabulary:

@@ -56,7 +56,14 @@ def test_tables_hold_both_splits_and_the_path(finished: RunResult) -> None:
     for row, same in zip(single, finished.single, strict=True):
         assert float(row["miou"]) == pytest.approx(same["miou"], abs=1e-6)
         assert float(row["miou_low"]) <= float(row["miou"]) + 1e-6
+    shown = {row["prompts"] for row in finished.single if row["open_iou"] is not None}
+    assert shown == {"name", finished.best["prompts"]} & {row["prompts"] for row in single}
     path = read_csv(finished.directory / "combinations.csv")
+    # No two of the four classes are alike, so Open IoU is mIoU over labels and predictions.
+    assert path[0]["open_iou"] == path[0]["miou_union"] != ""
+    assert {row["prompts"] for row in path if row["open_iou"]} == {"name", finished.best["prompts"]}
+    page = (finished.directory / "report.html").read_text(encoding="utf-8")
+    assert page.count("(Open IoU)") == 1
     assert path[0]["prompts"] == "name" and path[1]["step"] == "0"
     assert {row["split"] for row in path} == {"report"}
     candidates = read_csv(finished.directory / "candidates.csv")

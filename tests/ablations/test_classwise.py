@@ -16,12 +16,14 @@ from support.ablation_fakes import (
 from ablations.report.classwise import (
     class_intervals,
     most_changed,
+    open_ious,
     pair_rows,
     per_class,
 )
 from ablations.report.lengths import length_rows
 from ablations.scoring.confusions import confusion
 from ablations.search.scoreboard import Candidate
+from lsmseg_model.data.benchmark import scored_similarity
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 
 
@@ -128,3 +130,20 @@ def test_lengths_are_clips_tokens_with_start_and_end() -> None:
     assert row["lengths"] == [[7, 3], [9, 1]] and row["texts"] == 4
     assert (row["shortest"], row["quarter"], row["median"]) == (7, 7, 7)
     assert (row["three_quarters"], row["longest"]) == (7.5, 9)
+
+
+def test_open_iou_of_scored_classes_and_without_words_for_background() -> None:
+    bench = board(by_table({"name": 0.2})).benches[0]
+    classes = len(bench.vocabulary)
+    confusions = [10 * np.eye(classes, dtype=int), np.ones((classes, classes), int)]
+    # No two of its classes are near each other: 1 / (4 + 4 - 1) of a uniform confusion.
+    assert open_ious(bench, confusions) == pytest.approx([1, 1 / 7])
+    similarity = np.full((4, 4), 0.5) + 0.5 * np.eye(4)
+
+    class Owned(FakeBenchmark):
+        class_indices = (0, 1)
+        owners = (0, 1, 1, 1)  # 1 to 3 are background
+
+    one = scored_similarity(Owned.__new__(Owned), similarity)
+    assert one.tolist() == [[1, 0], [0, 1]]
+    assert similarity[0, 1] == 0.5

@@ -70,7 +70,8 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         "vocab prompts llm store iterations batch_size lr json",
     ),
     "evaluate": (
-        EvaluateRequest, {"prompts": None}, "", "vocab attributes composition llm store json"
+        EvaluateRequest, {"prompts": None}, "similarity",
+        "vocab attributes composition llm store json",
     ),
     "predict a.png b.png": (
         PredictRequest, {}, "texts out cache",

@@ -22,7 +22,7 @@ from lsmseg_model.errors import UsageError
 from lsmseg_model.evaluate import EvaluateRequest, evaluate
 from lsmseg_model.inference import counting
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
-from lsmseg_model.metrics import confusion_counts, miou
+from lsmseg_model.metrics import confusion_counts, miou, open_iou
 from lsmseg_model.segmenter import Segmenter
 
 NAMES = [f"class {i}" for i in range(11)]
@@ -138,7 +138,9 @@ def run(weights: Path, **more: Any) -> Any:
 
 def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> None:
     """All that is reported follows from the label maps written and those on disk."""
-    result = run(weights, save_predictions="found", csv="t/rows.csv")
+    similarity = np.eye(11)
+    similarity[0, 1:] = similarity[1:, 0] = 0.5
+    result = run(weights, save_predictions="found", csv="t/rows.csv", similarity=similarity)
     found, labels = [], []
     for name in ("a", "b"):
         with Image.open(f"found/{name}.png") as image:
@@ -158,7 +160,12 @@ def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> Non
         assert row["accuracy"] == pytest.approx(hit / (truth == index).sum())
         ious.append(hit / either)
         accuracies.append(hit / (truth == index).sum())
+    assert result.confusion.sum(axis=1).tolist() == [row["labelled"] for row in result.rows]
+    assert result.confusion.sum(axis=0).tolist() == [row["predicted"] for row in result.rows]
+    expected = open_iou(result.confusion, similarity)
+    assert [row["open_iou"] for row in result.rows] == pytest.approx(expected.tolist())
     summary = result.summary
+    assert summary["open_iou"] == pytest.approx(np.mean(expected)) and result.confusion[0, 1:].any()
     assert summary["miou"] == summary["miou_union"] == pytest.approx(np.mean(ious))
     assert summary["class_accuracy"] == pytest.approx(np.mean(accuracies))
     assert summary["pixel_accuracy"] == pytest.approx((prediction == truth).mean())
@@ -214,7 +221,8 @@ def test_the_command_writes_what_it_is_asked_to(call, data: Path, weights: Path)
     result = call("-q", *arguments, "--save-predictions", "found", "--csv", "rows.csv", "--json")
     assert result.code == 0 and result.err == ""
     shown = json.loads(result.out)
-    assert {"miou", "miou_union", "pixel_accuracy", "class_accuracy"} <= shown["summary"].keys()
+    summary = shown["summary"]
+    assert {"miou", "miou_union", "open_iou", "class_accuracy"} <= summary.keys()
     assert sorted(p.name for p in Path("found").iterdir()) == ["a.png", "b.png", "classes.json"]
     assert len(Path("rows.csv").read_text().splitlines()) == 12
     plain = call("-q", *arguments)

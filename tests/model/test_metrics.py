@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lsmseg_model.metrics import accuracy, confusion_counts, iou, miou
+from lsmseg_model.metrics import (
+    accuracy,
+    confusion_counts,
+    confusion_matrix,
+    iou,
+    miou,
+    open_iou,
+    open_miou,
+)
 
 PREDICTION = np.array([[0, 0, 1, 1], [0, 2, 1, 1]])
 LABEL = np.array([[0, 0, 1, -1], [1, 1, 1, -1]])
@@ -122,3 +130,33 @@ def test_agrees_with_torchmetrics(case: tuple[int, np.ndarray, np.ndarray]) -> N
         average="none",
     )
     np.testing.assert_allclose(np.nan_to_num(accuracy(counts)), recall.numpy(), atol=1e-6)
+
+
+CONFUSION = np.array([[6, 4, 0], [0, 5, 0], [1, 0, 0]])  # by label (row) and prediction (column)
+
+
+def test_confusions_by_label_and_prediction() -> None:
+    found = confusion_matrix(PREDICTION, LABEL, 3)
+    assert found.tolist() == [[2, 0, 0], [1, 2, 1], [0, 0, 0]]
+    counts = confusion_counts(PREDICTION, LABEL, 3)
+    assert found.diagonal().tolist() == counts[:, 0].tolist()
+    assert found.sum(axis=0).tolist() == counts[:, 1].tolist()
+
+
+def test_open_iou_by_hand() -> None:
+    similarity = np.array([[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])
+    # Class 0: hits 6 + 4 / 2 = 8, union 10 labelled + 1 of class 2 that is wholly wrong.
+    # Class 1: hits 5, union 5 labelled + the wrong half of 4. Class 2: nothing of 1.
+    np.testing.assert_allclose(open_iou(CONFUSION, similarity), [8 / 11, 5 / 7, 0])
+    assert open_miou(CONFUSION, similarity) == pytest.approx((8 / 11 + 5 / 7) / 3)
+    # Where the words mean the same, a class that labels do not use is not wrong and not counted.
+    same = open_iou(np.array([[6, 4], [0, 0]]), np.ones((2, 2)))
+    np.testing.assert_array_equal(same, [1, np.nan])
+    assert math.isnan(open_miou(np.zeros((2, 2), int), np.eye(2)))
+
+
+@given(arrays(np.int64, (4, 4), elements=st.integers(0, 9)))
+def test_open_iou_without_near_words_is_iou(confusion: np.ndarray) -> None:
+    total = np.stack([confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)], axis=-1)
+    np.testing.assert_allclose(open_iou(confusion, np.eye(4)), iou(total))
+    np.testing.assert_allclose(open_miou(confusion, np.eye(4)), miou(total, definition="union"))
