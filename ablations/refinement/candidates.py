@@ -33,6 +33,11 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """The hash of the class and its texts: what the scores depend on."""
-        text = json.dumps([self.index, self.texts], ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """The hash of the class and its texts, see `text_key`."""
+        return text_key(self.index, self.texts)
+
+
+def text_key(index: int, texts: Group) -> str:
+    """The hash of a class's place and texts: what scores depend on."""
+    text = json.dumps([index, texts], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

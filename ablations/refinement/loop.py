@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from ablations.refinement.candidates import Candidate, Group
+from ablations.refinement.candidates import Candidate, Group, text_key
 from ablations.refinement.evaluation import Evaluation, changes_of, with_texts
 from ablations.refinement.feedback import Confusion, Feedback
 from ablations.refinement.options import EMPTY_ROUNDS, RefineOptions
@@ -28,12 +28,15 @@ SHOWN = 10  # confusions of a round that are put on record
 class Trial:
     """A candidate that was tried: its gain of mIoU on the half that proposed it.
 
-    decided: on the other half, for those that were proposed. kept: whether it stayed.
+    own: the gain of its class's IoU there. parent: the hash of the texts that it would take the
+    place of. decided: the gain of mIoU on the other half, for those that were proposed. kept:
+    whether it stayed.
     """
 
     candidate: Candidate
     gain: float
     own: float
+    parent: str
     decided: float | None = None
     kept: bool = False
 
@@ -161,15 +164,16 @@ class Refiner:
         half = 1 - number % 2  # the first round's is 0
         feedback = self.look(so_far, half)
         candidates = self._propose(feedback)
+        parents = {c.index: text_key(c.index, feedback.texts[c.index]) for c in candidates}
         tried = self.evaluation.try_out(so_far.prompts, candidates, half, on_progress)
         trials = [
-            Trial(candidate, float(gain), float(own))
+            Trial(candidate, float(gain), float(own), parents[candidate.index])
             for candidate, gain, own in zip(candidates, tried.gains, tried.own, strict=True)
         ]
         best = _best_of_each_class(trials)
         decision, before, after, alone = self._decide(so_far, best, 1 - half)
         proposed = tuple(
-            Trial(t.candidate, t.gain, t.own, alone[place], place in decision.kept)
+            replace(t, decided=alone[place], kept=place in decision.kept)
             for place, t in enumerate(best)
         )
         return Round(
