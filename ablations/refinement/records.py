@@ -48,9 +48,9 @@ class RoundStore:
         one = so_far.rounds[-1]
         gain = one.gain or Interval(math.nan, math.nan, math.nan)
         with open_store(self.path) as file, file.transaction():
-            row = {"request": self.request, **self.about, "created_at": utc_now()}
-            file.write("refinements", row)
-            row = {
+            began = {"request": self.request, **self.about, "created_at": utc_now()}
+            file.write("refinements", began)
+            row: dict[str, Any] = {
                 "request": self.request,
                 "round": one.number,
                 "half": one.half,
@@ -109,7 +109,7 @@ class RoundStore:
                 proposed[one["proposed"]] = trial
         gain = None
         if row["gain"] is not None:
-            gain = Interval(*(_number(row[key]) for key in ("gain", "gain_low", "gain_high")))
+            gain = Interval(row["gain"], _number(row["gain_low"]), _number(row["gain_high"]))
         return Round(
             number=row["round"],
             half=row["half"],

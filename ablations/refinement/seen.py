@@ -1,7 +1,7 @@
 """Refinement with the labels of seen classes only.
 
-Choosing texts for a class uses labelled pictures of that class, so a class that was chosen for is no
-longer unseen in the strict sense. Here pixels of unseen classes are unlabelled: seen classes are
+Choosing texts for a class uses labelled pictures of that class, so a class that was chosen for is
+no longer unseen in the strict sense. Here pixels of unseen classes are unlabelled: seen classes are
 refined by their own labels, and unseen ones get what helps the seen classes that are most like them
 by name, never anything from their own pixels.
 """
@@ -32,7 +32,8 @@ class SeenLabels:
         self.whole, self.split = whole, whole.split
         self.name, self.vocabulary = whole.name, whole.vocabulary
         self.class_indices, self.owners = whole.class_indices, whole.owners
-        self.seen, self.groups = whole.seen, whole.groups
+        self.seen: frozenset[int] | None = whole.seen
+        self.groups = whole.groups
         self._unseen = np.array(unseen_of(whole))
 
     def __len__(self) -> int:

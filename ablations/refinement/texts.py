@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from lsmseg_prompts.prompts.controls import donors, shuffle
 from lsmseg_prompts.vocabularies import Vocabulary
+from lsmseg_prompts.vocabularies.renaming import rename
 
 Cells = Mapping[tuple[int, str], str]
 
@@ -31,3 +33,24 @@ class TextStore:
     def attributes(self, index: int) -> list[str]:
         """The attributes, typical among them, that a class is described by."""
         return [attribute for at, attribute in self.descriptions if at == index]
+
+    def shuffled(self, seed: int = 0) -> TextStore:
+        """The control: every class has what another one was described by, under its own name."""
+        names = list(dict.fromkeys(attribute for _, attribute in self.descriptions))
+        whole = [
+            a for a in names if all((e.index, a) in self.descriptions for e in self.vocabulary)
+        ]
+        drawn = donors(self.vocabulary, seed)
+        of_class: dict[int, list[str]] = {}
+        for (index, _), text in self.pairs.items():
+            of_class.setdefault(index, []).append(text)
+        described = sorted(of_class)
+        pairs: dict[tuple[int, int], str] = {}
+        for place, index in enumerate(described):
+            donor = drawn[index] if drawn[index] in of_class else described[place - 1]
+            others = [other for at, other in self.pairs if at == index]
+            for other, text in zip(others, of_class[donor], strict=False):
+                entry = self.vocabulary[index]
+                pairs[index, other] = rename(text, self.vocabulary[donor], entry)
+        cells = shuffle(self.descriptions, self.vocabulary, whole, seed)
+        return replace(self, descriptions=cells, pairs=pairs, others={})
