@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from ablations.report.classwise import confusion
+from ablations.scoring.confusions import confusion
 from ablations.scoring.frozen import FrozenScorer
 from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.segmenter import Segmenter

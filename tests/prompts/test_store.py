@@ -357,6 +357,7 @@ def test_tables_and_columns_read_well_in_a_shell(store: Store) -> None:
     assert set(store.db.table_names()) == {
         "vocabularies", "classes", "attributes", "llms", "templates", "attempts", "descriptions",
         "evaluations", "runs", "batches", "claims", "edits", "counts", "answers",
+        "refinements", "refinement_rounds", "refinement_texts", "refinement_candidates",
     }  # fmt: skip
     assert store.db.view_names() == ["current_descriptions", "pairs"]
     put(store, 0, "color", "A cat is black.")
