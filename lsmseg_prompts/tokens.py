@@ -73,6 +73,13 @@ def is_whole_word(word: str) -> bool:
     return len(token_ids(word)) == 1
 
 
+def merges_file() -> Path:
+    """The file of CLIP's byte pairs that open_clip carries."""
+    package = find_spec("open_clip")
+    assert package is not None and package.origin is not None
+    return Path(package.origin).with_name("bpe_simple_vocab_16e6.txt.gz")
+
+
 @lru_cache(maxsize=1)
 def _words() -> Callable[[str], list[str]]:
     """CLIP's splitting of a text into words, digits and runs of other characters."""
@@ -89,10 +96,7 @@ def _encode() -> Callable[[bytes], list[int]]:
     """Byte-pair merging of one word with CLIP's ranks; a token's id is its rank."""
     from tiktoken import Encoding
 
-    package = find_spec("open_clip")
-    assert package is not None and package.origin is not None
-    data = Path(package.origin).with_name("bpe_simple_vocab_16e6.txt.gz").read_bytes()
-    lines = gzip.decompress(data).decode("utf-8").split("\n")[1 : _MERGES + 1]
+    lines = gzip.decompress(merges_file().read_bytes()).decode("utf-8").split("\n")[1 : _MERGES + 1]
     alphabet = _alphabet()
     bytes_of = {ord(char): chr(byte) for char, byte in alphabet.items()} | {ord(" "): None}
     ranks: dict[bytes, int] = {}

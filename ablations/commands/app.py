@@ -41,7 +41,7 @@ PANELS = {
     "Search": "rule strategy beam_width orders samples again top sort by",
     "Run": "seed device workers executor cache no_cache seconds gpus",
     "Output": """
-        out output force picture csv format save_predictions cost_maps npz raw strict json
+        out output card force picture csv format save_predictions cost_maps npz raw strict json
     """,
     GENERAL: "quiet verbose debug version help install_completion show_completion",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Context, Option
+from typer import BadParameter, Context, Option
 
 import lsmseg_prompts
 from ablations.commands import completion, options
@@ -22,7 +22,7 @@ def export(
             help="Attributes between commas, such as size,shape; or name.",
         ),
     ],
-    output: Annotated[Path, Option("-o", "--output", help="The file to write.")],
+    output: Annotated[Path | None, Option("-o", "--output", help="The file to write.")] = None,
     format: Annotated[
         Literal[
             "native",
@@ -42,6 +42,10 @@ def export(
     rewrite: Annotated[
         bool, Option("--rewrite", help="Leave out the commas that the format's reader splits on.")
     ] = False,
+    card: Annotated[
+        Path | None,
+        Option(help="A vocabulary card (.md or .json): words, texts, hashes and scores."),
+    ] = None,
     vocab: options.Vocab = "coco-stuff",
     llm: options.Llm = "bundled",
     composition: options.Composition = "concat",
@@ -52,6 +56,10 @@ def export(
     force: options.Force = False,
 ) -> None:
     """Write the prompt set of some attributes as a file for training or evaluation."""
+    files = [file for file in (output, card) if file is not None]
+    if not files or output == card:
+        raise BadParameter("give -o FILE, or --card with another file, or both")
+    options.unused(ctx, output is None, "without -o", "format", "rewrite")
     splits = format not in ("native", "embeddings")
     options.unused(ctx, not splits, f"with --format {format}, which splits nothing", "rewrite")
     of_clip = ("model", "pretrained", "device")
@@ -59,8 +67,15 @@ def export(
     vocabulary = lsmseg_prompts.load_vocabulary(vocab)
     names = options.names(attributes) or []
     prompts = lsmseg_prompts.prompt_set(vocabulary, names, composition, llm, store)
-    check_free(output, force, options.inputs(ctx, "output"))
-    if format == "embeddings":
+    for file in files:
+        check_free(file, force, options.inputs(ctx, "output", "card"))
+    if card is not None:
+        from lsmseg_model.data.layouts import background_prompts
+        from lsmseg_prompts.export.card import export_card, vocabulary_card
+
+        background = background_prompts(vocabulary.name)
+        export_card(vocabulary_card(prompts, vocabulary, background=background, store=store), card)
+    if output is not None and format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
         from lsmseg_model.networks.backbones.clip import load_clip
         from lsmseg_model.segmenter import drawings_only
@@ -68,13 +83,15 @@ def export(
         export_embeddings(prompts, load_clip(model, pretrained, device), output, force)
         if warning := drawings_only(model, pretrained):
             say(warning)
-    else:
-        if changed := lsmseg_prompts.export(prompts, vocabulary, output, format, rewrite, force):
+    elif output is not None:
+        changed = lsmseg_prompts.export(prompts, vocabulary, output, format, rewrite, force)
+        if changed:
             say(f"{changed} texts were rewritten without the separators of {format}.")
     if prompts.shortened:
         say(_shortened(prompts, vocabulary))
-    if str(output) not in STREAMS:
-        print(output)
+    for file in files:
+        if str(file) not in STREAMS:
+            print(file)
 
 
 def _shortened(prompts: lsmseg_prompts.PromptSet, vocabulary: lsmseg_prompts.Vocabulary) -> str:

@@ -119,3 +119,9 @@ def must_be_folder(data: str) -> None:
     names = ["ministuff", *LAYOUTS]
     among = f"there are {', '.join(names)}, or a folder with images/ and annotations/."
     raise UsageError(f"There is no benchmark {data!r}; {nearest(data, names, 1, among)}")
+
+
+def background_prompts(name: str) -> tuple[int, ...]:
+    """The prompts of a benchmark's vocabulary that stand for background; none of most."""
+    owners = LAYOUTS[name].owners if name in LAYOUTS else None
+    return tuple(i for i, o in enumerate(owners or ()) if (owners or ()).count(o) > 1)
