@@ -10,18 +10,20 @@ from typer import BadParameter, Context, Option
 import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.output import say
+from lsmseg_prompts.export import load_native
 from lsmseg_prompts.files import STREAMS, check_free
 
 
 def export(
     ctx: Context,
     attributes: Annotated[
-        str,
+        str | None,
         Option(
             autocompletion=completion.attributes,
             help="Attributes between commas, such as size,shape; or name.",
         ),
-    ],
+    ] = None,
+    prompts: options.Prompts = None,
     output: Annotated[Path | None, Option("-o", "--output", help="The file to write.")] = None,
     format: Annotated[
         Literal[
@@ -46,7 +48,7 @@ def export(
         Path | None,
         Option(help="A vocabulary card (.md or .json): words, texts, hashes and scores."),
     ] = None,
-    vocab: options.Vocab = "coco-stuff",
+    vocab: options.VocabOfPrompts = None,
     llm: options.Llm = "bundled",
     composition: options.Composition = "concat",
     model: options.Model = "lsmseg-tiny",
@@ -55,18 +57,26 @@ def export(
     store: options.StorePath = None,
     force: options.Force = False,
 ) -> None:
-    """Write the prompt set of some attributes as a file for training or evaluation."""
+    """Write a prompt set, of some attributes or in a file, for training or evaluation."""
+    if (attributes is None) == (prompts is None):
+        raise BadParameter("give --attributes or --prompts, one of the two")
     files = [file for file in (output, card) if file is not None]
     if not files or output == card:
         raise BadParameter("give -o FILE, or --card with another file, or both")
     options.unused(ctx, output is None, "without -o", "format", "rewrite")
+    options.unused(ctx, prompts is not None, "beside --prompts", "llm", "composition")
+    options.unused(ctx, prompts is not None and card is None, "beside --prompts", "store")
     splits = format not in ("native", "embeddings")
     options.unused(ctx, not splits, f"with --format {format}, which splits nothing", "rewrite")
     of_clip = ("model", "pretrained", "device")
     options.unused(ctx, format != "embeddings", "without --format embeddings", *of_clip)
-    vocabulary = lsmseg_prompts.load_vocabulary(vocab)
-    names = options.names(attributes) or []
-    prompts = lsmseg_prompts.prompt_set(vocabulary, names, composition, llm, store)
+    if prompts is not None:
+        vocabulary = lsmseg_prompts.load_vocabulary(vocab or load_native(prompts, say).vocabulary)
+        chosen = lsmseg_prompts.load_export(prompts, "native", vocabulary)
+    else:
+        vocabulary = lsmseg_prompts.load_vocabulary(vocab or "coco-stuff")
+        names = options.names(attributes) or []
+        chosen = lsmseg_prompts.prompt_set(vocabulary, names, composition, llm, store)
     for file in files:
         check_free(file, force, options.inputs(ctx, "output", "card"))
     if card is not None:
@@ -74,21 +84,21 @@ def export(
         from lsmseg_prompts.export.card import export_card, vocabulary_card
 
         background = background_prompts(vocabulary.name)
-        export_card(vocabulary_card(prompts, vocabulary, background=background, store=store), card)
+        export_card(vocabulary_card(chosen, vocabulary, background=background, store=store), card)
     if output is not None and format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
         from lsmseg_model.networks.backbones.clip import load_clip
         from lsmseg_model.segmenter import drawings_only
 
-        export_embeddings(prompts, load_clip(model, pretrained, device), output, force)
+        export_embeddings(chosen, load_clip(model, pretrained, device), output, force)
         if warning := drawings_only(model, pretrained):
             say(warning)
     elif output is not None:
-        changed = lsmseg_prompts.export(prompts, vocabulary, output, format, rewrite, force)
+        changed = lsmseg_prompts.export(chosen, vocabulary, output, format, rewrite, force)
         if changed:
             say(f"{changed} texts were rewritten without the separators of {format}.")
-    if prompts.shortened:
-        say(_shortened(prompts, vocabulary))
+    if chosen.shortened:
+        say(_shortened(chosen, vocabulary))
     for file in files:
         if str(file) not in STREAMS:
             print(file)

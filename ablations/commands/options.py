@@ -21,6 +21,13 @@ Vocab = Annotated[
         help="A name of vocab list, or a .txt or .json file of your own classes.",
     ),
 ]
+VocabOfPrompts = Annotated[
+    str | None,
+    Option(
+        autocompletion=completion.vocabularies,
+        help="A vocabulary by name or file (default: that of --prompts, else coco-stuff).",
+    ),
+]
 MaybeVocab = Annotated[
     str | None,
     Option(

@@ -10,7 +10,7 @@ from lsmseg_model.data.images import by_suffix
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.predict import PredictRequest, PredictResult
 from lsmseg_model.predict import predict as predict_pictures
-from lsmseg_prompts.prompts.class_texts import ClassTexts, texts_for_classes
+from lsmseg_prompts.prompts.class_texts import ClassTexts, read_as, texts_for_classes
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 LISTED = 30  # classes whose texts are shown one by one
@@ -50,7 +50,8 @@ def predict(
             for line in _lines(chosen):
                 on_message(line)
 
-    texts = None if as_published else chosen.texts
+    read = chosen.texts if prompts is None else read_as(prompts, chosen)
+    texts = None if as_published else read
     result = predict_pictures(
         replace(request, classes=chosen.classes, texts=texts),
         on_progress=on_progress,

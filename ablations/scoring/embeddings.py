@@ -1,8 +1,9 @@
 """Prompt sets as text embeddings: the safe way into other code, which splits and cuts nothing.
 
 A file holds an [N, D] matrix, a row a class in the vocabulary's order, each of length 1 (several
-texts of a class are embedded, averaged and normalised, as open_clip does it), and says of what:
-safetensors keeps that in its metadata, npz beside the matrix.
+texts of a class are embedded, averaged with their weights and normalised, as open_clip does it), or
+of `mean-score` as long as the mean is. It says of what: safetensors keeps that in its metadata, npz
+beside the matrix.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from lsmseg_model.files import write_whole
+from lsmseg_model.inference.reading import embed, some_texts
 from lsmseg_model.networks.backbones.clip import Clip
-from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.export.native import check_class_names
 from lsmseg_prompts.files import check_free, read_named
-from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet
 
 FORMAT = "lsmseg-prompts/embeddings"
 VERSION = 1
@@ -32,8 +34,8 @@ SUFFIXES = (".safetensors", ".npz")
 class Embeddings:
     """Embedded prompts: float32 [N, D], and what of.
 
-    about: format, version, vocabulary, prompt_set, llm, model, weights (the CLIP's hash), classes
-    (names), text_hashes (SHA-256 of each class's texts).
+    about: format, version, vocabulary, prompt_set, composition, normalised (rows of length 1), llm,
+    model, weights (the CLIP's hash), classes (names), text_hashes (SHA-256 of each class's texts).
     """
 
     matrix: np.ndarray
@@ -45,6 +47,8 @@ def export_embeddings(
 ) -> Path:
     """Embed `prompts` and write them, whole or not at all, as safetensors or npz by the suffix.
 
+    Texts read by `mean-score` are rows that are not normalised.
+
     Args:
         prompts: The prompt set.
         clip: What embeds its texts.
@@ -53,6 +57,7 @@ def export_embeddings(
 
     Raises:
         UsageError: For another suffix, or a text over CLIP's 77 tokens.
+        RefusedError: For texts by max and adaptive, which are not one row a class.
         ConfigurationError: If the file exists.
         DataError: If it cannot be written.
     """
@@ -60,17 +65,25 @@ def export_embeddings(
     check_free(path, force)
     if path.suffix not in SUFFIXES:
         raise UsageError(f"Embeddings are written as {' or '.join(SUFFIXES)}: name such a file.")
-    matrix = clip.encode_texts(prompts.texts).cpu().numpy().astype(np.float32)
+    if not prompts.plain and prompts.composition in NOT_ONE_ROW:
+        raise RefusedError(
+            f"Embeddings have one row a class and cannot hold texts read by {prompts.composition} "
+            f"of {prompts.name}: use --format native."
+        )
+    rows = embed(clip, [some_texts(prompts, range(len(prompts)))])[0].rows
+    matrix = rows.cpu().numpy().astype(np.float32)
     about = {
         "format": FORMAT,
         "version": VERSION,
         "vocabulary": prompts.vocabulary,
         "prompt_set": prompts.name,
+        "composition": prompts.composition,
+        "normalised": _normalised(prompts),
         "llm": prompts.llm,
         "model": clip.name,
         "weights": clip.weights_hash,
         "classes": list(prompts.class_names),
-        "text_hashes": [text_hash(group) for group in prompts.texts],
+        "text_hashes": text_hashes(prompts),
     }
 
     def write(temporary: Path) -> None:
@@ -117,16 +130,30 @@ def load_embeddings(path: str | Path, prompts: PromptSet | None = None) -> Embed
         raise UsageError(f"{path} is not a file of embeddings of this version: export it again.")
     if not len(matrix) == len(about["classes"]) == len(about["text_hashes"]):
         raise UsageError(f"{path} is damaged: it has not one row a class; export it again.")
+    normalised = about.get("normalised", True)
+    if normalised and (abs(np.linalg.norm(matrix, axis=1) - 1) > 1e-2).any():
+        raise UsageError(f"{path} is damaged: a row is not of length 1; export it again.")
     check_class_names(path, about["vocabulary"], about["classes"])
     if prompts is None:
         return Embeddings(matrix, about)
     if (about["vocabulary"], about["classes"]) != (prompts.vocabulary, list(prompts.class_names)):
         raise UsageError(f"{path} was made for other classes than {prompts.name}: export it again.")
-    if about["text_hashes"] != [text_hash(group) for group in prompts.texts]:
-        raise UsageError(f"{path} was made of other texts than {prompts.name}: export it again.")
+    if (normalised, about["text_hashes"]) != (_normalised(prompts), text_hashes(prompts)):
+        raise UsageError(
+            f"{path} was made of other texts than {prompts.name}, or with other weights or another "
+            "composition: export it again."
+        )
     return Embeddings(matrix, about)
 
 
-def text_hash(texts: tuple[str, ...]) -> str:
-    """SHA-256 of a class's texts, in their order."""
-    return hashlib.sha256(json.dumps(list(texts), ensure_ascii=False).encode()).hexdigest()
+def _normalised(prompts: PromptSet) -> bool:
+    """Whether the rows are of length 1."""
+    return prompts.plain or prompts.composition != "mean-score"
+
+
+def text_hashes(prompts: PromptSet) -> list[str]:
+    """SHA-256 of each class's texts, in their order, and of their weights if they have any."""
+    weights = prompts.weights or [()] * len(prompts)
+    wholes = [[*texts, *own] for texts, own in zip(prompts.texts, weights, strict=True)]
+    lines = [json.dumps(whole, ensure_ascii=False) for whole in wholes]
+    return [hashlib.sha256(line.encode()).hexdigest() for line in lines]

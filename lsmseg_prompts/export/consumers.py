@@ -14,7 +14,7 @@ from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.export.rewriting import without_separators
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
-from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary
 
@@ -80,13 +80,21 @@ def prepare(
 
     Raises:
         UsageError: the prompt set is of another vocabulary.
-        RefusedError: a text has no word, the consumer would split or cut one, or takes one text a
-            class and there are several.
+        RefusedError: a text has no word, the consumer would split or cut one, takes one text a
+            class and there are several, or cannot read them with the weights or as the composition
+            says.
     """
     if prompts.vocabulary != vocabulary.name or len(prompts) != len(vocabulary):
         raise UsageError(
             f"The prompt set {prompts.name} was made for the vocabulary {prompts.vocabulary}, not "
             f"for {vocabulary.name}: export it with its own."
+        )
+    if not prompts.plain:
+        what = "the weights" if prompts.weights else f"texts read by {prompts.composition}"
+        also = "" if prompts.composition in NOT_ONE_ROW else " or embeddings"
+        raise RefusedError(
+            f"{consumer.name} reads several texts of a class in its own way and cannot hold {what} "
+            f"of {prompts.name}: use --format native{also}."
         )
     if consumer.joined is None and any(len(group) > 1 for group in prompts.texts):
         raise RefusedError(

@@ -72,7 +72,8 @@ def texts_for_classes(
             raise UsageError(
                 "A prompt set has its texts: attributes, llm and store have no effect beside it."
             )
-        written = {e.index: _in_prompt_set(prompts, e.name) for e in entries}
+        places = {e.index: _in_prompt_set(prompts, e.name) for e in entries}
+        written = {i: list(prompts.texts[at]) for i, at in places.items() if at is not None}
     elif attributes is not None and tuple(attributes) == ("name",):
         written = {}
     else:
@@ -86,16 +87,33 @@ def texts_for_classes(
     return ClassTexts(names, texts, described)
 
 
-def _in_prompt_set(prompts: PromptSet, name: str) -> list[str]:
-    """The texts of a class in a prompt set, under its name there or another of its vocabulary."""
+def read_as(prompts: PromptSet, chosen: ClassTexts) -> PromptSet:
+    """Texts that `texts_for_classes` took from a prompt set, read as they are there."""
+    weights = prompts.weights
+    if weights is not None:
+        places = [_in_prompt_set(prompts, name) for name in chosen.classes]
+        weights = tuple(
+            (1.0,) * len(group) if at is None else weights[at]
+            for at, group in zip(places, chosen.texts, strict=True)
+        )
+    return replace(
+        prompts,
+        class_names=tuple(chosen.classes),
+        texts=tuple(tuple(group) for group in chosen.texts),
+        weights=weights,
+        shortened=(),
+        dropped=(),
+    )
+
+
+def _in_prompt_set(prompts: PromptSet, name: str) -> int | None:
+    """The place of a class in a prompt set, under its name there or another of its vocabulary."""
     wanted = {normalise(name)}
     if prompts.vocabulary in available_vocabularies():
         with suppress(UsageError):
             wanted.add(normalise(load_vocabulary(prompts.vocabulary).find(name).name))
-    for class_name, group in zip(prompts.class_names, prompts.texts, strict=True):
-        if normalise(class_name) in wanted:
-            return list(group)
-    return []
+    places = (at for at, own in enumerate(prompts.class_names) if normalise(own) in wanted)
+    return next(places, None)
 
 
 def _described(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from ablations.scoring.networks import RetrainScorer, TrainedScorer
 from ablations.scoring.options import ScorerOptions
 from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import Training, train_network
+from lsmseg_model.errors import UsageError as ModelUsageError
 from lsmseg_model.inference.counting import count_pictures
+from lsmseg_model.inference.reading import Reading
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.errors import UsageError
@@ -50,6 +53,24 @@ def test_counts_equal_an_evaluation_each(network: LsmSeg, monkeypatch: pytest.Mo
         text = segmenter.encode_texts(prompt_set.texts)
         np.testing.assert_array_equal(found, count_pictures(segmenter.model, benchmark, text))
     assert not np.array_equal(counts[0], counts[2])
+
+
+def test_weights_are_read_and_other_readings_refused(network: LsmSeg, tmp_path: Path) -> None:
+    benchmark, segmenter = FakeBenchmark(pictures=2), Segmenter.of(network)
+    scorer = TrainedScorer(segmenter, benchmark)
+    weighted = replace(SETS[1], weights=((1.0, -0.5),) * 4)
+    counts = scorer.score([SETS[1], weighted])
+    text = segmenter.embed(weighted.texts, Reading(weights=weighted.weights))
+    expected = count_pictures(segmenter.model, benchmark, text)
+    np.testing.assert_array_equal(counts[1], expected)
+    assert not np.array_equal(*counts)
+    position, _ = segmenter.label(benchmark.picture(1), text)
+    np.testing.assert_array_equal(scorer.segment(weighted, 1), position)
+    for how in ("max", "mean-score", "adaptive"):
+        with pytest.raises(ModelUsageError, match=f"cannot read texts by {how}: use --comp"):
+            scorer.score([replace(SETS[1], composition=how)])
+        with pytest.raises(UsageError, match=f"cannot be trained .* {how} of color.shape"):
+            RetrainScorer.reading(scorer, replace(SETS[1], composition=how))  # type: ignore[arg-type]
 
 
 def test_segmentation_and_cost_map(network: LsmSeg) -> None:

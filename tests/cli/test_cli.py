@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -329,6 +330,26 @@ def test_predict_says_which_classes_are_described(call, passed) -> None:
     call("export", "--attributes", "color", "--vocab", "camvid", "-o", "p.json")
     result = call(*arguments, "--prompts", "p.json")
     assert "sky: described" in result.err and "sofa: by name only" in result.err
+
+
+def test_predict_reads_a_prompt_set_as_it_is_meant(call, passed) -> None:
+    from lsmseg_prompts import load_vocabulary, prompt_set
+    from lsmseg_prompts.export import export_native
+
+    kept, stand_in = passed
+    stand_in("ablations.runs.predict", "predict_pictures")
+    camvid = load_vocabulary("camvid")
+    made = prompt_set(camvid, ["color", "shape"], "ensemble")
+    export_native(replace(made, weights=((1.0, -0.5),) * 11), camvid, "weighted.json")
+    options = ("--vocab", "camvid", "--composition", "adaptive", "-o", "adaptive.json")
+    assert call("export", "--attributes", "color,shape", *options).code == 0
+    for name in ("weighted", "adaptive"):
+        call("predict", "p.png", "--classes", "sofa, sky", "--prompts", f"{name}.json")
+        texts = kept["predict_pictures"]["texts"]
+        assert texts.class_names == ("sofa", "sky")
+        assert texts.texts == (("a photo of a sofa",), made.texts[camvid.find("sky").index])
+        given = (texts.weights, texts.temperature)
+        assert given == ((((1.0,), (1.0, -0.5)), None) if name == "weighted" else (None, 1.0))
 
 
 def test_pretrain_gets_names_descriptions_and_combinations(call, passed, monkeypatch) -> None:

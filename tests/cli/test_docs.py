@@ -102,7 +102,7 @@ def example_picture() -> None:
         (("store", "burn"), "no command"),
         (("--loud", "attributes"), "no option"),
         (("attributes", "--colour", "red"), "--colour"),
-        (("export", "-o", "p.json"), "--attributes"),
+        (("predict", "--classes", "sky"), "pictures"),
         (("generate", "--wording", "novel"), "novel"),
         (("evaluate", "--limit", "few"), "--limit"),
     ],

@@ -7,6 +7,7 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference.pictures import _resized
 from lsmseg_model.inference.protocol import decode, encode, label, scores
+from lsmseg_model.inference.reading import Reading
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
 from lsmseg_model.networks.cost_map import cost_map, segment, upsample
@@ -292,6 +294,31 @@ def test_predict_of_every_kind_of_picture(segmenter: Segmenter, tmp_path: Path) 
     own = segmenter.predict(image, ["a", "b"], [["one"], ["two", "three"]])
     text = segmenter.encode_texts([["one"], ["two", "three"]])
     assert (own.masks == segmenter.label(image, text)[0]).all()
+
+
+@pytest.mark.parametrize("how", ["max", "mean-score", "adaptive", "refined"])
+def test_predict_reads_a_prompt_set(of_clip: Segmenter, how: str) -> None:
+    """Beside a background of two more names, which have one text each."""
+    weights = ((2.0, -1.0), (1.0,)) if how == "refined" else None
+    groups = (("a dog", "a hound with long ears"), ("the sky",))
+    prompts = SimpleNamespace(
+        class_names=("dog", "sky"), texts=groups, composition=how, weights=weights, temperature=0.3
+    )
+    image = noise(20, 30)
+    found = of_clip.predict(image, texts=prompts, background=["sea", "a lawn"])
+    texts = [*groups, ("a photo of a sea",), ("a photo of a lawn",)]
+    kind = "mean" if how == "refined" else how
+    every = None if weights is None else (*weights, (1.0,), (1.0,))
+    maps = of_clip.scores(image, of_clip.embed(texts, Reading(kind, every, 0.3)), range(4))
+    assert found.classes == ("dog", "sky", "background")
+    np.testing.assert_array_equal(found.masks, np.array([0, 1, 2, 2])[maps.argmax(axis=0)])
+    np.testing.assert_allclose(found.scores, maps.max(axis=0), atol=1e-6)
+    if how == "max":
+        apart = of_clip.encode_texts([[text] for group in texts for text in group])
+        one = of_clip.scores(image, apart, [0, 1]).max(axis=0)
+        np.testing.assert_allclose(maps[0], one, atol=1e-6)
+    alone = of_clip.predict(image, ["sky"], prompts)
+    assert (alone.masks == 0).all() and alone.texts == (("the sky",),)
 
 
 def test_what_is_below_the_threshold_is_background(segmenter: Segmenter) -> None:

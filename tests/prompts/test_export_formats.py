@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,7 @@ from safetensors import safe_open
 from support.command_line import refused
 from support.small_clip import SMALL
 
-from ablations.scoring.embeddings import export_embeddings, load_embeddings, text_hash
+from ablations.scoring.embeddings import export_embeddings, load_embeddings, text_hashes
 from lsmseg_model.networks.backbones.clip import build_clip
 from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.export import FORMATS, export, load_export
@@ -326,7 +327,8 @@ def test_embeddings(suffix: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found.matrix, clip.encode_texts(SEVERAL).numpy(), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(found.matrix, axis=1), 1, atol=1e-5)
     assert found.about["classes"] == list(NAMES) and found.about["model"] == clip.name
-    assert found.about["text_hashes"][1] == text_hash(("The sky is blue.",))
+    sky = hashlib.sha256(b'["The sky is blue."]').hexdigest()
+    assert found.about["text_hashes"][1] == sky == text_hashes(prompts(SEVERAL))[1]
     with pytest.raises(UsageError, match="made of other texts"):
         load_embeddings(path, prompts(PLAIN))
     with pytest.raises(UsageError, match="made for other classes"):
@@ -351,6 +353,59 @@ def test_embeddings(suffix: str, tmp_path: Path) -> None:
         load_embeddings(tmp_path / f"bad{suffix}")
 
 
+READ_OTHERWISE = [
+    ({"composition": "mean-score"}, "texts read by mean-score of color: .* native or embeddings"),
+    ({"composition": "max"}, "texts read by max of color: use --format native.$"),
+    ({"composition": "adaptive"}, "texts read by adaptive of color: use --format native.$"),
+    ({"weights": ((1.0, -1.0), (1.0,), (1.0,))}, "the weights of color: .* native or embeddings"),
+]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_a_reader_cannot_hold_is_refused(format: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    refined = dataclasses.replace(prompts(SEVERAL), composition="refined")
+    for changes, says in READ_OTHERWISE:
+        with pytest.raises(RefusedError, match=f"{format} reads several .* cannot hold {says}"):
+            export(dataclasses.replace(refined, **changes), VOCABULARY, path, format)
+        if "composition" in changes:  # one text a class is read the same by all
+            export(dataclasses.replace(prompts(PLAIN), **changes), VOCABULARY, path, format)
+            path.unlink()
+    export(dataclasses.replace(refined, texts=PLAIN), VOCABULARY, path, format)
+    path.unlink()
+    if CONSUMERS[format].joined is None:
+        with pytest.raises(RefusedError, match=f"{format} takes one text a class"):
+            export(refined, VOCABULARY, path, format)
+    else:
+        export(refined, VOCABULARY, path, format)
+
+
+def test_embeddings_of_other_readings(tmp_path: Path) -> None:
+    clip = build_clip(SMALL)
+    refined = dataclasses.replace(prompts(SEVERAL), composition="refined")
+    one, two = clip.encode_texts([[text] for text in SEVERAL[0]]).numpy()
+    weighted = dataclasses.replace(refined, weights=((2.0, -1.0), (1.0,), (1.0,)))
+    expected = 2 * one - two
+    found = load_embeddings(export_embeddings(weighted, clip, tmp_path / "w.npz"), weighted)
+    np.testing.assert_allclose(found.matrix[0], expected / np.linalg.norm(expected), atol=1e-5)
+    with pytest.raises(UsageError, match="or with other weights or another composition"):
+        load_embeddings(tmp_path / "w.npz", refined)
+    score = dataclasses.replace(weighted, composition="mean-score")
+    found = load_embeddings(export_embeddings(score, clip, tmp_path / "s.npz"), score)
+    np.testing.assert_allclose(found.matrix[0], expected / 3, atol=1e-6)
+    assert found.about["composition"] == "mean-score" and found.about["normalised"] is False
+    with pytest.raises(UsageError, match="or with other weights or another composition"):
+        load_embeddings(tmp_path / "s.npz", refined)
+    about = json.dumps({**found.about, "normalised": True})
+    np.savez(tmp_path / "long.npz", embeddings=found.matrix, about=np.array(about))
+    with pytest.raises(UsageError, match="a row is not of length 1"):
+        load_embeddings(tmp_path / "long.npz")
+    for how in ("max", "adaptive"):
+        other = dataclasses.replace(refined, composition=how)
+        with pytest.raises(RefusedError, match=f"texts read by {how} of color: use --format nat"):
+            export_embeddings(other, clip, tmp_path / "m.npz")
+
+
 # -- the command ----------------------------------------------------------------------------------
 
 
@@ -362,6 +417,17 @@ def test_the_command_refuses_and_rewrites(call: Any) -> None:
     assert done.code == 0 and "rewritten without the separators of cat-seg" in done.err
     assert len(json.loads(Path("out.json").read_text())) == 11
     assert call(*base, "--rewrite").code == 2
+    several = ("--composition", "max", "-o")
+    base = ("export", "--vocab", "camvid", "--attributes", "color,shape")
+    refused(call(*base, *several, "m.txt", "--format", "fc-clip"), 6, "cannot hold texts read by")
+    assert call(*base, *several, "max.json").code == 0
+    again = ("export", "--prompts", "max.json", "-o")
+    assert call(*again, "again.json").code == 0
+    assert Path("again.json").read_text() == Path("max.json").read_text()
+    refused(call(*again, "m.npz", "--format", "embeddings"), 6, "have one row a class")
+    assert "one of the two" in call(*again, "b.json", "--attributes", "color").err
+    assert "beside --prompts" in call(*again, "b.json", "--composition", "max").err
+    base = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "out.json")
     embedded = call(*base[:-1], "e.npz", "--format", "embeddings")
     assert embedded.code == 0 and "lsmseg-tiny knows drawings only" in embedded.err
     assert load_embeddings("e.npz").matrix.shape == (11, 128)
