@@ -19,9 +19,10 @@ from lsmseg_model.inference import protocol as sliding
 from lsmseg_model.inference.finite import check_finite
 from lsmseg_model.inference.reading import ClassEmbeddings
 from lsmseg_model.inference.windows import picture_features
+from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.config import Protocol
-from lsmseg_model.networks.cost_map import best_class, cost_map, upsample
+from lsmseg_model.networks.cost_map import cost_map, upsample
 from lsmseg_model.networks.lsmseg import LsmSeg
 
 TEXTS_AT_ONCE = 256

@@ -9,22 +9,29 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.ablation_fakes import DESCRIPTIONS, VOCABULARY, FakeBenchmark
 from support.mini_network import NETWORK, make_pictures
+from support.small_clip import SMALL
 
 from ablations.runs.ablate import ablate
 from ablations.runs.request import AblationRequest
+from ablations.scoring import shards
 from ablations.scoring.count_store import MemoryCountStore
 from ablations.scoring.executors import Local, Ray, everywhere, open_executor
-from ablations.scoring.frozen import Scorer
+from ablations.scoring.frozen import FrozenScorer, Scorer
 from ablations.scoring.networks import RetrainScorer
-from ablations.scoring.splits import BenchmarkSource
+from ablations.scoring.options import ScorerOptions
+from ablations.scoring.splits import BenchmarkSource, Part
 from ablations.scoring.training import TrainedNetwork, Training, TrainingJob, train_network
+from lsmseg_model.networks.backbones.clip import build_clip
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 
@@ -34,6 +41,24 @@ PATIENCE = 60.0  # seconds that a job waits for the test at most
 def test_local_is_map() -> None:
     assert list(open_executor("local").map(os.path.basename, ["a/b", "c/d"])) == ["b", "d"]
     assert Local.places == 1
+
+
+def test_shards_read_texts_as_the_whole_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    clip, whole = build_clip(SMALL).eval(), FakeBenchmark(pictures=8)
+    several = build_prompt_set(DESCRIPTIONS, VOCABULARY, ["color", "shape"], "ensemble")
+    sets = [several, replace(several, weights=((1.0, -0.5),) * 4)]
+    sets += [replace(several, composition=how) for how in ("max", "mean-score", "adaptive")]
+
+    def opened(shard: shards.Shard) -> Scorer:
+        return FrozenScorer(clip, Part(whole, range(shard.start, shard.stop), "report"))
+
+    monkeypatch.setattr(shards, "_opened", opened)
+    own, executor = FrozenScorer(clip, whole), SimpleNamespace(places=1, map=map)
+    spread = shards.SpreadScorer(own, ScorerOptions(), BenchmarkSource("x"), executor)  # type: ignore[arg-type]
+    assert len(spread.shards) == 2
+    np.testing.assert_array_equal(spread.count(sets, None), own.count(sets, None))
+    assert [spread.text_key(one) for one in sets] == [own.text_key(one) for one in sets]
 
 
 def test_unknown_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,9 @@ from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference.counting import count_prompt_sets, dense_features
 from lsmseg_model.inference.prediction import Prediction
 from lsmseg_model.inference.windows import offsets, picture_features
+from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
-from lsmseg_model.networks.cost_map import segment
 from lsmseg_model.predict import PredictRequest, file_names, find_pictures, predict
 from lsmseg_model.segmenter import Segmenter, drawings_only
 
@@ -62,14 +62,6 @@ def test_small_and_odd_pictures_are_resized() -> None:
     assert picture_features(clip, np.zeros((5, 9, 3), np.uint8)).shape == (4, 7, 8)
 
 
-def test_segment_splits_sets() -> None:
-    features = torch.tensor([[[1.0, 0.0]]])
-    text = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.6, 0.8]])
-    masks, cosines = segment(features, text, (2, 2), sets=2)
-    assert masks.tolist() == [[[0, 0], [0, 0]], [[1, 1], [1, 1]]]
-    np.testing.assert_allclose(cosines[:, 0, 0], [1.0, 0.6], atol=1e-6)
-
-
 class Two:
     """Two pictures of a vocabulary of ten, scored on classes 3 and 7."""
 
@@ -103,8 +95,8 @@ def test_many_prompt_sets_in_one_pass_equal_one_by_one() -> None:
         assert (count_prompt_sets(clip, features, [texts])[0] == together[s]).all()
     assert (together[:, :, :, 2] == [128, 64]).all()  # unscored and ignored pixels count nowhere
     text = clip.encode_texts(sets[0])
-    masks, _ = segment(features.maps[0], text, (16, 16))
-    assert (confusion_counts(masks[0], features.labels[0], 2) == together[0, 0]).all()
+    masks, _ = best_class(features.maps[0], text, (16, 16))
+    assert (confusion_counts(masks.numpy(), features.labels[0], 2) == together[0, 0]).all()
 
 
 # -- files and folders -------------------------------------------------------------------

@@ -26,8 +26,9 @@ from lsmseg_model.inference.pictures import _resized
 from lsmseg_model.inference.protocol import decode, encode, label, scores
 from lsmseg_model.inference.reading import Reading
 from lsmseg_model.inference.windows import picture_features
+from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
-from lsmseg_model.networks.cost_map import cost_map, segment, upsample
+from lsmseg_model.networks.cost_map import cost_map, upsample
 from lsmseg_model.segmenter import sentence
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,12 +78,12 @@ def test_a_few_classes_and_rows_at_a_time_change_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lsmseg_model.kernels.argmax.AT_ONCE", 4000)
         patch.setattr("lsmseg_model.kernels.argmax.BAND", 4000)
-        found, best = segment(features, text, size)
+        found, best = best_class(features, text, size)
     expected = plain.amax(dim=0).numpy()
-    np.testing.assert_allclose(best[0], expected, atol=1e-6)
-    chosen = plain.numpy()[found[0], *np.indices(size)]
+    np.testing.assert_allclose(best, expected, atol=1e-6)
+    chosen = plain.numpy()[found.numpy(), *np.indices(size)]
     np.testing.assert_allclose(chosen, expected, atol=1e-6)
-    assert found.dtype == np.int64 and best.dtype == np.float32
+    assert found.dtype == torch.int64 and best.dtype == torch.float32
 
 
 def test_of_equals_the_first_wins() -> None:
@@ -90,7 +91,7 @@ def test_of_equals_the_first_wins() -> None:
     rng = np.random.default_rng(0)
     text = torch.from_numpy(rng.integers(-1, 2, (600, 2))).float()
     features = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[-1.0, 0.0], [0.0, -1.0]]])
-    found, _ = segment(features, text, (37, 41))
+    found = best_class(features, text, (37, 41))[0].numpy()
     first = {tuple(row): i for i, row in reversed(list(enumerate(text.tolist())))}
     assert {first[tuple(text[i].tolist())] for i in np.unique(found)} == set(np.unique(found))
 
@@ -98,16 +99,16 @@ def test_of_equals_the_first_wins() -> None:
 BOUNDED = """
 import resource, sys
 import numpy as np, torch
-from lsmseg_model.networks.cost_map import segment
+from lsmseg_model.kernels.argmax import best_class
 from torch.nn import functional as F
 torch.set_num_threads(1)
 torch.manual_seed(0)
 classes, side = int(sys.argv[1]), int(sys.argv[2])
 text = F.normalize(torch.randn(classes, 64), dim=-1)
 features = F.normalize(torch.randn(16, 16, 64), dim=-1)
-segment(features, text[:8], (8, 8))
+best_class(features, text[:8], (8, 8))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-found, best = segment(features, text, (side, side))
+found, best = best_class(features, text, (side, side))
 assert len(np.unique(found)) > min(classes, 100) / 4
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
@@ -136,8 +137,8 @@ def test_a_clip_is_seen_as_before(of_clip: Segmenter) -> None:
     image = noise(20, 30)
     text = of_clip.encode_texts([["a zebra"], ["the sky", "a sky"], ["grass"]])
     where, best = of_clip.label(image, text)
-    masks, cosines = segment(picture_features(of_clip.clip, image), text, (20, 30))
-    assert (where == masks[0]).all() and (best == cosines[0]).all()
+    masks, cosines = best_class(picture_features(of_clip.clip, image), text, (20, 30))
+    assert (where == masks.numpy()).all() and (best == cosines.numpy()).all()
     assert of_clip.score == "cosine" and of_clip.loaded is None
     assert (of_clip.name, of_clip.weights_hash) == ("small", "random")
 
