@@ -322,6 +322,18 @@ def test_predict_reads_a_prompt_set(of_clip: Segmenter, how: str) -> None:
     assert (alone.masks == 0).all() and alone.texts == (("the sky",),)
 
 
+def test_a_network_reads_weights_and_no_other_reading(of_network: Segmenter) -> None:
+    groups, image = (("a dog", "a hound"), ("the sky",)), noise(20, 30)
+    names = ("dog", "sky")
+    weighted = SimpleNamespace(class_names=names, texts=groups, weights=((2.0, -1.0), (1.0,)))
+    text = of_network.embed(groups, Reading(weights=weighted.weights)).rows
+    expected, _ = of_network.label(image, text)
+    np.testing.assert_array_equal(of_network.predict(image, texts=weighted).masks, expected)
+    best = SimpleNamespace(class_names=names, texts=groups, composition="max")
+    with pytest.raises(UsageError, match="cannot read texts by max"):
+        of_network.predict(image, texts=best)
+
+
 def test_what_is_below_the_threshold_is_background(segmenter: Segmenter) -> None:
     image = noise(40, 40)
     plain = segmenter.predict(image, ["sky", "zebra"])
