@@ -38,6 +38,14 @@ def ablate(
     sam: options.SamFile = None,
     attributes: options.Attributes = None,
     composition: options.Composition = "concat",
+    vary: Annotated[
+        Literal["attributes", "vocabulary"],
+        Option(help="What is compared: attributes, or the words that the classes are called by."),
+    ] = "attributes",
+    words: Annotated[
+        list[Path] | None,
+        Option(help="A word list to compare too, .json or .txt; may be repeated."),
+    ] = None,
     limit: Annotated[
         int | None, Option(min=1, help="Use only the first pictures of a split.")
     ] = None,
@@ -98,9 +106,12 @@ def ablate(
 ) -> None:
     """Stages 3 and 4: score every attribute alone, then search for the best combination.
 
-    With several --llm this is done for each of them, and they are compared.
+    With several --llm this is done for each of them, and they are compared. With --vary vocabulary
+    the names of the classes take the place of attributes.
     """
     options.unused(ctx, strategy != "beam", "without --strategy beam", "beam_width")
+    described = ("llm", "attributes", "composition", "strategy", "beam_width", "orders")
+    options.unused(ctx, vary == "vocabulary", "with --vary vocabulary", *described)
     options.unused(ctx, no_cache, "beside --no-cache", "cache")
     request = options.request_from(
         ablations.AblationRequest,
@@ -108,6 +119,7 @@ def ablate(
         llm=llm[0] if llm else "bundled",
         data=data or ["ministuff"],
         attributes=options.names(attributes),
+        words=None if words is None else [str(file) for file in words],
         cache=False if no_cache else cache,
     )
     if llm is None or len(llm) == 1:

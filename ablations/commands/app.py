@@ -24,7 +24,7 @@ PANELS = {
     """,
     "Texts": """
         llm attributes attribute prompts composition store shipped wording text file
-        background threshold replace attempts edits rewrite
+        background threshold replace attempts edits rewrite vary words
     """,
     "Model": """
         model pretrained checkpoint config changes change init encoder dense sam size clip

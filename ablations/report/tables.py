@@ -19,6 +19,7 @@ from ablations.report.sheet import (
     texts,
     the_split,
 )
+from lsmseg_prompts.prompts.word_lists import WORDS
 from lsmseg_prompts.terminal import print_cells, print_wrapped
 
 DECISIONS = {"start": "start", "accepted": "taken", "rejected": "not taken"}
@@ -65,6 +66,11 @@ def _unless_name(column: str = "difference") -> Callable[[Row], str]:
 def _if_there(column: str) -> Callable[[Row], str]:
     """The gain over the step before; nothing where there is none."""
     return lambda row: "" if row.get(column) is None else signed(row, column)
+
+
+def _of_words(rows: Sequence[Row]) -> bool:
+    """Whether the rows are of word lists."""
+    return any(str(row["prompts"]).startswith(WORDS) for row in rows)
 
 
 def _benchmark_sheet(title: str, rows: Sequence[Row], column: str, note: str) -> Sheet:
@@ -128,7 +134,8 @@ def single_sheet(rows: Sequence[Row]) -> Sheet:
             "union: over classes in labels or predictions; selection: mIoU on the "
             "selection split, where * is the best."
         )
-    return make_sheet("Single attributes (as in Table 2)", lines, [PROMPTS, *columns], note)
+    title = "Word lists" if _of_words(rows) else "Single attributes (as in Table 2)"
+    return make_sheet(title, lines, [PROMPTS, *columns], note)
 
 
 def combination_sheets(rows: Sequence[Row]) -> list[Sheet]:
@@ -163,7 +170,7 @@ def combination_sheet(rows: Sequence[Row]) -> Sheet:
             ("gain on selection", _if_there("selection_gain")),
         ]
     return make_sheet(
-        "Combinations (as in Table 3)",
+        "Words" if _of_words(rows) else "Combinations (as in Table 3)",
         lines,
         [PROMPTS, *columns, ("step", lambda row: DECISIONS.get(row["status"], ""))],
         f"mIoU in % on {the_split(rows)}. The gain on the selection split decided each step; "

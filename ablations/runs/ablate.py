@@ -8,9 +8,9 @@ report.html.
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ablations.runs import reuse
+from ablations.runs import reuse, words
 from ablations.runs.directory import REPORT, check_run_directory, run_directory, run_path
 from ablations.runs.open import (
     Descriptions,
@@ -84,8 +84,12 @@ def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) 
     """path: where the results go, if that has been said already."""
     started = time.monotonic()
     sources, vocabularies = benchmark_sources(request)
-    llm = request.llm
-    descriptions = load_descriptions(request, vocabularies, [llm])[llm]
+    llm, lists = request.llm, {}
+    if request.vary == "vocabulary":
+        lists = words.lists_of(request, vocabularies[0])
+        descriptions = [words.as_descriptions(lists)]
+    else:
+        descriptions = load_descriptions(request, vocabularies, [llm])[llm]
     key = reuse.request_key(request, sources, vocabularies, descriptions)
     if not request.again and (earlier := reuse.find_run(request, key)):
         if progress:
@@ -97,8 +101,12 @@ def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) 
             note(f"Results go to {directory / REPORT}")
         encode_pictures(benches, request.store_path, progress)
         command = command_of("ablate", request)
-        opened = OpenAblation(request, model, benches, command, progress, started=started)
-        result = opened.run(llm, descriptions, directory, directory.name)[1]
+        if lists:
+            how: dict[str, Any] = {"command": command, "progress": progress, "started": started}
+            result = words.run_words(request, model, benches[0], lists, directory, **how)
+        else:
+            opened = OpenAblation(request, model, benches, command, progress, started=started)
+            result = opened.run(llm, descriptions, directory, directory.name)[1]
     reuse.keep_run(request.store_path, key, result)
     return result
 

@@ -19,13 +19,14 @@ from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scorebo
 from ablations.search.single import Singles, controls
 from ablations.search.statistics import Interval
 from lsmseg_model.data.benchmark import group_count
+from lsmseg_prompts.export.card import texts_sha256
 from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
 
 SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
 SETTINGS = (
-    *("split", "limit", "composition", "rule", "strategy", "beam_width", "orders"),
+    *("vary", "words", "split", "limit", "composition", "rule", "strategy", "beam_width", "orders"),
     *("samples", "seed"),
 )
 """The settings of a request that its record names beside the attributes and the device."""
@@ -36,7 +37,8 @@ class RunRecord:
     """The results of stages 3 and 4, with everything that is needed to write them down.
 
     path: the rows of combinations.csv. command: what repeats the run. directory: where its files
-    go. name: what its evaluations are filed under.
+    go. name: what its evaluations are filed under. compared: the word lists of stage 3; by
+    default it compares the attributes of the request.
     """
 
     board: Scoreboard
@@ -48,6 +50,12 @@ class RunRecord:
     command: str
     directory: Path
     name: str
+    compared: Sequence[str] = ()
+
+    @property
+    def stage3(self) -> list[str]:
+        """What is compared alone: word lists, else attributes."""
+        return list(self.compared) or self.request.searched
 
     @property
     def candidate(self) -> Candidate:
@@ -116,7 +124,7 @@ class RunRecord:
     def provenance(self) -> dict[str, Any]:
         """What the scores were made from and how, for the records."""
         settings = {name: getattr(self.request, name) for name in SETTINGS}
-        settings |= {"attributes": self.request.searched, "device": self.request.device}
+        settings |= {"attributes": self.stage3, "device": self.request.device}
         return {
             "llm": self.llm,
             "model": {
@@ -138,7 +146,7 @@ class RunRecord:
 
     def lengths(self) -> list[dict[str, Any]]:
         """How long the texts are of the plain name, each attribute, typical and the best set."""
-        attributes = [Candidate((name,)) for name in self.request.searched]
+        attributes = [Candidate((name,)) for name in self.stage3]
         typical = [TYPICAL] if self.board.has("typical") else []
         shown = dict.fromkeys([NAME, *attributes, *typical, self.candidate])
         rows = []
@@ -187,6 +195,7 @@ class RunRecord:
                     continue
                 entered.add(key)
                 benchmark = bench.scorers[row["split"]].benchmark
+                whole = self.board.at_hand(bench, row["prompts"])
                 joined = row["prompts"].partition("(")[2].rstrip(")") or row["prompts"]
                 for column, subset in SUBSETS.items():
                     if row.get(column) is None:
@@ -212,6 +221,7 @@ class RunRecord:
                             "samples": self.board.samples,
                             "seed": self.board.seed,
                             "groups": group_count(benchmark),
+                            "texts": None if whole is None else texts_sha256(whole),
                         },
                     }
 

@@ -16,7 +16,10 @@ REPEATED = (
     "data_root",
     "split",
     "picture",
+    "words",
 )  # once for every value; other lists have commas
+UNVARIED = {"attributes", "composition", "strategy", "beam_width", "orders"}
+"""The options of a search among attributes, which one among words does not take."""
 
 
 def command_of(name: str, request: Any, *more: str) -> str:
@@ -48,10 +51,16 @@ def commands(
         best: The chosen attributes.
         directory: The run directory.
     """
+    if request.vary == "vocabulary":
+        steps = [
+            ("Both stages, the tables and this page", ablate_command(request, llm, directory)),
+            ("This page alone, from run.json", ["report", str(directory)]),
+        ]
+        return [{"what": what, "command": shlex.join([PROGRAM, *words])} for what, words in steps]
     store = _option("store", request.store)
     names = [request.vocab] if request.vocab else dict.fromkeys(vocabularies)
     searched, chosen = ",".join(request.searched), ",".join(best)
-    steps: list[tuple[str, list[str]]] = []
+    steps = []
     if llm != LLM_NAME:
         for name in names:
             words = ["generate", "--llm", llm, "--vocab", name, "--attributes", searched, *store]
@@ -68,11 +77,16 @@ def commands(
 
 def ablate_command(request: AblationRequest, llm: str, directory: Path) -> list[str]:
     """The words of `ablate` with all its options but those that it refuses beside the others."""
-    words, without = ["ablate", "--llm", llm], {"llm", "out", "force"}
+    words, without = ["ablate"], {"llm", "out", "force"}
+    if request.vary == "vocabulary":
+        without |= UNVARIED
+    else:
+        words += ["--llm", llm]
+        without.add("vary")
     if request.strategy != "beam":
         without.add("beam_width")
     for field in fields(request):
-        if field.name == "attributes":
+        if field.name == "attributes" and "attributes" not in without:
             words += _option(field.name, request.searched)
         elif field.name not in without:
             words += _option(field.name, getattr(request, field.name))

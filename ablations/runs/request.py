@@ -15,7 +15,8 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import BUILT, READ_BY_CLIP
 from lsmseg_prompts.store.sqlite import working_store_path
 
-SEVERAL = ("data", "data_root", "split", "attributes", "picture")
+SEVERAL = ("data", "data_root", "split", "attributes", "picture", "words")
+VARIED = ("attributes", "vocabulary")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class AblationRequest(ScorerOptions, SearchOptions):
         vocab: The vocabulary; by default the one each benchmark is labelled with.
         attributes: Those to search among; by default all nine.
         composition: How clauses become texts: one of `prompt_set.BUILT` but "sentence".
+        vary: What is compared: "attributes", or "vocabulary", the words that the classes of one
+            benchmark are called by.
+        words: Files of word lists to compare too, see `word_lists.read_words`.
         limit: At most so many pictures of a split.
         samples: Bootstrap resamples, at least 200.
         picture: Names of the pictures to show; by default they are chosen by their labels.
@@ -53,6 +57,8 @@ class AblationRequest(ScorerOptions, SearchOptions):
     vocab: str | None = None
     attributes: Sequence[str] | None = None
     composition: str = "concat"
+    vary: str = "attributes"
+    words: Sequence[str] | None = None
     limit: int | None = None
     samples: int = 2000
     picture: Sequence[str] | None = None
@@ -87,6 +93,24 @@ class AblationRequest(ScorerOptions, SearchOptions):
                 "leave out --orders, or use --composition concat."
             )
         check_samples(self.samples)
+        self._check_words()
+
+    def _check_words(self) -> None:
+        """Raise UsageError where words cannot be varied as it is asked for."""
+        if self.vary not in VARIED:
+            raise UsageError(f"{self.vary!r} cannot be varied: choose {' or '.join(VARIED)}.")
+        if self.vary == "attributes":
+            if self.words is not None:
+                raise UsageError("--words has no effect without --vary vocabulary: leave it out.")
+        elif len(self.data) > 1:
+            raise UsageError(
+                "Words are those of one benchmark: beside --vary vocabulary name only one "
+                "with --data."
+            )
+        elif self.scorer == "retrain":
+            raise UsageError(
+                "Words are not trained anew: with --vary vocabulary use --scorer frozen or trained."
+            )
 
     @property
     def splits(self) -> list[str | None]:

@@ -69,6 +69,8 @@ def path_rows(
     rows_of = partial(_rows, board, searched, scores)
     rows = rows_of(NAME, "baseline")
     for place, step in enumerate(searched.steps):
+        if step.candidate == NAME:  # the start of a search among words is the baseline's row
+            continue
         rows += rows_of(step.candidate, step.status, place)
     done = {step.candidate for step in searched.steps}
     others = [*zip(extremes, ("optimum", "greedy"), strict=False)]

@@ -126,6 +126,13 @@ class Scoreboard:
             self._sets[key] = self._build(bench, candidate, None)
         return self._sets[key]
 
+    def at_hand(self, bench: Bench, name: str) -> PromptSet | None:
+        """The prompt set of this name, if it was made whole already."""
+        for (vocabulary, candidate), made in self._sets.items():
+            if (vocabulary, candidate.name) == (bench.vocabulary.name, name):
+                return made
+        return None
+
     def _build(self, bench: Bench, candidate: Candidate, only: Collection[int] | None) -> PromptSet:
         return build_prompt_set(
             bench.descriptions,

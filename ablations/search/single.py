@@ -19,6 +19,7 @@ from ablations.search.scoreboard import (
 )
 from lsmseg_prompts.prompts.controls import CONTROLS
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
+from lsmseg_prompts.prompts.word_lists import WORDS
 
 TEMPLATES = tuple(Candidate((name,)) for name in NAME_TEMPLATES if name != "name")
 
@@ -32,7 +33,9 @@ class Singles:
 
 
 def controls(candidate: Candidate) -> list[Candidate]:
-    """The controls that go with a candidate: templates for the name, and its own two."""
+    """The controls that go with a candidate: templates of the name; of descriptions its two."""
+    if candidate == NAME or candidate.name.startswith(WORDS):
+        return list(TEMPLATES)
     return [*TEMPLATES, *(Candidate(candidate.attributes, control) for control in CONTROLS)]
 
 

@@ -21,6 +21,7 @@ from lsmseg_prompts.files import plain, write_whole
 from lsmseg_prompts.prompts.from_store import provenance
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
 from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.word_lists import WORDS
 from lsmseg_prompts.store.sqlite import existing_store_path
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, merges_file
@@ -98,7 +99,6 @@ def _about(vocabulary: Vocabulary) -> dict[str, Any]:
 
 def _read(prompts: PromptSet) -> dict[str, Any]:
     """What the texts are and how they are read."""
-    read = [prompts.composition, prompts.temperature, prompts.weights, prompts.texts]
     return {
         "name": prompts.name,
         "attributes": list(prompts.attributes),
@@ -108,7 +108,7 @@ def _read(prompts: PromptSet) -> dict[str, Any]:
         **provenance(prompts),
         "shortened": len(prompts.shortened),
         "dropped": len(prompts.dropped),
-        "sha256": _sha256(read),
+        "sha256": texts_sha256(prompts),
     }
 
 
@@ -128,6 +128,11 @@ def _words(prompts: PromptSet, vocabulary: Vocabulary) -> list[dict[str, Any]]:
         }
         for entry, texts in zip(vocabulary, prompts.texts, strict=True)
     ]
+
+
+def texts_sha256(prompts: PromptSet) -> str:
+    """The hash of a prompt set's texts and of how they are read."""
+    return _sha256([prompts.composition, prompts.temperature, prompts.weights, prompts.texts])
 
 
 def check_card(path: str | Path) -> None:
@@ -226,19 +231,25 @@ def _background(words: int) -> str:
 
 
 def _scores(prompts: PromptSet, store: str | os.PathLike[str] | None) -> list[Mapping[str, Any]]:
-    """The last evaluations of the prompt set, by name, LLM and composition, in a fixed order."""
+    """The last evaluations of the prompt set in a fixed order.
+
+    Those with the hash of its texts; of others, where they have none, the ones of its name, LLM
+    and composition. Names are everybody's; word lists of one name may be of any words.
+    """
     path = existing_store_path(store)
     if path is None:
         return []
     with open_store_readonly(path) as file:
         evaluations = file.evaluations()
-    named = prompts.name in NAME_TEMPLATES  # whoever described the others
+    texts, named = texts_sha256(prompts), prompts.name in NAME_TEMPLATES
     last: dict[tuple[str, ...], Mapping[str, Any]] = {}
     for one in evaluations:
-        how = one["llm"], one["composition"]
         if (one["vocabulary"], one["prompt_set"]) != (prompts.vocabulary, prompts.name):
             continue
-        if named or how == (prompts.llm, prompts.composition):
+        same = named or (one["llm"], one["composition"]) == (prompts.llm, prompts.composition)
+        by_name = same and not prompts.name.startswith(WORDS)
+        scored = one["details"].get("texts")
+        if by_name if scored is None else scored == texts:
             keys = (*SCORED, "miou", "miou_low", "miou_high", "run", "created_at")
             last[tuple(str(one[key]) for key in SCORED)] = {key: one[key] for key in keys}
     return [last[key] for key in sorted(last)]
