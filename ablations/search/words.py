@@ -120,7 +120,9 @@ def search_words(
 
 def _row(step: int, score: Score, gain: Interval | None, chosen: bool) -> dict[str, Any]:
     """A row of candidates.csv."""
-    subsets = {c: number(score.mean[c].value) for c in ("seen", "unseen") if c in score.mean}
+    subsets: dict[str, Any] = {
+        c: number(score.mean[c].value) for c in ("seen", "unseen") if c in score.mean
+    }
     return {
         "step": step,
         "prompts": score.candidate.name,
