@@ -79,6 +79,10 @@ class World:
         basis, _ = np.linalg.qr(rng.standard_normal((rows + 28, rows)))
         return basis.T.reshape(1 + len(NINE), len(NAMES), -1).astype(np.float32)
 
+    def texts(self) -> "Texts":
+        """The text tower."""
+        return Texts(self)
+
 
 VOCABULARY = Vocabulary(
     "planted", "Planted", tuple(ClassEntry(i, name, name) for i, name in enumerate(NAMES))
@@ -117,6 +121,14 @@ class Texts:
         along: np.ndarray = self.directions[1 + NINE.index(attribute), kind]
         return along * strength
 
+    def signal(self) -> np.ndarray:
+        """[classes, D]: what the pixels of each class have in common."""
+        signal = self.world.name * self.directions[0]
+        for place, attribute in enumerate(NINE, 1):
+            if self.kinds[attribute] == "planted":
+                signal = signal + self.world.signal * self.directions[place]
+        return signal
+
     def encode_texts(self, groups: Sequence[Sequence[str]]) -> torch.Tensor:
         """float32 [N, D] of length 1; of a group of sentences the mean."""
         return F.normalize(
@@ -145,16 +157,21 @@ class Pictures:
         self.rng = np.random.default_rng([world.seed, 3, SPLITS.index(split)])
         often = 1.0 / (1 + np.arange(len(NAMES))) if world.rare else np.ones(len(NAMES))
         self.world, self.often = world, often / often.sum()
+        self.drawn: Features | None = None
 
     def __len__(self) -> int:
         return self.pictures
 
+    def labels(self, index: int) -> np.ndarray:
+        return self.features().labels[index]
+
     def features(self) -> Features:
-        world, rng, texts = self.world, self.rng, Texts(self.world)
-        signal = world.name * texts.directions[0]
-        for place, attribute in enumerate(NINE, 1):
-            if texts.kinds[attribute] == "planted":
-                signal = signal + world.signal * texts.directions[place]
+        if self.drawn is None:
+            self.drawn = self._draw()
+        return self.drawn
+
+    def _draw(self) -> Features:
+        world, rng, signal = self.world, self.rng, self.world.texts().signal()
         length = signal.shape[-1]
         features = Features([], [], np.arange(len(NAMES)))
         for picture in range(self.pictures):
@@ -180,7 +197,7 @@ class PlantedScorer(FrozenScorer):
     """A `FrozenScorer` whose features are drawn instead of seen."""
 
     def __init__(self, world: World, split: str, pictures: int) -> None:
-        super().__init__(Texts(world), Pictures(world, split, pictures))  # type: ignore[arg-type]
+        super().__init__(world.texts(), Pictures(world, split, pictures))  # type: ignore[arg-type]
 
     def identity(self) -> dict[str, Any]:
         return {"kind": "planted", "world": repr(self.benchmark.world)}  # type: ignore[attr-defined]
@@ -189,9 +206,7 @@ class PlantedScorer(FrozenScorer):
         return f"{self.benchmark.split} {len(self.benchmark)}"
 
     def features(self, progress: Callable[[int, int], None] | None = None) -> Features:
-        if self._features is None:
-            self._features = self.benchmark.features()  # type: ignore[attr-defined]
-        return self._features
+        return self.benchmark.features()  # type: ignore[attr-defined,no-any-return]
 
 
 def board(world: World, samples: int = 1000) -> Scoreboard:
