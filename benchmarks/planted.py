@@ -131,12 +131,12 @@ class Texts:
 
     def encode_texts(self, groups: Sequence[Sequence[str]]) -> torch.Tensor:
         """float32 [N, D] of length 1; of a group of sentences the mean."""
-        return F.normalize(
-            torch.stack([torch.stack([self._one(t) for t in group]).mean(0) for group in groups]),
-            dim=-1,
-        )
+        some = {text: self.embed(text) for text in dict.fromkeys(t for g in groups for t in g)}
+        means = [torch.stack([some[text] for text in group]).mean(0) for group in groups]
+        return F.normalize(torch.stack(means), dim=-1)
 
-    def _one(self, text: str) -> torch.Tensor:
+    def embed(self, text: str) -> torch.Tensor:
+        """float32 [D] of length 1."""
         named = _NAMED.search(text)
         assert named is not None, text
         vector = self.directions[0, NAMES.index(named[1].lower())].copy()

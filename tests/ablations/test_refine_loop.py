@@ -19,13 +19,13 @@ from ablations.refinement.proposers import named
 from ablations.refinement.texts import TextStore
 from ablations.scoring.frozen import Scorer
 from benchmarks.planted import DESCRIPTIONS, NAMES, NINE, VOCABULARY, PlantedScorer
-from benchmarks.planted_refine import PROPOSERS, RefineWorld
+from benchmarks.planted_refine import PROPOSERS, WORLDS, RefineWorld
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 
 FEW = NINE[:3]  # the attributes that the store describes: fewer candidates
-CONTRAST = RefineWorld(5000, kind="contrast", pictures=44)
-NOTHING = RefineWorld(5001, kind="nothing", pictures=44)
+CONTRAST = replace(WORLDS["contrast"], seed=5000, pictures=44)
+NOTHING = replace(WORLDS["nothing"], seed=5001, pictures=44)
 NAME = build_prompt_set(DESCRIPTIONS, VOCABULARY, ("name",))
 
 
