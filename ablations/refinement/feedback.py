@@ -9,7 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from ablations.refinement.candidates import Group
+from ablations.scoring.frozen import Scorer
 from lsmseg_model.metrics import iou
+from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import Vocabulary
 
 
@@ -27,6 +29,33 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Views:
+    """Some pictures as they are segmented; no others can be seen.
+
+    Attributes:
+        scorer: Of the selection split.
+        prompts: What they are segmented with.
+        pictures: Which of the split.
+    """
+
+    scorer: Scorer
+    prompts: PromptSet
+    pictures: tuple[int, ...]
+
+    def wrong(self) -> np.ndarray:
+        """int64 [pictures, C, 2]: pixels of each scored class that were missed, or taken for it."""
+        counts = self.scorer.score([self.prompts])[0][list(self.pictures)]
+        return np.stack([counts[..., 2] - counts[..., 0], counts[..., 1] - counts[..., 0]], axis=-1)
+
+    def view(self, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the picture at a place: uint8 [H, W, 3], its labels and the classes predicted."""
+        picture = self.pictures[place]
+        benchmark = self.scorer.benchmark
+        predicted = self.scorer.segment(self.prompts, picture)
+        return benchmark.picture(picture), benchmark.labels(picture), predicted
+
+
+@dataclass(frozen=True)
 class Feedback:
     """What proposers see: the current texts and what comes of them, never the other half.
 
@@ -40,6 +69,7 @@ class Feedback:
         pictures: The pictures it was counted on.
         tried: For a class what was tried before and the gain it brought on the half it was tried
             on, the best first.
+        views: These pictures as they are segmented with the current texts.
     """
 
     vocabulary: Vocabulary
@@ -50,6 +80,7 @@ class Feedback:
     scored: tuple[int, ...]
     pictures: tuple[int, ...]
     tried: dict[int, list[tuple[Group, float]]]
+    views: Views | None = None
 
     @cached_property
     def iou(self) -> dict[int, float]:

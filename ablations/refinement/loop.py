@@ -7,12 +7,13 @@ and the other half decides (rules.py); then they change places. The report split
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ablations.refinement.asking import Inquiry
 from ablations.refinement.candidates import Candidate, Group, text_key
 from ablations.refinement.evaluation import Evaluation, changes_of, with_texts
-from ablations.refinement.feedback import Confusion, Feedback
+from ablations.refinement.feedback import Confusion, Feedback, Views
 from ablations.refinement.options import EMPTY_ROUNDS, RefineOptions
 from ablations.refinement.proposers import Proposer
 from ablations.refinement.rules import Decision, decide
@@ -46,7 +47,8 @@ class Round:
     """One round: what was confused, what was tried and proposed, and what was kept.
 
     half: which of the two proposed. before, after: mIoU on the half that decides. gain: of all
-    that was kept, with its interval. cost: dollars.
+    that was kept, with its interval. attempts: the replies of an LLM that were read. cost: dollars
+    of those that no earlier round read.
     """
 
     number: int
@@ -59,6 +61,7 @@ class Round:
     gain: Interval | None
     seconds: float
     cost: float = 0.0
+    attempts: tuple[int, ...] = ()
 
     @property
     def kept(self) -> tuple[Trial, ...]:
@@ -115,6 +118,8 @@ class Refiner:
         options: Rule and limits.
         classes: The places in the vocabulary of those that may be changed; by default all that
             compete.
+        after: Who proposes after the others, and sees what these have gained.
+        inquiry: What is asked of an LLM.
     """
 
     def __init__(
@@ -124,9 +129,12 @@ class Refiner:
         proposers: Sequence[Proposer],
         options: RefineOptions,
         classes: Iterable[int] | None = None,
+        after: Sequence[Proposer] = (),
+        inquiry: Inquiry | None = None,
     ) -> None:
         self.evaluation, self.store = evaluation, store
-        self.proposers, self.options = proposers, options
+        self.proposers, self.after, self.options = proposers, after, options
+        self.inquiry = inquiry
         self.classes = tuple(evaluation.place if classes is None else classes)
 
     def run(
@@ -163,13 +171,17 @@ class Refiner:
         number = len(so_far.rounds) + 1
         half = 1 - number % 2  # the first round's is 0
         feedback = self.look(so_far, half)
-        candidates = self._propose(feedback)
-        parents = {c.index: text_key(c.index, feedback.texts[c.index]) for c in candidates}
-        tried = self.evaluation.try_out(so_far.prompts, candidates, half, on_progress)
-        trials = [
-            Trial(candidate, float(gain), float(own), parents[candidate.index])
-            for candidate, gain, own in zip(candidates, tried.gains, tried.own, strict=True)
-        ]
+        trials: list[Trial] = []
+        for proposers in filter(None, (self.proposers, self.after)):
+            seen = replace(feedback, tried=_with(feedback.tried, trials))
+            candidates = self._propose(seen, proposers, trials)
+            tried = self.evaluation.try_out(so_far.prompts, candidates, half, on_progress)
+            trials += [
+                Trial(c, float(gain), float(own), text_key(c.index, feedback.texts[c.index]))
+                for c, gain, own in zip(candidates, tried.gains, tried.own, strict=True)
+            ]
+        read = self.inquiry.take() if self.inquiry else {}
+        known = {attempt for one in so_far.rounds for attempt in one.attempts}
         best = _best_of_each_class(trials)
         decision, before, after, alone = self._decide(so_far, best, 1 - half)
         proposed = tuple(
@@ -186,21 +198,15 @@ class Refiner:
             after,
             decision.gain,
             time.monotonic() - began,
-            sum(trial.candidate.cost for trial in trials),
+            sum(cost for attempt, cost in read.items() if attempt not in known),
+            tuple(read),
         )
 
     def look(self, so_far: Refinement, half: int) -> Feedback:
         """What the current texts are confused about on the pictures of a half."""
-        tried: dict[int, list[tuple[Group, float]]] = {}
-        for one in so_far.rounds:
-            if one.half == half:
-                for trial in one.tried:
-                    tried.setdefault(trial.candidate.index, []).append(
-                        (trial.candidate.texts, trial.gain)
-                    )
-        for trials in tried.values():
-            trials.sort(key=lambda pair: -pair[1])
         evaluation = self.evaluation
+        pictures = tuple(evaluation.pictures(half).tolist())
+        before = [trial for one in so_far.rounds if one.half == half for trial in one.tried]
         return Feedback(
             vocabulary=self.store.vocabulary,
             classes=self.classes,
@@ -208,18 +214,23 @@ class Refiner:
             recipes=dict(so_far.recipes),
             confusion=evaluation.confusion(so_far.prompts, half),
             scored=evaluation.scorer.benchmark.class_indices,
-            pictures=tuple(evaluation.pictures(half).tolist()),
-            tried=tried,
+            pictures=pictures,
+            tried=_with({}, before),
+            views=Views(evaluation.scorer, so_far.prompts, pictures),
         )
 
-    def _propose(self, feedback: Feedback) -> list[Candidate]:
-        """The candidates of all proposers, equal texts once, nothing that is there already."""
+    def _propose(
+        self, feedback: Feedback, proposers: Sequence[Proposer], tried: Sequence[Trial]
+    ) -> list[Candidate]:
+        """The candidates of some proposers, equal texts once, but those that are there or tried."""
         found: dict[tuple[int, Group], Candidate] = {}
+        there = {(trial.candidate.index, trial.candidate.texts) for trial in tried}
+        there |= set(enumerate(feedback.texts))
         count = dict.fromkeys(self.classes, 0)
-        for proposer in self.proposers:
+        for proposer in proposers:
             for candidate in proposer.propose(feedback, self.store):
                 index, texts = candidate.index, candidate.texts
-                if texts == feedback.texts[index] or (index, texts) in found:
+                if (index, texts) in there or (index, texts) in found:
                     continue
                 if count[index] < self.options.candidates:
                     count[index] += 1
@@ -248,6 +259,17 @@ class Refiner:
         decision = decide(self.options.keep, len(candidates), score)
         before, after = (one.value for one in score([(), decision.kept]))
         return decision, before, after, alone
+
+
+def _with(
+    tried: Mapping[int, list[tuple[Group, float]]], trials: Iterable[Trial]
+) -> dict[int, list[tuple[Group, float]]]:
+    """What was tried for each class, some trials more, the best first."""
+    found = {index: list(before) for index, before in tried.items()}
+    for trial in trials:
+        before = found.setdefault(trial.candidate.index, [])
+        before.append((trial.candidate.texts, trial.gain))
+    return {index: sorted(one, key=lambda pair: -pair[1]) for index, one in found.items()}
 
 
 def _best_of_each_class(trials: Sequence[Trial]) -> list[Trial]:

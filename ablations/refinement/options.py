@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lsmseg_prompts.errors import UsageError
+
+if TYPE_CHECKING:
+    from ablations.refinement.asking import Asking
 
 RULES = ("set", "single", "stepdown", "fdr", "paper")
 OFFLINE = ("attributes", "edit", "names", "sources", "contrast")
 """The proposers that need no LLM: they try what the store has."""
+ASKING = ("rewrite", "picture")
+"""Those that ask an LLM; `contrast` asks too, where there is one."""
 ROUNDS = 8
 EMPTY_ROUNDS = 2  # rounds that keep nothing, one for each half, end the loop
 
@@ -23,17 +29,22 @@ class RefineOptions:
         keep: What decides on the half that did not propose: "set" tests a round's changes
             together, the worst dropped one by one; "single" each by itself; "stepdown" the same
             step by step; "fdr" by the rate of false discoveries; "paper" takes any gain.
-        proposers: Which of them; by default those that need no LLM.
-        candidates: At most so many for a class and round, the proposers' first ones.
+        proposers: Which of them; None is those that need no LLM, with `ask` also `rewrite`, and
+            where it may look at pictures, `picture`.
+        candidates: At most so many for a class and round, the proposers' first ones; of those that
+            ask an LLM as many again.
+        ask: The LLM that is asked for what is missing; None asks nobody.
 
     Raises:
-        UsageError: For a rule or a number that does not exist.
+        UsageError: For a rule or a number that does not exist, and for a proposer that asks where
+            nobody is to be asked.
     """
 
     rounds: int = ROUNDS
     keep: str = "set"
-    proposers: Sequence[str] = OFFLINE
+    proposers: Sequence[str] | None = None
     candidates: int = 200
+    ask: Asking | None = None
 
     def __post_init__(self) -> None:
         if self.keep not in RULES:
@@ -44,4 +55,13 @@ class RefineOptions:
             raise UsageError(
                 f"The number of candidates of a class must be at least 1, not {self.candidates}."
             )
-        object.__setattr__(self, "proposers", tuple(dict.fromkeys(self.proposers)))
+        looks = self.ask is not None and self.ask.look
+        usual = (*OFFLINE, *(["rewrite"] if self.ask else []), *(["picture"] if looks else []))
+        chosen = tuple(dict.fromkeys(usual if self.proposers is None else self.proposers))
+        if self.ask is None and (asking := [name for name in chosen if name in ASKING]):
+            raise UsageError(f"The proposer {asking[0]} asks an LLM: name one with --llm.")
+        if "picture" in chosen and not looks:
+            raise UsageError(
+                "The proposer picture shows parts of pictures to the LLM: allow it with --look."
+            )
+        object.__setattr__(self, "proposers", chosen)

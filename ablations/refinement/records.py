@@ -61,6 +61,7 @@ class RoundStore:
                 "gain_high": _known(gain.high),
                 "confusions": json.dumps([asdict(pair) for pair in one.confusions]),
                 "cost_usd": one.cost,
+                "attempts": json.dumps(one.attempts),
                 "seconds": one.seconds,
                 "ended_at": utc_now(),
             }
@@ -121,6 +122,7 @@ class RoundStore:
             gain=gain,
             seconds=row["seconds"],
             cost=row["cost_usd"],
+            attempts=tuple(json.loads(row["attempts"])),
         )
 
 

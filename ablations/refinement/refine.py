@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ablations.refinement.asking import Inquiry
 from ablations.refinement.evaluation import Evaluation
 from ablations.refinement.loop import OnRound, Refinement, Refiner, Trial
-from ablations.refinement.options import RefineOptions
-from ablations.refinement.proposers import Proposer, attributes
+from ablations.refinement.options import ASKING, RefineOptions
+from ablations.refinement.proposers import Proposer, attributes, open_proposers
 from ablations.refinement.records import RoundStore
 from ablations.refinement.seen import SeenLabels, transfer, unseen_of, with_transfer
 from ablations.refinement.texts import TextStore
@@ -52,6 +52,7 @@ class Job:
         samples, seed, stream: See `Evaluation`.
         path: The attribute store that keeps the rounds.
         model: For the record.
+        inquiry: What is asked of an LLM; None where nobody is asked.
     """
 
     scorer: Scorer
@@ -65,6 +66,7 @@ class Job:
     stream: int
     path: Path
     model: str
+    inquiry: Inquiry | None = None
 
     def evaluation(self, scorer: Scorer | None = None) -> Evaluation:
         return Evaluation(scorer or self.scorer, self.samples, self.seed, self.stream)
@@ -94,6 +96,7 @@ class Job:
                 "options": [self.options.keep, self.options.candidates],
                 "statistics": [self.samples, self.seed, self.stream],
                 "labels": labels,
+                "asked": self.inquiry and self.inquiry.key,
             }
         )
         about = {
@@ -112,8 +115,13 @@ Start = Callable[[str], tuple[OnRound | None, OnProgress | None]]
 def refine_set(job: Job, begin: Start) -> Refined:
     """Refine by all labels, then by seen classes' labels only, then the control.
 
-    Rounds that are on file are not done again. Raises UsageError for too few pictures, StoreError.
+    Rounds that are on file are not done again. Where the budget for asking is spent, the round is
+    finished with what came back, and so are those that follow; they are not put on file, so that
+    the same job goes on asking there. Raises UsageError for too few pictures, StoreError, and
+    ConfigurationError or ProviderError where an LLM cannot be asked.
     """
+    if job.inquiry is not None:
+        job = replace(job, store=job.inquiry.without(job.store))
     labelled = _loop(job, begin, "all labels", job.evaluation())
     seen, transferred = None, list[Trial]()
     benchmark = job.scorer.benchmark
@@ -146,21 +154,25 @@ def _loop(
 ) -> Refinement:
     rounds = job.rounds(evaluation, labels, list(job.proposers))
     on_round, on_progress = begin(label)
-    refiner = Refiner(evaluation, job.store, list(job.proposers.values()), job.options, classes)
-    save = partial(_both, rounds.save, on_round)
+    first = [one for name, one in job.proposers.items() if name not in ASKING]
+    after = [one for name, one in job.proposers.items() if name in ASKING]
+    refiner = Refiner(evaluation, job.store, first, job.options, classes, after, job.inquiry)
+
+    def save(so_far: Refinement) -> None:
+        if job.inquiry is None or job.inquiry.spent is None:
+            rounds.save(so_far)
+        if on_round:
+            on_round(so_far)
+
     return refiner.run(rounds.load(job.beginning()), save, on_progress)
 
 
 def _control(job: Job, begin: Start) -> Refinement | None:
     """The same loop with other classes' descriptions and pair cells, by those who read them."""
-    read = {name: one for name, one in job.proposers.items() if name in ("attributes", "contrast")}
+    read = [name for name in job.proposers if name in ("attributes", "contrast")]
     if not read:
         return None
-    other = replace(job, store=job.store.shuffled(job.seed), proposers=read)
+    texts = job.store if job.inquiry is None else job.inquiry.added(job.store)
+    offline = open_proposers(read)
+    other = replace(job, store=texts.shuffled(job.seed), proposers=offline, inquiry=None)
     return _loop(other, begin, "control: shuffled texts", other.evaluation())
-
-
-def _both(first: OnRound, second: OnRound | None, so_far: Refinement) -> None:
-    first(so_far)
-    if second:
-        second(so_far)

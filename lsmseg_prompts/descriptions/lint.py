@@ -178,14 +178,19 @@ def _near_duplicates(cells: Mapping[tuple[int, str], str], vocabulary: Vocabular
         words = [text.split() for _, text in rows]
         for later, earlier in _alike(words):
             (index, text), (other_index, other) = rows[later], rows[earlier]
-            shorter, longer = sorted((len(text), len(other)))
-            near = longer - shorter < NEAR_CHARACTERS
-            if text == other or not near or 2 * shorter <= NEAR_LENGTH_RATIO * (shorter + longer):
-                continue
-            if SequenceMatcher(None, words[later], words[earlier]).ratio() > NEAR_RATIO:
+            if text != other and nearly_same(text, other):
                 message = f"nearly the text of {vocabulary[other_index].name}: {other}"
                 findings.append(Finding(index, attribute, "near-duplicate", message))
     return findings
+
+
+def nearly_same(text: str, other: str) -> bool:
+    """Whether two texts are about as long and largely have the same words in the same order."""
+    shorter, longer = sorted((len(text), len(other)))
+    if longer - shorter >= NEAR_CHARACTERS or 2 * shorter <= NEAR_LENGTH_RATIO * (shorter + longer):
+        return False
+    words = SequenceMatcher(None, text.split(), other.split())
+    return words.quick_ratio() > NEAR_RATIO and words.ratio() > NEAR_RATIO
 
 
 def _alike(texts: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:

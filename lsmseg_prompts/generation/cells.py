@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lsmseg_prompts.generation.answers import recorded_reply
 from lsmseg_prompts.generation.engine import Asker
 from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs, in_batches
 from lsmseg_prompts.generation.plan import Plan
@@ -16,7 +17,7 @@ from lsmseg_prompts.generation.questions import Call, QuestionBuilder
 from lsmseg_prompts.generation.summary import Failure, Tally
 from lsmseg_prompts.generation.verdicts import Verdict, judge
 from lsmseg_prompts.generation.workers import run_workers
-from lsmseg_prompts.llm.base import LLM, REFUSAL, Reply, Request
+from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import query
@@ -348,7 +349,6 @@ def recover(writer: CellWriter) -> None:
 
 def recorded(row: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[Request, Reply]:
     """The question and the reply that a row of the attempts holds, as far as judging goes."""
-    refused = row["error_class"] == REFUSAL
     request = Request(
         row["prompt"],
         history=tuple((q, a) for q, a in json.loads(row["history"] or "[]")),
@@ -356,10 +356,4 @@ def recorded(row: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[Request, R
         attributes=tuple(json.loads(row["attributes"] or "[]")) or (row["attribute"],),
         template_hash=row["template_hash"],
     )
-    reply = Reply(
-        None if refused else row["reply"],
-        row["asked_model"],
-        finish_reason=row["finish_reason"],
-        refusal=row["reply"] if refused else None,
-    )
-    return request, reply
+    return request, recorded_reply(row)

@@ -297,6 +297,15 @@ def open_store_for(llm: LLM, path: str | os.PathLike[str] | None) -> Iterator[St
         yield store
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Replies by the places of their questions, what they took, and what ended it early."""
+
+    replies: dict[int, Reply]
+    usage: Usage
+    error: BaseException | None
+
+
 def ask(
     llm: LLM,
     requests: Sequence[Request],
@@ -323,10 +332,40 @@ def ask(
             what ends a run.
         Interrupted: A signal stopped it.
     """
+    asked = ask_all(
+        llm, requests, purpose=purpose, store=store, limits=limits, on_progress=on_progress
+    )
+    if asked.error is not None:
+        raise asked.error
+    return [asked.replies[place] for place in range(len(requests))]
+
+
+def ask_all(
+    llm: LLM,
+    requests: Sequence[Request],
+    *,
+    purpose: str,
+    store: Store | None = None,
+    limits: Limits | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Asked:
+    """`ask`, where what ended it is not raised, but stands beside what came back.
+
+    Args:
+        llm: who is asked.
+        requests: the questions.
+        purpose: what the attempts are filed under.
+        store: takes the attempts, if one is given.
+        limits: rate, concurrency, money.
+        on_progress: called with the replies that are there and how many there will be.
+
+    Raises:
+        LsmsegPromptsError: ConfigurationError or StoreError, for what is wrong beforehand.
+    """
     limits = limits or Limits()
     llm.check()
 
-    async def work() -> list[Reply]:
+    async def work() -> Asked:
         stop = Stop()
         budget = Budget(limits.max_cost, limits.max_calls)
         paid = 0 if llm.free else limits.concurrency
@@ -347,8 +386,6 @@ def ask(
                 await run_workers([worker] * limits.concurrency, ledger, stop)
                 asker.finish()
                 await llm.close()
-            if stop.error is not None:
-                raise stop.error
-            return [replies[place] for place in range(len(requests))]
+            return Asked(replies, asker.usage, stop.error)
 
     return run_async(work())

@@ -110,6 +110,7 @@ class Ledger:
             host=llm.host,
             history=json.dumps(request.history, ensure_ascii=False) if request.history else None,
             template_hash=request.template_hash,
+            question=request.hash,
             **fields,
         )
 

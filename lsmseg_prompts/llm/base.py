@@ -6,6 +6,8 @@ knows and leaves the rest None.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -73,6 +75,13 @@ class Request:
             messages.append({"role": "user", "content": question})
             messages.append({"role": "assistant", "content": answer})
         return [*messages, {"role": "user", "content": self.prompt}]
+
+    @property
+    def hash(self) -> str:
+        """The hash of all that is asked: the text, what was said before, pictures."""
+        pictures = [hashlib.sha256(image.data).hexdigest() for image in self.images]
+        text = json.dumps([self.messages, pictures], ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # Its beginning is not always sent, its end not always reached.

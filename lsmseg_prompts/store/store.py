@@ -145,9 +145,9 @@ class Store(DescriptionStore):
             started_at: when; None is now.
             **fields: further columns of the table: purpose, state, attributes (JSON, where it is
                 about several), run, batch, host, attempt_number, history (JSON), template_hash,
-                served_model, reply, verdict, finish_reason, input_tokens, output_tokens,
-                cost_usd, cost_is_bound, http_status, error_class, error_message, request_id,
-                duration_seconds.
+                question (hash of all that was asked), served_model, reply, verdict, finish_reason,
+                input_tokens, output_tokens, cost_usd, cost_is_bound, http_status, error_class,
+                error_message, request_id, duration_seconds.
         """
         row = {
             "vocabulary": None if vocabulary is None else vocabulary_name(vocabulary),

@@ -12,11 +12,16 @@ Rendered in a sandbox: class names and attributes may come from anywhere.
 and of ours
 
     contrast                              pair cells: class_name, sense, other, other_sense
+    rewrite                               better sentences, by scores: class_name, sense, now,
+                                          confused, best, worst, count, words
+    picture                               better sentences, by pictures: class_name, sense, now,
+                                          shown, count, words
 
 `read_query` takes a file of the user's own in their place.
 """
 
 import hashlib
+import json
 import os
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -37,6 +42,8 @@ NAMES = (
     "typical-paper",
     "check-images-thesis",
     "contrast",
+    "rewrite",
+    "picture",
 )
 
 MOST_CHARACTERS = 20_000
@@ -137,7 +144,13 @@ def _environment() -> Any:
     # Plain text for a language model, not HTML: escaping would alter names such as "B&B".
     environment = Sandbox(undefined=StrictUndefined, autoescape=False, finalize=_written)
     environment.filters["with_article"] = with_article
+    environment.filters["quoted"] = _quoted
     return environment
+
+
+def _quoted(value: Any) -> str:
+    """A text or a list of texts as JSON: as data, whatever stands in it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _written(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """Proposers: each finds other texts for classes, a file each, behind one interface.
 
 ``propose(feedback, store)`` gives candidates for the classes of the feedback, in the order in which
-they shall be tried. Proposers see nothing of the half that decides.
+they shall be tried. Proposers see nothing of the half that decides. Those that ask an LLM come
+last, and see what the others of the round have gained; such a file has ``asking(inquiry)``, which
+gives its proposer.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Protocol
 
+from ablations.refinement.asking import Inquiry
 from ablations.refinement.candidates import Candidate
 from ablations.refinement.feedback import Feedback
+from ablations.refinement.options import ASKING, OFFLINE
 from ablations.refinement.texts import TextStore
 from lsmseg_prompts.errors import UsageError
 
@@ -28,3 +32,24 @@ def named(names: Sequence[str], known: Sequence[str]) -> list[Proposer]:
         if name not in known:
             raise UsageError(f"There is no proposer {name!r}: choose among {', '.join(known)}.")
     return [import_module(f"{__name__}.{name}") for name in names]
+
+
+def open_proposers(
+    names: Sequence[str], inquiry: Inquiry | None = None, known: Sequence[str] = (*OFFLINE, *ASKING)
+) -> dict[str, Proposer]:
+    """The proposers by their names, those that ask an LLM last.
+
+    Args:
+        names: As `RefineOptions.proposers`.
+        inquiry: Who is asked by those that can ask; None where nobody is.
+        known: The names that there are.
+
+    Raises:
+        UsageError: For a name that there is not.
+    """
+    found = dict(zip(names, named(names, known), strict=True))
+    if inquiry is not None:
+        for name, module in found.items():
+            if hasattr(module, "asking"):
+                found[name] = module.asking(inquiry)
+    return {name: found[name] for name in sorted(found, key=ASKING.__contains__)}
