@@ -23,7 +23,7 @@ PANELS = {
         variant missing_ok
     """,
     "Texts": """
-        llm attributes attribute prompts composition store shipped wording text file
+        llm attributes attribute pairs prompts composition store shipped wording text file
         background threshold replace attempts edits rewrite vary words
     """,
     "Model": """

@@ -10,6 +10,8 @@ from ablations.commands import completion, options
 from ablations.commands.output import Shown, say
 from lsmseg_prompts.errors import UsageError
 
+_OF_ATTRIBUTES = ("attribute", "classes", "wording", "template")  # pairs have one question
+
 
 def generate(
     ctx: Context,
@@ -25,6 +27,13 @@ def generate(
         ),
     ] = None,
     classes: Annotated[str | None, Option(help="Only these classes, between commas.")] = None,
+    pairs: Annotated[
+        str | None,
+        Option(
+            help="What tells a class from another: zebra:horse, between commas, or a CSV file "
+            "with the columns class and other."
+        ),
+    ] = None,
     limit: Annotated[
         int | None, Option(min=1, help="At most so many descriptions in this run.")
     ] = None,
@@ -73,6 +82,7 @@ def generate(
     from lsmseg_prompts.generation import progress
     from lsmseg_prompts.generation import run as generation
     from lsmseg_prompts.generation.limits import Limits
+    from lsmseg_prompts.generation.pairs import pair_cells
     from lsmseg_prompts.llm.prices import Price
 
     asked = llm or ["bundled"]
@@ -80,6 +90,7 @@ def generate(
     paid = ("key_file", "template", "wording", "temperature", "timeout", "price_in", "price_out")
     options.unused(ctx, free, "with --llm bundled, whose texts are written already", *paid)
     options.unused(ctx, template is not None, "beside --template", "wording")
+    options.unused(ctx, pairs is not None, "beside --pairs", *_OF_ATTRIBUTES)
     served = any(name.startswith("openai/") for name in asked)
     how = "where no --llm is called openai/<model>"
     options.unused(ctx, len(asked) > 1 and not served, how, "base_url")
@@ -96,13 +107,15 @@ def generate(
         raise UsageError("Give --price-in and --price-out together, in dollars per million tokens.")
     path = lsmseg_prompts.store_path(store)
     several = [name for part in attribute or () for name in options.names(part) or []]
+    vocabulary = lsmseg_prompts.load_vocabulary(vocab)
     request = options.request_from(
         lsmseg_prompts.GenerationRequest,
         ctx,
-        vocabulary=vocab,
+        vocabulary=vocabulary,
         llms=llms,
         attributes=several if attribute else None,
         classes=options.names(classes),
+        cells=None if pairs is None else pair_cells(pairs, vocabulary),
         template=template or f"describe-{wording}",
         parameters={} if temperature is None else {"temperature": temperature},
         limits=options.request_from(Limits, ctx, price=price),

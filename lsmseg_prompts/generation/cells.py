@@ -6,9 +6,12 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.generation.answers import recorded_reply
 from lsmseg_prompts.generation.engine import Asker
 from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs, in_batches
@@ -20,7 +23,7 @@ from lsmseg_prompts.generation.workers import run_workers
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import Store
-from lsmseg_prompts.templates import query
+from lsmseg_prompts.templates import own_query, query
 from lsmseg_prompts.vocabularies import Vocabulary
 
 TRIES = 3  # replies that are looked at for one cell before it counts as failed
@@ -50,17 +53,26 @@ class CellWriter:
         assert entry is not None
 
         def find_duplicate(attribute: str, text: str) -> str | None:
+            pair = other_of(attribute) is not None  # its text may tell nothing else from another
             row = self.store.execute(
                 # Else SQLite takes the index of the classes, which lists half of the table.
-                "SELECT class_index FROM descriptions INDEXED BY descriptions_of_text "
-                "WHERE vocabulary = ? AND llm = ? AND attribute = ? AND text = ? "
-                "AND class_index <> ? AND status = 'done' AND class_index < ?",
-                [self.vocabulary.name, self.llm, attribute, text, entry.index,
-                 len(self.vocabulary)],
+                "SELECT class_index, attribute FROM descriptions INDEXED BY descriptions_of_text "
+                f"WHERE vocabulary = ? AND llm = ? AND attribute {'GLOB' if pair else '='} ? "
+                "AND text = ? AND NOT (class_index = ? AND attribute = ?) AND status = 'done' "
+                "AND class_index < ?",
+                [self.vocabulary.name, self.llm, contrast_with("*") if pair else attribute, text,
+                 entry.index, attribute, len(self.vocabulary)],
             ).fetchone()  # fmt: skip
-            return None if row is None else self.vocabulary[row[0]].readable
+            if row is None:
+                return None
+            name = self.vocabulary[row[0]].readable
+            return f"{name}, told from {other_of(row[1])}" if pair else name
 
-        return judge(reply, request, find_duplicate)
+        other = None
+        if request.attribute is not None:
+            with suppress(UsageError):  # the vocabulary does not have it any more
+                other = other_class(request.attribute, entry, self.vocabulary)
+        return judge(reply, request, find_duplicate, other)
 
     def settle(
         self,
@@ -186,7 +198,7 @@ class CellWriter:
         request, verdict, attempt = outcome
         assert request.entry is not None
         # In a request about several attributes, typical is asked with a question of its own.
-        asked_with = query("typical-paper").hash if attribute == "typical" else None
+        own = own_query(attribute)
         keep, cell = verdict.keeps, (request.entry.index, attribute)
         with self.store.transaction():
             self.store.put_description(
@@ -197,7 +209,7 @@ class CellWriter:
                     self.llm,
                     verdict.text or None,
                     verdict.tokens if verdict.text else None,
-                    template_hash=asked_with or request.template_hash,
+                    template_hash=own.hash if own else request.template_hash,
                     status="done" if keep else "failed",
                     reason=None if keep else verdict.fault,
                     attempt_id=attempt or None,
@@ -231,7 +243,7 @@ def enter(store: Store, llms: Sequence[LLM], questions: QuestionBuilder) -> None
     with store.transaction():
         for llm in llms:
             store.add_llm(llm.name, llm.provenance)
-        for one in (questions.describe, questions.query("typical")):
+        for one in (questions.describe, query("typical-paper"), query("contrast")):
             store.add_template(one)
 
 

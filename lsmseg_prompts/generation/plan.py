@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.generation.engine import BATCH_PRICE, output_limit, price_for
 from lsmseg_prompts.generation.ledger import Cell, in_batches
 from lsmseg_prompts.generation.questions import Call, calls_for
@@ -39,14 +38,13 @@ class Plan:
 def make_plan(store: Store | None, llm: LLM, request: GenerationRequest) -> Plan:
     """Which cells are missing in the store. A free LLM is asked again for what failed.
 
-    `classes` and `limit` narrow the cells; with `redo` every cell that is not locked counts as
-    missing. Raises UsageError where the vocabulary does not have a class that is named.
+    With `redo` every cell that is not locked counts as missing. Raises UsageError where the
+    vocabulary does not have a class that is named.
     """
     vocabulary = request.loaded_vocabulary()
-    chosen = request.chosen_classes()
-    attributes = check_attributes(request.attributes)
     failed_too = request.retry_errors or request.redo or llm.free
-    wanted = [(e.index, a) for e in vocabulary.classes if e.index in chosen for a in attributes]
+    wanted = request.wanted_cells()
+    attributes = dict.fromkeys(attribute for _, attribute in wanted)
     batched: set[Cell] = set()
     if store is None:
         missing, failed = wanted, 0

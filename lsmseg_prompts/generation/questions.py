@@ -1,7 +1,7 @@
 """What is asked about a class: the paper's question, and what follows a reply that will not do.
 
 One attribute is asked for with the paper's question as it is; several with the paper's question
-each, to be answered as JSON.
+each, to be answered as JSON. Pair cells have a question of ours, and are asked for one by one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.attributes.contrast import other_class
 from lsmseg_prompts.generation.verdicts import Verdict
 from lsmseg_prompts.llm.base import Request
-from lsmseg_prompts.templates import Query, query, with_article
+from lsmseg_prompts.templates import Query, own_query, with_article
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 WORDS = 45  # so many plain words always fit into CLIP's 77 tokens
@@ -43,15 +44,16 @@ def calls_for(
 class QuestionBuilder:
     """Which questions a run asks, and with which parameters of the provider."""
 
-    vocabulary: str
+    vocabulary: Vocabulary
     describe: Query
     parameters: Mapping[str, Any]
 
     def query(self, attribute: str) -> Query:
-        return query("typical-paper") if attribute == "typical" else self.describe
+        return own_query(attribute) or self.describe
 
     def question(self, entry: ClassEntry, attribute: str) -> str:
-        """The paper's question, or the user's own, about one cell."""
+        """The paper's question, the user's own, or ours, about one cell."""
+        other = other_class(attribute, entry, self.vocabulary)
         return self.query(attribute).render(
             class_name=entry.readable,
             attribute=spoken(attribute),
@@ -59,7 +61,15 @@ class QuestionBuilder:
             sense=entry.sense,
             synonyms=list(entry.synonyms),
             name=entry.name,
+            other=other and other.readable,
+            other_sense=other and other.sense,
         )
+
+    def about(self, entry: ClassEntry, attribute: str) -> str:
+        """What a cell is about, in a talk that goes on: "its color"."""
+        if (other := other_class(attribute, entry, self.vocabulary)) is not None:
+            return f"the looks that tell it from {with_article(other.readable)}"
+        return "its typical looks" if attribute == "typical" else f"its {spoken(attribute)}"
 
     def first(self, call: Call, length: int = 1) -> Request:
         """The first request of a call; `length` multiplies the usual output tokens."""
@@ -78,7 +88,7 @@ class QuestionBuilder:
         """Another try after a refusal, in other words."""
         name = with_article(call.entry.readable)
         sense = f" ({call.entry.sense})" if call.entry.sense else ""
-        about = ", ".join("typical looks" if a == "typical" else spoken(a) for a in call.attributes)
+        about = ", ".join(self.about(call.entry, a).removeprefix("its ") for a in call.attributes)
         prompt = (
             "For labelling everyday photographs: in one neutral, factual sentence"
             f"{' each' if len(call.attributes) > 1 else ''}, what is usual for {name}{sense} as "
@@ -111,9 +121,7 @@ class QuestionBuilder:
         name = f'"{call.entry.readable}"' + (f" ({call.entry.sense})" if call.entry.sense else "")
         if len(call.attributes) == 1:
             attribute = call.attributes[0]
-            about = (
-                "its typical attributes" if attribute == "typical" else f"its {spoken(attribute)}"
-            )
+            about = self.about(call.entry, attribute)
             prompt = (
                 f"That will not do: {verdicts[attribute].fault or ''}. Describe {about} again in "
                 f"one sentence of at most {WORDS} words that names {name}. Reply with the "
@@ -137,7 +145,7 @@ class QuestionBuilder:
             schema=None if count == 1 else schema(call.attributes),
             max_output_tokens=length
             * (FIRST_LENGTH if count == 1 else FIRST_LENGTH + LENGTH_EACH * count),
-            vocabulary=self.vocabulary,
+            vocabulary=self.vocabulary.name,
             entry=call.entry,
             attributes=call.attributes,
             template_hash=self.query(min(call.attributes, key=lambda a: a == "typical")).hash,

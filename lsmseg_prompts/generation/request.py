@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lsmseg_prompts.descriptions.loading import check_attributes
+from lsmseg_prompts.attributes.contrast import other_of
+from lsmseg_prompts.descriptions.loading import Cell, attributes_of, check_attributes
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import is_path
 from lsmseg_prompts.generation.limits import Limits
@@ -25,17 +26,19 @@ class GenerationRequest:
 
     vocabulary: its name, a file of classes, or a Vocabulary. llms: by the names of `--llm`, or
     made by `make_llm`. attributes: None is all that are described. classes: names of some, None
-    is all. limit: at most so many cells. template: a query's name, or a Jinja2 file's path.
-    per_call: a "cell" or all attributes of a "class" in one request. redo: ask anew for what is
-    there and not locked. retry_errors: ask again for what failed before. batch: through OpenAI's
-    Batch API. parameters: of the provider, such as temperature. store: the file that takes the
-    descriptions, or an open store; None is the usual working store.
+    is all. cells: just these, (class index, attribute), in place of both; so pair cells are asked
+    for, (22, "contrast:cow"). limit: at most so many cells. template: a query's name, or a Jinja2
+    file's path. per_call: a "cell" or all attributes of a "class" in one request. redo: ask anew
+    for what is there and not locked. retry_errors: ask again for what failed before. batch:
+    through OpenAI's Batch API. parameters: of the provider, such as temperature. store: the file
+    that takes the descriptions, or an open store; None is the usual working store.
     """
 
     vocabulary: Vocabulary | str = "coco-stuff"
     llms: Sequence[LLM | str] = ("bundled",)
     attributes: Sequence[str] | None = None
     classes: Sequence[str] | None = None
+    cells: Sequence[Cell] | None = None
     limit: int | None = None
     template: str | os.PathLike[str] = "describe-paper"
     per_call: Literal["cell", "class"] = "cell"
@@ -54,6 +57,11 @@ class GenerationRequest:
         names = [llm if isinstance(llm, str) else llm.name for llm in self.llms]
         if doubles := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"--llm {min(doubles)} is given twice.")
+        if self.cells is not None:
+            if self.attributes is not None or self.classes is not None:
+                raise UsageError("cells says what to ask for: leave out attributes and classes.")
+            if self.per_call == "class" and any(other_of(a) is not None for _, a in self.cells):
+                raise UsageError("Pair cells are asked for one by one: leave out --per-call class.")
         check_attributes(self.attributes)
         _query(self.template)
 
@@ -62,14 +70,17 @@ class GenerationRequest:
         given = self.vocabulary
         return load_vocabulary(given) if isinstance(given, str) else given
 
-    def chosen_classes(self) -> set[int]:
-        """The indices of the classes to ask about; UsageError for one that is not there."""
+    def wanted_cells(self) -> list[Cell]:
+        """The cells to be filled; UsageError for a class or an attribute that is not there."""
         vocabulary = self.loaded_vocabulary()
-        if self.classes is None:
-            return set(range(len(vocabulary)))
-        if not self.classes:
+        if self.cells is not None:
+            return list(dict.fromkeys(_checked(*cell, vocabulary) for cell in self.cells))
+        if self.classes is not None and not self.classes:
             raise UsageError("No class is named: give some, such as --classes zebra,sky.")
-        return {vocabulary.find(name).index for name in self.classes}
+        chosen = None if self.classes is None else {vocabulary.find(n).index for n in self.classes}
+        attributes = check_attributes(self.attributes)
+        entries = [e for e in vocabulary if chosen is None or e.index in chosen]
+        return [(entry.index, attribute) for entry in entries for attribute in attributes]
 
     def providers(self) -> list[LLM]:
         """The LLMs, made if they are given by name."""
@@ -77,8 +88,18 @@ class GenerationRequest:
 
     def questions(self) -> QuestionBuilder:
         """The questions about classes of the vocabulary."""
-        name = self.loaded_vocabulary().name
-        return QuestionBuilder(name, _query(self.template), dict(self.parameters))
+        vocabulary = self.loaded_vocabulary()
+        return QuestionBuilder(vocabulary, _query(self.template), dict(self.parameters))
+
+
+def _checked(index: int, attribute: str, vocabulary: Vocabulary) -> Cell:
+    if not 0 <= index < len(vocabulary):
+        raise UsageError(
+            f"The vocabulary {vocabulary.name} has no class {index}: its classes are 0 to "
+            f"{len(vocabulary) - 1}."
+        )
+    (meant,) = attributes_of(vocabulary[index], vocabulary, [attribute])
+    return index, meant
 
 
 def _query(template: str | os.PathLike[str]) -> Query:

@@ -67,7 +67,7 @@ def generate_all(
     """
     llms = request.providers()
     request = replace(request, vocabulary=request.loaded_vocabulary(), llms=llms)
-    request.chosen_classes()  # before a file is made for nothing
+    request.wanted_cells()  # before a file is made for nothing
     if request.batch:
         check_batches(llms)
     context: AbstractContextManager[Store]

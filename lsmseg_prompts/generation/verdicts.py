@@ -34,7 +34,7 @@ CLOSED = ("color", "shape", "size", "texture", "material", "pattern")
 action or a context."""
 
 FindDuplicate = Callable[[str, str], str | None]
-"""(attribute, text) -> the other class that has this very text, if there is one."""
+"""(attribute, text) -> whom this very text was said of already, if of anyone."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,21 @@ class Verdict:
 _REFUSED = Verdict("", 0, "the LLM refused to answer", kind="refused")
 
 
-def judge(reply: Reply, request: Request, find_duplicate: FindDuplicate) -> dict[str, Verdict]:
+def judge(
+    reply: Reply,
+    request: Request,
+    find_duplicate: FindDuplicate,
+    other: ClassEntry | None = None,
+) -> dict[str, Verdict]:
     """A verdict for each of the attributes that were asked for.
 
     Which attribute a bundled text is about has been read (docs/corpus.md): its words do not count.
+
+    Args:
+        reply: what came back.
+        request: what was asked.
+        find_duplicate: looks for the text among those that are on file.
+        other: the other class, where a pair cell was asked for.
     """
     entry, attributes = request.entry, request.attributes
     assert entry is not None
@@ -74,7 +85,8 @@ def judge(reply: Reply, request: Request, find_duplicate: FindDuplicate) -> dict
     said = reply.said
     if len(attributes) == 1:
         read = reply.asked_model == LLM_NAME
-        return {attributes[0]: _sentence(said, entry, attributes[0], find_duplicate, read)}
+        verdict = _sentence(said, entry, attributes[0], find_duplicate, read, other)
+        return {attributes[0]: verdict}
     answers = read_object(said)
     if answers is None:
         fault = "the reply is not a JSON object with a sentence for each attribute"
@@ -108,22 +120,29 @@ def _as_a_whole(reply: Reply) -> Verdict | None:
 
 
 def _sentence(
-    raw: str, entry: ClassEntry, attribute: str, find_duplicate: FindDuplicate, read: bool = False
+    raw: str,
+    entry: ClassEntry,
+    attribute: str,
+    find_duplicate: FindDuplicate,
+    read: bool = False,
+    other: ClassEntry | None = None,
 ) -> Verdict:
     text = clean(raw).text
     if not text:
         return Verdict("", 0, "the reply says nothing", kind="empty")
     tokens = count_tokens(text)
-    faults = dict(check_text(text, entry))
+    faults = dict(check_text(text, entry, other))
     if "tokens" in faults:
         faults["tokens"] = f"it takes {tokens} CLIP tokens and {CONTEXT_LENGTH} are the most"
     if "class-named" in faults:
         sense = f" in the sense of {entry.sense}" if entry.sense else ""
         faults["class-named"] = f"it does not name {entry.readable}{sense}"
+    for rule in {"other-named", "negation"} & faults.keys():
+        faults[rule] = f"it {faults[rule]}"
     if faults:
         return Verdict(text, tokens, "; ".join(faults.values()))
-    if other := find_duplicate(attribute, text):
-        return Verdict(text, tokens, f"it is word for word what was said of {other}", soft=True)
+    if twin := find_duplicate(attribute, text):
+        return Verdict(text, tokens, f"it is word for word what was said of {twin}", soft=True)
     others = "" if read else _of_other_attributes(text, entry, attribute)
     if others:
         return Verdict(text, tokens, f"it is about {others}, not about {attribute}", soft=True)

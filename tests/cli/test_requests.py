@@ -54,9 +54,9 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
     "generate": (
         GenerationRequest, {"template": "describe-paper"},
-        "vocabulary llms attributes parameters limits",
-        "vocab llm attribute base_url key_file wording temperature concurrency rpm tpm timeout "
-        "max_retries max_cost max_calls price_in price_out dry_run json",
+        "vocabulary llms attributes cells parameters limits",
+        "vocab llm attribute pairs base_url key_file wording temperature concurrency rpm tpm "
+        "timeout max_retries max_cost max_calls price_in price_out dry_run json",
     ),
     "train --out o": (
         TrainRequest, {"texts": [], "vocabulary_name": "v", "changes": {}},

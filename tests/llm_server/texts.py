@@ -24,6 +24,8 @@ _QUERY = re.compile(
     r"in terms of (?P<d>[^.?\n]{1,60})"
     rf"|what is usual for (?P<e>.{{1,120}}?){_SENSE.replace('sense', 'sense_3')} as to "
     r"(?P<f>[^?\n]{1,200})\?"
+    rf"|What in a photograph tells (?P<g>.{{1,120}}?){_SENSE.replace('sense', 'sense_4')} from "
+    r"(?:an? |the )?(?P<h>[^?\n(]{1,120}?)(?: \([^()]*\))?\?"
 )
 
 
@@ -60,11 +62,12 @@ def read_question(messages: list[Any], query: re.Pattern[str] | None = None) -> 
         found = list(_QUERY.finditer(text))
         if found:
             first = found[0]
-            names = [m["b"] or m["d"] or m["f"] or "typical" for m in found]
+            told = f"contrast:{first['h']}"
+            names = [m["b"] or m["d"] or m["f"] or (m["h"] and told) or "typical" for m in found]
             names = ", ".join(names).replace("typical looks", "typical").split(", ")
             return Question(
-                first["a"] or first["c"] or first["e"],
-                first["sense"] or first["sense_2"] or first["sense_3"],
+                first["a"] or first["c"] or first["e"] or first["g"],
+                first["sense"] or first["sense_2"] or first["sense_3"] or first["sense_4"],
                 tuple(dict.fromkeys(names)),
             )
     return Question(None, None, ())
@@ -138,6 +141,8 @@ def _instance(schema: Any, question: Question, own: dict[str, Any], key: str) ->
 def sentence(question: Question, attribute: str) -> str:
     """One sentence about an attribute of the class, the same for the same cell."""
     subject = question.subject or "it"
+    if attribute.startswith("contrast:"):  # names no other class, and says what is there
+        return _contrast(subject, attribute)
     digest = blake2b(f"{SALT}{subject}/{question.sense}/{attribute}".encode(), digest_size=16)
     number = int.from_bytes(digest.digest(), "big")
 
@@ -160,6 +165,14 @@ def sentence(question: Question, attribute: str) -> str:
         f"{pick(_OPENERS)}, {subject} {pick(_MODALS)} {pick(_VERBS)} {a} {pick(_TIMES)}, "
         f"{pick(_LINKS)} {b} {pick(_TIMES)} {pick(_LINKS)} {c} {pick(_TIMES)}."
     )
+
+
+def _contrast(subject: str, attribute: str) -> str:
+    digest = blake2b(f"{SALT}{subject}/{attribute}".encode(), digest_size=8).digest()
+    color, shape = (
+        _WORDS[of][digest[place] % len(_WORDS[of])] for place, of in enumerate(("color", "shape"))
+    )
+    return f"{subject[:1].upper()}{subject[1:]} is seen {color}, {shape}, {digest.hex()} times."
 
 
 SALT = "6"  # one with which no two classes of COCO-Stuff get nearly the same sentence

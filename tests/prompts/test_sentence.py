@@ -54,7 +54,7 @@ def test_names_of_sets() -> None:
 
 def test_the_question_speaks_of_all() -> None:
     assert spoken("color+shape+size") == "color, shape and size" and spoken("color") == "color"
-    asked = QuestionBuilder("four", query("describe-paper"), {})
+    asked = QuestionBuilder(VOCABULARY, query("describe-paper"), {})
     assert "with respect to a given color and shape." in asked.question(
         VOCABULARY[0], "color+shape"
     )

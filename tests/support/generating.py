@@ -42,15 +42,16 @@ def arguments(
     server: LLMServer | str,
     *more: str,
     provider: str = "openai",
-    attribute: str = "color",
+    attribute: str | None = "color",
     vocab: str = "classes.txt",
     store: Path = STORE,
 ) -> list[str]:
     """`generate` for a vocabulary; `server` may also be a base URL."""
     address = server if isinstance(server, str) else server.url
     host = ["--base-url", address] if provider == "openai" else []
+    only = [] if attribute is None else ["--attribute", attribute]
     return [
-        "generate", "--llm", MODEL[provider], *host, "--vocab", vocab, "--attribute", attribute,
+        "generate", "--llm", MODEL[provider], *host, "--vocab", vocab, *only,
         "--store", str(store), *more,
     ]  # fmt: skip
 

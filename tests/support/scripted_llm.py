@@ -86,7 +86,11 @@ WORDS = {
 def good(request: Request) -> str:
     """A description that will do, or a JSON object of them."""
     assert request.entry is not None
-    texts = {a: f"A {request.entry.readable} is {WORDS[a]}." for a in request.attributes}
+    name = request.entry.readable
+    texts = {
+        a: f"A {name} is {WORDS.get(a, f'striped {sum(map(ord, a))} times')}."  # of a pair cell
+        for a in request.attributes
+    }
     if request.schema is None:
         return texts[request.attributes[0]]
     return "{" + ", ".join(f'"{a}": "{t}"' for a, t in texts.items()) + "}"
