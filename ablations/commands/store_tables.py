@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _ONLY = {"first": ("red", "[-{}-]"), "second": ("green", "{{+{}+}}")}
 """What only one of two texts says: its colour, and how it is marked where there are no colours."""
 
-STATUS = ("store", "vocabulary", "llm", "done", "failed", "review", "evaluations")
+STATUS = ("store", "vocabulary", "llm", "done", "pairs", "failed", "review", "evaluations")
 COSTS = ("attempts", "failed", "input_tokens", "output_tokens", "cost_usd", "bound_usd", "unpriced")
 """The columns of these tables where there is no room for all."""
 
