@@ -62,9 +62,9 @@ def test_columns_come_back_where_there_is_room(call, filled) -> None:
     def head(*words: str, columns: str) -> list[str]:
         return call(*words, env={"COLUMNS": columns}).out.splitlines()[0].split()
 
-    few = ["store", "vocabulary", "llm", "done", "failed", "review", "evaluations"]
+    few = ["store", "vocabulary", "llm", "done", "pairs", "failed", "review", "evaluations"]
     assert head("store", "status", columns="80") == few
-    assert {*few, "classes", "locked", "stale"} < {*head("store", "status", columns="150")}
+    assert {*few, "classes", "locked", "stale"} < {*head("store", "status", columns="160")}
     shown = call("store", "status", "-v", env={"COLUMNS": "80"}).out
     assert "\nlocked " in shown and "\nstale " in shown, "lines of key and value, nothing left out"
     assert "varies" not in head("recipes", "list", columns="80")
