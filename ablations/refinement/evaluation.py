@@ -23,7 +23,6 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 AT_ONCE = 64 << 20  # bytes of the counts of candidates that are tried together
-MEAN = {"miou": Subset()}
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,21 @@ class Evaluation:
         samples: Resamples.
         seed: Of the halves and the resamples.
         stream: Of the resamples.
+        classes: The places in the vocabulary of those whose mean IoU counts; all if None. Of the
+            other labels nothing is used but that these pixels are not of one of these classes.
 
     Raises:
         UsageError: Where a half has too few pictures, or groups of them, to decide by.
     """
 
-    def __init__(self, scorer: Scorer, samples: int = 2000, seed: int = 0, stream: int = 0) -> None:
+    def __init__(
+        self,
+        scorer: Scorer,
+        samples: int = 2000,
+        seed: int = 0,
+        stream: int = 0,
+        classes: Iterable[int] | None = None,
+    ) -> None:
         self.scorer, self.samples, self.seed, self.stream = scorer, samples, seed, stream
         benchmark = scorer.benchmark
         groups = benchmark.groups
@@ -67,14 +75,22 @@ class Evaluation:
         prompts, owners = competing(benchmark)
         self.place = {index: at for at, index in enumerate(prompts)}
         self.owner = np.asarray(owners)
+        scored = benchmark.class_indices
+        wanted = set(scored if classes is None else classes)
+        self.counted = np.array([index in wanted for index in scored])
+        self.mean = {"miou": Subset(tuple(np.flatnonzero(self.counted).tolist()))}
 
     def pictures(self, half: int) -> np.ndarray:
         """The pictures of a half."""
         return np.flatnonzero(self.half == half)
 
     def confusion(self, prompts: PromptSet, half: int) -> np.ndarray:
-        """int64 [C, C] of the pictures of a half, see `scoring.confusions`."""
-        return confusion(self.scorer, prompts, pictures=self.pictures(half).tolist())
+        """int64 [C, C] of the pictures of a half, see `scoring.confusions`.
+
+        Rows of classes that do not count are 0.
+        """
+        found = confusion(self.scorer, prompts, pictures=self.pictures(half).tolist())
+        return found * self.counted[:, None]
 
     def try_out(
         self,
@@ -96,7 +112,7 @@ class Evaluation:
         before = self.scorer.score([prompts])[0][self.half == half].sum(axis=0)  # [C, 3]
         step = max(1, AT_ONCE // before[:, :2].nbytes)
         gains, own = np.zeros(len(candidates)), np.zeros(len(candidates))
-        met = before[:, 2] > 0
+        met = (before[:, 2] > 0) & self.counted
         for start in range(0, len(candidates), step):
             some = candidates[start : start + step]
             replaced = [(self.place[c.index], c.texts) for c in some]
@@ -118,7 +134,7 @@ class Evaluation:
         groups = self.scorer.benchmark.groups
         mine = None if groups is None else [groups[i] for i in self.pictures(half)]
         stream = 2 * self.stream + half
-        drawn = bootstrap(counts, MEAN, self.samples, self.seed, stream, mine)
+        drawn = bootstrap(counts, self.mean, self.samples, self.seed, stream, mine)
         return [one["miou"] for one in drawn]
 
 

@@ -22,6 +22,7 @@ from ablations.scoring.frozen import OnProgress
 from ablations.search.statistics import Draws, Interval
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
+AGAIN = 40  # candidates of a class that a half tries again
 SHOWN = 10  # confusions of a round that are put on record
 
 
@@ -172,9 +173,10 @@ class Refiner:
         half = 1 - number % 2  # the first round's is 0
         feedback = self.look(so_far, half)
         trials: list[Trial] = []
+        hopeless = _hopeless(so_far)
         for proposers in filter(None, (self.proposers, self.after)):
             seen = replace(feedback, tried=_with(feedback.tried, trials))
-            candidates = self._propose(seen, proposers, trials)
+            candidates = self._propose(seen, proposers, trials, hopeless)
             tried = self.evaluation.try_out(so_far.prompts, candidates, half, on_progress)
             trials += [
                 Trial(c, float(gain), float(own), text_key(c.index, feedback.texts[c.index]))
@@ -220,12 +222,19 @@ class Refiner:
         )
 
     def _propose(
-        self, feedback: Feedback, proposers: Sequence[Proposer], tried: Sequence[Trial]
+        self,
+        feedback: Feedback,
+        proposers: Sequence[Proposer],
+        tried: Sequence[Trial],
+        hopeless: set[tuple[int, Group]],
     ) -> list[Candidate]:
-        """The candidates of some proposers, equal texts once, but those that are there or tried."""
+        """The candidates of some proposers, equal texts once.
+
+        But those that are there, that were tried in this round, or that are ``hopeless``.
+        """
         found: dict[tuple[int, Group], Candidate] = {}
         there = {(trial.candidate.index, trial.candidate.texts) for trial in tried}
-        there |= set(enumerate(feedback.texts))
+        there |= set(enumerate(feedback.texts)) | hopeless
         count = dict.fromkeys(self.classes, 0)
         for proposer in proposers:
             for candidate in proposer.propose(feedback, self.store):
@@ -270,6 +279,20 @@ def _with(
         before = found.setdefault(trial.candidate.index, [])
         before.append((trial.candidate.texts, trial.gain))
     return {index: sorted(one, key=lambda pair: -pair[1]) for index, one in found.items()}
+
+
+def _hopeless(so_far: Refinement) -> set[tuple[int, Group]]:
+    """What was far from its class's best when the half whose turn it is tried it last."""
+    if len(so_far.rounds) < 2:
+        return set()
+    count: dict[int, int] = {}
+    behind = set()
+    for trial in sorted(so_far.rounds[-2].tried, key=lambda trial: -trial.gain):
+        index = trial.candidate.index
+        count[index] = count.get(index, 0) + 1
+        if count[index] > AGAIN:
+            behind.add((index, trial.candidate.texts))
+    return behind
 
 
 def _best_of_each_class(trials: Sequence[Trial]) -> list[Trial]:

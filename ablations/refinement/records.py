@@ -38,9 +38,11 @@ class RoundStore:
         """Take the rounds that are on file, in order."""
         with open_store_readonly(self.path) as file:
             for row in file.rows(
-                "SELECT * FROM refinement_rounds WHERE request = ? ORDER BY round", [self.request]
+                "SELECT r.* FROM refinement_rounds AS r JOIN refinements AS f "
+                "ON r.refinement = f.id WHERE f.request = ? ORDER BY round",
+                [self.request],
             ):
-                so_far.take(self._round(file, row))
+                so_far.take(_round(file, row))
         return so_far
 
     def save(self, so_far: Refinement) -> None:
@@ -50,8 +52,9 @@ class RoundStore:
         with open_store(self.path) as file, file.transaction():
             began = {"request": self.request, **self.about, "created_at": utc_now()}
             file.write("refinements", began)
+            (found,) = file.rows("SELECT id FROM refinements WHERE request = ?", [self.request])
             row: dict[str, Any] = {
-                "request": self.request,
+                "refinement": found["id"],
                 "round": one.number,
                 "half": one.half,
                 "before": one.before,
@@ -70,60 +73,59 @@ class RoundStore:
             for place, trial in enumerate(one.tried):
                 at = proposed.get(trial.candidate.key)
                 known = trial if at is None else one.proposed[at]
-                self._enter(file, one.number, place, known, at)
+                where = {"refinement": found["id"], "round": one.number, "place": place}
+                _enter(file, where, known, at)
 
-    def _enter(
-        self, file: Store, number: int, place: int, trial: Trial, proposed: int | None
-    ) -> None:
-        candidate = trial.candidate
-        texts = json.dumps(candidate.texts, ensure_ascii=False)
-        file.write("refinement_texts", {"hash": candidate.key, "texts": texts})
-        row = {
-            "request": self.request,
-            "round": number,
-            "place": place,
-            "class_index": candidate.index,
-            "hash": candidate.key,
-            "parent": trial.parent,
-            "proposer": candidate.proposer,
-            "recipe": candidate.recipe,
-            "attempts": json.dumps(candidate.attempts),
-            "cost_usd": candidate.cost,
-            "gain": _known(trial.gain),
-            "own": _known(trial.own),
-            "proposed": proposed,
-            "decided": trial.decided,
-            "kept": trial.kept,
-        }
-        file.write("refinement_candidates", row)
 
-    def _round(self, file: Store, row: Mapping[str, Any]) -> Round:
-        tried, proposed = [], dict[int, Trial]()
-        for one in file.rows(
-            "SELECT c.*, t.texts FROM refinement_candidates AS c JOIN refinement_texts AS t "
-            "USING (hash) WHERE request = ? AND round = ? ORDER BY place",
-            [self.request, row["round"]],
-        ):
-            trial = _trial(one)
-            tried.append(replace(trial, decided=None, kept=False))
-            if one["proposed"] is not None:
-                proposed[one["proposed"]] = trial
-        gain = None
-        if row["gain"] is not None:
-            gain = Interval(row["gain"], _number(row["gain_low"]), _number(row["gain_high"]))
-        return Round(
-            number=row["round"],
-            half=row["half"],
-            confusions=tuple(Confusion(**pair) for pair in json.loads(row["confusions"])),
-            tried=tuple(tried),
-            proposed=tuple(proposed[place] for place in sorted(proposed)),
-            before=row["before"],
-            after=row["after"],
-            gain=gain,
-            seconds=row["seconds"],
-            cost=row["cost_usd"],
-            attempts=tuple(json.loads(row["attempts"])),
-        )
+def _enter(file: Store, where: Mapping[str, int], trial: Trial, proposed: int | None) -> None:
+    candidate = trial.candidate
+    texts = json.dumps(candidate.texts, ensure_ascii=False)
+    file.write("refinement_texts", {"hash": candidate.key, "texts": texts})
+    row = {
+        **where,
+        "class_index": candidate.index,
+        "hash": candidate.key,
+        "parent": trial.parent,
+        "proposer": candidate.proposer,
+        "recipe": candidate.recipe,
+        "attempts": json.dumps(candidate.attempts),
+        "cost_usd": candidate.cost,
+        "gain": _known(trial.gain),
+        "own": _known(trial.own),
+        "proposed": proposed,
+        "decided": trial.decided,
+        "kept": trial.kept,
+    }
+    file.write("refinement_candidates", row)
+
+
+def _round(file: Store, row: Mapping[str, Any]) -> Round:
+    tried, proposed = [], dict[int, Trial]()
+    for one in file.rows(
+        "SELECT c.*, t.texts FROM refinement_candidates AS c JOIN refinement_texts AS t "
+        "USING (hash) WHERE refinement = ? AND round = ? ORDER BY place",
+        [row["refinement"], row["round"]],
+    ):
+        trial = _trial(one)
+        tried.append(replace(trial, decided=None, kept=False))
+        if one["proposed"] is not None:
+            proposed[one["proposed"]] = trial
+    gain = None
+    if row["gain"] is not None:
+        gain = Interval(row["gain"], _number(row["gain_low"]), _number(row["gain_high"]))
+    return Round(
+        number=row["round"],
+        half=row["half"],
+        confusions=tuple(Confusion(**pair) for pair in json.loads(row["confusions"])),
+        tried=tuple(tried),
+        proposed=tuple(proposed[place] for place in sorted(proposed)),
+        before=row["before"],
+        after=row["after"],
+        gain=gain,
+        seconds=row["seconds"],
+        cost=row["cost_usd"],
+        attempts=tuple(json.loads(row["attempts"])),
+    )
 
 
 def _trial(row: Mapping[str, Any]) -> Trial:

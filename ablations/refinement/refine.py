@@ -14,7 +14,7 @@ from ablations.refinement.loop import OnRound, Refinement, Refiner, Trial
 from ablations.refinement.options import ASKING, RefineOptions
 from ablations.refinement.proposers import Proposer, attributes, open_proposers
 from ablations.refinement.records import RoundStore
-from ablations.refinement.seen import SeenLabels, transfer, unseen_of, with_transfer
+from ablations.refinement.seen import transfer, unseen_of, with_transfer
 from ablations.refinement.texts import TextStore
 from ablations.scoring.count_store import key_of
 from ablations.scoring.frozen import FrozenScorer, OnProgress, Scorer
@@ -68,8 +68,8 @@ class Job:
     model: str
     inquiry: Inquiry | None = None
 
-    def evaluation(self, scorer: Scorer | None = None) -> Evaluation:
-        return Evaluation(scorer or self.scorer, self.samples, self.seed, self.stream)
+    def evaluation(self, classes: Sequence[int] | None = None) -> Evaluation:
+        return Evaluation(self.scorer, self.samples, self.seed, self.stream, classes)
 
     def beginning(self) -> Refinement:
         recipes = dict.fromkeys(range(len(self.start)), self.recipe)
@@ -123,25 +123,28 @@ def refine_set(job: Job, begin: Start) -> Refined:
     if job.inquiry is not None:
         job = replace(job, store=job.inquiry.without(job.store))
     labelled = _loop(job, begin, "all labels", job.evaluation())
-    seen, transferred = None, list[Trial]()
-    benchmark = job.scorer.benchmark
-    if unseen_of(benchmark) and isinstance(job.scorer, FrozenScorer):
-        masked = job.scorer.relabelled(SeenLabels(benchmark))
-        evaluation = job.evaluation(masked)
-        unseen = set(unseen_of(benchmark))
-        classes = [index for index in evaluation.place if index not in unseen]
-        seen = _loop(job, begin, "labels of seen classes only", evaluation, classes, "seen")
-        everyone = replace(
-            Refiner(evaluation, job.store, (), job.options).look(job.beginning(), 0),
-            texts=job.start.texts,
-        )
-        names = [name_texts(entry) for entry in job.store.vocabulary]
-        embedded = np.asarray(job.scorer.clip.encode_texts(names).cpu())
-        candidates = attributes.propose(everyone, job.store)
-        transferred = transfer(seen, evaluation, candidates, embedded)
-        seen = with_transfer(seen, transferred)
+    seen, transferred = _by_seen_labels(job, begin)
     control = _control(job, begin)
     return Refined(labelled, seen, transferred, control)
+
+
+def _by_seen_labels(job: Job, begin: Start) -> tuple[Refinement | None, list[Trial]]:
+    """Seen classes refined by their own labels, and what that teaches about the unseen ones."""
+    benchmark = job.scorer.benchmark
+    unseen = set(unseen_of(benchmark))
+    if not unseen:
+        return None, []
+    classes = [index for index in benchmark.class_indices if index not in unseen]
+    evaluation = job.evaluation(classes)
+    seen = _loop(job, begin, "labels of seen classes only", evaluation, classes, "seen")
+    if not isinstance(job.scorer, FrozenScorer):  # names are compared by its text tower
+        return seen, []
+    everyone = Refiner(evaluation, job.store, (), job.options).look(job.beginning(), 0)
+    names = [name_texts(entry) for entry in job.store.vocabulary]
+    embedded = np.asarray(job.scorer.clip.encode_texts(names).cpu())
+    candidates = attributes.propose(everyone, job.store)
+    transferred = transfer(seen, evaluation, candidates, embedded)
+    return with_transfer(seen, transferred), transferred
 
 
 def _loop(

@@ -1,9 +1,9 @@
 """Refinement with the labels of seen classes only.
 
 Choosing texts for a class uses labelled pictures of that class, so a class that was chosen for is
-no longer unseen in the strict sense. Here pixels of unseen classes are unlabelled: seen classes are
-refined by their own labels, and unseen ones get what helps the seen classes that are most like them
-by name, never anything from their own pixels.
+no longer unseen in the strict sense. Here seen classes are refined by their own labels, and of
+other pixels nothing is used but that they are not of a seen class. Unseen classes get what helps
+the seen classes that are most like them by name, never anything from their own pixels.
 """
 
 from __future__ import annotations
@@ -17,37 +17,11 @@ from ablations.refinement.evaluation import Evaluation, changes_of, with_texts
 from ablations.refinement.loop import Refinement, Trial
 from ablations.search.statistics import simultaneous
 from lsmseg_model.data.benchmark import Benchmark
-from lsmseg_model.data.label_maps import IGNORE
 
 NEIGHBOURS = 7  # seen classes that an unseen one learns from
+LEAST = 0.01  # of IoU that they gain on average: less is sure at times, and says nothing of others
 Recipes = dict[str, dict[int, Candidate]]
 """By what the texts are, for every class that has such."""
-
-
-class SeenLabels:
-    """A benchmark whose unseen classes compete as ever, but have no labelled pixel."""
-
-    def __init__(self, whole: Benchmark) -> None:
-        assert whole.seen is not None
-        self.whole, self.split = whole, whole.split
-        self.name, self.vocabulary = whole.name, whole.vocabulary
-        self.class_indices, self.owners = whole.class_indices, whole.owners
-        self.seen: frozenset[int] | None = whole.seen
-        self.groups = whole.groups
-        self._unseen = np.array(unseen_of(whole))
-
-    def __len__(self) -> int:
-        return len(self.whole)
-
-    def key(self, index: int) -> str:
-        return self.whole.key(index)
-
-    def picture(self, index: int) -> np.ndarray:
-        return self.whole.picture(index)
-
-    def labels(self, index: int) -> np.ndarray:
-        labels = self.whole.labels(index)
-        return np.where(np.isin(labels, self._unseen), IGNORE, labels)
 
 
 def unseen_of(benchmark: Benchmark) -> list[int]:
@@ -86,7 +60,7 @@ def transfer(
 
     Args:
         so_far: A refinement of the seen classes; gains are over its start.
-        evaluation: Of pictures with `SeenLabels`.
+        evaluation: Of the seen classes.
         candidates: Of all classes, seen and unseen, by recipes that hold for any class.
         names: [N, D] embeddings of all classes' names, of length 1.
         neighbours: How many seen classes an unseen one learns from.
@@ -134,7 +108,7 @@ def _propose(
             if index in of and all((other, recipe) in gains for other in group)
         }
         best = max(means, key=lambda recipe: means[recipe], default=None)
-        if best is not None and means[best] > 0:
+        if best is not None and means[best] > LEAST:
             proposed.append((recipes[best][index], means[best]))
     return proposed
 

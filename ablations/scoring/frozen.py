@@ -21,7 +21,6 @@ from lsmseg_model.inference.counting import (
     count_prompt_sets,
     dense_features,
     digest,
-    positions,
 )
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
 from lsmseg_model.inference.pictures import CostMaps
@@ -193,18 +192,6 @@ class FrozenScorer(Scorer):
 
     def identity(self) -> dict[str, Any]:
         return {"kind": "frozen", "model": identity(self.clip)}
-
-    def relabelled(self, benchmark: Benchmark) -> "FrozenScorer":
-        """The scorer of the same pictures with other labels; they are not encoded again."""
-        other = FrozenScorer(self.clip, benchmark, self.cache, self.count_store)
-        mine, position = self.features(), positions(benchmark)
-        labels = [position[benchmark.labels(index)] for index in range(len(benchmark))]
-        digests = [
-            key_of([before, digest(np.empty(0), label)])
-            for before, label in zip(mine.digests, labels, strict=True)
-        ]
-        other._features = Features(mine.maps, labels, mine.stands_for, digests)
-        return other
 
     def digests(self, on_progress: OnProgress | None = None) -> list[str]:
         return self.features(on_progress).digests

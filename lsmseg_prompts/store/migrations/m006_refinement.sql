@@ -2,7 +2,8 @@
 
 -- request: hash of all that a refinement depends on but the number of its rounds.
 CREATE TABLE refinements (
-    request TEXT PRIMARY KEY,
+    id INTEGER PRIMARY KEY,
+    request TEXT NOT NULL UNIQUE,
     labels TEXT NOT NULL CHECK (labels IN ('all', 'seen')),
     vocabulary TEXT NOT NULL REFERENCES vocabularies(name),
     benchmark TEXT NOT NULL,
@@ -11,7 +12,7 @@ CREATE TABLE refinements (
 );
 
 CREATE TABLE refinement_rounds (
-    request TEXT NOT NULL REFERENCES refinements(request),
+    refinement INTEGER NOT NULL REFERENCES refinements(id),
     round INTEGER NOT NULL,
     half INTEGER NOT NULL CHECK (half IN (0, 1)),
     before REAL NOT NULL,
@@ -23,7 +24,7 @@ CREATE TABLE refinement_rounds (
     cost_usd REAL NOT NULL,
     seconds REAL NOT NULL,
     ended_at TEXT NOT NULL,
-    PRIMARY KEY (request, round)
+    PRIMARY KEY (refinement, round)
 ) WITHOUT ROWID;
 
 -- The texts that candidates consist of, once each; hash: of the class's place and these texts.
@@ -36,7 +37,7 @@ CREATE TABLE refinement_texts (
 -- that proposed, own: of the class's IoU there; decided: of mIoU on the other half, where the
 -- candidate was proposed to it. attempts: the questions to an LLM that it answers.
 CREATE TABLE refinement_candidates (
-    request TEXT NOT NULL,
+    refinement INTEGER NOT NULL,
     round INTEGER NOT NULL,
     place INTEGER NOT NULL,
     class_index INTEGER NOT NULL,
@@ -51,6 +52,6 @@ CREATE TABLE refinement_candidates (
     proposed INTEGER,
     decided REAL,
     kept INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (request, round, place),
-    FOREIGN KEY (request, round) REFERENCES refinement_rounds(request, round)
+    PRIMARY KEY (refinement, round, place),
+    FOREIGN KEY (refinement, round) REFERENCES refinement_rounds(refinement, round)
 ) WITHOUT ROWID;
