@@ -40,12 +40,18 @@ def ablate(
     composition: options.Composition = "concat",
     vary: Annotated[
         Literal["attributes", "vocabulary"],
-        Option(help="What is compared: attributes, or the words that the classes are called by."),
+        Option(
+            metavar="WHAT",
+            help="attributes; or vocabulary: the words that the classes are called by.",
+        ),
     ] = "attributes",
     words: Annotated[
         list[Path] | None,
         Option(help="A word list to compare too, .json or .txt; may be repeated."),
     ] = None,
+    calibrate: Annotated[
+        bool, Option("--calibrate", help="Look for a threshold below which a pixel is background.")
+    ] = False,
     limit: Annotated[
         int | None, Option(min=1, help="Use only the first pictures of a split.")
     ] = None,

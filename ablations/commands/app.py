@@ -24,7 +24,7 @@ PANELS = {
     """,
     "Texts": """
         llm attributes attribute pairs prompts composition store shipped wording text file
-        background threshold replace attempts edits rewrite vary words
+        background threshold replace attempts edits rewrite vary words calibrate
     """,
     "Model": """
         model pretrained checkpoint config changes change init encoder dense sam size clip

@@ -26,7 +26,18 @@ from lsmseg_prompts.tokens import count_tokens
 
 SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
 SETTINGS = (
-    *("vary", "words", "split", "limit", "composition", "rule", "strategy", "beam_width", "orders"),
+    *(
+        "vary",
+        "words",
+        "calibrate",
+        "split",
+        "limit",
+        "composition",
+        "rule",
+        "strategy",
+        "beam_width",
+        "orders",
+    ),
     *("samples", "seed"),
 )
 """The settings of a request that its record names beside the attributes and the device."""

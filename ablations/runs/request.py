@@ -36,6 +36,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
         vary: What is compared: "attributes", or "vocabulary", the words that the classes of one
             benchmark are called by.
         words: Files of word lists to compare too, see `word_lists.read_words`.
+        calibrate: Whether a threshold for background is looked for on the selection split.
         limit: At most so many pictures of a split.
         samples: Bootstrap resamples, at least 200.
         picture: Names of the pictures to show; by default they are chosen by their labels.
@@ -59,6 +60,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
     composition: str = "concat"
     vary: str = "attributes"
     words: Sequence[str] | None = None
+    calibrate: bool = False
     limit: int | None = None
     samples: int = 2000
     picture: Sequence[str] | None = None
@@ -100,8 +102,11 @@ class AblationRequest(ScorerOptions, SearchOptions):
         if self.vary not in VARIED:
             raise UsageError(f"{self.vary!r} cannot be varied: choose {' or '.join(VARIED)}.")
         if self.vary == "attributes":
-            if self.words is not None:
-                raise UsageError("--words has no effect without --vary vocabulary: leave it out.")
+            for option, value in (("words", self.words), ("calibrate", self.calibrate or None)):
+                if value is not None:
+                    raise UsageError(
+                        f"--{option} has no effect without --vary vocabulary: leave it out."
+                    )
         elif len(self.data) > 1:
             raise UsageError(
                 "Words are those of one benchmark: beside --vary vocabulary name only one "
@@ -110,6 +115,11 @@ class AblationRequest(ScorerOptions, SearchOptions):
         elif self.scorer == "retrain":
             raise UsageError(
                 "Words are not trained anew: with --vary vocabulary use --scorer frozen or trained."
+            )
+        elif self.calibrate and (self.scorer, self.executor) != ("frozen", "local"):
+            raise UsageError(
+                "A threshold is found for a CLIP on this machine: leave out --calibrate, or "
+                "--scorer and --executor."
             )
 
     @property

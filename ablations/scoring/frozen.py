@@ -240,14 +240,17 @@ class FrozenScorer(Scorer):
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest cosine at every pixel."""
+        return np.asarray(self.benchmark.class_indices)[self.label(prompt_set, picture)[0]]
+
+    def label(self, prompt_set: PromptSet, picture: int) -> tuple[np.ndarray, np.ndarray]:
+        """[H, W] each: the position in ``class_indices`` of the highest cosine, and this cosine."""
         key = self.text_key(prompt_set)
         if key not in self._embeddings:
             texts = self.texts(prompt_set), self.reading(prompt_set)
             self._embeddings[key] = embed(self.clip, [texts])[0]
-        position, _ = self._cost_maps(self._embeddings[key], picture).label(
+        return self._cost_maps(self._embeddings[key], picture).label(
             self.features().stands_for.tolist()
         )
-        return np.asarray(self.benchmark.class_indices)[position]
 
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
         """float32 [H, W]: the highest cosine (Eq. 1) of every pixel with the class's prompts."""

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.scoring.frozen import OnProgress, Scorer
+from ablations.scoring.threshold import ThresholdScorer, with_threshold
 from ablations.search.path import UNKNOWN, Search, Step
 from ablations.search.scoreboard import NAME, Bench, Candidate, Score, Scoreboard, fields, number
-from ablations.search.statistics import Interval, simultaneous
+from ablations.search.statistics import Interval, Subset, bootstrap, simultaneous
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.prompts.word_lists import WORDS
 
-CHOSEN = Candidate((f"{WORDS}chosen",))
+CHOSEN, THRESHOLD = Candidate((f"{WORDS}chosen",)), Candidate((f"{WORDS}threshold",))
 Choose = Callable[[PromptSet], tuple[PromptSet | None, int, str]]
-"""From the words so far to those chosen class by class, or None; of how many; and how that went."""
+"""From the words so far to better ones, or None; of how many tried; and how that went."""
 
 
 class WordBoard(Scoreboard):
@@ -53,7 +54,7 @@ class WordBoard(Scoreboard):
 class WordSearch(Search):
     """A `Search` among words.
 
-    names: how many names of classes were tried. how: what came of choosing class by class.
+    names: how many names of classes and thresholds were tried. how: what came of them.
     """
 
     names: int = 0
@@ -79,6 +80,7 @@ def search_words(
     board: WordBoard,
     rule: str,
     choose: Choose | None = None,
+    calibrate: Choose | None = None,
     on_progress: OnProgress | None = None,
 ) -> WordSearch:
     """The readable names or a list that is better, then words chosen class by class.
@@ -87,6 +89,7 @@ def search_words(
         board: Has the lists.
         rule: "interval" or "paper", as of `SearchOptions`.
         choose: Chooses class by class; None where nothing can.
+        calibrate: Finds a threshold; None where none is asked for.
         on_progress: Called with pictures done and in all.
 
     Raises:
@@ -108,13 +111,20 @@ def search_words(
         _row(1, score, gain, bool(fit) and i == taken)
         for i, (score, gain) in enumerate(zip(scores, gains, strict=True))
     ]
-    if choose is not None:
-        chosen, result.names, result.how = choose(board.lists[result.best.name])
-        if chosen is not None:
-            board.lists[CHOSEN.name] = chosen
-            (score,) = board.score("selection", [CHOSEN])
-            result.candidates.append(_row(2, score, None, True))
-            result.steps.append(Step(CHOSEN, "a name for each class", "accepted", None))
+    for candidate, added, step in (
+        (CHOSEN, "a name for each class", choose),
+        (THRESHOLD, "a threshold", calibrate),
+    ):
+        if step is None:
+            continue
+        made, tried, how = step(board.lists[result.best.name])
+        result.names += tried
+        result.how = f"{result.how} {how}".strip()
+        if made is not None:
+            board.lists[candidate.name] = made
+            (score,) = board.score("selection", [candidate])
+            result.candidates.append(_row(len(result.steps), score, None, True))
+            result.steps.append(Step(candidate, added, "accepted", None))
     return result
 
 
@@ -133,3 +143,44 @@ def _row(step: int, score: Score, gain: Interval | None, chosen: bool) -> dict[s
         **fields("gain", gain or UNKNOWN),
         "chosen": chosen,
     }
+
+
+def find_threshold(
+    scorer: ThresholdScorer,
+    words: PromptSet,
+    *,
+    rule: str,
+    samples: int,
+    seed: int,
+    on_progress: OnProgress | None = None,
+) -> tuple[PromptSet | None, int, str]:
+    """The words with the threshold that gains most on the selection split, or None.
+
+    It is taken by the rule, in intervals that hold for all thresholds at once.
+
+    Args:
+        scorer: Of the selection split.
+        words: The words so far.
+        rule: "interval" or "paper".
+        samples: Resamples.
+        seed: Of the resamples.
+        on_progress: Called with pictures done and in all.
+    """
+    thresholds = scorer.thresholds(words)
+    counts = [*scorer.score([words]), *scorer.count_below(words, thresholds, on_progress)]
+    groups = scorer.benchmark.groups
+    drawn = bootstrap(counts, {"miou": Subset()}, samples, seed, 0, groups)
+    without, *each = (one["miou"] for one in drawn)
+    gains = simultaneous([one - without for one in each])
+    decides = [gain.low if rule == "interval" else gain.value for gain in gains]
+    fit = [i for i, gain in enumerate(decides) if gain > 0]
+    if not fit:
+        how = f"{len(thresholds)} thresholds for background were tried, and none is better."
+        return None, len(thresholds), how
+    taken = max(fit, key=lambda i: gains[i].value)
+    found = with_threshold(words, thresholds[taken], THRESHOLD.name)
+    how = (
+        f"Of {len(thresholds)} thresholds for background {found.threshold:.4g} was taken: a pixel "
+        "whose best score is below it is background."
+    )
+    return found, len(thresholds), how

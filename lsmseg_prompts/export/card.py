@@ -68,8 +68,8 @@ def vocabulary_card(
         "vocabulary": _about(vocabulary),
         "prompts": _read(prompts),
         "background": {
-            "rule": _background(len(background)),
-            "words": [vocabulary[index].readable for index in background],
+            "rule": _background(background),
+            "indices": list(background),
         },
         "threshold": threshold,
         "tokenizer": {
@@ -158,14 +158,13 @@ def markdown(card: Card) -> str:
     vocabulary, prompts = card["vocabulary"], card["prompts"]
     background, tokenizer, threshold = card["background"], card["tokenizer"], card["threshold"]
     seen = "" if vocabulary["seen"] is None else f", {vocabulary['seen']} of them in COCO-Stuff too"
-    words = f" ({', '.join(map(escaped, background['words']))})" if background["words"] else ""
     by = f", by {escaped(prompts['llm'])}" if prompts["llm"] != "none" else ""
     facts = {
         "Words": f"{escaped(vocabulary['title'])} ({vocabulary['classes']} classes{seen}); SHA-256 "
         f"`{vocabulary['sha256']}`",
         "Texts": f"{escaped(prompts['name'])}, composition {prompts['composition']}{by}; SHA-256 "
         f"`{prompts['sha256']}`",
-        "Background": f"{background['rule']}{words}",
+        "Background": background["rule"],
         "Threshold": "none: every pixel gets the best class"
         if threshold is None
         else f"{threshold:g}: a pixel whose best score is below it is background",
@@ -224,9 +223,12 @@ def _score(value: float | None, low: float | None, high: float | None) -> str:
     return f"{100 * value:.1f}{ends}"
 
 
-def _background(words: int) -> str:
-    if words:
-        return f"what is found to be one of these {words} words counts as background"
+def _background(indices: Sequence[int]) -> str:
+    if indices:
+        which = f"{indices[0]} to {indices[-1]}"
+        if list(indices) != list(range(indices[0], indices[-1] + 1)):
+            which = ", ".join(map(str, indices))
+        return f"what is found to be one of the words {which} below counts as background"
     return "none: no class is background, and pixels without a label are not scored"
 
 

@@ -91,7 +91,7 @@ def load_native(path: str | Path, on_message: Callable[[str], object] | None = N
 
     Args:
         path: the file.
-        on_message: takes a sentence where nothing tells whether texts and classes belong together:
+        on_message: takes a sentence of a threshold, and where nothing tells whether texts belong:
             in a file by an earlier version, for classes of the user's own.
 
     Raises:
@@ -128,6 +128,11 @@ def load_native(path: str | Path, on_message: Callable[[str], object] | None = N
         on_message(
             f"{path} is by an earlier version and {vocabulary} is a vocabulary of your own: "
             "nothing tells whether its texts stand by their classes; export it again to be sure."
+        )
+    if on_message is not None and isinstance(raw.get("threshold"), float):
+        on_message(
+            f"{path} was scored with the threshold {raw['threshold']:.4g} for background: "
+            "`predict` takes it as --threshold, nothing else does."
         )
     made = PromptSet(
         name=_text(raw, "name", path),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from ablations.refinement.words import choose_names
 from ablations.runs.ablate import ablate
 from ablations.runs.request import AblationRequest
 from ablations.scoring.frozen import OnProgress, Scorer, Texts
+from ablations.scoring.threshold import ThresholdedSet, ThresholdScorer
 from ablations.search.combine import path_rows
-from ablations.search.words import CHOSEN, WordBoard, search_words
+from ablations.search.words import CHOSEN, WordBoard, find_threshold, search_words
+from lsmseg_model.metrics import confusion_counts
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.export.card import vocabulary_card
-from lsmseg_prompts.export.native import load_native
+from lsmseg_prompts.export.native import export_native, load_native
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.prompts.word_lists import word_list, word_lists
 from lsmseg_prompts.vocabularies import load_vocabulary
@@ -136,6 +139,8 @@ def test_a_run_among_words(call, world: Path, tmp_path: Path, plain_figures: Non
     best = load_native(tmp_path / "run" / "best_prompts.json")
     assert best.name == result.best["prompts"]
     vocabulary = load_vocabulary(world / "four.txt")
+    card = (tmp_path / "run" / "card.md").read_text()
+    assert "# Vocabulary card: four" in card and "a photo of a zebra" in card
     lists = word_lists(vocabulary, ["mine.json"])
     card = vocabulary_card(lists["words:mine"], vocabulary, store=tmp_path / "s.sqlite")
     assert {score["split"] for score in card["scores"]} and card["scores"][0]["miou"] is not None
@@ -144,6 +149,54 @@ def test_a_run_among_words(call, world: Path, tmp_path: Path, plain_figures: Non
         word_lists(vocabulary, ["mine.json"])["words:mine"], vocabulary, store=tmp_path / "s.sqlite"
     )
     assert other["scores"] == []
+
+
+class Halves:
+    """Every pixel is found to be class 0; where it is background its score is low."""
+
+    def __init__(self, low: float) -> None:
+        self.benchmark = FakeBenchmark("fake", "selection", 30, (0, 1), None, owners=(0, 1, 1, 1))
+        self.labels = [self.benchmark.labels(picture) for picture in range(30)]
+        self.low = low
+
+    def features(self) -> Any:
+        return SimpleNamespace(labels=self.labels)
+
+    def label(self, prompt_set: PromptSet, picture: int) -> tuple[np.ndarray, np.ndarray]:
+        spread = np.random.default_rng(picture).uniform(0, 0.1, self.labels[picture].shape)
+        scores = np.where(self.labels[picture] == 1, self.low, 0.3) + spread
+        return np.zeros(scores.shape, dtype=np.int64), scores
+
+    def score(self, sets: Sequence[PromptSet], on_progress: OnProgress | None) -> np.ndarray:
+        counts = [[confusion_counts(0 * one, one, 2) for one in self.labels] for _ in sets]
+        return np.array(counts)
+
+
+def test_a_threshold_is_found_and_scored() -> None:
+    scorer = ThresholdScorer(Halves(0.1), 1)  # type: ignore[arg-type]
+    how: dict[str, Any] = {"rule": "interval", "samples": 200, "seed": 0}
+    found, tried, said = find_threshold(scorer, LISTS["name"], **how)
+    assert isinstance(found, ThresholdedSet) and 0.15 < found.threshold < 0.31
+    assert tried == 11 and "Of 11 thresholds" in said
+    plain, better = scorer.score([LISTS["name"], found])
+    # By itself everything is class 0; below the threshold nearly all that is background.
+    assert plain[:, 1, 0].sum() == 0 and better[:, 1, 0].sum() > 0.7 * better[:, 1, 2].sum()
+    assert better[:, 0, 0].sum() > 0.9 * better[:, 0, 2].sum()
+    segmented = scorer.segment(found, 0)
+    counts = confusion_counts(segmented, scorer.labels[0], 2)
+    np.testing.assert_array_equal(counts, better[0])
+    assert (scorer.segment(LISTS["name"], 0) == 0).all()
+    export_native(found, VOCABULARY, "best.json")
+    told: list[str] = []
+    assert load_native("best.json", told.append).texts == found.texts
+    assert f"the threshold {found.threshold:.4g} for background" in told[0]
+
+
+def test_no_threshold_is_taken_where_none_helps() -> None:
+    scorer = ThresholdScorer(Halves(0.3), 1)  # type: ignore[arg-type]
+    scorer.labels[:] = [np.zeros_like(one) for one in scorer.labels]
+    found, tried, said = find_threshold(scorer, LISTS["name"], rule="interval", samples=200, seed=0)
+    assert found is None and tried == 11 and "none is better" in said
 
 
 @pytest.mark.parametrize(
@@ -155,6 +208,9 @@ def test_a_run_among_words(call, world: Path, tmp_path: Path, plain_figures: Non
         ("--vary vocabulary --data camvid --data pc-59", "name only one with --data"),
         ("--vary vocabulary --scorer retrain", "Words are not trained anew"),
         ("--vary words", "'attributes', 'vocabulary'"),
+        ("--calibrate", "--calibrate has no effect without --vary vocabulary"),
+        ("--vary vocabulary --calibrate", "no label of ministuff is background"),
+        ("--vary vocabulary --calibrate --executor ray", "for a CLIP on this machine"),
     ],
 )
 def test_what_is_refused(call, words: str, says: str) -> None:

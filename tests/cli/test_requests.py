@@ -46,7 +46,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         AblationRequest, {},
         "data data_root split model pretrained dense sam attributes composition limit samples rule "
         "strategy beam_width orders seed picture device cache again scorer checkpoint format "
-        "config iterations encoder executor vary words",
+        "config iterations encoder executor vary words calibrate",
         "json",
     ),
     "recipes run table4": (
