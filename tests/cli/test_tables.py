@@ -64,7 +64,7 @@ def test_columns_come_back_where_there_is_room(call, filled) -> None:
 
     few = ["store", "vocabulary", "llm", "done", "pairs", "failed", "review", "evaluations"]
     assert head("store", "status", columns="80") == few
-    assert {*few, "classes", "locked", "stale"} < {*head("store", "status", columns="160")}
+    assert {*few, "classes", "locked", "stale"} < {*head("store", "status", columns="150")}
     shown = call("store", "status", "-v", env={"COLUMNS": "80"}).out
     assert "\nlocked " in shown and "\nstale " in shown, "lines of key and value, nothing left out"
     assert "varies" not in head("recipes", "list", columns="80")
