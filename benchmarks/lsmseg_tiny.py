@@ -40,7 +40,6 @@ def main() -> None:
     bench = Bench("ministuff", vocabulary, descriptions, {"report": scorer})
     board = Scoreboard(
         [bench],
-        composition="concat",
         llm="bundled",
         samples=200 if arguments.small else 2000,
         seed=0,

@@ -37,7 +37,15 @@ def ablate(
     dense: options.Dense = None,
     sam: options.SamFile = None,
     attributes: options.Attributes = None,
-    composition: options.Composition = "concat",
+    composition: Annotated[
+        str,
+        Option(
+            metavar="HOW",
+            autocompletion=completion.compositions,
+            help="What is searched: concat (joined), ensemble (averaged), both, or several "
+            "between commas.",
+        ),
+    ] = "both",
     vary: Annotated[
         Literal["attributes", "vocabulary"],
         Option(
@@ -63,9 +71,9 @@ def ablate(
         Option(help="Accept a step whose interval is above 0, or any gain (paper)."),
     ] = "interval",
     strategy: Annotated[
-        Literal["greedy", "beam", "chain", "exhaustive"],
+        Literal["beam", "greedy", "chain", "exhaustive"],
         Option(help="How the combinations are gone through."),
-    ] = "greedy",
+    ] = "beam",
     beam_width: Annotated[int, Option(min=1, help="Sets that --strategy beam keeps.")] = 3,
     orders: Annotated[
         bool, Option("--orders", help="Try the best set's clauses in other orders too.")

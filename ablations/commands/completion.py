@@ -80,7 +80,19 @@ def attributes(incomplete: str) -> list[str]:
     """Attributes that are not named yet, also after a comma."""
     from lsmseg_prompts.attributes import ATTRIBUTES
 
-    *named, last = incomplete.split(",")
+    return _listed((*ATTRIBUTES, "name"), incomplete)
+
+
+def compositions(incomplete: str) -> list[str]:
+    """Compositions to search that are not named yet, also after a comma."""
+    from ablations.search.options import BOTH, SEARCHED
+
+    return _listed((*SEARCHED, BOTH), incomplete)
+
+
+def _listed(names: Iterable[str], typed: str) -> list[str]:
+    """Those that may follow in a list between commas."""
+    *named, last = typed.split(",")
     before = "".join(f"{name}," for name in named)
-    rest = [name for name in (*ATTRIBUTES, "name") if name not in named]
+    rest = [name for name in names if name not in named]
     return [before + name for name in _matching(rest, last, files=False)]

@@ -100,7 +100,8 @@ def combination_plot(rows: Sequence[Row], path: Path) -> Path:
     labels = []
     for name in names:
         status, added = first[name]["status"], first[name].get("added")
-        label = {"accepted": f"+ {added}", "rejected": f"+ {added} (not taken)"}.get(status, name)
+        step = f"+ {added}" + (f", {name.partition('(')[0]}" if "(" in name else "")
+        label = {"accepted": step, "rejected": f"{step} (not taken)"}.get(status, name)
         labels.append(
             name.split("(")[0] + "(best)" if status == "control" and "(" in name else label
         )

@@ -148,7 +148,6 @@ class OpenAblation:
         started = self.started or time.monotonic()
         board = Scoreboard(
             [replace(b, descriptions=d) for b, d in zip(self.benches, descriptions, strict=True)],
-            composition=request.composition,
             llm=llm,
             samples=request.samples,
             seed=request.seed,

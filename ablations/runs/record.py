@@ -104,7 +104,7 @@ class RunRecord:
         return {
             "prompts": self.candidate.name,
             "attributes": list(self.candidate.attributes),
-            "composition": self.board.composition,
+            "composition": self.candidate.made_by,
             "llm": self.board.llm,
             "rule": self.search.rule,
             "tried": self.search.tried,
@@ -207,7 +207,7 @@ class RunRecord:
                 entered.add(key)
                 benchmark = bench.scorers[row["split"]].benchmark
                 whole = self.board.at_hand(bench, row["prompts"])
-                joined = row["prompts"].partition("(")[2].rstrip(")") or row["prompts"]
+                candidate = Candidate.named(row["prompts"])
                 for column, subset in SUBSETS.items():
                     if row.get(column) is None:
                         continue
@@ -222,8 +222,8 @@ class RunRecord:
                         "vocabulary": bench.vocabulary.name,
                         "llm": self.board.llm,
                         "prompt_set": row["prompts"],
-                        "attributes": joined.split("+"),
-                        "composition": self.board.composition,
+                        "attributes": list(candidate.attributes),
+                        "composition": candidate.made_by,
                         "subset": subset,
                         "miou": row[column],
                         "miou_low": row[f"{column}_low"],

@@ -5,10 +5,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablations.runs.request import AblationRequest
 from lsmseg_prompts.llm.bundled import LLM_NAME
+
+if TYPE_CHECKING:
+    from ablations.search.scoreboard import Candidate
 
 PROGRAM = "lsmseg-prompts"
 REPEATED = (
@@ -39,7 +42,7 @@ def commands(
     request: AblationRequest,
     llm: str,
     vocabularies: Sequence[str],
-    best: Sequence[str],
+    best: "Candidate",
     directory: Path,
 ) -> list[dict[str, str]]:
     """``what`` and ``command`` of each step, in order; relative paths are as in the run.
@@ -48,7 +51,7 @@ def commands(
         request: What was run.
         llm: Whose descriptions.
         vocabularies: Those of the benchmarks.
-        best: The chosen attributes.
+        best: What was chosen.
         directory: The run directory.
     """
     if request.vary == "vocabulary":
@@ -59,7 +62,7 @@ def commands(
         return [{"what": what, "command": shlex.join([PROGRAM, *words])} for what, words in steps]
     store = _option("store", request.store)
     names = [request.vocab] if request.vocab else dict.fromkeys(vocabularies)
-    searched, chosen = ",".join(request.searched), ",".join(best)
+    searched, chosen = ",".join(request.searched), ",".join(best.attributes)
     steps = []
     if llm != LLM_NAME:
         for name in names:
@@ -68,7 +71,7 @@ def commands(
     words = ablate_command(request, llm, directory)
     steps.append(("Stages 3 and 4, the tables and this page", words))
     steps.append(("This page alone, from run.json", ["report", str(directory)]))
-    how = [*_option("composition", request.composition), *store, "-o", f"{'-'.join(best)}.json"]
+    how = ["--composition", best.made_by, *store, "-o", f"{'-'.join(best.attributes)}.json"]
     for name in names:
         words = ["export", "--attributes", chosen, "--vocab", name, "--llm", llm, *how]
         steps.append((f"The best prompts for {name} as a file", words))

@@ -12,7 +12,7 @@ from ablations.search.options import SearchOptions
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.prompts.prompt_set import BUILT, READ_BY_CLIP
+from lsmseg_prompts.prompts.prompt_set import READ_BY_CLIP
 from lsmseg_prompts.store.sqlite import working_store_path
 
 SEVERAL = ("data", "data_root", "split", "attributes", "picture", "words")
@@ -32,7 +32,6 @@ class AblationRequest(ScorerOptions, SearchOptions):
             pictures are selected on and the others reported on.
         vocab: The vocabulary; by default the one each benchmark is labelled with.
         attributes: Those to search among; by default all nine.
-        composition: How clauses become texts: one of `prompt_set.BUILT` but "sentence".
         vary: What is compared: "attributes", or "vocabulary", the words that the classes of one
             benchmark are called by.
         words: Files of word lists to compare too, see `word_lists.read_words`.
@@ -57,7 +56,6 @@ class AblationRequest(ScorerOptions, SearchOptions):
     split: Sequence[str] | None = None
     vocab: str | None = None
     attributes: Sequence[str] | None = None
-    composition: str = "concat"
     vary: str = "attributes"
     words: Sequence[str] | None = None
     calibrate: bool = False
@@ -75,24 +73,11 @@ class AblationRequest(ScorerOptions, SearchOptions):
             raise UsageError("No data is named: leave it out, or name a benchmark or a folder.")
         _ = self.searched, self.search_options, self.scorer_options  # they check themselves
         _ = [split_names(split) for split in self.splits]
-        if self.composition == "sentence":
-            raise UsageError(
-                "A sentence is written for one set of attributes, so there is nothing to search "
-                "among: use --composition concat or ensemble, or score it with `evaluate`."
-            )
-        if self.composition not in BUILT:
-            raise UsageError(
-                f"There is no composition {self.composition!r}: choose {', '.join(BUILT)}."
-            )
-        if self.composition in READ_BY_CLIP and self.scorer != "frozen":
+        by_clip = [name for name in self.compositions if name in READ_BY_CLIP]
+        if by_clip and self.scorer != "frozen":
             raise UsageError(
                 f"The scorer {self.scorer} is a whole network, which cannot read texts by "
-                f"{self.composition}: use --composition ensemble, or --scorer frozen."
-            )
-        if self.orders and self.composition != "concat":
-            raise UsageError(
-                f"The composition {self.composition} has no clauses whose order could matter: "
-                "leave out --orders, or use --composition concat."
+                f"{by_clip[0]}: use --composition ensemble, or --scorer frozen."
             )
         check_samples(self.samples)
         self._check_words()
@@ -147,7 +132,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
     @property
     def search_options(self) -> SearchOptions:
         """The part of the request that is about the search."""
-        return SearchOptions(self.rule, self.strategy, self.beam_width, self.orders)
+        return SearchOptions(**{f.name: getattr(self, f.name) for f in fields(SearchOptions)})
 
     @property
     def store_path(self) -> Path:

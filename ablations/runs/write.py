@@ -72,7 +72,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         "per_class": per_class,
         "confusions": [row for rows in pairs for row in classwise.most_changed(rows)],
         "lengths": lengths,
-        "commands": commands(request, record.llm["name"], vocabularies, best.attributes, directory),
+        "commands": commands(request, record.llm["name"], vocabularies, best, directory),
         "prompts": record.prompts(),
     }
     save_run(directory, FORMAT, started, content)

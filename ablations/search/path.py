@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from ablations.search.scoreboard import Candidate, fields
+from ablations.search.scoreboard import CONCAT, Candidate, fields
 from ablations.search.statistics import Interval
 
 ORDER = "another order"  # what a step adds that changes the order of the clauses alone
@@ -44,14 +44,16 @@ class Certificate:
 class Search:
     """The path of the search; ``best`` is its last step that was not turned down.
 
-    candidates: the rows of candidates.csv. certificate: of an exhaustive search. orders: how many
-    clause orders of the best set were compared, of how many there are. too_few: why no step was
-    taken, where the selection split has too few pictures to choose by.
+    compositions: those that were searched. candidates: the rows of candidates.csv. certificate: of
+    an exhaustive search. orders: how many clause orders of the best set were compared, of how many
+    there are. too_few: why no step was taken, where the selection split has too few pictures to
+    choose by.
     """
 
     rule: str
-    strategy: str = "greedy"
+    strategy: str
     width: int | None = None
+    compositions: tuple[str, ...] = (CONCAT,)
     steps: list[Step] = field(default_factory=list)
     candidates: list[dict[str, Any]] = field(default_factory=list)
     certificate: Certificate | None = None
@@ -101,8 +103,8 @@ class Search:
         }[self.rule, sizes]
         candidates = "candidate was" if self.tried == 1 else "candidates were"
         text = (
-            f"{how}: {decided}. {self.tried} {candidates} tried; the best of many looks better "
-            "than it is, so the scores below come from the report split."
+            f"{how}, {self._composed()}: {decided}. {self.tried} {candidates} tried; the best of "
+            "many looks better than it is, so the scores below come from the report split."
         )
         if not sizes:
             last = next(s for s in reversed(self.steps) if s.added != ORDER)
@@ -120,9 +122,19 @@ class Search:
                 f" {tried} of the {all_of_them} orders of its clauses were compared: "
                 + ("another order was taken." if taken else "none qualified to replace this one.")
                 if all_of_them > 1
-                else " A single clause has no other order."
+                else f" {self._one_order()} has no other order."
             )
         return text
+
+    def _composed(self) -> str:
+        """The compositions searched."""
+        *others, last = self.compositions
+        listed = f"{', '.join(others)} and {last}" if others else last
+        return f"in the composition{'s' if others else ''} {listed}"
+
+    def _one_order(self) -> str:
+        alone = len(self.best.attributes) == 1
+        return "A single clause" if alone else f"The {self.best.composition} of its texts"
 
     def _certified(self, certificate: Certificate) -> str:
         among = len(certificate.ranks)
@@ -143,6 +155,7 @@ class Search:
         return {
             "strategy": self.strategy,
             "beam_width": self.width,
+            "compositions": list(self.compositions),
             "rule": self.rule,
             "tried": self.tried,
             "too_few": self.too_few,

@@ -16,27 +16,53 @@ import numpy as np
 from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.search.statistics import TINY, Draws, Interval, Subset, average, bootstrap
 from lsmseg_model.data.benchmark import Benchmark, group_count
-from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
+from lsmseg_prompts.prompts.controls import CONTROLS
+from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, set_name
+from lsmseg_prompts.prompts.word_lists import WORDS
 from lsmseg_prompts.vocabularies import Vocabulary
 
 Sizes = tuple[int, int | None]
 """How many pictures, and how many groups of them where there are any."""
 COLUMNS = ("miou", "seen", "unseen", "union")  # miou: all classes; union: its other definition
 AVERAGE = "average"
+CONCAT = "concat"
 AT_ONCE = 2 << 30  # bytes of counts that are scored in one pass over the pictures
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a prompt set is made of; ``control`` is None, "random" or "shuffled"."""
+    """What a prompt set is made of: attributes, a control of them or none, a composition.
+
+    control: None, "random" or "shuffled". composition: None of one attribute, which means the same
+    in each; of several "concat" unless another is given.
+    """
 
     attributes: tuple[str, ...]
     control: str | None = None
+    composition: str | None = None
+
+    def __post_init__(self) -> None:
+        several = len(self.attributes) > 1
+        object.__setattr__(self, "composition", (self.composition or CONCAT) if several else None)
+
+    @classmethod
+    def named(cls, name: str) -> "Candidate":
+        """The candidate that has this name."""
+        if name.startswith(WORDS):  # a word list, whatever its file is called
+            return cls((name,))
+        *around, joined = name.rstrip(")").split("(")
+        control = next((word for word in around if word in CONTROLS), None)
+        composition = next((word for word in around if word not in CONTROLS), None)
+        return cls(tuple(joined.split("+")), control, composition)
 
     @property
     def name(self) -> str:
-        joined = "+".join(self.attributes)
-        return f"{self.control}({joined})" if self.control else joined
+        return set_name(self.attributes, self.composition, self.control)
+
+    @property
+    def made_by(self) -> str:
+        """The composition that its texts are made with."""
+        return self.composition or CONCAT
 
 
 NAME = Candidate(("name",))
@@ -109,12 +135,11 @@ class Scoreboard:
         self,
         benches: Sequence[Bench],
         *,
-        composition: str = "concat",
         llm: str = "bundled",
         samples: int = 2000,
         seed: int = 0,
     ) -> None:
-        self.benches, self.composition, self.llm = list(benches), composition, llm
+        self.benches, self.llm = list(benches), llm
         self.samples, self.seed = samples, seed
         self._scores: dict[tuple[str, Candidate], Score] = {}
         self._sets: dict[tuple[str, Candidate], PromptSet] = {}
@@ -138,7 +163,7 @@ class Scoreboard:
             bench.descriptions,
             bench.vocabulary,
             candidate.attributes,
-            composition=self.composition,
+            composition=candidate.made_by,
             llm=self.llm,
             control=candidate.control,
             seed=self.seed,

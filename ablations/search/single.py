@@ -6,7 +6,7 @@ ImageNet, `random` words of the same length, and the same descriptions `shuffled
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.scoring.frozen import OnProgress
@@ -36,7 +36,7 @@ def controls(candidate: Candidate) -> list[Candidate]:
     """The controls that go with a candidate: templates of the name; of descriptions its two."""
     if candidate == NAME or candidate.name.startswith(WORDS):
         return list(TEMPLATES)
-    return [*TEMPLATES, *(Candidate(candidate.attributes, control) for control in CONTROLS)]
+    return [*TEMPLATES, *(replace(candidate, control=control) for control in CONTROLS)]
 
 
 def singles(

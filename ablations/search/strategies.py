@@ -1,4 +1,7 @@
-"""How stage 4 goes through the combinations of attributes, on the selection split only.
+"""How stage 4 searches attributes and compositions as one space, on the selection split only.
+
+A single attribute means the same in each composition and may grow in each; a set grows within its
+own. Sets of different compositions compete, and the candidates of a round are compared at once.
 
 - Rule "interval": a step is taken if the gain over the set before has a lower end above 0, in
   intervals that hold for all candidates of the round at once (`statistics.simultaneous`). Where
@@ -11,13 +14,14 @@ With too few pictures (`statistics.MIN_PICTURES`) none goes beyond the best sing
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations, islice, permutations
 from math import factorial
 
 from ablations.scoring.frozen import OnProgress
 from ablations.search.options import SearchOptions
 from ablations.search.path import ORDER, UNKNOWN, Certificate, Search, Step
-from ablations.search.scoreboard import Candidate, Score, Scoreboard, fields, number
+from ablations.search.scoreboard import CONCAT, Candidate, Score, Scoreboard, fields, number
 from ablations.search.statistics import Interval, simultaneous, surely_worse
 
 SUBSETS = ("seen", "unseen")
@@ -25,7 +29,10 @@ ORDERS = 120  # clause orders tried at most: all of five clauses
 
 
 class Searcher:
-    """The strategies. Attributes are put in the order of their single scores."""
+    """The strategies. Attributes are put in the order of their single scores.
+
+    At equal mIoU the composition and the attribute named first are taken.
+    """
 
     def __init__(
         self,
@@ -35,16 +42,17 @@ class Searcher:
         on_progress: OnProgress | None,
     ) -> None:
         self.board, self.on_progress = board, on_progress
-        self.width, self.orders = options.beam_width, options.orders
+        self.options, self.width, self.orders = options, options.beam_width, options.orders
+        self.compositions = options.compositions
         width = options.beam_width if options.strategy == "beam" else None
-        self.result = Search(options.rule, options.strategy, width)
+        self.result = Search(options.rule, options.strategy, width, self.compositions)
         candidates = [Candidate((a,)) for a in attributes]
         self.singles = board.score("selection", candidates, on_progress)
         # Of equals the one named first: sorting is stable.
         self.ranked = sorted(self.singles, key=lambda score: -score.miou.value)
         self.start = self.ranked[0]
         self.order = [score.candidate.attributes[0] for score in self.ranked]
-        self.named = list(attributes)  # at equal mIoU the one named first is taken
+        self.named = list(attributes)
 
     def run(self) -> Search:
         self.result.too_few = self.start.miou.missing
@@ -62,8 +70,15 @@ class Searcher:
             self.try_orders()
         return self.result
 
-    def candidate(self, attributes: Sequence[str]) -> Candidate:
-        return Candidate(tuple(sorted(attributes, key=self.order.index)))
+    def candidate(self, attributes: Sequence[str], composition: str) -> Candidate:
+        ordered = tuple(sorted(attributes, key=self.order.index))
+        return Candidate(ordered, composition=composition)
+
+    def grown(self, parent: Candidate) -> list[Candidate]:
+        """The parent with each other attribute; one attribute grows in every composition."""
+        others = [a for a in self.named if a not in parent.attributes]
+        how = [parent.composition] if parent.composition else self.compositions
+        return [self.candidate((*parent.attributes, a), c) for c in how for a in others]
 
     def _begin(self, chosen: Sequence[Score]) -> None:
         first = self.start.candidate
@@ -113,10 +128,8 @@ class Searcher:
         while True:
             parents: dict[Candidate, Score] = {}
             for parent in kept:  # best first
-                for attribute in self.named:
-                    if attribute not in parent.candidate.attributes:
-                        grown = self.candidate((*parent.candidate.attributes, attribute))
-                        parents.setdefault(grown, parent)
+                for grown in self.grown(parent.candidate):
+                    parents.setdefault(grown, parent)
             if not parents:
                 return
             trial = list(parents)
@@ -149,13 +162,18 @@ class Searcher:
         return gain.low > 0 if self.result.rule == "interval" else gain.value > 0
 
     def _chain(self) -> None:
-        prefixes = [self.candidate(self.order[: size + 1]) for size in range(1, len(self.order))]
+        prefixes = [
+            self.candidate(self.order[:size], composition)
+            for composition in self.compositions
+            for size in range(2, len(self.order) + 1)
+        ]
         self._begin([self.start])
         self._sizes([self.start, *self.board.score("selection", prefixes, self.on_progress)])
 
     def _exhaustive(self) -> None:
         together = [
-            self.candidate(some)
+            self.candidate(some, composition)
+            for composition in self.compositions
             for size in range(2, len(self.order) + 1)
             for some in combinations(self.order, size)
         ]
@@ -194,7 +212,7 @@ class Searcher:
 
     def _certify(self, scores: Sequence[Score]) -> Certificate:
         ranked = sorted(scores, key=lambda s: (-s.miou.value, len(s.candidate.attributes)))
-        options = SearchOptions(self.result.rule)
+        options = replace(self.options, strategy="greedy", orders=False)
         greedy = Searcher(self.board, self.named, options, self.on_progress).run()
         (taken,) = self.board.score("selection", [greedy.best])
         return Certificate(
@@ -215,6 +233,9 @@ class Searcher:
         over the one that was taken, by the rule of the search. It becomes the last step.
         """
         best = self.result.best
+        if best.made_by != CONCAT:  # the mean of texts has no order
+            self.result.orders = (1, 1)
+            return
         others = _other_orders(best, self.board.seed)
         self.result.orders = (len(others) + 1, factorial(len(best.attributes)))
         if not others:

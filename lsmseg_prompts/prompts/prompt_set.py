@@ -39,7 +39,7 @@ TEMPERATURE = 1.0
 class PromptSet:
     """The texts of every class, `texts[i]` those of the class with index i in the vocabulary.
 
-    name: "color+shape", "random(color+shape)", "shuffled(color+shape)", "name" or "typical".
+    name: see `set_name`.
     class_names: the benchmark's names, in order.
     shortened: indices of the classes where something was left out to fit CLIP's 77 tokens.
     dropped: indices of those that lost the whole description of an attribute, or several.
@@ -115,6 +115,17 @@ class PromptSet:
         return len(self.texts)
 
 
+def set_name(attributes: Sequence[str], composition: str | None, control: str | None = None) -> str:
+    """What a prompt set is called: "name", "color", "color+shape", "ensemble(color+shape)".
+
+    Controls are "random(color+shape)" and "shuffled(ensemble(color+shape))".
+    """
+    name = "+".join(attributes)
+    if len(attributes) > 1 and composition != "concat":
+        name = f"{composition}({name})"
+    return f"{control}({name})" if control else name
+
+
 def cells(attributes: Sequence[str], composition: str) -> tuple[str, ...]:
     """The attributes whose descriptions a prompt set is made of: with `sentence` a single one."""
     if composition == "sentence" and len(attributes) > 1:
@@ -177,7 +188,7 @@ def build_prompt_set(
     if control == "random":
         texts = random_like(texts, vocabulary, seed)
     made = (tuple(texts), tuple(shortened), tuple(dropped))
-    name = f"{control}({name})" if control else name
+    name = set_name(attributes, composition, control)
     return PromptSet(name, vocabulary.name, attributes, composition, llm, names, *made)
 
 
@@ -203,11 +214,14 @@ def _composed(
                 f"A description of {entry.readable!r} has control characters or invisible signs: "
                 f"{sentence!r}. Write it anew."
             )
-    if composition == "concat":
-        composed = compose(sentences, entry)
-        left_out = composed.cuts > 0 or composed.kept < len(sentences)
-        return (composed.text,), left_out, composed.kept
-    return _checked(sentences, entry), False, len(sentences)
+    if composition == "sentence":
+        return _checked(sentences, entry), False, len(sentences)
+    # One alone is shortened in the same way whatever the composition.
+    groups = [sentences] if composition == "concat" else [[sentence] for sentence in sentences]
+    composed = [compose(group, entry) for group in groups]
+    kept = sum(one.kept for one in composed)
+    left_out = kept < len(sentences) or any(one.cuts for one in composed)
+    return tuple(one.text for one in composed), left_out, kept
 
 
 def _check(

@@ -31,7 +31,7 @@ def board() -> Scoreboard:
     vocabulary = load_vocabulary("coco-stuff")
     scorer = FrozenScorer(load_clip(), load_benchmark("ministuff", split="report"))
     bench = Bench("ministuff", vocabulary, load(vocabulary), {"report": scorer})
-    return Scoreboard([bench], composition="concat", llm="bundled", samples=500, seed=1)
+    return Scoreboard([bench], llm="bundled", samples=500, seed=1)
 
 
 def unseen(board: Scoreboard, candidate: Candidate) -> Draws:
