@@ -1,5 +1,7 @@
 """Stage 4: which steps are accepted, what is recorded, and that chance does not pass for a gain."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.ablation_fakes import (
@@ -19,6 +21,7 @@ from ablations.search.scoreboard import Bench, Scoreboard
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
+PAPER = SearchOptions(strategy="greedy", composition="concat")
 GROWING = {
     "name": 0.2,
     "color": 0.3,
@@ -31,14 +34,14 @@ GROWING = {
 
 
 def test_greedy_path_and_its_end() -> None:
-    found = search(board(by_table(GROWING)), ATTRIBUTES)
+    found = search(board(by_table(GROWING)), ATTRIBUTES, PAPER)
     assert [(s.candidate.name, s.status) for s in found.steps] == [
         ("shape", "start"),
         ("shape+color", "accepted"),
         ("shape+color+action", "rejected"),
     ]
     assert found.best.name == "shape+color"
-    another_order = search(board(by_table(GROWING)), ("action", "color", "shape"))
+    another_order = search(board(by_table(GROWING)), ("action", "color", "shape"), PAPER)
     assert [s.added for s in another_order.steps] == ["shape", "color", "action"]
     assert found.tried == 3 + 2 + 1 == len(found.candidates)
     assert [c["prompts"] for c in found.candidates if c["chosen"]] == ["shape", "shape+color"]
@@ -47,7 +50,7 @@ def test_greedy_path_and_its_end() -> None:
 
 def test_every_attribute_may_be_taken() -> None:
     rising = {**GROWING, "shape+color+action": 0.8}
-    found = search(board(by_table(rising)), ATTRIBUTES)
+    found = search(board(by_table(rising)), ATTRIBUTES, PAPER)
     assert found.best.name == "shape+color+action"
     assert [s.status for s in found.steps] == ["start", "accepted", "accepted"]
 
@@ -55,7 +58,7 @@ def test_every_attribute_may_be_taken() -> None:
 def test_a_tie_goes_to_fewer_attributes_under_both_rules() -> None:
     equal = {"shape": 0.4, "shape+color": 0.4, "shape+action": 0.4}
     for rule in ("interval", "paper"):
-        found = search(board(by_table(equal)), ATTRIBUTES, SearchOptions(rule))
+        found = search(board(by_table(equal)), ATTRIBUTES, replace(PAPER, rule=rule))
         assert found.best.name == "shape", rule
         assert found.steps[-1].status == "rejected"
         assert found.steps[-1].added == "color"  # of equals the one named first
@@ -92,7 +95,9 @@ def test_luck_passes_the_papers_rule_but_not_the_interval() -> None:
         bench = Bench("noise", VOCABULARY, DESCRIPTIONS, scorers)  # type: ignore[arg-type]
         one = Scoreboard([bench], samples=200)
         for rule in added:
-            added[rule] += len(search(one, ATTRIBUTES, SearchOptions(rule)).best.attributes) > 1
+            added[rule] += (
+                len(search(one, ATTRIBUTES, replace(PAPER, rule=rule)).best.attributes) > 1
+            )
     assert added["paper"] >= 8
     assert added["interval"] <= 2
 
@@ -114,7 +119,7 @@ def test_a_sure_small_gain_is_taken_before_an_unsure_larger_one() -> None:
         for split in ("selection", "report")
     }
     one = Scoreboard([Bench("x", VOCABULARY, DESCRIPTIONS, scorers)], samples=400)  # type: ignore[arg-type]
-    found = search(one, ATTRIBUTES)
+    found = search(one, ATTRIBUTES, PAPER)
     tried = {c["prompts"]: c for c in found.candidates}
     assert tried["shape+action"]["gain"] > tried["shape+color"]["gain"] > 0
     assert found.steps[1].candidate.name == "shape+color"
@@ -122,7 +127,7 @@ def test_a_sure_small_gain_is_taken_before_an_unsure_larger_one() -> None:
 
 def test_path_is_reported_on_the_report_split_with_its_controls() -> None:
     one = board(by_table({**GROWING, "typical": 0.33}))
-    found = search(one, ATTRIBUTES)
+    found = search(one, ATTRIBUTES, PAPER)
     rows = path_rows(one, found)
     assert [(r["prompts"], r["status"]) for r in rows] == [
         ("name", "baseline"),
@@ -146,7 +151,7 @@ def test_path_is_reported_on_the_report_split_with_its_controls() -> None:
 
 def test_sheets_show_the_path_and_every_candidate() -> None:
     one = board(by_table(GROWING))
-    found = search(one, ATTRIBUTES)
+    found = search(one, ATTRIBUTES, PAPER)
     sheet = combination_sheet(path_rows(one, found))
     assert [line.cells[-1] for line in sheet.lines][1:4] == ["start", "taken", "not taken"]
     assert [line.cells[0] for line in sheet.lines if line.chosen] == ["shape+color *"]

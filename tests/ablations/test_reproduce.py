@@ -11,6 +11,10 @@ import typer
 import cli
 from ablations.runs.reproduce import ablate_command, commands
 from ablations.runs.request import AblationRequest
+from ablations.search.scoreboard import Candidate
+
+COLOR = Candidate(("color",))
+AVERAGED = Candidate(("color", "size"), composition="ensemble")
 
 
 def parsed(words: list[str]) -> dict[str, Any]:
@@ -27,7 +31,12 @@ def request(**more: Any) -> AblationRequest:
 
 def test_every_option_of_ablate_comes_back() -> None:
     mine = request(
-        data=["ministuff", "a folder"], limit=7, rule="paper", seed=3, picture=["a", "b"]
+        data=["ministuff", "a folder"],
+        limit=7,
+        rule="paper",
+        strategy="greedy",
+        composition="concat,ensemble",
+        picture=["a", "b"],
     )
     words = ablate_command(mine, "bundled", Path("runs/it's"))
     found = parsed(words)
@@ -38,14 +47,14 @@ def test_every_option_of_ablate_comes_back() -> None:
             value = list(value) if isinstance(value, tuple) else value
             assert (found[key] or None) == (value or None), key
     assert "--beam-width" not in words  # refused without --strategy beam
-    beam = request(strategy="beam", beam_width=2)
+    beam = request(beam_width=2)
     assert parsed(ablate_command(beam, "me", Path("o")))["beam_width"] == 2
     assert parsed(ablate_command(request(cache=False), "me", Path("o")))["no_cache"] is True
 
 
 def test_steps_are_commands_and_say_which_texts_are_asked_for() -> None:
     mine = request(store="s.sqlite", composition="ensemble")
-    steps = commands(mine, "gpt-4", ["camvid", "camvid", "coco-stuff"], ["color"], Path("o"))
+    steps = commands(mine, "gpt-4", ["camvid", "camvid", "coco-stuff"], AVERAGED, Path("o"))
     lines = [shlex.split(step["command"]) for step in steps]
     assert all(line[0] == "lsmseg-prompts" for line in lines)
     assert [line[1] for line in lines] == [
@@ -55,14 +64,15 @@ def test_steps_are_commands_and_say_which_texts_are_asked_for() -> None:
         parsed(line[1:])
     assert parsed(lines[0][1:])["vocab"] == "camvid"
     assert parsed(lines[4][1:])["composition"] == "ensemble"
-    offline = commands(mine, "bundled", ["camvid"], ["color"], Path("o"))
+    assert parsed(lines[4][1:])["attributes"] == "color,size"
+    offline = commands(mine, "bundled", ["camvid"], COLOR, Path("o"))
     assert [shlex.split(step["command"])[1] for step in offline] == ["ablate", "report", "export"]
-    (*_, own) = commands(request(vocab="a/my.txt"), "bundled", ["my"], ["color"], Path("o"))
+    (*_, own) = commands(request(vocab="a/my.txt"), "bundled", ["my"], COLOR, Path("o"))
     assert "--vocab a/my.txt" in own["command"]  # not the name of what is in it
 
 
 @pytest.mark.parametrize("odd", ["a; rm -rf x", "$(x)", "it's"])
 def test_odd_names_are_quoted(odd: str) -> None:
-    (step, *_) = commands(request(vocab=odd), "bundled", [odd], ["color"], Path(odd))
+    (step, *_) = commands(request(vocab=odd), "bundled", [odd], COLOR, Path(odd))
     words = shlex.split(step["command"])
     assert words[words.index("--vocab") + 1] == odd and words[-1] == odd

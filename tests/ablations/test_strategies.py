@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +28,14 @@ TRAP = {
 }
 
 
+def joined(strategy: str = "greedy", **options: Any) -> SearchOptions:
+    """Joined descriptions alone, by greedy search if nothing else is said: the paper's way."""
+    return SearchOptions(strategy=strategy, composition="concat", **options)
+
+
 def test_all_combinations_certify_greedy_search() -> None:
     one = board(by_table(TRAP))
-    found = search(one, ATTRIBUTES, SearchOptions(strategy="exhaustive"))
+    found = search(one, ATTRIBUTES, joined("exhaustive"))
     assert found.best.name == "color+action"
     assert found.tried == 7 == len(found.candidates)
     certificate = found.certificate
@@ -51,7 +57,7 @@ def test_all_combinations_certify_greedy_search() -> None:
 
 def test_the_certificate_stands_in_the_path_the_note_and_the_record() -> None:
     one = board(lambda name, split: TRAP.get(name, 0.1) - 0.01 * (split == "report"))
-    found = search(one, ATTRIBUTES, SearchOptions(strategy="exhaustive"))
+    found = search(one, ATTRIBUTES, joined("exhaustive"))
     assert not one.benches[0].scorers["report"].scored  # type: ignore[attr-defined]
     rows = {r["prompts"]: r for r in path_rows(one, found)}
     greedy, best = rows["shape+color"], rows["color+action"]
@@ -76,7 +82,7 @@ def test_greedy_search_that_finds_the_optimum_is_told_so() -> None:
     found = search(
         board(by_table({**TRAP, "color+action": 0.3})),
         ATTRIBUTES,
-        SearchOptions(strategy="exhaustive"),
+        joined("exhaustive"),
     )
     assert found.certificate is not None and found.certificate.rank == 1
     assert "finds the optimum of all 7" in found.note()
@@ -89,18 +95,16 @@ def test_greedy_search_that_finds_the_optimum_is_told_so() -> None:
 
 
 def test_a_beam_finds_what_greedy_search_misses_and_one_of_width_1_is_greedy() -> None:
-    beam = search(board(by_table(TRAP)), ATTRIBUTES, SearchOptions(strategy="beam", beam_width=2))
+    beam = search(board(by_table(TRAP)), ATTRIBUTES, joined("beam", beam_width=2))
     assert beam.best.name == "color+action" and "keeping 2 sets" in beam.note()
     for table in (TRAP, {**TRAP, "shape+color+action": 0.9}):
-        greedy = search(board(by_table(table)), ATTRIBUTES)
-        narrow = search(
-            board(by_table(table)), ATTRIBUTES, SearchOptions(strategy="beam", beam_width=1)
-        )
+        greedy = search(board(by_table(table)), ATTRIBUTES, joined())
+        narrow = search(board(by_table(table)), ATTRIBUTES, joined("beam", beam_width=1))
         assert narrow.steps == greedy.steps and narrow.candidates == greedy.candidates
 
 
 def test_the_chain_adds_attributes_in_the_order_of_their_single_scores() -> None:
-    found = search(board(by_table(TRAP)), ATTRIBUTES, SearchOptions(strategy="chain"))
+    found = search(board(by_table(TRAP)), ATTRIBUTES, joined("chain"))
     assert [(s.candidate.name, s.added, s.status) for s in found.steps] == [
         ("shape", "shape", "start"),
         ("shape+color", "color", "accepted"),
@@ -116,39 +120,37 @@ def test_the_chain_adds_attributes_in_the_order_of_their_single_scores() -> None
 @pytest.mark.parametrize("rule", ["interval", "paper"])
 def test_a_tie_goes_to_fewer_attributes(strategy: str, rule: str) -> None:
     equal = {"shape": 0.4, "shape+color": 0.4, "shape+action": 0.4, "shape+color+action": 0.4}
-    found = search(board(by_table(equal)), ATTRIBUTES, SearchOptions(rule, strategy=strategy))
+    found = search(board(by_table(equal)), ATTRIBUTES, joined(strategy, rule=rule))
     assert found.best.name == "shape"
     assert f"{found.tried} candidates were tried" in found.note()
 
 
 @pytest.mark.parametrize("strategy", ["greedy", "beam", "chain", "exhaustive"])
 def test_a_single_attribute_is_a_search_too(strategy: str) -> None:
-    found = search(board(by_table(TRAP)), ["color"], SearchOptions(strategy=strategy))
+    found = search(board(by_table(TRAP)), ["color"], joined(strategy))
     assert found.best.name == "color" and found.tried == 1 and found.note()
 
 
 def test_clauses_stand_in_the_order_of_the_single_scores_whatever_the_order_of_adding() -> None:
     """Alone shape > color > action; action is added first and stands last all the same."""
     table = {**TRAP, "shape+action": 0.6, "shape+color+action": 0.9}
-    found = search(board(by_table(table)), ATTRIBUTES)
+    found = search(board(by_table(table)), ATTRIBUTES, joined())
     assert [s.added for s in found.steps] == ["shape", "action", "color"]
     assert found.best.name == "shape+color+action"
 
 
 def test_other_orders_of_the_clauses_are_compared_on_request() -> None:
     one = board(by_table({**TRAP, "color+shape": 0.6}))
-    found = search(one, ATTRIBUTES, SearchOptions(orders=True))
+    found = search(one, ATTRIBUTES, joined(orders=True))
     assert found.best.name == "color+shape" and found.orders == (2, 2)
     assert found.candidates[-1]["prompts"] == "color+shape" and found.candidates[-1]["chosen"]
     assert "2 of the 2 orders" in found.note() and "another order was taken" in found.note()
     rows = {r["prompts"]: r for r in path_rows(one, found)}
     assert rows["color+shape"]["gain"] > 0 and rows["color+shape"]["chosen"]
-    same = search(
-        board(by_table({**TRAP, "color+shape": 0.5})), ATTRIBUTES, SearchOptions(orders=True)
-    )
+    same = search(board(by_table({**TRAP, "color+shape": 0.5})), ATTRIBUTES, joined(orders=True))
     assert same.best.name == "shape+color"  # a tie: the order stays
     assert same.tried == 3 + 2 + 1 + 1 and "none qualified" in same.note()
-    alone = search(board(by_table(TRAP)), ["color"], SearchOptions(orders=True))
+    alone = search(board(by_table(TRAP)), ["color"], joined(orders=True))
     assert alone.orders == (1, 1) and alone.best.name == "color"
 
 
@@ -157,9 +159,7 @@ def test_of_many_orders_some_are_tried() -> None:
     described = {(i, a): f"A {n} is {a}." for (i, _), n in _classes().items() for a in names}
     longest = "+".join(names)
     table = {"+".join(names[:k]): 0.1 + 0.1 * k for k in range(1, 7)}
-    found = search(
-        board(by_table(table), descriptions=described), names, SearchOptions(orders=True)
-    )
+    found = search(board(by_table(table), descriptions=described), names, joined(orders=True))
     assert found.orders == (120, 720) and found.best.name == longest
     tried = [c["prompts"] for c in found.candidates if c["step"] == len(found.steps) - 1]
     assert len(set(tried)) == 119 and longest not in tried
@@ -179,7 +179,7 @@ def test_all_511_combinations_of_nine() -> None:
         return 0.3 + sum(good.get(a, -0.02) for a in name.split("+")) if "(" not in name else 0.1
 
     one = board(skill, descriptions=described)
-    found = search(one, names, SearchOptions(strategy="exhaustive"))
+    found = search(one, names, joined("exhaustive"))
     assert found.best.name == "b+d+g" and found.tried == 511
     sets = {frozenset(c["prompts"].split("+")) for c in found.candidates}
     assert sets == {frozenset(c) for k in range(1, 10) for c in combinations(names, k)}
@@ -187,8 +187,8 @@ def test_all_511_combinations_of_nine() -> None:
 
 
 def test_unknown_strategies_are_refused() -> None:
-    with pytest.raises(UsageError, match="greedy, beam, chain, exhaustive"):
-        search(board(by_table({})), ATTRIBUTES, SearchOptions(strategy="annealing"))
+    with pytest.raises(UsageError, match="beam, greedy, chain, exhaustive"):
+        search(board(by_table({})), ATTRIBUTES, joined("annealing"))
 
 
 def _noise(seed: int, count: int, value: float = 0.0) -> list[Draws]:

@@ -40,7 +40,7 @@ UNUSED = [
       for command in ("ablate", "recipes run table2")),
     ("data check --data folder --vocab camvid --data-root f", "--data-root"),
     ("train --out o --encoder w --config cat-seg-b --pretrained random", "--encoder"),
-    ("ablate --beam-width 3", "--beam-width"),
+    ("ablate --strategy greedy --beam-width 3", "--beam-width"),
     ("ablate --strategy chain --beam-width 2", "--beam-width"),
     ("ablate --cache f --no-cache", "--cache"),
     ("ablate --orders --composition ensemble", "--orders"),
@@ -82,7 +82,7 @@ def test_an_option_that_would_be_ignored(words: str, option: str, call) -> None:
 
 def test_the_library_says_it_too() -> None:
     with pytest.raises(UsageError, match="without --strategy beam"):
-        AblationRequest(beam_width=2)
+        AblationRequest(strategy="greedy", beam_width=2)
     with pytest.raises(UsageError, match="--model is a CLIP"):
         AblationRequest(scorer="retrain", model="ViT-B-16")
     with pytest.raises(UsageError, match="--workers does not go with it"):

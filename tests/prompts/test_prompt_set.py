@@ -19,7 +19,7 @@ from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts import compose as composing
 from lsmseg_prompts.prompts.compose import compose, join
 from lsmseg_prompts.prompts.controls import donors
-from lsmseg_prompts.prompts.prompt_set import TEMPERATURE, build_prompt_set
+from lsmseg_prompts.prompts.prompt_set import TEMPERATURE, build_prompt_set, set_name
 from lsmseg_prompts.prompts.shortening import shorten
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
@@ -309,7 +309,7 @@ def test_ensemble_keeps_the_sentences():
 def test_random_has_the_tokens_of_what_it_stands_for(composition):
     matched = build_prompt_set(bundled(), COCO, ["texture", "size"], composition)
     control = build_prompt_set(bundled(), COCO, ["texture", "size"], composition, control="random")
-    assert control.name == "random(texture+size)"
+    assert control.name == f"random({matched.name})"
     for entry, real, texts in zip(COCO, matched.texts, control.texts, strict=True):
         assert len(real) == len(texts)
         for a, b in zip(real, texts, strict=True):
@@ -381,7 +381,7 @@ def test_shuffled_names_the_class_and_no_longer_the_donor(seed, composition):
     control = build_prompt_set(
         bundled(), COCO, attributes, composition, control="shuffled", seed=seed
     )
-    assert control.name == "shuffled(color+shape+material)"
+    assert control.name == set_name(attributes, composition, "shuffled")
     for entry, donor, texts in zip(COCO, donors(COCO, seed), control.texts, strict=True):
         for text in texts:
             assert is_named(text, entry.names)

@@ -32,14 +32,14 @@ def test_several_attributes_are_one_cell_in_the_paper_s_order() -> None:
 def test_a_prompt_set_of_sentences() -> None:
     descriptions = {**DESCRIPTIONS, **TOGETHER}
     made = build_prompt_set(descriptions, VOCABULARY, ["shape", "color"], "sentence")
-    assert made.name == "shape+color" and made.attributes == ("shape", "color")
+    assert made.name == "sentence(shape+color)" and made.attributes == ("shape", "color")
     assert made.texts == tuple((TOGETHER[i, "color+shape"],) for i in range(4))
     alone = build_prompt_set(descriptions, VOCABULARY, ["shape"], "sentence")
     assert alone.texts[0] == (DESCRIPTIONS[0, "shape"],)
     shuffled = build_prompt_set(
         descriptions, VOCABULARY, ["shape", "color"], "sentence", control="shuffled"
     )
-    assert shuffled.name == "shuffled(shape+color)" and len(shuffled.texts) == 4
+    assert shuffled.name == "shuffled(sentence(shape+color))" and len(shuffled.texts) == 4
     with pytest.raises(UsageError, match=r"no descriptions of 'color\+action'"):
         build_prompt_set(descriptions, VOCABULARY, ["color", "action"], "sentence")
 
