@@ -78,7 +78,7 @@ def test_counts_of_readings_are_kept_apart(clip: Clip) -> None:
         replace(BOTH, composition="max"),
         replace(BOTH, composition="mean-score"),
         replace(BOTH, composition="adaptive"),
-        replace(BOTH, composition="adaptive", temperature=1.0),
+        replace(BOTH, composition="adaptive", temperature=0.5),
         replace(BOTH, weights=((1.0, -0.5),) * 4),
     ]
     # The keys of stores made before readings were told apart.
