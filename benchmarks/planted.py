@@ -336,7 +336,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--first", type=int, default=1000, help="the first of the seeds")
-    parser.add_argument("--strategy", action="append", help="by default greedy")
+    parser.add_argument("--strategy", action="append", help="by default beam")
+    parser.add_argument("--composition", default="both")
     parser.add_argument("--rule", default="interval")
     parser.add_argument("--coverage", action="store_true", help="of the intervals, instead")
     parser.add_argument(
@@ -357,14 +358,19 @@ def main() -> None:
         sizes = options.pictures or (25, 50, 100, 400)
         show_coverage(options.first, options.seeds, sizes, options.samples)
         return
-    for strategy in options.strategy or ["greedy"]:
+    for strategy in options.strategy or ["beam"]:
         for title, world in (
             ("three planted", World()),
             ("nothing planted", World(planted=0, harmful=0)),
         ):
             began = time.monotonic()
             trials = [
-                trial(replace(world, seed=seed), strategy=strategy, rule=options.rule)
+                trial(
+                    replace(world, seed=seed),
+                    strategy=strategy,
+                    rule=options.rule,
+                    composition=options.composition,
+                )
                 for seed in range(options.first, options.first + options.seeds)
             ]
             right = sum(t.right for t in trials)
@@ -372,7 +378,7 @@ def main() -> None:
             added = sum(len(t.found.best.attributes) > 1 for t in trials)
             lead = 100 * np.mean([t.claim.value for t in trials])
             print(
-                f"{strategy}, {options.rule}, {title}: the planted set found {right}, with others "
+                f"{strategy}, {options.composition}, {options.rule}, {title}: the planted set found {right}, with others "
                 f"beside it {more}, an improvement claimed {sum(t.claims for t in trials)}, more "
                 f"than one attribute taken {added}, of {len(trials)} seeds; the choice is "
                 f"{lead:+.1f} points from the name on average ({time.monotonic() - began:.0f} s)",
