@@ -379,8 +379,8 @@ def main() -> None:
             lead = 100 * np.mean([t.claim.value for t in trials])
             print(
                 f"{strategy}, {options.composition}, {options.rule}, {title}: the planted set "
-                f"found {right}, with others beside it {more}, an improvement claimed {sum(t.claims for t in trials)}, more "
-                f"than one attribute taken {added}, of {len(trials)} seeds; the choice is "
+                f"found {right}, with others beside it {more}, an improvement "
+                f"claimed {sum(t.claims for t in trials)}, more than one attribute taken {added}, of {len(trials)} seeds; the choice is "
                 f"{lead:+.1f} points from the name on average ({time.monotonic() - began:.0f} s)",
                 flush=True,
             )
