@@ -358,6 +358,7 @@ def main() -> None:
         sizes = options.pictures or (25, 50, 100, 400)
         show_coverage(options.first, options.seeds, sizes, options.samples)
         return
+    how = {"rule": options.rule, "composition": options.composition}
     for strategy in options.strategy or ["beam"]:
         for title, world in (
             ("three planted", World()),
@@ -365,12 +366,7 @@ def main() -> None:
         ):
             began = time.monotonic()
             trials = [
-                trial(
-                    replace(world, seed=seed),
-                    strategy=strategy,
-                    rule=options.rule,
-                    composition=options.composition,
-                )
+                trial(replace(world, seed=seed), strategy=strategy, **how)
                 for seed in range(options.first, options.first + options.seeds)
             ]
             right = sum(t.right for t in trials)
@@ -378,9 +374,10 @@ def main() -> None:
             added = sum(len(t.found.best.attributes) > 1 for t in trials)
             lead = 100 * np.mean([t.claim.value for t in trials])
             print(
-                f"{strategy}, {options.composition}, {options.rule}, {title}: the planted set "
-                f"found {right}, with others beside it {more}, an improvement "
-                f"claimed {sum(t.claims for t in trials)}, more than one attribute taken {added}, of {len(trials)} seeds; the choice is "
+                f"{strategy}, {options.composition}, {options.rule}, {title}: "
+                f"the planted set found {right}, with others "
+                f"beside it {more}, an improvement claimed {sum(t.claims for t in trials)}, more "
+                f"than one attribute taken {added}, of {len(trials)} seeds; the choice is "
                 f"{lead:+.1f} points from the name on average ({time.monotonic() - began:.0f} s)",
                 flush=True,
             )
