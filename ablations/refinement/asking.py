@@ -15,7 +15,6 @@ from typing import Any
 from ablations.refinement.candidates import Candidate
 from ablations.refinement.texts import TextStore
 from lsmseg_prompts.attributes.contrast import contrast_with, other_of
-from lsmseg_prompts.descriptions.loading import load_pairs
 from lsmseg_prompts.errors import BudgetError, UsageError
 from lsmseg_prompts.generation.answers import Answer, Paid, answers, described
 from lsmseg_prompts.generation.engine import ask_all, price_for
@@ -113,7 +112,8 @@ class Inquiry:
     def added(self, texts: TextStore) -> TextStore:
         """The texts and every pair cell that this LLM wrote."""
         vocabulary = texts.vocabulary
-        cells = load_pairs(vocabulary, self.llm.name, self.path)
+        with open_store_readonly(self.path) as store:
+            cells = store.descriptions(vocabulary, self.llm.name)
         place = {entry.name: entry.index for entry in vocabulary}
         written = {
             (index, place[other]): text
@@ -147,7 +147,12 @@ class Inquiry:
         return {cells[cell]: (text, paid) for cell, (text, paid) in found.items() if text}
 
     def answers(
-        self, vocabulary: Vocabulary, purpose: str, template: Query, requests: Sequence[Request]
+        self,
+        vocabulary: Vocabulary,
+        purpose: str,
+        template: Query,
+        requests: Sequence[Request],
+        pictures_of: str = "",
     ) -> list[Answer | None]:
         """The answers to questions, in their order; what is on file is not asked again.
 
@@ -158,6 +163,7 @@ class Inquiry:
             purpose: What the attempts are filed under.
             template: The query that the questions were made with.
             requests: The questions.
+            pictures_of: The benchmark whose pictures go along.
 
         Raises:
             LsmsegPromptsError: For what ends asking, but for the budget.
@@ -168,7 +174,7 @@ class Inquiry:
             found = answers(store, self.llm.name, purpose, requests)
             left = [request for request in requests if request.hash not in found]
             if left and self.spent is None:
-                self._tell_of_pictures(left)
+                self._tell_of_pictures(left, pictures_of)
                 limits = self._left()
                 asked = ask_all(self.llm, left, purpose=purpose, store=store, limits=limits)
                 self._count(asked.usage.requests, asked.usage.cost_usd, asked.error)
@@ -205,14 +211,14 @@ class Inquiry:
         )
         self.on_message("The budget is spent: from here on nothing is asked.")
 
-    def _tell_of_pictures(self, requests: Sequence[Request]) -> None:
+    def _tell_of_pictures(self, requests: Sequence[Request], benchmark: str) -> None:
         images = [image for request in requests for image in request.images]
         if images:
             size = sum(len(image.data) for image in images) / 1000
             where = f" at {self.llm.host}" if self.llm.host else ""
             self.on_message(
-                f"Uploading {len(images)} parts of selection pictures ({size:.0f} kB, JPEG without "
-                f"EXIF) to {self.llm.name}{where}."
+                f"Uploading {len(images)} parts of selection pictures of {benchmark} "
+                f"({size:.0f} kB, JPEG without EXIF) to {self.llm.name}{where}."
             )
 
 

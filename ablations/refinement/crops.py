@@ -5,15 +5,18 @@ Only of the pictures that a feedback was counted on.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from PIL import Image as Pictures
 
-from ablations.refinement.feedback import Feedback, Views
+from ablations.refinement.feedback import Views
+from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_prompts.llm.base import Image
 
+MISSED, TAKEN = KINDS = (0, 1)
 PART = 2  # a part has so many-th of the height and of the width
 FEWEST = 16  # wrong pixels that are worth showing
 SMALLEST, LARGEST = 256, 512  # pixels of the longer side
@@ -34,35 +37,45 @@ class Crop:
     image: Image
 
 
-def crops(feedback: Feedback, index: int) -> list[Crop]:
-    """Two or three parts: where most of the class was missed, and where most was taken for it."""
-    views = feedback.views
-    assert views is not None
-    place = feedback.scored.index(index)
-    wrong = views.wrong()[:, place]  # [pictures, 2]
-    order = np.argsort(-wrong, axis=0, kind="stable")  # the pictures, the worst first
-    missed, taken = order[:, 0].tolist(), order[:, 1].tolist()
-    chosen = [(True, missed[0]), (False, taken[0])]
-    if len(order) > 1:
-        more = wrong[:, 0].sum() >= wrong[:, 1].sum()
-        chosen.append((True, missed[1]) if more else (False, taken[1]))
-    found = []
-    for is_missed, at in chosen:
-        if wrong[at, 0 if is_missed else 1] >= FEWEST:
-            found.append(_crop(views, at, index, is_missed))
-    return found
+def crops(views: Views, classes: Sequence[int]) -> dict[int, list[Crop]]:
+    """Two or three parts for each class: where most was missed, and where most was taken for it."""
+    wrong = np.zeros((len(views.pictures), len(classes), 2), dtype=np.int64)
+    for place in range(len(views.pictures)):
+        labels, predicted = views.segmented(place)
+        for at, index in enumerate(classes):
+            for kind in KINDS:
+                wrong[place, at, kind] = _wrong(labels, predicted, index, kind).sum()
+    return {index: _of_class(views, index, wrong[:, at]) for at, index in enumerate(classes)}
 
 
-def _crop(views: Views, at: int, index: int, missed: bool) -> Crop:
-    picture, labels, predicted = views.view(at)
-    scored = np.isin(labels, views.scorer.benchmark.class_indices)
-    mine, theirs = (labels, predicted) if missed else (predicted, labels)
-    wrong = scored & (mine == index) & (theirs != index)
+def _of_class(views: Views, index: int, wrong: np.ndarray) -> list[Crop]:
+    """By the wrong pixels of each picture and kind: the worst picture of each, and a second one."""
+    order = np.argsort(-wrong, axis=0, kind="stable")
+    chosen = [(kind, int(order[0, kind])) for kind in KINDS]
+    worse = int(wrong.sum(axis=0).argmax())
+    chosen += [(worse, int(place)) for place in order[1:2, worse]]
+    return [
+        _crop(views, place, index, kind) for kind, place in chosen if wrong[place, kind] >= FEWEST
+    ]
+
+
+def _wrong(labels: np.ndarray, predicted: np.ndarray, index: int, kind: int) -> np.ndarray:
+    """Bool [H, W]: where the class was missed, or taken for it what is labelled otherwise."""
+    mine, theirs = (labels, predicted) if kind == MISSED else (predicted, labels)
+    wrong: np.ndarray = (mine == index) & (theirs != index) & (labels != IGNORE)
+    return wrong
+
+
+def _crop(views: Views, place: int, index: int, kind: int) -> Crop:
+    """Of the class that it is most often confused with in a picture."""
+    labels, predicted = views.segmented(place)
+    wrong = _wrong(labels, predicted, index, kind)
+    theirs = predicted if kind == MISSED else labels
     others, counts = np.unique(theirs[wrong], return_counts=True)
     other = int(others[counts.argmax()])
     wrong &= theirs == other
     window = densest(wrong)
-    return Crop(missed, other, outlined(picture[window], wrong[window]))
+    return Crop(kind == MISSED, other, outlined(views.picture(place)[window], wrong[window]))
 
 
 def densest(wrong: np.ndarray) -> tuple[slice, slice]:
@@ -87,6 +100,8 @@ def outlined(picture: np.ndarray, wrong: np.ndarray) -> Image:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     shown = np.array(Pictures.fromarray(picture).convert("RGB").resize(size))
     inside = np.array(Pictures.fromarray(wrong).resize(size, Pictures.Resampling.NEAREST))
+    shown = np.pad(shown, ((LINE, LINE), (LINE, LINE), (0, 0)), "edge")  # where a line may run
+    inside = np.pad(inside, LINE)
     grown = inside.copy()
     for _ in range(LINE):
         more = grown.copy()

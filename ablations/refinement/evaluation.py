@@ -80,6 +80,12 @@ class Evaluation:
         self.counted = np.array([index in wanted for index in scored])
         self.mean = {"miou": Subset(tuple(np.flatnonzero(self.counted).tolist()))}
 
+    @property
+    def labelled(self) -> frozenset[int]:
+        """The places in the vocabulary of those whose mean IoU counts."""
+        scored = self.scorer.benchmark.class_indices
+        return frozenset(index for index, yes in zip(scored, self.counted, strict=True) if yes)
+
     def pictures(self, half: int) -> np.ndarray:
         """The pictures of a half."""
         return np.flatnonzero(self.half == half)

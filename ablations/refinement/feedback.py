@@ -10,6 +10,7 @@ import numpy as np
 
 from ablations.refinement.candidates import Group
 from ablations.scoring.frozen import Scorer
+from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -36,23 +37,24 @@ class Views:
         scorer: Of the selection split.
         prompts: What they are segmented with.
         pictures: Which of the split.
+        labelled: The classes whose labels may be seen.
     """
 
     scorer: Scorer
     prompts: PromptSet
     pictures: tuple[int, ...]
+    labelled: frozenset[int]
 
-    def wrong(self) -> np.ndarray:
-        """int64 [pictures, C, 2]: pixels of each scored class that were missed, or taken for it."""
-        counts = self.scorer.score([self.prompts])[0][list(self.pictures)]
-        return np.stack([counts[..., 2] - counts[..., 0], counts[..., 1] - counts[..., 0]], axis=-1)
+    def picture(self, place: int) -> np.ndarray:
+        """uint8 [H, W, 3]: the picture at a place among them."""
+        return self.scorer.benchmark.picture(self.pictures[place])
 
-    def view(self, place: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of the picture at a place: uint8 [H, W, 3], its labels and the classes predicted."""
+    def segmented(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """Int [H, W] each: its labels, ``IGNORE`` where they may not be seen, and predictions."""
         picture = self.pictures[place]
-        benchmark = self.scorer.benchmark
-        predicted = self.scorer.segment(self.prompts, picture)
-        return benchmark.picture(picture), benchmark.labels(picture), predicted
+        labels = self.scorer.benchmark.labels(picture)
+        labels = np.where(np.isin(labels, list(self.labelled)), labels, IGNORE)
+        return labels, self.scorer.segment(self.prompts, picture)
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ class Refiner:
             scored=evaluation.scorer.benchmark.class_indices,
             pictures=pictures,
             tried=_with({}, before),
-            views=Views(evaluation.scorer, so_far.prompts, pictures),
+            views=Views(evaluation.scorer, so_far.prompts, pictures, evaluation.labelled),
         )
 
     def _propose(

@@ -31,6 +31,7 @@ def rewritten(
     proposer: str,
     template: Query,
     asked: Mapping[int, Request],
+    pictures_of: str = "",
 ) -> Iterator[Candidate]:
     """Each sentence that will do, alone and beside the current texts of its class.
 
@@ -40,8 +41,10 @@ def rewritten(
         proposer: Who proposes.
         template: The query that the questions were made with.
         asked: The question about each class.
+        pictures_of: The benchmark whose pictures go along.
     """
-    found = inquiry.answers(feedback.vocabulary, proposer, template, list(asked.values()))
+    questions = list(asked.values())
+    found = inquiry.answers(feedback.vocabulary, proposer, template, questions, pictures_of)
     answered = {i: one for i, one in zip(asked, found, strict=True) if one is not None}
     verdicts = {i: _judged(feedback, i, answer) for i, answer in answered.items()}
     inquiry.enter_verdicts((answered[i], verdicts[i]) for i in answered)

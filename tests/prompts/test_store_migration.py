@@ -209,3 +209,29 @@ def test_a_store_of_schema_3_keeps_which_try_an_attempt_was(tmp_path: Path) -> N
         kept = store.rows("SELECT id, attempt_number FROM attempts")
         assert [(row["id"], row["attempt_number"]) for row in kept] == [(1, 1), (2, 2)]
         assert "try" not in store.rows("SELECT * FROM attempts")[0]
+
+
+def test_a_store_of_schema_6_keeps_its_attempts(tmp_path: Path) -> None:
+    path = tmp_path / "six.sqlite"
+    db = sqlite3.connect(path)
+    for step in MIGRATIONS[:6]:
+        step(db)
+    db.execute("INSERT INTO llms VALUES ('gpt-4', NULL)")
+    row = {"id": 5, "purpose": "names", "state": "lost", "llm": "gpt-4", "host": "h",
+           "attempt_number": 2, "asked_model": "m", "prompt": "p", "history": "[]", "reply": "r",
+           "verdict": "v", "cost_usd": 0.5, "cost_is_bound": 1, "started_at": "t"}  # fmt: skip
+    places = ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO attempts ({', '.join(row)}) VALUES ({places})", list(row.values()))
+    db.execute("PRAGMA user_version = 6")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.commit()
+    db.close()
+    with open_store(path) as store:
+        (kept,) = store.rows("SELECT * FROM attempts")
+        assert {key: kept[key] for key in row} == row and kept["question"] is None
+        store.record_attempt(None, None, None, "gpt-4", asked_model="m", prompt="p",
+                             purpose="rewrite", question="q")  # fmt: skip
+        with pytest.raises(StoreError, match="CHECK"):
+            store.record_attempt(
+                None, None, None, "gpt-4", asked_model="m", prompt="p", purpose="x"
+            )

@@ -7,6 +7,10 @@ store speaks of these. The LLM of the tests does: `helpful(name)` is such a sent
 from __future__ import annotations
 
 import json
+import re
+import sys
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +22,11 @@ from ablations.refinement.proposers import open_proposers
 from ablations.refinement.refine import Job, Refined, refine_set
 from ablations.refinement.texts import TextStore
 from benchmarks.planted import NAMES, VOCABULARY, Pictures, PlantedScorer, World
-from lsmseg_prompts.llm import LLM, Request
+from lsmseg_prompts.llm import LLM, Request, make_llm
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
+from lsmseg_prompts.store.store import open_store
 
-WORLD = World(seed=3, planted=3, harmful=0, pictures=60, signal=1.0, noise=9.0)
+WORLD = World(seed=3, planted=3, harmful=0, pictures=44, signal=1.0, noise=9.0)
 PLANTED = [attribute for attribute, kind in WORLD.kinds().items() if kind == "planted"]
 STORE = Path("s.sqlite")
 # So that no two classes have nearly the same sentence.
@@ -60,6 +65,12 @@ class DrawnScorer(PlantedScorer):
         self.benchmark = Drawn(self, split)  # type: ignore[assignment]
 
 
+@cache
+def scorer() -> DrawnScorer:
+    """Of the selection split, with its features and what was counted."""
+    return DrawnScorer()
+
+
 def helpful(name: str, attribute: str = PLANTED[0]) -> str:
     """A sentence that says what the class's pixels have."""
     kind = NAMES.index(name)
@@ -71,7 +82,8 @@ def helps(request: Request) -> str:
     assert request.entry is not None
     name = request.entry.name
     if request.attribute:
-        return helpful(name)
+        page = NAMES.index(request.attribute.removeprefix("contrast:"))
+        return f"{helpful(name)[:-1]}, as page {page} says."
     return json.dumps({"sentences": [helpful(name, one) for one in PLANTED]})
 
 
@@ -79,8 +91,9 @@ def job(
     llm: LLM | None,
     path: Path = STORE,
     *,
-    proposers: tuple[str, ...] | None = None,
+    proposers: tuple[str, ...] = ("rewrite",),
     rounds: int = 2,
+    pairs: dict[tuple[int, int], str] | None = None,
     messages: list[str] | None = None,
     **asking: Any,
 ) -> Job:
@@ -90,11 +103,11 @@ def job(
     said = None if messages is None else messages.append
     inquiry = None if ask is None else Inquiry(ask, path, said)
     return Job(
-        scorer=DrawnScorer(),
+        scorer=scorer(),
         start=build_prompt_set({}, VOCABULARY, ("name",)),
         recipe="name",
-        store=TextStore(VOCABULARY, "bundled", {}),
-        proposers=open_proposers(options.proposers or (), inquiry),
+        store=TextStore(VOCABULARY, "bundled", {}, pairs or {}),
+        proposers=open_proposers(proposers, inquiry),
         options=options,
         samples=300,
         seed=0,
@@ -105,5 +118,27 @@ def job(
     )
 
 
-def refine(llm: LLM | None, *args: Any, **options: Any) -> Refined:
-    return refine_set(job(llm, *args, **options), lambda _: (None, None))
+def refine(llm: LLM | None, **options: Any) -> tuple[Refined, Job]:
+    """Refine, and the job as it was left."""
+    one = job(llm, **options)
+    with open_store(one.path) as store:
+        store.add_vocabulary(VOCABULARY)
+    return refine_set(one, lambda _: (None, None)), one
+
+
+def but_ids(found: str) -> str:
+    """A state as text, without the ids of attempts, which count what was lost as well."""
+    return re.sub(r"attempts=\([\d, ]*\)", "", found)
+
+
+def state(refined: Refined) -> list[Any]:
+    """All that came about, but for the time it took."""
+    loops = [refined.labelled, *filter(None, (refined.seen, refined.control))]
+    return [
+        (loop.prompts.texts, loop.recipes, [replace(one, seconds=0.0) for one in loop.rounds])
+        for loop in loops
+    ]
+
+
+if __name__ == "__main__":  # to be killed: refine with the server at an address, print the state
+    print(state(refine(make_llm("openai/test-model", sys.argv[1]))[0]))

@@ -12,7 +12,6 @@ from ablations.refinement.feedback import Feedback
 from ablations.refinement.rewritten import costliest, rewritten
 from ablations.refinement.texts import TextStore
 from lsmseg_prompts.generation.rewriting import question
-from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.templates import query
 
 NAME = "picture"
@@ -25,19 +24,24 @@ class _Asking:
 
     def propose(self, feedback: Feedback, store: TextStore) -> Iterator[Candidate]:
         """Each new sentence alone, and beside the current texts."""
+        views = feedback.views
+        if views is None:
+            return
         template, vocabulary = query("picture"), feedback.vocabulary
-        asked: dict[int, Request] = {}
-        for index in costliest(feedback, CLASSES):
-            if shown := crops(feedback, index):
-                asked[index] = question(
-                    template,
-                    vocabulary,
-                    vocabulary[index],
-                    [crop.image for crop in shown],
-                    now=list(feedback.texts[index]),
-                    shown=[_in_words(feedback, crop) for crop in shown],
-                )
-        yield from rewritten(self.inquiry, feedback, NAME, template, asked)
+        asked = {
+            index: question(
+                template,
+                vocabulary,
+                vocabulary[index],
+                [crop.image for crop in shown],
+                now=list(feedback.texts[index]),
+                shown=[_in_words(feedback, crop) for crop in shown],
+            )
+            for index, shown in crops(views, costliest(feedback, CLASSES)).items()
+            if shown
+        }
+        name = views.scorer.benchmark.name
+        yield from rewritten(self.inquiry, feedback, NAME, template, asked, name)
 
 
 def asking(inquiry: Inquiry) -> _Asking:
