@@ -2,12 +2,13 @@
 
 A replaced text changes one cost map; the best of the others stays what it was at every pixel. So
 the two best prompts of every pixel are found once, and of each new text only the cells are
-enlarged in which it can win, or in which the old one did. What comes out are the counts that
-`count_sets` gives for each whole set (tests/model/test_replacing.py).
+enlarged in which it can win a pixel, or lose one that the old text won. What comes out are the
+counts that `count_sets` gives for each whole set (tests/model/test_replacing.py).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from lsmseg_model.kernels.argmax import Contenders, bordered, enlarged, first_max, weights
 from lsmseg_model.kernels.counting import Labels
 
-AT_ONCE = 1 << 20  # values that are compared together: 4 MB
+AT_ONCE = 1 << 20  # values of the replacements' cost maps that are looked at together: 4 MB
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,88 @@ class TwoBest:
         return cls(best, second, winner, runner_up)
 
 
+Moves = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """What a replacement has to reach at every labelled pixel, cell by cell.
+
+    The first rows are the cells, for prompts that win nowhere in them: their bar is the best. Then
+    follow the pairs of a cell and a prompt that wins somewhere in it: there its bar is the second.
+
+    two: the two best. bar: [rows, pixels], infinite where nothing is labelled. own: [rows, pixels],
+    where the row's prompt wins. row: [prompts, cells], the row of each pair. lowest, highest:
+    [prompts, cells], values below and above which no pixel changes hands.
+    """
+
+    two: TwoBest
+    bar: Tensor
+    own: Tensor
+    row: Tensor
+    lowest: Tensor
+    highest: Tensor
+
+    @classmethod
+    def of(cls, two: TwoBest, at: Tensor, prompts: int) -> Bars:
+        """at: the labels of `Labels`, below 0 where there is none; prompts: how many there are."""
+        labelled = at >= 0
+        count = len(at)
+        every = torch.arange(count, device=at.device)
+        pair = (two.winner.long() + prompts * every[:, None])[labelled].unique()
+        cells, prompt = pair // prompts, pair % prompts
+        row = every.repeat(prompts, 1)
+        row[prompt, cells] = torch.arange(count, count + len(pair), device=at.device)
+        own = labelled[cells] & (two.winner[cells] == prompt[:, None])
+        # Of equals the first wins: a later one keeps its pixel only by more than the second.
+        second, later = two.second[cells], two.runner_up[cells] < prompt[:, None]
+        infinite = torch.full_like(second, torch.inf)
+        second = torch.where(later, second.nextafter(infinite), second)
+        bar = torch.cat([two.best, torch.where(own, second, two.best[cells])])
+        cells, own = torch.cat([every, cells]), torch.cat([torch.zeros_like(labelled), own])
+        bar.masked_fill_(~labelled[cells], torch.inf)
+        lowest = bar.masked_fill(own, torch.inf).amin(dim=1)
+        highest = bar.masked_fill(~own, -torch.inf).amax(dim=1)
+        near = 8 * torch.finfo(bar.dtype).eps  # enlarging rounds
+        return cls(two, bar, own, row, (lowest - near)[row], (highest + near)[row])
+
+    def moves(self, cost: Tensor, weight: Tensor, replaced: Tensor) -> Iterator[Moves]:
+        """Pixels that change hands: replacement, cell, pixel, whether it is won, and the rival.
+
+        Args:
+            cost: [K, h, w] of the replacements.
+            weight: Of the cells' pixels, see `weights`.
+            replaced: [K], the prompts.
+        """
+        wide = cost.shape[2]
+        corners = torch.tensor([0, 1, wide, wide + 1], device=cost.device)
+        undecided = self._undecided(cost, replaced)
+        step = max(1, AT_ONCE // (8 * weight.shape[2]))
+        for part in undecided.split(step):
+            k, cell = part.unbind(dim=1)
+            place = k * cost[0].numel() + cell // (wide - 1) * wide + cell % (wide - 1)
+            corner = cost.flatten().take(place[:, None] + corners)
+            value = enlarged(corner[:, None], weight.index_select(0, cell))[:, 0]
+            row = self.row[replaced[k], cell]
+            bar, own = self.bar.index_select(0, row), self.own.index_select(0, row)
+            some, pixel = ((value >= bar) != own).nonzero(as_tuple=True)
+            k, cell, won = k[some], cell[some], ~own[some, pixel]
+            winner, runner_up = self.two.winner[cell, pixel], self.two.runner_up[cell, pixel]
+            rival = torch.where(won, winner, runner_up).long()
+            equal = won & (value[some, pixel] == bar[some, pixel]) & (rival < replaced[k])
+            keep = (~equal).nonzero()[:, 0]
+            yield k[keep], cell[keep], pixel[keep], won[keep], rival[keep]
+
+    def _undecided(self, cost: Tensor, replaced: Tensor) -> Tensor:
+        """[pairs, 2]: replacements and the cells in which they may move a pixel."""
+        upper = torch.maximum(cost[:, :-1], cost[:, 1:])
+        upper = torch.maximum(upper[..., :-1], upper[..., 1:]).flatten(1)
+        lower = torch.minimum(cost[:, :-1], cost[:, 1:])
+        lower = torch.minimum(lower[..., :-1], lower[..., 1:]).flatten(1)
+        wins = upper >= self.lowest.index_select(0, replaced)
+        return (wins | (lower <= self.highest.index_select(0, replaced))).nonzero()
+
+
 @torch.inference_mode()
 def count_replacements(
     features: Tensor,
@@ -79,60 +162,27 @@ def count_replacements(
     """
     device = features.device
     ruled = Labels.of(labels, (features.shape[0], features.shape[1]), classes)
-    at = ruled.at.to(device)
     owner = torch.from_numpy(np.asarray(stands_for, np.int64)).to(device)
     replaced = torch.from_numpy(np.asarray(prompts, np.int64)).to(device)
     flat = bordered(features)
     high, wide = flat.shape[:2]
     flat = flat.flatten(0, 1).T.contiguous()
     two = TwoBest.of((text @ flat).view(1, -1, high, wide), ruled)
-    cost = (replacements @ flat).view(-1, high, wide)
+    at = ruled.at.to(device)
+    bars = Bars.of(two, at, len(text))
+    weight = weights(ruled.rows, ruled.columns, features.dtype, device)
     change = torch.zeros(len(replacements) * classes, 2, dtype=torch.int64, device=device)
-    which, cell = _undecided(cost, two, at, replaced).nonzero(as_tuple=True)
-    weight = weights(ruled.rows, ruled.columns, cost.dtype, cost.device)
-    corners = cost.new_tensor([0, 1, wide, wide + 1]).long()
-    step = max(1, AT_ONCE // weight.shape[2])
-    for start in range(0, len(which), step):
-        k, c = which[start : start + step], cell[start : start + step]
-        place = k * (high * wide) + c // (wide - 1) * wide + c % (wide - 1)
-        corner = cost.flatten().take(place[:, None] + corners)
-        value = enlarged(corner[:, None], weight.index_select(0, c))[:, 0]
-        prompt, label = replaced[k, None].int(), at.index_select(0, c)
-        before = two.winner.index_select(0, c)
-        own = before == prompt
-        rival = torch.where(own, two.runner_up.index_select(0, c), before)
-        bar = torch.where(own, two.second.index_select(0, c), two.best.index_select(0, c))
-        won = (value > bar) | ((value == bar) & (prompt < rival))
-        moved = ((won != own) & (label >= 0)).nonzero(as_tuple=True)
-        row = k[moved[0]] * classes
-        label = label[moved]
-        for prompts_then, sign in ((before[moved], -1), (None, 1)):
-            if prompts_then is None:
-                prompts_then = torch.where(won, prompt, rival)[moved]
-            then = owner.take(prompts_then.long())
-            signs = torch.full_like(then, sign)
-            change[:, 1].index_add_(0, row + then, signs)
-            right = (then == label).nonzero()[:, 0]
-            change[:, 0].index_add_(0, (row + then)[right], signs[right])
+    step = max(1, AT_ONCE // (high * wide))
+    for start in range(0, len(replacements), step):
+        cost = (replacements[start : start + step] @ flat).view(-1, high, wide)
+        for k, cell, pixel, won, rival in bars.moves(cost, weight, replaced[start : start + step]):
+            prompt, label = replaced[start + k], at[cell, pixel]
+            row = (start + k) * classes
+            after, before = torch.where(won, prompt, rival), torch.where(won, rival, prompt)
+            for then, sign in ((before, -1), (after, 1)):
+                stands = owner.take(then)
+                signs = torch.full_like(stands, sign)
+                change[:, 1].index_add_(0, row + stands, signs)
+                right = (stands == label).nonzero()[:, 0]
+                change[:, 0].index_add_(0, (row + stands)[right], signs[right])
     return change.view(-1, classes, 2).cpu().numpy()
-
-
-def _undecided(cost: Tensor, two: TwoBest, at: Tensor, replaced: Tensor) -> Tensor:
-    """Where a replacement may change anything, as truth values [K, cells].
-
-    Args:
-        cost: [K, h, w] of the replacements.
-        two: The two best of every pixel.
-        at: The labels of `Labels`; what lies beyond a cell's pixels is below 0 there.
-        replaced: [K] prompts.
-    """
-    upper = torch.maximum(cost[:, :-1], cost[:, 1:])
-    upper = torch.maximum(upper[..., :-1], upper[..., 1:]).flatten(1)
-    counted = at >= 0
-    lowest = two.best.masked_fill(~counted, torch.inf).amin(dim=1)
-    own = torch.zeros(
-        int(max(replaced.max(), two.winner.max())) + 1, len(at), dtype=torch.bool, device=at.device
-    )
-    cells = torch.arange(len(at), device=at.device)[:, None].expand_as(at)
-    own[two.winner[counted].long(), cells[counted]] = True
-    return (upper >= lowest) | own.index_select(0, replaced)
