@@ -74,7 +74,8 @@ class Inquiry:
     Args:
         asking: Who is asked, and within which bounds.
         path: The attribute store that takes questions and replies.
-        on_message: Told what is uploaded, and when the budget is spent.
+        on_message: Told what the user should know: a key that travels unencrypted, what is
+            uploaded, when the budget is spent.
 
     Attributes:
         cost: Dollars of this command.
@@ -91,6 +92,8 @@ class Inquiry:
         self.llm.check()
         price_for(self.llm, asking.limits)
         self.on_message = on_message or (lambda _: None)
+        for line in self.llm.notes():
+            self.on_message(line)
         self.cost, self.requests = 0.0, 0
         self.spent: BudgetError | None = None
         self._read: dict[int, float] = {}

@@ -166,6 +166,13 @@ def test_pair_cells_are_asked_for_in_both_directions_and_filed() -> None:
     assert refined.control is not None and len(llm.requests) == len(pairs)  # it asks nobody
 
 
+def test_only_cells_of_classes_that_may_be_changed_are_wanted() -> None:
+    feedback = replace(_look(job(Scripted(helps))), classes=(0, 4))
+    pairs = wanted(feedback)
+    assert {index for index, _ in pairs} == {0, 4}
+    assert {other for index, other in pairs if index == 0} >= set(feedback.confused_with(0, 3))
+
+
 def test_pair_cells_that_are_there_are_not_asked_for() -> None:
     every = {(a, b): helpful(NAMES[a], PLANTED[1]) for a in range(10) for b in range(10) if a != b}
     llm = Scripted(helps)
