@@ -218,6 +218,22 @@ def test_a_spent_budget_ends_asking_and_the_same_command_goes_on(tmp_path: Path)
     assert Counter(r.hash for r in llm.requests).most_common(1)[0][1] == 1
 
 
+@pytest.mark.slow
+def test_all_that_ask_with_seen_labels_and_the_control_come_to_the_same_in_two_parts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(scorer().benchmark, "seen", frozenset(range(7)))
+    asked = partial(refine, proposers=("contrast", "rewrite", "picture"), look=True)
+    llm, other = Scripted(helps), Scripted(helps)
+    cut, one = asked(llm, limits=Limits(max_calls=60))
+    assert one.inquiry is not None and one.inquiry.spent is not None
+    assert cut.seen is not None and cut.seen.rounds and cut.control is not None
+    going_on, _ = asked(llm)
+    whole, _ = asked(other, path=tmp_path / "other.sqlite")
+    assert but_ids(repr(state(going_on))) == but_ids(repr(state(whole)))
+    assert Counter(r.hash for r in llm.requests) == Counter(r.hash for r in other.requests)
+
+
 def test_a_budget_that_the_first_question_may_exceed_asks_nothing() -> None:
     llm = Scripted(helps)
     limits = Limits(max_cost=0.5, price=PRICED.price)  # the worst case of one is more
