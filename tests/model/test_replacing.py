@@ -83,6 +83,18 @@ def test_of_equal_texts_the_first_prompt_wins() -> None:
     assert not same.any()
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_where_many_prompts_are_equally_good(seed: int) -> None:
+    """Whole numbers, so that products are exact, and replacements equal to other prompts."""
+    rng = np.random.default_rng(seed)
+    features = torch.from_numpy(rng.integers(-1, 2, (4, 5, 3)).astype(np.float32))
+    text = torch.from_numpy(rng.integers(-1, 2, (6, 3)).astype(np.float32))
+    prompts, new = rng.integers(0, 6, 30), text[rng.integers(0, 6, 30)]
+    labels, owner = rng.integers(-1, 5, (13, 17)), np.minimum(np.arange(6), 4)
+    args = features, text, labels, owner, 5, prompts, new
+    np.testing.assert_array_equal(count_replacements(*args), expected(*args))
+
+
 def test_a_picture_without_labels_changes_nothing() -> None:
     features, text = lifelike(6, 4, 4)
     labels = np.full((9, 9), -1)
