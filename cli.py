@@ -30,6 +30,7 @@ from ablations.commands.output import Shown, reset, turn_on
 from ablations.commands.predict import predict
 from ablations.commands.pretrain import pretrain
 from ablations.commands.recipes import app as recipes_app
+from ablations.commands.refine import refine
 from ablations.commands.report import report
 from ablations.commands.run import run
 from ablations.commands.store import app as store_app
@@ -84,6 +85,7 @@ for command, panel, words in (
     (export, PROMPTS, "export --attributes color,shape --vocab camvid -o camvid.json"),
     (run, MEASURE, "run --out runs/first"),
     (ablate, MEASURE, "ablate --attributes color,shape --limit 40 --out runs/two"),
+    (refine, MEASURE, "refine runs/two --rounds 2"),
     (evaluate, MEASURE, "evaluate --attributes color,shape --limit 40"),
     (pretrain, TRAIN, "pretrain --data ministuff --out runs/tiny --minutes 10"),
     (train, TRAIN, "train --data ministuff --out runs/network --minutes 10"),

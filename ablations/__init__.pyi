@@ -5,12 +5,15 @@ from ablations import recipes as recipes
 from ablations.recipes.request import RecipeRequest as RecipeRequest
 from ablations.recipes.run import RecipeResult as RecipeResult
 from ablations.recipes.run import run_recipe as run_recipe
+from ablations.refinement.asking import Asking as Asking
+from ablations.refinement.options import RefineOptions as RefineOptions
 from ablations.report.html import report as report
 from ablations.runs.ablate import ablate as ablate
 from ablations.runs.ablate import run as run
 from ablations.runs.compare import compare as compare
 from ablations.runs.leaderboard import leaderboard as leaderboard
 from ablations.runs.predict import predict as predict
+from ablations.runs.refine import refine as refine
 from ablations.runs.request import AblationRequest as AblationRequest
 from ablations.runs.result import Comparison as Comparison
 from ablations.runs.result import RunResult as RunResult
@@ -20,10 +23,12 @@ from ablations.scoring.own_model import score_callable as score_callable
 
 __all__ = [
     "AblationRequest",
+    "Asking",
     "CallableScorer",
     "Comparison",
     "RecipeRequest",
     "RecipeResult",
+    "RefineOptions",
     "RunResult",
     "Scorer",
     "ablate",
@@ -31,6 +36,7 @@ __all__ = [
     "leaderboard",
     "predict",
     "recipes",
+    "refine",
     "report",
     "run",
     "run_recipe",

@@ -60,9 +60,7 @@ def ablate(
     calibrate: Annotated[
         bool, Option("--calibrate", help="Look for a threshold below which a pixel is background.")
     ] = False,
-    limit: Annotated[
-        int | None, Option(min=1, help="Use only the first pictures of a split.")
-    ] = None,
+    limit: options.Limit = None,
     samples: Annotated[
         int, Option(min=MIN_SAMPLES, max=MAX_SAMPLES, help="Bootstrap resamples.")
     ] = 2000,
@@ -99,10 +97,7 @@ def ablate(
         Option(help="A CLIP, a whole network, or one trained for each prompt set."),
     ] = "frozen",
     checkpoint: options.Checkpoint = None,
-    format: Annotated[
-        Literal["lsmseg", "cat-seg"] | None,
-        Option(help="Whose layout the checkpoint has (default: lsmseg).", rich_help_panel="Model"),
-    ] = None,
+    format: options.MaybeFormat = None,
     config: Annotated[
         str | None,
         Option(

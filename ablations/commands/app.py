@@ -32,13 +32,15 @@ PANELS = {
     """,
     "Requests": """
         base_url key_file template per_call temperature concurrency rpm tpm timeout max_retries
-        max_cost max_calls price_in price_out batch dry_run redo retry_errors check_images
+        max_cost max_calls price_in price_out look batch dry_run redo retry_errors check_images
     """,
     "Training": """
         iterations batch_size accumulate lr ignored precision evaluate_every test_limit
         checkpoint_every minutes resume
     """,
-    "Search": "rule strategy beam_width orders samples again top sort by",
+    "Search": """
+        rule strategy beam_width orders refine rounds keep proposers samples again top sort by
+    """,
     "Run": "seed device workers executor cache no_cache seconds gpus",
     "Output": """
         out output card force picture csv format save_predictions cost_maps npz raw strict json

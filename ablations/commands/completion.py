@@ -16,6 +16,7 @@ import lsmseg_model
 VISION = Path(str(lsmseg_model.__file__)).parent
 RECIPES = Path(str(ablations.__file__)).parent / "recipes"
 DENSE = ("catseg", "maskclip", "sclip", "clearclip", "naclip", "sam-proxy")
+from ablations.refinement.options import ASKING, OFFLINE
 
 
 def _matching(names: Iterable[str], typed: str, files: bool = True) -> list[str]:
@@ -39,6 +40,11 @@ def benchmarks(incomplete: str) -> list[str]:
     """Names of benchmarks, and folders."""
     named = json.loads((VISION / "data" / "layouts.json").read_text("utf-8"))
     return _matching(["ministuff", *named], incomplete)
+
+
+def proposers(incomplete: str) -> list[str]:
+    """Names of proposers."""
+    return _matching([*OFFLINE, *ASKING], incomplete, files=False)
 
 
 def models(incomplete: str) -> list[str]:

@@ -92,6 +92,16 @@ Format = Annotated[
 ]
 Device = Annotated[str, Option(help="Where to compute: cpu, cuda, cuda:1, ...")]
 Executor = Annotated[Literal["local", "ray"], Option(help="This machine, or a Ray cluster.")]
+MaybeFormat = Annotated[
+    Literal["lsmseg", "cat-seg"] | None,
+    Option(help="Whose layout the checkpoint has (default: lsmseg).", rich_help_panel="Model"),
+]
+Limit = Annotated[int | None, Option(min=1, help="Use only the first pictures of a split.")]
+OneData = Annotated[
+    str,
+    Option(autocompletion=completion.benchmarks, help="ministuff, coco-stuff, camvid or a folder."),
+]
+OneSplit = Annotated[str | None, Option(help="The part of the data, or SELECTION,REPORT.")]
 NoCache = Annotated[bool, Option("--no-cache", help="Keep no features on disk.")]
 
 DataRoot = Annotated[str | None, Option(help="The folder that holds the data's pictures.")]

@@ -1,6 +1,8 @@
 """`run`: all four stages on what ships inside."""
 
-from typer import Context
+from typing import Annotated
+
+from typer import Context, Option
 
 import ablations
 from ablations.commands import options
@@ -15,8 +17,11 @@ def run(
     llm: options.Llm = "bundled",
     vocab: options.MaybeVocab = None,
     store: options.StorePath = None,
+    refine: Annotated[
+        bool, Option("--refine/--no-refine", help="Refine the best set class by class.")
+    ] = True,
     json: options.Json = False,
 ) -> None:
-    """All four stages, export and report, on what ships inside: offline, in minutes."""
+    """All four stages and refinement on what ships inside: offline, in minutes."""
     request = options.request_from(ablations.AblationRequest, ctx)
-    show_result(ablations.run(request, progress=not Shown.quiet), json)
+    show_result(ablations.run(request, refine=refine, progress=not Shown.quiet), json)

@@ -35,7 +35,7 @@ class Refined:
     labelled: Refinement
     seen: Refinement | None
     transferred: Sequence[Trial]
-    control: Refinement | None
+    control: Refinement
 
 
 @dataclass(frozen=True)
@@ -170,11 +170,9 @@ def _loop(
     return refiner.run(rounds.load(job.beginning()), save, on_progress)
 
 
-def _control(job: Job, begin: Start) -> Refinement | None:
+def _control(job: Job, begin: Start) -> Refinement:
     """The same loop with other classes' descriptions and pair cells, by those who read them."""
-    read = [name for name in job.proposers if name in ("attributes", "contrast")]
-    if not read:
-        return None
+    read = [name for name in job.proposers if name in ("attributes", "contrast")] or ["attributes"]
     texts = job.store if job.inquiry is None else job.inquiry.added(job.store)
     offline = open_proposers(read)
     other = replace(job, store=texts.shuffled(job.seed), proposers=offline, inquiry=None)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ablations.refinement.options import RefineOptions
 from ablations.runs import reuse, words
 from ablations.runs.directory import REPORT, check_run_directory, run_directory, run_path
 from ablations.runs.open import (
@@ -35,13 +36,18 @@ if TYPE_CHECKING:
     from ablations.search.scoreboard import Bench
 
 
-def run(request: AblationRequest | None = None, *, progress: bool = True) -> RunResult:
-    """All four stages: attributes, descriptions, single attributes, combinations; and export.
+def run(
+    request: AblationRequest | None = None, *, refine: bool = True, progress: bool = True
+) -> RunResult:
+    """All four stages: attributes, descriptions, single attributes, combinations; and refinement.
 
+    refine: whether the best set is refined class by class, by the request's ``refinement``.
     Without ``attributes`` in the request those of stage 1 are used. Progress is shown on stderr.
     Raises what the stages raise; nothing is written before stage 2.
     """
     request = request or AblationRequest()
+    if refine and request.refinement is None:
+        request = replace(request, refinement=RefineOptions())
     path = run_path(request.out)
     check_run_directory(path, request.force)
     llm = request.llm
@@ -107,6 +113,8 @@ def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) 
         else:
             opened = OpenAblation(request, model, benches, command, progress, started=started)
             result = opened.run(llm, descriptions, directory, directory.name)[1]
+    if result.spent is not None:
+        raise result.spent
     reuse.keep_run(request.store_path, key, result)
     return result
 
@@ -139,6 +147,7 @@ class OpenAblation:
             name: What the evaluations are filed under.
         """
         from ablations.runs.record import RunRecord
+        from ablations.runs.refinement import refine_best, seen_rows
         from ablations.runs.write import write_run
         from ablations.search.combine import path_rows, search
         from ablations.search.scoreboard import Scoreboard
@@ -159,13 +168,22 @@ class OpenAblation:
             note(f"Stage 3  {whose}best alone on the selection split: {single.best.name}")
         with progress_bar(f"Stage 4  {whose}combinations", self.progress) as on_progress:
             searched = search(board, attributes, request.search_options, on_progress)
-            path = path_rows(board, searched, on_progress)
         if self.progress:
             best = f"best after {searched.tried} candidates: {searched.best.name}"
             few = searched.too_few and f"no step, {searched.too_few}"
             note(f"Stage 4  {whose}{few or best}")
+        refined = None
+        if request.refinement is not None:
+            how = self.model.name, self.progress
+            refined = refine_best(request, board, searched, descriptions, *how)
+        with progress_bar("Stage 4  report split", self.progress) as on_progress:
+            path = path_rows(board, searched, on_progress)
+        if refined is not None:
+            path += seen_rows(refined, board)
         record = RunRecord(
             board, self.model, single, searched, path, request, self.command, directory, name
         )
+        record.refined = refined
         files = write_run(record, started, self.progress)
-        return record, RunResult(single.rows, path, record.best, directory, files)
+        spent = refined.inquiry.spent if refined and refined.inquiry else None
+        return record, RunResult(single.rows, path, record.best, directory, files, spent)

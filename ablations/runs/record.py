@@ -9,6 +9,7 @@ from typing import Any
 from ablations.report.lengths import length_rows
 from ablations.report.summary import summary
 from ablations.runs.open import drawings_note
+from ablations.runs.refinement import RunRefinement
 from ablations.runs.request import AblationRequest
 from ablations.scoring.models import Model
 from ablations.scoring.options import SPLITS
@@ -49,7 +50,7 @@ class RunRecord:
 
     path: the rows of combinations.csv. command: what repeats the run. directory: where its files
     go. name: what its evaluations are filed under. compared: the word lists of stage 3; by
-    default it compares the attributes of the request.
+    default it compares the attributes of the request. refined: what refinement did, if asked for.
     """
 
     board: Scoreboard
@@ -62,6 +63,7 @@ class RunRecord:
     directory: Path
     name: str
     compared: Sequence[str] = ()
+    refined: RunRefinement | None = None
 
     @property
     def stage3(self) -> list[str]:
@@ -71,6 +73,12 @@ class RunRecord:
     @property
     def candidate(self) -> Candidate:
         return self.search.best
+
+    @property
+    def composition(self) -> str:
+        """How the chosen texts are read."""
+        bench = self.board.benches[0]
+        return self.board.prompt_set(bench, self.candidate).composition
 
     @cached_property
     def llm(self) -> dict[str, Any]:
@@ -89,10 +97,12 @@ class RunRecord:
         controls, over all, seen and unseen classes. ``as_good``: see `claims.as_good`.
         """
         typical = [TYPICAL] if self.board.has("typical") else []
-        others = [NAME, *typical, *controls(self.candidate)]
+        whole = [self.search.combination] if self.search.refined else []
+        others = dict.fromkeys([NAME, *typical, *controls(self.candidate), *whole])
+        others.pop(self.candidate, None)
         scores = {s: self.board.score(s, [self.candidate])[0] for s in ("selection", "report")}
         report = scores["report"]
-        compared = self.board.score("report", others)
+        compared = self.board.score("report", list(others))
         controls_as_good = as_good(report, compared[1:])
         differences = {}
         for other in compared:
@@ -104,10 +114,11 @@ class RunRecord:
         return {
             "prompts": self.candidate.name,
             "attributes": list(self.candidate.attributes),
-            "composition": self.candidate.made_by,
+            "composition": self.composition,
             "llm": self.board.llm,
             "rule": self.search.rule,
             "tried": self.search.tried,
+            "refined_from": whole[0].name if self.refined and self.refined.changed else None,
             "best_single": self.single.best.name,
             "scores": {
                 split: {

@@ -25,6 +25,10 @@ UNVARIED = {"attributes", "composition", "strategy", "beam_width", "orders"}
 """The options of a search among attributes, which one among words does not take."""
 
 
+OWN = ("out", "force", "again", "refinement")
+"""What a run does not hand on: where its results went, and how it was refined itself."""
+
+
 def command_of(name: str, request: Any, *more: str) -> str:
     """The command as it was typed, or else the call of the library that repeats the run.
 
@@ -111,3 +115,10 @@ def _option(key: str, value: Any) -> list[str]:
             return [word for one in values for word in (flag, one)]
         return [flag, ",".join(values)] if values else []
     return [flag, str(value)]
+
+
+def told(request: AblationRequest) -> dict[str, Any]:
+    """The request as run.json has it."""
+    values = {field.name: getattr(request, field.name) for field in fields(request)}
+    kept = {name: value for name, value in values.items() if name not in OWN}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in kept.items()}

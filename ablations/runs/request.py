@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from ablations.refinement.options import RefineOptions
 from ablations.scoring.options import ScorerOptions, freeze_lists, split_names, splits_of
 from ablations.search.enough import check_samples
 from ablations.search.options import SearchOptions
@@ -36,6 +37,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
             benchmark are called by.
         words: Files of word lists to compare too, see `word_lists.read_words`.
         calibrate: Whether a threshold for background is looked for on the selection split.
+        refinement: How the best set is refined class by class; None leaves it as it is.
         limit: At most so many pictures of a split.
         samples: Bootstrap resamples, at least 200.
         picture: Names of the pictures to show; by default they are chosen by their labels.
@@ -59,6 +61,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
     vary: str = "attributes"
     words: Sequence[str] | None = None
     calibrate: bool = False
+    refinement: RefineOptions | None = None
     limit: int | None = None
     samples: int = 2000
     picture: Sequence[str] | None = None
@@ -81,6 +84,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
             )
         check_samples(self.samples)
         self._check_words()
+        self._check_refinement()
 
     def _check_words(self) -> None:
         """Raise UsageError where words cannot be varied as it is asked for."""
@@ -105,6 +109,25 @@ class AblationRequest(ScorerOptions, SearchOptions):
             raise UsageError(
                 "A threshold is found for a CLIP on this machine: leave out --calibrate, or "
                 "--scorer and --executor."
+            )
+
+    def _check_refinement(self) -> None:
+        """Raise UsageError where a set cannot be refined class by class."""
+        if self.refinement is None:
+            return
+        if self.vary == "vocabulary":
+            raise UsageError(
+                "Words are chosen class by class already: leave out --vary vocabulary, or refine "
+                "descriptions."
+            )
+        if len(self.data) > 1:
+            raise UsageError(
+                "Prompts are refined on one benchmark at a time: name only one with --data."
+            )
+        if self.scorer == "retrain":
+            raise UsageError(
+                "A network is not trained anew for every candidate of refinement: use --scorer "
+                "frozen or trained."
             )
 
     @property

@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.errors import BudgetError
+
 
 @dataclass(frozen=True)
 class RunResult:
     """The tables' rows of a run (also in the CSV files), the choice, and the folder.
 
-    ``files`` tells what each file of the folder is.
+    ``files`` tells what each file of the folder is. spent: that the budget for asking did not
+    suffice.
     """
 
     single: list[dict[str, Any]]
@@ -17,6 +20,7 @@ class RunResult:
     best: dict[str, Any]
     directory: Path
     files: dict[str, str]
+    spent: BudgetError | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from ablations.report.files import write_csv
 from ablations.report.html import write_report
 from ablations.report.run_file import FORMAT, RUN, save_run, versions
 from ablations.report.summary import cards
+from ablations.runs import refinement
 from ablations.runs.record import RunRecord
-from ablations.runs.reproduce import commands
+from ablations.runs.reproduce import commands, told
 from ablations.scoring.confusions import confusion
 from ablations.search.scoreboard import AVERAGE, NAME, Bench
 from lsmseg_prompts.export.native import export_native
@@ -64,6 +65,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         **record.provenance(),
         "versions": versions(),
         "store": str(request.store_path),
+        "request": told(request),
         "best": record.best,
         "figures": figures,
         "single": record.single.rows,
@@ -74,6 +76,9 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         "lengths": lengths,
         "commands": commands(request, record.llm["name"], vocabularies, best, directory),
         "prompts": record.prompts(),
+        "refinement": None
+        if record.refined is None
+        else refinement.record(record.refined, record.board),
     }
     save_run(directory, FORMAT, started, content)
     files[RUN] = "everything the report is made from"

@@ -8,6 +8,7 @@ from ablations.search.scoreboard import CONCAT, Candidate, fields
 from ablations.search.statistics import Interval
 
 ORDER = "another order"  # what a step adds that changes the order of the clauses alone
+BY_CLASS = "class by class"  # what the step of refinement adds, which is not one of the search
 UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 
@@ -47,7 +48,7 @@ class Search:
     compositions: those that were searched. candidates: the rows of candidates.csv. certificate: of
     an exhaustive search. orders: how many clause orders of the best set were compared, of how many
     there are. too_few: why no step was taken, where the selection split has too few pictures to
-    choose by.
+    choose by. refined: how many candidates refinement tried after the search.
     """
 
     rule: str
@@ -59,6 +60,7 @@ class Search:
     certificate: Certificate | None = None
     orders: tuple[int, int] | None = None
     too_few: str | None = None
+    refined: int = 0
 
     @property
     def best(self) -> Candidate:
@@ -70,7 +72,8 @@ class Search:
         In a chain or a list of the best of each size, the one before it.
         """
         earlier = self.steps[:step]
-        if self.strategy in ("chain", "exhaustive") and self.steps[step].added != ORDER:
+        afterwards = self.steps[step].added in (ORDER, BY_CLASS)
+        if self.strategy in ("chain", "exhaustive") and not afterwards:
             return earlier[-1].candidate
         return next(s.candidate for s in reversed(earlier) if s.status != "rejected")
 
@@ -78,6 +81,12 @@ class Search:
     def tried(self) -> int:
         """How many different candidates were compared on the selection split."""
         return len({row["prompts"] for row in self.candidates})
+
+    @property
+    def combination(self) -> Candidate:
+        """The best one set for all classes, before refinement."""
+        taken = [s for s in self.steps if s.status != "rejected" and s.added != BY_CLASS]
+        return taken[-1].candidate
 
     def note(self) -> str:
         """The search in words."""
@@ -107,7 +116,7 @@ class Search:
             "many looks better than it is, so the scores below come from the report split."
         )
         if not sizes:
-            last = next(s for s in reversed(self.steps) if s.added != ORDER)
+            last = next(s for s in reversed(self.steps) if s.added not in (ORDER, BY_CLASS))
             text += (
                 f" It ended because adding {last.added}, the best of the rest, did not qualify."
                 if last.status == "rejected"
@@ -117,7 +126,7 @@ class Search:
             text += " " + self._certified(self.certificate)
         if self.orders:
             tried, all_of_them = self.orders
-            taken = self.steps[-1].added == ORDER and self.steps[-1].status == "accepted"
+            taken = any(s.added == ORDER and s.status == "accepted" for s in self.steps)
             text += (
                 f" {tried} of the {all_of_them} orders of its clauses were compared: "
                 + ("another order was taken." if taken else "none qualified to replace this one.")

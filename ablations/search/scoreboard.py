@@ -67,6 +67,8 @@ class Candidate:
 
 NAME = Candidate(("name",))
 TYPICAL = Candidate(("typical",))
+REFINED = Candidate(("refined",))
+BY_SEEN_LABELS = Candidate(("refined by seen labels",))
 
 
 def seen_and_unseen(benchmark: Benchmark) -> dict[str, Subset]:
@@ -150,6 +152,10 @@ class Scoreboard:
         if key not in self._sets:
             self._sets[key] = self._build(bench, candidate, None)
         return self._sets[key]
+
+    def add(self, bench: Bench, candidate: Candidate, prompt_set: PromptSet) -> None:
+        """Enter a candidate whose prompts are not made of attributes."""
+        self._sets[bench.vocabulary.name, candidate] = prompt_set
 
     def at_hand(self, bench: Bench, name: str) -> PromptSet | None:
         """The prompt set of this name, if it was made whole already."""

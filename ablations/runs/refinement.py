@@ -1,0 +1,306 @@
+"""Refinement as a part of a run: its texts gathered, its steps entered, what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ablations.refinement.asking import Inquiry
+from ablations.refinement.loop import OnRound, Refinement, Trial
+from ablations.refinement.options import RefineOptions
+from ablations.refinement.proposers import open_proposers
+from ablations.refinement.refine import Job, Refined, refine_set
+from ablations.refinement.texts import TextStore
+from ablations.runs.open import Descriptions
+from ablations.runs.request import AblationRequest
+from ablations.scoring.frozen import OnProgress
+from ablations.search.path import BY_CLASS, Search, Step
+from ablations.search.scoreboard import (
+    BY_SEEN_LABELS,
+    NAME,
+    REFINED,
+    Bench,
+    Candidate,
+    Scoreboard,
+    fields,
+    number,
+    table_rows,
+)
+from lsmseg_prompts.attributes.contrast import other_of
+from lsmseg_prompts.descriptions.loading import load, load_pairs
+from lsmseg_prompts.llm.bundled import LLM_NAME
+from lsmseg_prompts.prompts.controls import random_like
+from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.store.store import open_store_readonly
+from lsmseg_prompts.terminal import note, progress_bar
+
+SHUFFLED = replace(REFINED, control="shuffled")
+RANDOM = replace(REFINED, control="random")
+
+
+@dataclass(frozen=True)
+class RunRefinement:
+    """What refinement did in a run.
+
+    Attributes:
+        refined: The loops.
+        start: The best one set for all, which they began with.
+        bench: The benchmark.
+        inquiry: What was asked of an LLM.
+    """
+
+    refined: Refined
+    start: Candidate
+    bench: Bench
+    inquiry: Inquiry | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was kept."""
+        return bool(self.refined.labelled.changed)
+
+
+def refine_best(
+    request: AblationRequest,
+    board: Scoreboard,
+    searched: Search,
+    descriptions: Descriptions,
+    model: str,
+    progress: bool,
+) -> RunRefinement:
+    """Refine the best set of a search on the selection split, and enter it as the last step.
+
+    Args:
+        request: Whose ``refinement`` says how.
+        board: Of one benchmark; gets the refined sets.
+        searched: What stage 4 found; gets a step.
+        descriptions: Of the benchmark's vocabulary.
+        model: Who scores, for the record.
+        progress: Whether it is shown.
+
+    Raises:
+        UsageError: For too few pictures; and what asking raises.
+    """
+    options, (bench,) = request.refinement or RefineOptions(), board.benches
+    start = searched.best
+    asking = options.ask
+    inquiry = Inquiry(asking, request.store_path, note if progress else None) if asking else None
+    job = Job(
+        scorer=bench.scorers["selection"],
+        start=board.prompt_set(bench, start),
+        recipe=start.name,
+        store=text_store(request, bench, descriptions[0]),
+        proposers=open_proposers(options.proposers or (), inquiry),
+        options=options,
+        samples=request.samples,
+        seed=request.seed,
+        stream=bench.stream,
+        path=request.store_path,
+        model=model,
+        inquiry=inquiry,
+    )
+    with progress_bar("Refine", progress) as bar:
+
+        def begin(label: str) -> tuple[OnRound | None, OnProgress | None]:
+            def told(so_far: Refinement) -> None:
+                if progress:
+                    note(f"Refine   {label}: {round_in_words(so_far)}")
+
+            return told, bar
+
+        refined = refine_set(job, begin)
+    found = RunRefinement(refined, start, bench, inquiry)
+    _enter(found, board, searched)
+    return found
+
+
+def text_store(
+    request: AblationRequest, bench: Bench, descriptions: Mapping[tuple[int, str], str]
+) -> TextStore:
+    """All that the stores have about the classes: by the run's LLM, by others, pair cells."""
+    vocabulary, place = bench.vocabulary, {entry.name: entry.index for entry in bench.vocabulary}
+    names = {LLM_NAME}
+    if request.store_path.is_file():
+        with open_store_readonly(request.store_path) as file:
+            wanted = "SELECT DISTINCT llm FROM descriptions WHERE vocabulary = ?"
+            names |= {row["llm"] for row in file.rows(wanted, [vocabulary.name])}
+    pairs: dict[tuple[int, int], str] = {}
+    for llm in (*sorted(names - {request.llm}), request.llm):  # its own come last, and stay
+        cells = load_pairs(vocabulary, llm, request.store)
+        pairs |= {
+            (index, place[other]): text
+            for (index, attribute), text in cells.items()
+            if (other := other_of(attribute)) in place
+        }
+    others = {
+        llm: load(vocabulary, llm, None, request.store, require=False)
+        for llm in sorted(names - {request.llm})
+    }
+    filled = {llm: cells for llm, cells in others.items() if cells}
+    return TextStore(vocabulary, request.llm, dict(descriptions), pairs, filled)
+
+
+def _enter(found: RunRefinement, board: Scoreboard, searched: Search) -> None:
+    """Put the refined sets on the board, and the step into the path."""
+    bench, labelled = found.bench, found.refined.labelled
+    searched.refined = labelled.tried
+    if found.refined.seen is not None:
+        board.add(bench, BY_SEEN_LABELS, _called(found.refined.seen.prompts, BY_SEEN_LABELS))
+    if not found.changed:
+        return
+    board.add(bench, REFINED, _called(labelled.prompts, REFINED))
+    texts = tuple(random_like(labelled.prompts.texts, bench.vocabulary, board.seed))
+    board.add(bench, RANDOM, _called(replace(labelled.prompts, texts=texts), RANDOM))
+    board.add(bench, SHUFFLED, _called(found.refined.control.prompts, SHUFFLED))
+    searched.steps.append(Step(REFINED, BY_CLASS, "accepted", None))
+
+
+def _called(prompts: PromptSet, candidate: Candidate) -> PromptSet:
+    return replace(prompts, name=candidate.name)
+
+
+def seen_rows(found: RunRefinement, board: Scoreboard) -> list[dict[str, Any]]:
+    """The rows of the set that was refined by the labels of seen classes, for combinations.csv."""
+    if found.refined.seen is None:
+        return []
+    mine, name, start = board.score("report", [BY_SEEN_LABELS, NAME, found.start])
+    extra = {"status": "seen labels", "step": None, "added": None, "chosen": False}
+    return table_rows(mine, name, extra, start)
+
+
+def round_in_words(so_far: Refinement) -> str:
+    """The last round in a line."""
+    one = so_far.rounds[-1]
+    gain = f", {100 * (one.after - one.before):+.1f} points there" if one.kept else ""
+    return (
+        f"round {one.number}, {len(one.tried)} candidates tried, {len(one.proposed)} proposed, "
+        f"{len(one.kept)} held on the other half{gain}"
+    )
+
+
+def record(found: RunRefinement, board: Scoreboard) -> dict[str, Any]:
+    """For run.json: the loops round by round, and what they gain over the best set for all."""
+    refined, names = found.refined, [entry.readable for entry in found.bench.vocabulary]
+    sets = {"all": refined.labelled, "seen": refined.seen, "control": refined.control}
+    candidates = {"all": REFINED, "seen": BY_SEEN_LABELS, "control": SHUFFLED}
+    loops = {}
+    for labels, one in sets.items():
+        if one is None:
+            continue
+        known = labels == "seen" or found.changed
+        loops[labels] = {
+            "prompts": candidates[labels].name,
+            "candidates": one.tried,
+            "ended": one.ended,
+            "changed": [names[index] for index in one.changed],
+            "rounds": [_round(each, names) for each in one.rounds],
+            "gain": _gains(board, candidates[labels], found.start) if known else None,
+        }
+    seen = refined.seen
+    return {
+        "start": found.start.name,
+        "loops": loops,
+        "classes": _classes(refined.labelled, names),
+        "seen_classes": [] if seen is None else _classes(seen, names),
+        "curve": _curve(found, board),
+        "asked": None
+        if found.inquiry is None
+        else {
+            "llm": found.inquiry.llm.name,
+            "requests": found.inquiry.requests,
+            "cost_usd": found.inquiry.cost,
+            "spent": None if found.inquiry.spent is None else str(found.inquiry.spent),
+        },
+    }
+
+
+def _round(one: Any, names: Sequence[str]) -> dict[str, Any]:
+    gain = {} if one.gain is None else fields("gain", one.gain)
+    return {
+        "round": one.number,
+        "half": one.half,
+        "tried": len(one.tried),
+        "proposed": len(one.proposed),
+        "kept": [_trial(trial, names) for trial in one.kept],
+        "turned_down": [_trial(trial, names) for trial in one.proposed if not trial.kept],
+        "before": one.before,
+        "after": one.after,
+        **gain,
+        "confusions": [
+            {
+                "label": names[pair.label],
+                "predicted": names[pair.predicted],
+                "pixels": pair.pixels,
+                "gain": pair.gain,
+            }
+            for pair in one.confusions
+        ],
+        "cost_usd": one.cost,
+        "seconds": one.seconds,
+    }
+
+
+def _trial(trial: Trial, names: Sequence[str]) -> dict[str, Any]:
+    candidate = trial.candidate
+    return {
+        "class": names[candidate.index],
+        "proposer": candidate.proposer,
+        "recipe": candidate.recipe,
+        "texts": list(candidate.texts),
+        "gain": number(trial.gain),
+        "decided": None if trial.decided is None else number(trial.decided),
+        "cost_usd": candidate.cost,
+    }
+
+
+def _classes(one: Refinement, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Each class that has other texts now: where they came from and what they gained."""
+    rows = []
+    for index in one.changed:
+        row = _trial(one.origins[index], names)
+        rows.append({**row, "index": index, "before": list(one.start.texts[index])})
+    return rows
+
+
+def _gains(board: Scoreboard, candidate: Candidate, start: Candidate) -> dict[str, Any]:
+    """By columns, what a set gains over the start on the report split, paired."""
+    mine, before = board.score("report", [candidate, start])
+    return {
+        column: fields("value", (mine.mean[column] - before.mean[column]).interval())
+        for column in ("miou", "seen", "unseen")
+        if column in mine.mean
+    }
+
+
+def _curve(found: RunRefinement, board: Scoreboard) -> list[dict[str, Any]]:
+    """The mIoU on both splits after each round, by candidates tried and dollars.
+
+    The report split has been looked at only now that all rounds are over.
+    """
+    one, bench = found.refined.labelled, found.bench
+    so_far = Refinement(one.start, one.start, {})
+    steps = [(0, 0.0, so_far.prompts)]
+    for each in one.rounds:
+        so_far.take(each)
+        tried, cost, _ = steps[-1]
+        steps.append((tried + len(each.tried), cost + each.cost, so_far.prompts))
+    points = []
+    for place, (tried, cost, prompts) in enumerate(steps):
+        candidate = Candidate((f"after round {place}",))
+        board.add(bench, candidate, prompts)
+        scores = {s: board.score(s, [candidate])[0].mean for s in ("selection", "report")}
+        points.append(
+            {
+                "round": place,
+                "tried": tried,
+                "cost_usd": cost,
+                **{
+                    f"{split}_{column}": number(mean[column].value)
+                    for split, mean in scores.items()
+                    for column in ("miou", "seen", "unseen")
+                    if column in mean
+                },
+            }
+        )
+    return points
