@@ -12,11 +12,11 @@ from pathlib import Path
 
 import ablations
 import lsmseg_model
+from ablations.refinement.options import ASKING, OFFLINE
 
 VISION = Path(str(lsmseg_model.__file__)).parent
 RECIPES = Path(str(ablations.__file__)).parent / "recipes"
 DENSE = ("catseg", "maskclip", "sclip", "clearclip", "naclip", "sam-proxy")
-from ablations.refinement.options import ASKING, OFFLINE
 
 
 def _matching(names: Iterable[str], typed: str, files: bool = True) -> list[str]:

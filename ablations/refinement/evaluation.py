@@ -115,7 +115,7 @@ class Evaluation:
         """
         texts = self.scorer.texts(prompts)
         parts = np.where(self.half == half, 0, -1)
-        before = self.scorer.score([prompts])[0][self.half == half].sum(axis=0)  # [C, 3]
+        before = self.scorer.score_part([prompts], self.pictures(half))[0].sum(axis=0)  # [C, 3]
         step = max(1, AT_ONCE // before[:, :2].nbytes)
         gains, own = np.zeros(len(candidates)), np.zeros(len(candidates))
         met = (before[:, 2] > 0) & self.counted
@@ -132,11 +132,9 @@ class Evaluation:
             own[start : start + step] = np.where(met[classes], np.nan_to_num(mine), np.nan)
         return Tried(gains, own)
 
-    def scores(
-        self, sets: Sequence[PromptSet], half: int, on_progress: OnProgress | None = None
-    ) -> list[Draws]:
+    def scores(self, sets: Sequence[PromptSet], half: int) -> list[Draws]:
         """The mIoU of whole sets on the pictures of a half, with draws."""
-        counts = self.scorer.score(sets, on_progress)[:, self.half == half]
+        counts = self.scorer.score_part(sets, self.pictures(half))
         groups = self.scorer.benchmark.groups
         mine = None if groups is None else [groups[i] for i in self.pictures(half)]
         stream = 2 * self.stream + half

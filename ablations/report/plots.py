@@ -15,6 +15,7 @@ from lsmseg_model.files import write_whole
 Row = Mapping[str, Any]
 
 COLOURS = {
+    "seen labels": "#7a5ba8",
     "baseline": "#3d4451",
     "attribute": "#2f6fb3",
     "start": "#2f6fb3",

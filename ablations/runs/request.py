@@ -124,6 +124,11 @@ class AblationRequest(ScorerOptions, SearchOptions):
             raise UsageError(
                 "Prompts are refined on one benchmark at a time: name only one with --data."
             )
+        if others := set(self.compositions) - {"concat", "ensemble"}:
+            raise UsageError(
+                f"Refinement averages the texts of a class, so it cannot start from a set read by "
+                f"{min(others)}: use --composition concat, ensemble or both."
+            )
         if self.scorer == "retrain":
             raise UsageError(
                 "A network is not trained anew for every candidate of refinement: use --scorer "

@@ -1,10 +1,12 @@
 """Which classes a prompt set takes for which, pixel by pixel."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 import numpy as np
 
-from ablations.scoring.frozen import OnProgress, Scorer
+from ablations.scoring.frozen import FrozenScorer, OnProgress, Scorer
+from lsmseg_model.kernels.threads import in_threads
 from lsmseg_model.metrics import confusion_matrix
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
@@ -26,17 +28,23 @@ def confusion(
         on_progress: Called after each picture.
         pictures: Which of them; all if None.
     """
-    benchmark = scorer.benchmark
-    classes = benchmark.class_indices
-    position = np.full(max(classes) + 2, -1)  # the last entry is read by IGNORE = -1
+    classes = scorer.benchmark.class_indices
+    position = np.full(max(classes) + 1, -1)
     position[list(classes)] = np.arange(len(classes))
+    chosen = list(range(len(scorer.benchmark)) if pictures is None else pictures)
+
+    def one(picture: int) -> np.ndarray:
+        labels = scorer.labels(picture)
+        if not (labels >= 0).any():
+            return np.zeros((len(classes), len(classes)), dtype=np.int64)
+        return confusion_matrix(position[scorer.segment(prompt_set, picture)], labels, len(classes))
+
     total = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    chosen = list(range(len(benchmark)) if pictures is None else pictures)
-    for done, picture in enumerate(chosen, 1):
-        labels = position[benchmark.labels(picture)]
-        if (labels >= 0).any():
-            predicted = position[scorer.segment(prompt_set, picture)]
-            total += confusion_matrix(predicted, labels, len(classes))
+    # The first by itself: then the texts are embedded. A whole network fills all cores alone.
+    first, others = chosen[:1], chosen[1:]
+    rest = in_threads(one, others) if isinstance(scorer, FrozenScorer) else map(one, others)
+    for done, counted in enumerate(chain(map(one, first), rest), 1):
+        total += counted
         if on_progress:
             on_progress(done, len(chosen))
     return total

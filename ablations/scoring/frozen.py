@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 
 from ablations.scoring.count_store import CountStore, MemoryCountStore, key_of
 from lsmseg_model.data.benchmark import Benchmark, competing
@@ -21,6 +22,7 @@ from lsmseg_model.inference.counting import (
     count_prompt_sets,
     dense_features,
     digest,
+    positions,
 )
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
 from lsmseg_model.inference.pictures import CostMaps
@@ -174,6 +176,14 @@ class Scorer(ABC):
             counts |= new
         return np.stack([counts[h] for h in hashes])
 
+    def score_part(self, prompt_sets: Sequence[PromptSet], pictures: np.ndarray) -> np.ndarray:
+        """int64 [S, pictures, C, 3]: `score` of some pictures only, by their places."""
+        return self.score(prompt_sets)[:, pictures]
+
+    def labels(self, picture: int) -> np.ndarray:
+        """Int [H, W]: the label map as positions in ``class_indices``, below 0 where ignored."""
+        return positions(self.benchmark)[self.benchmark.labels(picture)]
+
 
 class FrozenScorer(Scorer):
     """Scores prompt sets with a frozen CLIP on one benchmark. cache: keeps dense features."""
@@ -189,6 +199,7 @@ class FrozenScorer(Scorer):
         self.clip, self.cache = clip, cache
         self._features: Features | None = None
         self._embeddings: dict[str, ClassEmbeddings] = {}  # of what was segmented
+        self._groups: dict[tuple[str, ...], torch.Tensor] = {}  # of texts tried again and again
 
     def identity(self) -> dict[str, Any]:
         return {"kind": "frozen", "model": identity(self.clip)}
@@ -230,13 +241,28 @@ class FrozenScorer(Scorer):
             parts: The part of each picture.
             on_progress: Called with pictures done and in all.
         """
-        groups = list(dict.fromkeys([*texts, *(group for _, group in replacements)]))
-        row = {group: at for at, group in enumerate(groups)}
-        embedded = self.clip.encode_texts(groups)
         prompts = np.array([prompt for prompt, _ in replacements])
-        new = embedded[[row[group] for _, group in replacements]]
-        old = embedded[[row[group] for group in texts]]
+        new = self._embedded([group for _, group in replacements])
+        old = self._embedded(texts)
         return add_replacements(self.features(), old, prompts, new, parts, on_progress)
+
+    def _embedded(self, groups: Sequence[tuple[str, ...]]) -> torch.Tensor:
+        """[N, D]; what was embedded once is kept."""
+        fresh = [group for group in dict.fromkeys(groups) if group not in self._groups]
+        if fresh:
+            self._groups |= dict(zip(fresh, self.clip.encode_texts(fresh), strict=True))
+        return torch.stack([self._groups[group] for group in groups])
+
+    def score_part(self, prompt_sets: Sequence[PromptSet], pictures: np.ndarray) -> np.ndarray:
+        whole = self.features()
+        maps, labels = ([some[i] for i in pictures] for some in (whole.maps, whole.labels))
+        part = Features(maps, labels, whole.stands_for)
+        sets = [self.texts(prompts) for prompts in prompt_sets]
+        readings = [self.reading(prompts) for prompts in prompt_sets]
+        return count_prompt_sets(self.clip, part, sets, None, readings)
+
+    def labels(self, picture: int) -> np.ndarray:
+        return self.features().labels[picture]
 
     def segment(self, prompt_set: PromptSet, picture: int) -> np.ndarray:
         """int64 [H, W]: the scored class with the highest cosine at every pixel."""

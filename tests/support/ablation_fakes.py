@@ -67,6 +67,11 @@ class FakeScorer:
         self.benchmark, self.skill, self.noise = benchmark, skill, noise
         self.scored: list[str] = []
 
+    def labels(self, picture: int) -> np.ndarray:
+        position = {index: at for at, index in enumerate(self.benchmark.class_indices)}
+        look_up = np.vectorize(lambda index: position.get(index, -1))
+        return look_up(self.benchmark.labels(picture))
+
     def score(
         self, prompt_sets: Sequence[PromptSet], progress: Callable[[int, int], None] | None = None
     ) -> np.ndarray:
