@@ -17,7 +17,7 @@ from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.scoring.splits import deal
 from ablations.search.enough import too_few
 from ablations.search.statistics import Draws, Subset, bootstrap
-from lsmseg_model.data.benchmark import competing
+from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -61,17 +61,13 @@ class Evaluation:
     ) -> None:
         self.scorer, self.samples, self.seed, self.stream = scorer, samples, seed, stream
         benchmark = scorer.benchmark
-        groups = benchmark.groups
-        first, second = deal(range(len(benchmark)) if groups is None else groups, seed)
         self.half = np.zeros(len(benchmark), dtype=np.int64)
-        self.half[second] = 1
-        for some in (first, second):
-            units = len(some) if groups is None else len({groups[i] for i in some})
-            if few := too_few(units, groups is not None):
-                raise UsageError(
-                    f"One half of the selection split of {benchmark.name} proposes and the other "
-                    f"decides, but a half has {few}: give more pictures."
-                )
+        self.half[halves_of(benchmark, seed)[1]] = 1
+        if few := too_few_for_halves(benchmark, seed):
+            raise UsageError(
+                f"One half of the selection split of {benchmark.name} proposes and the other "
+                f"decides, but a half has {few}: give more pictures."
+            )
         prompts, owners = competing(benchmark)
         self.place = {index: at for at, index in enumerate(prompts)}
         self.owner = np.asarray(owners)
@@ -140,6 +136,22 @@ class Evaluation:
         stream = 2 * self.stream + half
         drawn = bootstrap(counts, self.mean, self.samples, self.seed, stream, mine)
         return [one["miou"] for one in drawn]
+
+
+def halves_of(benchmark: Benchmark, seed: int) -> tuple[list[int], list[int]]:
+    """The pictures of a benchmark dealt out to two halves, whole groups together."""
+    groups = benchmark.groups
+    return deal(range(len(benchmark)) if groups is None else groups, seed)
+
+
+def too_few_for_halves(benchmark: Benchmark, seed: int) -> str | None:
+    """Why one half cannot propose and the other decide; None where both have enough pictures."""
+    groups = benchmark.groups
+    for some in halves_of(benchmark, seed):
+        units = len(some) if groups is None else len({groups[i] for i in some})
+        if few := too_few(units, groups is not None):
+            return few
+    return None
 
 
 def with_texts(prompts: PromptSet, changes: Mapping[int, Group]) -> PromptSet:

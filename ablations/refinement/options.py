@@ -33,6 +33,7 @@ class RefineOptions:
             where it may look at pictures, `picture`.
         candidates: At most so many for a class and round, the proposers' first ones; of those that
             ask an LLM as many again.
+        required: Whether too few pictures for two halves are an error; else nothing is refined.
         ask: The LLM that is asked for what is missing; None asks nobody.
 
     Raises:
@@ -44,6 +45,7 @@ class RefineOptions:
     keep: str = "set"
     proposers: Sequence[str] | None = None
     candidates: int = 200
+    required: bool = True
     ask: Asking | None = None
 
     def __post_init__(self) -> None:

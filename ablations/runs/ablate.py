@@ -47,7 +47,7 @@ def run(
     """
     request = request or AblationRequest()
     if refine and request.refinement is None:
-        request = replace(request, refinement=RefineOptions())
+        request = replace(request, refinement=RefineOptions(required=False))
     path = run_path(request.out)
     check_run_directory(path, request.force)
     llm = request.llm

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.refinement.asking import Inquiry
+from ablations.refinement.evaluation import too_few_for_halves
 from ablations.refinement.loop import OnRound, Refinement, Trial
 from ablations.refinement.options import RefineOptions
 from ablations.refinement.proposers import open_proposers
@@ -68,8 +69,10 @@ def refine_best(
     descriptions: Descriptions,
     model: str,
     progress: bool,
-) -> RunRefinement:
+) -> RunRefinement | None:
     """Refine the best set of a search on the selection split, and enter it as the last step.
+
+    None where that is not required, and there are too few pictures for it.
 
     Args:
         request: Whose ``refinement`` says how.
@@ -84,6 +87,11 @@ def refine_best(
     """
     options, (bench,) = request.refinement or RefineOptions(), board.benches
     start = searched.best
+    few = too_few_for_halves(bench.scorers["selection"].benchmark, request.seed)
+    if few and not options.required:
+        if progress:
+            note(f"Refine   left out: half of the selection split has {few}")
+        return None
     asking = options.ask
     inquiry = Inquiry(asking, request.store_path, note if progress else None) if asking else None
     job = Job(

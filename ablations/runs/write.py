@@ -30,8 +30,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
     started: time.monotonic() of the beginning. progress: whether bars are shown.
     """
     directory, request, best = record.directory, record.request, record.candidate
-    files: dict[str, str] = {}
-    benches = record.board.benches
+    files, benches = dict[str, str](), record.board.benches
     per_class = [row for b in benches for row in classwise.per_class(record.board, b, best)]
     confusions = [_confusions(record, bench, progress) for bench in benches]
     _add_open_iou(record, confusions)
@@ -56,7 +55,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
     for figure in figures:
         files[figure["file"]] = figure["title"]
         files[str(Path(figure["file"]).with_suffix(".pdf"))] = f"{figure['title']}, for a paper"
-    vocabularies = [bench.vocabulary.name for bench in benches]
+    names = [bench.vocabulary.name for bench in benches]
     content = {
         "summary": record.best["summary"],
         "search_note": record.search.note(),
@@ -74,11 +73,9 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         "per_class": per_class,
         "confusions": [row for rows in pairs for row in classwise.most_changed(rows)],
         "lengths": lengths,
-        "commands": commands(request, record.llm["name"], vocabularies, best, directory),
+        "commands": commands(request, record.llm["name"], names, best, directory),
         "prompts": record.prompts(),
-        "refinement": None
-        if record.refined is None
-        else refinement.record(record.refined, record.board),
+        "refinement": record.refined and refinement.record(record.refined, record.board),
     }
     save_run(directory, FORMAT, started, content)
     files[RUN] = "everything the report is made from"

@@ -43,7 +43,7 @@ def test_every_option_of_ablate_comes_back() -> None:
     assert found["data"] == ["ministuff", "a folder"] and found["llm"] == ["bundled"]
     assert str(found["out"]) == "runs/it's" and found["attributes"] == "color,shape"
     for key, value in asdict(mine).items():
-        if key not in ("data", "attributes", "out", "llm"):
+        if key not in ("data", "attributes", "out", "llm", "refinement"):
             value = list(value) if isinstance(value, tuple) else value
             assert (found[key] or None) == (value or None), key
     assert "--beam-width" not in words  # refused without --strategy beam

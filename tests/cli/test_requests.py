@@ -39,15 +39,23 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     # words: the request, the fields that the command fills in, the fields that no option fills,
     # the options that are not fields
     "ablate": (
-        AblationRequest, {"llm": "bundled", "data": "ministuff", "cache": None}, "",
+        AblationRequest, {"llm": "bundled", "data": "ministuff", "cache": None},
+        "refinement",
         "json no_cache",
     ),
     "run": (
         AblationRequest, {},
         "data data_root split model pretrained dense sam attributes composition limit samples rule "
         "strategy beam_width orders seed picture device cache again scorer checkpoint format "
-        "config iterations encoder executor vary words calibrate",
-        "json",
+        "config iterations encoder executor vary words calibrate "
+        "refinement",
+        "refine json",
+    ),
+    "refine": (
+        AblationRequest, {"llm": "bundled", "data": ["ministuff"]},
+        "attributes composition rule strategy beam_width orders picture cache config iterations "
+        "encoder vary words calibrate refinement",
+        "run rounds keep proposers look base_url key_file max_cost max_calls json",
     ),
     "recipes run table4": (
         RecipeRequest, {"recipe": "table4"}, "recipe variants", "name variant no_cache json format"
