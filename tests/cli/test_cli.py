@@ -47,7 +47,8 @@ COMMANDS = dict(commands())
 def test_the_commands_are_those_promised() -> None:
     assert {" ".join(path) for path in COMMANDS if path} == {
         "run", "attributes", "generate", "ablate", "refine", "export", "report", "leaderboard",
-        "pretrain", "train", "evaluate", "predict", "store", "store path", "store status", "store show",
+        "pretrain", "train", "evaluate", "predict", "store", "store path", "store status",
+        "store show",
         "store lint",
         "store edit", "store lock", "store unlock", "store diff", "store import", "store backup",
         "store check", "store costs", "vocab", "vocab list", "vocab show", "vocab check",
