@@ -287,7 +287,7 @@ class Outcome:
 
 def refine(begin: Start, rule: str, samples: int = 1000) -> Refinement:
     """Run the loop."""
-    options = RefineOptions(keep=rule, proposers=PROPOSERS)
+    options = RefineOptions(rule=rule, proposers=PROPOSERS)
     evaluation = Evaluation(begin.scorer, samples, begin.world.seed)
     refiner = Refiner(evaluation, begin.store, named(PROPOSERS, PROPOSERS), options)
     recipes = dict.fromkeys(CLASSES, begin.prompts.name)

@@ -39,7 +39,7 @@ PANELS = {
         checkpoint_every minutes resume
     """,
     "Search": """
-        rule strategy beam_width orders refine rounds keep proposers samples again top sort by
+        rule strategy beam_width orders refine rounds proposers samples again top sort by
     """,
     "Run": "seed device workers executor cache no_cache seconds gpus",
     "Output": """

@@ -35,7 +35,7 @@ def refine(
         ),
     ] = None,
     rounds: Annotated[int, Option(min=1, help="At most so many rounds.")] = RefineOptions.rounds,
-    keep: Annotated[
+    rule: Annotated[
         Literal["set", "single", "stepdown", "fdr", "paper"],
         Option(help="The rule by which the other half decides; paper takes any gain."),
     ] = "set",
@@ -93,11 +93,12 @@ def refine(
 
         limits = Limits(max_cost=max_cost, max_calls=max_calls)
         ask = Asking(str(llm), look, limits, base_url, key_file)
-    how = RefineOptions(rounds, keep, options.names(proposers), ask=ask)
+    how = RefineOptions(rounds, rule, options.names(proposers), ask=ask)
     request = options.request_from(
         ablations.AblationRequest,
         ctx,
         llm=llm or LLM_NAME,
+        rule=ablations.AblationRequest.rule,  # --rule is that of refinement
         data=[data],
         data_root=None if data_root is None else [data_root],
         split=None if split is None else [split],

@@ -265,7 +265,7 @@ class Refiner:
             ]
             return self.evaluation.scores(wanted, half)
 
-        decision = decide(self.options.keep, len(candidates), score)
+        decision = decide(self.options.rule, len(candidates), score)
         before, after = (one.value for one in score([(), decision.kept]))
         return decision, before, after, alone
 

@@ -26,7 +26,7 @@ class RefineOptions:
 
     Attributes:
         rounds: At most so many.
-        keep: What decides on the half that did not propose: "set" tests a round's changes
+        rule: What decides on the half that did not propose: "set" tests a round's changes
             together, the worst dropped one by one; "single" each by itself; "stepdown" the same
             step by step; "fdr" by the rate of false discoveries; "paper" takes any gain.
         proposers: Which of them; None is those that need no LLM, with `ask` also `rewrite`, and
@@ -42,15 +42,15 @@ class RefineOptions:
     """
 
     rounds: int = ROUNDS
-    keep: str = "set"
+    rule: str = "set"
     proposers: Sequence[str] | None = None
     candidates: int = 200
     required: bool = True
     ask: Asking | None = None
 
     def __post_init__(self) -> None:
-        if self.keep not in RULES:
-            raise UsageError(f"There is no rule {self.keep!r}: choose {', '.join(RULES)}.")
+        if self.rule not in RULES:
+            raise UsageError(f"There is no rule {self.rule!r}: choose {', '.join(RULES)}.")
         if self.rounds < 1:
             raise UsageError(f"The number of rounds must be at least 1, not {self.rounds}.")
         if self.candidates < 1:

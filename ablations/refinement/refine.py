@@ -93,7 +93,7 @@ class Job:
                     ),
                 ],
                 "proposers": list(names),
-                "options": [self.options.keep, self.options.candidates],
+                "options": [self.options.rule, self.options.candidates],
                 "statistics": [self.samples, self.seed, self.stream],
                 "labels": labels,
                 "asked": self.inquiry and self.inquiry.key,

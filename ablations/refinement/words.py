@@ -65,7 +65,7 @@ def choose_names(
         return None, 0, f"No names were chosen class by class: {error}"
     owners = scorer.benchmark.owners or ()
     classes = [c for c in evaluation.place if not owners or owners.count(owners[c]) == 1]
-    options = RefineOptions(keep="set" if rule == "interval" else "paper", proposers=())
+    options = RefineOptions(rule="set" if rule == "interval" else "paper", proposers=())
     refiner = Refiner(
         evaluation, TextStore(vocabulary, "none", {}), [NamesOfLists(lists)], options, classes
     )

@@ -127,7 +127,7 @@ def test_nothing_is_kept_where_nothing_gains_and_two_such_rounds_end_it() -> Non
 
 def test_paper_takes_what_luck_offers() -> None:
     scorer = PlantedScorer(NOTHING, "selection", NOTHING.pictures)
-    done = refiner(scorer, keep="paper", rounds=1).run(begun())
+    done = refiner(scorer, rule="paper", rounds=1).run(begun())
     (one,) = done.rounds
     assert one.kept == one.proposed and len(done.changed) == len(one.proposed)
 
