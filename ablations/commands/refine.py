@@ -43,6 +43,9 @@ def refine(
         str | None,
         Option(autocompletion=completion.proposers, help="Between commas (default: all)."),
     ] = None,
+    prompts: Annotated[
+        Path | None, Option(help="A prompt set to start from (default: the best of stage 4).")
+    ] = None,
     look: Annotated[
         bool, Option("--look", help="Show the LLM parts of selection pictures: they are uploaded.")
     ] = False,
@@ -93,7 +96,8 @@ def refine(
 
         limits = Limits(max_cost=max_cost, max_calls=max_calls)
         ask = Asking(str(llm), look, limits, base_url, key_file)
-    how = RefineOptions(rounds, rule, options.names(proposers), ask=ask)
+    start = None if prompts is None else str(prompts)
+    how = RefineOptions(rounds, rule, options.names(proposers), start=start, ask=ask)
     request = options.request_from(
         ablations.AblationRequest,
         ctx,

@@ -33,6 +33,8 @@ class RefineOptions:
             where it may look at pictures, `picture`.
         candidates: At most so many for a class and round, the proposers' first ones; of those that
             ask an LLM as many again.
+        start: A file of a prompt set to start from, such as what another model's refinement left;
+            by default the best set of stage 4.
         required: Whether too few pictures for two halves are an error; else nothing is refined.
         ask: The LLM that is asked for what is missing; None asks nobody.
 
@@ -45,6 +47,7 @@ class RefineOptions:
     rule: str = "set"
     proposers: Sequence[str] | None = None
     candidates: int = 200
+    start: str | None = None
     required: bool = True
     ask: Asking | None = None
 

@@ -17,6 +17,7 @@ CONTROLS = {
     "random": "random words",
     "shuffled": "the descriptions of other classes",
 }
+START = "what was refined"  # which is no control, but may do as well
 
 
 def rows_of(path: Sequence[Row], prompts: str) -> list[Row]:
@@ -42,7 +43,7 @@ def summary(path: Sequence[Row], search: Search, as_good: Sequence[Row] | None) 
         best=best,
         search=search,
         controls=[
-            (name, CONTROLS[name.partition("(")[0]], rows_of(as_good or (), name))
+            (name, CONTROLS.get(name.partition("(")[0], START), rows_of(as_good or (), name))
             for name in dict.fromkeys(row["prompts"] for row in as_good or ())
         ],
     )

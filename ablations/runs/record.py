@@ -97,7 +97,7 @@ class RunRecord:
         controls, over all, seen and unseen classes. ``as_good``: see `claims.as_good`.
         """
         typical = [TYPICAL] if self.board.has("typical") else []
-        whole = [self.search.combination] if self.search.refined else []
+        whole = [self.refined.start, self.search.combination] if self.refined else []
         others = dict.fromkeys([NAME, *typical, *controls(self.candidate), *whole])
         others.pop(self.candidate, None)
         scores = {s: self.board.score(s, [self.candidate])[0] for s in ("selection", "report")}
@@ -118,7 +118,9 @@ class RunRecord:
             "llm": self.board.llm,
             "rule": self.search.rule,
             "tried": self.search.tried,
-            "refined_from": whole[0].name if self.refined and self.refined.changed else None,
+            "refined_from": self.refined.start.name
+            if self.refined and self.refined.changed
+            else None,
             "best_single": self.single.best.name,
             "scores": {
                 split: {

@@ -30,12 +30,15 @@ from ablations.search.scoreboard import (
 )
 from lsmseg_prompts.attributes.contrast import other_of
 from lsmseg_prompts.descriptions.loading import load, load_pairs
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.export.native import load_native
 from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.prompts.controls import random_like
-from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.prompt_set import READ_BY_CLIP, PromptSet
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.terminal import note, progress_bar
 
+STARTED = Candidate(("given",))
 SHUFFLED = replace(REFINED, control="shuffled")
 RANDOM = replace(REFINED, control="random")
 
@@ -83,9 +86,12 @@ def refine_best(
         progress: Whether it is shown.
 
     Raises:
-        UsageError: For too few pictures; and what asking raises.
+        UsageError: For too few pictures, and a set to start from that does not fit; and what
+            asking raises.
     """
     options, (bench,) = request.refinement or RefineOptions(), board.benches
+    if options.start is not None:
+        _start_from(options.start, board, searched)
     start = searched.best
     few = too_few_for_halves(bench.scorers["selection"].benchmark, request.seed)
     if few and not options.required:
@@ -94,20 +100,8 @@ def refine_best(
         return None
     asking = options.ask
     inquiry = Inquiry(asking, request.store_path, note if progress else None) if asking else None
-    job = Job(
-        scorer=bench.scorers["selection"],
-        start=board.prompt_set(bench, start),
-        recipe=start.name,
-        store=text_store(request, bench, descriptions[0]),
-        proposers=open_proposers(options.proposers or (), inquiry),
-        options=options,
-        samples=request.samples,
-        seed=request.seed,
-        stream=bench.stream,
-        path=request.store_path,
-        model=model,
-        inquiry=inquiry,
-    )
+    job = _job(request, bench, board.prompt_set(bench, start), start.name, descriptions[0], model)
+    job = replace(job, inquiry=inquiry, proposers=open_proposers(options.proposers or (), inquiry))
     with progress_bar("Refine", progress) as bar:
 
         def begin(label: str) -> tuple[OnRound | None, OnProgress | None]:
@@ -121,6 +115,43 @@ def refine_best(
     found = RunRefinement(refined, start, bench, inquiry)
     _enter(found, board, searched)
     return found
+
+
+def _job(
+    request: AblationRequest,
+    bench: Bench,
+    start: PromptSet,
+    recipe: str,
+    descriptions: Mapping[tuple[int, str], str],
+    model: str,
+) -> Job:
+    return Job(
+        scorer=bench.scorers["selection"],
+        start=start,
+        recipe=recipe,
+        store=text_store(request, bench, descriptions),
+        proposers={},
+        options=request.refinement or RefineOptions(),
+        samples=request.samples,
+        seed=request.seed,
+        stream=bench.stream,
+        path=request.store_path,
+        model=model,
+    )
+
+
+def _start_from(path: str, board: Scoreboard, searched: Search) -> None:
+    """Enter a prompt set of a file as the step that refinement starts from."""
+    (bench,) = board.benches
+    prompts = load_native(path)
+    bench.scorers["selection"].texts(prompts)  # raises where it is of another vocabulary
+    if prompts.composition in READ_BY_CLIP or prompts.weights is not None:
+        raise UsageError(
+            f"{path} is not read by averaging the texts of a class, as refinement does: start "
+            "from another set."
+        )
+    board.add(bench, STARTED, _called(prompts, STARTED))
+    searched.steps.append(Step(STARTED, BY_CLASS, "accepted", None))
 
 
 def text_store(

@@ -108,9 +108,10 @@ def keep_run(store: Path, key: str, result: RunResult) -> None:
 
 def _model_files(request: AblationRequest) -> Iterator[Path]:
     """The files that are named, and the weights that go with a model's name."""
+    start = request.refinement.start if request.refinement else None
     named = (request.pretrained, request.sam, request.checkpoint, request.config, request.model)
     weights = ROOT / "lsmseg_model" / "weights"
-    for name in (*named, weights / f"{request.model}.safetensors"):
+    for name in (*named, start, weights / f"{request.model}.safetensors"):
         if name is not None and Path(name).is_file():
             yield Path(name).resolve()
 

@@ -34,6 +34,7 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 OnProgress = Callable[[int, int], None]  # done, total
 Texts = tuple[tuple[str, ...], ...]
 Replacement = tuple[int, tuple[str, ...]]  # a prompt's place among the competing, and its new texts
+AT_ONCE = 256 << 20  # bytes of the counts of whole sets that are held at once
 VERSION = 2  # of how counts come about: with another one those in the store are not found
 
 
@@ -107,14 +108,18 @@ class Scorer(ABC):
             parts: int [P], the part that each picture belongs to; below 0 it is left out.
             on_progress: Called with pictures done and in all.
         """
-        sets = [texts]
-        for prompt, group in replacements:
-            sets.append((*texts[:prompt], group, *texts[prompt + 1 :]))
-        counts = self.count_texts(sets, on_progress)[..., :2]
-        change = counts[1:] - counts[:1]
-        return np.stack(
-            [change[:, parts == part].sum(axis=1) for part in range(int(parts.max()) + 1)]
-        )
+        number = int(parts.max()) + 1
+        classes, pictures = len(self.benchmark.class_indices), len(self.benchmark)
+        total = np.zeros((number, len(replacements), classes, 2), dtype=np.int64)
+        before = self.count_texts([texts], None)[..., :2]
+        step = max(1, AT_ONCE // (24 * classes * pictures))
+        for start in range(0, len(replacements), step):
+            some = replacements[start : start + step]
+            sets = [(*texts[:prompt], group, *texts[prompt + 1 :]) for prompt, group in some]
+            change = self.count_texts(sets, on_progress)[..., :2] - before
+            for part in range(number):
+                total[part, start : start + step] = change[:, parts == part].sum(axis=1)
+        return total
 
     def encode_pictures(self, on_progress: OnProgress | None = None) -> None:
         """Encode the pictures, where that is done once for all prompt sets, and hash them."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ablations.scoring.executors import Executor
-from ablations.scoring.frozen import OnProgress, Scorer, Texts
+from ablations.scoring.frozen import OnProgress, Replacement, Scorer, Texts
 from ablations.scoring.models import open_model
 from ablations.scoring.options import ScorerOptions
 from ablations.scoring.splits import BenchmarkSource, Part
@@ -91,6 +91,31 @@ class SpreadScorer(Scorer):
                 on_progress(done, len(self.benchmark))
         return np.concatenate(parts, axis=1)
 
+    def count_replacements(
+        self,
+        texts: Texts,
+        replacements: Sequence[Replacement],
+        parts: np.ndarray,
+        on_progress: OnProgress | None = None,
+    ) -> np.ndarray:
+        """The shards' own, added up.
+
+        Args:
+            texts: The set.
+            replacements: Which prompt has which other texts.
+            parts: The part of each picture.
+            on_progress: Called with pictures done and in all.
+        """
+        classes = len(self.benchmark.class_indices)
+        total = np.zeros((int(parts.max()) + 1, len(replacements), classes, 2), dtype=np.int64)
+        wanted = [s for s in self.shards if (parts[s.start : s.stop] >= 0).any()]
+        jobs = [(s, texts, replacements, parts[s.start : s.stop]) for s in wanted]
+        for shard, change in zip(wanted, self.executor.map(replace_in_shard, jobs), strict=True):
+            total[: len(change)] += change
+            if on_progress:
+                on_progress(shard.stop, len(self.benchmark))
+        return total
+
 
 def shard_digests(shard: Shard) -> list[str]:
     """The hash of each picture with its labels; a frozen CLIP's features are computed and kept."""
@@ -101,6 +126,12 @@ def count_shard(job: tuple[Shard, Sequence[Texts], Sequence[Reading] | None]) ->
     """int64 [S, pictures of the shard, C, 3]."""
     shard, sets, readings = job
     return _opened(shard).count_texts(sets, None, readings)
+
+
+def replace_in_shard(job: tuple[Shard, Texts, Sequence[Replacement], np.ndarray]) -> np.ndarray:
+    """int64 [parts of the shard, K, C, 2], see `Scorer.count_replacements`."""
+    shard, texts, replacements, parts = job
+    return _opened(shard).count_replacements(texts, replacements, parts)
 
 
 _open_model = lru_cache(maxsize=2)(open_model)  # a worker needs it again and again

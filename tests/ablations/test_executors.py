@@ -61,6 +61,26 @@ def test_shards_read_texts_as_the_whole_does(monkeypatch: pytest.MonkeyPatch) ->
     assert [spread.text_key(one) for one in sets] == [own.text_key(one) for one in sets]
 
 
+def test_replacements_in_shards_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a shard has pictures of one part only, or of none."""
+    torch.manual_seed(0)
+    clip, whole = build_clip(SMALL).eval(), FakeBenchmark(pictures=16)
+    own, executor = FrozenScorer(clip, whole), SimpleNamespace(places=1, map=map)
+    spread = shards.SpreadScorer(own, ScorerOptions(), BenchmarkSource("x"), executor)  # type: ignore[arg-type]
+    assert len(spread.shards) == 4
+
+    def opened(shard: shards.Shard) -> Scorer:
+        return FrozenScorer(clip, Part(whole, range(shard.start, shard.stop), "report"))
+
+    monkeypatch.setattr(shards, "_opened", opened)
+    texts = own.texts(build_prompt_set(DESCRIPTIONS, VOCABULARY, ("name",)))
+    new = [(i, (DESCRIPTIONS[i, "color"], DESCRIPTIONS[i, "shape"])) for i in range(4)]
+    parts = np.array([-1] * 5 + [0] * 5 + [1] * 6)
+    found = own.count_replacements(texts, new, parts)
+    assert found.shape == (2, 4, 4, 2) and found.any()
+    np.testing.assert_array_equal(spread.count_replacements(texts, new, parts), found)
+
+
 def test_unknown_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="no executor 'slurm': choose local or ray"):
         open_executor("slurm")

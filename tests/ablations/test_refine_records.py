@@ -29,8 +29,11 @@ from ablations.scoring.frozen import FrozenScorer
 from benchmarks.planted import DESCRIPTIONS, NAMES, NINE, VOCABULARY, PlantedScorer
 from benchmarks.planted_refine import PROPOSERS, WORLDS
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.export.native import export_native
+from lsmseg_prompts.prompts.from_store import prompt_set
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 from lsmseg_prompts.store.store import open_store
+from lsmseg_prompts.vocabularies import load_vocabulary
 
 WORLD = replace(WORLDS["contrast"], seed=5000, pictures=44)
 NAME = build_prompt_set(DESCRIPTIONS, VOCABULARY, ("name",))
@@ -217,6 +220,24 @@ def test_refine_of_a_run_leaves_a_folder_that_says_all_of_it(world: Path, tmp_pa
             assert item["texts"] == changed[item["index"]]
     names = {row["prompts"] for row in refined.combinations}
     assert {"refined", "random(refined)", "shuffled(refined)", found["start"]} <= names
+
+
+@pytest.mark.usefixtures("plain_figures", "few_are_enough")
+def test_a_given_set_is_what_refinement_starts_from(world: Path, tmp_path: Path) -> None:
+    shutil.copy(world / "four.txt", tmp_path)
+    vocabulary = load_vocabulary(world / "four.txt")
+    given = prompt_set(vocabulary, ["name"])
+    path = export_native(given, vocabulary, tmp_path / "given.json")
+    options = RefineOptions(1, "paper", ("attributes",), start=str(path))
+    request = small(world, tmp_path, out=tmp_path / "refined")
+    refined = ablations.refine(request, options, progress=False)
+    assert refined.best["refined_from"] == "given" and "given" in refined.best["differences"]
+    steps = [row["prompts"] for row in refined.combinations if row["status"] == "accepted"]
+    assert steps[-2:] == ["given", "refined"]
+    other = replace(given, composition="max")
+    path = export_native(other, vocabulary, tmp_path / "max.json")
+    with pytest.raises(UsageError, match="not read by averaging"):
+        ablations.refine(request, replace(options, start=str(path)), progress=False)
 
 
 def test_what_cannot_be_refined_is_refused(world: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         AblationRequest, {"llm": "bundled", "data": ["ministuff"], "rule": "interval"},
         "attributes composition strategy beam_width orders picture cache config iterations "
         "encoder vary words calibrate refinement",
-        "run rounds proposers look base_url key_file max_cost max_calls json",
+        "run rounds proposers prompts look base_url key_file max_cost max_calls json",
     ),
     "recipes run table4": (
         RecipeRequest, {"recipe": "table4"}, "recipe variants", "name variant no_cache json format"
