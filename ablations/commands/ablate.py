@@ -148,7 +148,9 @@ def show_result(result: ablations.RunResult, as_json: bool) -> None:
     from ablations.report.tables import print_result
 
     if as_json:
-        parts = ("directory", "best", "single", "combinations")
+        parts: tuple[str, ...] = ("directory", "best", "single", "combinations")
+        if result.refinement is not None:
+            parts += ("refinement",)
         show({part: getattr(result, part) for part in parts}, as_json)
     else:
         print_result(result, Shown.verbose)

@@ -17,6 +17,7 @@ from ablations.report.class_tables import class_groups, length_sheet, seen_sheet
 from ablations.report.files import write_tables
 from ablations.report.filling import fill
 from ablations.report.plots import DPI
+from ablations.report.refinement_tables import story
 from ablations.report.run_file import COMPARISON, RUN, read_run
 from ablations.report.tables import candidate_sheet, combination_sheets, llm_sheets, single_sheets
 from lsmseg_prompts.files import write_whole
@@ -79,6 +80,7 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
         singles=single_sheets(run["single"]),
         combinations=combination_sheets(run["combinations"]),
         candidates=candidate_sheet(run["candidates"]),
+        story=story(run),
         seen=seen_sheet(run["single"], run["combinations"]),
         groups=class_groups(run),
         lengths=length_sheet(run["lengths"]) if run["lengths"] else None,

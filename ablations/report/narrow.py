@@ -8,7 +8,7 @@ from lsmseg_prompts.terminal import fits
 Table = tuple[list[str], list[list[str]]]
 FIRST = ("union", "selection")
 """Columns that are left out before anything else."""
-THEN = ("seen", "unseen", "published change")
+THEN = ("gain on selection", "seen", "unseen", "published change")
 """Columns that are left out where scores without intervals are still too wide."""
 INTERVAL = re.compile(r" \[[^\]]*\]$")
 

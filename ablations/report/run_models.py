@@ -2,17 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Score = Number | None  # None: undefined
-Texts = list[str]
-
-
-class Part(BaseModel):
-    """A part of a record, which may hold more."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
+from ablations.report.model_parts import Number, Part, Score, Texts
+from ablations.report.refinement_models import Refinement
 
 
 class Measured(Part):
@@ -249,6 +242,7 @@ class Run(Record):
     lengths: list[Lengths]
     commands: list[Command]
     prompts: Annotated[list[Prompts], Field(min_length=1)]
+    refinement: Refinement | None = None
 
     @model_validator(mode="after")
     def _both_splits(self) -> Self:

@@ -3,7 +3,7 @@
 A mean over several benchmarks is followed by its parts, always.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ablations.report.filling import sentences
@@ -25,7 +25,12 @@ def rows_of(path: Sequence[Row], prompts: str) -> list[Row]:
     return list({row["benchmark"]: row for row in path if row["prompts"] == prompts}.values())
 
 
-def summary(path: Sequence[Row], search: Search, as_good: Sequence[Row] | None) -> str:
+def summary(
+    path: Sequence[Row],
+    search: Search,
+    as_good: Sequence[Row] | None,
+    refinement: Row | None = None,
+) -> str:
     """What the best prompts reach; first of all, what does as well without them.
 
     It says so if they do not surely help, and where there are too few pictures to tell.
@@ -34,13 +39,17 @@ def summary(path: Sequence[Row], search: Search, as_good: Sequence[Row] | None) 
         path: The rows of stage 4.
         search: How the best prompts were found.
         as_good: See `ablations.search.claims.as_good`.
+        refinement: What it did, as run.json has it.
     """
-    best = search.best.name
+    best, whole = search.best.name, search.combination.name
     return sentences(
         "summary.txt.j2",
-        mine=rows_of(path, best),
+        mine=rows_of(path, whole),
         plain=rows_of(path, "name"),
         best=best,
+        whole=whole,
+        refinement=refinement,
+        refined=rows_of(path, best)[-1],
         search=search,
         controls=[
             (name, CONTROLS.get(name.partition("(")[0], START), rows_of(as_good or (), name))
@@ -49,11 +58,15 @@ def summary(path: Sequence[Row], search: Search, as_good: Sequence[Row] | None) 
     )
 
 
-def cards(path: Sequence[Row], best: str) -> list[dict[str, Any]]:
-    """The numbers at the head: label, value, detail, parts ("voc-21 46.8 %"), best or not."""
+def cards(path: Sequence[Row], sets: Iterable[str]) -> list[dict[str, Any]]:
+    """The numbers at the head: label, value, detail, parts ("voc-21 46.8 %"), best or not.
+
+    sets: the names of the prompt sets beside the plain name, the chosen one last.
+    """
+    shown = list(dict.fromkeys(["name", *sets]))
     numbers = []
     for column, what in (("miou", "mIoU, all classes"), ("unseen", "mIoU, unseen classes")):
-        for prompts in ("name", best):
+        for prompts in shown:
             *parts, row = rows_of(path, prompts)
             if row.get(column) is None:
                 continue
@@ -68,7 +81,7 @@ def cards(path: Sequence[Row], best: str) -> list[dict[str, Any]]:
                         for p in parts
                         if p.get(column) is not None
                     ],
-                    "best": prompts == best != "name",
+                    "best": prompts == shown[-1] != "name",
                 }
             )
     return numbers

@@ -5,6 +5,7 @@ from operator import itemgetter
 from typing import Any
 
 from ablations.report.narrow import narrowed
+from ablations.report.refinement_tables import terminal_sheets
 from ablations.report.sheet import (
     Column,
     Row,
@@ -12,6 +13,7 @@ from ablations.report.sheet import (
     difference_of,
     kind_of,
     make_sheet,
+    numeric,
     score,
     several,
     signed,
@@ -256,7 +258,11 @@ def print_result(result: Any, verbose: bool = False) -> None:
 
     verbose: all columns, however narrow the terminal, and the list of files.
     """
-    sheets = (*single_sheets(result.single), *combination_sheets(result.combinations))
+    sheets = (
+        *single_sheets(result.single),
+        *combination_sheets(result.combinations),
+        *terminal_sheets(result.refinement),
+    )
     _print(sheets, result.best["summary"], result, verbose)
 
 
@@ -267,13 +273,14 @@ def print_comparison(comparison: Any, verbose: bool = False) -> None:
 
 def _print(sheets: Sequence[Sheet], summary: str, result: Any, verbose: bool) -> None:
     for sheet in sheets:
+        right = dict(zip(sheet.columns, numeric(sheet), strict=True))
         heads, cells, left_out = [*sheet.columns], [[*line.cells] for line in sheet.lines], ""
         if not verbose:
             (heads, cells), left_out = narrowed(heads, cells)
         print_cells(
             heads,
             cells,
-            [place > 0 for place in range(len(heads))],
+            [place > 0 and right[head] for place, head in enumerate(heads)],
             sheet.title,
             f"{sheet.note} {left_out}".strip(),
             ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],

@@ -186,4 +186,5 @@ class OpenAblation:
         record.refined = refined
         files = write_run(record, started, self.progress)
         spent = refined.inquiry.spent if refined and refined.inquiry else None
-        return record, RunResult(single.rows, path, record.best, directory, files, spent)
+        told = record.best, directory, files, spent, record.refinement
+        return record, RunResult(single.rows, path, *told)

@@ -8,6 +8,7 @@ from typing import Any
 
 from ablations.report.lengths import length_rows
 from ablations.report.summary import summary
+from ablations.runs import refinement
 from ablations.runs.open import drawings_note
 from ablations.runs.refinement import RunRefinement
 from ablations.runs.request import AblationRequest
@@ -90,6 +91,11 @@ class RunRecord:
         return {"name": name, "provenance": noted or (PROVENANCE if name == LLM_NAME else None)}
 
     @cached_property
+    def refinement(self) -> dict[str, Any] | None:
+        """What refinement did, round by round, as run.json has it."""
+        return self.refined and refinement.record(self.refined, self.board)
+
+    @cached_property
     def best(self) -> dict[str, Any]:
         """The choice: what it is, its scores on both splits, and how it compares on report.
 
@@ -132,7 +138,10 @@ class RunRecord:
             "as_good": controls_as_good,
             "note": drawings_note(self.request),
             "summary": " ".join(
-                [summary(self.path, self.search, controls_as_good), *self.shared()]
+                [
+                    summary(self.path, self.search, controls_as_good, self.refinement),
+                    *self.shared(),
+                ]
             ),
         }
 

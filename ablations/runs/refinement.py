@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,12 +52,14 @@ class RunRefinement:
         start: The best one set for all, which they began with.
         bench: The benchmark.
         inquiry: What was asked of an LLM.
+        rule: What decided.
     """
 
     refined: Refined
     start: Candidate
     bench: Bench
     inquiry: Inquiry | None
+    rule: str = RefineOptions.rule
 
     @property
     def changed(self) -> bool:
@@ -112,7 +114,7 @@ def refine_best(
             return told, bar
 
         refined = refine_set(job, begin)
-    found = RunRefinement(refined, start, bench, inquiry)
+    found = RunRefinement(refined, start, bench, inquiry, options.rule)
     _enter(found, board, searched)
     return found
 
@@ -227,21 +229,23 @@ def record(found: RunRefinement, board: Scoreboard) -> dict[str, Any]:
     for labels, one in sets.items():
         if one is None:
             continue
-        known = labels == "seen" or found.changed
+        measured = labels == "seen" or found.changed
         loops[labels] = {
             "prompts": candidates[labels].name,
             "candidates": one.tried,
             "ended": one.ended,
             "changed": [names[index] for index in one.changed],
             "rounds": [_round(each, names) for each in one.rounds],
-            "gain": _gains(board, candidates[labels], found.start) if known else None,
+            "gain": _gains(board, candidates[labels], found.start) if measured else None,
         }
     seen = refined.seen
+    known = found.bench.scorers["selection"].benchmark.seen
     return {
         "start": found.start.name,
+        "rule": found.rule,
         "loops": loops,
-        "classes": _classes(refined.labelled, names),
-        "seen_classes": [] if seen is None else _classes(seen, names),
+        "classes": _classes(refined.labelled, names, known),
+        "seen_classes": [] if seen is None else _classes(seen, names, known),
         "curve": _curve(found, board),
         "asked": None
         if found.inquiry is None
@@ -293,13 +297,19 @@ def _trial(trial: Trial, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _classes(one: Refinement, names: Sequence[str]) -> list[dict[str, Any]]:
+def _classes(
+    one: Refinement, names: Sequence[str], seen: Collection[int] | None
+) -> list[dict[str, Any]]:
     """Each class that has other texts now: where they came from and what they gained."""
-    rows = []
-    for index in one.changed:
-        row = _trial(one.origins[index], names)
-        rows.append({**row, "index": index, "before": list(one.start.texts[index])})
-    return rows
+    return [
+        {
+            **_trial(one.origins[index], names),
+            "index": index,
+            "seen": None if seen is None else index in seen,
+            "before": list(one.start.texts[index]),
+        }
+        for index in one.changed
+    ]
 
 
 def _gains(board: Scoreboard, candidate: Candidate, start: Candidate) -> dict[str, Any]:

@@ -12,7 +12,7 @@ class RunResult:
     """The tables' rows of a run (also in the CSV files), the choice, and the folder.
 
     ``files`` tells what each file of the folder is. spent: that the budget for asking did not
-    suffice.
+    suffice. refinement: what refinement did, as in run.json; None where nothing was refined.
     """
 
     single: list[dict[str, Any]]
@@ -21,6 +21,7 @@ class RunResult:
     directory: Path
     files: dict[str, str]
     spent: BudgetError | None = None
+    refinement: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,14 @@ def find_run(request: AblationRequest, key: str) -> RunResult | None:
     if shown.is_absolute() and shown.is_relative_to(Path.cwd()) and out is None:
         shown = shown.relative_to(Path.cwd())
     what = {name: title for name, (title, _) in files.items()}
-    return RunResult(record["single"], record["combinations"], record["best"], shown, what)
+    return RunResult(
+        record["single"],
+        record["combinations"],
+        record["best"],
+        shown,
+        what,
+        refinement=record.get("refinement"),
+    )
 
 
 def keep_run(store: Path, key: str, result: RunResult) -> None:

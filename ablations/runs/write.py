@@ -12,7 +12,6 @@ from ablations.report.files import write_csv
 from ablations.report.html import write_report
 from ablations.report.run_file import FORMAT, RUN, save_run, versions
 from ablations.report.summary import cards
-from ablations.runs import refinement
 from ablations.runs.record import RunRecord
 from ablations.runs.reproduce import commands, told
 from ablations.scoring.confusions import confusion
@@ -60,7 +59,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         "summary": record.best["summary"],
         "search_note": record.search.note(),
         "search": record.search.record(),
-        "cards": cards(record.path, best.name),
+        "cards": cards(record.path, dict.fromkeys([record.search.combination.name, best.name])),
         **record.provenance(),
         "versions": versions(),
         "store": str(request.store_path),
@@ -75,7 +74,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         "lengths": lengths,
         "commands": commands(request, record.llm["name"], names, best, directory),
         "prompts": record.prompts(),
-        "refinement": record.refined and refinement.record(record.refined, record.board),
+        "refinement": record.refinement,
     }
     save_run(directory, FORMAT, started, content)
     files[RUN] = "everything the report is made from"
