@@ -1,10 +1,10 @@
 """Refinement in tables: its rounds, what they kept, the classes that changed, the loops."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from ablations.report.sheet import Column, Row, Sheet, make_sheet, signed, texts
+from ablations.search.scoreboard import GIVEN
 
 LOOPS = {
     "all": "all labels",
@@ -13,7 +13,7 @@ LOOPS = {
 }
 """By which labels texts are chosen; the control does it with the texts of other classes."""
 HALVES = ("first", "second")
-START = "start"  # in a recipe: the best set for all, whose name is long
+START = "start"  # in a recipe: what was refined, whose name is long
 BY_ITSELF = (
     "Proposing, deciding: points of mIoU that it gains by itself on that half of the selection "
     "pictures."
@@ -176,14 +176,14 @@ def loop_sheet(record: Row) -> Sheet:
     ]
     heads = {"miou": "against start", "seen": "seen", "unseen": "unseen"}
     return make_sheet(
-        "What refinement gains over the best set for all",
+        "What refinement gains",
         shown,
         [
             ("labels", lambda row: row["loop"]),
             ("tried", lambda row: str(row["candidates"])),
             ("rounds", lambda row: str(len(row["rounds"]))),
             ("changed", lambda row: str(len(row["changed"]))),
-            *((heads[c], lambda row, c=c: _gain(row, c)) for c in columns),  # type: ignore[misc]
+            *((heads[c], lambda row, c=c: _gain(row, c)) for c in columns),
         ],
         "Candidates tried, rounds, classes changed, and points of mIoU against the start, "
         f"{record['start']}, on the report split, paired. The control is the same loop with the "
@@ -265,10 +265,10 @@ def story(run: Mapping[str, Any]) -> dict[str, Any] | None:
         "halves": HALVES,
         "rule": KEPT.get(record.get("rule", "set"), ""),
         "loops": loop_sheet(record),
+        "given": record["start"] == GIVEN.name,
         "in_lines": round_sheet(record),
         "changed": changed_sheet(record),
         "seen_changed": changed_sheet(record, "seen_classes"),
-        "proposers": sorted({t["proposer"] for t in chain(*(o["kept"] for o in rounds))}),
     }
 
 

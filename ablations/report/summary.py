@@ -41,13 +41,18 @@ def summary(
         as_good: See `ablations.search.claims.as_good`.
         refinement: What it did, as run.json has it.
     """
-    best, whole = search.best.name, search.combination.name
+    best = search.best.name
+    whole, start = best, best
+    if refinement:
+        whole, start = search.combination.name, refinement["start"]
     return sentences(
         "summary.txt.j2",
-        mine=rows_of(path, whole),
+        mine=rows_of(path, start),
         plain=rows_of(path, "name"),
         best=best,
         whole=whole,
+        whole_rows=rows_of(path, whole),
+        start=start,
         refinement=refinement,
         refined=rows_of(path, best)[-1],
         search=search,

@@ -93,7 +93,7 @@ class RunRecord:
     @cached_property
     def refinement(self) -> dict[str, Any] | None:
         """What refinement did, round by round, as run.json has it."""
-        return self.refined and refinement.record(self.refined, self.board)
+        return refinement.record(self.refined, self.board) if self.refined else None
 
     @cached_property
     def best(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ablations.scoring.frozen import OnProgress
 from ablations.search.path import BY_CLASS, Search, Step
 from ablations.search.scoreboard import (
     BY_SEEN_LABELS,
+    GIVEN,
     NAME,
     REFINED,
     Bench,
@@ -38,7 +39,6 @@ from lsmseg_prompts.prompts.prompt_set import READ_BY_CLIP, PromptSet
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.terminal import note, progress_bar
 
-STARTED = Candidate(("given",))
 SHUFFLED = replace(REFINED, control="shuffled")
 RANDOM = replace(REFINED, control="random")
 
@@ -152,8 +152,8 @@ def _start_from(path: str, board: Scoreboard, searched: Search) -> None:
             f"{path} is not read by averaging the texts of a class, as refinement does: start "
             "from another set."
         )
-    board.add(bench, STARTED, _called(prompts, STARTED))
-    searched.steps.append(Step(STARTED, BY_CLASS, "accepted", None))
+    board.add(bench, GIVEN, _called(prompts, GIVEN))
+    searched.steps.append(Step(GIVEN, BY_CLASS, "accepted", None))
 
 
 def text_store(

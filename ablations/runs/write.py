@@ -59,7 +59,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         "summary": record.best["summary"],
         "search_note": record.search.note(),
         "search": record.search.record(),
-        "cards": cards(record.path, dict.fromkeys([record.search.combination.name, best.name])),
+        "cards": cards(record.path, _shown(record)),
         **record.provenance(),
         "versions": versions(),
         "store": str(request.store_path),
@@ -83,6 +83,12 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         for row in record.evaluations(record.name, stages):
             file.add_evaluation(**row)
     return files | write_report(directory)
+
+
+def _shown(record: RunRecord) -> list[str]:
+    """The best set for all, what was refined, and the choice."""
+    start = [record.refined.start.name] if record.refined else []
+    return [record.search.combination.name, *start, record.candidate.name]
 
 
 def _write_prompts(record: RunRecord) -> dict[str, str]:

@@ -68,6 +68,7 @@ class Candidate:
 NAME = Candidate(("name",))
 TYPICAL = Candidate(("typical",))
 REFINED = Candidate(("refined",))
+GIVEN = Candidate(("given",))  # a file's, from which refinement starts
 BY_SEEN_LABELS = Candidate(("refined by seen labels",))
 
 

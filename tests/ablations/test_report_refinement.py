@@ -20,7 +20,7 @@ from ablations.report.summary import cards, summary
 from ablations.report.tables import print_result
 from ablations.search.combine import path_rows, search
 from ablations.search.path import BY_CLASS, Search, Step
-from ablations.search.scoreboard import REFINED, Candidate, Scoreboard
+from ablations.search.scoreboard import GIVEN, REFINED, Candidate, Scoreboard
 from ablations.search.single import singles
 
 SKILL = {"name": 0.2, "color": 0.4, "shape": 0.3, "color+shape": 0.6, "refined": 0.8}
@@ -118,6 +118,18 @@ def test_the_head_has_name_best_set_for_all_and_refined() -> None:
     told = [(n["label"].rpartition(" ")[0], n["detail"].split()[0], n["best"]) for n in numbers]
     sets = [("name", False), ("color+shape", False), ("refined", True)]
     assert told == [(what, *one) for what in ("mIoU, all", "mIoU, unseen") for one in sets]
+
+
+def test_a_set_that_was_given_is_called_so() -> None:
+    one, found = searched()
+    bench = one.benches[0]
+    one.add(bench, GIVEN, replace(one.prompt_set(bench, REFINED), name="given"))
+    found.steps.insert(-1, Step(GIVEN, BY_CLASS, "accepted", None))
+    record = {**refinement(), "start": "given"}
+    text = summary(path_rows(one, found), found, [], record)
+    assert text.startswith("The set to start from, given, reaches an mIoU of 5")
+    assert "The best set for all classes, color+shape, reaches 4" in text
+    assert "a difference from given of +5.0" in text
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 from support.report_pages import EVIL
 
-START = "ensemble(color+shape)"
+START = "color+shape"
 
 
 def trial(name: str, recipe: str, gain: float, decided: float, **more: Any) -> dict[str, Any]:
