@@ -12,7 +12,7 @@ from pathlib import Path
 
 import ablations
 import lsmseg_model
-from ablations.refinement.options import ASKING, OFFLINE
+from ablations.refinement.options import KNOWN
 
 VISION = Path(str(lsmseg_model.__file__)).parent
 RECIPES = Path(str(ablations.__file__)).parent / "recipes"
@@ -44,7 +44,7 @@ def benchmarks(incomplete: str) -> list[str]:
 
 def proposers(incomplete: str) -> list[str]:
     """Names of proposers."""
-    return _matching([*OFFLINE, *ASKING], incomplete, files=False)
+    return _matching(KNOWN, incomplete, files=False)
 
 
 def models(incomplete: str) -> list[str]:

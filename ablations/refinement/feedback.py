@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from ablations.refinement.candidates import Group
+from ablations.refinement.candidates import Candidate, Group
 from ablations.scoring.frozen import Scorer
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.metrics import iou
@@ -72,6 +72,7 @@ class Feedback:
         tried: For a class what was tried before and the gain it brought on the half it was tried
             on, the best first.
         views: These pictures as they are segmented with the current texts.
+        try_out: What candidates gain on these pictures.
     """
 
     vocabulary: Vocabulary
@@ -83,6 +84,7 @@ class Feedback:
     pictures: tuple[int, ...]
     tried: dict[int, list[tuple[Group, float]]]
     views: Views | None = None
+    try_out: Callable[[Sequence[Candidate]], list[float]] = lambda _: []
 
     @cached_property
     def iou(self) -> dict[int, float]:

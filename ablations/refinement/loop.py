@@ -200,7 +200,7 @@ class Refiner:
             after,
             decision.gain,
             time.monotonic() - began,
-            sum(cost for attempt, cost in read.items() if attempt not in known),
+            sum((cost for attempt, cost in read.items() if attempt not in known), 0.0),
             tuple(read),
         )
 
@@ -219,6 +219,7 @@ class Refiner:
             pictures=pictures,
             tried=_with({}, before),
             views=Views(evaluation.scorer, so_far.prompts, pictures, evaluation.labelled),
+            try_out=lambda some: evaluation.try_out(so_far.prompts, some, half).gains.tolist(),
         )
 
     def _propose(

@@ -11,7 +11,7 @@ import numpy as np
 from ablations.refinement.asking import Inquiry
 from ablations.refinement.evaluation import Evaluation
 from ablations.refinement.loop import OnRound, Refinement, Refiner, Trial
-from ablations.refinement.options import ASKING, RefineOptions
+from ablations.refinement.options import AFTER, RefineOptions
 from ablations.refinement.proposers import Proposer, attributes, open_proposers
 from ablations.refinement.records import RoundStore
 from ablations.refinement.seen import transfer, unseen_of, with_transfer
@@ -160,8 +160,8 @@ def _loop(
 ) -> Refinement:
     rounds = job.rounds(evaluation, labels, list(job.proposers))
     on_round, on_progress = begin(label)
-    first = [one for name, one in job.proposers.items() if name not in ASKING]
-    after = [one for name, one in job.proposers.items() if name in ASKING]
+    first = [one for name, one in job.proposers.items() if name not in AFTER]
+    after = [one for name, one in job.proposers.items() if name in AFTER]
     refiner = Refiner(evaluation, job.store, first, job.options, classes, after, job.inquiry)
 
     def save(so_far: Refinement) -> None:
@@ -175,7 +175,8 @@ def _loop(
 
 def _control(job: Job, begin: Start) -> Refinement:
     """The same loop with other classes' descriptions and pair cells, by those who read them."""
-    read = [name for name in job.proposers if name in ("attributes", "contrast")] or ["attributes"]
+    reads = ("attributes", "contrast", "optuna")
+    read = [name for name in job.proposers if name in reads] or ["attributes"]
     texts = job.store if job.inquiry is None else job.inquiry.added(job.store)
     offline = open_proposers(read)
     other = replace(job, store=texts.shuffled(job.seed), proposers=offline, inquiry=None)

@@ -46,7 +46,7 @@ def rewritten(
     questions = list(asked.values())
     found = inquiry.answers(feedback.vocabulary, proposer, template, questions, pictures_of)
     answered = {i: one for i, one in zip(asked, found, strict=True) if one is not None}
-    verdicts = {i: _judged(feedback, i, answer) for i, answer in answered.items()}
+    verdicts = {i: judged(feedback, i, answer) for i, answer in answered.items()}
     inquiry.enter_verdicts((answered[i], verdicts[i]) for i in answered)
     recipe = f"{proposer} by {inquiry.llm.name}"
     for index, answer in answered.items():
@@ -61,7 +61,7 @@ def rewritten(
                 yield credited(Candidate(index, (*now, text), proposer, beside), paid)
 
 
-def _judged(feedback: Feedback, index: int, answer: Answer) -> list[Verdict]:
+def judged(feedback: Feedback, index: int, answer: Answer) -> list[Verdict]:
     """As descriptions are; what is nearly the text of another class will not do."""
 
     def said_of(_: str, text: str) -> str | None:

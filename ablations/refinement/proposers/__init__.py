@@ -1,9 +1,10 @@
 """Proposers: each finds other texts for classes, a file each, behind one interface.
 
 ``propose(feedback, store)`` gives candidates for the classes of the feedback, in the order in which
-they shall be tried. Proposers see nothing of the half that decides. Those that ask an LLM come
-last, and see what the others of the round have gained; such a file has ``asking(inquiry)``, which
-gives its proposer.
+they shall be tried. Proposers see nothing of the half that decides; they may try candidates
+themselves (``feedback.try_out``). Those that ask an LLM, and the optional extras, come last and
+see what the others of the round have gained; a file that asks has ``asking(inquiry)``, which gives
+its proposer.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol
 from ablations.refinement.asking import Inquiry
 from ablations.refinement.candidates import Candidate
 from ablations.refinement.feedback import Feedback
-from ablations.refinement.options import ASKING, OFFLINE
+from ablations.refinement.options import AFTER, KNOWN
 from ablations.refinement.texts import TextStore
 from lsmseg_prompts.errors import UsageError
 
@@ -35,9 +36,9 @@ def named(names: Sequence[str], known: Sequence[str]) -> list[Proposer]:
 
 
 def open_proposers(
-    names: Sequence[str], inquiry: Inquiry | None = None, known: Sequence[str] = (*OFFLINE, *ASKING)
+    names: Sequence[str], inquiry: Inquiry | None = None, known: Sequence[str] = KNOWN
 ) -> dict[str, Proposer]:
-    """The proposers by their names, those that ask an LLM last.
+    """The proposers by their names, those that see what the others gained last.
 
     Args:
         names: As `RefineOptions.proposers`.
@@ -52,4 +53,4 @@ def open_proposers(
         for name, module in found.items():
             if hasattr(module, "asking"):
                 found[name] = module.asking(inquiry)
-    return {name: found[name] for name in sorted(found, key=ASKING.__contains__)}
+    return {name: found[name] for name in sorted(found, key=AFTER.__contains__)}

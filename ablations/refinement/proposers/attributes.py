@@ -6,7 +6,7 @@ of two, also joined.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from ablations.refinement.candidates import Candidate
@@ -14,6 +14,7 @@ from ablations.refinement.feedback import Feedback
 from ablations.refinement.texts import TextStore
 from lsmseg_prompts.errors import RefusedError
 from lsmseg_prompts.prompts.compose import compose
+from lsmseg_prompts.vocabularies import ClassEntry
 
 NAME = "attributes"
 
@@ -38,23 +39,26 @@ def propose(feedback: Feedback, store: TextStore) -> Iterator[Candidate]:
             ]
         for subset in dict.fromkeys(tuple(sorted(s, key=described.index)) for s in subsets):
             yield averaged(index, subset, sentences)
-        yield from _joined(feedback, store, index, described)
+        entry = feedback.vocabulary[index]
+        for pair in combinations([a for a in described if a != "typical"], 2):
+            if (one := joined(pair, sentences, entry)) is not None:
+                yield one
 
 
-def averaged(index: int, subset: Sequence[str], sentences: dict[str, str]) -> Candidate:
+def averaged(index: int, subset: Sequence[str], sentences: Mapping[str, str]) -> Candidate:
     """The candidate of some attributes, a text each."""
     recipe = subset[0] if len(subset) == 1 else f"ensemble({'+'.join(subset)})"
     return Candidate(index, tuple(sentences[a] for a in subset), NAME, recipe)
 
 
-def _joined(
-    feedback: Feedback, store: TextStore, index: int, described: Sequence[str]
-) -> Iterator[Candidate]:
-    entry = feedback.vocabulary[index]
-    for pair in combinations([a for a in described if a != "typical"], 2):
-        try:
-            composed = compose([store.descriptions[index, a] for a in pair], entry)
-        except RefusedError:
-            continue
-        if composed.kept == len(pair):
-            yield Candidate(index, (composed.text,), NAME, "+".join(pair))
+def joined(
+    subset: Sequence[str], sentences: Mapping[str, str], entry: ClassEntry
+) -> Candidate | None:
+    """The candidate of some attributes in one sentence; None where they do not all fit."""
+    try:
+        composed = compose([sentences[a] for a in subset], entry)
+    except RefusedError:
+        return None
+    if composed.kept < len(subset):
+        return None
+    return Candidate(entry.index, (composed.text,), NAME, "+".join(subset))
