@@ -123,8 +123,3 @@ class Feedback:
 def _counts(confusion: np.ndarray) -> np.ndarray:
     """[C, C] -> [C, 3], see ``metrics``."""
     return np.stack([np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)], axis=-1)
-
-
-def largest(confusions: Sequence[Confusion], most: int) -> list[Confusion]:
-    """The first of them: those whose mending brings most."""
-    return list(confusions[:most])

@@ -98,12 +98,16 @@ class Refinement:
     def take(self, one: Round) -> None:
         """Add a round, with what it kept."""
         self.rounds.append(one)
-        if one.kept:
-            candidates = [trial.candidate for trial in one.kept]
-            self.prompts = with_texts(self.prompts, changes_of(candidates))
-            for trial in one.kept:
-                self.recipes[trial.candidate.index] = trial.candidate.recipe
-                self.origins[trial.candidate.index] = trial
+        self.put(one.kept)
+
+    def put(self, trials: Sequence[Trial]) -> None:
+        """Let the classes of some trials have their texts from now on."""
+        if trials:
+            changes = changes_of(trial.candidate for trial in trials)
+            self.prompts = with_texts(self.prompts, changes)
+        for trial in trials:
+            self.recipes[trial.candidate.index] = trial.candidate.recipe
+            self.origins[trial.candidate.index] = trial
 
 
 OnRound = Callable[[Refinement], None]

@@ -10,11 +10,11 @@ import numpy as np
 
 from ablations.refinement.asking import Inquiry
 from ablations.refinement.evaluation import Evaluation
-from ablations.refinement.loop import OnRound, Refinement, Refiner, Trial
+from ablations.refinement.loop import OnRound, Refinement, Refiner
 from ablations.refinement.options import AFTER, RefineOptions
 from ablations.refinement.proposers import Proposer, attributes, open_proposers
 from ablations.refinement.records import RoundStore
-from ablations.refinement.seen import transfer, unseen_of, with_transfer
+from ablations.refinement.seen import transfer, unseen_of
 from ablations.refinement.texts import TextStore
 from ablations.scoring.count_store import key_of
 from ablations.scoring.frozen import FrozenScorer, OnProgress, Scorer
@@ -34,7 +34,6 @@ class Refined:
 
     labelled: Refinement
     seen: Refinement | None
-    transferred: Sequence[Trial]
     control: Refinement
 
 
@@ -123,17 +122,17 @@ def refine_set(job: Job, begin: Start) -> Refined:
     if job.inquiry is not None:
         job = replace(job, store=job.inquiry.without(job.store))
     labelled = _loop(job, begin, "all labels", job.evaluation())
-    seen, transferred = _by_seen_labels(job, begin)
+    seen = _by_seen_labels(job, begin)
     control = _control(job, begin)
-    return Refined(labelled, seen, transferred, control)
+    return Refined(labelled, seen, control)
 
 
-def _by_seen_labels(job: Job, begin: Start) -> tuple[Refinement | None, list[Trial]]:
+def _by_seen_labels(job: Job, begin: Start) -> Refinement | None:
     """Seen classes refined by their own labels, and what that teaches about the unseen ones."""
     benchmark = job.scorer.benchmark
     unseen = set(unseen_of(benchmark))
     if not unseen:
-        return None, []
+        return None
     classes = [index for index in benchmark.class_indices if index not in unseen]
     evaluation = job.evaluation(classes)
     if job.options.rule == "set":
@@ -141,13 +140,13 @@ def _by_seen_labels(job: Job, begin: Start) -> tuple[Refinement | None, list[Tri
         job = replace(job, options=replace(job.options, rule="single"))
     seen = _loop(job, begin, "labels of seen classes only", evaluation, classes, "seen")
     if not isinstance(job.scorer, FrozenScorer):  # names are compared by its text tower
-        return seen, []
+        return seen
     everyone = Refiner(evaluation, job.store, (), job.options).look(job.beginning(), 0)
     names = [name_texts(entry) for entry in job.store.vocabulary]
     embedded = np.asarray(job.scorer.clip.encode_texts(names).cpu())
     candidates = attributes.propose(everyone, job.store)
-    transferred = transfer(seen, evaluation, candidates, embedded)
-    return with_transfer(seen, transferred), transferred
+    seen.put(transfer(seen, evaluation, candidates, embedded))
+    return seen
 
 
 def _loop(

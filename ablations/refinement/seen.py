@@ -111,14 +111,3 @@ def _propose(
         if best is not None and means[best] > LEAST:
             proposed.append((recipes[best][index], means[best]))
     return proposed
-
-
-def with_transfer(so_far: Refinement, taken: Sequence[Trial]) -> Refinement:
-    """The refinement with the texts of unseen classes put in."""
-    if taken:
-        changes = changes_of(trial.candidate for trial in taken)
-        so_far.prompts = with_texts(so_far.prompts, changes)
-    for trial in taken:
-        so_far.recipes[trial.candidate.index] = trial.candidate.recipe
-        so_far.origins[trial.candidate.index] = trial
-    return so_far
