@@ -89,7 +89,8 @@ def _kind_of_round(row: Row) -> str:
 def kept_rows(record: Row, loop: str = "all") -> Iterator[dict[str, Any]]:
     """Each class whose texts a round replaced, with what they were (``was``) until then."""
     now: dict[str, str] = {}
-    for one in record["loops"][loop]["rounds"]:
+    rounds = record["loops"][loop]["rounds"] if loop in record["loops"] else ()
+    for one in rounds:
         for trial in one["kept"]:
             was = now.get(trial["class"], record["start"])
             now[trial["class"]] = trial["recipe"]
