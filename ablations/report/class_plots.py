@@ -1,10 +1,22 @@
 """Plots about classes and prompts: seen against unseen, and how long the texts are."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ablations.report.plots import CHOSEN, COLOURS, INK, grid, panels, rows_down, save, short
+from ablations.report.plots import (
+    CHOSEN,
+    COLOURS,
+    INK,
+    TITLES,
+    grid,
+    legend_dot,
+    panels,
+    rows_down,
+    save,
+    short,
+)
 from lsmseg_prompts.tokens import CONTEXT_LENGTH
 
 Row = Mapping[str, Any]
@@ -39,6 +51,47 @@ def seen_plot(rows: Sequence[Row], path: Path) -> Path | None:
         axis.margins(x=0.12, y=0.08)
     axes[0, 0].set_ylabel("mIoU of the unseen classes, %")
     return save(figure, path)
+
+
+def curve_plot(points: Sequence[Row], path: Path) -> bool:
+    """The mIoU after each round against candidates, and dollars if there are any; says whether.
+
+    points: round, tried, cost_usd, and selection_... and report_... mIoU of all and of unseen
+    classes.
+    """
+    paid = any(point["cost_usd"] for point in points)
+    along = {"tried": "candidates tried", **({"cost_usd": "dollars"} if paid else {})}
+    shown = [c for c in ("miou", "unseen") if points[0].get(f"report_{c}") is not None]
+    size = 1.0 + 3.6 * len(shown), 2.9 * len(along)
+    figure, axes = panels(len(along), len(shown), size, sharex="row")
+    for row, (key, label) in zip(axes, along.items(), strict=True):
+        for axis, column in zip(row, shown, strict=True):
+            x = [point[key] for point in points]
+            for split, look in (
+                ("selection", {"mfc": "white", "ls": "--"}),
+                ("report", {"ls": "-"}),
+            ):
+                y = [_percent(point.get(f"{split}_{column}")) for point in points]
+                axis.plot(x, y, marker="o", color=CHOSEN, lw=1.2, ms=5, **look)
+            start = _percent(points[0][f"report_{column}"])
+            axis.axhline(start, color=COLOURS["baseline"], lw=0.8, ls=":", zorder=0)
+            axis.set_title(TITLES[column])
+            axis.set_xlabel(label)
+            grid(axis, along="y")
+            axis.margins(x=0.06, y=0.12)
+            axis.locator_params(axis="x", nbins=5)
+        row[0].set_ylabel("mIoU, %")
+    handles = [
+        legend_dot("report split", CHOSEN, ls="-", ms=5),
+        legend_dot("selection split", CHOSEN, ls="--", ms=5, mfc="white"),
+    ]
+    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False)
+    save(figure, path)
+    return paid
+
+
+def _percent(value: float | None) -> float:
+    return math.nan if value is None else 100 * value
 
 
 def _labels(axis: Any, points: Sequence[tuple[str, Row]]) -> None:

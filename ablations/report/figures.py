@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ablations.report import class_plots, pictures, plots
 from ablations.report.files import suffix
 from ablations.scoring.frozen import FrozenScorer
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from lsmseg_model.data import scored_names
+from lsmseg_model.metrics import iou
 
 BY_LABELS = "were chosen by their labels, not by their scores."
 NAMED = "were named with --picture"
@@ -36,6 +39,8 @@ class Figures:
     lengths: Sequence[Row]
     directory: Path
     wanted: Sequence[str] | None = None
+    refinement: Row | None = None
+    start: Candidate | None = None
 
     def draw(self) -> Iterator[dict[str, str]]:
         """Draw every figure; yields section, file, title and caption of each."""
@@ -43,6 +48,11 @@ class Figures:
         yield figure_of("single")
         plots.combination_plot(self.path, self.directory / "combinations.png")
         yield figure_of("combinations")
+        if self.refinement:
+            paid = class_plots.curve_plot(
+                self.refinement["curve"], self.directory / "refinement.png"
+            )
+            yield figure_of("refinement", dollars=" and against dollars" if paid else "")
         report = [row for row in self.single if row["split"] == "report"]
         sets = {
             (row["prompts"], row["benchmark"]): {**row, "chosen": row["prompts"] == self.best.name}
@@ -64,24 +74,11 @@ class Figures:
 
     def _pictures(self, bench: Bench, place: int) -> Iterator[dict[str, str]]:
         """Cost maps and segmentations of one benchmark."""
-        scorer = bench.scorers["report"]
-        benchmark = scorer.benchmark
-        readable = [entry.readable for entry in bench.vocabulary]
-        names = scored_names(benchmark, readable)
-        for index, name in zip(benchmark.class_indices, names, strict=True):
-            readable[index] = name
-        view = pictures.PictureView(
-            scorer,
-            self.board.prompt_set(bench, NAME),
-            self.board.prompt_set(bench, self.best),
-            readable,
-        )
+        benchmark = bench.scorers["report"].benchmark
+        view, (measure, what) = self._view(bench, NAME), _measure(bench)
         covered = pictures.coverage(benchmark)
         seen = benchmark.seen
         unseen = [seen is not None and index not in seen for index in benchmark.class_indices]
-        measure, what = "probability", "Probability of the class at every pixel"  # of a network
-        if isinstance(scorer, FrozenScorer):
-            measure, what = "cosine", "Cosine of every position with the class's text"
         named = pictures.named(benchmark, self.wanted)
         if named:
             chosen = f"Pictures {NAMED}, classes by their labels."
@@ -99,6 +96,48 @@ class Figures:
         shown = named or pictures.choose_pictures(covered, unseen)
         view.segmentations(shown, self.directory / figure["file"])
         yield figure
+        if self.refinement and self.refinement["classes"] and self.start is not None:
+            yield from self._refined(bench, covered)
+
+    def _view(self, bench: Bench, before: Candidate) -> pictures.PictureView:
+        """A prompt set beside the best one."""
+        scorer = bench.scorers["report"]
+        readable = [entry.readable for entry in bench.vocabulary]
+        names = scored_names(scorer.benchmark, readable)
+        for index, name in zip(scorer.benchmark.class_indices, names, strict=True):
+            readable[index] = name
+        first, second = (self.board.prompt_set(bench, one) for one in (before, self.best))
+        return pictures.PictureView(scorer, first, second, readable)
+
+    def _refined(self, bench: Bench, covered: np.ndarray) -> Iterator[dict[str, str]]:
+        """Cost maps of the classes that refinement changed most."""
+        assert self.refinement is not None and self.start is not None
+        indices = bench.scorers["report"].benchmark.class_indices
+        changed = {row["index"]: row["class"] for row in self.refinement["classes"]}
+        scores = self.board.score("report", [self.start, self.best])
+        before, after = (iou(one.totals[bench.name]) for one in scores)
+        moved = np.abs(np.nan_to_num(after - before))
+        order = sorted((p for p, i in enumerate(indices) if i in changed), key=lambda p: -moved[p])
+        pairs = pictures.show_classes(covered, order)
+        if not pairs:
+            return
+        changes = [
+            f"{changed[indices[p]]} {100 * before[p]:.1f} to {100 * after[p]:.1f} %"
+            for _, p in pairs
+        ]
+        measure, what = _measure(bench)
+        told = ", ".join(changes)
+        figure = figure_of("refined_cost_maps", name=bench.name, what=what, changes=told)
+        view = self._view(bench, self.start)
+        view.cost_maps(pairs, self.directory / figure["file"], measure)
+        yield figure
+
+
+def _measure(bench: Bench) -> tuple[str, str]:
+    """What a cost map of a benchmark's scorer shows, in a word and in words."""
+    if isinstance(bench.scorers["report"], FrozenScorer):
+        return "cosine", "Cosine of every position with the class's text"
+    return "probability", "Probability of the class at every pixel"  # of a network
 
 
 def figure_of(stem: str, place: int = 0, **values: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from ablations.report.class_tables import (
     seen_sheet,
 )
 from ablations.report.latex import latex
+from ablations.report.refinement_tables import changed_rows, round_rows
 from ablations.report.sheet import Sheet
 from ablations.report.tables import combination_sheets, single_sheets
 from lsmseg_prompts.files import csv_text, write_whole
@@ -32,6 +33,14 @@ def write_tables(run: Mapping[str, Any], directory: Path) -> dict[str, str]:
         ]
         write_csv(directory / "per_class.csv", flat)
         files["per_class.csv"] = "IoU of every class and its texts, before and after"
+    if record := run.get("refinement"):
+        for name, rows, what in (
+            ("rounds.csv", round_rows(record), "refinement: every round of every loop"),
+            ("refined_classes.csv", changed_rows(record), "refinement: the classes it changed"),
+        ):
+            if rows:
+                write_csv(directory / name, rows)
+                files[name] = what
     if run["lengths"]:
         flat = [{k: v for k, v in row.items() if k != "lengths"} for row in run["lengths"]]
         write_csv(directory / "lengths.csv", flat)

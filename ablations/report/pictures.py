@@ -1,6 +1,7 @@
-"""Pictures of a run: cost maps and segmentations, the plain name beside the best prompts.
+"""Pictures of a run: cost maps and segmentations under two prompt sets side by side.
 
-Which pictures and classes are shown is decided by their label maps alone, never by the scores.
+Which pictures are shown is decided by their label maps alone, never by the scores; so are the
+classes, but after refinement, where those are shown that it changed most.
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,8 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 SMALL = 0.02  # a class must cover this much of a picture to be shown in it
 OBJECT, TARGET = 0.1, 0.2  # parts of a picture that an object covers, and had better cover here
 VOID = (236, 236, 236)
+Shown = tuple[int, int]
+"""A picture, and a class by its place among the scored ones."""
 
 
 def coverage(benchmark: Benchmark) -> np.ndarray:
@@ -60,11 +63,32 @@ def choose_classes(
         (unseen_ones, count),
     ):
         for c in group:
-            distance = np.where(free & present[:, c], np.abs(covered[:, c] - TARGET), np.inf)
-            if len(pairs) < most and np.isfinite(distance.min()) and c not in [x for _, x in pairs]:
-                pairs.append((int(distance.argmin()), c))
-                free[pairs[-1][0]] = False
+            if len(pairs) < most and c not in [x for _, x in pairs]:
+                pairs += _in_picture(covered[:, c], c, free)
     return pairs
+
+
+def show_classes(covered: np.ndarray, positions: Sequence[int], count: int = 4) -> list[Shown]:
+    """(picture, class position) for the first of some classes, each in a picture of its own."""
+    pairs: list[Shown] = []
+    free = np.ones(len(covered), dtype=bool)
+    for position in positions:
+        if len(pairs) < count:
+            pairs += _in_picture(covered[:, position], position, free)
+    return pairs
+
+
+def _in_picture(covered: np.ndarray, position: int, free: np.ndarray) -> list[Shown]:
+    """The free picture in which a class covers about TARGET, if any; it is not free any more.
+
+    covered: [P] the part of each picture that it covers.
+    """
+    distance = np.where(free & (covered >= SMALL), np.abs(covered - TARGET), np.inf)
+    if not np.isfinite(distance.min()):
+        return []
+    picture = int(distance.argmin())
+    free[picture] = False
+    return [(picture, position)]
 
 
 def choose_pictures(covered: np.ndarray, unseen: Sequence[bool], count: int = 5) -> list[int]:
@@ -102,8 +126,8 @@ class PictureView:
     """Pictures of one benchmark under two prompt sets. readable: the classes' names."""
 
     scorer: Scorer
-    name: PromptSet
-    best: PromptSet
+    before: PromptSet
+    after: PromptSet
     readable: Sequence[str]
 
     def cost_maps(
@@ -115,19 +139,19 @@ class PictureView:
         label's outline is drawn on it. pairs: see `choose_classes`.
         """
         benchmark = self.scorer.benchmark
-        titles = ("picture", "labels", "name", self.best.name)
+        titles = ("picture", "labels", self.before.name, self.after.name)
         figure, axes = _grid([benchmark.labels(p).shape for p, _ in pairs], titles, 0.3)
         for row, (picture, position) in zip(axes, pairs, strict=True):
             index = benchmark.class_indices[position]
             labels = benchmark.labels(picture)
             row[0].imshow(benchmark.picture(picture))
-            row[1].imshow(colour(labels, len(self.best.texts), VOID))
+            row[1].imshow(colour(labels, len(self.after.texts), VOID))
             title = self.readable[index]
             if benchmark.seen is not None:
                 title += "\n(seen)" if index in benchmark.seen else "\n(unseen)"
             row[0].set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
             mask = labels == index
-            for axis, prompt_set in zip(row[2:], (self.name, self.best), strict=True):
+            for axis, prompt_set in zip(row[2:], (self.before, self.after), strict=True):
                 cost = self.scorer.cost_map(prompt_set, picture, index)
                 low, high = np.percentile(cost, [1, 99])
                 axis.imshow(cost, cmap="viridis", vmin=low, vmax=high)
@@ -139,13 +163,13 @@ class PictureView:
     def segmentations(self, pictures: Sequence[int], path: Path) -> Path:
         """Rows of picture, ground truth and both segmentations, with a legend."""
         plt = pyplot()
-        benchmark, count = self.scorer.benchmark, len(self.best.texts)
-        titles = ("picture", "ground truth", "name", self.best.name)
+        benchmark, count = self.scorer.benchmark, len(self.after.texts)
+        titles = ("picture", "ground truth", self.before.name, self.after.name)
         figure, axes = _grid([benchmark.labels(p).shape for p in pictures], titles, 0.08)
         area = np.zeros(count)
         for row, picture in zip(axes, pictures, strict=True):
             labels = benchmark.labels(picture)
-            segmented = [self.scorer.segment(one, picture) for one in (self.name, self.best)]
+            segmented = [self.scorer.segment(one, picture) for one in (self.before, self.after)]
             row[0].imshow(benchmark.picture(picture))
             for axis, one in zip(row[1:], [labels, *segmented], strict=True):
                 axis.imshow(colour(one, count, VOID))

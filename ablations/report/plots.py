@@ -10,6 +10,7 @@ from typing import Any
 
 from ablations.report.sheet import difference_of
 from ablations.search.enough import TOO_FEW
+from ablations.search.path import BY_CLASS
 from lsmseg_model.files import write_whole
 
 Row = Mapping[str, Any]
@@ -101,7 +102,12 @@ def combination_plot(rows: Sequence[Row], path: Path) -> Path:
     labels = []
     for name in names:
         status, added = first[name]["status"], first[name].get("added")
-        step = f"+ {added}" + (f", {name.partition('(')[0]}" if "(" in name else "")
+        by_class = added == BY_CLASS
+        step = (
+            name
+            if by_class
+            else f"+ {added}" + (f", {name.partition('(')[0]}" if "(" in name else "")
+        )
         label = {"accepted": step, "rejected": f"{step} (not taken)"}.get(status, name)
         labels.append(
             name.split("(")[0] + "(best)" if status == "control" and "(" in name else label

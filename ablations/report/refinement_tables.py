@@ -89,8 +89,7 @@ def _kind_of_round(row: Row) -> str:
 def kept_rows(record: Row, loop: str = "all") -> Iterator[dict[str, Any]]:
     """Each class whose texts a round replaced, with what they were (``was``) until then."""
     now: dict[str, str] = {}
-    rounds = record["loops"][loop]["rounds"] if loop in record["loops"] else ()
-    for one in rounds:
+    for one in loops_of(record).get(loop, {"rounds": ()})["rounds"]:
         for trial in one["kept"]:
             was = now.get(trial["class"], record["start"])
             now[trial["class"]] = trial["recipe"]
@@ -137,10 +136,10 @@ def changed_sheet(record: Row, classes: str = "classes") -> Sheet | None:
     classes: "classes", or "seen_classes" of the loop that had the labels of seen classes only.
     """
     start, loop = record["start"], "all" if classes == "classes" else "seen"
+    if not record[classes]:
+        return None
     was = {row["class"]: row["was"] for row in kept_rows(record, loop)}
     rows = [{**row, "was": was.get(row["class"], start)} for row in record[classes]]
-    if not rows:
-        return None
     return make_sheet(
         f"Classes with other texts ({LOOPS[loop]})",
         sorted(rows, key=lambda row: -(row["decided"] or 0)),

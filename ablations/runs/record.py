@@ -106,8 +106,7 @@ class RunRecord:
         whole = [self.refined.start, self.search.combination] if self.refined else []
         others = dict.fromkeys([NAME, *typical, *controls(self.candidate), *whole])
         others.pop(self.candidate, None)
-        scores = {s: self.board.score(s, [self.candidate])[0] for s in ("selection", "report")}
-        report = scores["report"]
+        (report,) = self.board.score("report", [self.candidate])
         compared = self.board.score("report", list(others))
         controls_as_good = as_good(report, compared[1:])
         differences = {}
@@ -128,12 +127,7 @@ class RunRecord:
             if self.refined and self.refined.changed
             else None,
             "best_single": self.single.best.name,
-            "scores": {
-                split: {
-                    SUBSETS[c]: _interval(one.mean[c].interval()) for c in SUBSETS if c in one.mean
-                }
-                for split, one in scores.items()
-            },
+            "scores": self.scores(self.candidate),
             "differences": differences,
             "as_good": controls_as_good,
             "note": drawings_note(self.request),
@@ -143,6 +137,14 @@ class RunRecord:
                     *self.shared(),
                 ]
             ),
+        }
+
+    def scores(self, candidate: Candidate) -> dict[str, Any]:
+        """The scores of a set on both splits, over all, seen and unseen classes."""
+        scores = {s: self.board.score(s, [candidate])[0] for s in ("selection", "report")}
+        return {
+            split: {SUBSETS[c]: _interval(one.mean[c].interval()) for c in SUBSETS if c in one.mean}
+            for split, one in scores.items()
         }
 
     def shared(self) -> list[str]:

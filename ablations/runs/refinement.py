@@ -258,6 +258,19 @@ def record(found: RunRefinement, board: Scoreboard) -> dict[str, Any]:
     }
 
 
+def origins(record: Mapping[str, Any], classes: str = "classes") -> dict[str, Any]:
+    """Where the texts of the changed classes come from and what they gained, for their file.
+
+    classes: "classes", or "seen_classes" of the set refined by the labels of seen classes only.
+    """
+    keys = ("class", "index", "proposer", "recipe", "gain", "decided", "cost_usd")
+    return {
+        "start": record["start"],
+        "labels": "all" if classes == "classes" else "seen",
+        "classes": [{key: row[key] for key in keys} for row in record[classes]],
+    }
+
+
 def _round(one: Any, names: Sequence[str]) -> dict[str, Any]:
     gain = {} if one.gain is None else fields("gain", one.gain)
     return {

@@ -21,10 +21,18 @@ REPEATED = (
     "picture",
     "words",
 )  # once for every value; other lists have commas
+CLASS_BY_CLASS = ("refined", "given")  # sets that are not made of attributes
 UNVARIED = {"attributes", "composition", "strategy", "beam_width", "orders"}
 """The options of a search among attributes, which one among words does not take."""
 
 
+BESIDE = ("store", "device", "executor", "again")
+"""The options that `refine` takes beside a run too."""
+TAKEN = (
+    *("data", "data_root", "split", "vocab", "model", "pretrained", "dense", "sam", "limit"),
+    *("samples", "seed", "scorer", "checkpoint", "format"),
+)
+"""Those that it takes in place of one."""
 OWN = ("out", "force", "again", "refinement")
 """What a run does not hand on: where its results went, and how it was refined itself."""
 
@@ -72,9 +80,16 @@ def commands(
         for name in names:
             words = ["generate", "--llm", llm, "--vocab", name, "--attributes", searched, *store]
             steps.append((f"What the store lacks of {llm}'s descriptions of {name}", words))
-    words = ablate_command(request, llm, directory)
-    steps.append(("Stages 3 and 4, the tables and this page", words))
+    steps += _refined(request, llm, directory) or [
+        ("Stages 3 and 4, the tables and this page", ablate_command(request, llm, directory))
+    ]
     steps.append(("This page alone, from run.json", ["report", str(directory)]))
+    if best.name in CLASS_BY_CLASS:
+        file = str(directory / "best_prompts.json")
+        own = ["--vocab", request.vocab] if request.vocab else []
+        words = ["export", "--prompts", file, *own, "--format", "cupl", "-o", "cupl.json"]
+        steps.append(("The best prompts as a file for other code, here in CuPL's format", words))
+        names = []
     how = ["--composition", best.made_by, *store, "-o", f"{'-'.join(best.attributes)}.json"]
     for name in names:
         words = ["export", "--attributes", chosen, "--vocab", name, "--llm", llm, *how]
@@ -84,7 +99,7 @@ def commands(
 
 def ablate_command(request: AblationRequest, llm: str, directory: Path) -> list[str]:
     """The words of `ablate` with all its options but those that it refuses beside the others."""
-    words, without = ["ablate"], {"llm", "out", "force"}
+    words, without = ["ablate"], {"llm", "out", "force", "refinement"}
     if request.vary == "vocabulary":
         without |= UNVARIED
     else:
@@ -98,6 +113,40 @@ def ablate_command(request: AblationRequest, llm: str, directory: Path) -> list[
         elif field.name not in without:
             words += _option(field.name, getattr(request, field.name))
     return [*words, "--out", str(directory)]
+
+
+def _refined(
+    request: AblationRequest, llm: str, directory: Path
+) -> list[tuple[str, list[str]]] | None:
+    """The steps of a run that was refined: `refine`, after `ablate` where it cannot say all."""
+    how = request.refinement
+    if how is None:
+        return None
+    words = ["refine", "--rounds", str(how.rounds), "--rule", how.rule]
+    words += _option("proposers", how.proposers) + _option("prompts", how.start)
+    if ask := how.ask:
+        name = ask.llm if isinstance(ask.llm, str) else ask.llm.name
+        asked = {"llm": name, "look": ask.look, "base_url": ask.base_url, "key_file": ask.key_file}
+        asked |= {"max_cost": ask.limits.max_cost, "max_calls": ask.limits.max_calls}
+        words += [word for key, value in asked.items() for word in _option(key, value)]
+    words += [word for key in BESIDE for word in _option(key, getattr(request, key))]
+    end = ["--out", str(directory)]
+    usual = AblationRequest()
+    settled = [f.name for f in fields(request) if f.name not in (*BESIDE, *OWN, *TAKEN)]
+    asks = (how.ask and words[words.index("--llm") + 1]) or LLM_NAME
+    if llm == asks and all(_same(request, usual, name) for name in settled):
+        words += [word for key in TAKEN for word in _option(key, getattr(request, key))]
+        return [("Stages 3 and 4, refinement, the tables and this page", [*words, *end])]
+    before = directory.with_name(f"{directory.name}-one-set")
+    return [
+        ("Stages 3 and 4", ablate_command(request, llm, before)),
+        ("Refinement, the tables and this page", [words[0], str(before), *words[1:], *end]),
+    ]
+
+
+def _same(one: AblationRequest, other: AblationRequest, name: str) -> bool:
+    key = "searched" if name == "attributes" else name
+    return name == "llm" or getattr(one, key) == getattr(other, key)
 
 
 def _option(key: str, value: Any) -> list[str]:

@@ -12,10 +12,18 @@ from ablations.report.files import write_csv
 from ablations.report.html import write_report
 from ablations.report.run_file import FORMAT, RUN, save_run, versions
 from ablations.report.summary import cards
+from ablations.runs import refinement
 from ablations.runs.record import RunRecord
 from ablations.runs.reproduce import commands, told
 from ablations.scoring.confusions import confusion
-from ablations.search.scoreboard import AVERAGE, NAME, Bench
+from ablations.search.scoreboard import (
+    AVERAGE,
+    BY_SEEN_LABELS,
+    NAME,
+    REFINED,
+    Bench,
+    Candidate,
+)
 from lsmseg_prompts.export.native import export_native
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.terminal import progress_bar
@@ -48,9 +56,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
     write_csv(directory / "confusions.csv", [row for rows in pairs for row in rows])
     files["confusions.csv"] = "which classes are taken for which, before and after"
     lengths = record.lengths()
-    tables = (record.single.rows, record.path, best, per_class, lengths)
-    with progress_bar("drawing", progress):
-        figures = list(Figures(record.board, *tables, directory, request.picture).draw())
+    figures = _draw(record, per_class, lengths, progress)
     for figure in figures:
         files[figure["file"]] = figure["title"]
         files[str(Path(figure["file"]).with_suffix(".pdf"))] = f"{figure['title']}, for a paper"
@@ -85,6 +91,26 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
     return files | write_report(directory)
 
 
+def _draw(
+    record: RunRecord, per_class: Rows, lengths: Rows, progress: bool
+) -> list[dict[str, str]]:
+    """All figures: section, file, title and caption of each."""
+    figures = Figures(
+        record.board,
+        record.single.rows,
+        record.path,
+        record.candidate,
+        per_class,
+        lengths,
+        record.directory,
+        wanted=record.request.picture,
+        refinement=record.refinement,
+        start=record.refined.start if record.refined else None,
+    )
+    with progress_bar("drawing", progress):
+        return list(figures.draw())
+
+
 def _shown(record: RunRecord) -> list[str]:
     """The best set for all, what was refined, and the choice."""
     start = [record.refined.start.name] if record.refined else []
@@ -101,11 +127,43 @@ def _write_prompts(record: RunRecord) -> dict[str, str]:
             bench.vocabulary,
             record.directory / name,
             scores=record.best["scores"],
-            provenance=record.provenance(),
+            provenance=_whence(record, record.candidate),
             force=True,
         )
         files[name] = f"the best prompts ({record.candidate.name}) for training and evaluation"
+    return files | _write_beside(record)
+
+
+def _write_beside(record: RunRecord) -> dict[str, str]:
+    """The best set for all, and the one refined by seen labels, where refinement left others."""
+    if record.refined is None:
+        return {}
+    (bench,), files = record.board.benches, {}
+    whole = record.search.combination
+    sets = [("one_set_prompts.json", whole, f"the best set for all classes ({whole.name})")]
+    if record.refined.refined.seen is not None:
+        what = "the prompts refined by the labels of seen classes only"
+        sets.append(("seen_labels_prompts.json", BY_SEEN_LABELS, what))
+    for name, candidate, what in sets:
+        export_native(
+            record.board.prompt_set(bench, candidate),
+            bench.vocabulary,
+            record.directory / name,
+            scores=record.scores(candidate),
+            provenance=_whence(record, candidate),
+            force=True,
+        )
+        files[name] = what
     return files
+
+
+def _whence(record: RunRecord, candidate: Candidate) -> dict[str, Any]:
+    """The provenance of a set of prompts; class by class where it was refined."""
+    made = {REFINED: "classes", BY_SEEN_LABELS: "seen_classes"}
+    if record.refinement is None or candidate not in made:
+        return record.provenance()
+    told = refinement.origins(record.refinement, made[candidate])
+    return {**record.provenance(), "refinement": told}
 
 
 def _confusions(record: RunRecord, bench: Bench, progress: bool) -> tuple[np.ndarray, np.ndarray]:

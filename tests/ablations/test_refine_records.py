@@ -29,7 +29,7 @@ from ablations.scoring.frozen import FrozenScorer
 from benchmarks.planted import DESCRIPTIONS, NAMES, NINE, VOCABULARY, PlantedScorer
 from benchmarks.planted_refine import PROPOSERS, WORLDS
 from lsmseg_prompts.errors import ConfigurationError, UsageError
-from lsmseg_prompts.export.native import export_native
+from lsmseg_prompts.export.native import export_native, load_native
 from lsmseg_prompts.prompts.from_store import prompt_set
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 from lsmseg_prompts.store.store import open_store
@@ -218,6 +218,12 @@ def test_refine_of_a_run_leaves_a_folder_that_says_all_of_it(world: Path, tmp_pa
     for item in prompts["classes"]:
         if item["index"] in changed:
             assert item["texts"] == changed[item["index"]]
+    told = prompts["provenance"]["refinement"]
+    assert (told["start"], told["labels"]) == (found["start"], "all")
+    assert [row["index"] for row in told["classes"]] == list(changed)
+    assert load_native(refined.directory / "one_set_prompts.json").name == found["start"]
+    assert {"refinement.png", "rounds.csv", "refined_classes.csv"} <= set(refined.files)
+    assert refined.refinement == found and "Refined class by class" in refined.best["summary"]
     names = {row["prompts"] for row in refined.combinations}
     assert {"refined", "random(refined)", "shuffled(refined)", found["start"]} <= names
 

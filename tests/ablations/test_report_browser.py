@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.chromium import PROGRAM, Page, browser
+from support.refined import refinement
 from support.report_pages import EVIL
 
 from ablations.report.html import report
@@ -17,7 +18,7 @@ FIRST = f"[...{CLASSES}.tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells
 
 @pytest.fixture
 def page(whole: Path, tmp_path: Path) -> Iterator[Page]:
-    """The report of a run with twelve classes, one of which is called by a script."""
+    """The report of a refined run with twelve classes, one of which is called by a script."""
     run = json.loads((whole / "run.json").read_text())
     classes = run["per_class"]
     for copy in range(1, 3):
@@ -26,6 +27,7 @@ def page(whole: Path, tmp_path: Path) -> Iterator[Page]:
             name = f"{row['name']} {copy}"
             classes.append({**row, "name": name, "difference": row["difference"] + moved})
     classes[1] |= {"difference": None, "baseline": None, "best": None}  # in no label
+    run["refinement"] = refinement()
     (whole / "run.json").write_text(json.dumps(run))
     with browser(tmp_path / "profile") as page:
         page.size(1280)

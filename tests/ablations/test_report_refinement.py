@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -9,13 +10,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from support.ablation_fakes import ATTRIBUTES, board, by_table
 from support.refined import START, refinement, trial
 from support.report_pages import EVIL, Reader, leave
 
-from ablations.report import refinement_tables
+from ablations.report import class_plots, refinement_tables
 from ablations.report.html import report
+from ablations.report.pictures import show_classes
+from ablations.report.plots import pyplot
 from ablations.report.summary import cards, summary
 from ablations.report.tables import print_result
 from ablations.search.combine import path_rows, search
@@ -206,3 +210,40 @@ def test_what_was_taken_over_from_seen_classes_was_never_tried() -> None:
     assert sheet is not None and "taken over from the seen classes" in sheet.note
     assert sheet.lines[0].cells[-2:] == ("-", "+2.00")
     assert sheet.lines[0].cells[1:3] == ("A zebra.", f"A zebra by color.\n{EVIL}")
+
+
+def test_rounds_and_classes_are_left_as_csv(refined: Path) -> None:
+    report(refined)
+    with (refined / "rounds.csv").open(newline="") as stream:
+        rounds = list(csv.DictReader(stream))
+    assert [row["loop"] for row in rounds] == ["all labels"] * 3 + ["seen labels only", "control"]
+    first = rounds[0]
+    assert (first["half"], first["kept"], first["gain"]) == ("first", "2", "0.030000")
+    with (refined / "refined_classes.csv").open(newline="") as stream:
+        zebra, sky = csv.DictReader(stream)
+    assert (zebra["class"], zebra["seen"], sky["seen"]) == ("zebra", "False", "True")
+    assert zebra["before"] == f"A zebra. | {EVIL}" and sky["recipe"] == "color"
+
+
+@pytest.mark.parametrize("dollars", [0.0, 0.1])
+def test_the_curve_has_dollars_where_there_are_any(tmp_path: Path, dollars: float) -> None:
+    points = [{**p, "cost_usd": dollars * p["round"]} for p in refinement()["curve"]]
+    points[1]["report_unseen"] = None
+    with pytest.MonkeyPatch.context() as patch:
+        drawn: list[Any] = []
+        patch.setattr(class_plots, "save", lambda figure, path: drawn.append(figure))
+        assert class_plots.curve_plot(points, tmp_path / "c.png") is (dollars > 0)
+    (figure,) = drawn
+    assert len(figure.axes) == (4 if dollars else 2)
+    tried = figure.axes[0].lines[1].get_xydata()
+    assert tried.tolist() == [[0, 39], [50, pytest.approx(40)], [100, pytest.approx(41)]]
+    pyplot().close(figure)
+
+
+def test_classes_that_changed_most_are_shown_each_in_a_picture_of_its_own() -> None:
+    covered = np.zeros((4, 3))
+    covered[:, 1] = 0.01  # too small to be shown
+    covered[[0, 1], 0] = 0.2, 0.5
+    covered[[0, 2], 2] = 0.21, 0.6
+    assert show_classes(covered, [2, 1, 0]) == [(0, 2), (1, 0)]
+    assert show_classes(covered, [2, 1, 0], 1) == [(0, 2)]

@@ -9,9 +9,12 @@ import pytest
 import typer
 
 import cli
+from ablations.refinement.asking import Asking
+from ablations.refinement.options import RefineOptions
 from ablations.runs.reproduce import ablate_command, commands
 from ablations.runs.request import AblationRequest
-from ablations.search.scoreboard import Candidate
+from ablations.search.scoreboard import REFINED, Candidate
+from lsmseg_prompts.generation.limits import Limits
 
 COLOR = Candidate(("color",))
 AVERAGED = Candidate(("color", "size"), composition="ensemble")
@@ -69,6 +72,48 @@ def test_steps_are_commands_and_say_which_texts_are_asked_for() -> None:
     assert [shlex.split(step["command"])[1] for step in offline] == ["ablate", "report", "export"]
     (*_, own) = commands(request(vocab="a/my.txt"), "bundled", ["my"], COLOR, Path("o"))
     assert "--vocab a/my.txt" in own["command"]  # not the name of what is in it
+
+
+def refined(**more: Any) -> list[list[str]]:
+    """The words of the steps of a refined run but the first."""
+    mine = AblationRequest(**{"refinement": RefineOptions(rounds=3), **more})
+    steps = commands(mine, mine.llm, ["camvid"], REFINED, Path("runs/o"))
+    return [shlex.split(step["command"])[1:] for step in steps]
+
+
+def test_a_refined_run_is_repeated_by_refine() -> None:
+    refine, report, export = refined(samples=300, store="s.sqlite", data=["camvid"])
+    found = parsed(refine)
+    assert refine[0] == "refine" and found["rounds"] == 3 and found["rule"] == "set"
+    assert (found["data"], found["samples"], str(found["out"])) == ("camvid", 300, "runs/o")
+    assert found["proposers"] == "attributes,edit,names,sources,contrast" and found["run"] is None
+    assert report == ["report", "runs/o"] and str(found["store"]) == "s.sqlite"
+    assert str(parsed(export)["prompts"]) == "runs/o/best_prompts.json"
+
+
+def test_what_refine_cannot_say_is_said_to_ablate_before_it() -> None:
+    for more in (
+        {"attributes": ["color", "shape"]},
+        {"composition": "concat", "strategy": "greedy"},
+        {"picture": ["a"]},
+    ):
+        ablate, refine, *_ = refined(**more)
+        assert [ablate[0], refine[0]] == ["ablate", "refine"]
+        assert str(parsed(ablate)["out"]) == "runs/o-one-set" == str(parsed(refine)["run"])
+        assert "--refinement" not in ablate and "--data" not in refine
+        assert str(parsed(refine)["out"]) == "runs/o"
+
+
+def test_whom_refinement_asked_is_told() -> None:
+    ask = Asking("gpt-4", look=True, limits=Limits(max_cost=5.0))
+    how = RefineOptions(ask=ask)
+    generate, refine, *_ = refined(llm="gpt-4", refinement=how)
+    found = parsed(refine)
+    assert generate[0] == "generate" and found["llm"] == "gpt-4" and found["run"] is None
+    assert (found["look"], found["max_cost"], found["max_calls"]) == (True, 5.0, None)
+    assert found["proposers"].endswith("rewrite,picture")
+    ablate, refine, *_ = refined(refinement=how)  # descriptions of bundled, asked another
+    assert parsed(ablate)["llm"] == ["bundled"] and parsed(refine)["llm"] == "gpt-4"
 
 
 @pytest.mark.parametrize("odd", ["a; rm -rf x", "$(x)", "it's"])
