@@ -124,6 +124,16 @@ class Comparison:
             each = [f"{100 * iou(one)[at]:.1f}" for one in counts]
             each += [f"{one[at, 1] / one[at, 2]:.2f}" for one in counts]
             print(f"| {vocabulary[index].readable} | {' | '.join(each)} |")
+        gains = 100 * (iou(counts[1]) - iou(counts[0])) / len(counts[0])
+        places = scorer.benchmark.class_indices
+        own = sum(gains[places.index(index)] for index in found.changed)
+        most = sorted(set(places) - set(found.changed), key=lambda i: -gains[places.index(i)])[:6]
+        named = [f"{vocabulary[i].readable} {gains[places.index(i)]:+.2f}" for i in most]
+        print(
+            f"\nOf the control's gain of {gains.sum():.1f} points the changed classes bring ",
+            end="",
+        )
+        print(f"{own:.1f}, the others {gains.sum() - own:.1f}: {', '.join(named)}, ...", flush=True)
 
 
 def interval(gain: Draws) -> str:
@@ -167,7 +177,7 @@ def on_one_model(compared: Comparison, out: Path | None) -> None:
         label = f"random candidates for the same classes, mean of {DRAWN}"
         compared.row(label, compared.random_sets(found))
     shuffled = compared.loop("control: shuffled texts", CONTROLLED, store.shuffled())
-    compared.loop("control: random words", CONTROLLED, random_words(store))
+    words = compared.loop("control: random words", CONTROLLED, random_words(store))
     compared.loop("real texts, " + ", ".join(CONTROLLED), CONTROLLED)
     alone = {name: compared.loop(f"{name} alone", [name]) for name in OFFLINE}
     first = alone["names"].prompts
@@ -175,6 +185,7 @@ def on_one_model(compared: Comparison, out: Path | None) -> None:
     label = "shuffled texts after names, gain over names"
     compared.row(label, compared.report(again[0].prompts), again, compared.report(first))
     compared.why(shuffled, found)
+    compared.why(words, found)
 
 
 def carried_over(compared: Comparison, file: Path) -> None:
