@@ -136,9 +136,18 @@ def test_a_set_that_was_given_is_called_so() -> None:
     assert "a difference from given of +5.0" in text
 
 
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The record that a refined run left."""
+    folder = leave(tmp_path_factory.mktemp("left"), refinement=refinement())
+    return json.loads((folder / "run.json").read_text())  # type: ignore[no-any-return]
+
+
 @pytest.fixture
-def refined(tmp_path: Path) -> Path:
-    return leave(tmp_path, refinement=refinement())
+def refined(tmp_path: Path, left: dict[str, Any]) -> Path:
+    """Its folder, without figures."""
+    (tmp_path / "run.json").write_text(json.dumps(left))
+    return tmp_path
 
 
 def test_the_page_tells_it_escaped(refined: Path) -> None:
@@ -165,10 +174,11 @@ def test_the_page_tells_it_escaped(refined: Path) -> None:
     assert tables and all(table.count("<caption") == 1 for table in tables)
 
 
-def test_a_run_without_it_has_no_such_section(tmp_path: Path) -> None:
-    assert 'id="refinement"' not in report(leave(tmp_path)).read_text(encoding="utf-8")
-    page = report(leave(tmp_path, refinement=None)).read_text(encoding="utf-8")
-    assert "refinement" not in page
+def test_a_run_without_it_has_no_such_section(refined: Path, left: dict[str, Any]) -> None:
+    old = {key: value for key, value in left.items() if key != "refinement"}
+    for record in (old, {**old, "refinement": None}):
+        (refined / "run.json").write_text(json.dumps(record))
+        assert "refinement" not in report(refined).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
