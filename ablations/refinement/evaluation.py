@@ -63,11 +63,7 @@ class Evaluation:
         benchmark = scorer.benchmark
         self.half = np.zeros(len(benchmark), dtype=np.int64)
         self.half[halves_of(benchmark, seed)[1]] = 1
-        if few := too_few_for_halves(benchmark, seed):
-            raise UsageError(
-                f"One half of the selection split of {benchmark.name} proposes and the other "
-                f"decides, but a half has {few}: give more pictures."
-            )
+        check_halves(benchmark, seed)
         prompts, owners = competing(benchmark)
         self.place = {index: at for at, index in enumerate(prompts)}
         self.owner = np.asarray(owners)
@@ -152,6 +148,15 @@ def too_few_for_halves(benchmark: Benchmark, seed: int) -> str | None:
         if few := too_few(units, groups is not None):
             return few
     return None
+
+
+def check_halves(benchmark: Benchmark, seed: int) -> None:
+    """Raise UsageError where one half has too few pictures to propose, or the other to decide."""
+    if few := too_few_for_halves(benchmark, seed):
+        raise UsageError(
+            f"One half of the selection split of {benchmark.name} proposes and the other "
+            f"decides, but a half has {few}: give more pictures."
+        )
 
 
 def with_texts(prompts: PromptSet, changes: Mapping[int, Group]) -> PromptSet:

@@ -88,6 +88,8 @@ def ablate(request: AblationRequest | None = None, *, progress: bool = True) -> 
 
 def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) -> RunResult:
     """path: where the results go, if that has been said already."""
+    from ablations.refinement.evaluation import check_halves
+
     started = time.monotonic()
     sources, vocabularies = benchmark_sources(request)
     llm, lists = request.llm, {}
@@ -103,6 +105,8 @@ def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) 
         return earlier
     with run_directory(path or request.out, request.force) as directory:
         model, benches = open_benches(request, sources, vocabularies, progress)
+        if request.refinement is not None and request.refinement.required:
+            check_halves(benches[0].scorers["selection"].benchmark, request.seed)
         if progress and path is None:
             note(f"Results go to {directory / REPORT}")
         encode_pictures(benches, request.store_path, progress)

@@ -246,7 +246,9 @@ def test_a_given_set_is_what_refinement_starts_from(world: Path, tmp_path: Path)
         ablations.refine(request, replace(options, start=str(path)), progress=False)
 
 
-def test_what_cannot_be_refined_is_refused(world: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_refined_is_refused(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ConfigurationError, match="is not a run"):
         request_of(tmp_path)
     (tmp_path / "run.json").write_text("{}")
@@ -261,6 +263,7 @@ def test_what_cannot_be_refined_is_refused(world: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             AblationRequest(refinement=how, **changed)
+    monkeypatch.setattr("ablations.scoring.frozen.FrozenScorer.digests", None)  # before it looks
     few = small(world, tmp_path)  # ten pictures for each half of half the pictures
     with pytest.raises(UsageError, match="proposes and the other decides"):
         ablations.refine(few, how, progress=False)
