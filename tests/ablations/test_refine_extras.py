@@ -43,6 +43,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gepa, "CALLS", 6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("optuna") is None, reason="optuna is an optional extra")
 def test_a_study_of_each_class_finds_the_planted_attributes() -> None:
     scorer = PlantedScorer(WORLD, "selection", WORLD.pictures)
@@ -69,6 +70,7 @@ def test_a_study_of_each_class_finds_the_planted_attributes() -> None:
     assert [t.gain for t in again.tried] == [t.gain for t in one.tried]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("gepa") is None, reason="gepa is an optional extra")
 def test_texts_evolve_by_what_the_llm_writes() -> None:
     llm = Scripted(helps)
@@ -88,6 +90,7 @@ def test_texts_evolve_by_what_the_llm_writes() -> None:
     assert state(again) == state(refined) and silent.requests == []  # all of it is on file
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("gepa") is None, reason="gepa is an optional extra")
 def test_evolution_keeps_to_the_budget_and_goes_on() -> None:
     llm = Scripted(helps)
@@ -100,6 +103,7 @@ def test_evolution_keeps_to_the_budget_and_goes_on() -> None:
     assert sorted(r.hash for r in llm.requests) == sorted(r.hash for r in other.requests)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("gepa") is None, reason="gepa is an optional extra")
 def test_evolution_ends_with_what_ends_asking_and_survives_bad_replies() -> None:
     with pytest.raises(ProviderError):
