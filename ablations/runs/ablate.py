@@ -88,8 +88,6 @@ def ablate(request: AblationRequest | None = None, *, progress: bool = True) -> 
 
 def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) -> RunResult:
     """path: where the results go, if that has been said already."""
-    from ablations.refinement.evaluation import check_halves
-
     started = time.monotonic()
     sources, vocabularies = benchmark_sources(request)
     llm, lists = request.llm, {}
@@ -106,6 +104,8 @@ def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) 
     with run_directory(path or request.out, request.force) as directory:
         model, benches = open_benches(request, sources, vocabularies, progress)
         if request.refinement is not None and request.refinement.required:
+            from ablations.refinement.evaluation import check_halves
+
             check_halves(benches[0].scorers["selection"].benchmark, request.seed)
         if progress and path is None:
             note(f"Results go to {directory / REPORT}")

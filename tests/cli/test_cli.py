@@ -260,7 +260,7 @@ def passed(monkeypatch):
     picture = {"picture": Path("p.png"), "overlay": Path("o.png"), "labels": None, "error": None}
     segmented = SimpleNamespace(**picture, shares={"sky": 1.0})
     results = {
-        "ablate": SimpleNamespace(**tables, directory=Path("d")),
+        "ablate": SimpleNamespace(**tables, directory=Path("d"), refinement=None),
         "evaluate": SimpleNamespace(rows=rows, summary={"miou": 0.5}, keys=None, note=None),
         "predict_pictures": SimpleNamespace(
             pictures=[segmented], failed=[], keys=None, skipped=[], note=None
