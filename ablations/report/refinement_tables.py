@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ablations.report.sheet import Column, Row, Sheet, make_sheet, signed, texts
-from ablations.search.scoreboard import GIVEN
+from ablations.search.options import GIVEN_SET
 
 LOOPS = {
     "all": "all labels",
@@ -265,7 +265,7 @@ def story(run: Mapping[str, Any]) -> dict[str, Any] | None:
         "halves": HALVES,
         "rule": KEPT.get(record.get("rule", "set"), ""),
         "loops": loop_sheet(record),
-        "given": record["start"] == GIVEN.name,
+        "given": record["start"] == GIVEN_SET,
         "in_lines": round_sheet(record),
         "changed": changed_sheet(record),
         "seen_changed": changed_sheet(record, "seen_classes"),

@@ -13,6 +13,7 @@ STRATEGIES = ("beam", "greedy", "chain", "exhaustive")
 SEARCHED = tuple(name for name in BUILT if name != "sentence")
 BOTH = "both"
 COMPOSITIONS_OF_BOTH = ("concat", "ensemble")
+GIVEN_SET = "given"  # the name of a set that refinement is told to start from
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ablations.scoring.frozen import OnProgress, Scorer
+from ablations.search.options import GIVEN_SET
 from ablations.search.statistics import TINY, Draws, Interval, Subset, average, bootstrap
 from lsmseg_model.data.benchmark import Benchmark, group_count
 from lsmseg_prompts.prompts.controls import CONTROLS
@@ -68,7 +69,7 @@ class Candidate:
 NAME = Candidate(("name",))
 TYPICAL = Candidate(("typical",))
 REFINED = Candidate(("refined",))
-GIVEN = Candidate(("given",))  # a file's, from which refinement starts
+GIVEN = Candidate((GIVEN_SET,))  # a file's, from which refinement starts
 BY_SEEN_LABELS = Candidate(("refined by seen labels",))
 
 
