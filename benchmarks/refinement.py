@@ -1,7 +1,7 @@
 """What refinement reaches on MiniStuff, and how much of it something simpler does as well.
 
     python -m benchmarks.refinement [--out FILE]
-    python -m benchmarks.refinement WEIGHTS --carried FILE
+    python -m benchmarks.refinement [WEIGHTS --carried FILE]
 
 Everything is chosen on the selection split and starts from the best one set for all; printed, as
 Markdown, are scores and gains over this start on the report split, with 95 % paired bootstrap

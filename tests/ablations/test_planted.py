@@ -105,7 +105,9 @@ def test_the_planted_set_is_found(strategy: str) -> None:
 
 @pytest.mark.slow
 def test_all_combinations_find_it_too_and_certify_greedy() -> None:
-    found = trial(replace(World(5200), pictures=40, signal=0.5), strategy="exhaustive")
+    found = trial(
+        replace(World(5200), pictures=40, signal=0.5), strategy="exhaustive", composition="concat"
+    )
     assert found.right and found.found.tried == 511
     certificate = found.found.certificate
     assert certificate is not None and len(certificate.ranks) == 511
