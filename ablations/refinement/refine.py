@@ -28,7 +28,8 @@ VERSION = 1  # of how rounds come about: with another one those in the store are
 class Refined:
     """The results: by all labels, by those of seen classes only, and by another class's texts.
 
-    seen: None where seen and unseen classes are not told apart, or the scorer cannot do it.
+    seen: None where seen and unseen classes are not told apart. Its start is the same as that of
+        the others, which stage 4 chose with all labels.
     control: what the same loop makes of shuffled texts.
     """
 

@@ -17,7 +17,7 @@ CONTROLS = {
     "random": "random words",
     "shuffled": "the descriptions of other classes",
 }
-START = "what was refined"  # which is no control, but may do as well
+START = "what was refined"  # which is not a control, but may do as well
 
 
 def rows_of(path: Sequence[Row], prompts: str) -> list[Row]:
