@@ -241,13 +241,27 @@ def test_invented_things_never_make_up_a_class() -> None:
     assert not looks_like_a_class("round", "blue", "red", "plain")
     rng = np.random.default_rng(0)
     for _ in range(150):
-        thing, sprite, size = invented.thing(rng)
+        thing, sprite = invented.thing(rng)
         second = thing.colours[-1]
         assert not looks_like_a_class(thing.shape, thing.colours[0], second, thing.pattern) or (
             len(thing.colours) == 1  # then the unused second colour decided
         )
         assert 0.03 < float(sprite.alpha.mean()) <= 1
-        assert max(sprite.alpha.shape) <= 1.2 * max(size, 44) + 4
+        assert max(sprite.alpha.shape) <= 1.2 * thing.size + 4
+
+
+def test_every_shape_and_surface_that_has_words_can_be_drawn_as_told() -> None:
+    rng = np.random.default_rng(2)
+    shapes = {*invented.CHOICES["figures"], *invented.CHOICES["outlines"]}
+    assert shapes | {"region"} == set(SHAPE_WORDS)
+    for shape in sorted(shapes):
+        thing, sprite = invented.draw(rng, shape, "red", "blue", "plain", "", 44.0)
+        assert (thing.shape, thing.colours, thing.size) == (shape, ("red",), 44.0)
+        assert sprite.rgb[sprite.alpha > 0.9].mean(0).argmax() == 0
+    for kind in (*invented.CHOICES["surfaces"], "fading", "checks"):
+        thing, field = invented.surface(rng, 16, 16, kind, "red")
+        assert (thing.pattern, thing.colours) == (kind, ("red",))
+        assert field.mean((0, 1)).argmax() == 0
 
 
 def test_invented_regions_fill_their_area() -> None:

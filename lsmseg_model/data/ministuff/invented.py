@@ -8,8 +8,6 @@ What is said of them: captions.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lsmseg_model.data.ministuff import textures as tx
@@ -34,10 +32,12 @@ from lsmseg_model.data.ministuff.drawing import (
 from lsmseg_model.data.ministuff.figures import Body, coat_field, perched, quadruped, vehicle
 from lsmseg_model.data.ministuff.lexicon import SIMILAR
 from lsmseg_model.data.ministuff.outlines import letters, panel, trace
+from lsmseg_model.data.ministuff.silhouettes import SILHOUETTES, Extras
 from lsmseg_model.data.ministuff.tables import read_table
 
 CHOICES: dict[str, list[str]] = read_table("invented")
-"""What is drawn from; a name given twice is twice as likely."""
+"""What is drawn from; a name given twice is twice as likely. Besides, which shapes are large, which
+are turned anyhow, and which surfaces have only one colour."""
 ROUGHNESS = {"": 0.03, "smooth": 0, "rough": 0.16, "fuzzy": 0.14, "bumpy": 0.06, "wrinkled": 0.05}
 
 
@@ -49,8 +49,8 @@ def two_colours(rng: Rng) -> tuple[str, str]:
     return first, one(rng, far)
 
 
-def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
-    """An invented object: what it is, its sprite, and its size in pixels."""
+def thing(rng: Rng) -> tuple[Thing, Sprite]:
+    """An invented object, chosen at random: what it is, and its sprite."""
     is_class = True
     while is_class:
         figure = rng.random() < 0.34
@@ -59,12 +59,29 @@ def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
         first, second = two_colours(rng)
         is_class = looks_like_a_class(shape, first, second, pattern)
     texture = str(rng.choice(CHOICES["textures"])) if rng.random() < 0.65 else ""
-    low, high = (34.0, 90.0) if figure or shape in ("panel", "bushy") else (20.0, 72.0)
-    size = float(rng.uniform(low, high))
+    low, high = (34.0, 90.0) if shape in CHOICES["large"] else (20.0, 72.0)
+    return draw(rng, shape, first, second, pattern, texture, float(rng.uniform(low, high)))
+
+
+def draw(
+    rng: Rng, shape: str, first: str, second: str, pattern: str, texture: str, size: float
+) -> tuple[Thing, Sprite]:
+    """An object of that look: what may truly be said of it, and its sprite.
+
+    Args:
+        rng: Draws everything the look leaves open: shades, proportions, turn, parts.
+        shape: One of CHOICES' figures or outlines.
+        first: Name of its colour.
+        second: Name of the pattern's other colour; not told where the pattern is "plain".
+        pattern: "plain" or one of CHOICES' patterns.
+        texture: One of CHOICES' textures, or "".
+        size: Pixels in the longest dimension; vehicles have at least 44.
+    """
     c1, c2 = colour(rng, first), colour(rng, second)
     if shape == "animal":
         sprite, parts = _animal(rng, size, c1, c2, pattern, texture)
     elif shape == "vehicle":
+        size = max(size, 44.0)
         sprite, parts = _vehicle(rng, size, c1, c2, pattern)
         texture = "smooth" if texture else ""
     elif shape == "winged":
@@ -75,7 +92,7 @@ def thing(rng: Rng) -> tuple[Thing, Sprite, float]:
         sprite, parts = _outline(rng, size, shape, c1, c2, pattern, texture)
     colours = (first,) if pattern == "plain" else (first, second)
     named = tuple(part for part in parts if part)
-    return Thing("object", shape, colours, pattern, texture, size, named), sprite, size
+    return Thing("object", shape, colours, pattern, texture, size, named), sprite
 
 
 def _pitch(rng: Rng, size: float, low: float = 5, high: float = 13) -> float:
@@ -121,7 +138,6 @@ def _vehicle(
 ) -> tuple[Sprite, list[str]]:
     kind = str(rng.choice(["tall", "load", "low"]))
     count, length = int(rng.integers(2, 8)), float(rng.uniform(1.5, 3.0))
-    size = max(size, 44)
     if kind == "tall":
         sprite = vehicle(
             rng, size, length=length, body=c1, second=c2, windows=count, tall=True, pattern=pattern
@@ -144,10 +160,11 @@ def _outline(
     rng: Rng, size: float, shape: str, c1: Colour, c2: Colour, pattern: str, texture: str
 ) -> tuple[Sprite, list[str]]:
     """An object that is one outline, coloured with a pattern, with a few extras."""
-    turned = shape in ("oblong", "crescent", "cone", "star", "cross", "blob", "square", "ring")
-    turn = float(rng.uniform(-np.pi, np.pi)) if turned else float(rng.uniform(-0.15, 0.15))
+    most = np.pi if shape in CHOICES["turned"] else 0.15
+    turn = float(rng.uniform(-most, most))
     pen = Pen(1.06, 1.06, size / 1.06, turn)
     parts: list[str] = []
+    extras = Extras()
     pitch = _pitch(rng, size)
     if shape == "panel":
         form = str(rng.choice(CHOICES["panels"]))
@@ -173,9 +190,15 @@ def _outline(
         for x, y in ((0.34, 0.42), (0.72, 0.42), (0.53, 0.28), (0.53, 0.5)):
             pen.polygon(lumpy(rng, x, y, 0.24, 0.22, 8, 0.13))
         texture = texture or "bumpy"
+    elif shape in SILHOUETTES:
+        extras = SILHOUETTES[shape](rng, pen)
     else:
         trace(rng, pen, shape, texture)
     pen.ink(_surfaced(rng, pen, coat_field(rng, pen, pattern, c1, c2, pitch), texture))
+    for place in extras.dark:
+        pen.polygon(place, shade(c1, 0.45 if sum(c1) > 150 else 1.25))
+    for hole in extras.holes:
+        pen.erase(hole)
     if shape == "ring":
         pen.erase(oval(0.53, 0.53, hole := float(rng.uniform(0.15, 0.26)), hole))
     if shape in ("round", "cone", "oblong", "heap") and rng.random() < 0.3:
@@ -185,7 +208,7 @@ def _outline(
             path = [(0.53, y), (0.53 + dx, y + (0.15 if shape == "cone" else -0.09))]
             pen.polygon(band(path, [0.05, 0.05]), green)
         parts.append("leafy top")
-    if texture == "smooth" and shape not in ("ring", "cross", "star"):
+    if texture == "smooth" and shape not in ("ring", "cross", "star", *SILHOUETTES):
         pen.ellipse(0.42, 0.4, 0.07, 0.05, shade(c1, 1.5), 0.6)
     volume = 0.24 if shape in ("round", "dome", "heap") else 0.14
     return pen.finish(rng, rough=ROUGHNESS[texture], volume=volume), parts
@@ -207,50 +230,70 @@ def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour
 
 
 def region(rng: Rng, h: int, w: int) -> tuple[Thing, Array]:
-    """An invented ground or wall: what it is and its field [h, w, 3]."""
+    """An invented ground or wall, chosen at random: what it is and its field [h, w, 3]."""
     is_class = True
     while is_class:
         kind = str(rng.choice(CHOICES["surfaces"]))
+        if kind in _TWO_COLOURED and rng.random() < _TWO_COLOURED[kind][1]:
+            kind = _TWO_COLOURED[kind][0]
         first, second = two_colours(rng)
         is_class = looks_like_a_class(kind, first, second, kind)
-    a, b = colour(rng, first), colour(rng, second)
-    two = True
+    if kind in ("rippled", "wavy") and rng.random() < 0.6:
+        second = ""
+    return surface(rng, h, w, kind, first, second)
+
+
+_TWO_COLOURED = {"plain": ("fading", 0.25), "tiles": ("checks", 0.6)}
+"""Surfaces of one colour that often have a second, and are then called something else."""
+
+
+def surface(
+    rng: Rng, h: int, w: int, kind: str, first: str, second: str = ""
+) -> tuple[Thing, Array]:
+    """A ground or wall of that look: what may truly be said of it and its field [h, w, 3].
+
+    Args:
+        rng: Draws everything the look leaves open: shades, scale, direction.
+        h: Height in pixels.
+        w: Width in pixels.
+        kind: One of CHOICES' surfaces, "fading" or "checks".
+        first: Name of its colour.
+        second: Name of its other colour. "": none; a shade of the first serves where two are
+            needed. Not used for the surfaces of only one colour (CHOICES' "one coloured").
+    """
+    a = colour(rng, first)
+    second = "" if kind in CHOICES["one coloured"] else second
+    b = colour(rng, second) if second else shade(a, 1.7 if kind == "wavy" else 0.7)
     if kind == "plain":
-        two = rng.random() < 0.25
-        field = tx.gradient(h, w, a, b) if two else tx.plain(rng, h, w, a)
-        kind = "fading" if two else kind
+        field = tx.plain(rng, h, w, a)
+    elif kind == "fading":
+        field = tx.gradient(h, w, a, b)
     elif kind == "grainy":
-        field, two = tx.grain(rng, h, w, a, rng.uniform(0.06, 0.14)), False
+        field = tx.grain(rng, h, w, a, rng.uniform(0.06, 0.14))
     elif kind == "rubble":
-        field, two = tx.rubble(rng, h, w, a, 0.17), False
+        field = tx.rubble(rng, h, w, a, 0.17)
     elif kind == "rippled":
-        two = rng.random() < 0.4
-        field = tx.ripples(rng, h, w, a, b if two else shade(a, 0.7), rng.uniform(6, 13))
+        field = tx.ripples(rng, h, w, a, b, rng.uniform(6, 13))
     elif kind == "courses":
         long = rng.uniform(11, 24)
         height, joint = long * rng.uniform(0.35, 0.6), rng.uniform(1.2, 2)
         field = tx.courses(rng, h, w, a, b, long, height, joint)
     elif kind == "planks":
         field = tx.planks(rng, h, w, a, shade(a, 0.4), rng.uniform(9, 18), rng.random() < 0.5)
-        two = False
-    elif kind == "tiles":
-        two = rng.random() < 0.6
+    elif kind in ("tiles", "checks"):
         line = shade(a, 0.5) if sum(a) > 300 else (200, 200, 198)
-        field = tx.tiles(rng, h, w, a, b if two else a, line, rng.uniform(11, 24))
-        kind = "checks" if two else kind
+        field = tx.tiles(rng, h, w, a, b if kind == "checks" else a, line, rng.uniform(11, 24))
     elif kind == "blades":
-        field, two = tx.blades(rng, h, w, shade(a, 0.65), shade(a, 1.2), rng.uniform(4, 9)), False
+        field = tx.blades(rng, h, w, shade(a, 0.65), shade(a, 1.2), rng.uniform(4, 9))
     elif kind == "blotchy":
         field = tx.blotches(rng, h, w, a, b, rng.uniform(10, 28))
     elif kind == "wavy":
-        two = rng.random() < 0.4
-        crest = b if two else shade(a, 1.7)
-        field = tx.waves(rng, h, w, a, crest, rng.uniform(3, 6))
+        field = tx.waves(rng, h, w, a, b, rng.uniform(3, 6))
     elif kind == "stripes":
         field = tx.stripes(rng, h, w, a, b, rng.uniform(7, 20), rng.uniform(0, np.pi))
     elif kind == "spots":
         field = tx.spots(rng, h, w, a, b, rng.uniform(8, 18))
     else:
-        field, two = tx.puffs(rng, h, w, shade(a, 1.2), shade(a, 0.7), shade(a, 0.95)), False
-    colours: Sequence[str] = (first, second) if two else (first,)
-    return Thing("region", "region", tuple(colours), kind, "", 128.0, ()), field
+        field = tx.puffs(rng, h, w, shade(a, 1.2), shade(a, 0.7), shade(a, 0.95))
+    colours = (first, second) if second else (first,)
+    return Thing("region", "region", colours, kind, "", 128.0, ()), field

@@ -295,10 +295,12 @@ class _Builder:
         """Lays `count` invented objects anywhere on top."""
         for _ in range(count):
             label = FIRST_INVENTED + len(self.things)
-            thing, sprite, size = invented.thing(self.rng)
-            foot = float(self.rng.uniform(0.55 * size, SIDE + 0.2 * size))
+            thing, sprite = invented.thing(self.rng)
+            foot = float(self.rng.uniform(0.55 * thing.size, SIDE + 0.2 * thing.size))
             self.things[label] = thing
-            self._stand(sprite, self._free(size, foot), foot, self.rng.uniform(0, 0.25), label)
+            self._stand(
+                sprite, self._free(thing.size, foot), foot, self.rng.uniform(0, 0.25), label
+            )
 
     def invented_scene(self) -> None:
         """One to three invented regions, one above the other, and two to five invented objects."""
