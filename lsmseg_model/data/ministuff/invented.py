@@ -194,13 +194,14 @@ def _outline(
         extras = SILHOUETTES[shape](rng, pen)
     else:
         trace(rng, pen, shape, texture)
+    if shape == "ring":
+        inner = float(rng.uniform(0.15, 0.26))
+        extras = Extras(holes=(oval(0.53, 0.53, inner, inner),))
     pen.ink(_surfaced(rng, pen, coat_field(rng, pen, pattern, c1, c2, pitch), texture))
     for place in extras.dark:
         pen.polygon(place, shade(c1, 0.45 if sum(c1) > 150 else 1.25))
     for hole in extras.holes:
         pen.erase(hole)
-    if shape == "ring":
-        pen.erase(oval(0.53, 0.53, hole := float(rng.uniform(0.15, 0.26)), hole))
     if shape in ("round", "cone", "oblong", "heap") and rng.random() < 0.3:
         green = colour(rng, "green")
         y = 0.9 if shape == "cone" else 0.1
