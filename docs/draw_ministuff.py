@@ -1,9 +1,9 @@
-"""A contact sheet of MiniStuff: scenes with their label maps, and the name of every class.
+"""A contact sheet of MiniStuff: scenes with their label maps, and the names of classes in them.
 
 python docs/draw_ministuff.py docs/ministuff.png
 
 The scenes are the first of the split, not chosen ones; pictures and label maps are shown pixel by
-pixel, enlarged. Label colours are those of reports and overlays of the coco-stuff vocabulary.
+pixel, enlarged. Label colours are those of reports. Below stand the names that fit into no region.
 """
 
 import argparse
@@ -18,13 +18,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lsmseg_model.data.ministuff.scenes import CLASSES, IGNORE, SIDE, SPLITS, Scene, draw
 from lsmseg_model.data.palette import colour, palette
+from lsmseg_model.data.region_names import RegionName, ink, region_names
 from lsmseg_model.errors import LsmsegModelError, UsageError
 from lsmseg_model.files import write_whole
 
-CLASS_COUNT = 171  # of coco-stuff, whose indices the labels are
-SCALE = 2
+SCALE = 3
 GAP, LINE, SWATCH, FONT = 24, 30, 20, 22  # pixels
-NAME_ROWS, NAME_COLUMNS = 4, 2
+LETTERS = 13, 26  # pixels of the smallest and the largest names in a label map
+COLOURS = np.zeros((1 + max(index for index, _, _ in CLASSES), 3), np.uint8)
+COLOURS[[index for index, _, _ in CLASSES]] = palette([name for _, name, _ in CLASSES])
 
 
 def class_names(scene: Scene) -> list[tuple[int, str]]:
@@ -38,11 +40,11 @@ def class_names(scene: Scene) -> list[tuple[int, str]]:
 def cell_origin(number: int, columns: int) -> tuple[int, int]:
     """(x, y) of the top left pixel of a scene's picture on the sheet."""
     width = 2 * SIDE * SCALE + GAP
-    height = SIDE * SCALE + NAME_ROWS * LINE + GAP
+    height = SIDE * SCALE + LINE + GAP
     return GAP + number % columns * width, GAP + number // columns * height
 
 
-def contact_sheet(split: str = "report", columns: int = 4, rows: int = 6) -> Image.Image:
+def contact_sheet(split: str = "report", columns: int = 3, rows: int = 8) -> Image.Image:
     """The first ``columns * rows`` scenes of a split; unseen classes are marked with a star."""
     if split not in SPLITS:
         raise UsageError(f"MiniStuff has no split {split!r}; choose one of {', '.join(SPLITS)}.")
@@ -51,7 +53,7 @@ def contact_sheet(split: str = "report", columns: int = 4, rows: int = 6) -> Ima
     right, bottom = cell_origin(columns * rows - 1, columns)
     sheet = Image.new(
         "RGB",
-        (right + 2 * SIDE * SCALE + GAP, bottom + SIDE * SCALE + NAME_ROWS * LINE + GAP // 2),
+        (right + 2 * SIDE * SCALE + GAP, bottom + SIDE * SCALE + LINE + GAP // 2),
         "white",
     )
     for number in range(columns * rows):
@@ -60,24 +62,44 @@ def contact_sheet(split: str = "report", columns: int = 4, rows: int = 6) -> Ima
 
 
 def _cell(sheet: Image.Image, scene: Scene, origin: tuple[int, int]) -> None:
-    """Picture, label map beside it and names below, in place."""
+    """Picture, label map with names beside it, and the other names below, in place."""
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=FONT)
     left, top = origin
     side = SIDE * SCALE
-    for place, pixels in enumerate((scene.image, colour(scene.labels, CLASS_COUNT))):
+    for place, pixels in enumerate((scene.image, colour(scene.labels, COLOURS))):
         tile = Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST)
         sheet.paste(tile, (left + place * side, top))
-    names = class_names(scene)
-    room = NAME_ROWS * NAME_COLUMNS
-    if len(names) > room:
-        pen.text((left + 2 * side, top + side + 2), f"+{len(names) - room}", "black", font, "ra")
-    for place, (index, name) in enumerate(names[:room]):
-        x = left + place // NAME_ROWS * side
-        y = top + side + place % NAME_ROWS * LINE + LINE // 2 + 2
+    names = dict(class_names(scene))
+    sizes = LETTERS[0] / SCALE, LETTERS[1] / SCALE
+    unbroken = {index: name.replace(" *", "*") for index, name in names.items()}
+    written = region_names(scene.labels, unbroken, lambda text: font.getlength(text) / FONT, sizes)
+    for one in written:
+        _write(sheet, one, (left + side, top))
+    x, y = left, top + side + LINE // 2 + 2
+    for index in names.keys() - {one.class_index for one in written}:
         box = (x, y - SWATCH // 2, x + SWATCH, y + SWATCH // 2)
-        pen.rectangle(box, fill=tuple(palette(CLASS_COUNT)[index].tolist()))
-        pen.text((x + SWATCH + 8, y), name, fill="black", font=font, anchor="lm")
+        pen.rectangle(box, fill=tuple(COLOURS[index].tolist()))
+        pen.text((x + SWATCH + 8, y), names[index], fill="black", font=font, anchor="lm")
+        x += SWATCH + 8 + round(font.getlength(names[index])) + GAP
+
+
+def _write(sheet: Image.Image, name: RegionName, corner: tuple[int, int]) -> None:
+    """A name into the label map whose top left corner is given."""
+    letters, halo = ink(COLOURS[name.class_index])
+    size = name.size * SCALE
+    font, stroke = ImageFont.load_default(size=size), max(1, round(size / 14))
+    like = {"font": font, "spacing": 0, "align": "center", "stroke_width": stroke}
+    pen = ImageDraw.Draw(sheet)
+    x0, y0, x1, y1 = pen.multiline_textbbox((0, 0), name.text, **like)
+    tile = Image.new("RGBA", (int(x1 - x0) + 2, int(y1 - y0) + 2))
+    ImageDraw.Draw(tile).multiline_text(
+        (1 - x0, 1 - y0), name.text, fill=letters, stroke_fill=halo, **like
+    )
+    if name.upright:
+        tile = tile.transpose(Image.Transpose.ROTATE_90)
+    middle = corner[0] + name.x * SCALE, corner[1] + name.y * SCALE
+    sheet.paste(tile, tuple(round(m - s / 2) for m, s in zip(middle, tile.size, strict=True)), tile)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -85,8 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="docs/draw_ministuff.py")
     parser.add_argument("output", type=Path, help="the PNG file to write")
     parser.add_argument("--split", default="report", help="train, selection or report")
-    parser.add_argument("--columns", type=int, default=4, help="scenes side by side")
-    parser.add_argument("--rows", type=int, default=6, help="rows of scenes")
+    parser.add_argument("--columns", type=int, default=3, help="scenes side by side")
+    parser.add_argument("--rows", type=int, default=8, help="rows of scenes")
     options = parser.parse_args(arguments)
     try:
         sheet = contact_sheet(options.split, options.columns, options.rows)

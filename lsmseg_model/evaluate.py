@@ -182,6 +182,6 @@ def _predictions(
 
         def save(picture: int, positions: np.ndarray) -> None:
             path = folder / f"{benchmark.key(picture)}.png"
-            write_label_map(path, indices[positions], len(names), colours=True)
+            write_label_map(path, indices[positions], len(names), names)
 
         yield save

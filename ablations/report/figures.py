@@ -75,7 +75,8 @@ class Figures:
     def _pictures(self, bench: Bench, place: int) -> Iterator[dict[str, str]]:
         """Cost maps and segmentations of one benchmark."""
         benchmark = bench.scorers["report"].benchmark
-        view, (measure, what) = self._view(bench, NAME), _measure(bench)
+        alone = next(Candidate.named(row["prompts"]) for row in self.single if row["chosen"])
+        view, (measure, what) = self._view(bench, NAME, alone), _measure(bench)
         covered = pictures.coverage(benchmark)
         seen = benchmark.seen
         unseen = [seen is not None and index not in seen for index in benchmark.class_indices]
@@ -99,15 +100,16 @@ class Figures:
         if self.refinement and self.refinement["classes"] and self.start is not None:
             yield from self._refined(bench, covered)
 
-    def _view(self, bench: Bench, before: Candidate) -> pictures.PictureView:
-        """A prompt set beside the best one."""
+    def _view(self, bench: Bench, *before: Candidate) -> pictures.PictureView:
+        """Some prompt sets beside the best one."""
         scorer = bench.scorers["report"]
         readable = [entry.readable for entry in bench.vocabulary]
         names = scored_names(scorer.benchmark, readable)
         for index, name in zip(scorer.benchmark.class_indices, names, strict=True):
             readable[index] = name
-        first, second = (self.board.prompt_set(bench, one) for one in (before, self.best))
-        return pictures.PictureView(scorer, first, second, readable)
+        candidates = dict.fromkeys((*before, self.best))
+        sets = [self.board.prompt_set(bench, one) for one in candidates]
+        return pictures.PictureView(scorer, sets, readable)
 
     def _refined(self, bench: Bench, covered: np.ndarray) -> Iterator[dict[str, str]]:
         """Cost maps of the classes that refinement changed most."""

@@ -6,6 +6,7 @@ classes, but after refinement, where those are shown that it changed most.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ import numpy as np
 from ablations.report.plots import pyplot, save
 from ablations.scoring.frozen import Scorer
 from lsmseg_model.data.benchmark import Benchmark
-from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.palette import colour, palette
+from lsmseg_model.data.region_names import write_names
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 SMALL = 0.02  # a class must cover this much of a picture to be shown in it
 OBJECT, TARGET = 0.1, 0.2  # parts of a picture that an object covers, and had better cover here
-VOID = (236, 236, 236)
+VOID = (0, 0, 0)
+LETTERS = (5.0, 10.0)  # points of the smallest and the largest names in a picture
 Shown = tuple[int, int]
 """A picture, and a class by its place among the scored ones."""
 
@@ -123,35 +125,45 @@ def check_named(benchmarks: Sequence[Benchmark], keys: Sequence[str] | None) -> 
 
 @dataclass(frozen=True)
 class PictureView:
-    """Pictures of one benchmark under two prompt sets. readable: the classes' names."""
+    """Pictures of one benchmark under some prompt sets. readable: the classes' names."""
 
     scorer: Scorer
-    before: PromptSet
-    after: PromptSet
+    prompt_sets: Sequence[PromptSet]
     readable: Sequence[str]
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {index: self.readable[index] for index in self.scorer.benchmark.class_indices}
+
+    @cached_property
+    def _colours(self) -> np.ndarray:
+        """uint8 [C, 3] of all classes; those that are not scored look unlabelled."""
+        colours = np.full((len(self.readable), 3), VOID, np.uint8)
+        colours[list(self._names)] = palette(tuple(self._names.values()))
+        return colours
 
     def cost_maps(
         self, pairs: Sequence[tuple[int, int]], path: Path, measure: str = "cosine"
     ) -> Path:
-        """Rows of picture, label map, and the cost maps of one class under both prompt sets.
+        """Rows of picture, label map, and the cost maps of one class under each prompt set.
 
         Each map has its own scale, from its 1st to its 99th percentile, which stands under it; the
         label's outline is drawn on it. pairs: see `choose_classes`.
         """
         benchmark = self.scorer.benchmark
-        titles = ("picture", "labels", self.before.name, self.after.name)
+        titles = ("picture", "labels", *(one.name for one in self.prompt_sets))
         figure, axes = _grid([benchmark.labels(p).shape for p, _ in pairs], titles, 0.3)
         for row, (picture, position) in zip(axes, pairs, strict=True):
             index = benchmark.class_indices[position]
             labels = benchmark.labels(picture)
             row[0].imshow(benchmark.picture(picture))
-            row[1].imshow(colour(labels, len(self.after.texts), VOID))
+            self._show(row[1], labels)
             title = self.readable[index]
             if benchmark.seen is not None:
                 title += "\n(seen)" if index in benchmark.seen else "\n(unseen)"
             row[0].set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
             mask = labels == index
-            for axis, prompt_set in zip(row[2:], (self.before, self.after), strict=True):
+            for axis, prompt_set in zip(row[2:], self.prompt_sets, strict=True):
                 cost = self.scorer.cost_map(prompt_set, picture, index)
                 low, high = np.percentile(cost, [1, 99])
                 axis.imshow(cost, cmap="viridis", vmin=low, vmax=high)
@@ -161,30 +173,47 @@ class PictureView:
         return save(figure, path)
 
     def segmentations(self, pictures: Sequence[int], path: Path) -> Path:
-        """Rows of picture, ground truth and both segmentations, with a legend."""
+        """Rows of picture, ground truth and a segmentation by each prompt set.
+
+        Names stand in their regions, marked where the ground truth says otherwise; a legend has
+        the classes whose names fit nowhere.
+        """
         plt = pyplot()
-        benchmark, count = self.scorer.benchmark, len(self.after.texts)
-        titles = ("picture", "ground truth", self.before.name, self.after.name)
+        benchmark, count = self.scorer.benchmark, len(self.readable)
+        titles = ("picture", "ground truth", *(one.name for one in self.prompt_sets))
         figure, axes = _grid([benchmark.labels(p).shape for p in pictures], titles, 0.08)
-        area = np.zeros(count)
+        area, written = np.zeros(count + 1), set[int]()
         for row, picture in zip(axes, pictures, strict=True):
             labels = benchmark.labels(picture)
-            segmented = [self.scorer.segment(one, picture) for one in (self.before, self.after)]
             row[0].imshow(benchmark.picture(picture))
-            for axis, one in zip(row[1:], [labels, *segmented], strict=True):
-                axis.imshow(colour(one, count, VOID))
-                area += np.bincount(one[one != IGNORE], minlength=count) / one.size
+            written |= self._show(row[1], labels)
+            found = [self.scorer.segment(one, picture) for one in self.prompt_sets]
+            for axis, one in zip(row[2:], found, strict=True):
+                written |= self._show(axis, one, labels)
+            for one in (labels, *found):
+                area += np.bincount(np.where(one < 0, count, one).ravel(), minlength=count + 1) / (
+                    one.size
+                )
         # Specks of a class would make the legend long without being seen in the pictures.
-        shown = [int(i) for i in np.argsort(-area, kind="stable") if area[i] > 0.01][:36]
+        unwritten = [i for i in self._names if area[i] > 0.01 and i not in written]
+        shown = sorted(unwritten, key=lambda i: -area[i])[:36]
         handles = [
-            plt.Rectangle((0, 0), 1, 1, color=palette(count)[i] / 255, label=self.readable[i])
+            plt.Rectangle((0, 0), 1, 1, color=self._colours[i] / 255, label=self.readable[i])
             for i in sorted(shown, key=lambda i: self.readable[i])
         ]
-        handles.append(plt.Rectangle((0, 0), 1, 1, color=np.array(VOID) / 255, label="unlabelled"))
+        if area[count]:
+            black = np.array(VOID) / 255
+            handles.append(plt.Rectangle((0, 0), 1, 1, color=black, label="unlabelled"))
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": 5}
         size = {"fontsize": 8, "handlelength": 1.2, "handleheight": 1.0}
-        figure.legend(handles=handles, frameon=False, **place, **size)
+        if handles:
+            figure.legend(handles=handles, frameon=False, **place, **size)
         return save(figure, path)
+
+    def _show(self, axis: Any, labels: np.ndarray, truth: np.ndarray | None = None) -> set[int]:
+        """A label map in colours with names in it; returns the classes that are named."""
+        axis.imshow(colour(labels, self._colours, VOID), interpolation="nearest")
+        return write_names(axis, labels, self._names, self._colours, LETTERS, truth)
 
 
 def _grid(shapes: Sequence[tuple[int, ...]], titles: Sequence[str], gap: float) -> tuple[Any, Any]:

@@ -110,33 +110,36 @@ def check_count(classes: int) -> None:
         )
 
 
-def write_label_map(path: Path, labels: np.ndarray, classes: int, colours: bool = False) -> None:
+def write_label_map(
+    path: Path, labels: np.ndarray, classes: int, names: Sequence[str] | None = None
+) -> None:
     """Write a label map: 8 bits a pixel, or 16 where the classes need them.
 
     Args:
         path: A .png or .tif file.
         labels: int [H, W] classes below ``classes``, or IGNORE.
         classes: How many there are.
-        colours: Give 8 bits a palette, and use all 256 values for classes; otherwise the highest
-            value, 255 or 65535, is left for IGNORE, as `label_table` reads it.
+        names: Give 8 bits the colours of these classes, and use all 256 values for classes;
+            otherwise the highest value, 255 or 65535, is left for IGNORE, as `label_table` reads
+            it.
 
     Raises:
         UsageError: For more classes than 16 bits tell apart.
         DataError: Where the file cannot be written.
     """
     check_count(classes)
-    wide = classes > (256 if colours else 255)
+    wide = classes > (255 if names is None else 256)
     void, kind = (65535, np.uint16) if wide else (255, np.uint8)
     image = Image.fromarray(np.where(labels < 0, void, labels).astype(kind))
-    if colours and not wide:
-        image.putpalette(palette(classes).tobytes())
+    if names is not None and not wide:
+        image.putpalette(palette(names).tobytes())
     more = {"compression": "tiff_lzw"} if path.suffix == ".tif" else {}
     write_whole(path, lambda temporary: image.save(temporary, **more))
 
 
 def write_classes(path: Path, names: Sequence[str]) -> None:
     """Names by index as JSON, with the colours that label maps of up to 256 classes have."""
-    colours = palette(len(names)).tolist() if len(names) <= 256 else None
+    colours = palette(names).tolist() if len(names) <= 256 else None
     classes = [
         {"index": index, "name": name, **({"color": colours[index]} if colours else {})}
         for index, name in enumerate(names)

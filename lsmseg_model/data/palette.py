@@ -1,55 +1,112 @@
-"""Colours for label maps: one fixed, well spread colour for every class index."""
+"""Colours of classes: natural ones where there are such, all of them apart."""
 
+import json
+import re
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
+MOST = 1000  # classes that have colours of their own; then they come again
+# A difference in lightness counts half where a natural colour has to give way: a second brown is
+# a lighter or darker brown rather than a red.
+GIVING_WAY = np.array([0.5, 1.0, 1.0])
+START = (70, 130, 200)  # the first strong colour where no other is taken
+COLOUR_WORDS: tuple[str, ...] = ("black", "white", "gray", "grey", "red", "yellow", "brown")
+COLOUR_WORDS += ("tan", "beige", "green", "blue", "purple", "pink")
+
 
 @cache
-def palette(count: int) -> np.ndarray:
-    """RGB colours, uint8 [count, 3]: fewer are the first of more, so a class keeps its colour.
+def _natural() -> dict[str, tuple[int, ...]]:
+    """What has a colour of its own -> this colour; () of names that end like those but do not."""
+    table = json.loads(Path(__file__).with_name("natural_colours.json").read_text("utf-8"))
+    return {name: tuple(bytes.fromhex(code[1:])) for code, names in table.items() for name in names}
 
-    Each colour is the one farthest, in OKLab, from all before it, among colours that are neither
-    near black nor near white nor grey. There are 2,576 of those; then they come again. The array
-    is shared: copy it before changing it.
+
+def natural_colour(name: str) -> tuple[int, ...]:
+    """The colour that things of this name have (grass green, sky light blue); () of the others.
+
+    The last words decide ("palm tree", "wall-brick"), up to a "with", "in", "on" or "of"; else the
+    first colour word, as in "red car".
     """
+    words = re.findall(r"\w+", re.split(r" (?:with|in|on|of) ", name.lower())[0])
+    while words and words[-1] in ("other", "stuff"):
+        words.pop()
+    ends = [" ".join(words[start:]) for start in range(len(words))]
+    colours = [word for word in words if word in COLOUR_WORDS]
+    known = _natural()
+    for phrase in [form for end in ends for form in (end, end.removesuffix("s"))] + colours:
+        if phrase in known:
+            return known[phrase]
+    return ()
+
+
+def palette(names: Sequence[str]) -> np.ndarray:
+    """RGB colours, uint8 [C, 3], of classes that are shown together.
+
+    A class with a natural colour has it, or the nearest that is far enough from those of the
+    natural ones before it; the others have strong colours, each the farthest from all that are
+    taken. Far is measured in CIELAB. The array is shared: copy it before changing it.
+    """
+    return _palette(tuple(names))
+
+
+@cache
+def _palette(names: tuple[str, ...]) -> np.ndarray:
+    some = names[:MOST]
+    wanted = {at: rgb for at, name in enumerate(some) if (rgb := natural_colour(name))}
+    # So many fit into what a screen shows, about 820,000 cubic units, without giving way much.
+    apart = min(16.0, 50.0 / max(1, len(some)) ** (1 / 3))
     levels = np.linspace(0, 255, 18).round()
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
-    lab = oklab(grid)
+    grid = np.vstack([grid, *wanted.values()]) if wanted else grid
+    lab = cielab(grid)
     chroma = np.hypot(lab[:, 1], lab[:, 2])
-    kept = (lab[:, 0] > 0.4) & (lab[:, 0] < 0.9) & (chroma > 0.05) & (chroma < 0.17)
-    grid, lab = grid[kept], lab[kept]
-    chosen = [int(np.linalg.norm(grid - (70, 130, 200), axis=1).argmin())]
-    distance = np.full(len(lab), np.inf)
-    while len(chosen) < min(count, len(grid)):
-        distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
-        chosen.append(int(distance.argmax()))
-    colours = grid[np.resize(chosen, count)].astype(np.uint8)
+    usable = (lab[:, 0] > 12) & (lab[:, 0] < 99)
+    strong = usable & (chroma > 55) & (chroma < 90) & (lab[:, 0] > 30) & (lab[:, 0] < 88)
+    free = np.full(len(grid), np.inf)  # distance to the nearest colour that is taken
+    chosen: dict[int, int] = {}
+    for at in [*wanted, *(at for at in range(len(some)) if at not in wanted)]:
+        if at in wanted:
+            away = np.linalg.norm((lab - cielab(np.array(wanted[at]))) * GIVING_WAY, axis=1)
+            one = int(np.where(usable & (free >= apart), away, np.inf).argmin())
+        elif not chosen:
+            one = int(np.linalg.norm(grid - START, axis=1).argmin())
+        else:
+            one = int(np.where(strong, free, -1).argmax())
+            if free[one] < apart:
+                one = int(np.where(usable, free, -1).argmax())
+        chosen[at] = one
+        free = np.minimum(free, np.linalg.norm(lab - lab[one], axis=1))
+    places = [chosen[at % MOST] for at in range(len(names))]
+    colours = grid[places].astype(np.uint8)
     colours.setflags(write=False)
     return colours
 
 
-def oklab(rgb: np.ndarray) -> np.ndarray:
-    """rgb: [..., 3] sRGB in 0..255 -> [..., 3] OKLab lightness, green-red, blue-yellow."""
+def cielab(rgb: np.ndarray) -> np.ndarray:
+    """rgb: [..., 3] sRGB in 0..255 -> [..., 3] CIELAB (D65) lightness, green-red, blue-yellow."""
     c = np.asarray(rgb, dtype=np.float64) / 255
     linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
-    cones = linear @ np.array(
+    xyz = linear @ np.array(
         [
-            [0.4122214708, 0.2119034982, 0.0883024619],
-            [0.5363325363, 0.6806995451, 0.2817188376],
-            [0.0514459929, 0.1073969566, 0.6299787005],
+            [0.4124564, 0.2126729, 0.0193339],
+            [0.3575761, 0.7151522, 0.1191920],
+            [0.1804375, 0.0721750, 0.9503041],
         ]
     )
-    return np.cbrt(cones) @ np.array(
-        [
-            [0.2104542553, 1.9779984951, 0.0259040371],
-            [0.7936177850, -2.4285922050, 0.7827717662],
-            [-0.0040720468, 0.4505937099, -0.8086757660],
-        ]
-    )
+    x, y, z = np.moveaxis(_lightness(xyz / (0.95047, 1.0, 1.08883)), -1, 0)
+    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def colour(labels: np.ndarray, count: int, ignored: tuple[int, int, int] = (0, 0, 0)) -> np.ndarray:
-    """labels: int [H, W] class indices below ``count``, negative ignored -> uint8 [H, W, 3]."""
-    table = np.vstack([palette(count), np.array(ignored, dtype=np.uint8)])
-    return table[np.where(labels < 0, count, labels)]
+def _lightness(part: np.ndarray) -> np.ndarray:
+    return np.where(part > (6 / 29) ** 3, np.cbrt(part), part * (29 / 6) ** 2 / 3 + 4 / 29)
+
+
+def colour(
+    labels: np.ndarray, colours: np.ndarray, ignored: tuple[int, int, int] = (0, 0, 0)
+) -> np.ndarray:
+    """labels: int [H, W] rows of ``colours``, negative ignored -> uint8 [H, W, 3]."""
+    table = np.vstack([colours, np.array(ignored, dtype=np.uint8)])
+    return table[np.where(labels < 0, len(colours), labels)]

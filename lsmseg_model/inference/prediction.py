@@ -16,6 +16,7 @@ from PIL import Image
 
 from lsmseg_model.data.label_maps import write_classes, write_label_map
 from lsmseg_model.data.palette import palette
+from lsmseg_model.data.region_names import write_names
 from lsmseg_model.errors import UsageError
 from lsmseg_model.files import check_free, new_folder, whole_file, write_whole
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 BACKGROUND = "background"
 TALL = 1200  # pixels that an overlay shows of a picture's height at most
+TALL_INCHES = 5.0
+LETTERS = (8.0, 20.0)  # points of the smallest and the largest names in an overlay
 LEGEND = 20  # classes that a legend names at most
 
 
@@ -48,7 +51,10 @@ class Prediction:
     owners: tuple[int, ...] = ()
 
     def overlay(self) -> Image.Image:
-        """The picture with class colours over it and a legend beside it; background is grey."""
+        """The picture in class colours with the names in it; background is grey.
+
+        A legend beside it lists the classes whose regions are too small for their names.
+        """
         buffer = BytesIO()
         _figure(self).savefig(buffer, dpi=120, format="png")
         return Image.open(buffer).convert("RGB")
@@ -95,7 +101,7 @@ class Prediction:
 
     def save_labels(self, path: Path) -> None:
         """Write the masks as PNG, see `write_label_map`; replaces a file."""
-        write_label_map(path, self.masks, len(self.classes), colours=True)
+        write_label_map(path, self.masks, len(self.classes), self.classes)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What ``save`` writes into an .npz file.
@@ -149,41 +155,47 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray | LargeArray]) -> N
 
 
 def _figure(prediction: Prediction, alpha: float = 0.6) -> Figure:
-    """Picture, colours and legend; Figure without pyplot leaves the caller's backend alone."""
+    """The grey picture in the colours of its classes, their names inside, a legend of the others.
+
+    Figure without pyplot leaves the caller's backend alone.
+    """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     step = -(-max(prediction.masks.shape) // TALL)
     image, masks = prediction.image[::step, ::step], prediction.masks[::step, ::step]
-    colors = palette(len(prediction.classes)).copy()
-    blend = (1 - alpha) * image + alpha * colors[masks]
-    if BACKGROUND in prediction.classes:
-        at = prediction.classes.index(BACKGROUND)
-        colors[at] = 190
-        grey = image[masks == at].mean(axis=-1, keepdims=True)
-        blend[masks == at] = 0.5 * grey + 0.5 * colors[at]
+    colors = palette(prediction.classes)
+    grey = image.mean(axis=-1, keepdims=True)
+    blend = (1 - alpha) * grey + alpha * colors[masks]
     height, width = image.shape[:2]
-    tall = 5.0
-    shown = [(name, share) for name, share in prediction.shares.items() if share >= 0.001]
-    place = {name: i for i, name in enumerate(prediction.classes)}
-    patches = [
-        Patch(
-            facecolor=colors[place[name]] / 255,
-            edgecolor="0.3",
-            label=f"{shorten(name, 60, placeholder='...')}  {share:.1%}",
-        )
-        for name, share in shown[:LEGEND]
-    ]
-    if len(shown) > LEGEND:
-        rest = sum(share for _, share in shown[LEGEND:])
-        patches.append(Patch(facecolor="none", label=f"{len(shown) - LEGEND} more  {rest:.1%}"))
     # A strip of a picture would ask for more pixels than a file can hold.
-    wide = min(max(tall * width / height, 1.0), 8 * tall)
-    letters = max((len(str(patch.get_label())) for patch in patches), default=0)
-    total = wide + 0.8 + 0.09 * letters
-    figure = Figure(figsize=(total, tall))
-    axes = figure.add_axes((0.0, 0.0, wide / total, 1.0))
+    wide = min(max(TALL_INCHES * width / height, 1.0), 8 * TALL_INCHES)
+    figure = Figure(figsize=(wide, TALL_INCHES))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.imshow(blend.astype(np.uint8), interpolation="nearest")
     axes.set_axis_off()
-    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    names = {i: shorten(n, 60, placeholder="...") for i, n in enumerate(prediction.classes)}
+    written = write_names(axes, masks, names, colors, LETTERS)
+    place = {name: i for i, name in enumerate(prediction.classes)}
+    rest = [
+        (place[name], share)
+        for name, share in prediction.shares.items()
+        if share >= 0.001 and place[name] not in written
+    ]
+    patches = [
+        Patch(facecolor=colors[i] / 255, edgecolor="0.3", label=f"{names[i]}  {share:.1%}")
+        for i, share in rest[:LEGEND]
+    ]
+    if len(rest) > LEGEND:
+        share = sum(share for _, share in rest[LEGEND:])
+        patches.append(Patch(facecolor="none", label=f"{len(rest) - LEGEND} more  {share:.1%}"))
+    if patches:
+        total = wide + 0.8 + 0.09 * max(len(str(patch.get_label())) for patch in patches)
+        figure.set_figwidth(total)
+        axes.set_position((0.0, 0.0, wide / total, 1.0))
+        legend = axes.legend(
+            handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)  # "$" in a name is not a formula
     return figure

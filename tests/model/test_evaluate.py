@@ -145,7 +145,7 @@ def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> Non
     for name in ("a", "b"):
         with Image.open(f"found/{name}.png") as image:
             assert image.mode == "P"
-            assert image.getpalette()[:6] == palette(11)[:2].ravel().tolist()  # type: ignore[index]
+            assert image.getpalette()[:6] == palette(NAMES)[:2].ravel().tolist()  # type: ignore[index]
             found.append(np.asarray(image).ravel())
         labels.append(np.asarray(Image.open(f"data/annotations/val/{name}.png")).ravel())
     prediction, truth = np.concatenate(found), np.concatenate(labels)

@@ -19,7 +19,7 @@ from lsmseg_model.data.palette import palette
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference.counting import count_prompt_sets, dense_features
-from lsmseg_model.inference.prediction import Prediction
+from lsmseg_model.inference.prediction import Prediction, _figure
 from lsmseg_model.inference.windows import offsets, picture_features
 from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.metrics import confusion_counts
@@ -145,14 +145,14 @@ def test_a_folder_and_files(weights: Path) -> None:
     }  # fmt: skip
     classes = json.loads(Path("o/classes.json").read_text())["classes"]
     assert [c["name"] for c in classes] == ["sky", "a zebra"]
-    assert classes[1]["color"] == palette(2)[1].tolist()
+    assert classes[1]["color"] == palette(["sky", "a zebra"])[1].tolist()
     segmenter = Segmenter(pretrained=weights)
     text = segmenter.encode_texts([["a photo of a sky"], ["a photo of a zebra"]])
     for picture, name in (("p/a.png", "a"), ("c.png", "c")):
         masks, scores = segmenter.label(images[picture], text)
         with Image.open(f"o/labels/{name}.png") as labels:
             assert labels.mode == "P" and (np.asarray(labels) == masks).all()
-            assert labels.getpalette()[3:6] == palette(2)[1].tolist()  # type: ignore[index]
+            assert labels.getpalette()[3:6] == palette(["sky", "a zebra"])[1].tolist()  # type: ignore[index]
         with np.load(f"o/npz/{name}.npz") as arrays:
             assert (arrays["labels"] == masks).all() and (arrays["scores"] == scores).all()
             assert arrays["classes"].tolist() == ["sky", "a zebra"]
@@ -262,7 +262,26 @@ def test_background_is_grey_in_an_overlay() -> None:
     Prediction(("sky", "background"), masks, scores, shares, image).save("o.png")
     with Image.open("o.png") as overlay:
         pixels = np.asarray(overlay.convert("RGB")).astype(int)
-    assert np.ptp(pixels[300, 450]) == 0 and np.ptp(pixels[300, 150]) > 20
+    assert np.ptp(pixels[300, 450]) == 0 and np.ptp(pixels[100, 150]) > 20
+
+
+def drawn_names(masks: np.ndarray, names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """The names inside an overlay, and in its legend."""
+    shares = {n: float((masks == i).mean()) for i, n in enumerate(names)}
+    image = np.zeros((*masks.shape, 3), np.uint8)
+    (axes,) = _figure(Prediction(names, masks, masks, shares, image)).axes
+    legend = axes.get_legend()
+    listed = [] if legend is None else [text.get_text() for text in legend.get_texts()]
+    return [text.get_text() for text in axes.texts], listed
+
+
+def test_names_stand_inside_and_a_legend_has_the_others() -> None:
+    masks = np.zeros((40, 60), np.int64)
+    masks[:, 30:] = 1
+    assert drawn_names(masks, ("sky", "sea")) == (["sky", "sea"], [])
+    masks[10:12, 10:12] = 2
+    inside, listed = drawn_names(masks, ("a $ky", "sea", "a lighthouse"))
+    assert sorted(inside) == ["a $ky", "sea"] and listed == ["a lighthouse  0.2%"]
 
 
 def small_prediction() -> Prediction:
@@ -305,12 +324,6 @@ def test_a_prediction_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "IPython", notebook)
     small_prediction().show()
     assert [place for place, _ in shown] == ["viewer", "notebook"] and shown[0][1] == shown[1][1]
-
-
-def test_colours_come_again_when_there_are_no_more() -> None:
-    many = palette(6000)
-    assert (many[:2576] == palette(2576)).all() and (many[2576:5152] == many[:2576]).all()
-    assert len(np.unique(many, axis=0)) == 2576
 
 
 # -- the command -------------------------------------------------------------------------
