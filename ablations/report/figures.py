@@ -76,7 +76,10 @@ class Figures:
         """Cost maps and segmentations of one benchmark."""
         benchmark = bench.scorers["report"].benchmark
         alone = next(Candidate.named(row["prompts"]) for row in self.single if row["chosen"])
-        view, (measure, what) = self._view(bench, NAME, alone), _measure(bench)
+        view, (measure, what) = (
+            self._view(bench, NAME, alone, self.start or self.best),
+            _measure(bench),
+        )
         covered = pictures.coverage(benchmark)
         seen = benchmark.seen
         unseen = [seen is not None and index not in seen for index in benchmark.class_indices]
@@ -100,15 +103,14 @@ class Figures:
         if self.refinement and self.refinement["classes"] and self.start is not None:
             yield from self._refined(bench, covered)
 
-    def _view(self, bench: Bench, *before: Candidate) -> pictures.PictureView:
-        """Some prompt sets beside the best one."""
+    def _view(self, bench: Bench, *candidates: Candidate) -> pictures.PictureView:
+        """Some prompt sets beside one another, each once."""
         scorer = bench.scorers["report"]
         readable = [entry.readable for entry in bench.vocabulary]
         names = scored_names(scorer.benchmark, readable)
         for index, name in zip(scorer.benchmark.class_indices, names, strict=True):
             readable[index] = name
-        candidates = dict.fromkeys((*before, self.best))
-        sets = [self.board.prompt_set(bench, one) for one in candidates]
+        sets = [self.board.prompt_set(bench, one) for one in dict.fromkeys(candidates)]
         return pictures.PictureView(scorer, sets, readable)
 
     def _refined(self, bench: Bench, covered: np.ndarray) -> Iterator[dict[str, str]]:
@@ -130,7 +132,7 @@ class Figures:
         measure, what = _measure(bench)
         told = ", ".join(changes)
         figure = figure_of("refined_cost_maps", name=bench.name, what=what, changes=told)
-        view = self._view(bench, self.start)
+        view = self._view(bench, self.start, self.best)
         view.cost_maps(pairs, self.directory / figure["file"], measure)
         yield figure
 
