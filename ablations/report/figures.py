@@ -13,10 +13,17 @@ from ablations.report.files import suffix
 from ablations.scoring.frozen import FrozenScorer
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from lsmseg_model.data import scored_names
+from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_model.metrics import iou
 
 BY_LABELS = "were chosen by their labels, not by their scores."
 NAMED = "were named with --picture"
+GAINING = (
+    "The first {count} were chosen because the gain of {best} over the name, in IoU of the "
+    "{classes} that they show, is largest there (the class that gains most in one does not count "
+    "for the next). "
+)
+OTHERS = "The last {count}, not chosen, are the first others of the split."
 SHOWN = json.loads(Path(__file__).with_name("figures.json").read_text("utf-8"))
 """Stem of the file -> section of the report (by default the stem), title and caption."""
 Row = Mapping[str, Any]
@@ -27,8 +34,7 @@ class Figures:
     """All that the figures of a run are drawn from, and where they go.
 
     The first benchmark's pictures have plain names, those of the n-th end in -n. wanted: keys of
-    the pictures to show; of a benchmark that has none of them, as without it, they are chosen by
-    their labels.
+    the pictures to show; of a benchmark that has none of them, as without it, `pictures` chooses.
     """
 
     board: Scoreboard
@@ -81,8 +87,7 @@ class Figures:
             _measure(bench),
         )
         covered = pictures.coverage(benchmark)
-        seen = benchmark.seen
-        unseen = [seen is not None and index not in seen for index in benchmark.class_indices]
+        unseen = _unseen(benchmark)
         named = pictures.named(benchmark, self.wanted)
         if named:
             chosen = f"Pictures {NAMED}, classes by their labels."
@@ -95,13 +100,24 @@ class Figures:
             figure = figure_of("cost_maps", place, name=bench.name, what=what, chosen=chosen)
             view.cost_maps(pairs, self.directory / figure["file"], measure)
             yield figure
-        chosen = f"{NAMED}." if named else BY_LABELS
+        shown, chosen = (named, f"Pictures {NAMED}.") if named else self._gaining(bench, covered)
         figure = figure_of("segmentations", place, name=bench.name, measure=measure, chosen=chosen)
-        shown = named or pictures.choose_pictures(covered, unseen)
         view.segmentations(shown, self.directory / figure["file"])
         yield figure
         if self.refinement and self.refinement["classes"] and self.start is not None:
             yield from self._refined(bench, covered)
+
+    def _gaining(self, bench: Bench, covered: np.ndarray) -> tuple[list[int], str]:
+        """The pictures to show segmentations of, and why those."""
+        scorer, sets = bench.scorers["report"], (NAME, self.start or self.best)
+        before, after = scorer.score([self.board.prompt_set(bench, one) for one in sets])
+        unseen = _unseen(scorer.benchmark)
+        chosen, others = pictures.choose_pictures(pictures.gains(before, after, covered), unseen)
+        said = OTHERS.format(count=len(others)) if others else ""
+        if chosen:
+            whose = "unseen classes" if any(unseen) else "all classes"
+            said = GAINING.format(count=len(chosen), classes=whose, best=sets[1].name) + said
+        return [*chosen, *others], said.strip()
 
     def _view(self, bench: Bench, *candidates: Candidate) -> pictures.PictureView:
         """Some prompt sets beside one another, each once."""
@@ -135,6 +151,12 @@ class Figures:
         view = self._view(bench, self.start, self.best)
         view.cost_maps(pairs, self.directory / figure["file"], measure)
         yield figure
+
+
+def _unseen(benchmark: Benchmark) -> list[bool]:
+    """Of each scored class whether training never saw it."""
+    seen = benchmark.seen
+    return [seen is not None and index not in seen for index in benchmark.class_indices]
 
 
 def _measure(bench: Bench) -> tuple[str, str]:

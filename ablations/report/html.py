@@ -16,6 +16,7 @@ from urllib.parse import quote
 from ablations.report.class_tables import class_groups, length_sheet, seen_sheet
 from ablations.report.files import write_tables
 from ablations.report.filling import fill
+from ablations.report.overview import overview_sheet
 from ablations.report.plots import DPI
 from ablations.report.refinement_tables import story
 from ablations.report.run_file import COMPARISON, RUN, read_run
@@ -77,6 +78,7 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
         run=run,
         best=run["best"],
         figures=_figures(run, directory),
+        overview=overview_sheet(run["single"], run["combinations"]),
         singles=single_sheets(run["single"]),
         combinations=combination_sheets(run["combinations"]),
         candidates=candidate_sheet(run["candidates"]),

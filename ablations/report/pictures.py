@@ -1,7 +1,8 @@
 """Pictures of a run: cost maps and segmentations under two prompt sets side by side.
 
-Which pictures are shown is decided by their label maps alone, never by the scores; so are the
-classes, but after refinement, where those are shown that it changed most.
+Cost maps are of pictures and classes that the label maps decide, not the scores, but after
+refinement, where those classes are shown that it changed most. Segmentations are of the pictures
+where the best combination gains most over the name, and of the first others, beside them.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from ablations.scoring.frozen import Scorer
 from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_model.data.palette import colour, palette
 from lsmseg_model.data.region_names import write_names
+from lsmseg_model.metrics import iou
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
@@ -93,18 +95,36 @@ def _in_picture(covered: np.ndarray, position: int, free: np.ndarray) -> list[Sh
     return [(picture, position)]
 
 
-def choose_pictures(covered: np.ndarray, unseen: Sequence[bool], count: int = 5) -> list[int]:
-    """Pictures that together show many classes, unseen ones above all; of equals the first."""
-    worth = np.where(np.asarray(unseen), 3.0, 1.0)
-    present = covered >= SMALL
-    shown = np.zeros(covered.shape[1], dtype=bool)
+def gains(before: np.ndarray, after: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """float64 [P, C]: what each class's IoU gains in each picture that shows it, 0 elsewhere.
+
+    before, after: counts [P, C, 3] of two prompt sets. covered: see `coverage`.
+    """
+    return np.where(covered >= SMALL, np.nan_to_num(iou(after) - iou(before)), 0.0)
+
+
+def choose_pictures(
+    gain: np.ndarray, unseen: Sequence[bool], count: int = 5, most: int = 3
+) -> tuple[list[int], list[int]]:
+    """The pictures where the gain is largest, and the first of the others.
+
+    The gain is that of the unseen classes, where there are such, else of all; the class that
+    gains most in a chosen picture does not count for the next ones.
+
+    Args:
+        gain: See `gains`.
+        unseen: Of each class whether training never saw it.
+        count: Pictures in all.
+        most: Those that may be chosen by their gain.
+    """
+    left = gain * np.asarray(unseen) if any(unseen) else gain.copy()
     chosen: list[int] = []
-    while len(chosen) < min(count, len(covered)):
-        gain = (present & ~shown) @ worth
-        gain[chosen] = -1
-        chosen.append(int(gain.argmax()))
-        shown |= present[chosen[-1]]
-    return chosen
+    while len(chosen) < most and left.sum(axis=1).max(initial=0.0) > 0:
+        picture = int(left.sum(axis=1).argmax())
+        chosen.append(picture)
+        left[:, left[picture].argmax()] = left[picture] = 0.0
+    others = [picture for picture in range(len(gain)) if picture not in chosen]
+    return chosen, others[: max(0, count - len(chosen))]
 
 
 def named(benchmark: Benchmark, keys: Sequence[str] | None) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ablations.report.sheet import difference_of
 from ablations.search.enough import TOO_FEW
-from ablations.search.path import BY_CLASS
+from ablations.search.options import BY_CLASS
 from lsmseg_model.files import write_whole
 
 Row = Mapping[str, Any]
@@ -22,6 +22,7 @@ COLOURS = {
     "start": "#2f6fb3",
     "accepted": "#2f6fb3",
     "rejected": "#c2773b",
+    "counterpart": "#2f6fb3",
     "optimum": "#2a8c74",
     "greedy": "#2f6fb3",
     "typical": "#7a5ba8",

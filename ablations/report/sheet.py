@@ -15,6 +15,7 @@ from ablations.search.enough import TOO_FEW, counted
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], str]]
 """A header, and the text of a row's cell."""
+Key = Callable[[Row], Any]
 NUMBER = r"-?$|[+-]?\d[\d.]*( \[.*\])?$"
 
 
@@ -126,6 +127,35 @@ def texts(*columns: str) -> list[Column]:
 def _text(column: str, row: Row) -> str:
     value = row[column]
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _shown(rows: Sequence[Row]) -> tuple[list[tuple[str, str, str]], str]:
+    """((header, benchmark, column) of each score, the benchmark that is compared).
+
+    One benchmark shows its subsets of classes; several show one column each and the average.
+    """
+    benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
+    if len(benchmarks) > 1:
+        return [(name, name, "miou") for name in benchmarks], benchmarks[-1]
+    only = benchmarks[0]
+    named = (("mIoU", "miou"), ("seen", "seen"), ("unseen", "unseen"))
+    return [(h, only, c) for h, c in named if any(r.get(c) is not None for r in rows)], only
+
+
+def scores_of(
+    rows: Sequence[Row], key: Key, cell: Callable[[Row, str], str] = score
+) -> tuple[list[Column], list[Row]]:
+    """The columns of the scores, and the rows of the benchmark that is compared.
+
+    key: what tells a row from the others of its benchmark. cell: of a row and a score's column.
+    """
+    shown, compared = _shown(rows)
+    cells = {(key(row), row["benchmark"]): row for row in rows}
+    columns: list[Column] = [
+        (head, lambda row, b=b, c=column: cell(cells.get((key(row), b), {}), c))  # type: ignore[misc]
+        for head, b, column in shown
+    ]
+    return columns, [row for row in rows if row["benchmark"] == compared]
 
 
 def difference_of(column: str) -> str:

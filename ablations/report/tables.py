@@ -5,6 +5,7 @@ from operator import itemgetter
 from typing import Any
 
 from ablations.report.narrow import narrowed
+from ablations.report.overview import overview_sheet
 from ablations.report.refinement_tables import terminal_sheets
 from ablations.report.sheet import (
     Column,
@@ -15,6 +16,7 @@ from ablations.report.sheet import (
     make_sheet,
     numeric,
     score,
+    scores_of,
     several,
     signed,
     starred,
@@ -24,40 +26,15 @@ from ablations.report.sheet import (
 from lsmseg_prompts.prompts.word_lists import WORDS
 from lsmseg_prompts.terminal import print_cells, print_wrapped
 
-DECISIONS = {"start": "start", "accepted": "taken", "rejected": "not taken"}
+DECISIONS = {
+    "start": "start",
+    "accepted": "taken",
+    "rejected": "not taken",
+    "counterpart": "other way",
+}
 STYLES = {"baseline": "bold", "control": "dim", "rejected": "dim"}
 PROMPTS: Column = ("prompts", starred)
 PAIRED = "In points of mIoU on the {} split, paired: both on the same resamples."
-Key = Callable[[Row], Any]
-
-
-def _shown(rows: Sequence[Row]) -> tuple[list[tuple[str, str, str]], str]:
-    """((header, benchmark, column) of each score, the benchmark that is compared).
-
-    One benchmark shows its subsets of classes; several show one column each and the average.
-    """
-    benchmarks = list(dict.fromkeys(row["benchmark"] for row in rows))
-    if len(benchmarks) > 1:
-        return [(name, name, "miou") for name in benchmarks], benchmarks[-1]
-    only = benchmarks[0]
-    named = (("mIoU", "miou"), ("seen", "seen"), ("unseen", "unseen"))
-    return [(h, only, c) for h, c in named if any(r.get(c) is not None for r in rows)], only
-
-
-def _scores(
-    rows: Sequence[Row], key: Key, cell: Callable[[Row, str], str] = score
-) -> tuple[list[Column], list[Row]]:
-    """The columns of the scores, and the rows of the benchmark that is compared.
-
-    key: what tells a row from the others of its benchmark. cell: of a row and a score's column.
-    """
-    shown, compared = _shown(rows)
-    cells = {(key(row), row["benchmark"]): row for row in rows}
-    columns: list[Column] = [
-        (head, lambda row, b=b, c=column: cell(cells.get((key(row), b), {}), c))  # type: ignore[misc]
-        for head, b, column in shown
-    ]
-    return columns, [row for row in rows if row["benchmark"] == compared]
 
 
 def _unless_name(column: str = "difference") -> Callable[[Row], str]:
@@ -78,7 +55,7 @@ def _of_words(rows: Sequence[Row]) -> bool:
 def _benchmark_sheet(title: str, rows: Sequence[Row], column: str, note: str) -> Sheet:
     """A column for every benchmark and one for their average, a line for every prompt set."""
     form = score if column.startswith("miou") else signed
-    columns, lines = _scores(
+    columns, lines = scores_of(
         rows, lambda row: (row["prompts"], kind_of(row)), lambda row, _: form(row, column)
     )
     return make_sheet(title, lines, [PROMPTS, *columns], note)
@@ -121,7 +98,7 @@ def single_sheet(rows: Sequence[Row]) -> Sheet:
     What belongs to an average alone is left out of the table of several benchmarks.
     """
     report = [row for row in rows if row["split"] == "report"]
-    columns, lines = _scores(report, itemgetter("prompts"))
+    columns, lines = scores_of(report, itemgetter("prompts"))
     note = f"mIoU in % on {the_split(report)}, over classes that occur in the labels; "
     if several(report):
         note += "* is the set that was best on the selection split."
@@ -165,7 +142,7 @@ def combination_sheet(rows: Sequence[Row]) -> Sheet:
 
     What belongs to an average alone is left out of the table of several benchmarks.
     """
-    columns, lines = _scores(rows, itemgetter("prompts", "status"))
+    columns, lines = scores_of(rows, itemgetter("prompts", "status"))
     if not several(rows):
         columns += [
             ("against name", _unless_name()),
@@ -208,8 +185,8 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
     """
     first = next(row for row in rows if row["set"] == "same")
     llm, key = first["llm"], itemgetter("set", "llm")
-    columns, lines = _scores(rows, key)
-    differences, _ = _scores(rows, key, lambda row, c: signed(row, difference_of(c)))
+    columns, lines = scores_of(rows, key)
+    differences, _ = scores_of(rows, key, lambda row, c: signed(row, difference_of(c)))
     name: Column = ("LLM", lambda row: "name" if row["llm"] is None else row["llm"])
     attributes: Column = ("attributes", lambda r: "" if r["llm"] is None else r["prompts"])
     columns += [
@@ -254,16 +231,17 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
 
 
 def print_result(result: Any, verbose: bool = False) -> None:
-    """Both tables of a `RunResult`, the choice in a sentence, and where the report lies.
+    """The tables of a `RunResult`, the choice in words and in short, and where the report lies.
 
     verbose: all columns, however narrow the terminal, and the list of files.
     """
+    overview = overview_sheet(result.single, result.combinations)
     sheets = (
         *single_sheets(result.single),
         *combination_sheets(result.combinations),
         *terminal_sheets(result.refinement),
     )
-    _print(sheets, result.best["summary"], result, verbose)
+    _print(sheets, result.best["summary"], result, verbose, [overview] if overview else [])
 
 
 def print_comparison(comparison: Any, verbose: bool = False) -> None:
@@ -271,23 +249,38 @@ def print_comparison(comparison: Any, verbose: bool = False) -> None:
     _print(llm_sheets(comparison.rows), comparison.summary, comparison, verbose)
 
 
-def _print(sheets: Sequence[Sheet], summary: str, result: Any, verbose: bool) -> None:
+def _print(
+    sheets: Sequence[Sheet],
+    summary: str,
+    result: Any,
+    verbose: bool,
+    last: Sequence[Sheet] = (),
+) -> None:
+    """last: the tables that stand below the summary."""
     for sheet in sheets:
-        right = dict(zip(sheet.columns, numeric(sheet), strict=True))
-        heads, cells, left_out = [*sheet.columns], [[*line.cells] for line in sheet.lines], ""
-        if not verbose:
-            (heads, cells), left_out = narrowed(heads, cells)
-        print_cells(
-            heads,
-            cells,
-            [place > 0 and right[head] for place, head in enumerate(heads)],
-            sheet.title,
-            f"{sheet.note} {left_out}".strip(),
-            ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],
-        )
-        print()
-    print_wrapped(f"{summary}\n\nResults: {result.directory}")
+        _print_sheet(sheet, verbose)
+    print_wrapped(summary)
+    print()
+    for sheet in last:
+        _print_sheet(sheet, verbose)
+    print(f"Results: {result.directory}")
     if verbose:
         for name, what in result.files.items():
             print(f"  {name:24} {what}")
     print(f"Report: {result.directory / 'report.html'}")
+
+
+def _print_sheet(sheet: Sheet, verbose: bool) -> None:
+    right = dict(zip(sheet.columns, numeric(sheet), strict=True))
+    heads, cells, left_out = [*sheet.columns], [[*line.cells] for line in sheet.lines], ""
+    if not verbose:
+        (heads, cells), left_out = narrowed(heads, cells)
+    print_cells(
+        heads,
+        cells,
+        [place > 0 and right[head] for place, head in enumerate(heads)],
+        sheet.title,
+        f"{sheet.note} {left_out}".strip(),
+        ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],
+    )
+    print()

@@ -16,7 +16,8 @@ from ablations.refinement.texts import TextStore
 from ablations.runs.open import Descriptions
 from ablations.runs.request import AblationRequest
 from ablations.scoring.frozen import OnProgress
-from ablations.search.path import BY_CLASS, Search, Step
+from ablations.search.options import BY_CLASS
+from ablations.search.path import Search, Step
 from ablations.search.scoreboard import (
     BY_SEEN_LABELS,
     GIVEN,

@@ -40,7 +40,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
         refinement: How the best set is refined class by class; None leaves it as it is.
         limit: At most so many pictures of a split.
         samples: Bootstrap resamples, at least 200.
-        picture: Names of the pictures to show; by default they are chosen by their labels.
+        picture: Names of the pictures to show; by default docs/stages.md says which.
         store: The attribute store; by default the working store.
         out: The run directory (default runs/<time>).
         force: Write into it though it holds other files.

@@ -49,18 +49,19 @@ def path_rows(
     """The path on the report split, with name, typical and the best set's controls beside it.
 
     Rows as in `table_rows`, plus ``step``, ``status`` (baseline, start, accepted, rejected,
-    optimum, greedy, typical or control), ``added``, ``gain`` over the step before on the report
-    split, and ``selection_gain``, the gain on the selection split that decided. A search over all
-    combinations has its `Certificate` in rows: the optimum and what greedy search takes, where the
-    path has them not; ``rank`` is a set's place among all on the selection split,
+    counterpart, optimum, greedy, typical or control), ``added``, ``gain`` over the step before on
+    the report split, and ``selection_gain``, that on the selection split, which decided. A search
+    over all combinations has its `Certificate` in rows: the optimum and what greedy search takes,
+    where the path has them not; ``rank`` is a set's place among all on the selection split,
     ``selection_behind`` and ``behind`` how far greedy's set lies behind the optimum on the
     selection and the report split, paired. The certificate gets the latter.
     """
     typical = [TYPICAL] if board.has("typical") else []
     certificate = searched.certificate
     extremes = [certificate.optimum, certificate.greedy] if certificate else []
-    beside = controls(searched.best)
-    everything = [NAME, *(s.candidate for s in searched.steps), *extremes, *typical, *beside]
+    beside, other_way = controls(searched.best), counterparts(searched)
+    steps = [step.candidate for step in searched.steps]
+    everything = [NAME, *steps, *other_way, *extremes, *typical, *beside]
     scores = dict(zip(everything, board.score("report", everything, on_progress), strict=True))
 
     if certificate:
@@ -72,8 +73,9 @@ def path_rows(
         if step.candidate == NAME:  # the start of a search among words is the baseline's row
             continue
         rows += rows_of(step.candidate, step.status, place)
-    done = {step.candidate for step in searched.steps}
-    others = [*zip(extremes, ("optimum", "greedy"), strict=False)]
+    done = set(steps)
+    others = [(candidate, "counterpart") for candidate in other_way]
+    others += [*zip(extremes, ("optimum", "greedy"), strict=False)]
     others += [(candidate, "typical") for candidate in typical]
     others += [(candidate, "control") for candidate in beside]
     for candidate, status in others:
@@ -81,6 +83,14 @@ def path_rows(
             done.add(candidate)
             rows += rows_of(candidate, status)
     return rows
+
+
+def counterparts(searched: Search) -> list[Candidate]:
+    """The best combination read the other way, joined or averaged, where both were searched."""
+    best, ways = searched.combination, {"concat": "ensemble", "ensemble": "concat"}
+    if best.composition not in ways or not set(ways) <= set(searched.compositions):
+        return []
+    return [replace(best, composition=ways[best.composition])]
 
 
 def _rows(

@@ -14,6 +14,7 @@ SEARCHED = tuple(name for name in BUILT if name != "sentence")
 BOTH = "both"
 COMPOSITIONS_OF_BOTH = ("concat", "ensemble")
 GIVEN_SET = "given"  # the name of a set that refinement is told to start from
+BY_CLASS = "class by class"  # what the step of refinement adds, which is not one of the search
 
 
 @dataclass(frozen=True)

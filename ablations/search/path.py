@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from ablations.search.options import BY_CLASS
 from ablations.search.scoreboard import CONCAT, Candidate, fields
 from ablations.search.statistics import Interval
 
 ORDER = "another order"  # what a step adds that changes the order of the clauses alone
-BY_CLASS = "class by class"  # what the step of refinement adds, which is not one of the search
 UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 

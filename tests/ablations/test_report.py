@@ -24,6 +24,7 @@ from ablations.report.pictures import (
     choose_classes,
     choose_pictures,
     coverage,
+    gains,
     named,
 )
 from ablations.report.sheet import score, signed
@@ -85,7 +86,7 @@ def test_only_our_script_may_run(whole: Path) -> None:
 def test_tables_can_be_read_aloud(whole: Path) -> None:
     text = report(whole).read_text(encoding="utf-8")
     tables = re.findall("<table.*?</table>", text, re.DOTALL)
-    assert len(tables) == 8
+    assert len(tables) == 9
     for table in tables:
         assert table.count("<caption") == 1
         head, _, body = table.partition("</thead>")
@@ -296,14 +297,20 @@ def test_cost_maps_show_unseen_objects_each_in_a_picture_of_its_own() -> None:
     assert choose_classes(np.zeros((3, 5)), unseen) == []
 
 
-def test_segmentations_show_many_classes_and_unseen_ones_first() -> None:
-    covered = np.zeros((4, 5))
-    covered[0, [0, 1]] = 0.5
-    covered[1, [0, 2]] = 0.5
-    covered[2, [0, 1]] = 0.5
-    covered[3, [3, 4]] = 0.5
-    assert choose_pictures(covered, [False, False, True, False, False], 3) == [1, 3, 0]
-    assert sorted(choose_pictures(covered, [False] * 5, 9)) == [0, 1, 2, 3]
+def test_segmentations_show_where_the_gain_is_largest_and_others_beside_them() -> None:
+    before, after = np.full((2, 5, 3, 3), 10)
+    after = before.copy()
+    before[..., 0] = 0  # intersection, of 10 predicted and 10 labelled pixels
+    after[:, :, 0] = [[2, 10, 0], [0, 5, 0], [0, 8, 1], [10, 0, 2], [10, 5, 0]]
+    covered = np.full((5, 3), 0.3)
+    covered[2, 1] = 0.01  # too small to be seen
+    gain = gains(before, after, covered)
+    assert gain[0].tolist() == [2 / 18, 1.0, 0.0] and gain[2].tolist() == [0.0, 0.0, 1 / 19]
+    unseen = [False, True, True]
+    # Class 1 has been shown in picture 0, so picture 1 does not follow.
+    assert choose_pictures(gain, unseen, 4) == ([0, 3], [1, 2])
+    assert choose_pictures(gain, [False] * 3, 3, 1) == ([4], [0, 1])
+    assert choose_pictures(-gain, unseen, 9) == ([], [0, 1, 2, 3, 4])
 
 
 def test_pictures_can_be_named() -> None:

@@ -23,7 +23,8 @@ from ablations.report.plots import pyplot
 from ablations.report.summary import cards, summary
 from ablations.report.tables import print_result
 from ablations.search.combine import path_rows, search
-from ablations.search.path import BY_CLASS, Search, Step
+from ablations.search.options import BY_CLASS
+from ablations.search.path import Search, Step
 from ablations.search.scoreboard import GIVEN, REFINED, Candidate, Scoreboard
 from ablations.search.single import singles
 
