@@ -54,10 +54,10 @@ def _named(single: Sequence[Row], combinations: Sequence[Row]) -> Iterator[tuple
     several = {row["prompts"]: row["status"] for row in tried if row["prompts"] != alone}
     taken = [name for name, status in several.items() if status in ("start", "accepted")]
     for name in [*taken[-1:], *(n for n, status in several.items() if status == "counterpart")]:
-        yield name, _called(name)
+        yield name, called(name)
     if not taken:
         refused = [name for name, status in several.items() if status == "rejected"]
-        yield from ((name, f"not taken: {_called(name)}") for name in refused[:1])
+        yield from ((name, f"not taken: {called(name)}") for name in refused[:1])
     for row in combinations:
         if row.get("added") == BY_CLASS or row["status"] == "seen labels":
             yield row["prompts"], row["prompts"]
@@ -66,7 +66,7 @@ def _named(single: Sequence[Row], combinations: Sequence[Row]) -> Iterator[tuple
         yield name, f"control: {name.partition('(')[0]}"
 
 
-def _called(name: str) -> str:
+def called(name: str) -> str:
     """A combination by how its texts are read, and its attributes."""
     way, _, inside = name.rpartition("(")
     told = {"": f"joined: {name}", "ensemble": f"averaged: {inside[:-1]}"}
