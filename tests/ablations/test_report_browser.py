@@ -128,4 +128,4 @@ def test_without_scripts_all_is_there(whole: Path, tmp_path: Path) -> None:
             return len(found["nodeIds"])
 
         assert count("button") == count("input") == 0
-        assert count("table.classes tbody tr") == 4 and count("table.data") == 8
+        assert count("table.classes tbody tr") == 4 and count("table.data") == 9
