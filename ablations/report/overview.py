@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
-from ablations.report.sheet import Column, Row, Sheet, make_sheet, scores_of, the_split
+from ablations.report.sheet import Column, Row, Sheet, kind_of, make_sheet, scores_of, the_split
 from ablations.search.options import BY_CLASS
 from lsmseg_prompts.prompts.word_lists import WORDS
 
@@ -42,7 +42,12 @@ def overview_sheet(single: Sequence[Row], combinations: Sequence[Row]) -> Sheet 
     ]
     columns, lines = scores_of(rows, itemgetter("prompts"))
     what: Column = ("prompts", lambda row: row["what"] + " *" * row["chosen"])
-    return make_sheet("In short", lines, [what, *columns], NOTE.format(split=the_split(rows)))
+    note = NOTE.format(split=the_split(rows))
+    return make_sheet("In short", lines, [what, *columns], note, _kind)
+
+
+def _kind(row: Row) -> str:
+    return "control" if kind_of(row) == "typical" else kind_of(row)
 
 
 def _named(single: Sequence[Row], combinations: Sequence[Row]) -> Iterator[tuple[str, str]]:
