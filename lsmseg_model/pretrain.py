@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.encoders.checkpoints import save_weights
@@ -38,6 +38,7 @@ from lsmseg_model.training.options import PretrainOptions, PretrainRequest, trai
 from lsmseg_model.training.processes import Processes
 from lsmseg_model.training.state import STEP_COLUMNS, plot
 from lsmseg_model.training.step import embed
+from lsmseg_model.training.words import Words, word_vectors
 
 CHECKPOINT_EVERY = 250  # steps
 COLUMNS = STEP_COLUMNS[:3]  # of the log
@@ -99,16 +100,31 @@ class ClipRun(Run):
         self.checkpoint_every = CHECKPOINT_EVERY
         self.log = self.out / "loss.csv"
         self.module = self.clip = _start(self.settings, options, request).train()
-        self.optimizer = Optimizers(self.clip, options)
-        self.resume(request.init)
+        self.words = self._words()
+        self.optimizer = Optimizers(self.clip, self.words, options)
+        told = {key: [(text, sorted(says)) for text, says in s] for key, s in request.told.items()}
+        self.resume(request.init, told)
         view = settings["view"]
-        self.load_pictures(Augment(view["short_side"], view["window"]))
+        self.load_pictures(Augment(view["short_side"], view["window"]), request.told)
+
+    def _words(self) -> Words | None:
+        """What reads the frozen word vectors, where the recipe has some."""
+        embedding = self.clip.model.token_embedding.weight
+        if self.options.token_table == "learned" or self.request.init:
+            return None
+        embedding.requires_grad_(False)
+        known = (
+            torch.zeros(embedding.shape)
+            if self.request.resume
+            else word_vectors(embedding.shape[1])
+        )
+        return Words(known).to(self.request.device)
 
     def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
         options, clip, device = self.options, self.clip, self.request.device
         rng = np.random.default_rng([self.request.seed, self.step])
         sentences, keys = choose_texts(
-            items, self.classes, self.request.texts, options.decoys_per_picture, rng
+            items, self.classes, self.request.texts, options.negatives, rng
         )
         size = options.loss_size
         labels = torch.stack([item.labels for item in items])[:, None].float()
@@ -117,8 +133,7 @@ class ClipRun(Run):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.half):
             image = torch.stack([item.image for item in items]).to(device)
             features = clip.encode_dense(image)
-            noise = self.request.seed + self.step
-            text = _embed(clip, sentences, options.token_dropout, noise)[rows.to(device)]
+            text = self._embed(sentences)[rows.to(device)]
             cost = torch.einsum("bhwd,bkd->bkhw", features, text)  # Eq. 1
         logits = upsample(cost.float(), (size, size))
         logits = logits * clip.model.logit_scale.exp() + clip.model.logit_bias
@@ -127,25 +142,45 @@ class ClipRun(Run):
         loss.backward()
         value = float(loss.detach())
         self.must_be_a_number(value, "loss")
-        norm = torch.nn.utils.clip_grad_norm_(clip.parameters(), options.clip_grad)
+        norm = torch.nn.utils.clip_grad_norm_(self.optimizer.parameters(), options.clip_grad)
         self.optimizer.step(rate)
         return value, float(norm)
+
+    def _embed(self, sentences: list[str]) -> Tensor:
+        """[T, D] embeddings of the batch's sentences, some of their tokens dropped at random."""
+        clip = self.clip
+        tokens = tokenize(sentences, clip.model.context_length)
+        ends = tokens.argmax(dim=-1)
+        tokens = tokens[:, : int(ends.max()) + 1]
+        generator = torch.Generator().manual_seed(self.request.seed + self.step)
+        kept = torch.rand(tokens.shape, generator=generator) >= self.options.token_dropout
+        kept[:, 0] = True
+        kept[torch.arange(len(ends)), ends] = True  # start and end tokens stay
+        tokens, kept = tokens.to(clip.device), kept.to(clip.device)
+        words = self.words or clip.model.token_embedding
+        return embed(clip, tokens, words(tokens) * kept[..., None])
 
     def state(self) -> dict[str, Any]:
         steps = [row[: len(COLUMNS)] for row in self.history.steps]
         return {
             "model": self.clip.model.state_dict(),
+            "words": self.words.state_dict() if self.words else {},
             "optimizer": self.optimizer.state_dict(),
             "losses": torch.tensor(steps, dtype=torch.float64),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.clip.model.load_state_dict(state["model"])
+        if self.words:
+            self.words.load_state_dict(state["words"])
         self.optimizer.load_state_dict(state["optimizer"])
         rows = state["losses"].tolist()
         self.history.steps = [(int(step), loss, rate, 0.0, 0.0) for step, loss, rate in rows]
 
     def end(self) -> None:
+        if self.words:
+            with torch.no_grad():
+                self.clip.model.token_embedding.weight.copy_(self.words.table())
         about = {
             "format": "lsmseg-prompts/weights",
             "config": self.settings,
@@ -161,50 +196,37 @@ def choose_texts(
     items: Sequence[TrainingItem],
     classes: Sequence[int],
     texts: Sequence[Sequence[str]],
-    decoys: int,
+    negatives: int,
     rng: np.random.Generator,
 ) -> tuple[list[str], list[dict[int, int]]]:
-    """One random sentence for every class, every captioned thing and some decoys.
+    """One random sentence for every class, and the caption of every captioned thing.
 
     Args:
         items: The pictures of the batch.
         classes: Vocabulary indices of the classes trained on.
         texts: One or more sentences for every class of the vocabulary.
-        decoys: The most that each picture is compared with.
+        negatives: The most captions of other pictures that a picture is compared with.
         rng: Draws.
 
     Returns the batch's text table and, for each picture, label value -> position in it. A picture
-    is compared with all classes and with its own captions and decoys (keys below 0).
+    is compared with all classes, its own captions and, under keys below 0, captions of other
+    pictures that are false of it.
     """
     sentences = [texts[c][int(rng.integers(len(texts[c])))] for c in classes]
     shared = {c: position for position, c in enumerate(classes)}
-    keys = []
-    for item in items:
+    keys, told = [], []
+    for picture, item in enumerate(items):
         own = dict(shared)
-        for value, captions in item.captions.items():
+        for value, caption in item.captions.items():
             own[value] = len(sentences)
-            sentences.append(captions[rng.integers(len(captions))])
-        count = min(decoys, len(item.decoys))
-        for n, pick in enumerate(rng.permutation(len(item.decoys))[:count]):
-            own[-2 - n] = len(sentences)
-            sentences.append(item.decoys[pick])
+            told.append((len(sentences), picture, caption.claims))
+            sentences.append(caption.text)
         keys.append(own)
+    for picture, (own, item) in enumerate(zip(keys, items, strict=True)):
+        false = [row for row, other, claims in told if other != picture and claims - item.shown]
+        for n, pick in enumerate(rng.permutation(len(false))[:negatives]):
+            own[-2 - n] = false[pick]
     return sentences, keys
-
-
-def _embed(clip: Clip, sentences: list[str], dropout: float, noise: int) -> Tensor:
-    """[T, D] embeddings of the batch's sentences, some of their tokens dropped at random."""
-    tokens = tokenize(sentences, clip.model.context_length)
-    ends = tokens.argmax(dim=-1)
-    tokens = tokens[:, : int(ends.max()) + 1]
-    kept = torch.ones(tokens.shape)
-    if dropout:
-        generator = torch.Generator().manual_seed(noise)
-        kept = (torch.rand(tokens.shape, generator=generator) >= dropout).float()
-        kept[:, 0] = 1
-        kept[torch.arange(len(ends)), ends] = 1  # start and end tokens stay
-    tokens, kept = tokens.to(clip.device), kept.to(clip.device)
-    return embed(clip, tokens, clip.model.token_embedding(tokens) * kept[..., None])
 
 
 def _start(settings: dict[str, Any], options: PretrainOptions, request: PretrainRequest) -> Clip:
@@ -231,8 +253,9 @@ def _start(settings: dict[str, Any], options: PretrainOptions, request: Pretrain
 class Optimizers:
     """Muon for the matrices of the transformer blocks, AdamW for everything else."""
 
-    def __init__(self, clip: Clip, options: PretrainOptions) -> None:
-        named = [(n, p) for n, p in clip.named_parameters() if p.requires_grad]
+    def __init__(self, clip: Clip, readers: Words | None, options: PretrainOptions) -> None:
+        named = [*clip.named_parameters(), *(readers.named_parameters() if readers else ())]
+        named = [(n, p) for n, p in named if p.requires_grad]
         words = [p for n, p in named if "token_embedding" in n]
         blocks = [p for n, p in named if "resblocks" in n and p.ndim == 2]
         chosen = {id(p) for p in (*words, *blocks)}
@@ -255,6 +278,11 @@ class Optimizers:
             weight_decay=decay,
             adjust_lr_fn="match_rms_adamw",
         )
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All that learn."""
+        groups = self.adamw.param_groups + self.muon.param_groups
+        return [parameter for group in groups for parameter in group["params"]]
 
     def step(self, rate: float) -> None:
         for optimizer in (self.adamw, self.muon):

@@ -36,7 +36,7 @@ PANELS = {
     """,
     "Training": """
         iterations batch_size accumulate lr ignored precision evaluate_every test_limit
-        checkpoint_every minutes resume
+        checkpoint_every minutes resume token_table
     """,
     "Search": """
         rule strategy beam_width orders refine rounds proposers samples again top sort by

@@ -1,13 +1,20 @@
 """`pretrain`: a small CLIP from scratch, on pictures and their texts."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Context, Option
 
 import lsmseg_model
 from ablations.commands import completion, options
 from ablations.commands.output import Shown, show
+
+if TYPE_CHECKING:
+    from lsmseg_model.data.ministuff.captions import Told
+
+NAME_WORDS = ["ball", "brick", "concrete", "grassy", "hydrant", "sandy", "snowy", "wood", "wooden"]
+"""Parts and forms of the names of MiniStuff's classes, beside the names themselves."""
 
 
 def pretrain(
@@ -40,6 +47,12 @@ def pretrain(
         int | None, Option(min=1, help="Pictures a step (default: the config's).")
     ] = None,
     lr: options.LearningRate = None,
+    token_table: Annotated[
+        str | None,
+        Option(
+            help="Words' vectors: learned, or minilm, a sentence model's (default: the config's)."
+        ),
+    ] = None,
     short_side: Annotated[
         int | None, Option(min=16, help="Pixels of a picture's short side; kept in weights.")
     ] = None,
@@ -58,9 +71,36 @@ def pretrain(
         lsmseg_model.PretrainRequest,
         ctx,
         texts=texts,
+        told=told(seed) if data == "ministuff" else {},
         vocabulary_name=name,
         out=out,
         options=recipe,
         progress=not Shown.quiet,
     )
     show(asdict(lsmseg_model.pretrain(request)), json)
+
+
+def told(seed: int) -> "dict[str, Sequence[Told]]":
+    """What is said of invented things: bundled sentences that fit their looks (looks.json).
+
+    Not of a class that MiniStuff has, and none that names one. "orange" stays: it is a colour too.
+    """
+    from lsmseg_model.data.ministuff.looks import LOOKS
+    from lsmseg_model.data.ministuff.scenes import CLASS_INDICES
+    from lsmseg_prompts.descriptions.loading import load
+    from lsmseg_prompts.prompts.training_texts import texts_of_things
+    from lsmseg_prompts.vocabularies import load_vocabulary
+
+    classes = load_vocabulary("coco-stuff")
+    avoid = {name for index in CLASS_INDICES for name in classes[index].names} | set(NAME_WORDS)
+    avoid -= {"orange"}
+    found = {}
+    for name in dict.fromkeys(look.vocabulary for look in LOOKS):
+        vocabulary = load_vocabulary(name)
+        cells = load(vocabulary) | load(vocabulary, attributes=["typical"])
+        looks = [look for look in LOOKS if look.vocabulary == name]
+        shown = {(look.index, a): cells[look.index, a] for look in looks for a in look.says}
+        entries = [vocabulary[look.index] for look in looks]
+        told = texts_of_things(shown, entries, avoid, seed)
+        found |= {look.key: told[look.index] for look in looks}
+    return found

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lsmseg_model.data.benchmark import Benchmark, MiniStuff
+from lsmseg_model.data.ministuff.captions import Caption, Told
+from lsmseg_model.data.ministuff.looks import Gallery
+from lsmseg_model.data.ministuff.scenes import draw_training
 from lsmseg_model.errors import LsmsegModelError
 
 WATCH = 0.5  # seconds between a worker's looks at whether its run still lives
@@ -27,14 +30,14 @@ class TrainingItem:
     """One picture to train on.
 
     ``labels`` hold vocabulary indices, IGNORE, or keys of ``captions`` (1000 and up): things that
-    belong to no class, each with several true sentences. ``decoys`` are sentences that are false
-    of everything in the picture.
+    belong to no class, each with a true sentence. ``shown``: what a caption of another picture may
+    claim without being false here.
     """
 
     image: Tensor  # float32 [3, S, S] in 0..1
     labels: Tensor  # int64 [S, S]
-    captions: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    decoys: tuple[str, ...] = ()
+    captions: dict[int, Caption] = field(default_factory=dict)
+    shown: frozenset[str] = frozenset()
 
 
 def batches(loader: Iterable[list[TrainingItem]]) -> Iterator[list[TrainingItem]]:
@@ -70,16 +73,14 @@ def _end_with(parent: int) -> None:
 class MiniStuffTraining(Dataset[TrainingItem]):
     """Freshly drawn scenes of the train split; unseen classes are IGNORE."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, told: Mapping[str, Sequence[Told]] | None) -> None:
+        self.seed, self.gallery = seed, Gallery(told)
 
     def __getitem__(self, place: tuple[int, int, int]) -> TrainingItem:
-        from lsmseg_model.data.ministuff.scenes import draw_training
-
-        scene = draw_training(place[2], seed=self.seed)
+        scene = draw_training(place[2], self.seed, self.gallery)
         image = torch.from_numpy(scene.image).permute(2, 0, 1).float().div(255)
         labels = torch.from_numpy(scene.labels.astype(np.int64))
-        return TrainingItem(image, labels, scene.captions, scene.decoys)
+        return TrainingItem(image, labels, scene.captions, scene.shown)
 
 
 def distorted(image: Tensor) -> Tensor:
@@ -208,9 +209,16 @@ def places(
 
 
 def training_data(
-    benchmark: Benchmark, augment: Augment, seed: int
+    benchmark: Benchmark, augment: Augment, seed: int, told: Mapping[str, Sequence[Told]] | None
 ) -> tuple[Dataset[TrainingItem], int | None]:
-    """The items of a benchmark, and how many pictures make an epoch (None: endless)."""
+    """The items of a benchmark, and how many pictures make an epoch (None: endless).
+
+    Args:
+        benchmark: The pictures.
+        augment: How those of a folder are varied.
+        seed: Of everything random.
+        told: See `Gallery`, for MiniStuff.
+    """
     if isinstance(benchmark, MiniStuff):
-        return MiniStuffTraining(seed), None
+        return MiniStuffTraining(seed, told), None
     return FolderTraining(benchmark, augment, seed), len(benchmark)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -20,6 +20,7 @@ from lsmseg_model.data.benchmark import (
     must_be_labelled,
     training_classes,
 )
+from lsmseg_model.data.ministuff.captions import Told
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
 from lsmseg_model.files import check_free, result_folder, write_whole
 from lsmseg_model.training.dataset import (
@@ -107,10 +108,12 @@ class Run:
                 f"{self.last} has already reached {self.step} iterations; ask for more."
             )
 
-    def load_pictures(self, augment: Augment) -> None:
-        """Make the loader."""
+    def load_pictures(
+        self, augment: Augment, told: Mapping[str, Sequence[Told]] | None = None
+    ) -> None:
+        """Make the loader; see `training_data`."""
         seed, workers, team = self.request.seed, self.request.workers, self.team
-        dataset, epoch = training_data(self.benchmark, augment, seed)
+        dataset, epoch = training_data(self.benchmark, augment, seed, told)
         options = self.options
         self.loader = DataLoader(
             dataset,

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import Field
 
+from lsmseg_model.data.ministuff.captions import Told
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.backbones.clip import read_config
 from lsmseg_model.networks.backbones.text import check_groups
@@ -92,10 +93,11 @@ class PretrainOptions:
     """The field `train` of a CLIP's configuration.
 
     loss: see `losses.py`, of logits enlarged to `loss_size` pixels a side. logit_scale, logit_bias:
-    what cosines are multiplied with and moved by at the start. word_lr_factor, muon_lr_factor: of
-    `lr`, for the words' embeddings and for the matrices of the blocks. balance: see
-    `pixel_weights`. token_dropout: share of tokens that are left out. decoys_per_picture: false
-    sentences that each picture is compared with.
+    what cosines are multiplied with and moved by at the start. token_table: it is "learned"
+    from zero, or read from a sentence model's vectors, "minilm" (`training.words`). word_lr_factor,
+    muon_lr_factor: of `lr`, for the learned table and for the matrices of the blocks. balance: see
+    `pixel_weights`. token_dropout: share of tokens that are left out. negatives: sentences about
+    things in other pictures of the batch, false here, that each picture is compared with.
     """
 
     iterations: Whole
@@ -112,7 +114,8 @@ class PretrainOptions:
     muon_lr_factor: From0
     balance: Number
     token_dropout: From0
-    decoys_per_picture: WholeOrZero
+    negatives: WholeOrZero
+    token_table: Annotated[str, OneOf("learned", "minilm")] = "learned"
 
     @classmethod
     def of(cls, config: str, **changes: object) -> PretrainOptions:
@@ -203,11 +206,14 @@ class PretrainRequest(Request):
         options: The recipe (default: that of `config`), see `PretrainOptions.of`.
         init: Weights to start from: a file, or a configuration's name.
         short_side: Pixels of a picture's short side; kept in the weights.
+        told: For MiniStuff, what may be said of invented things, by `looks.Look.key`: sentences
+            with the attributes that they tell of.
     """
 
     options: PretrainOptions | None = None
     init: str | None = None
     short_side: int | None = None
+    told: Mapping[str, Sequence[Told]] = field(default_factory=dict)
 
 
 def training_options(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from lsmseg_prompts.attributes import ATTRIBUTES
+from lsmseg_prompts.english import names_pattern
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
@@ -14,6 +16,9 @@ from lsmseg_prompts.vocabularies.renaming import rename
 
 # Put where a class was named, so that a sentence must be read and its name is not enough.
 STAND_INS = ("thing", "object", "item", "area", "blicket", "dax", "wug", "toma")
+
+Told = tuple[str, frozenset[str]]
+"""A sentence, and the attributes that it tells of."""
 
 
 def training_texts(
@@ -38,28 +43,79 @@ def training_texts(
     """
     rng = random.Random(seed)
     names = [group[0] for group in build_prompt_set({}, vocabulary, ("name",)).texts]
-    single: list[list[str]] = [[] for _ in names]
-    for (index, _), text in sorted(descriptions.items()):
-        single[index].append(text)
-    combined: list[list[str]] = [[] for _ in names]
-    have = [a for a in ATTRIBUTES if any(attribute == a for _, attribute in descriptions)]
-    full = [e for e in vocabulary.classes if all((e.index, a) in descriptions for a in have)]
-    if full and len(have) > 1:
-        renumbered = tuple(replace(e, index=i) for i, e in enumerate(full))
-        part = replace(vocabulary, classes=renumbered)
-        cells = {(i, a): descriptions[e.index, a] for i, e in enumerate(full) for a in have}
-        for _ in range(combos):
-            chosen = rng.sample(have, rng.randint(2, min(4, len(have))))
-            for entry, group in zip(full, build_prompt_set(cells, part, chosen).texts, strict=True):
-                combined[entry.index] += group
+    cells = _by_class(descriptions)
     texts = []
-    for entry, name, alone, together in zip(vocabulary, names, single, combined, strict=True):
-        described = [*alone, *alone, *together]  # singles twice, as often as combinations
+    for entry, name in zip(vocabulary, names, strict=True):
+        described = [text for text, _ in _told(entry, cells[entry.index], rng, combos)]
         anonymous = [_without_name(text, entry, rng) for text in described]
         anonymous = [text for text in anonymous if count_tokens(text) <= CONTEXT_LENGTH]
         templates = [name] * max(1, (len(described) + len(anonymous)) // 10)
         texts.append(templates + described + anonymous)
     return texts
+
+
+def texts_of_things(
+    descriptions: Mapping[tuple[int, str], str],
+    entries: Iterable[ClassEntry],
+    avoid: Iterable[str],
+    seed: int = 0,
+    combos: int = 24,
+) -> dict[int, list[Told]]:
+    """What may be said of a thing that looks like a class but is not to be known as one.
+
+    Single descriptions and combinations as in `training_texts`, half of them without the class's
+    name. None of them names what is to be avoided, be it as a likeness ("like snow").
+
+    Args:
+        descriptions: {(class index, attribute): one sentence}, of attributes that the thing shows.
+        entries: the classes.
+        avoid: names.
+        seed: of the random choices.
+        combos: how many combinations a class gets.
+    """
+    rng = random.Random(seed)
+    banned = names_pattern(tuple(avoid))
+    cells = _by_class(descriptions)
+    told = {}
+    for entry in entries:
+        about = {
+            attribute: text
+            for attribute, text in cells[entry.index].items()
+            if not banned.search(_without_name(text, entry, rng))
+        }
+        kept = []
+        for text, attributes in _told(entry, about, rng, combos):
+            if rng.random() < 0.5 or banned.search(text):
+                text = _without_name(text, entry, rng)
+            if count_tokens(text) <= CONTEXT_LENGTH and not banned.search(text):
+                kept.append((text, attributes))
+        told[entry.index] = kept
+    return told
+
+
+def _by_class(descriptions: Mapping[tuple[int, str], str]) -> dict[int, dict[str, str]]:
+    cells: dict[int, dict[str, str]] = defaultdict(dict)
+    for (index, attribute), text in sorted(descriptions.items()):
+        cells[index][attribute] = text
+    return cells
+
+
+def _told(
+    entry: ClassEntry, about: Mapping[str, str], rng: random.Random, combos: int
+) -> list[Told]:
+    """Single descriptions twice, so as often as combinations, and these."""
+    alone = [(text, frozenset([attribute])) for attribute, text in about.items()]
+    have = [attribute for attribute in ATTRIBUTES if attribute in about]
+    if len(have) < 2:
+        return [*alone, *alone]
+    only = Vocabulary("", "", (replace(entry, index=0),))
+    cells = {(0, attribute): text for attribute, text in about.items()}
+    together = []
+    for _ in range(combos):
+        chosen = rng.sample(have, rng.randint(2, min(4, len(have))))
+        ((text,),) = build_prompt_set(cells, only, chosen).texts
+        together.append((text, frozenset(chosen)))
+    return [*alone, *alone, *together]
 
 
 def _without_name(text: str, entry: ClassEntry, rng: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""MiniStuff: scenes, invented things, captions and decoys."""
+"""MiniStuff: scenes, invented things, and what captions claim."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from hypothesis import strategies as st
 
 from lsmseg_model.data.ministuff import invented
 from lsmseg_model.data.ministuff import scenes as mini
-from lsmseg_model.data.ministuff.captions import ATTRIBUTES, Thing, caption, captions_of
+from lsmseg_model.data.ministuff.captions import (
+    ATTRIBUTES,
+    Thing,
+    caption,
+    caption_of,
+    claims_of,
+)
 from lsmseg_model.data.ministuff.class_looks import looks_like_a_class
-from lsmseg_model.data.ministuff.decoys import CLASS_TRAITS, decoys
 from lsmseg_model.data.ministuff.drawing import COLOURS
 from lsmseg_model.data.ministuff.lexicon import (
     COLOUR_WORDS,
     PART_WORDS,
     PATTERN_WORDS,
     SHAPE_WORDS,
-    SIMILAR,
 )
+from lsmseg_model.data.ministuff.looks import LOOKS, Gallery, Looks, appearance
 from lsmseg_model.data.ministuff.objects import OBJECTS
 from lsmseg_model.data.ministuff.regions import SURFACES
+from lsmseg_model.data.ministuff.shown import CLASS_TRAITS, shown
 
 VOCABULARY = Path(__file__).parents[2] / "lsmseg_prompts/vocabularies/coco-stuff.json"
 SCENES = [mini.draw("report", i) for i in range(200)]
@@ -129,7 +135,7 @@ def test_colours_carry_information() -> None:
 def test_training_scenes_are_deterministic_and_follow_the_seed() -> None:
     first, again, other = (mini.draw_training(5, seed=s) for s in (1, 1, 2))
     assert np.array_equal(first.image, again.image) and np.array_equal(first.labels, again.labels)
-    assert first.captions == again.captions and first.decoys == again.decoys
+    assert first.captions == again.captions and first.shown == again.shown
     assert not np.array_equal(first.image, other.image)
 
 
@@ -139,10 +145,7 @@ def test_training_scenes_never_show_unseen_classes() -> None:
         invented_labels = {v for v in values if v >= mini.FIRST_INVENTED}
         assert values - invented_labels <= mini.SEEN | {mini.IGNORE}
         assert invented_labels == set(scene.captions)
-        assert all(len(c) >= 4 for c in scene.captions.values())
-        assert scene.decoys and not {c for cs in scene.captions.values() for c in cs} & set(
-            scene.decoys
-        )
+        assert all(caption.claims <= scene.shown for caption in scene.captions.values())
 
 
 def test_all_flavours_of_training_scene_occur() -> None:
@@ -167,11 +170,11 @@ def class_names() -> re.Pattern[str]:
     return re.compile(rf"\b({'|'.join(map(re.escape, sorted(words)))})(s|es)?\b", re.I)
 
 
-def test_captions_and_decoys_never_name_a_class_and_are_short() -> None:
+def test_captions_never_name_a_class_and_are_short() -> None:
     forbidden = class_names()
-    told = [c for scene in TRAINING for cs in scene.captions.values() for c in cs]
-    told += [d for scene in TRAINING for d in scene.decoys]
-    assert len(told) > 500
+    told = [caption.text for scene in TRAINING for caption in scene.captions.values()]
+    rng = np.random.default_rng(3)
+    told += [caption_of(rng, invented.thing(rng, Gallery())[0]).text for _ in range(400)]
     for text in told:
         assert not forbidden.search(text), text
         assert 1 <= len(text.split()) <= 60
@@ -191,7 +194,7 @@ def test_any_thing_can_be_told(
     rng = np.random.default_rng(seed)
     kind = "region" if shape == "region" else "object"
     thing = Thing(kind, shape, (colour, "blue"), pattern, "rough", 40.0, tuple(parts))
-    assert len(captions_of(rng, thing)) >= 4
+    assert caption_of(rng, thing).text
     for attribute in ATTRIBUTES:
         assert caption(rng, thing, [attribute])
 
@@ -204,35 +207,56 @@ def test_a_color_caption_names_the_color() -> None:
         assert any(word in text for word in COLOUR_WORDS["purple"]), text
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_a_decoy_tells_of_something_the_picture_lacks(seed: int) -> None:
-    """With one plain red disc in view, a decoy of one clause must not be true of it."""
-    rng = np.random.default_rng(seed)
+def test_a_claim_is_what_would_be_false_of_others() -> None:
+    ring = Thing("object", "ring", ("red", "white"), "spots", "smooth", 40.0, ())
+    assert claims_of(ring, ("color", "shape"), False) == {"color red", "color white", "shape ring"}
+    assert claims_of(ring, ("color", "pattern", "size"), True) == {"pattern spots"}
+    blob = Thing("object", "blob", ("red",), "plain", "", 40.0, ())
+    assert claims_of(blob, ("shape", "pattern"), False) == set()
+
+
+def test_what_is_shown_or_nearly_is_not_false() -> None:
     disc = Thing("object", "round", ("red",), "plain", "", 40.0, ())
-    false = decoys(rng, [disc], [], count=6)
-    assert false
-    true = {w for c in ("red", *SIMILAR["red"]) for w in COLOUR_WORDS[c]}
-    for text in false:
-        lowered = text.lower()
-        shaped = [s for s, ws in SHAPE_WORDS.items() if any(_bare(w) in lowered for w in ws)]
-        marked = [
-            p
-            for p, ws in PATTERN_WORDS.items()
-            if p != "plain" and any(_stem(w, lowered) for w in ws)
-        ]
-        coloured = not any(re.search(rf"\b{re.escape(w)}\b", lowered) for w in true)
-        assert coloured or marked or set(shaped) - {"round"}, text
+    seen = shown([disc], [142])  # and sand
+    assert {"color red", "color maroon", "shape round", "color tan", "pattern rippled"} <= seen
+    assert not seen & {"color blue", "shape star", "pattern checks"}
 
 
-def _bare(phrase: str) -> str:
-    return phrase.removeprefix("is ").split(" ", 1)[-1]
+# -- looks -----------------------------------------------------------------------------------
 
 
-def _stem(phrase: str, text: str) -> bool:
-    """Whether the longest fixed piece of a pattern phrase is in the text."""
-    pieces = [p.strip() for p in re.split(r"\{[ab]\}", phrase.removeprefix("is "))]
-    longest = max(pieces, key=len)
-    return len(longest) > 4 and longest in text
+def test_looks_are_of_things_that_the_engine_draws_and_of_no_class() -> None:
+    shapes, patterns = set(SHAPE_WORDS) - {"region"}, {"plain", *invented.CHOICES["patterns"]}
+    surfaces = {*invented.CHOICES["surfaces"], "fading", "checks"}
+    rng = np.random.default_rng(0)
+    assert len({look.key for look in LOOKS}) == len(LOOKS) > 900
+    for look in LOOKS:
+        assert not class_names().search(look.name), look
+        assert set(look.shapes) <= shapes and set(look.textures) <= set(invented.ROUGHNESS)
+        assert set(look.patterns) <= (patterns if look.shapes else surfaces), look
+        assert all(1 <= len(pair) <= 2 and set(pair) <= set(COLOURS) for pair in look.colours)
+        assert {"shape", "typical"}.isdisjoint(look.says) or look.shapes or look.says
+        for _ in range(3):
+            if seen := appearance(rng, look):
+                kind = seen.shape if look.shapes else seen.pattern
+                assert not looks_like_a_class(kind, seen.first, seen.second, seen.pattern)
+                assert seen.first != seen.second
+
+
+def test_most_looks_can_be_drawn_and_are_told_of_in_their_own_words() -> None:
+    rng = np.random.default_rng(0)
+    drawn = sum(any(appearance(rng, look) for _ in range(8)) for look in LOOKS)
+    assert drawn > 0.95 * len(LOOKS)
+    sentence = ("A dax is much like itself.", frozenset({"shape"}))
+    gallery = Gallery({look.key: [sentence] for look in LOOKS})
+    assert len(gallery.objects.looks) > len(gallery.regions.looks) > 30
+    told = [invented.thing(rng, gallery)[0].told for _ in range(40)]
+    told += [invented.region(rng, 16, 16, gallery)[0].told for _ in range(40)]
+    assert 20 < sum(t == [sentence] for t in told) < 70
+    written = next(Thing("object", "ring", ("red",), "plain", "", 40.0, (), t) for t in told if t)
+    captions = [caption_of(rng, written) for _ in range(60)]
+    assert 25 < sum(c.text == sentence[0] and c.claims == {"shape ring"} for c in captions) < 55
+    assert Looks([]).pick(rng) is None
 
 
 def test_invented_things_never_make_up_a_class() -> None:
@@ -241,7 +265,7 @@ def test_invented_things_never_make_up_a_class() -> None:
     assert not looks_like_a_class("round", "blue", "red", "plain")
     rng = np.random.default_rng(0)
     for _ in range(150):
-        thing, sprite = invented.thing(rng)
+        thing, sprite = invented.thing(rng, Gallery())
         second = thing.colours[-1]
         assert not looks_like_a_class(thing.shape, thing.colours[0], second, thing.pattern) or (
             len(thing.colours) == 1  # then the unused second colour decided
@@ -268,7 +292,7 @@ def test_invented_regions_fill_their_area() -> None:
     rng = np.random.default_rng(1)
     seen = set()
     for _ in range(60):
-        thing, field = invented.region(rng, 32, 48)
+        thing, field = invented.region(rng, 32, 48, Gallery())
         assert field.shape == (32, 48, 3) and np.isfinite(field).all()
         seen.add(thing.pattern)
     assert len(seen) >= 10

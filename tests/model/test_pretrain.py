@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from lsmseg_model.data.ministuff.captions import Caption
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError
 from lsmseg_model.networks.backbones.clip import CONFIGS, load_clip
 from lsmseg_model.pretrain import choose_texts, pretrain
@@ -56,13 +58,14 @@ def config(tmp_path: Path) -> str:
     }
     settings["view"] = {"short_side": 32, "window": 32, "stride": 16}
     settings["train"] |= {"iterations": 6, "batch_size": 2, "warmup": 2, "loss_size": 16}
+    settings["train"]["token_table"] = "learned"
     path = tmp_path / "mini.json"
     path.write_text(json.dumps(settings))
     return str(path)
 
 
 def run(config: str, data: Path, out: Path, **more: object) -> list[float]:
-    options = {name: more.pop(name) for name in ("iterations", "lr") if name in more}
+    options = {name: more.pop(name) for name in ("iterations", "lr", "token_table") if name in more}
     values = {"workers": 0, "progress": False, "precision": "fp32", **more}
     request = PretrainRequest(
         config=config,
@@ -114,16 +117,19 @@ def test_targets_only_compare_own_captions() -> None:
     assert target.tolist() == [[[0, 1]], [[-1, 0]]]
 
 
-def test_choose_texts_gives_each_class_one_text_and_decoys_negative_keys() -> None:
-    blank = torch.zeros(1, 1)
+def test_choose_texts_compares_with_captions_of_others_that_are_false() -> None:
+    blank, a, b = torch.zeros(1, 1), frozenset({"color red"}), frozenset({"shape ring"})
     items = [
-        TrainingItem(blank, blank, {1000: ("a dax",)}, ("no", "nope")),
-        TrainingItem(blank, blank),
+        TrainingItem(blank, blank, {1000: Caption("a dax", a)}, a),
+        TrainingItem(blank, blank, {1000: Caption("a wug", b)}, a | b),
+        TrainingItem(blank, blank, {}, frozenset({"color blue"})),
     ]
     sentences, keys = choose_texts(items, [0, 1], TEXTS, 1, np.random.default_rng(0))
     assert sentences[0] in TEXTS[0] and sentences[1] in TEXTS[1]
-    assert sentences[keys[0][1000]] == "a dax" and sentences[keys[0][-2]] in ("no", "nope")
-    assert keys[1] == {0: 0, 1: 1} and len(sentences) == 4
+    assert sentences[2:] == ["a dax", "a wug"]
+    assert keys[0] == {0: 0, 1: 1, 1000: 2, -2: 3}  # shows no ring
+    assert keys[1] == {0: 0, 1: 1, 1000: 3}  # shows something red
+    assert keys[2] in ({0: 0, 1: 1, -2: 2}, {0: 0, 1: 1, -2: 3})
 
 
 def test_places_visit_every_picture_once_an_epoch() -> None:
@@ -144,6 +150,27 @@ def test_resumed_run_equals_unbroken_run(tmp_path: Path, config: str, data: Path
     two = load_clip(config, tmp_path / "two/mini.safetensors").model.state_dict()
     for key in one:
         torch.testing.assert_close(one[key], two[key], atol=1e-6, rtol=0)
+
+
+def test_resumed_run_equals_unbroken_run_with_word_vectors(
+    tmp_path: Path, config: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The vectors are in the checkpoint; the weights hold the table that was read from them."""
+    drawn = torch.randn(49408, 16, generator=torch.Generator().manual_seed(0))
+    module = sys.modules["lsmseg_model.pretrain"]  # the package has a function of that name
+    monkeypatch.setattr(module, "word_vectors", lambda width: drawn)
+    unbroken = run(config, data, tmp_path / "one", token_table="minilm")
+    run(config, data, tmp_path / "two", token_table="minilm", minutes=0.0)
+    monkeypatch.setattr(module, "word_vectors", None)
+    broken = run(config, data, tmp_path / "two", token_table="minilm", resume=True)
+    np.testing.assert_allclose(broken, unbroken, rtol=1e-6)
+    one = load_clip(config, tmp_path / "one/mini.safetensors").model.state_dict()
+    two = load_clip(config, tmp_path / "two/mini.safetensors").model.state_dict()
+    for key in one:
+        torch.testing.assert_close(one[key], two[key], atol=1e-6, rtol=0)
+    table = one["token_embedding.weight"]
+    assert not torch.allclose(table, drawn, atol=1e-3)
+    assert float(torch.nn.functional.cosine_similarity(table, drawn).mean()) > 0.9
 
 
 def test_training_learns_and_leaves_its_files(tmp_path: Path, config: str, data: Path) -> None:

@@ -7,7 +7,7 @@ descriptions, in many constructions and with many synonyms (lexicon.py). They ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lsmseg_model.data.ministuff import lexicon
@@ -15,7 +15,20 @@ from lsmseg_model.data.ministuff.drawing import COLOURS, Rng, one
 
 # Keeps every caption within 77 CLIP tokens; the longest, 1 in 100, end there in mid-sentence.
 MOST_WORDS = 42
+WRITTEN = 0.7  # share of captions that were written, of a thing that has some
 ATTRIBUTES = ("color", "shape", "pattern", "texture", "size")
+
+
+Told = tuple[str, frozenset[str]]
+"""A sentence, and the attributes that it tells of."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A sentence, and what it says for certain, like "color red" or "shape ring" (`claims_of`)."""
+
+    text: str
+    claims: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,8 @@ class Thing:
     """What an invented thing looks like.
 
     kind: "object" or "region"; colours: one or two names of drawing.COLOURS; size: pixels in the
-    longest dimension; parts: keys of lexicon.PART_WORDS.
+    longest dimension; parts: keys of lexicon.PART_WORDS; told: sentences that were written about a
+    class of such looks, with the attributes that each tells of.
     """
 
     kind: str
@@ -33,28 +47,49 @@ class Thing:
     texture: str
     size: float
     parts: tuple[str, ...]
+    told: Sequence[Told] = ()
 
 
-def captions_of(rng: Rng, thing: Thing, count: int = 8) -> tuple[str, ...]:
-    """`count` different true captions: single attributes (a shape always), pairs and full ones."""
-    attributes = attributes_of(thing)
-    wanted: list[tuple[str, ...]] = [
-        ("shape",) if thing.kind == "object" else ("pattern",),
-        ("color",),
-    ]
-    for number in range(2, count):
-        if number < 0.5 * count:
-            wanted.append((one(rng, attributes),))
-        else:
-            size = int(rng.integers(2, len(attributes) + 1))
-            order = [attributes[i] for i in rng.permutation(len(attributes))[:size]]
-            wanted.append(tuple(order))
-    return tuple(dict.fromkeys(caption(rng, thing, w) for w in wanted))
+def caption_of(rng: Rng, thing: Thing) -> Caption:
+    """A true caption: one that was written if there are some, mostly, or one made up here.
+
+    Those tell of single attributes, a shape and a colour more often, or of several.
+    """
+    if thing.told and rng.random() < WRITTEN:
+        text, told = one(rng, thing.told)
+        return Caption(text, claims_of(thing, told, " or " in text))
+    attributes, drawn = attributes_of(thing), rng.random()
+    if drawn < 0.125:
+        chosen = ["shape" if thing.kind == "object" else "pattern"]
+    elif drawn < 0.25:
+        chosen = ["color"]
+    elif drawn < 0.5:
+        chosen = [one(rng, attributes)]
+    else:
+        size = int(rng.integers(2, len(attributes) + 1))
+        chosen = [attributes[i] for i in rng.permutation(len(attributes))[:size]]
+    text = caption(rng, thing, chosen)
+    return Caption(text, claims_of(thing, chosen, " or " in text))
 
 
-def caption(rng: Rng, thing: Thing, attributes: Sequence[str], exact: bool = False) -> str:
-    """One caption about those attributes. exact: no "red or green" with one true."""
-    clauses = [_clause(rng, thing, a, exact) for a in attributes]
+def claims_of(thing: Thing, attributes: Collection[str], alternatives: bool) -> frozenset[str]:
+    """What a caption about those attributes of a thing says that would be false of others.
+
+    Only clear shapes and patterns count; colours do not where it may name `alternatives`.
+    """
+    claims = set()
+    if "color" in attributes and not alternatives:
+        claims |= {f"color {name}" for name in thing.colours}
+    if "shape" in attributes and thing.kind == "object" and thing.shape not in lexicon.VAGUE:
+        claims.add(f"shape {thing.shape}")
+    if "pattern" in attributes and thing.pattern in lexicon.CLEAR_PATTERNS:
+        claims.add(f"pattern {thing.pattern}")
+    return frozenset(claims)
+
+
+def caption(rng: Rng, thing: Thing, attributes: Sequence[str]) -> str:
+    """One caption about those attributes."""
+    clauses = [_clause(rng, thing, a) for a in attributes]
     kind = rng.random()
     if len(clauses) == 1 and kind < 0.2:
         return _fragment(rng, thing, clauses[0])
@@ -83,9 +118,9 @@ def attributes_of(thing: Thing) -> list[str]:
     return ["color", "shape", "pattern", "size", *(["texture"] if textured else [])]
 
 
-def _clause(rng: Rng, thing: Thing, attribute: str, exact: bool) -> str:
+def _clause(rng: Rng, thing: Thing, attribute: str) -> str:
     if attribute == "color":
-        return _colour_clause(rng, thing, exact)
+        return _colour_clause(rng, thing)
     if attribute == "shape":
         return _shape_clause(rng, thing)
     if attribute == "pattern":
@@ -114,13 +149,13 @@ def size_name(pixels: float) -> str:
 _DARK = ("black", "navy", "maroon", "brown", "dark green", "blue", "purple", "gray", "red", "green")
 
 
-def _colour_clause(rng: Rng, thing: Thing, exact: bool) -> str:
+def _colour_clause(rng: Rng, thing: Thing) -> str:
     first = one(rng, lexicon.COLOUR_WORDS[thing.colours[0]])
     hedge = one(rng, lexicon.HEDGES) + " " if rng.random() < 0.35 else ""
     if len(thing.colours) == 2:
         second = one(rng, lexicon.COLOUR_WORDS[thing.colours[1]])
         return one(rng, lexicon.COLOUR_FORMS["two"]).format(a=first, b=second, h=hedge)
-    if not exact and rng.random() < 0.22:
+    if rng.random() < 0.22:
         others = [
             one(rng, lexicon.COLOUR_WORDS[one(rng, list(COLOURS))])
             for _ in range(int(rng.integers(1, 4)))

@@ -8,6 +8,8 @@ What is said of them: captions.py.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lsmseg_model.data.ministuff import textures as tx
@@ -31,6 +33,7 @@ from lsmseg_model.data.ministuff.drawing import (
 )
 from lsmseg_model.data.ministuff.figures import Body, coat_field, perched, quadruped, vehicle
 from lsmseg_model.data.ministuff.lexicon import SIMILAR
+from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.data.ministuff.outlines import letters, panel, trace
 from lsmseg_model.data.ministuff.silhouettes import SILHOUETTES, Extras
 from lsmseg_model.data.ministuff.tables import read_table
@@ -38,6 +41,7 @@ from lsmseg_model.data.ministuff.tables import read_table
 CHOICES: dict[str, list[str]] = read_table("invented")
 """What is drawn from; a name given twice is twice as likely. Besides, which shapes are large, which
 are turned anyhow, and which surfaces have only one colour."""
+DESCRIBED = 0.6  # share of things that have a look of the gallery, if it has some
 ROUGHNESS = {"": 0.03, "smooth": 0, "rough": 0.16, "fuzzy": 0.14, "bumpy": 0.06, "wrinkled": 0.05}
 
 
@@ -49,8 +53,13 @@ def two_colours(rng: Rng) -> tuple[str, str]:
     return first, one(rng, far)
 
 
-def thing(rng: Rng) -> tuple[Thing, Sprite]:
-    """An invented object, chosen at random: what it is, and its sprite."""
+def thing(rng: Rng, gallery: Gallery) -> tuple[Thing, Sprite]:
+    """An invented object, often of the gallery: what it is, and its sprite."""
+    if rng.random() < DESCRIBED and (picked := gallery.objects.pick(rng)):
+        look, seen = picked
+        colours = (seen.first, seen.second)
+        thing, sprite = draw(rng, seen.shape, *colours, seen.pattern, seen.texture, seen.size)
+        return replace(thing, told=look.told), sprite
     is_class = True
     while is_class:
         figure = rng.random() < 0.34
@@ -230,8 +239,12 @@ def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour
     return field * light.astype(np.float32)[..., None]
 
 
-def region(rng: Rng, h: int, w: int) -> tuple[Thing, Array]:
-    """An invented ground or wall, chosen at random: what it is and its field [h, w, 3]."""
+def region(rng: Rng, h: int, w: int, gallery: Gallery) -> tuple[Thing, Array]:
+    """An invented ground or wall, often of the gallery: what it is and its field [h, w, 3]."""
+    if rng.random() < DESCRIBED and (picked := gallery.regions.pick(rng)):
+        look, seen = picked
+        thing, field = surface(rng, h, w, seen.pattern, seen.first, seen.second)
+        return replace(thing, told=look.told), field
     is_class = True
     while is_class:
         kind = str(rng.choice(CHOICES["surfaces"]))

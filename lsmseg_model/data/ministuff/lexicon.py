@@ -33,3 +33,5 @@ ALIKE: Words = _WORDS["alike"]
 PART_COLOURS: Words = _WORDS["part_colours"]
 """Colours that parts of a shape have: black wheels."""
 CLEAR_PATTERNS: list[str] = _WORDS["clear_patterns"]
+VAGUE = ("region", "blob", "heap")
+"""Shapes that another thing may be said to have too."""

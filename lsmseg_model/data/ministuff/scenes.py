@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsmseg_model.data.ministuff import invented
-from lsmseg_model.data.ministuff.captions import Thing, captions_of
-from lsmseg_model.data.ministuff.decoys import decoys as decoys_for
+from lsmseg_model.data.ministuff.captions import Caption, Thing, caption_of
 from lsmseg_model.data.ministuff.drawing import Rng, Sprite, camera, noise, one, paste, shadow
+from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.data.ministuff.objects import OBJECTS
 from lsmseg_model.data.ministuff.regions import SURFACES, tree
+from lsmseg_model.data.ministuff.shown import shown
 from lsmseg_model.data.ministuff.tables import read_table
 
 IGNORE = -1
@@ -70,15 +71,15 @@ class Scene:
 
 @dataclass(frozen=True)
 class TrainingScene:
-    """A scene for training: invented things have labels 1000 + j, and captions that are true.
+    """A scene for training: invented things have labels 1000 + j, and a caption that is true.
 
-    decoys are captions that are true of nothing in the picture.
+    shown: what captions may claim without being false of everything here (`shown.shown`).
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    captions: dict[int, tuple[str, ...]]
-    decoys: tuple[str, ...]
+    captions: dict[int, Caption]
+    shown: frozenset[str]
 
 
 _INDEX = {name: index for index, name, _ in CLASSES}
@@ -107,11 +108,16 @@ def draw(split: str, index: int) -> Scene:
     return Scene(image, labels, tuple(builder.drawn))
 
 
-def draw_training(index: int, seed: int = 0) -> TrainingScene:
-    """Training scene `index`: seen classes, seen classes with invented things, or all invented."""
+def draw_training(index: int, seed: int = 0, gallery: Gallery | None = None) -> TrainingScene:
+    """Training scene `index`: seen classes, seen classes with invented things, or all invented.
+
+    gallery: looks that some of the invented things have.
+    """
     rng = np.random.default_rng([_TRAINING_SEED, seed, index])
     flavour = rng.random()
     builder = _Builder(rng, SEEN)
+    if gallery is not None:
+        builder.gallery = gallery
     if flavour < 0.25:
         builder.scene(index)
     elif flavour < 0.7:
@@ -124,10 +130,9 @@ def draw_training(index: int, seed: int = 0) -> TrainingScene:
     image, labels = builder.develop()
     present = set(np.unique(labels).tolist())
     things = {k: v for k, v in builder.things.items() if k in present}
-    captions = {k: captions_of(rng, thing) for k, thing in things.items()}
-    drawn = sorted({label for label in builder.drawn if label < FIRST_INVENTED})
-    decoys = decoys_for(rng, list(things.values()), drawn)
-    return TrainingScene(image, labels, captions, decoys)
+    captions = {k: caption_of(rng, thing) for k, thing in things.items()}
+    drawn = {label for label in builder.drawn if label < FIRST_INVENTED}
+    return TrainingScene(image, labels, captions, shown(things.values(), drawn))
 
 
 class _Builder:
@@ -141,6 +146,7 @@ class _Builder:
         self.drawn: list[int] = []
         self.things: dict[int, Thing] = {}
         self.invented_share = 0.0
+        self.gallery = Gallery()
         self.boxes: list[tuple[float, float, float]] = []
 
     # -- finishing -------------------------------------------------------------------------
@@ -155,7 +161,7 @@ class _Builder:
         """Fills everything below `edge` (a height per column; None: all) with a region."""
         if self.invented_share and self.rng.random() < self.invented_share:
             label = FIRST_INVENTED + len(self.things)
-            thing, field = invented.region(self.rng, SIDE, SIDE)
+            thing, field = invented.region(self.rng, SIDE, SIDE, self.gallery)
             self.things[label] = thing
         else:
             field = SURFACES[label](self.rng, SIDE, SIDE)
@@ -295,7 +301,7 @@ class _Builder:
         """Lays `count` invented objects anywhere on top."""
         for _ in range(count):
             label = FIRST_INVENTED + len(self.things)
-            thing, sprite = invented.thing(self.rng)
+            thing, sprite = invented.thing(self.rng, self.gallery)
             foot = float(self.rng.uniform(0.55 * thing.size, SIDE + 0.2 * thing.size))
             self.things[label] = thing
             self._stand(

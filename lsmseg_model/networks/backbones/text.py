@@ -39,3 +39,16 @@ def tokenize(sentences: Sequence[str], context_length: int = 77) -> Tensor:
             )
         tokens[row, : len(ids)] = torch.tensor(ids)
     return tokens
+
+
+def token_strings() -> list[str]:
+    """What each of CLIP's 49,408 tokens spells, without the mark of a word's end."""
+    clip = _tokenizer()
+    strings = []
+    for token in range(len(clip.decoder)):
+        spelled = clip.decoder[token].removesuffix("</w>")
+        if token < clip.sot_token_id:
+            letters = bytearray(clip.byte_decoder[letter] for letter in spelled)
+            spelled = letters.decode("utf-8", errors="replace")
+        strings.append(spelled.strip() or " ")
+    return strings
