@@ -237,7 +237,7 @@ def test_looks_are_of_things_that_the_engine_draws_and_of_no_class() -> None:
         assert all(1 <= len(pair) <= 2 and set(pair) <= set(COLOURS) for pair in look.colours)
         assert {"shape", "typical"}.isdisjoint(look.says) or look.shapes or look.says
         for _ in range(3):
-            if seen := appearance(rng, look):
+            if seen := appearance(rng, look, look):
                 kind = seen.shape if look.shapes else seen.pattern
                 assert not looks_like_a_class(kind, seen.first, seen.second, seen.pattern)
                 assert seen.first != seen.second
@@ -245,7 +245,7 @@ def test_looks_are_of_things_that_the_engine_draws_and_of_no_class() -> None:
 
 def test_most_looks_can_be_drawn_and_are_told_of_in_their_own_words() -> None:
     rng = np.random.default_rng(0)
-    drawn = sum(any(appearance(rng, look) for _ in range(8)) for look in LOOKS)
+    drawn = sum(any(appearance(rng, look, look) for _ in range(8)) for look in LOOKS)
     assert drawn > 0.95 * len(LOOKS)
     sentence = ("A dax is much like itself.", frozenset({"shape"}))
     gallery = Gallery({look.key: [sentence] for look in LOOKS})
@@ -256,7 +256,7 @@ def test_most_looks_can_be_drawn_and_are_told_of_in_their_own_words() -> None:
     written = next(Thing("object", "ring", ("red",), "plain", "", 40.0, (), t) for t in told if t)
     captions = [caption_of(rng, written) for _ in range(60)]
     assert 25 < sum(c.text == sentence[0] and c.claims == {"shape ring"} for c in captions) < 55
-    assert Looks([]).pick(rng) is None
+    assert Looks([]).pick(rng, 0.5) is None
 
 
 def test_invented_things_never_make_up_a_class() -> None:

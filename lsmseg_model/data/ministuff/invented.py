@@ -42,6 +42,7 @@ CHOICES: dict[str, list[str]] = read_table("invented")
 """What is drawn from; a name given twice is twice as likely. Besides, which shapes are large, which
 are turned anyhow, and which surfaces have only one colour."""
 DESCRIBED = 0.6  # share of things that have a look of the gallery, if it has some
+MIXED = 0.5  # share of those objects that have the form of one look and the surface of another
 ROUGHNESS = {"": 0.03, "smooth": 0, "rough": 0.16, "fuzzy": 0.14, "bumpy": 0.06, "wrinkled": 0.05}
 
 
@@ -55,11 +56,11 @@ def two_colours(rng: Rng) -> tuple[str, str]:
 
 def thing(rng: Rng, gallery: Gallery) -> tuple[Thing, Sprite]:
     """An invented object, often of the gallery: what it is, and its sprite."""
-    if rng.random() < DESCRIBED and (picked := gallery.objects.pick(rng)):
-        look, seen = picked
+    if rng.random() < DESCRIBED and (picked := gallery.objects.pick(rng, MIXED)):
+        seen, told = picked
         colours = (seen.first, seen.second)
         thing, sprite = draw(rng, seen.shape, *colours, seen.pattern, seen.texture, seen.size)
-        return replace(thing, told=look.told), sprite
+        return replace(thing, told=told), sprite
     is_class = True
     while is_class:
         figure = rng.random() < 0.34
@@ -241,10 +242,10 @@ def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour
 
 def region(rng: Rng, h: int, w: int, gallery: Gallery) -> tuple[Thing, Array]:
     """An invented ground or wall, often of the gallery: what it is and its field [h, w, 3]."""
-    if rng.random() < DESCRIBED and (picked := gallery.regions.pick(rng)):
-        look, seen = picked
+    if rng.random() < DESCRIBED and (picked := gallery.regions.pick(rng, 0.0)):
+        seen, told = picked
         thing, field = surface(rng, h, w, seen.pattern, seen.first, seen.second)
-        return replace(thing, told=look.told), field
+        return replace(thing, told=told), field
     is_class = True
     while is_class:
         kind = str(rng.choice(CHOICES["surfaces"]))

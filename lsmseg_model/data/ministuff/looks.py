@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lsmseg_model.data.ministuff.captions import Told
+from lsmseg_model.data.ministuff.captions import MOST_WORDS, Told
 from lsmseg_model.data.ministuff.class_looks import looks_like_a_class
 from lsmseg_model.data.ministuff.drawing import Rng, one
 from lsmseg_model.data.ministuff.tables import read_table
@@ -23,6 +23,7 @@ SIZES = {"small": (20, 30), "medium": (30, 44), "large": (44, 62), "huge": (62, 
 """Pixels in the longest dimension; `captions.size_name` divides alike."""
 ONE_COLOURED = read_table("invented")["one coloured"]
 CONTRASTS = ("white", "black", "gray", "tan")  # for a pattern whose second colour is not told
+FORM, SURFACE = {"shape", "size"}, {"color", "pattern", "texture", "material"}
 PATIENCE = 8  # draws of something that is not a class of MiniStuff
 
 
@@ -79,21 +80,42 @@ class Appearance:
 
 
 class Looks:
-    """Looks to draw from; a shape that many of them have is not drawn that much more often."""
+    """Looks to draw from, those of every shape as often."""
 
     def __init__(self, looks: Sequence[Look]) -> None:
         self.looks = looks
         common = Counter(look.shapes[:1] for look in looks)
-        weights = np.array([common[look.shapes[:1]] ** -0.5 for look in looks])
-        self.weights = weights / weights.sum() if looks else weights
+        self.until = np.cumsum([1 / common[look.shapes[:1]] for look in looks])
 
-    def pick(self, rng: Rng) -> tuple[Look, Appearance] | None:
-        """A look and one of its appearances; None where all that was drawn would be a class."""
+    def pick(self, rng: Rng, mixed: float) -> tuple[Appearance, Sequence[Told]] | None:
+        """An appearance and what may be said of it; None where all drawn would be a class.
+
+        mixed: how often it has the form of one look and the surface of another.
+        """
         for _ in range(PATIENCE if self.looks else 0):
-            look = self.looks[int(rng.choice(len(self.looks), p=self.weights))]
-            if found := appearance(rng, look):
-                return look, found
+            look = other = self._one(rng)
+            if rng.random() < mixed:
+                other = self._one(rng)
+            if found := appearance(rng, look, other):
+                return found, look.told if look is other else _told_of_both(rng, look, other)
         return None
+
+    def _one(self, rng: Rng) -> Look:
+        return self.looks[int(np.searchsorted(self.until, rng.random() * self.until[-1]))]
+
+
+def _told_of_both(rng: Rng, form: Look, surface: Look) -> list[Told]:
+    """What is said of the one's form and of the other's surface, alone and two joined."""
+    ours = [told for told in form.told if told[1] <= FORM]
+    theirs = [told for told in surface.told if told[1] <= SURFACE]
+    joined = []
+    for _ in range((len(ours) + len(theirs)) // 2 if ours and theirs else 0):
+        pair = [one(rng, ours), one(rng, theirs)]
+        (first, a), (second, b) = (pair[i] for i in rng.permutation(2))
+        text = f"{first.rstrip('.')}, and {second[0].lower()}{second[1:]}"
+        if len(text.split()) <= MOST_WORDS:
+            joined.append((text, a | b))
+    return [*ours, *theirs, *joined]
 
 
 class Gallery:
@@ -109,20 +131,23 @@ class Gallery:
         self.regions = Looks([look for look in known if not look.shapes])
 
 
-def appearance(rng: Rng, look: Look) -> Appearance | None:
-    """One drawing that the look allows; None for one that would make up a class of MiniStuff."""
-    shape = one(rng, look.shapes) if look.shapes else "region"
-    first, *rest = one(rng, look.colours)
-    plain = [p for p in look.patterns if p in ("plain", "fading") or p in ONE_COLOURED]
-    marked = [p for p in look.patterns if p not in plain]
+def appearance(rng: Rng, form: Look, surface: Look) -> Appearance | None:
+    """A drawing with the shape and size of one look, and the colours and pattern of another.
+
+    None for one that would make up a class of MiniStuff.
+    """
+    shape = one(rng, form.shapes) if form.shapes else "region"
+    first, *rest = one(rng, surface.colours)
+    plain = [p for p in surface.patterns if p in ("plain", "fading") or p in ONE_COLOURED]
+    marked = [p for p in surface.patterns if p not in plain]
     if rest or not plain:
-        pattern = one(rng, marked or ("blotchy" if not look.shapes else "two halves",))
-        others = [c for colours in look.colours for c in colours if c != first] or CONTRASTS
+        pattern = one(rng, marked or ("two halves" if form.shapes else "blotchy",))
+        others = [c for colours in surface.colours for c in colours if c != first] or CONTRASTS
         second = rest[0] if rest else one(rng, [c for c in others if c != first])
     else:
         pattern, second = one(rng, plain), one(rng, [c for c in CONTRASTS if c != first])
-    if looks_like_a_class(shape if look.shapes else pattern, first, second, pattern):
+    if looks_like_a_class(shape if form.shapes else pattern, first, second, pattern):
         return None
-    texture = one(rng, look.textures) if look.textures else ""
-    size = float(rng.uniform(*SIZES[one(rng, look.sizes)])) if look.sizes else 44.0
+    texture = one(rng, surface.textures) if surface.textures else ""
+    size = float(rng.uniform(*SIZES[one(rng, form.sizes)])) if form.sizes else 44.0
     return Appearance(shape, first, second, pattern, texture, size)
