@@ -210,7 +210,7 @@ def choose_texts(
 
     Returns the batch's text table and, for each picture, label value -> position in it. A picture
     is compared with all classes, its own captions and, under keys below 0, captions of other
-    pictures that are false of it.
+    pictures, but for those whose claims are all true of it.
     """
     sentences = [texts[c][int(rng.integers(len(texts[c])))] for c in classes]
     shared = {c: position for position, c in enumerate(classes)}
@@ -223,7 +223,12 @@ def choose_texts(
             sentences.append(caption.text)
         keys.append(own)
     for picture, (own, item) in enumerate(zip(keys, items, strict=True)):
-        false = [row for row, other, claims in told if other != picture and claims - item.shown]
+        # What claims nothing for certain is compared too: where it is true of much, that is learnt.
+        false = [
+            row
+            for row, other, claims in told
+            if other != picture and (not claims or claims - item.shown)
+        ]
         for n, pick in enumerate(rng.permutation(len(false))[:negatives]):
             own[-2 - n] = false[pick]
     return sentences, keys
