@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lsmseg_model.data.ministuff.captions import CLAIMS
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.files import named_file, write_csv
 from lsmseg_model.networks.backbones.clip import (
@@ -36,6 +37,7 @@ from lsmseg_model.training.loop import Run, training_folder
 from lsmseg_model.training.losses import LOSSES, pixel_weights, text_targets
 from lsmseg_model.training.options import PretrainOptions, PretrainRequest, training_options
 from lsmseg_model.training.processes import Processes
+from lsmseg_model.training.prototypes import Prototypes, rows_of
 from lsmseg_model.training.state import STEP_COLUMNS, plot
 from lsmseg_model.training.step import embed
 from lsmseg_model.training.words import Words, word_vectors
@@ -101,7 +103,9 @@ class ClipRun(Run):
         self.log = self.out / "loss.csv"
         self.module = self.clip = _start(self.settings, options, request).train()
         self.words = self._words()
-        self.optimizer = Optimizers(self.clip, self.words, options)
+        self.prototypes = Prototypes(CLAIMS, self.clip.embed_dim).to(request.device)
+        self.helpers = nn.ModuleList([m for m in (self.words, self.prototypes) if m])
+        self.optimizer = Optimizers(self.clip, self.helpers, options)
         told = {key: [(text, sorted(says)) for text, says in s] for key, s in request.told.items()}
         self.resume(request.init, told)
         view = settings["view"]
@@ -133,15 +137,17 @@ class ClipRun(Run):
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=self.half):
             image = torch.stack([item.image for item in items]).to(device)
             features = clip.encode_dense(image)
-            text = self._embed(sentences)[rows.to(device)]
-            cost = torch.einsum("bhwd,bkd->bkhw", features, text)  # Eq. 1
+            text = self._embed(sentences)
+            cost = torch.einsum("bhwd,bkd->bkhw", features, text[rows.to(device)])  # Eq. 1
         logits = upsample(cost.float(), (size, size))
         logits = logits * clip.model.logit_scale.exp() + clip.model.logit_bias
         weight = pixel_weights(target, options.balance)
         loss = LOSSES[options.loss](logits, *(t.to(device) for t in (target, compared, weight)))
-        loss.backward()
         value = float(loss.detach())
         self.must_be_a_number(value, "loss")
+        if options.attributes:
+            loss = loss + options.attributes * self._on_attributes(items, features, text)
+        loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.optimizer.parameters(), options.clip_grad)
         self.optimizer.step(rate)
         return value, float(norm)
@@ -160,19 +166,32 @@ class ClipRun(Run):
         words = self.words or clip.model.token_embedding
         return embed(clip, tokens, words(tokens) * kept[..., None])
 
+    def _on_attributes(self, items: list[TrainingItem], features: Tensor, text: Tensor) -> Tensor:
+        """The loss on prototypes: of positions [B, h, w, D], and of the captions, texts' last."""
+        prototypes, device = self.prototypes, features.device
+        labels = torch.stack([item.labels for item in items])[:, None].float()
+        labels = F.interpolate(labels, size=features.shape[1:3])[:, 0].long()
+        rows, looks = rows_of(labels, [item.looks for item in items])
+        weight = pixel_weights(rows - 1, self.options.balance).flatten().to(device)
+        seen = prototypes.truths(looks)[rows.flatten()].to(device)
+        of_pictures = prototypes.loss(features.flatten(0, 2).float(), seen, weight)
+        claimed = [caption.claims for item in items for caption in item.captions.values()]
+        truths = prototypes.truths(claimed).to(device)
+        told = text[len(self.classes) :].float()
+        return of_pictures + prototypes.loss(told, truths, told.new_ones(len(told)))
+
     def state(self) -> dict[str, Any]:
         steps = [row[: len(COLUMNS)] for row in self.history.steps]
         return {
             "model": self.clip.model.state_dict(),
-            "words": self.words.state_dict() if self.words else {},
+            "helpers": self.helpers.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "losses": torch.tensor(steps, dtype=torch.float64),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.clip.model.load_state_dict(state["model"])
-        if self.words:
-            self.words.load_state_dict(state["words"])
+        self.helpers.load_state_dict(state["helpers"])
         self.optimizer.load_state_dict(state["optimizer"])
         rows = state["losses"].tolist()
         self.history.steps = [(int(step), loss, rate, 0.0, 0.0) for step, loss, rate in rows]
@@ -258,8 +277,8 @@ def _start(settings: dict[str, Any], options: PretrainOptions, request: Pretrain
 class Optimizers:
     """Muon for the matrices of the transformer blocks, AdamW for everything else."""
 
-    def __init__(self, clip: Clip, readers: Words | None, options: PretrainOptions) -> None:
-        named = [*clip.named_parameters(), *(readers.named_parameters() if readers else ())]
+    def __init__(self, clip: Clip, helpers: nn.Module, options: PretrainOptions) -> None:
+        named = [*clip.named_parameters(), *helpers.named_parameters()]
         named = [(n, p) for n, p in named if p.requires_grad]
         words = [p for n, p in named if "token_embedding" in n]
         blocks = [p for n, p in named if "resblocks" in n and p.ndim == 2]

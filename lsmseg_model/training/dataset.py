@@ -31,13 +31,14 @@ class TrainingItem:
 
     ``labels`` hold vocabulary indices, IGNORE, or keys of ``captions`` (1000 and up): things that
     belong to no class, each with a true sentence. ``shown``: what a caption of another picture may
-    claim without being false here.
+    claim without being false here. ``looks``: by label, what is true of it, where that is known.
     """
 
     image: Tensor  # float32 [3, S, S] in 0..1
     labels: Tensor  # int64 [S, S]
     captions: dict[int, Caption] = field(default_factory=dict)
     shown: frozenset[str] = frozenset()
+    looks: dict[int, frozenset[str]] = field(default_factory=dict)
 
 
 def batches(loader: Iterable[list[TrainingItem]]) -> Iterator[list[TrainingItem]]:
@@ -80,7 +81,7 @@ class MiniStuffTraining(Dataset[TrainingItem]):
         scene = draw_training(place[2], self.seed, self.gallery)
         image = torch.from_numpy(scene.image).permute(2, 0, 1).float().div(255)
         labels = torch.from_numpy(scene.labels.astype(np.int64))
-        return TrainingItem(image, labels, scene.captions, scene.shown)
+        return TrainingItem(image, labels, scene.captions, scene.shown, scene.looks)
 
 
 def distorted(image: Tensor) -> Tensor:

@@ -97,7 +97,8 @@ class PretrainOptions:
     from zero, or read from a sentence model's vectors, "minilm" (`training.words`). word_lr_factor,
     muon_lr_factor: of `lr`, for the learned table and for the matrices of the blocks. balance: see
     `pixel_weights`. token_dropout: share of tokens that are left out. negatives: sentences about
-    things in other pictures of the batch, false here, that each picture is compared with.
+    things in other pictures of the batch, false here, that each picture is compared with. attributes: weight of
+    the loss on attribute prototypes (`training.prototypes`).
     """
 
     iterations: Whole
@@ -115,6 +116,7 @@ class PretrainOptions:
     balance: Number
     token_dropout: From0
     negatives: WholeOrZero
+    attributes: From0 = 0.0
     token_table: Annotated[str, OneOf("learned", "minilm")] = "learned"
 
     @classmethod

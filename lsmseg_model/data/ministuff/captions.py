@@ -19,6 +19,14 @@ WRITTEN = 0.7  # share of captions that were written, of a thing that has some
 ATTRIBUTES = ("color", "shape", "pattern", "texture", "size")
 
 
+CLAIMS: tuple[str, ...] = (
+    *(f"color {name}" for name in COLOURS),
+    *(f"shape {name}" for name in lexicon.SHAPE_WORDS),
+    *(f"pattern {name}" for name in lexicon.PATTERN_WORDS),
+    *(f"texture {name}" for name in ("smooth", "rough", "fuzzy", "bumpy", "wrinkled")),
+)
+"""What can be true of a thing."""
+
 Told = tuple[str, frozenset[str]]
 """A sentence, and the attributes that it tells of."""
 
@@ -70,6 +78,13 @@ def caption_of(rng: Rng, thing: Thing) -> Caption:
         chosen = [attributes[i] for i in rng.permutation(len(attributes))[:size]]
     text = caption(rng, thing, chosen)
     return Caption(text, claims_of(thing, chosen, " or " in text))
+
+
+def look_of(thing: Thing) -> frozenset[str]:
+    """All that is true of a thing, in the words of `CLAIMS`."""
+    told = [*(f"color {name}" for name in thing.colours), f"shape {thing.shape}"]
+    told += [f"pattern {thing.pattern}", f"texture {thing.texture}"]
+    return frozenset(told) & frozenset(CLAIMS)
 
 
 def claims_of(thing: Thing, attributes: Collection[str], alternatives: bool) -> frozenset[str]:

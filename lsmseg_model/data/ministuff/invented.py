@@ -41,7 +41,7 @@ from lsmseg_model.data.ministuff.tables import read_table
 CHOICES: dict[str, list[str]] = read_table("invented")
 """What is drawn from; a name given twice is twice as likely. Besides, which shapes are large, which
 are turned anyhow, and which surfaces have only one colour."""
-DESCRIBED = 0.6  # share of things that have a look of the gallery, if it has some
+DESCRIBED = 0.5  # share of things that have a look of the gallery, if it has some
 MIXED = 0.5  # share of those objects that have the form of one look and the surface of another
 ROUGHNESS = {"": 0.03, "smooth": 0, "rough": 0.16, "fuzzy": 0.14, "bumpy": 0.06, "wrinkled": 0.05}
 

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsmseg_model.data.ministuff import invented
-from lsmseg_model.data.ministuff.captions import Caption, Thing, caption_of
+from lsmseg_model.data.ministuff.captions import Caption, Thing, caption_of, look_of
 from lsmseg_model.data.ministuff.drawing import Rng, Sprite, camera, noise, one, paste, shadow
 from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.data.ministuff.objects import OBJECTS
 from lsmseg_model.data.ministuff.regions import SURFACES, tree
-from lsmseg_model.data.ministuff.shown import shown
+from lsmseg_model.data.ministuff.shown import CLASS_LOOKS, shown
 from lsmseg_model.data.ministuff.tables import read_table
 
 IGNORE = -1
@@ -74,12 +74,14 @@ class TrainingScene:
     """A scene for training: invented things have labels 1000 + j, and a caption that is true.
 
     shown: what captions may claim without being false of everything here (`shown.shown`).
+    looks: by label, what is true of each thing and class.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int64]
     captions: dict[int, Caption]
     shown: frozenset[str]
+    looks: dict[int, frozenset[str]]
 
 
 _INDEX = {name: index for index, name, _ in CLASSES}
@@ -132,7 +134,9 @@ def draw_training(index: int, seed: int = 0, gallery: Gallery | None = None) -> 
     things = {k: v for k, v in builder.things.items() if k in present}
     captions = {k: caption_of(rng, thing) for k, thing in things.items()}
     drawn = {label for label in builder.drawn if label < FIRST_INVENTED}
-    return TrainingScene(image, labels, captions, shown(things.values(), drawn))
+    looks = {label: CLASS_LOOKS[label] for label in drawn}
+    looks |= {label: look_of(thing) for label, thing in things.items()}
+    return TrainingScene(image, labels, captions, shown(things.values(), drawn), looks)
 
 
 class _Builder:

@@ -11,6 +11,16 @@ from lsmseg_model.data.ministuff.tables import read_table
 CLASS_TRAITS: dict[int, dict[str, list[str]]] = {c["index"]: c for c in read_table("classes")}
 """By class index: the colours that it may show, its shapes and its patterns."""
 
+CLASS_LOOKS: dict[int, frozenset[str]] = {
+    index: frozenset(
+        f"{attribute} {values[0]}"
+        for attribute, values in (("shape", t["shapes"]), ("pattern", t["patterns"]))
+        if len(values) == 1
+    )
+    for index, t in CLASS_TRAITS.items()
+}
+"""What is true of every drawing of a class."""
+
 
 def shown(things: Iterable[Thing], drawn: Iterable[int]) -> frozenset[str]:
     """The claims (see `captions.claims_of`) that some thing or drawn class might bear out.
