@@ -97,8 +97,8 @@ class PretrainOptions:
     from zero, or read from a sentence model's vectors, "minilm" (`training.words`). word_lr_factor,
     muon_lr_factor: of `lr`, for the learned table and for the matrices of the blocks. balance: see
     `pixel_weights`. token_dropout: share of tokens that are left out. negatives: sentences about
-    things in other pictures of the batch, false here, that each picture is compared with. attributes: weight of
-    the loss on attribute prototypes (`training.prototypes`).
+    things in other pictures of the batch that each picture is compared with (`choose_texts`).
+    attributes: weight of the loss on attribute prototypes (`training.prototypes`).
     """
 
     iterations: Whole
