@@ -175,10 +175,10 @@ class ClipRun(Run):
         weight = pixel_weights(rows - 1, self.options.balance).flatten().to(device)
         seen = prototypes.truths(looks)[rows.flatten()].to(device)
         of_pictures = prototypes.loss(features.flatten(0, 2).float(), seen, weight)
-        claimed = [caption.claims for item in items for caption in item.captions.values()]
-        truths = prototypes.truths(claimed).to(device)
-        told = text[len(self.classes) :].float()
-        return of_pictures + prototypes.loss(told, truths, told.new_ones(len(told)))
+        told = [caption.tells for item in items for caption in item.captions.values()]
+        truths = prototypes.truths(told).to(device)
+        captions = text[len(self.classes) :].float()
+        return of_pictures + prototypes.loss(captions, truths, captions.new_ones(len(captions)))
 
     def state(self) -> dict[str, Any]:
         steps = [row[: len(COLUMNS)] for row in self.history.steps]

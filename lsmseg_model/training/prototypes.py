@@ -43,6 +43,9 @@ class Prototypes(nn.Module):
     def loss(self, features: Tensor, truths: Tensor, weight: Tensor) -> Tensor:
         """Cross-entropy over the alternatives of each attribute that something is known of.
 
+        What is common in the batch ("pattern plain") is held back: each value counts by the root of
+        its share.
+
         Args:
             features: [N, D] of length 1.
             truths: [N, claims], see `truths`; of several true ones each counts alike.
@@ -52,10 +55,10 @@ class Prototypes(nn.Module):
         total = logits.new_zeros(())
         for places in self.groups:
             true = truths[:, places]
-            count = true.sum(dim=1)
-            each = -(true * logits[:, places].log_softmax(dim=1)).sum(dim=1) / count.clamp(min=1)
-            counts = weight * (count > 0)
-            total = total + (each * counts).sum() / counts.sum().clamp(min=1e-6)
+            share = true / true.sum(dim=1, keepdim=True).clamp(min=1) * weight[:, None]
+            share = share * share.sum(dim=0).clamp(min=1e-6).rsqrt()
+            each = -(share * logits[:, places].log_softmax(dim=1)).sum()
+            total = total + each / share.sum().clamp(min=1e-6)
         return total / len(self.groups)
 
 

@@ -24,16 +24,18 @@ def test_cross_entropy_over_the_alternatives_of_each_attribute(prototypes: Proto
     assert truths.tolist() == [[1, 0, 1, 0], [0, 1, 0, 0]]
     red, blue = math.log1p(math.exp(-1)), math.log1p(math.exp(1))
     ring = math.log1p(math.exp(-2))
-    for weight, colour in (([1.0, 1.0], (red + blue) / 2), ([3.0, 1.0], (3 * red + blue) / 4)):
-        loss = prototypes.loss(features, truths, torch.tensor(weight))
-        assert float(loss) == pytest.approx((colour + ring) / 2, rel=1e-5)
+    for weight, root in ((1.0, 1.0), (4.0, 2.0)):  # values count by the roots of their shares
+        loss = prototypes.loss(features, truths, torch.tensor([weight, 1.0])).item()
+        colour = (root * red + blue) / (root + 1)
+        assert loss == pytest.approx((colour + ring) / 2, rel=1e-5)
 
 
 def test_several_true_ones_count_alike_and_nothing_known_is_zero(prototypes: Prototypes) -> None:
     both = prototypes.truths([{"color red", "color blue"}])
-    loss = prototypes.loss(torch.tensor([[1.0, 0.0]]), both, torch.ones(1))
-    assert float(loss) == pytest.approx((math.log1p(math.exp(-1)) + 0.5) / 2, rel=1e-5)
-    assert float(prototypes.loss(torch.ones(1, 2), prototypes.truths([()]), torch.ones(1))) == 0.0
+    loss = prototypes.loss(torch.tensor([[1.0, 0.0]]), both, torch.ones(1)).item()
+    assert loss == pytest.approx((math.log1p(math.exp(-1)) + 0.5) / 2, rel=1e-5)
+    nothing = prototypes.truths([()])
+    assert prototypes.loss(torch.ones(1, 2), nothing, torch.ones(1)).item() == 0.0
 
 
 def test_rows_of_labels() -> None:

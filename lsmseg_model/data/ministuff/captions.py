@@ -33,10 +33,24 @@ Told = tuple[str, frozenset[str]]
 
 @dataclass(frozen=True)
 class Caption:
-    """A sentence, and what it says for certain, like "color red" or "shape ring" (`claims_of`)."""
+    """A sentence and what it says, like "color red" or "shape ring".
+
+    claims: what would be false of others (`claims_of`). tells: all that it speaks of, with every
+    colour of which it says that one may be there.
+    """
 
     text: str
     claims: frozenset[str]
+    tells: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Written:
+    """A sentence about a look; the attributes that it is about, and what it tells (`Caption`)."""
+
+    text: str
+    attributes: frozenset[str]
+    tells: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -44,8 +58,8 @@ class Thing:
     """What an invented thing looks like.
 
     kind: "object" or "region"; colours: one or two names of drawing.COLOURS; size: pixels in the
-    longest dimension; parts: keys of lexicon.PART_WORDS; told: sentences that were written about a
-    class of such looks, with the attributes that each tells of.
+    longest dimension; parts: keys of lexicon.PART_WORDS; told: sentences that were written about
+    such a look.
     """
 
     kind: str
@@ -55,7 +69,7 @@ class Thing:
     texture: str
     size: float
     parts: tuple[str, ...]
-    told: Sequence[Told] = ()
+    told: Sequence[Written] = ()
 
 
 def caption_of(rng: Rng, thing: Thing) -> Caption:
@@ -64,8 +78,9 @@ def caption_of(rng: Rng, thing: Thing) -> Caption:
     Those tell of single attributes, a shape and a colour more often, or of several.
     """
     if thing.told and rng.random() < WRITTEN:
-        text, told = one(rng, thing.told)
-        return Caption(text, claims_of(thing, told, " or " in text))
+        told = one(rng, thing.told)
+        claims = claims_of(thing, told.attributes, " or " in told.text)
+        return Caption(told.text, claims, told.tells)
     attributes, drawn = attributes_of(thing), rng.random()
     if drawn < 0.125:
         chosen = ["shape" if thing.kind == "object" else "pattern"]
@@ -77,7 +92,9 @@ def caption_of(rng: Rng, thing: Thing) -> Caption:
         size = int(rng.integers(2, len(attributes) + 1))
         chosen = [attributes[i] for i in rng.permutation(len(attributes))[:size]]
     text = caption(rng, thing, chosen)
-    return Caption(text, claims_of(thing, chosen, " or " in text))
+    claims = claims_of(thing, chosen, " or " in text)
+    surface = {f"texture {thing.texture}"} if "texture" in chosen and thing.texture else set()
+    return Caption(text, claims, claims | surface)
 
 
 def look_of(thing: Thing) -> frozenset[str]:

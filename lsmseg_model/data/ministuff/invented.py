@@ -63,7 +63,7 @@ def thing(rng: Rng, gallery: Gallery) -> tuple[Thing, Sprite]:
         return replace(thing, told=told), sprite
     is_class = True
     while is_class:
-        figure = rng.random() < 0.34
+        figure = rng.random() < 0.4
         shape = str(rng.choice(CHOICES["figures"] if figure else CHOICES["outlines"]))
         pattern = "plain" if rng.random() < 0.42 else str(rng.choice(CHOICES["patterns"]))
         first, second = two_colours(rng)

@@ -9,12 +9,12 @@ The rows were read off the descriptions by a language model, one class after the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lsmseg_model.data.ministuff.captions import MOST_WORDS, Told
+from lsmseg_model.data.ministuff.captions import MOST_WORDS, Told, Written
 from lsmseg_model.data.ministuff.class_looks import looks_like_a_class
 from lsmseg_model.data.ministuff.drawing import Rng, one
 from lsmseg_model.data.ministuff.tables import read_table
@@ -44,7 +44,7 @@ class Look:
     sizes: tuple[str, ...]
     says: tuple[str, ...]
     shapes: tuple[str, ...] = ()  # of an object; a region has none
-    told: Sequence[Told] = ()
+    told: Sequence[Written] = ()
 
     @property
     def vocabulary(self) -> str:
@@ -87,7 +87,7 @@ class Looks:
         common = Counter(look.shapes[:1] for look in looks)
         self.until = np.cumsum([1 / common[look.shapes[:1]] for look in looks])
 
-    def pick(self, rng: Rng, mixed: float) -> tuple[Appearance, Sequence[Told]] | None:
+    def pick(self, rng: Rng, mixed: float) -> tuple[Appearance, Sequence[Written]] | None:
         """An appearance and what may be said of it; None where all drawn would be a class.
 
         mixed: how often it has the form of one look and the surface of another.
@@ -104,17 +104,17 @@ class Looks:
         return self.looks[int(np.searchsorted(self.until, rng.random() * self.until[-1]))]
 
 
-def _told_of_both(rng: Rng, form: Look, surface: Look) -> list[Told]:
+def _told_of_both(rng: Rng, form: Look, surface: Look) -> list[Written]:
     """What is said of the one's form and of the other's surface, alone and two joined."""
-    ours = [told for told in form.told if told[1] <= FORM]
-    theirs = [told for told in surface.told if told[1] <= SURFACE]
+    ours = [told for told in form.told if told.attributes <= FORM]
+    theirs = [told for told in surface.told if told.attributes <= SURFACE]
     joined = []
     for _ in range((len(ours) + len(theirs)) // 2 if ours and theirs else 0):
         pair = [one(rng, ours), one(rng, theirs)]
-        (first, a), (second, b) = (pair[i] for i in rng.permutation(2))
-        text = f"{first.rstrip('.')}, and {second[0].lower()}{second[1:]}"
+        a, b = (pair[i] for i in rng.permutation(2))
+        text = f"{a.text.rstrip('.')}, and {b.text[0].lower()}{b.text[1:]}"
         if len(text.split()) <= MOST_WORDS:
-            joined.append((text, a | b))
+            joined.append(Written(text, a.attributes | b.attributes, a.tells | b.tells))
     return [*ours, *theirs, *joined]
 
 
@@ -125,10 +125,27 @@ class Gallery:
     """
 
     def __init__(self, told: Mapping[str, Sequence[Told]] | None = None) -> None:
-        told = told or {}
-        known = [replace(look, told=told[look.key]) for look in LOOKS if told.get(look.key)]
+        known = [
+            replace(
+                look, told=[Written(text, says, _tells(look, says)) for text, says in sentences]
+            )
+            for look in LOOKS
+            if (sentences := (told or {}).get(look.key))
+        ]
         self.objects = Looks([look for look in known if look.shapes])
         self.regions = Looks([look for look in known if not look.shapes])
+
+
+def _tells(look: Look, attributes: Collection[str]) -> frozenset[str]:
+    """What sentences about those attributes of a look tell; `typical` ones are about most."""
+    about = {"color", "shape", "texture"} if "typical" in attributes else attributes
+    values = {
+        "color": {name for colours in look.colours for name in colours},
+        "shape": look.shapes,
+        "pattern": look.patterns,
+        "texture": look.textures,
+    }
+    return frozenset(f"{a} {value}" for a in about if a in values for value in values[a])
 
 
 def appearance(rng: Rng, form: Look, surface: Look) -> Appearance | None:
