@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.data.ministuff.captions import CLAIMS
+from lsmseg_model.data.ministuff.captions import CLAIMS, Caption, Written
+from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.files import named_file, write_csv
 from lsmseg_model.networks.backbones.clip import (
@@ -108,6 +109,7 @@ class ClipRun(Run):
         self.optimizer = Optimizers(self.clip, self.helpers, options)
         told = {key: [(text, sorted(says)) for text, says in s] for key, s in request.told.items()}
         self.resume(request.init, told)
+        self.written = Gallery(request.told).sentences
         view = settings["view"]
         self.load_pictures(Augment(view["short_side"], view["window"]), request.told)
 
@@ -130,6 +132,10 @@ class ClipRun(Run):
         sentences, keys = choose_texts(
             items, self.classes, self.request.texts, options.negatives, rng
         )
+        told = [caption for item in items for caption in item.captions.values()]
+        for _ in range(options.sentences if self.written else 0):
+            told.append(self.written[int(rng.integers(len(self.written)))])
+            sentences.append(told[-1].text)
         size = options.loss_size
         labels = torch.stack([item.labels for item in items])[:, None].float()
         labels = F.interpolate(labels, size=(size, size))[:, 0].long()  # nearest
@@ -146,7 +152,7 @@ class ClipRun(Run):
         value = float(loss.detach())
         self.must_be_a_number(value, "loss")
         if options.attributes:
-            loss = loss + options.attributes * self._on_attributes(items, features, text)
+            loss = loss + options.attributes * self._on_attributes(items, features, told, text)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.optimizer.parameters(), options.clip_grad)
         self.optimizer.step(rate)
@@ -166,8 +172,14 @@ class ClipRun(Run):
         words = self.words or clip.model.token_embedding
         return embed(clip, tokens, words(tokens) * kept[..., None])
 
-    def _on_attributes(self, items: list[TrainingItem], features: Tensor, text: Tensor) -> Tensor:
-        """The loss on prototypes: of positions [B, h, w, D], and of the captions, texts' last."""
+    def _on_attributes(
+        self,
+        items: list[TrainingItem],
+        features: Tensor,
+        told: Sequence[Caption | Written],
+        text: Tensor,
+    ) -> Tensor:
+        """The loss on prototypes: of positions [B, h, w, D], and of sentences, the texts' last."""
         prototypes, device = self.prototypes, features.device
         labels = torch.stack([item.labels for item in items])[:, None].float()
         labels = F.interpolate(labels, size=features.shape[1:3])[:, 0].long()
@@ -175,10 +187,9 @@ class ClipRun(Run):
         weight = pixel_weights(rows - 1, self.options.balance).flatten().to(device)
         seen = prototypes.truths(looks)[rows.flatten()].to(device)
         of_pictures = prototypes.loss(features.flatten(0, 2).float(), seen, weight)
-        told = [caption.tells for item in items for caption in item.captions.values()]
-        truths = prototypes.truths(told).to(device)
-        captions = text[len(self.classes) :].float()
-        return of_pictures + prototypes.loss(captions, truths, captions.new_ones(len(captions)))
+        truths = prototypes.truths([sentence.tells for sentence in told]).to(device)
+        read = text[-len(told) :].float() if told else text[:0].float()
+        return of_pictures + prototypes.loss(read, truths, read.new_ones(len(told)))
 
     def state(self) -> dict[str, Any]:
         steps = [row[: len(COLUMNS)] for row in self.history.steps]

@@ -1,6 +1,6 @@
 """`pretrain`: a small CLIP from scratch, on pictures and their texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NAME_WORDS = ["ball", "brick", "concrete", "grassy", "hydrant", "sandy", "snowy", "wood", "wooden"]
 """Parts and forms of the names of MiniStuff's classes, beside the names themselves."""
+UNSEEN_WORDS = {"brick", "sandy", "snowy"}
 
 
 def pretrain(
@@ -83,24 +84,28 @@ def pretrain(
 def told(seed: int) -> "dict[str, Sequence[Told]]":
     """What is said of invented things: bundled sentences that fit their looks (looks.json).
 
-    Not of a class that MiniStuff has, and none that names one. "orange" stays: it is a colour too.
+    None of them names a class of MiniStuff. "orange" stays: it is a colour too. To be read only,
+    those of seen classes; none of these names an unseen one.
     """
-    from lsmseg_model.data.ministuff.looks import LOOKS
-    from lsmseg_model.data.ministuff.scenes import CLASS_INDICES
+    from lsmseg_model.data.ministuff.looks import LOOKS, class_looks
+    from lsmseg_model.data.ministuff.scenes import CLASS_INDICES, UNSEEN
     from lsmseg_prompts.descriptions.loading import load
     from lsmseg_prompts.prompts.training_texts import texts_of_things
     from lsmseg_prompts.vocabularies import load_vocabulary
 
     classes = load_vocabulary("coco-stuff")
-    avoid = {name for index in CLASS_INDICES for name in classes[index].names} | set(NAME_WORDS)
-    avoid -= {"orange"}
-    found = {}
-    for name in dict.fromkeys(look.vocabulary for look in LOOKS):
-        vocabulary = load_vocabulary(name)
-        cells = load(vocabulary) | load(vocabulary, attributes=["typical"])
-        looks = [look for look in LOOKS if look.vocabulary == name]
-        shown = {(look.index, a): cells[look.index, a] for look in looks for a in look.says}
-        entries = [vocabulary[look.index] for look in looks]
-        told = texts_of_things(shown, entries, avoid, seed)
-        found |= {look.key: told[look.index] for look in looks}
+
+    def names(indices: Iterable[int]) -> set[str]:
+        return {name for index in indices for name in classes[index].names} - {"orange"}
+
+    every, unseen = names(CLASS_INDICES) | set(NAME_WORDS), names(UNSEEN) | UNSEEN_WORDS
+    found: dict[str, Sequence[Told]] = {}
+    for looks, avoid in ((LOOKS, every), (class_looks(), unseen)):
+        for name in dict.fromkeys(look.vocabulary for look in looks):
+            vocabulary = load_vocabulary(name)
+            cells = load(vocabulary) | load(vocabulary, attributes=["typical"])
+            some = [look for look in looks if look.vocabulary == name]
+            shown = {(look.index, a): cells[look.index, a] for look in some for a in look.says}
+            told = texts_of_things(shown, [vocabulary[look.index] for look in some], avoid, seed)
+            found |= {look.key: told[look.index] for look in some}
     return found

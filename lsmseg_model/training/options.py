@@ -98,7 +98,8 @@ class PretrainOptions:
     muon_lr_factor: of `lr`, for the learned table and for the matrices of the blocks. balance: see
     `pixel_weights`. token_dropout: share of tokens that are left out. negatives: sentences about
     things in other pictures of the batch that each picture is compared with (`choose_texts`).
-    attributes: weight of the loss on attribute prototypes (`training.prototypes`).
+    attributes: weight of the loss on attribute prototypes (`training.prototypes`). sentences: read
+    in a step beside the captions, for that loss only.
     """
 
     iterations: Whole
@@ -117,6 +118,7 @@ class PretrainOptions:
     token_dropout: From0
     negatives: WholeOrZero
     attributes: From0 = 0.0
+    sentences: WholeOrZero = 0
     token_table: Annotated[str, OneOf("learned", "minilm")] = "learned"
 
     @classmethod

@@ -67,6 +67,24 @@ def _frozen(row: dict[str, object]) -> Look:
 LOOKS: tuple[Look, ...] = tuple(_frozen(row) for row in read_table("looks"))
 
 
+def class_looks() -> list[Look]:
+    """Those of MiniStuff's classes, without sizes: to be read of, not to be drawn."""
+    return [
+        Look(
+            key=f"coco-stuff/{row['index']}",
+            name=row["name"],
+            colours=tuple((colour,) for colour in row["colours"]),
+            patterns=tuple(row["patterns"]),
+            textures=(),
+            sizes=(),
+            says=("color", "shape", "pattern"),
+            shapes=tuple(row["shapes"]),
+        )
+        for row in read_table("classes")
+        if row["seen"]
+    ]
+
+
 @dataclass(frozen=True)
 class Appearance:
     """How one thing is to be drawn; see `invented.draw`."""
@@ -119,19 +137,19 @@ def _told_of_both(rng: Rng, form: Look, surface: Look) -> list[Written]:
 
 
 class Gallery:
-    """The looks of which there are sentences, objects and regions.
+    """The looks of which there are sentences, objects and regions; and all the sentences.
 
-    told: by `Look.key`.
+    told: by `Look.key`; those of MiniStuff's own classes are only read, not drawn.
     """
 
     def __init__(self, told: Mapping[str, Sequence[Told]] | None = None) -> None:
         known = [
-            replace(
-                look, told=[Written(text, says, _tells(look, says)) for text, says in sentences]
-            )
-            for look in LOOKS
+            replace(look, told=[Written(text, on, _tells(look, on)) for text, on in sentences])
+            for look in (*LOOKS, *class_looks())
             if (sentences := (told or {}).get(look.key))
         ]
+        self.sentences = [sentence for look in known for sentence in look.told]
+        known = [look for look in known if look.sizes]
         self.objects = Looks([look for look in known if look.shapes])
         self.regions = Looks([look for look in known if not look.shapes])
 
