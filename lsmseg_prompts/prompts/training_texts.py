@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lsmseg_prompts.attributes import ATTRIBUTES
@@ -47,7 +47,7 @@ def training_texts(
     texts = []
     for entry, name in zip(vocabulary, names, strict=True):
         described = [text for text, _ in _told(entry, cells[entry.index], rng, combos)]
-        anonymous = [_without_name(text, entry, rng) for text in described]
+        anonymous = [_called(text, entry, rng.choice(STAND_INS)) for text in described]
         anonymous = [text for text in anonymous if count_tokens(text) <= CONTEXT_LENGTH]
         templates = [name] * max(1, (len(described) + len(anonymous)) // 10)
         texts.append(templates + described + anonymous)
@@ -56,15 +56,16 @@ def training_texts(
 
 def texts_of_things(
     descriptions: Mapping[tuple[int, str], str],
-    entries: Iterable[ClassEntry],
+    entries: Sequence[ClassEntry],
     avoid: Iterable[str],
     seed: int = 0,
     combos: int = 24,
 ) -> dict[int, list[Told]]:
     """What may be said of a thing that looks like a class but is not to be known as one.
 
-    Single descriptions and combinations as in `training_texts`, half of them without the class's
-    name. None of them names what is to be avoided, be it as a likeness ("like snow").
+    Single descriptions and combinations as in `training_texts`, with a word that says nothing in
+    place of the class's name, or the name of another of the classes: so it must be read past.
+    None of them names what is to be avoided, be it as a likeness ("like snow").
 
     Args:
         descriptions: {(class index, attribute): one sentence}, of attributes that the thing shows.
@@ -81,12 +82,13 @@ def texts_of_things(
         about = {
             attribute: text
             for attribute, text in cells[entry.index].items()
-            if not banned.search(_without_name(text, entry, rng))
+            if not banned.search(_called(text, entry, STAND_INS[0]))
         }
         kept = []
         for text, attributes in _told(entry, about, rng, combos):
-            if rng.random() < 0.5 or banned.search(text):
-                text = _without_name(text, entry, rng)
+            other = rng.choice(entries)
+            called = other.readable if other is not entry and rng.random() < 0.5 else ""
+            text = _called(text, entry, called or rng.choice(STAND_INS))
             if count_tokens(text) <= CONTEXT_LENGTH and not banned.search(text):
                 kept.append((text, attributes))
         told[entry.index] = kept
@@ -118,6 +120,6 @@ def _told(
     return [*alone, *alone, *together]
 
 
-def _without_name(text: str, entry: ClassEntry, rng: random.Random) -> str:
-    word = rng.choice(STAND_INS)
-    return rename(text, entry, ClassEntry(0, word, word, None, ()))
+def _called(text: str, entry: ClassEntry, name: str) -> str:
+    """The text about a class with another name for it."""
+    return rename(text, entry, ClassEntry(0, name, name, None, ()))

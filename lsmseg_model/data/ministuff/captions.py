@@ -93,8 +93,8 @@ def caption_of(rng: Rng, thing: Thing) -> Caption:
         chosen = [attributes[i] for i in rng.permutation(len(attributes))[:size]]
     text = caption(rng, thing, chosen)
     claims = claims_of(thing, chosen, " or " in text)
-    surface = {f"texture {thing.texture}"} if "texture" in chosen and thing.texture else set()
-    return Caption(text, claims, claims | surface)
+    told = {claim for claim in look_of(thing) if claim.partition(" ")[0] in chosen}
+    return Caption(text, claims, claims | {c for c in told if not c.startswith("color")})
 
 
 def look_of(thing: Thing) -> frozenset[str]:

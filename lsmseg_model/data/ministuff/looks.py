@@ -159,7 +159,7 @@ def _tells(look: Look, attributes: Collection[str]) -> frozenset[str]:
     about = {"color", "shape", "texture"} if "typical" in attributes else attributes
     values = {
         "color": {name for colours in look.colours for name in colours},
-        "shape": look.shapes,
+        "shape": look.shapes or ("region",),
         "pattern": look.patterns,
         "texture": look.textures,
     }
