@@ -103,7 +103,7 @@ class ClipRun(Run):
         self.checkpoint_every = CHECKPOINT_EVERY
         self.log = self.out / "loss.csv"
         self.module = self.clip = _start(self.settings, options, request).train()
-        self.words = self._words()
+        self.words = self._words(request)
         self.prototypes = Prototypes(CLAIMS, self.clip.embed_dim).to(request.device)
         self.helpers = nn.ModuleList([m for m in (self.words, self.prototypes) if m])
         self.optimizer = Optimizers(self.clip, self.helpers, options)
@@ -113,10 +113,10 @@ class ClipRun(Run):
         view = settings["view"]
         self.load_pictures(Augment(view["short_side"], view["window"]), request.told)
 
-    def _words(self) -> Words | None:
+    def _words(self, request: PretrainRequest) -> Words | None:
         """What reads the frozen word vectors, where the recipe has some."""
         embedding = self.clip.model.token_embedding.weight
-        if self.options.token_table == "learned" or self.request.init:
+        if self.options.token_table == "learned" or request.init:
             return None
         embedding.requires_grad_(False)
         known = (
@@ -132,7 +132,7 @@ class ClipRun(Run):
         sentences, keys = choose_texts(
             items, self.classes, self.request.texts, options.negatives, rng
         )
-        told = [caption for item in items for caption in item.captions.values()]
+        told: list[Caption | Written] = [c for item in items for c in item.captions.values()]
         for _ in range(options.sentences if self.written else 0):
             told.append(self.written[int(rng.integers(len(self.written)))])
             sentences.append(told[-1].text)

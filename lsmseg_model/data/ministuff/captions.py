@@ -93,8 +93,9 @@ def caption_of(rng: Rng, thing: Thing) -> Caption:
         chosen = [attributes[i] for i in rng.permutation(len(attributes))[:size]]
     text = caption(rng, thing, chosen)
     claims = claims_of(thing, chosen, " or " in text)
-    told = {claim for claim in look_of(thing) if claim.partition(" ")[0] in chosen}
-    return Caption(text, claims, claims | {c for c in told if not c.startswith("color")})
+    others = set(chosen) - {"color"}
+    true = {claim for claim in look_of(thing) if claim.partition(" ")[0] in others}
+    return Caption(text, claims, claims | true)
 
 
 def look_of(thing: Thing) -> frozenset[str]:
