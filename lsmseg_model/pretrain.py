@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.data.ministuff.captions import CLAIMS, Caption, Written
+from lsmseg_model.data.ministuff.captions import VALUES, Sentence
 from lsmseg_model.data.ministuff.looks import Gallery
+from lsmseg_model.data.ministuff.shown import is_false
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.files import named_file, write_csv
 from lsmseg_model.networks.backbones.clip import (
@@ -104,14 +105,16 @@ class ClipRun(Run):
         self.log = self.out / "loss.csv"
         self.module = self.clip = _start(self.settings, options, request).train()
         self.words = self._words(request)
-        self.prototypes = Prototypes(CLAIMS, self.clip.embed_dim).to(request.device)
-        self.helpers = nn.ModuleList([m for m in (self.words, self.prototypes) if m])
+        torch.manual_seed(request.seed)  # whatever the sentence model has drawn
+        self.prototypes = Prototypes(VALUES, self.clip.embed_dim).to(request.device)
+        self.helpers = nn.ModuleList([m for m in (self.words, self.prototypes) if m is not None])
         self.optimizer = Optimizers(self.clip, self.helpers, options)
-        told = {key: [(text, sorted(says)) for text, says in s] for key, s in request.told.items()}
-        self.resume(request.init, told)
-        self.written = Gallery(request.told).sentences
+        told = request.told() if request.told else {}
+        named = {key: [(text, sorted(on)) for text, on in some] for key, some in told.items()}
+        self.resume(request.init, named)
+        self.written = Gallery(told).sentences
         view = settings["view"]
-        self.load_pictures(Augment(view["short_side"], view["window"]), request.told)
+        self.load_pictures(Augment(view["short_side"], view["window"]), told)
 
     def _words(self, request: PretrainRequest) -> Words | None:
         """What reads the frozen word vectors, where the recipe has some."""
@@ -132,8 +135,8 @@ class ClipRun(Run):
         sentences, keys = choose_texts(
             items, self.classes, self.request.texts, options.negatives, rng
         )
-        told: list[Caption | Written] = [c for item in items for c in item.captions.values()]
-        for _ in range(options.sentences if self.written else 0):
+        told = [caption for item in items for caption in item.captions.values()]
+        for _ in range(options.sentences if self.written and options.attributes else 0):
             told.append(self.written[int(rng.integers(len(self.written)))])
             sentences.append(told[-1].text)
         size = options.loss_size
@@ -150,9 +153,9 @@ class ClipRun(Run):
         weight = pixel_weights(target, options.balance)
         loss = LOSSES[options.loss](logits, *(t.to(device) for t in (target, compared, weight)))
         value = float(loss.detach())
-        self.must_be_a_number(value, "loss")
         if options.attributes:
             loss = loss + options.attributes * self._on_attributes(items, features, told, text)
+        self.must_be_a_number(float(loss.detach()), "loss")
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.optimizer.parameters(), options.clip_grad)
         self.optimizer.step(rate)
@@ -169,25 +172,25 @@ class ClipRun(Run):
         kept[:, 0] = True
         kept[torch.arange(len(ends)), ends] = True  # start and end tokens stay
         tokens, kept = tokens.to(clip.device), kept.to(clip.device)
-        words = self.words or clip.model.token_embedding
+        words = clip.model.token_embedding if self.words is None else self.words
         return embed(clip, tokens, words(tokens) * kept[..., None])
 
     def _on_attributes(
         self,
         items: list[TrainingItem],
         features: Tensor,
-        told: Sequence[Caption | Written],
+        told: Sequence[Sentence],
         text: Tensor,
     ) -> Tensor:
         """The loss on prototypes: of positions [B, h, w, D], and of sentences, the texts' last."""
         prototypes, device = self.prototypes, features.device
         labels = torch.stack([item.labels for item in items])[:, None].float()
         labels = F.interpolate(labels, size=features.shape[1:3])[:, 0].long()
-        rows, looks = rows_of(labels, [item.looks for item in items])
+        rows, sets = rows_of(labels, [item.values for item in items])
         weight = pixel_weights(rows - 1, self.options.balance).flatten().to(device)
-        seen = prototypes.truths(looks)[rows.flatten()].to(device)
+        seen = prototypes.truths(sets)[rows.flatten()].to(device)
         of_pictures = prototypes.loss(features.flatten(0, 2).float(), seen, weight)
-        truths = prototypes.truths([sentence.tells for sentence in told]).to(device)
+        truths = prototypes.truths([sentence.values for sentence in told]).to(device)
         read = text[-len(told) :].float() if told else text[:0].float()
         return of_pictures + prototypes.loss(read, truths, read.new_ones(len(told)))
 
@@ -208,7 +211,7 @@ class ClipRun(Run):
         self.history.steps = [(int(step), loss, rate, 0.0, 0.0) for step, loss, rate in rows]
 
     def end(self) -> None:
-        if self.words:
+        if self.words is not None:
             with torch.no_grad():
                 self.clip.model.token_embedding.weight.copy_(self.words.table())
         about = {
@@ -240,24 +243,21 @@ def choose_texts(
 
     Returns the batch's text table and, for each picture, label value -> position in it. A picture
     is compared with all classes, its own captions and, under keys below 0, captions of other
-    pictures, but for those whose claims are all true of it.
+    pictures that are false of it.
     """
     sentences = [texts[c][int(rng.integers(len(texts[c])))] for c in classes]
     shared = {c: position for position, c in enumerate(classes)}
     keys, told = [], []
     for picture, item in enumerate(items):
         own = dict(shared)
-        for value, caption in item.captions.items():
-            own[value] = len(sentences)
-            told.append((len(sentences), picture, caption.claims))
+        for label, caption in item.captions.items():
+            own[label] = len(sentences)
+            told.append((len(sentences), picture, caption.values))
             sentences.append(caption.text)
         keys.append(own)
     for picture, (own, item) in enumerate(zip(keys, items, strict=True)):
-        # What claims nothing for certain is compared too: where it is true of much, that is learnt.
         false = [
-            row
-            for row, other, claims in told
-            if other != picture and (not claims or claims - item.shown)
+            row for row, other, values in told if other != picture and is_false(values, item.shown)
         ]
         for n, pick in enumerate(rng.permutation(len(false))[:negatives]):
             own[-2 - n] = false[pick]

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lsmseg_model.data.benchmark import Benchmark, MiniStuff
-from lsmseg_model.data.ministuff.captions import Caption, Told
+from lsmseg_model.data.ministuff.captions import Sentence, Told
 from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.data.ministuff.scenes import draw_training
 from lsmseg_model.errors import LsmsegModelError
@@ -30,15 +30,15 @@ class TrainingItem:
     """One picture to train on.
 
     ``labels`` hold vocabulary indices, IGNORE, or keys of ``captions`` (1000 and up): things that
-    belong to no class, each with a true sentence. ``shown``: what a caption of another picture may
-    claim without being false here. ``looks``: by label, what is true of it, where that is known.
+    belong to no class, each with a true sentence. ``shown``: the values of attributes of all that
+    is there, or nearly. ``values``: by label, those that it has, where that is known.
     """
 
     image: Tensor  # float32 [3, S, S] in 0..1
     labels: Tensor  # int64 [S, S]
-    captions: dict[int, Caption] = field(default_factory=dict)
+    captions: dict[int, Sentence] = field(default_factory=dict)
     shown: frozenset[str] = frozenset()
-    looks: dict[int, frozenset[str]] = field(default_factory=dict)
+    values: dict[int, frozenset[str]] = field(default_factory=dict)
 
 
 def batches(loader: Iterable[list[TrainingItem]]) -> Iterator[list[TrainingItem]]:
@@ -81,7 +81,7 @@ class MiniStuffTraining(Dataset[TrainingItem]):
         scene = draw_training(place[2], self.seed, self.gallery)
         image = torch.from_numpy(scene.image).permute(2, 0, 1).float().div(255)
         labels = torch.from_numpy(scene.labels.astype(np.int64))
-        return TrainingItem(image, labels, scene.captions, scene.shown, scene.looks)
+        return TrainingItem(image, labels, scene.captions, scene.shown, scene.values)
 
 
 def distorted(image: Tensor) -> Tensor:

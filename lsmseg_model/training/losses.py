@@ -53,8 +53,9 @@ def text_targets(labels: Tensor, keys: list[dict[int, int]]) -> tuple[Tensor, Te
     """Which texts each picture is compared with, and which of them each pixel is.
 
     labels: int64 [B, H, W]; keys: for every picture, label value -> row of the batch's text table
-    (decoys under values that no label has). Returns rows int64 [B, K] padded with 0, compared
-    bool [B, K] and target int64 [B, H, W], positions in K, -1 for labels without a text.
+    (captions of other pictures under values that no label has). Returns rows int64 [B, K] padded
+    with 0, compared bool [B, K] and target int64 [B, H, W], positions in K, -1 for labels without a
+    text.
     """
     most = max(len(places) for places in keys)
     rows = torch.zeros(len(keys), most, dtype=torch.int64)

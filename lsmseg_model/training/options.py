@@ -6,7 +6,7 @@ open: the length of the warm-up (CAT-Seg has none, warmup=0).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -93,11 +93,11 @@ class PretrainOptions:
     """The field `train` of a CLIP's configuration.
 
     loss: see `losses.py`, of logits enlarged to `loss_size` pixels a side. logit_scale, logit_bias:
-    what cosines are multiplied with and moved by at the start. token_table: it is "learned"
-    from zero, or read from a sentence model's vectors, "minilm" (`training.words`). word_lr_factor,
-    muon_lr_factor: of `lr`, for the learned table and for the matrices of the blocks. balance: see
-    `pixel_weights`. token_dropout: share of tokens that are left out. negatives: sentences about
-    things in other pictures of the batch that each picture is compared with (`choose_texts`).
+    what cosines are multiplied with and moved by at the start. token_table: "learned" from
+    zero, or "minilm", read from a sentence model's vectors (`training.words`). word_lr_factor,
+    muon_lr_factor: of `lr`, for a table that learns and for the matrices of the blocks. balance:
+    see `pixel_weights`. token_dropout: share of tokens that are left out. negatives: captions of
+    other pictures of the batch that each picture is compared with (`choose_texts`).
     attributes: weight of the loss on attribute prototypes (`training.prototypes`). sentences: read
     in a step beside the captions, for that loss only.
     """
@@ -210,14 +210,14 @@ class PretrainRequest(Request):
         options: The recipe (default: that of `config`), see `PretrainOptions.of`.
         init: Weights to start from: a file, or a configuration's name.
         short_side: Pixels of a picture's short side; kept in the weights.
-        told: For MiniStuff, what may be said of invented things, by `looks.Look.key`: sentences
-            with the attributes that they tell of.
+        told: For MiniStuff, gives what may be said of invented things, by `looks.Look.key`:
+            sentences with the attributes that they tell of. Asked once all else is in order.
     """
 
     options: PretrainOptions | None = None
     init: str | None = None
     short_side: int | None = None
-    told: Mapping[str, Sequence[Told]] = field(default_factory=dict)
+    told: Callable[[], Mapping[str, Sequence[Told]]] | None = None
 
 
 def training_options(

@@ -1,8 +1,8 @@
 """Attribute prototypes: a helper of pre-training, which nothing needs afterwards.
 
 Each value of an attribute ("color red", "shape ring") has a vector in the space that pictures and
-texts share. A position must be nearest to those of the thing it shows, a caption to those of what
-it claims: so both towers learn attributes apart from each other, and meet in the same places.
+texts share. A position must be nearest to those of the thing it shows, a sentence to those that it
+tells of: so both towers learn attributes apart from each other, and meet in the same places.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from torch.nn import functional as F
 
 
 class Prototypes(nn.Module):
-    """A vector for each claim; those that begin with the same word are alternatives.
+    """A vector for each value; those that begin with the same word are one attribute's.
 
-    claims: all that there are. width: D.
+    values: all that there are. width: D.
     """
 
-    def __init__(self, claims: Sequence[str], width: int, scale: float = 20.0) -> None:
+    def __init__(self, values: Sequence[str], width: int, scale: float = 20.0) -> None:
         super().__init__()
-        self.place = {claim: place for place, claim in enumerate(claims)}
-        attributes = dict.fromkeys(claim.partition(" ")[0] for claim in claims)
+        self.place = {value: place for place, value in enumerate(values)}
+        attributes = dict.fromkeys(value.partition(" ")[0] for value in values)
         self.groups = [
-            [place for claim, place in self.place.items() if claim.partition(" ")[0] == attribute]
+            [place for value, place in self.place.items() if value.partition(" ")[0] == attribute]
             for attribute in attributes
         ]
-        self.vectors = nn.Parameter(torch.randn(len(claims), width) * 0.1)
+        self.vectors = nn.Parameter(torch.randn(len(values), width) * 0.1)
         self.scale = scale
 
     def truths(self, sets: Sequence[Collection[str]]) -> Tensor:
-        """[N, claims], which claims each set holds; unknown ones are passed over."""
+        """[N, values], which values each set holds; unknown ones are passed over."""
         table = torch.zeros(len(sets), len(self.place))
-        for row, claims in enumerate(sets):
-            for claim in claims:
-                if claim in self.place:
-                    table[row, self.place[claim]] = 1.0
+        for row, values in enumerate(sets):
+            for value in values:
+                if value in self.place:
+                    table[row, self.place[value]] = 1.0
         return table
 
     def loss(self, features: Tensor, truths: Tensor, weight: Tensor) -> Tensor:
-        """Cross-entropy over the alternatives of each attribute that something is known of.
+        """Cross-entropy over the values of each attribute that something is known of.
 
         What is common in the batch ("pattern plain") is held back: each value counts by the root of
         its share.
 
         Args:
             features: [N, D] of length 1.
-            truths: [N, claims], see `truths`; of several true ones each counts alike.
+            truths: [N, values], see `truths`; of several true ones each counts alike.
             weight: [N].
         """
         logits = self.scale * features @ F.normalize(self.vectors, dim=-1).T
@@ -63,19 +63,19 @@ class Prototypes(nn.Module):
 
 
 def rows_of(
-    labels: Tensor, looks: Sequence[Mapping[int, frozenset[str]]]
+    labels: Tensor, values: Sequence[Mapping[int, frozenset[str]]]
 ) -> tuple[Tensor, list[frozenset[str]]]:
-    """Which look every position has.
+    """Which values every position has.
 
     Args:
         labels: int64 [B, h, w].
-        looks: For each picture, label value -> what is true of it.
+        values: For each picture, label -> values of what it is.
 
-    Returns rows int64 [B, h, w] of the list of looks; row 0 knows nothing.
+    Returns rows int64 [B, h, w] of the list of sets of values; row 0 is empty.
     """
     rows, sets = torch.zeros_like(labels), [frozenset[str]()]
-    for picture, known in enumerate(looks):
-        for value, claims in known.items():
-            rows[picture][labels[picture] == value] = len(sets)
-            sets.append(claims)
+    for picture, known in enumerate(values):
+        for label, some in known.items():
+            rows[picture][labels[picture] == label] = len(sets)
+            sets.append(some)
     return rows, sets

@@ -1,4 +1,4 @@
-"""MiniStuff: scenes, invented things, and what captions claim."""
+"""MiniStuff: scenes, invented things, and what is said of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lsmseg_model.data.ministuff.captions import (
     Thing,
     caption,
     caption_of,
-    claims_of,
+    values_of,
 )
 from lsmseg_model.data.ministuff.class_looks import looks_like_a_class
 from lsmseg_model.data.ministuff.drawing import COLOURS
@@ -31,11 +31,13 @@ from lsmseg_model.data.ministuff.lexicon import (
 from lsmseg_model.data.ministuff.looks import LOOKS, Gallery, Looks, appearance
 from lsmseg_model.data.ministuff.objects import OBJECTS
 from lsmseg_model.data.ministuff.regions import SURFACES
-from lsmseg_model.data.ministuff.shown import CLASS_TRAITS, shown
+from lsmseg_model.data.ministuff.shown import CLASS_TRAITS, is_false, shown
 
 VOCABULARY = Path(__file__).parents[2] / "lsmseg_prompts/vocabularies/coco-stuff.json"
 SCENES = [mini.draw("report", i) for i in range(200)]
-TRAINING = [mini.draw_training(i) for i in range(60)]
+TOLD = ("A dax is much like itself.", frozenset({"shape"}))
+GALLERY = Gallery({look.key: [TOLD] for look in LOOKS})
+TRAINING = [mini.draw_training(i, 0, GALLERY) for i in range(60)]
 
 
 def coco_classes() -> list[dict]:
@@ -145,7 +147,7 @@ def test_training_scenes_never_show_unseen_classes() -> None:
         invented_labels = {v for v in values if v >= mini.FIRST_INVENTED}
         assert values - invented_labels <= mini.SEEN | {mini.IGNORE}
         assert invented_labels == set(scene.captions)
-        assert all(caption.claims <= scene.shown for caption in scene.captions.values())
+        assert not any(is_false(c.values, scene.shown) for c in scene.captions.values())
 
 
 def test_all_flavours_of_training_scene_occur() -> None:
@@ -207,19 +209,25 @@ def test_a_color_caption_names_the_color() -> None:
         assert any(word in text for word in COLOUR_WORDS["purple"]), text
 
 
-def test_a_claim_is_what_would_be_false_of_others() -> None:
-    ring = Thing("object", "ring", ("red", "white"), "spots", "smooth", 40.0, ())
-    assert claims_of(ring, ("color", "shape"), False) == {"color red", "color white", "shape ring"}
-    assert claims_of(ring, ("color", "pattern", "size"), True) == {"pattern spots"}
-    blob = Thing("object", "blob", ("red",), "plain", "", 40.0, ())
-    assert claims_of(blob, ("shape", "pattern"), False) == set()
-
-
-def test_what_is_shown_or_nearly_is_not_false() -> None:
+def test_a_sentence_is_false_where_nothing_has_any_value_of_an_attribute() -> None:
     disc = Thing("object", "round", ("red",), "plain", "", 40.0, ())
     seen = shown([disc], [142])  # and sand
     assert {"color red", "color maroon", "shape round", "color tan", "pattern rippled"} <= seen
     assert not seen & {"color blue", "shape star", "pattern checks"}
+    assert is_false({"color blue"}, seen) and is_false({"color red", "shape star"}, seen)
+    assert not is_false({"color blue", "color red"}, seen)  # one of them is there
+    assert not is_false({"shape blob", "pattern fading", "texture fuzzy"}, seen)  # who can say
+    assert not is_false((), seen)
+
+
+def test_what_a_caption_tells_of() -> None:
+    rng = np.random.default_rng(0)
+    ring = Thing("object", "ring", ("red",), "spots", "smooth", 40.0, ())
+    has = {"color red", "shape ring", "pattern spots", "texture smooth"}
+    assert values_of(ring) == has
+    for told in (caption_of(rng, ring) for _ in range(200)):
+        assert told.values <= has
+        assert " or " not in told.text or "color red" not in told.values
 
 
 # -- looks -----------------------------------------------------------------------------------
@@ -235,9 +243,10 @@ def test_looks_are_of_things_that_the_engine_draws_and_of_no_class() -> None:
         assert set(look.shapes) <= shapes and set(look.textures) <= set(invented.ROUGHNESS)
         assert set(look.patterns) <= (patterns if look.shapes else surfaces), look
         assert all(1 <= len(pair) <= 2 and set(pair) <= set(COLOURS) for pair in look.colours)
-        assert {"shape", "typical"}.isdisjoint(look.says) or look.shapes or look.says
-        for _ in range(3):
-            if seen := appearance(rng, look, look):
+        assert look.says and look.sizes
+        others = [other for other in (look, LOOKS[5], LOOKS[9]) if other.shapes]
+        for other in others if look.shapes else [look]:
+            if seen := appearance(rng, look, other):
                 kind = seen.shape if look.shapes else seen.pattern
                 assert not looks_like_a_class(kind, seen.first, seen.second, seen.pattern)
                 assert seen.first != seen.second
@@ -247,15 +256,30 @@ def test_most_looks_can_be_drawn_and_are_told_of_in_their_own_words() -> None:
     rng = np.random.default_rng(0)
     drawn = sum(any(appearance(rng, look, look) for _ in range(8)) for look in LOOKS)
     assert drawn > 0.95 * len(LOOKS)
-    sentence = ("A dax is much like itself.", frozenset({"shape"}))
-    gallery = Gallery({look.key: [sentence] for look in LOOKS})
+    gallery = Gallery({look.key: [TOLD] for look in LOOKS})
     assert len(gallery.objects.looks) > len(gallery.regions.looks) > 30
-    told = [invented.thing(rng, gallery)[0].told for _ in range(40)]
-    told += [invented.region(rng, 16, 16, gallery)[0].told for _ in range(40)]
-    assert 20 < sum(bool(t) for t in told) < 70
-    ring = Thing("object", "ring", ("red",), "plain", "", 40.0, (), next(t for t in told if t))
-    captions = [caption_of(rng, ring) for _ in range(60)]
-    assert 25 < sum(sentence[0][2:12] in c.text for c in captions) < 55
+    written = [invented.thing(rng, gallery)[0].written for _ in range(40)]
+    written += [invented.region(rng, 16, 16, gallery)[0].written for _ in range(40)]
+    assert 20 < sum(bool(some) for some in written) < 70
+    some = next(some for some in written if some)
+    ring = Thing("object", "ring", ("red",), "plain", "", 40.0, (), some)
+    captions = [caption_of(rng, ring).text for _ in range(60)]
+    assert 25 < sum(text.startswith("A dax is much like itself") for text in captions) < 55
+
+
+def test_a_thing_of_two_looks_is_told_of_by_both() -> None:
+    rng = np.random.default_rng(0)
+    ring, sack = (next(k for k in LOOKS if k.shapes[:1] == (s,)) for s in ("ring", "blob"))
+    about = {"shape": "A dax has a hole.", "color": "Wugs are odd.", "shape+color": "Both."}
+    told = [(text, frozenset(on.split("+"))) for on, text in about.items()]
+    gallery = Gallery({ring.key: told, sack.key: told})
+    texts = set()
+    for _ in range(60):
+        picked = gallery.objects.pick(rng, 1.0)
+        assert picked is not None
+        texts |= {s.text for s in picked[1] if picked[0].shape == "ring"}
+    assert "A dax has a hole, and wugs are odd." in texts
+    assert "Wugs are odd, and a dax has a hole." in texts
     assert Looks([]).pick(rng, 0.5) is None
 
 

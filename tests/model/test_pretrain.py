@@ -4,13 +4,15 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from lsmseg_model.data.ministuff.captions import Caption
+from lsmseg_model.data.ministuff.captions import VALUES, Sentence
+from lsmseg_model.data.ministuff.looks import LOOKS
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError
 from lsmseg_model.networks.backbones.clip import CONFIGS, load_clip
 from lsmseg_model.pretrain import choose_texts, pretrain
@@ -64,15 +66,20 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
-def run(config: str, data: Path, out: Path, **more: object) -> list[float]:
+def run(config: str, data: Path | None, out: Path, **more: object) -> list[float]:
     options = {name: more.pop(name) for name in ("iterations", "lr", "token_table") if name in more}
-    values = {"workers": 0, "progress": False, "precision": "fp32", **more}
+    values = {
+        "data": "camvid" if data else "ministuff",
+        "data_root": data,
+        "texts": TEXTS,
+        "vocabulary_name": "camvid",
+        "workers": 0,
+        "progress": False,
+        "precision": "fp32",
+        **more,
+    }
     request = PretrainRequest(
         config=config,
-        data="camvid",
-        data_root=data,
-        texts=TEXTS,
-        vocabulary_name="camvid",
         out=out,
         options=PretrainOptions.of(config, **options),
         **values,  # type: ignore[arg-type]
@@ -120,8 +127,8 @@ def test_targets_only_compare_own_captions() -> None:
 def test_choose_texts_compares_with_captions_of_others_that_are_false() -> None:
     blank, a, b = torch.zeros(1, 1), frozenset({"color red"}), frozenset({"shape ring"})
     items = [
-        TrainingItem(blank, blank, {1000: Caption("a dax", a)}, a),
-        TrainingItem(blank, blank, {1000: Caption("a wug", b)}, a | b),
+        TrainingItem(blank, blank, {1000: Sentence("a dax", a)}, a),
+        TrainingItem(blank, blank, {1000: Sentence("a wug", b)}, a | b),
         TrainingItem(blank, blank, {}, frozenset({"color blue"})),
     ]
     sentences, keys = choose_texts(items, [0, 1], TEXTS, 1, np.random.default_rng(0))
@@ -171,6 +178,24 @@ def test_resumed_run_equals_unbroken_run_with_word_vectors(
     table = one["token_embedding.weight"]
     assert not torch.allclose(table, drawn, atol=1e-3)
     assert float(torch.nn.functional.cosine_similarity(table, drawn).mean()) > 0.9
+
+
+def test_resumed_run_on_drawn_scenes_with_prototypes(tmp_path: Path, config: str) -> None:
+    """Captions, sentences to read and attributes: all that goes on from last.pt is the same."""
+    told = {look.key: [("A dax is odd.", frozenset({"color"}))] for look in LOOKS[:40]}
+    settings = json.loads(Path(config).read_text())
+    settings["train"] |= {"iterations": 2, "attributes": 0.5, "sentences": 4}
+    Path(config).write_text(json.dumps(settings))
+    more: dict[str, Any] = {"vocabulary_name": "coco-stuff", "told": lambda: told}
+    more["texts"] = [[f"thing {i}"] for i in range(171)]
+    losses = run(config, None, tmp_path / "one", **more)
+    run(config, None, tmp_path / "two", minutes=0.0, **more)
+    assert run(config, None, tmp_path / "two", resume=True, **more) == losses
+    one, two = (torch.load(tmp_path / f"{n}/last.pt", weights_only=True) for n in ("one", "two"))
+    vectors = one["helpers"]["0.vectors"]
+    assert vectors.shape == (len(VALUES), 16)
+    for part in ("model", "helpers"):
+        assert all(torch.equal(one[part][key], two[part][key]) for key in one[part])
 
 
 def test_training_learns_and_leaves_its_files(tmp_path: Path, config: str, data: Path) -> None:

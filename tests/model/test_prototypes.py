@@ -7,12 +7,12 @@ import torch
 
 from lsmseg_model.training.prototypes import Prototypes, rows_of
 
-CLAIMS = ("color red", "color blue", "shape ring", "shape star")
+VALUES = ("color red", "color blue", "shape ring", "shape star")
 
 
 @pytest.fixture
 def prototypes() -> Prototypes:
-    made = Prototypes(CLAIMS, 2, scale=1.0)
+    made = Prototypes(VALUES, 2, scale=1.0)
     made.vectors.data = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 0.0], [-3.0, 0.0]])
     return made
 

@@ -7,7 +7,7 @@ descriptions, in many constructions and with many synonyms (lexicon.py). They ne
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lsmseg_model.data.ministuff import lexicon
@@ -16,41 +16,33 @@ from lsmseg_model.data.ministuff.drawing import COLOURS, Rng, one
 # Keeps every caption within 77 CLIP tokens; the longest, 1 in 100, end there in mid-sentence.
 MOST_WORDS = 42
 WRITTEN = 0.7  # share of captions that were written, of a thing that has some
+TEXTURES = ("smooth", "rough", "fuzzy", "bumpy", "wrinkled")
 ATTRIBUTES = ("color", "shape", "pattern", "texture", "size")
 
 
-CLAIMS: tuple[str, ...] = (
+VALUES: tuple[str, ...] = (
     *(f"color {name}" for name in COLOURS),
     *(f"shape {name}" for name in lexicon.SHAPE_WORDS),
     *(f"pattern {name}" for name in lexicon.PATTERN_WORDS),
-    *(f"texture {name}" for name in ("smooth", "rough", "fuzzy", "bumpy", "wrinkled")),
+    *(f"texture {name}" for name in TEXTURES),
 )
-"""What can be true of a thing."""
+"""The values of attributes that a thing can have and a sentence can tell of."""
 
 Told = tuple[str, frozenset[str]]
 """A sentence, and the attributes that it tells of."""
 
 
 @dataclass(frozen=True)
-class Caption:
-    """A sentence and what it says, like "color red" or "shape ring".
+class Sentence:
+    """A sentence about a thing, and the values that it tells of.
 
-    claims: what would be false of others (`claims_of`). tells: all that it speaks of, with every
-    colour of which it says that one may be there.
+    Of several values of an attribute ("brown, tan or gray") one may be there. Nothing is known of
+    an attribute without a value.
     """
 
     text: str
-    claims: frozenset[str]
-    tells: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Written:
-    """A sentence about a look; the attributes that it is about, and what it tells (`Caption`)."""
-
-    text: str
-    attributes: frozenset[str]
-    tells: frozenset[str]
+    values: frozenset[str]
+    attributes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -58,7 +50,7 @@ class Thing:
     """What an invented thing looks like.
 
     kind: "object" or "region"; colours: one or two names of drawing.COLOURS; size: pixels in the
-    longest dimension; parts: keys of lexicon.PART_WORDS; told: sentences that were written about
+    longest dimension; parts: keys of lexicon.PART_WORDS; written: sentences that were written about
     such a look.
     """
 
@@ -69,18 +61,16 @@ class Thing:
     texture: str
     size: float
     parts: tuple[str, ...]
-    told: Sequence[Written] = ()
+    written: Sequence[Sentence] = ()
 
 
-def caption_of(rng: Rng, thing: Thing) -> Caption:
+def caption_of(rng: Rng, thing: Thing) -> Sentence:
     """A true caption: one that was written if there are some, mostly, or one made up here.
 
     Those tell of single attributes, a shape and a colour more often, or of several.
     """
-    if thing.told and rng.random() < WRITTEN:
-        told = one(rng, thing.told)
-        claims = claims_of(thing, told.attributes, " or " in told.text)
-        return Caption(told.text, claims, told.tells)
+    if thing.written and rng.random() < WRITTEN:
+        return one(rng, thing.written)
     attributes, drawn = attributes_of(thing), rng.random()
     if drawn < 0.125:
         chosen = ["shape" if thing.kind == "object" else "pattern"]
@@ -92,32 +82,15 @@ def caption_of(rng: Rng, thing: Thing) -> Caption:
         size = int(rng.integers(2, len(attributes) + 1))
         chosen = [attributes[i] for i in rng.permutation(len(attributes))[:size]]
     text = caption(rng, thing, chosen)
-    claims = claims_of(thing, chosen, " or " in text)
-    others = set(chosen) - {"color"}
-    true = {claim for claim in look_of(thing) if claim.partition(" ")[0] in others}
-    return Caption(text, claims, claims | true)
+    known = set(chosen) - ({"color"} if " or " in text else set())  # "red or green", one of it true
+    return Sentence(text, frozenset(v for v in values_of(thing) if v.partition(" ")[0] in known))
 
 
-def look_of(thing: Thing) -> frozenset[str]:
-    """All that is true of a thing, in the words of `CLAIMS`."""
-    told = [*(f"color {name}" for name in thing.colours), f"shape {thing.shape}"]
-    told += [f"pattern {thing.pattern}", f"texture {thing.texture}"]
-    return frozenset(told) & frozenset(CLAIMS)
-
-
-def claims_of(thing: Thing, attributes: Collection[str], alternatives: bool) -> frozenset[str]:
-    """What a caption about those attributes of a thing says that would be false of others.
-
-    Only clear shapes and patterns count; colours do not where it may name `alternatives`.
-    """
-    claims = set()
-    if "color" in attributes and not alternatives:
-        claims |= {f"color {name}" for name in thing.colours}
-    if "shape" in attributes and thing.kind == "object" and thing.shape not in lexicon.VAGUE:
-        claims.add(f"shape {thing.shape}")
-    if "pattern" in attributes and thing.pattern in lexicon.CLEAR_PATTERNS:
-        claims.add(f"pattern {thing.pattern}")
-    return frozenset(claims)
+def values_of(thing: Thing) -> frozenset[str]:
+    """All the `VALUES` that a thing has."""
+    has = [*(f"color {name}" for name in thing.colours), f"shape {thing.shape}"]
+    has += [f"pattern {thing.pattern}", f"texture {thing.texture}"]
+    return frozenset(has) & frozenset(VALUES)
 
 
 def caption(rng: Rng, thing: Thing, attributes: Sequence[str]) -> str:
@@ -172,11 +145,13 @@ def _clause(rng: Rng, thing: Thing, attribute: str) -> str:
     return one(rng, lexicon.SIZE_WORDS[size_name(thing.size)])
 
 
+SIZES = {"small": (20, 30), "medium": (30, 44), "large": (44, 62), "huge": (62, 90)}
+"""Longest dimensions in pixels of a 128-pixel picture."""
+
+
 def size_name(pixels: float) -> str:
-    """small, medium, large or huge, for a longest dimension in pixels of a 128-pixel picture."""
-    return (
-        "small" if pixels < 30 else "medium" if pixels < 44 else "large" if pixels < 62 else "huge"
-    )
+    """small, medium, large or huge."""
+    return next((name for name, (_, high) in SIZES.items() if pixels < high), "huge")
 
 
 _DARK = ("black", "navy", "maroon", "brown", "dark green", "blue", "purple", "gray", "red", "green")

@@ -57,10 +57,10 @@ def two_colours(rng: Rng) -> tuple[str, str]:
 def thing(rng: Rng, gallery: Gallery) -> tuple[Thing, Sprite]:
     """An invented object, often of the gallery: what it is, and its sprite."""
     if rng.random() < DESCRIBED and (picked := gallery.objects.pick(rng, MIXED)):
-        seen, told = picked
+        seen, written = picked
         colours = (seen.first, seen.second)
         thing, sprite = draw(rng, seen.shape, *colours, seen.pattern, seen.texture, seen.size)
-        return replace(thing, told=told), sprite
+        return replace(thing, written=written), sprite
     is_class = True
     while is_class:
         figure = rng.random() < 0.4
@@ -243,9 +243,9 @@ def _surfaced(rng: Rng, pen: Pen, paint: Colour | Array, texture: str) -> Colour
 def region(rng: Rng, h: int, w: int, gallery: Gallery) -> tuple[Thing, Array]:
     """An invented ground or wall, often of the gallery: what it is and its field [h, w, 3]."""
     if rng.random() < DESCRIBED and (picked := gallery.regions.pick(rng, 0.0)):
-        seen, told = picked
+        seen, written = picked
         thing, field = surface(rng, h, w, seen.pattern, seen.first, seen.second)
-        return replace(thing, told=told), field
+        return replace(thing, written=written), field
     is_class = True
     while is_class:
         kind = str(rng.choice(CHOICES["surfaces"]))

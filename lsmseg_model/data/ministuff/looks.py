@@ -14,13 +14,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lsmseg_model.data.ministuff.captions import MOST_WORDS, Told, Written
+from lsmseg_model.data.ministuff.captions import MOST_WORDS, SIZES, Sentence, Told
 from lsmseg_model.data.ministuff.class_looks import looks_like_a_class
 from lsmseg_model.data.ministuff.drawing import Rng, one
 from lsmseg_model.data.ministuff.tables import read_table
 
-SIZES = {"small": (20, 30), "medium": (30, 44), "large": (44, 62), "huge": (62, 90)}
-"""Pixels in the longest dimension; `captions.size_name` divides alike."""
 ONE_COLOURED = read_table("invented")["one coloured"]
 CONTRASTS = ("white", "black", "gray", "tan")  # for a pattern whose second colour is not told
 FORM, SURFACE = {"shape", "size"}, {"color", "pattern", "texture", "material"}
@@ -32,8 +30,8 @@ class Look:
     """A row of looks.json; see `invented.draw` for the values.
 
     key: vocabulary/index of the class that was described. colours: alternatives of one name, or of
-    two for a pattern. says: the attributes whose descriptions are true of such a drawing. told: the
-    sentences, with the attributes that each tells of, where they are known.
+    two for a pattern. says: the attributes whose descriptions are true of such a drawing. written:
+    the sentences about it, where they are known.
     """
 
     key: str
@@ -44,7 +42,7 @@ class Look:
     sizes: tuple[str, ...]
     says: tuple[str, ...]
     shapes: tuple[str, ...] = ()  # of an object; a region has none
-    told: Sequence[Written] = ()
+    written: Sequence[Sentence] = ()
 
     @property
     def vocabulary(self) -> str:
@@ -67,8 +65,8 @@ def _frozen(row: dict[str, object]) -> Look:
 LOOKS: tuple[Look, ...] = tuple(_frozen(row) for row in read_table("looks"))
 
 
-def class_looks() -> list[Look]:
-    """Those of MiniStuff's classes, without sizes: to be read of, not to be drawn."""
+def seen_classes() -> list[Look]:
+    """MiniStuff's seen classes as looks without sizes: to be read of, not to be drawn."""
     return [
         Look(
             key=f"coco-stuff/{row['index']}",
@@ -105,8 +103,8 @@ class Looks:
         common = Counter(look.shapes[:1] for look in looks)
         self.until = np.cumsum([1 / common[look.shapes[:1]] for look in looks])
 
-    def pick(self, rng: Rng, mixed: float) -> tuple[Appearance, Sequence[Written]] | None:
-        """An appearance and what may be said of it; None where all drawn would be a class.
+    def pick(self, rng: Rng, mixed: float) -> tuple[Appearance, Sequence[Sentence]] | None:
+        """An appearance and sentences about it; None where all drawn would be a class.
 
         mixed: how often it has the form of one look and the surface of another.
         """
@@ -115,48 +113,52 @@ class Looks:
             if rng.random() < mixed:
                 other = self._one(rng)
             if found := appearance(rng, look, other):
-                return found, look.told if look is other else _told_of_both(rng, look, other)
+                return found, look.written if look is other else _about_both(rng, look, other)
         return None
 
     def _one(self, rng: Rng) -> Look:
         return self.looks[int(np.searchsorted(self.until, rng.random() * self.until[-1]))]
 
 
-def _told_of_both(rng: Rng, form: Look, surface: Look) -> list[Written]:
-    """What is said of the one's form and of the other's surface, alone and two joined."""
-    ours = [told for told in form.told if told.attributes <= FORM]
-    theirs = [told for told in surface.told if told.attributes <= SURFACE]
-    joined = []
-    for _ in range((len(ours) + len(theirs)) // 2 if ours and theirs else 0):
-        pair = [one(rng, ours), one(rng, theirs)]
-        a, b = (pair[i] for i in rng.permutation(2))
+def _about_both(rng: Rng, form: Look, surface: Look) -> list[Sentence]:
+    """A sentence about the one's form, one about the other's surface, and both as one."""
+    ours = [sentence for sentence in form.written if sentence.attributes <= FORM]
+    theirs = [sentence for sentence in surface.written if sentence.attributes <= SURFACE]
+    chosen = [one(rng, some) for some in (ours, theirs) if some]
+    if len(chosen) == 2:
+        a, b = (chosen[i] for i in rng.permutation(2))
         text = f"{a.text.rstrip('.')}, and {b.text[0].lower()}{b.text[1:]}"
         if len(text.split()) <= MOST_WORDS:
-            joined.append(Written(text, a.attributes | b.attributes, a.tells | b.tells))
-    return [*ours, *theirs, *joined]
+            chosen += 2 * [Sentence(text, a.values | b.values, a.attributes | b.attributes)]
+    return chosen
 
 
 class Gallery:
     """The looks of which there are sentences, objects and regions; and all the sentences.
 
-    told: by `Look.key`; those of MiniStuff's own classes are only read, not drawn.
+    told: by `Look.key`; those of MiniStuff's seen classes are only read, not drawn.
     """
 
     def __init__(self, told: Mapping[str, Sequence[Told]] | None = None) -> None:
         known = [
-            replace(look, told=[Written(text, on, _tells(look, on)) for text, on in sentences])
-            for look in (*LOOKS, *class_looks())
-            if (sentences := (told or {}).get(look.key))
+            replace(look, written=[Sentence(text, _values(look, on), on) for text, on in some])
+            for look in (*LOOKS, *(seen_classes() if told else ()))
+            if (some := (told or {}).get(look.key))
         ]
-        self.sentences = [sentence for look in known for sentence in look.told]
+        self.sentences = [sentence for look in known for sentence in look.written]
         known = [look for look in known if look.sizes]
         self.objects = Looks([look for look in known if look.shapes])
         self.regions = Looks([look for look in known if not look.shapes])
 
 
-def _tells(look: Look, attributes: Collection[str]) -> frozenset[str]:
-    """What sentences about those attributes of a look tell; `typical` ones are about most."""
-    about = {"color", "shape", "texture"} if "typical" in attributes else attributes
+EMPTY = Gallery()
+
+
+def _values(look: Look, attributes: Collection[str]) -> frozenset[str]:
+    """What sentences about those attributes of a look tell of; `typical` ones are about most."""
+    about = (
+        {"color", "shape", "texture"} & set(look.says) if "typical" in attributes else attributes
+    )
     values = {
         "color": {name for colours in look.colours for name in colours},
         "shape": look.shapes or ("region",),
@@ -184,5 +186,5 @@ def appearance(rng: Rng, form: Look, surface: Look) -> Appearance | None:
     if looks_like_a_class(shape if form.shapes else pattern, first, second, pattern):
         return None
     texture = one(rng, surface.textures) if surface.textures else ""
-    size = float(rng.uniform(*SIZES[one(rng, form.sizes)])) if form.sizes else 44.0
+    size = float(rng.uniform(*SIZES[one(rng, form.sizes)]))
     return Appearance(shape, first, second, pattern, texture, size)

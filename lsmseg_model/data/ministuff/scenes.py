@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lsmseg_model.data.ministuff import invented
-from lsmseg_model.data.ministuff.captions import Caption, Thing, caption_of, look_of
+from lsmseg_model.data.ministuff.captions import Sentence, Thing, caption_of, values_of
 from lsmseg_model.data.ministuff.drawing import Rng, Sprite, camera, noise, one, paste, shadow
-from lsmseg_model.data.ministuff.looks import Gallery
+from lsmseg_model.data.ministuff.looks import EMPTY, Gallery
 from lsmseg_model.data.ministuff.objects import OBJECTS
 from lsmseg_model.data.ministuff.regions import SURFACES, tree
-from lsmseg_model.data.ministuff.shown import CLASS_LOOKS, shown
+from lsmseg_model.data.ministuff.shown import CLASS_VALUES, shown
 from lsmseg_model.data.ministuff.tables import read_table
 
 IGNORE = -1
@@ -73,15 +73,15 @@ class Scene:
 class TrainingScene:
     """A scene for training: invented things have labels 1000 + j, and a caption that is true.
 
-    shown: what captions may claim without being false of everything here (`shown.shown`).
-    looks: by label, what is true of each thing and class.
+    shown: the values of all that is there, or nearly (`shown.shown`). values: by label, those that
+    each thing and class has.
     """
 
     image: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    captions: dict[int, Caption]
+    captions: dict[int, Sentence]
     shown: frozenset[str]
-    looks: dict[int, frozenset[str]]
+    values: dict[int, frozenset[str]]
 
 
 _INDEX = {name: index for index, name, _ in CLASSES}
@@ -110,7 +110,7 @@ def draw(split: str, index: int) -> Scene:
     return Scene(image, labels, tuple(builder.drawn))
 
 
-def draw_training(index: int, seed: int = 0, gallery: Gallery | None = None) -> TrainingScene:
+def draw_training(index: int, seed: int = 0, gallery: Gallery = EMPTY) -> TrainingScene:
     """Training scene `index`: seen classes, seen classes with invented things, or all invented.
 
     gallery: looks that some of the invented things have.
@@ -118,8 +118,7 @@ def draw_training(index: int, seed: int = 0, gallery: Gallery | None = None) -> 
     rng = np.random.default_rng([_TRAINING_SEED, seed, index])
     flavour = rng.random()
     builder = _Builder(rng, SEEN)
-    if gallery is not None:
-        builder.gallery = gallery
+    builder.gallery = gallery
     if flavour < 0.25:
         builder.scene(index)
     elif flavour < 0.7:
@@ -134,9 +133,9 @@ def draw_training(index: int, seed: int = 0, gallery: Gallery | None = None) -> 
     things = {k: v for k, v in builder.things.items() if k in present}
     captions = {k: caption_of(rng, thing) for k, thing in things.items()}
     drawn = {label for label in builder.drawn if label < FIRST_INVENTED}
-    looks = {label: CLASS_LOOKS[label] for label in drawn}
-    looks |= {label: look_of(thing) for label, thing in things.items()}
-    return TrainingScene(image, labels, captions, shown(things.values(), drawn), looks)
+    values = {label: CLASS_VALUES[label] for label in drawn}
+    values |= {label: values_of(thing) for label, thing in things.items()}
+    return TrainingScene(image, labels, captions, shown(things.values(), drawn), values)
 
 
 class _Builder:
@@ -150,7 +149,7 @@ class _Builder:
         self.drawn: list[int] = []
         self.things: dict[int, Thing] = {}
         self.invented_share = 0.0
-        self.gallery = Gallery()
+        self.gallery = EMPTY
         self.boxes: list[tuple[float, float, float]] = []
 
     # -- finishing -------------------------------------------------------------------------

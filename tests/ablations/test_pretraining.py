@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-import lsmseg_model.data.ministuff.looks as looks
-from ablations.commands.pretrain import told
+from ablations.runs import pretraining
 from lsmseg_model.data.ministuff.scenes import CLASS_INDICES, SEEN, UNSEEN
+from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.english import names_pattern
-from lsmseg_prompts.prompts.training_texts import STAND_INS
+from lsmseg_prompts.prompts.training_texts import STAND_INS, training_texts
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import load_vocabulary
 
@@ -20,7 +20,7 @@ CLASSES = load_vocabulary("coco-stuff")
 def names(indices: frozenset[int]) -> re.Pattern[str]:
     """Their names, synonyms and the words that make them up; "orange" is a colour too."""
     every = {name for index in indices for name in CLASSES[index].names} - {"orange"}
-    return names_pattern((*every, *({"brick", "bricks", "sandy", "snowy"} if indices else ())))
+    return re.compile(rf"{names_pattern(tuple(every)).pattern}|\w*brick\w*|sandy|snowy", re.I)
 
 
 @pytest.fixture(
@@ -31,8 +31,8 @@ def names(indices: frozenset[int]) -> re.Pattern[str]:
 def sentences(request: pytest.FixtureRequest) -> Iterator[dict]:
     with pytest.MonkeyPatch.context() as patch:
         if not request.param:
-            patch.setattr(looks, "LOOKS", looks.LOOKS[::40])
-        yield told(seed=3)
+            patch.setattr(pretraining, "LOOKS", pretraining.LOOKS[::40])
+        yield pretraining.about_things(seed=3)
 
 
 def test_no_sentence_is_about_a_class_or_names_one(sentences: dict) -> None:
@@ -60,3 +60,16 @@ def test_a_class_goes_by_other_names(sentences: dict) -> None:
         every += len(some)
     assert own < 0.02 * every
     assert 0.35 < blank / every < 0.65
+
+
+def test_texts_of_classes_name_no_unseen_one_either() -> None:
+    unseen = names(UNSEEN)
+    texts = [
+        ["a photo of a tree"],
+        ["A mountain has snow on top.", "A mountain is gray."],
+        ["sand"],
+    ]
+    assert pretraining.without_unseen(texts) == [texts[0], [texts[1][1]], texts[2]]
+    described = training_texts(load(CLASSES), CLASSES, combos=2)
+    seen = [t for i, g in enumerate(pretraining.without_unseen(described)) if i in SEEN for t in g]
+    assert len(seen) > 800 and not any(unseen.search(text) for text in seen)
