@@ -79,7 +79,8 @@ store: $(VENV)/.installed
 # Train lsmseg-tiny again from scratch (docs/lsmseg-tiny.md says how long it takes).
 weights: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -e ".[words]"
-	$(BIN)/lsmseg-prompts pretrain --config lsmseg-tiny --data ministuff --out runs/lsmseg-tiny \
+	$(BIN)/lsmseg-prompts pretrain --config lsmseg-tiny --data ministuff --token-table minilm \
+		--out runs/lsmseg-tiny \
 		$(if $(wildcard runs/lsmseg-tiny/last.pt),--resume)
 	cp runs/lsmseg-tiny/lsmseg-tiny.safetensors lsmseg_model/weights/
 

@@ -36,7 +36,7 @@ from lsmseg_model.networks.backbones.text import tokenize
 from lsmseg_model.networks.cost_map import upsample
 from lsmseg_model.training.dataset import Augment, TrainingItem
 from lsmseg_model.training.loop import Run, training_folder
-from lsmseg_model.training.losses import LOSSES, pixel_weights, text_targets
+from lsmseg_model.training.losses import LOSSES, agreement, pixel_weights, text_targets
 from lsmseg_model.training.options import PretrainOptions, PretrainRequest, training_options
 from lsmseg_model.training.processes import Processes
 from lsmseg_model.training.prototypes import Prototypes, rows_of
@@ -112,7 +112,7 @@ class ClipRun(Run):
         told = request.told() if request.told else {}
         named = {key: [(text, sorted(on)) for text, on in some] for key, some in told.items()}
         self.resume(request.init, named)
-        self.written = Gallery(told).sentences
+        self.gallery = Gallery(told)
         view = settings["view"]
         self.load_pictures(Augment(view["short_side"], view["window"]), told)
 
@@ -136,9 +136,11 @@ class ClipRun(Run):
             items, self.classes, self.request.texts, options.negatives, rng
         )
         told = [caption for item in items for caption in item.captions.values()]
-        for _ in range(options.sentences if self.written and options.attributes else 0):
-            told.append(self.written[int(rng.integers(len(self.written)))])
-            sentences.append(told[-1].text)
+        read = self.gallery.read(rng, options.sentences)
+        alike = [(len(sentences) + i, text) for i, (_, text) in enumerate(read) if text]
+        told += [sentence for sentence, _ in read]
+        sentences += [sentence.text for sentence, _ in read]
+        sentences += [text for _, text in alike]
         size = options.loss_size
         labels = torch.stack([item.labels for item in items])[:, None].float()
         labels = F.interpolate(labels, size=(size, size))[:, 0].long()  # nearest
@@ -154,7 +156,11 @@ class ClipRun(Run):
         loss = LOSSES[options.loss](logits, *(t.to(device) for t in (target, compared, weight)))
         value = float(loss.detach())
         if options.attributes:
-            loss = loss + options.attributes * self._on_attributes(items, features, told, text)
+            ours = text[len(self.classes) :][: len(told)]
+            loss = loss + options.attributes * self._on_attributes(items, features, told, ours)
+        if options.paraphrases and alike:
+            pairs = text[[row for row, _ in alike]], text[-len(alike) :]
+            loss = loss + options.paraphrases * agreement(*pairs)
         self.must_be_a_number(float(loss.detach()), "loss")
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.optimizer.parameters(), options.clip_grad)
@@ -182,7 +188,7 @@ class ClipRun(Run):
         told: Sequence[Sentence],
         text: Tensor,
     ) -> Tensor:
-        """The loss on prototypes: of positions [B, h, w, D], and of sentences, the texts' last."""
+        """The loss on prototypes: of positions [B, h, w, D], and of what was told, [T, D]."""
         prototypes, device = self.prototypes, features.device
         labels = torch.stack([item.labels for item in items])[:, None].float()
         labels = F.interpolate(labels, size=features.shape[1:3])[:, 0].long()
@@ -191,8 +197,7 @@ class ClipRun(Run):
         seen = prototypes.truths(sets)[rows.flatten()].to(device)
         of_pictures = prototypes.loss(features.flatten(0, 2).float(), seen, weight)
         truths = prototypes.truths([sentence.values for sentence in told]).to(device)
-        read = text[-len(told) :].float() if told else text[:0].float()
-        return of_pictures + prototypes.loss(read, truths, read.new_ones(len(told)))
+        return of_pictures + prototypes.loss(text.float(), truths, weight.new_ones(len(told)))
 
     def state(self) -> dict[str, Any]:
         steps = [row[: len(COLUMNS)] for row in self.history.steps]

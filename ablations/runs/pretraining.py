@@ -41,12 +41,14 @@ def about_things(seed: int) -> dict[str, Sequence[Told]]:
     """
     every, unseen = {*names(CLASS_INDICES), *OF_NAMES}, {*names(UNSEEN), *OF_UNSEEN}
     found: dict[str, Sequence[Told]] = {}
-    for looks, avoid in ((LOOKS, every), (seen_classes(), unseen)):
+    others = [look.name for look in LOOKS]
+    for looks, avoid, borrowed in ((LOOKS, every, others), (seen_classes(), unseen, [])):
         for name in dict.fromkeys(look.vocabulary for look in looks):
             vocabulary = load_vocabulary(name)
             cells = load(vocabulary) | load(vocabulary, attributes=["typical"])
             some = [look for look in looks if look.vocabulary == name]
             true = {(look.index, a): cells[look.index, a] for look in some for a in look.says}
-            told = texts_of_things(true, [vocabulary[look.index] for look in some], avoid, seed)
+            entries = [vocabulary[look.index] for look in some]
+            told = texts_of_things(true, entries, avoid, borrowed, seed)
             found |= {look.key: told[look.index] for look in some}
     return found

@@ -36,6 +36,19 @@ def softmax(logits: Tensor, target: Tensor, compared: Tensor, weight: Tensor) ->
     return (pixel * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
+def agreement(one: Tensor, other: Tensor, scale: float = 20.0) -> Tensor:
+    """Contrastive loss of paraphrases (InfoNCE, CLIP's): each is nearest to its own.
+
+    Args:
+        one: [N, D] of length 1.
+        other: [N, D], the n-th says the same as the n-th of `one`.
+        scale: Of the cosines.
+    """
+    logits = scale * one.float() @ other.float().T
+    own = torch.arange(len(one), device=one.device)
+    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+
+
 def pixel_weights(target: Tensor, balance: float) -> Tensor:
     """[B, H, W] weights: area ** -balance of what the pixel belongs to, 0 for unlabelled pixels.
 

@@ -99,7 +99,8 @@ class PretrainOptions:
     see `pixel_weights`. token_dropout: share of tokens that are left out. negatives: captions of
     other pictures of the batch that each picture is compared with (`choose_texts`).
     attributes: weight of the loss on attribute prototypes (`training.prototypes`). sentences: read
-    in a step beside the captions, for that loss only.
+    in a step beside the captions, for that loss only. paraphrases: weight of the loss that holds
+    them to captions made up of the same attributes (`losses.agreement`).
     """
 
     iterations: Whole
@@ -119,6 +120,7 @@ class PretrainOptions:
     negatives: WholeOrZero
     attributes: From0 = 0.0
     sentences: WholeOrZero = 0
+    paraphrases: From0 = 0.0
     token_table: Annotated[str, OneOf("learned", "minilm")] = "learned"
 
     @classmethod

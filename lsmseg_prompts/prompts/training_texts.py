@@ -56,21 +56,23 @@ def training_texts(
 
 def texts_of_things(
     descriptions: Mapping[tuple[int, str], str],
-    entries: Sequence[ClassEntry],
+    entries: Iterable[ClassEntry],
     avoid: Iterable[str],
+    borrowed: Sequence[str] = (),
     seed: int = 0,
     combos: int = 24,
 ) -> dict[int, list[Told]]:
     """What may be said of a thing that looks like a class but is not to be known as one.
 
     Single descriptions and combinations as in `training_texts`, with a word that says nothing in
-    place of the class's name, or the name of another of the classes: so it must be read past.
-    None of them names what is to be avoided, be it as a likeness ("like snow").
+    place of the class's name, or a name of something else: so it must be read past. None of them
+    names what is to be avoided, be it as a likeness ("like snow").
 
     Args:
         descriptions: {(class index, attribute): one sentence}, of attributes that the thing shows.
         entries: the classes.
         avoid: names.
+        borrowed: names of something else.
         seed: of the random choices.
         combos: how many combinations a class gets.
     """
@@ -84,11 +86,11 @@ def texts_of_things(
             for attribute, text in cells[entry.index].items()
             if not banned.search(_called(text, entry, STAND_INS[0]))
         }
+        others = [name for name in borrowed if name not in entry.names]
         kept = []
         for text, attributes in _told(entry, about, rng, combos):
-            other = rng.choice(entries)
-            called = other.readable if other is not entry and rng.random() < 0.5 else ""
-            text = _called(text, entry, called or rng.choice(STAND_INS))
+            names = others if others and rng.random() < 0.5 else STAND_INS
+            text = _called(text, entry, rng.choice(names))
             if count_tokens(text) <= CONTEXT_LENGTH and not banned.search(text):
                 kept.append((text, attributes))
         told[entry.index] = kept

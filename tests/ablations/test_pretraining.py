@@ -50,9 +50,15 @@ def test_no_sentence_is_about_a_class_or_names_one(sentences: dict) -> None:
 
 
 def test_a_class_goes_by_other_names(sentences: dict) -> None:
-    """By one that says nothing, or that of another class: what a thing is called tells nothing."""
+    """By one that says nothing, or that of another class: what a thing is called tells nothing.
+
+    Seen classes only by the first: their names are learnt.
+    """
     own = blank = every = 0
     for key, some in sentences.items():
+        if key.startswith("coco-stuff/") and int(key.partition("/")[2]) in SEEN:
+            assert all(BLANK.search(text) for text, _ in some)
+            continue
         vocabulary, _, index = key.partition("/")
         name = names_pattern(load_vocabulary(vocabulary)[int(index)].names)
         own += sum(bool(name.search(text)) for text, _ in some)

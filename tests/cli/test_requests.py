@@ -74,8 +74,8 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
     "pretrain --out o": (
         PretrainRequest, {"texts": [], "vocabulary_name": "v"},
-        "texts vocabulary_name options progress workers",
-        "vocab prompts llm store iterations batch_size lr json",
+        "texts vocabulary_name options progress workers told",
+        "vocab prompts llm store iterations batch_size lr token_table json",
     ),
     "evaluate": (
         EvaluateRequest, {"prompts": None}, "similarity",
@@ -123,7 +123,7 @@ def test_every_option_is_a_field_or_named_here(words: str) -> None:
     [
         ("train --out o", TrainOptions,
          "iterations batch_size accumulate lr clip ignored evaluate_every checkpoint_every"),
-        ("pretrain --out o", PretrainOptions, "iterations batch_size lr"),
+        ("pretrain --out o", PretrainOptions, "iterations batch_size lr token_table"),
     ],
 )  # fmt: skip
 def test_options_of_the_recipe_of_a_training(words: str, kind: type[Any], names: str) -> None:

@@ -267,6 +267,20 @@ def test_most_looks_can_be_drawn_and_are_told_of_in_their_own_words() -> None:
     assert 25 < sum(text.startswith("A dax is much like itself") for text in captions) < 55
 
 
+def test_sentences_to_read_come_with_a_caption_of_the_same_attributes() -> None:
+    rng = np.random.default_rng(0)
+    told = {look.key: [TOLD, ("Wugs cost much.", frozenset({"action"}))] for look in LOOKS[:50]}
+    pairs = Gallery(told | {"coco-stuff/17": [TOLD]}).read(rng, 200)
+    assert len(pairs) == 200 and Gallery().read(rng, 3) == []
+    for sentence, caption_alike in pairs:
+        if sentence.text != TOLD[0]:  # nothing can be drawn of it
+            assert not sentence.values and caption_alike is None
+        elif caption_alike:
+            assert {value.partition(" ")[0] for value in sentence.values} == {"shape"}
+            assert not class_names().search(caption_alike)
+    assert sum(alike is not None for _, alike in pairs) > 60
+
+
 def test_a_thing_of_two_looks_is_told_of_by_both() -> None:
     rng = np.random.default_rng(0)
     ring, sack = (next(k for k in LOOKS if k.shapes[:1] == (s,)) for s in ("ring", "blob"))

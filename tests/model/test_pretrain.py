@@ -17,7 +17,7 @@ from lsmseg_model.errors import CheckpointError, ConfigError, DataError
 from lsmseg_model.networks.backbones.clip import CONFIGS, load_clip
 from lsmseg_model.pretrain import choose_texts, pretrain
 from lsmseg_model.training.dataset import TrainingItem, places
-from lsmseg_model.training.losses import bce, pixel_weights, softmax, text_targets
+from lsmseg_model.training.losses import agreement, bce, pixel_weights, softmax, text_targets
 from lsmseg_model.training.options import PretrainOptions, PretrainRequest
 
 TEXTS = [["a blue thing", "the sky"], ["a gray block"], *[[f"thing number {i}"] for i in range(9)]]
@@ -99,6 +99,15 @@ def test_bce_by_hand() -> None:
     assert float(bce(logits, target, compared, weight)) == pytest.approx(expected, rel=1e-6)
     expected = math.log1p(math.exp(-3))
     assert float(softmax(logits, target, compared, weight)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_agreement_by_hand() -> None:
+    """Of two equal ones neither is nearer; back from both, the first is."""
+    one, other = torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    forth = math.log(2)
+    back = (math.log1p(math.exp(-1)) + math.log1p(math.exp(1))) / 2
+    assert agreement(one, other, 1.0).item() == pytest.approx((forth + back) / 2, rel=1e-6)
+    assert agreement(one, one, 50.0).item() < 1e-6
 
 
 def test_losses_of_a_picture_without_labels_are_zero_not_nan() -> None:
@@ -184,7 +193,7 @@ def test_resumed_run_on_drawn_scenes_with_prototypes(tmp_path: Path, config: str
     """Captions, sentences to read and attributes: all that goes on from last.pt is the same."""
     told = {look.key: [("A dax is odd.", frozenset({"color"}))] for look in LOOKS[:40]}
     settings = json.loads(Path(config).read_text())
-    settings["train"] |= {"iterations": 2, "attributes": 0.5, "sentences": 4}
+    settings["train"] |= {"iterations": 2, "attributes": 0.5, "sentences": 4, "paraphrases": 0.5}
     Path(config).write_text(json.dumps(settings))
     more: dict[str, Any] = {"vocabulary_name": "coco-stuff", "told": lambda: told}
     more["texts"] = [[f"thing {i}"] for i in range(171)]

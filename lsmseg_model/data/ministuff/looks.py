@@ -14,12 +14,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lsmseg_model.data.ministuff.captions import MOST_WORDS, SIZES, Sentence, Told
+from lsmseg_model.data.ministuff.captions import (
+    ATTRIBUTES,
+    MOST_WORDS,
+    SIZES,
+    Sentence,
+    Thing,
+    Told,
+    caption,
+)
 from lsmseg_model.data.ministuff.class_looks import looks_like_a_class
 from lsmseg_model.data.ministuff.drawing import Rng, one
 from lsmseg_model.data.ministuff.tables import read_table
 
 ONE_COLOURED = read_table("invented")["one coloured"]
+PLAIN = {"plain", *ONE_COLOURED}
 CONTRASTS = ("white", "black", "gray", "tan")  # for a pattern whose second colour is not told
 FORM, SURFACE = {"shape", "size"}, {"color", "pattern", "texture", "material"}
 PATIENCE = 8  # draws of something that is not a class of MiniStuff
@@ -145,13 +154,35 @@ class Gallery:
             for look in (*LOOKS, *(seen_classes() if told else ()))
             if (some := (told or {}).get(look.key))
         ]
-        self.sentences = [sentence for look in known for sentence in look.written]
+        self.sentences = [(sentence, look) for look in known for sentence in look.written]
         known = [look for look in known if look.sizes]
         self.objects = Looks([look for look in known if look.shapes])
         self.regions = Looks([look for look in known if not look.shapes])
 
+    def read(self, rng: Rng, count: int) -> list[tuple[Sentence, str | None]]:
+        """Sentences, each with a caption made up of the same attributes of a thing that looks so.
+
+        None stands for one that cannot be made up.
+        """
+        pairs: list[tuple[Sentence, str | None]] = []
+        for _ in range(count if self.sentences else 0):
+            sentence, look = one(rng, self.sentences)
+            pairs.append((sentence, _paraphrase(rng, look, sentence)))
+        return pairs
+
 
 EMPTY = Gallery()
+
+
+def _paraphrase(rng: Rng, look: Look, sentence: Sentence) -> str | None:
+    attributes = [a for a in ATTRIBUTES if any(v.startswith(f"{a} ") for v in sentence.values)]
+    found = appearance(rng, look, look) if look.sizes and attributes else None
+    if found is None:
+        return None
+    colours = (found.first, found.second)[: 1 if found.pattern in PLAIN else 2]
+    kind = "object" if look.shapes else "region"
+    thing = Thing(kind, found.shape, colours, found.pattern, found.texture, found.size, ())
+    return caption(rng, thing, [attributes[i] for i in rng.permutation(len(attributes))])
 
 
 def _values(look: Look, attributes: Collection[str]) -> frozenset[str]:
@@ -160,7 +191,7 @@ def _values(look: Look, attributes: Collection[str]) -> frozenset[str]:
         {"color", "shape", "texture"} & set(look.says) if "typical" in attributes else attributes
     )
     values = {
-        "color": {name for colours in look.colours for name in colours},
+        "color": {colours[0] for colours in look.colours},  # not that of a border or a post
         "shape": look.shapes or ("region",),
         "pattern": look.patterns,
         "texture": look.textures,
