@@ -1,6 +1,6 @@
 """Scoring one prompt set on a benchmark with any model."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from lsmseg_model.data.benchmark import (
 )
 from lsmseg_model.data.label_maps import check_count, write_classes, write_label_map
 from lsmseg_model.data.parallel import OnProgress
-from lsmseg_model.errors import DataError
+from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_csv
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
 from lsmseg_model.inference.reading import some_texts
@@ -43,6 +43,8 @@ class EvaluateRequest(ModelOptions):
     are labelled with. save_predictions: a folder for label maps in the vocabulary's indices.
     csv: a file for the rows. similarity: [V, V], how near the words of the vocabulary's classes
     are: with it the scores have Open IoU too (`lsmseg_model.metrics.open_iou`).
+    left_out: indices of classes that do not count: their pixels are others' errors, but they have
+    no row and no part in the mean IoUs.
     force: replace files that are there, but never what is read.
     """
 
@@ -54,6 +56,7 @@ class EvaluateRequest(ModelOptions):
     save_predictions: str | Path | None = None
     csv: str | Path | None = None
     similarity: np.ndarray | None = field(default=None, repr=False, compare=False)
+    left_out: Collection[int] = ()
     force: bool = False
 
 
@@ -76,6 +79,9 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
     CheckpointError.
     """
     prompts, benchmark = request.prompts, _open(request)
+    kept = [at for at, i in enumerate(benchmark.class_indices) if i not in request.left_out]
+    if not kept:
+        raise UsageError(f"No class of {benchmark.name} is left to score: leave out fewer.")
     _check_free(request, benchmark)
     segmenter = Segmenter.of(load_model(request))
     text = segmenter.embed(*some_texts(prompts, competing(benchmark)[0]))
@@ -90,19 +96,19 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
             save=save,
             confusion=confusion,
         )
-    rows = class_rows(counts, benchmark, prompts.class_names)
+    rows = [class_rows(counts, benchmark, prompts.class_names)[at] for at in kept]
     summary: dict[str, Any] = {
         "benchmark": benchmark.name,
         "split": benchmark.split,
         "model": segmenter.name,
         "weights": segmenter.weights_hash,
         "dense": segmenter.clip.dense,
-        **summarise(counts, benchmark),
+        **summarise(counts, benchmark, kept),
     }
     if request.similarity is not None:
         similarity = scored_similarity(benchmark, request.similarity)
-        summary["open_iou"] = open_miou(confusion, similarity)
-        for row, value in zip(rows, open_iou(confusion, similarity), strict=True):
+        summary["open_iou"] = open_miou(confusion, similarity, kept)
+        for row, value in zip(rows, open_iou(confusion, similarity)[kept], strict=True):
             row["open_iou"] = None if np.isnan(value) else float(value)
     if request.cache is not None:
         summary["cache"] = str(getattr(segmenter.model, "cached", ""))

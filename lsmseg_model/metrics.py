@@ -82,7 +82,14 @@ def open_iou(confusion: np.ndarray, similarity: np.ndarray) -> np.ndarray:
         return np.where(union > 0, hits / union, np.nan)
 
 
-def open_miou(confusion: np.ndarray, similarity: np.ndarray) -> float:
-    """The mean of `open_iou` over classes in labels or (wrong) predictions; nan without any."""
+def open_miou(
+    confusion: np.ndarray, similarity: np.ndarray, classes: Sequence[int] | None = None
+) -> float:
+    """The mean of `open_iou` over classes in labels or (wrong) predictions; nan without any.
+
+    classes: positions of those that count (None: all).
+    """
     per_class = open_iou(confusion, similarity)
+    if classes is not None:
+        per_class = per_class[list(classes)]
     return float(np.nanmean(per_class)) if not np.isnan(per_class).all() else float("nan")

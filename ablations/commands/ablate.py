@@ -46,6 +46,15 @@ def ablate(
             "between commas.",
         ),
     ] = "both",
+    missing: Annotated[
+        Literal["fail", "name", "skip"],
+        Option(
+            metavar="HOW",
+            help="Classes without descriptions: fail, the plain name, or skip: only what all --llm "
+            "have counts.",
+        ),
+    ] = "fail",
+    all_samples: options.AllSamples = False,
     vary: Annotated[
         Literal["attributes", "vocabulary"],
         Option(
@@ -120,6 +129,7 @@ def ablate(
     """
     options.unused(ctx, strategy != "beam", "without --strategy beam", "beam_width")
     described = ("llm", "attributes", "composition", "strategy", "beam_width", "orders")
+    described += ("missing", "all_samples")
     options.unused(ctx, vary == "vocabulary", "with --vary vocabulary", *described)
     options.unused(ctx, no_cache, "beside --no-cache", "cache")
     request = options.request_from(

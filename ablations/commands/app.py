@@ -23,8 +23,8 @@ PANELS = {
         variant missing_ok
     """,
     "Texts": """
-        llm attributes attribute pairs prompts composition store shipped wording text file
-        background threshold replace attempts edits rewrite vary words calibrate
+        llm attributes attribute pairs prompts composition missing all_samples store shipped wording
+        text file background threshold replace attempts edits rewrite vary words calibrate
     """,
     "Model": """
         model pretrained checkpoint config changes change init encoder dense sam size clip

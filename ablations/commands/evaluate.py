@@ -30,6 +30,8 @@ def evaluate(
     attributes: options.Attributes = None,
     composition: options.Composition = "concat",
     llm: options.Llm = "bundled",
+    missing: options.Missing = "fail",
+    all_samples: options.AllSamples = False,
     store: options.StorePath = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
@@ -58,12 +60,13 @@ def evaluate(
     options.spare_inputs(ctx, "csv", csv)
     if save_predictions is not None:
         options.spare_inputs(ctx, "save_predictions", save_predictions / "classes.json")
-    by_prompts = ("attributes", "composition", "vocab", "llm", "store")
+    made = ("composition", "llm", "store", "missing", "all_samples")
+    by_prompts = ("attributes", "vocab", *made)
     options.unused(ctx, prompts is not None, "beside --prompts", *by_prompts)
     options.unused_model(ctx)
     as_published = format == "cat-seg" and prompts is None and attributes is None
     how = "without --attributes for a network of CAT-Seg, which is given names"
-    options.unused(ctx, as_published, how, "composition", "llm", "store")
+    options.unused(ctx, as_published, how, *made)
     if prompts is not None:
         chosen = load_native(prompts, say)
         vocabulary = named_vocabulary(chosen.vocabulary, chosen.class_names)
@@ -74,19 +77,24 @@ def evaluate(
             wanted = list(default_attributes(vocabulary, llm, store))
             if wanted == ["name"]:
                 say(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
-        chosen = prompt_set(vocabulary, wanted, composition, llm, store)
+        named = "fail" if missing == "fail" else "name"  # all classes compete for pixels
+        chosen = prompt_set(vocabulary, wanted, composition, llm, store, named, all_samples)
     if as_published:
         from lsmseg_model.networks.catseg import published_texts
 
         texts = published_texts([entry.name for entry in vocabulary])
         chosen = replace(chosen, name="cat-seg's template", texts=tuple(map(tuple, texts)))
     words = word_similarity(vocabulary)
+    left_out = chosen.undescribed if missing == "skip" else ()
     request = options.request_from(
-        lsmseg_model.EvaluateRequest, ctx, prompts=chosen, similarity=words
+        lsmseg_model.EvaluateRequest, ctx, prompts=chosen, similarity=words, left_out=left_out
     )
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         result = lsmseg_model.evaluate(request, on_progress=progress)
     summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
+    if missing != "fail":
+        described = len(vocabulary) - len(chosen.undescribed)
+        summary["described"] = f"{described} of {len(vocabulary)} classes"
     if result.keys is not None:
         say(f"{checkpoint}: {result.keys}")
     if result.note is not None:

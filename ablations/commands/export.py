@@ -11,6 +11,7 @@ import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.output import say
 from lsmseg_prompts.export import load_native
+from lsmseg_prompts.export.formats import check_whole
 from lsmseg_prompts.files import STREAMS, check_free
 
 
@@ -51,6 +52,8 @@ def export(
     vocab: options.VocabOfPrompts = None,
     llm: options.Llm = "bundled",
     composition: options.Composition = "concat",
+    missing: options.Missing = "fail",
+    all_samples: options.AllSamples = False,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
     device: options.Device = "cpu",
@@ -64,7 +67,8 @@ def export(
     if not files or output == card:
         raise BadParameter("give -o FILE, or --card with another file, or both")
     options.unused(ctx, output is None, "without -o", "format", "rewrite")
-    options.unused(ctx, prompts is not None, "beside --prompts", "llm", "composition")
+    made = ("llm", "composition", "missing", "all_samples")
+    options.unused(ctx, prompts is not None, "beside --prompts", *made)
     options.unused(ctx, prompts is not None and card is None, "beside --prompts", "store")
     splits = format not in ("native", "embeddings")
     options.unused(ctx, not splits, f"with --format {format}, which splits nothing", "rewrite")
@@ -76,7 +80,10 @@ def export(
     else:
         vocabulary = lsmseg_prompts.load_vocabulary(vocab or "coco-stuff")
         names = options.names(attributes) or []
-        chosen = lsmseg_prompts.prompt_set(vocabulary, names, composition, llm, store)
+        how = (composition, llm, store, missing, all_samples)
+        chosen = lsmseg_prompts.prompt_set(vocabulary, names, *how)
+        if output is not None:
+            check_whole(chosen, format)
     for file in files:
         check_free(file, force, options.inputs(ctx, "output", "card"))
     if card is not None:
@@ -97,6 +104,12 @@ def export(
         changed = lsmseg_prompts.export(chosen, vocabulary, output, format, rewrite, force)
         if changed:
             say(f"{changed} texts were rewritten without the separators of {format}.")
+    if chosen.undescribed:
+        they = {"name": "stand with their plain name", "skip": "are left out"}[missing]
+        say(
+            f"{len(chosen.undescribed)} of {len(vocabulary)} classes have none of the "
+            f"descriptions and {they}."
+        )
     if chosen.shortened:
         say(_shortened(chosen, vocabulary))
     for file in files:

@@ -69,6 +69,17 @@ Composition = Annotated[
         "text; adaptive: what fits the picture; sentence: written by the LLM.",
     ),
 ]
+Missing = Annotated[
+    Literal["fail", "name", "skip"],
+    Option(
+        metavar="HOW",
+        help="Classes without descriptions: fail, the plain name, or skip: they do not count.",
+    ),
+]
+AllSamples = Annotated[
+    bool,
+    Option("--all-samples", help="Average all samples of a description, not the first alone."),
+]
 Prompts = Annotated[Path | None, Option(help="A prompt set exported as native JSON.")]
 
 Model = Annotated[

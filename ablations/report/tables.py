@@ -37,6 +37,12 @@ PROMPTS: Column = ("prompts", starred)
 PAIRED = "In points of mIoU on the {} split, paired: both on the same resamples."
 
 
+def _described(rows: Sequence[Row]) -> list[Column]:
+    """How many classes have descriptions, where some lack them."""
+    there = any(row.get("described") for row in rows)
+    return [("described", lambda row: row.get("described") or "")] if there else []
+
+
 def _unless_name(column: str = "difference") -> Callable[[Row], str]:
     """A difference, of which the plain name has none from itself."""
     return lambda row: "" if kind_of(row) == "baseline" else signed(row, column)
@@ -113,6 +119,7 @@ def single_sheet(rows: Sequence[Row]) -> Sheet:
             "union: over classes in labels or predictions; selection: mIoU on the "
             "selection split, where * is the best."
         )
+    columns += _described(report)
     title = "Word lists" if _of_words(rows) else "Single attributes (as in Table 2)"
     return make_sheet(title, lines, [PROMPTS, *columns], note)
 
@@ -151,7 +158,7 @@ def combination_sheet(rows: Sequence[Row]) -> Sheet:
     return make_sheet(
         "Words" if _of_words(rows) else "Combinations (as in Table 3)",
         lines,
-        [PROMPTS, *columns, ("step", lambda row: DECISIONS.get(row["status"], ""))],
+        [PROMPTS, *columns, *_described(rows), ("step", lambda r: DECISIONS.get(r["status"], ""))],
         f"mIoU in % on {the_split(rows)}. The gain on the selection split decided each step; "
         "* is the set that was chosen.",
     )
@@ -192,6 +199,7 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
     columns += [
         (f"against {llm}", lambda row: "" if row["llm"] == llm else signed(row)),
         ("against name", lambda row: "" if row["llm"] is None else signed(row, "over_name")),
+        *_described(rows),
     ]
 
     def _sheet(title: str, kind: str, shown: list[Column], note: str, skip: str = "") -> Sheet:

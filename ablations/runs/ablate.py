@@ -6,6 +6,7 @@ report.html.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from ablations.runs.directory import REPORT, check_run_directory, run_directory,
 from ablations.runs.open import (
     Descriptions,
     benchmark_sources,
+    coverage,
     encode_pictures,
     load_descriptions,
     open_benches,
@@ -115,7 +117,15 @@ def _ablate(request: AblationRequest, progress: bool, path: Path | None = None) 
             how: dict[str, Any] = {"command": command, "progress": progress, "started": started}
             result = words.run_words(request, model, benches[0], lists, directory, **how)
         else:
-            opened = OpenAblation(request, model, benches, command, progress, started=started)
+            opened = OpenAblation(
+                request,
+                model,
+                benches,
+                command,
+                progress,
+                started=started,
+                coverage=coverage(request, vocabularies, {llm: descriptions}),
+            )
             result = opened.run(llm, descriptions, directory, directory.name)[1]
     if result.spent is not None:
         raise result.spent
@@ -128,7 +138,8 @@ class OpenAblation:
     """A request with its model and its pictures open, whoever wrote the texts.
 
     command: what repeats it. several: whether it is done for several LLMs. started:
-    time.monotonic() of the beginning, where that was before a `run`.
+    time.monotonic() of the beginning, where that was before a `run`. coverage: see
+    `runs.open.coverage`.
     """
 
     request: AblationRequest
@@ -138,6 +149,7 @@ class OpenAblation:
     progress: bool
     several: bool = False
     started: float | None = None
+    coverage: Sequence[str] = ()
 
     def run(
         self, llm: str, descriptions: Descriptions, directory: Path, name: str
@@ -157,13 +169,18 @@ class OpenAblation:
         from ablations.search.scoreboard import Scoreboard
         from ablations.search.single import singles
 
-        request, attributes = self.request, self.request.searched
+        request, missing = self.request, self.request.missing
+        have = {attribute for cells in descriptions for _, attribute in cells}
+        attributes = [name for name in request.searched if missing == "fail" or name in have]
+        attributes = attributes or ["typical"]
         started = self.started or time.monotonic()
+        pairs = zip(self.benches, descriptions, strict=True)
         board = Scoreboard(
-            [replace(b, descriptions=d) for b, d in zip(self.benches, descriptions, strict=True)],
+            [bench.described_by(cells, missing) for bench, cells in pairs],
             llm=llm,
             samples=request.samples,
             seed=request.seed,
+            missing=missing,
         )
         whose = f"{llm}: " if self.several else ""
         with progress_bar(f"Stage 3  {whose}every attribute alone", self.progress) as on_progress:
@@ -184,10 +201,8 @@ class OpenAblation:
             path = path_rows(board, searched, on_progress)
         if refined is not None:
             path += seen_rows(refined, board)
-        record = RunRecord(
-            board, self.model, single, searched, path, request, self.command, directory, name
-        )
-        record.refined = refined
+        made = (board, self.model, single, searched, path, request, self.command, directory, name)
+        record = RunRecord(*made, compared=attributes, refined=refined, coverage=self.coverage)
         files = write_run(record, started, self.progress)
         spent = refined.inquiry.spent if refined and refined.inquiry else None
         told = record.best, directory, files, spent, record.refinement

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from ablations.runs.ablate import OpenAblation
 from ablations.runs.directory import REPORT, run_directory
-from ablations.runs.open import benchmark_sources, encode_pictures, load_descriptions, open_benches
+from ablations.runs.open import (
+    benchmark_sources,
+    coverage,
+    encode_pictures,
+    load_descriptions,
+    open_benches,
+)
 from ablations.runs.reproduce import command_of
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import Comparison
@@ -32,6 +38,7 @@ def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = T
     them stand llms.csv, llms.png, run.json and report.html, which compare: all LLMs on the
     attributes that were best for the first one, and each on those that were best for it.
     Differences are to the first LLM, on the same resamples. ``llm`` of the request is not used.
+    Sources that lack descriptions can be compared too: see ``missing`` of the request.
 
     An LLM need not be one that can be asked: it is a name under which the store has texts.
     Raises what `ablate` raises; the descriptions of all LLMs are checked before anything runs.
@@ -51,7 +58,8 @@ def compare(request: AblationRequest, llms: Sequence[str], *, progress: bool = T
             note(f"Results go to {directory / REPORT}")
         encode_pictures(benches, request.store_path, progress)
         command = command_of("compare", request, f"llms={names!r}")
-        opened = OpenAblation(request, model, benches, command, progress, several=True)
+        there = coverage(request, vocabularies, descriptions)
+        opened = OpenAblation(request, model, benches, command, progress, True, coverage=there)
         records: dict[str, RunRecord] = {}
         for llm, folder in safe_names(names).items():
             with run_directory(directory / folder, request.force) as below:

@@ -1,6 +1,6 @@
 """What comes before stage 3: vocabularies and descriptions loaded, pictures opened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,24 +47,87 @@ def load_descriptions(
 ) -> dict[str, Descriptions]:
     """What each LLM has written, `typical` too where it is there.
 
-    Raises ConfigurationError that says which commands make what is missing, of all LLMs at once.
+    With "skip" only what all of them have. Raises ConfigurationError that says which commands make
+    what is missing, of all LLMs at once; also where not a single description is left.
     """
     if request.store_path.is_file():
         open_store(request.store_path).close()  # brings one of an older schema up to date
     loaded: dict[str, Descriptions] = {}
     lacking: dict[str, None] = {}
+    searched, samples = request.searched, request.all_samples
     for llm in llms:
         try:
             loaded[llm] = [
-                load(v, llm, request.searched, request.store)
-                | load(v, llm, ["typical"], request.store, require=False)
+                load(v, llm, searched, request.store, request.missing == "fail", samples)
+                | load(v, llm, ["typical"], request.store, False, samples)
                 for v in vocabularies
             ]
+            for vocabulary, cells in zip(vocabularies, loaded[llm], strict=True):
+                if not cells:
+                    load(vocabulary, llm, searched, request.store)  # says what makes them
         except ConfigurationError as error:
             lacking[str(error)] = None
     if lacking:
         raise ConfigurationError(" ".join(lacking))
-    return loaded
+    return _in_common(loaded, vocabularies) if request.missing == "skip" else loaded
+
+
+def _in_common(
+    loaded: dict[str, Descriptions], vocabularies: Sequence[Vocabulary]
+) -> dict[str, Descriptions]:
+    """Of each LLM's descriptions those in cells that all of them have."""
+    common = [
+        {cell for cell in of_one[0] if all(cell in of_llm for of_llm in of_one)}
+        for of_one in zip(*loaded.values(), strict=True)
+    ]
+    for vocabulary, cells in zip(vocabularies, common, strict=True):
+        if not cells:
+            raise ConfigurationError(
+                f"{' and '.join(loaded)} have no description in common for {vocabulary.name}: use "
+                "--missing name, or other --attributes."
+            )
+    return {
+        llm: [
+            {cell: text for cell, text in mine.items() if cell in cells}
+            for mine, cells in zip(of_llm, common, strict=True)
+        ]
+        for llm, of_llm in loaded.items()
+    }
+
+
+def coverage(
+    request: AblationRequest,
+    vocabularies: Sequence[Vocabulary],
+    loaded: Mapping[str, Descriptions],
+) -> list[str]:
+    """What there is of how many, a sentence for each vocabulary and LLM; none with "fail".
+
+    Args:
+        request: What is asked for.
+        vocabularies: Those of the benchmarks.
+        loaded: What `load_descriptions` gave.
+    """
+    if request.missing == "fail":
+        return []
+    sentences: dict[str, None] = {}
+    several = len(loaded) > 1
+    for at, vocabulary in enumerate(vocabularies):
+        for llm, of_llm in loaded.items():
+            cells = {cell for cell in of_llm[at] if cell[1] in request.searched}
+            classes = len({index for index, _ in of_llm[at]})
+            numbers = (
+                f"{len(cells):,} of {len(vocabulary) * len(request.searched):,} descriptions of "
+                f"{vocabulary.name}, and {classes} of {len(vocabulary)} classes with any"
+            )
+            if request.missing == "name":
+                sentences[f"{llm} has {numbers}; the others stand with their plain name."] = None
+                continue
+            who = "All LLMs have" if several else f"{llm} has"
+            sentences[
+                f"{who} {numbers}: these classes alone count, and the others stand with their "
+                "plain name."
+            ] = None
+    return list(sentences)
 
 
 def open_benches(

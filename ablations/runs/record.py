@@ -35,6 +35,8 @@ SETTINGS = (
         "split",
         "limit",
         "composition",
+        "missing",
+        "all_samples",
         "rule",
         "strategy",
         "beam_width",
@@ -50,8 +52,9 @@ class RunRecord:
     """The results of stages 3 and 4, with everything that is needed to write them down.
 
     path: the rows of combinations.csv. command: what repeats the run. directory: where its files
-    go. name: what its evaluations are filed under. compared: the word lists of stage 3; by
-    default it compares the attributes of the request. refined: what refinement did, if asked for.
+    go. name: what its evaluations are filed under. compared: the attributes or word
+    lists of stage 3; by default the attributes of the request. refined: what refinement did, if
+    asked for. coverage: see `runs.open.coverage`.
     """
 
     board: Scoreboard
@@ -65,6 +68,7 @@ class RunRecord:
     name: str
     compared: Sequence[str] = ()
     refined: RunRefinement | None = None
+    coverage: Sequence[str] = ()
 
     @property
     def stage3(self) -> list[str]:
@@ -148,13 +152,14 @@ class RunRecord:
         }
 
     def shared(self) -> list[str]:
-        """A sentence for each benchmark whose splits have groups in common."""
-        return [
+        """What there is of the descriptions; the benchmarks whose splits have groups in common."""
+        shared = [
             f"The selection and the report split of {bench.name} both have pictures of "
             f"{', '.join(shared)}: the report is not independent of the choice."
             for bench in self.board.benches
             if (shared := _shared(bench))
         ]
+        return [*self.coverage, *shared]
 
     def provenance(self) -> dict[str, Any]:
         """What the scores were made from and how, for the records."""

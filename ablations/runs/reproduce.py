@@ -22,7 +22,10 @@ REPEATED = (
     "words",
 )  # once for every value; other lists have commas
 CLASS_BY_CLASS = ("refined", "given")  # sets that are not made of attributes
-UNVARIED = {"attributes", "composition", "strategy", "beam_width", "orders"}
+UNVARIED = {
+    *("attributes", "composition", "strategy", "beam_width", "orders"),
+    *("missing", "all_samples"),
+}
 """The options of a search among attributes, which one among words does not take."""
 
 

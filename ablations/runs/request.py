@@ -13,7 +13,7 @@ from ablations.search.options import SearchOptions
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.prompts.prompt_set import READ_BY_CLIP
+from lsmseg_prompts.prompts.prompt_set import READ_BY_CLIP, check_missing
 from lsmseg_prompts.store.sqlite import working_store_path
 
 SEVERAL = ("data", "data_root", "split", "attributes", "picture", "words")
@@ -33,6 +33,10 @@ class AblationRequest(ScorerOptions, SearchOptions):
             pictures are selected on and the others reported on.
         vocab: The vocabulary; by default the one each benchmark is labelled with.
         attributes: Those to search among; by default all nine.
+        missing: What becomes of a class without descriptions: "fail"; "name", its plain name; or
+            "skip": only cells count that all LLMs have, and classes without any stay out of the
+            means.
+        all_samples: Whether all samples of a description are averaged, where texts are.
         vary: What is compared: "attributes", or "vocabulary", the words that the classes of one
             benchmark are called by.
         words: Files of word lists to compare too, see `word_lists.read_words`.
@@ -58,6 +62,8 @@ class AblationRequest(ScorerOptions, SearchOptions):
     split: Sequence[str] | None = None
     vocab: str | None = None
     attributes: Sequence[str] | None = None
+    missing: str = "fail"
+    all_samples: bool = False
     vary: str = "attributes"
     words: Sequence[str] | None = None
     calibrate: bool = False
@@ -83,6 +89,7 @@ class AblationRequest(ScorerOptions, SearchOptions):
                 f"{by_clip[0]}: use --composition ensemble, or --scorer frozen."
             )
         check_samples(self.samples)
+        check_missing(self.missing)
         self._check_words()
         self._check_refinement()
 
@@ -115,6 +122,11 @@ class AblationRequest(ScorerOptions, SearchOptions):
         """Raise UsageError where a set cannot be refined class by class."""
         if self.refinement is None:
             return
+        if self.missing != "fail" or self.all_samples:
+            raise UsageError(
+                "Refinement starts from one description of each class and attribute: leave out "
+                "--missing and --all-samples."
+            )
         if self.vary == "vocabulary":
             raise UsageError(
                 "Words are chosen class by class already: leave out --vary vocabulary, or refine "
@@ -142,15 +154,11 @@ class AblationRequest(ScorerOptions, SearchOptions):
 
     @property
     def searched(self) -> list[str]:
-        """The attributes to search among; typical stands beside them anyway."""
+        """The attributes to search among; typical stands beside others anyway."""
         if self.attributes is None:
             return list(ATTRIBUTES)
-        names = [name for name in check_attributes(self.attributes) if name != "typical"]
-        if not names:
-            raise UsageError(
-                "Name an attribute to search among; typical is always shown beside them."
-            )
-        return names
+        names = list(check_attributes(self.attributes))
+        return [name for name in names if name != "typical"] or names
 
     @property
     def scorer_options(self) -> ScorerOptions:

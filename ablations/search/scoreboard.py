@@ -7,7 +7,7 @@ counts; their parts stay beside it.
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -93,27 +93,40 @@ class Bench:
     descriptions: Mapping[tuple[int, str], str]
     scorers: Mapping[str, Scorer]
     stream: int = 0  # resamples of different benchmarks are independent
+    counted: Collection[int] | None = None  # indices of the classes in the means; None: all
+
+    def described_by(self, descriptions: Mapping[tuple[int, str], str], missing: str) -> "Bench":
+        """The same with descriptions; with "skip" only classes that have any count."""
+        counted = {index for index, _ in descriptions} if missing == "skip" else None
+        return replace(self, descriptions=descriptions, counted=counted)
 
     @cached_property
     def subsets(self) -> dict[str, Subset]:
         """The columns of this benchmark; seen and unseen only where it tells them apart."""
         benchmark = self.scorers["report"].benchmark
-        return {
-            "miou": Subset(),
-            "union": Subset(definition="union"),
-            **{key: s for key, s in seen_and_unseen(benchmark).items() if s.classes},
-        }
+        parts = {"miou": Subset(), "union": Subset(definition="union")}
+        parts |= seen_and_unseen(benchmark)
+        if self.counted is not None:
+            at = [p for p, i in enumerate(benchmark.class_indices) if i in self.counted]
+            for key, part in parts.items():
+                kept = at if part.classes is None else [p for p in at if p in part.classes]
+                parts[key] = replace(part, classes=tuple(kept))
+        return {k: s for k, s in parts.items() if s.classes or k in ("miou", "union")}
 
 
 @dataclass(frozen=True)
 class Score:
-    """A candidate's scores on one split: per benchmark and column, and the means."""
+    """A candidate's scores on one split: per benchmark and column, and the means.
+
+    described: "34 of 171", the classes with descriptions; empty where all must have them.
+    """
 
     candidate: Candidate
     split: str
     parts: Mapping[str, Mapping[str, Draws]]
     totals: Mapping[str, np.ndarray] = field(repr=False)  # int64 [C, 3] per benchmark
     sizes: Mapping[str, Sizes]
+    described: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def mean(self) -> dict[str, Draws]:
@@ -142,8 +155,10 @@ class Scoreboard:
         llm: str = "bundled",
         samples: int = 2000,
         seed: int = 0,
+        missing: str = "fail",
     ) -> None:
         self.benches, self.llm = list(benches), llm
+        self.missing = "fail" if missing == "fail" else "name"  # all classes compete for pixels
         self.samples, self.seed = samples, seed
         self._scores: dict[tuple[str, Candidate], Score] = {}
         self._sets: dict[tuple[str, Candidate], PromptSet] = {}
@@ -176,7 +191,15 @@ class Scoreboard:
             control=candidate.control,
             seed=self.seed,
             only=only,
+            missing=self.missing,
         )
+
+    def _described(self, bench: Bench, made: PromptSet) -> str:
+        """How many classes are described of how many; empty where all must be, and of names."""
+        if self.missing == "fail" or made.llm == "none":
+            return ""
+        counted = range(len(bench.vocabulary)) if bench.counted is None else bench.counted
+        return f"{len(set(counted) - set(made.undescribed))} of {len(counted)}"
 
     def _to_score(self, bench: Bench, scorer: Scorer, candidate: Candidate) -> PromptSet:
         """The candidate's prompts, of a scorer's ``needs`` only if it has said them.
@@ -208,6 +231,7 @@ class Scoreboard:
             some, fresh = fresh[:at_once], fresh[at_once:]
             parts: list[dict[str, Mapping[str, Draws]]] = [{} for _ in some]
             totals: list[dict[str, np.ndarray]] = [{} for _ in some]
+            described: list[dict[str, str]] = [{} for _ in some]
             sizes: dict[str, Sizes] = {}
             for bench in self.benches:
                 scorer = bench.scorers[split]
@@ -218,14 +242,22 @@ class Scoreboard:
                 draws = bootstrap(counts, bench.subsets, *how)
                 for part, total, drawn, one in zip(parts, totals, draws, counts, strict=True):
                     part[bench.name], total[bench.name] = drawn, one.sum(axis=0)
-            for candidate, part, total in zip(some, parts, totals, strict=True):
-                self._scores[split, candidate] = Score(candidate, split, part, total, sizes)
+                for have, made in zip(described, sets, strict=True):
+                    have[bench.name] = self._described(bench, made)
+            for candidate, *own in zip(some, parts, totals, described, strict=True):
+                part, total, have = own
+                self._scores[split, candidate] = Score(candidate, split, part, total, sizes, have)
         return [self._scores[split, c] for c in candidates]
 
     def has(self, attribute: str) -> bool:
-        """Whether every class of every benchmark's vocabulary has this description."""
+        """Whether every class of every benchmark's vocabulary has this description.
+
+        Where some may lack it: whether any class of each has it.
+        """
+        enough = all if self.missing == "fail" else any
         return all(
-            (e.index, attribute) in b.descriptions for b in self.benches for e in b.vocabulary
+            enough((e.index, attribute) in b.descriptions for e in b.vocabulary)
+            for b in self.benches
         )
 
 
@@ -271,6 +303,8 @@ def table_rows(
             **dict(zip(("pictures", "groups"), score.sizes.get(name, (None, None)), strict=True)),
             "no_interval": columns["miou"].interval().missing,
         }
+        if any(score.described.values()) or any(baseline.described.values()):
+            row["described"] = score.described.get(name) or None
         against = dict(baseline.by_benchmark())[name]
         for column in ("miou", "seen", "unseen"):
             if column in columns:

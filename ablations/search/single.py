@@ -47,8 +47,8 @@ def singles(
     Rows (see `table_rows`; ``kind`` is baseline, attribute, typical or control) are sorted: the
     baseline, the attributes by their mIoU on that split, typical, the controls.
     """
-    typical = [TYPICAL] if board.has("typical") else []
     candidates = [Candidate((a,)) for a in attributes]
+    typical = [TYPICAL] if board.has("typical") and TYPICAL not in candidates else []
     # One pass over the pictures for all of them, before the best is chosen.
     board.score("selection", [NAME, *candidates, *typical, *TEMPLATES], on_progress)
     alone = board.score("selection", candidates)

@@ -242,12 +242,16 @@ def class_rows(
     ]
 
 
-def summarise(counts: np.ndarray, benchmark: Benchmark) -> dict[str, Any]:
+def summarise(
+    counts: np.ndarray, benchmark: Benchmark, positions: Sequence[int] | None = None
+) -> dict[str, Any]:
     """The means of counts [P, C, 3].
 
     Both mIoUs (``miou``, over the classes that occur in the labels, is the headline), accuracies,
-    and mIoU of seen and unseen classes apart.
+    and mIoU of seen and unseen classes apart; positions: of the classes that count (None: all).
     """
+    kept = list(range(counts.shape[1]) if positions is None else positions)
+    counts = counts[:, kept]
     total = counts.sum(axis=0)
     labelled = int(total[:, 2].sum())
     per_class = accuracy(total)[total[:, 2] > 0]
@@ -262,8 +266,8 @@ def summarise(counts: np.ndarray, benchmark: Benchmark) -> dict[str, Any]:
         for name, wanted in (("miou_seen", True), ("miou_unseen", False)):
             at = [
                 at
-                for at, index in enumerate(benchmark.class_indices)
-                if (index in benchmark.seen) == wanted
+                for at, place in enumerate(kept)
+                if (benchmark.class_indices[place] in benchmark.seen) == wanted
             ]
             means[name] = miou(total, at)
     return means

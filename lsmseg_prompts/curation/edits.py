@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+from lsmseg_prompts.attributes.samples import with_samples
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.descriptions.loading import attributes_of, show
 from lsmseg_prompts.english import has_hidden, has_word
@@ -121,8 +122,8 @@ def lock(
     """
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
-    wanted = attributes_of(entry, vocabulary, None if attribute is None else [attribute])
-    rows = show(vocabulary, name, llm, wanted, store)
+    rows = show(vocabulary, name, llm, None if attribute is None else [attribute], store)
+    wanted = [row["attribute"] for row in rows]
     if not any(row["text"] for row in rows):
         raise ConfigurationError(
             f"There is no description of {entry.readable!r} by {llm} to lock: it failed "
@@ -167,6 +168,9 @@ def unlock(
         return []
     with open_store(path) as file, file.transaction():
         file.add_vocabulary(vocabulary)
+        if attribute is None:
+            rows = file.cells(vocabulary, llm, index=entry.index)
+            wanted = with_samples(wanted, {row["attribute"] for row in rows})
         return _set_locks(file, vocabulary, entry, wanted, llm, False)
 
 

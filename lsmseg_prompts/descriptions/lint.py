@@ -26,6 +26,7 @@ from functools import cache
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.contrast import other_class
+from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.english import has_hidden, has_word, is_named, names_pattern, sentences
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import packaged_json
@@ -154,6 +155,7 @@ def _foreign(text: str, attribute: str) -> Iterator[tuple[str, str]]:
 
     The user's own have no lists.
     """
+    attribute, _ = sampled(attribute)
     if attribute in ATTRIBUTES:
         for owner, (allowed_in, pattern) in _leak_words().items():
             if attribute not in allowed_in:

@@ -17,6 +17,7 @@ from lsmseg_prompts.attributes import (
     plain_names,
 )
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
+from lsmseg_prompts.attributes.samples import check_sample, sample, sampled, with_samples
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -107,7 +108,12 @@ def attributes_of(
     meant: list[str] = []
     for name in names:
         other = other_class(name, entry, vocabulary)
-        meant.append(check_attributes([name])[0] if other is None else contrast_with(other.name))
+        if other is not None:
+            meant.append(contrast_with(other.name))
+            continue
+        check_sample(name)
+        attribute, number = sampled(name)
+        meant.append(sample(check_attributes([attribute])[0], number))
     return named_once(meant) if meant else check_attributes(meant)
 
 
@@ -117,6 +123,7 @@ def load(
     attributes: Iterable[str] | None = None,
     store: str | os.PathLike[str] | None = None,
     require: bool = True,
+    samples: bool = False,
 ) -> dict[Cell, str]:
     """The descriptions by `llm` of a vocabulary: (class index, attribute) -> sentence.
 
@@ -129,6 +136,7 @@ def load(
         attributes: which attributes; None for all that are described.
         store: the path of the working store; None for the usual one.
         require: whether cells without a description are an error.
+        samples: whether the further samples of these cells come too, see `attributes.samples`.
 
     Raises:
         ConfigurationError: cells are missing; the message says which command makes them.
@@ -149,7 +157,12 @@ def load(
             f"(first: {attribute} of {entry.readable!r}): {_remedy(llm, vocabulary, attribute)}."
         )
     wanted_cells = ((entry.index, attribute) for entry, attribute in places)
-    return {cell: cells[cell] for cell in wanted_cells if cell in cells}
+    chosen = {cell: cells[cell] for cell in wanted_cells if cell in cells}
+    if samples:
+        for (index, name), text in cells.items():
+            if "#" in name and (index, sampled(name)[0]) in chosen:
+                chosen[index, name] = text
+    return chosen
 
 
 def load_pairs(
@@ -206,8 +219,8 @@ def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
         check_name(llm)
     except UsageError:
         return (
-            f"{llm} cannot be asked for them, so import them for {vocabulary.name}, or name only "
-            "--attributes that are there"
+            f"{llm} cannot be asked for them, so import them for {vocabulary.name}, name only "
+            "--attributes that are there, or see --missing of evaluate, ablate and export"
         )
     only = f" --attribute {attribute}" if "+" in attribute else ""
     return (
@@ -241,20 +254,22 @@ def show(
     """
     entry = vocabulary.find(name)
     wanted = attributes_of(entry, vocabulary, attributes)
+    given = None if attributes is None else wanted
     paths = [existing_store_path(store), shipped_store_path() if llm == LLM_NAME else None]
     rows: dict[str, dict[str, Any]] = {}
     for path in reversed(paths):
         if path is not None:
             with open_store_readonly(path) as file:
                 file.check_vocabulary(vocabulary)
-                filled = file.cells(vocabulary, llm, wanted, entry.index)
+                filled = file.cells(vocabulary, llm, given, entry.index)
             rows |= {row["attribute"]: row for row in filled}
     if not rows:
         raise ConfigurationError(
             f"There is no description of {entry.readable!r} by {llm}: run `lsmseg-prompts generate "
             f"--llm {llm} --vocab {vocabulary.option}`."
         )
-    return [rows[attribute] for attribute in wanted if attribute in rows]
+    shown = wanted if given else with_samples(wanted, rows)
+    return [rows[attribute] for attribute in shown if attribute in rows]
 
 
 def lint_store(
@@ -272,7 +287,7 @@ def lint_store(
     rows = []
     for name in described_by(llm) if vocabularies is None else vocabularies:
         vocabulary = load_vocabulary(name)
-        cells = load(vocabulary, llm, None, store, require=vocabularies is not None)
+        cells = load(vocabulary, llm, None, store, require=vocabularies is not None, samples=True)
         cells |= load(vocabulary, llm, [TOGETHER], store, require=False)
         cells |= load_pairs(vocabulary, llm, store)
         count += len(cells)

@@ -21,6 +21,8 @@ from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 Texts = Sequence[Sequence[str]]
 INVALID = "invalid_class_id"
+KEYED = ("cupl", "dclip")
+"""The formats that have classes by their names, and so can leave some out."""
 
 
 def export(
@@ -43,9 +45,11 @@ def export(
 
     Raises:
         UsageError: there is no such format, or the prompt set is of another vocabulary.
-        RefusedError: the reader would split or cut a text, or takes one text a class.
+        RefusedError: the reader would split or cut a text, takes one text a class, or wants all
+            classes and some have no text.
         ConfigurationError: the file exists or cannot be written.
     """
+    check_whole(prompts, format)
     if format == "native":
         export_native(prompts, vocabulary, path, provenance=provenance(prompts), force=force)
         return 0
@@ -58,6 +62,16 @@ def export(
     texts, changed = prepare(prompts, vocabulary, CONSUMERS[format], rewrite)
     write_whole(path, _WRITERS[format](texts, vocabulary))
     return changed
+
+
+def check_whole(prompts: PromptSet, format: str) -> None:
+    """Raise RefusedError where classes are left out and the format takes all or none."""
+    empty = sum(not group for group in prompts.texts)
+    if empty and (format not in KEYED or empty == len(prompts)):
+        raise RefusedError(
+            f"{empty} of {len(prompts)} classes have no text, and a file of the format {format} "
+            f"has all classes in order: use --missing name, or --format {' or '.join(KEYED)}."
+        )
 
 
 def _class_list(texts: Texts, vocabulary: Vocabulary) -> str:
@@ -93,14 +107,15 @@ def _open_clip(texts: Texts, vocabulary: Vocabulary) -> str:
 
 
 def _cupl(texts: Texts, vocabulary: Vocabulary) -> str:
-    names = [entry.name for entry in vocabulary]
+    held = [(entry.name, group) for entry, group in zip(vocabulary, texts, strict=True) if group]
+    names = [name for name, _ in held]
     double = {name for name in names if names.count(name) > 1}
     if double:
         raise RefusedError(
             f"In this format names alone tell classes apart, and {vocabulary.name} has several "
             f"called {min(double)!r}: use another format."
         )
-    return _json({name: list(group) for name, group in zip(names, texts, strict=True)})
+    return _json({name: list(group) for name, group in held})
 
 
 def _dclip(texts: Texts, vocabulary: Vocabulary) -> str:

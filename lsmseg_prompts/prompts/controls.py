@@ -7,6 +7,7 @@ descriptions of another. Both depend only on the seed and what they are given.
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 
 from lsmseg_prompts.english import is_named
@@ -60,18 +61,19 @@ def shuffle(
     """The control `shuffled`: every class gets the descriptions of its donor, renamed to itself.
 
     Args:
-        descriptions: those of all classes.
+        descriptions: those there are; classes without any neither give nor get one.
         vocabulary: the classes.
         attributes: which attributes to shuffle, all in the same way.
         seed: of the drawing of the donors.
     """
-    drawn = donors(vocabulary, seed)
+    described = [e for e in vocabulary if any((e.index, a) in descriptions for a in attributes)]
+    drawn = donors(replace(vocabulary, classes=tuple(described)), seed)
+    given = [(entry, described[donor]) for entry, donor in zip(described, drawn, strict=True)]
     return {
-        (entry.index, attribute): rename(
-            descriptions[drawn[entry.index], attribute], vocabulary[drawn[entry.index]], entry
-        )
-        for entry in vocabulary
+        (entry.index, attribute): rename(descriptions[donor.index, attribute], donor, entry)
+        for entry, donor in given
         for attribute in attributes
+        if (donor.index, attribute) in descriptions
     }
 
 

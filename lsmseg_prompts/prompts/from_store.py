@@ -23,6 +23,8 @@ def prompt_set(
     composition: str = "concat",
     llm: str = "bundled",
     store: str | os.PathLike[str] | None = None,
+    missing: str = "fail",
+    samples: bool = False,
 ) -> PromptSet:
     """The prompt set of `attributes`, its descriptions taken from the store; ("name",) needs none.
 
@@ -32,10 +34,12 @@ def prompt_set(
         composition: "concat", "ensemble" or "sentence".
         llm: who wrote the descriptions.
         store: the path of the working store; None for the usual one.
+        missing: what becomes of a class that lacks descriptions, see `build_prompt_set`.
+        samples: whether all samples of a description are texts, not the first alone.
 
     Raises:
         UsageError: there is no such vocabulary, LLM, attribute or composition.
-        ConfigurationError: descriptions are missing.
+        ConfigurationError: descriptions are missing, or with another `missing` all of them.
         RefusedError: a text is over the token budget and cannot be shortened.
         StoreError: the store cannot be read, or is named and not there.
     """
@@ -44,8 +48,10 @@ def prompt_set(
     if len(attributes) == 1 and attributes[0] in NAME_TEMPLATES:
         return build_prompt_set({}, vocabulary, attributes, llm=llm)
     wanted = check_attributes(attributes)
-    descriptions = load(vocabulary, llm, cells(wanted, composition), store)
-    return build_prompt_set(descriptions, vocabulary, wanted, composition, llm)
+    read = cells(wanted, composition)
+    descriptions = load(vocabulary, llm, read, store, missing == "fail", samples)
+    descriptions = descriptions or load(vocabulary, llm, read, store)  # says what makes them
+    return build_prompt_set(descriptions, vocabulary, wanted, composition, llm, missing=missing)
 
 
 def default_attributes(

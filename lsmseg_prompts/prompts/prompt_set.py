@@ -14,6 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined, named_once
+from lsmseg_prompts.attributes.samples import with_samples
 from lsmseg_prompts.english import has_hidden, has_word, nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import compose
@@ -31,6 +32,8 @@ READ_BY_CLIP = ("mean-score", "max", "adaptive")
 """Those whose texts are not read as one embedding of length 1: trained networks cannot."""
 NOT_ONE_ROW = ("max", "adaptive")
 """Those of which no single embedding a class says all."""
+MISSING = ("fail", "name", "skip")
+"""What becomes of a class without a description: an error, its plain name, or no text."""
 TEMPERATURE = 1.0
 """Of `adaptive`, where none is given: of 0.3 to 4 the best on MiniStuff's selection split."""
 
@@ -43,6 +46,7 @@ class PromptSet:
     class_names: the benchmark's names, in order.
     shortened: indices of the classes where something was left out to fit CLIP's 77 tokens.
     dropped: indices of those that lost the whole description of an attribute, or several.
+    undescribed: indices of those without any of the descriptions, see `build_prompt_set`.
     weights: of every text of every class, signed (None: all 1): the mean of a class's embeddings
     e_i is sum_i w_i e_i / sum_i |w_i|. temperature: of `adaptive`; the lower, the more those texts
     count that fit a picture best.
@@ -61,6 +65,7 @@ class PromptSet:
     dropped: tuple[int, ...] = ()
     weights: tuple[tuple[float, ...], ...] | None = None
     temperature: float | None = None
+    undescribed: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.composition == "adaptive" and self.temperature is None:
@@ -142,8 +147,12 @@ def build_prompt_set(
     control: str | None = None,
     seed: int = 0,
     only: Collection[int] | None = None,
+    missing: str = "fail",
 ) -> PromptSet:
     """Compose the descriptions of every class of `vocabulary`.
+
+    Where there are further samples of a description (see `attributes.samples`), each is a text of
+    its own, unless several attributes are joined to one sentence.
 
     Args:
         descriptions: what there is, {(class index, attribute): one sentence}.
@@ -156,6 +165,8 @@ def build_prompt_set(
         seed: of the control.
         only: indices of the classes to compose, which takes most of the time; the others have no
             text.
+        missing: one of `MISSING`. Without "fail" a class is described by what there is of it;
+            without anything it has its plain name ("name") or no text ("skip").
 
     Raises:
         UsageError: an unknown attribute, composition or control, or a class without a description.
@@ -163,7 +174,7 @@ def build_prompt_set(
             shortened.
     """
     attributes = tuple(attributes)
-    _check(descriptions, vocabulary, attributes, composition, control)
+    _check(descriptions, vocabulary, attributes, composition, control, missing)
     name = "+".join(attributes)
     names = tuple(entry.name for entry in vocabulary)
     if name in NAME_TEMPLATES:
@@ -171,25 +182,56 @@ def build_prompt_set(
         named = tuple(_checked(name_texts(entry, name), entry) for entry in vocabulary)
         return PromptSet(name, vocabulary.name, attributes, how, "none", names, named)
     read = cells(attributes, composition)
+    if composition != "sentence" and (composition != "concat" or len(read) == 1):
+        read = with_samples(read, {attribute for _, attribute in descriptions})
+        composition = "ensemble" if composition == "concat" and len(read) > 1 else composition
     if control == "shuffled":
         descriptions = shuffle(descriptions, vocabulary, read, seed)
+    texts, *lists = _texts(descriptions, vocabulary, read, composition, only, missing == "name")
+    if control == "random":
+        texts = random_like(texts, vocabulary, seed)
+    shortened, dropped, undescribed = (tuple(one) for one in lists)
+    of = set_name(attributes, composition, control), vocabulary.name, attributes, composition
+    made = tuple(texts), shortened, dropped
+    return PromptSet(*of, llm, names, *made, undescribed=undescribed)
+
+
+def _texts(
+    descriptions: Descriptions,
+    vocabulary: Vocabulary,
+    read: Sequence[str],
+    composition: str,
+    only: Collection[int] | None,
+    named: bool,
+) -> tuple[list[tuple[str, ...]], list[int], list[int], list[int]]:
+    """Every class's texts, and the `shortened`, `dropped` and `undescribed` of a `PromptSet`.
+
+    named: whether a class without descriptions has its plain name.
+    """
     texts: list[tuple[str, ...]] = []
     shortened: list[int] = []
     dropped: list[int] = []
+    undescribed: list[int] = []
     for entry in vocabulary:
+        places = ((entry.index, attribute) for attribute in read)
+        sentences = [descriptions[place] for place in places if place in descriptions]
+        undescribed += [entry.index] * (not sentences)
         if only is not None and entry.index not in only:
             texts.append(())
-            continue
-        sentences = [descriptions[entry.index, attribute] for attribute in read]
-        group, cut, kept = _composed(sentences, entry, composition)
-        texts.append(group)
-        shortened += [entry.index] * cut
-        dropped += [entry.index] * (kept < len(sentences))
-    if control == "random":
-        texts = random_like(texts, vocabulary, seed)
-    made = (tuple(texts), tuple(shortened), tuple(dropped))
-    name = set_name(attributes, composition, control)
-    return PromptSet(name, vocabulary.name, attributes, composition, llm, names, *made)
+        elif not sentences:
+            texts.append(_checked(name_texts(entry), entry) if named else ())
+        else:
+            group, cut, kept = _composed(sentences, entry, composition)
+            texts.append(group)
+            shortened += [entry.index] * cut
+            dropped += [entry.index] * (kept < len(sentences))
+    return texts, shortened, dropped, undescribed
+
+
+def check_missing(missing: str) -> None:
+    """Raise UsageError for what is not one of `MISSING`."""
+    if missing not in MISSING:
+        raise UsageError(f"--missing is one of {', '.join(MISSING)}, not {missing!r}.")
 
 
 def _checked(texts: Sequence[str], entry: ClassEntry) -> tuple[str, ...]:
@@ -230,6 +272,7 @@ def _check(
     attributes: tuple[str, ...],
     composition: str,
     control: str | None,
+    missing: str,
 ) -> None:
     """Raise UsageError for whatever cannot be built from these arguments."""
     if composition == "refined":
@@ -238,6 +281,7 @@ def _check(
         )
     if composition not in BUILT:
         raise UsageError(f"There is no composition {composition!r}: choose {', '.join(BUILT)}.")
+    check_missing(missing)
     if control is not None and control not in CONTROLS:
         raise UsageError(f"There is no control {control!r}: choose {' or '.join(CONTROLS)}.")
     if not attributes:
@@ -259,13 +303,13 @@ def _check(
                 f'{attribute} is a control: give it with the attributes it stands for, as control="'
                 f'{attribute}".'
             )
-        if attribute not in described:
+        if attribute not in described and missing == "fail":
             hint = nearest(attribute, [k for k in names if k != attribute])
             raise UsageError(
                 f"The vocabulary {vocabulary.name} has no descriptions of {attribute!r}{hint}: "
                 "generate them, or choose another attribute."
             )
-    for attribute in cells(attributes, composition):
+    for attribute in cells(attributes, composition) if missing == "fail" else ():
         lacking = [e.name for e in vocabulary if (e.index, attribute) not in descriptions]
         if lacking:
             more = len(lacking) - 1

@@ -106,7 +106,7 @@ class DescriptionStore(StoreFile):
                 kind = "paper"
             elif (other := other_of(name)) is not None:
                 kind, meaning = "pseudo", f"what tells a class from {other}"
-            elif name in PSEUDO_ATTRIBUTES or "+" in name:
+            elif name in PSEUDO_ATTRIBUTES or "+" in name or "#" in name:
                 kind = "pseudo"
             row = {"name": name, "meaning": meaning, "kind": kind}
             self.write("attributes", row)

@@ -236,15 +236,17 @@ class Store(DescriptionStore):
         """How full the store is: a row for each vocabulary and LLM.
 
         Keys: vocabulary, classes, llm, attributes, done (of these attributes), pairs (pair cells
-        that are done), and of all cells failed, review, locked, stale; attempts, cost_usd,
-        evaluations.
+        that are done), samples (further ones that are done), and of all cells failed, review,
+        locked, stale; attempts, cost_usd, evaluations.
         """
-        alone = "NOT d.attribute GLOB 'contrast:*'"  # no pair cell
+        pair, sample = "d.attribute GLOB 'contrast:*'", "d.attribute GLOB '*#[1-9]*'"
+        alone = f"NOT {pair} AND NOT {sample}"
         return self.rows(
             "SELECT v.name AS vocabulary, v.class_count AS classes, d.llm, "
             f"count(DISTINCT CASE WHEN {alone} THEN d.attribute END) AS attributes, "
             f"coalesce(sum(d.status = 'done' AND {alone}), 0) AS done, "
-            f"coalesce(sum(d.status = 'done' AND NOT {alone}), 0) AS pairs, "
+            f"coalesce(sum(d.status = 'done' AND {pair}), 0) AS pairs, "
+            f"coalesce(sum(d.status = 'done' AND {sample} AND NOT {pair}), 0) AS samples, "
             "coalesce(sum(d.status = 'failed'), 0) AS failed, "
             "coalesce(sum(d.review IS NOT NULL), 0) AS review, "
             "coalesce(sum(d.locked), 0) AS locked, coalesce(sum(d.stale), 0) AS stale, "

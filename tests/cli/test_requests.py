@@ -45,7 +45,8 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
     "run": (
         AblationRequest, {},
-        "data data_root split model pretrained dense sam attributes composition limit samples rule "
+        "data data_root split model pretrained dense sam attributes composition missing "
+        "all_samples limit samples rule "
         "strategy beam_width orders seed picture device cache again scorer checkpoint format "
         "config iterations encoder executor vary words calibrate "
         "refinement",
@@ -53,7 +54,8 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
     "refine": (
         AblationRequest, {"llm": "bundled", "data": ["ministuff"], "rule": "interval"},
-        "attributes composition strategy beam_width orders picture cache config iterations "
+        "attributes composition missing all_samples strategy beam_width orders picture cache "
+        "config iterations "
         "encoder vary words calibrate refinement",
         "run rounds proposers prompts look base_url key_file max_cost max_calls json",
     ),
@@ -78,8 +80,8 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         "vocab prompts llm store iterations batch_size lr token_table json",
     ),
     "evaluate": (
-        EvaluateRequest, {"prompts": None}, "similarity",
-        "vocab attributes composition llm store json",
+        EvaluateRequest, {"prompts": None}, "similarity left_out",
+        "vocab attributes composition llm missing all_samples store json",
     ),
     "predict a.png b.png": (
         PredictRequest, {}, "texts out cache",

@@ -185,6 +185,17 @@ def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> Non
     assert (count_prompt_sets(clip, features, [TEXTS])[0] == result.counts).all()
 
 
+def test_classes_left_out_have_no_part_in_the_means(data: Path, weights: Path) -> None:
+    whole, some = run(weights), run(weights, left_out=(0, 3))
+    kept = [row for row in whole.rows if row["index"] not in (0, 3)]
+    assert some.rows == kept and len(kept) == 9
+    assert some.summary["miou"] == pytest.approx(np.mean([row["iou"] for row in kept]))
+    accuracies = [row["accuracy"] for row in kept]
+    assert some.summary["class_accuracy"] == pytest.approx(np.mean(accuracies))
+    with pytest.raises(UsageError, match="No class of camvid is left to score"):
+        run(weights, left_out=range(11))
+
+
 def test_predictions_hold_the_vocabularys_indices(weights: Path) -> None:
     """MiniStuff scores 40 classes of coco-stuff's 171."""
     names = [f"thing {i}" for i in range(171)]
