@@ -67,7 +67,7 @@ def shuffle(
         seed: of the drawing of the donors.
     """
     described = [e for e in vocabulary if any((e.index, a) in descriptions for a in attributes)]
-    drawn = donors(replace(vocabulary, classes=tuple(described)), seed)
+    drawn = donors(replace(vocabulary, classes=tuple(described)), seed) if described else ()
     given = [(entry, described[donor]) for entry, donor in zip(described, drawn, strict=True)]
     return {
         (entry.index, attribute): rename(descriptions[donor.index, attribute], donor, entry)

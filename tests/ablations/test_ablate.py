@@ -192,7 +192,6 @@ def test_ministuff_reports_seen_and_unseen(world: Path, drawn_plainly: None) -> 
         ({"device": "meta"}, ModelUsageError, "The device 'meta' cannot be used"),
         ({"cache": "atom.txt"}, DataError, "atom.txt is a file, not a folder"),
         ({"picture": ["none"]}, UsageError, "No picture to report on is called none"),
-        ({"attributes": ["typical"]}, UsageError, "typical"),
         ({"vocab": None}, UsageError, "--vocab"),
         ({"vocab": "coco-stufff"}, UsageError, "coco-stuff"),
         ({"data_root": ["a", "b"]}, UsageError, "same order"),
