@@ -15,6 +15,7 @@ from lsmseg_prompts.curation.reports import costs as store_costs
 from lsmseg_prompts.curation.reports import diff as store_diff
 from lsmseg_prompts.descriptions.loading import lint_store as store_lint
 from lsmseg_prompts.descriptions.loading import load_pairs as load_pairs
+from lsmseg_prompts.descriptions.new_vocabulary import vocab_new as vocab_new
 from lsmseg_prompts.export import export as export
 from lsmseg_prompts.export import load_export as load_export
 from lsmseg_prompts.generation.run import generate as generate
@@ -92,5 +93,6 @@ __all__ = [
     "texts_for_classes",
     "vocab_check",
     "vocab_list",
+    "vocab_new",
     "vocab_show",
 ]  # fmt: skip

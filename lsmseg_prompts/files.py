@@ -147,10 +147,12 @@ def is_path(name: str) -> bool:
 def read_named(path: str | Path, what: str) -> bytes:
     """What the file that a user named holds; `what` it should be, such as "prompt set".
 
-    Raises ConfigurationError if it is missing, a folder, or cannot be read.
+    Raises ConfigurationError if it is missing, a folder, a pipe, or cannot be read.
     """
     path = Path(os.path.expanduser(path))
     try:
+        if stat.S_ISFIFO(path.lstat().st_mode):  # nobody may ever write; <(command) is a link
+            raise ConfigurationError(f"{path} is a pipe, not a file: save the {what} as a file.")
         return path.read_bytes()
     except FileNotFoundError:
         raise ConfigurationError(

@@ -43,7 +43,7 @@ PANELS = {
     """,
     "Run": "seed device workers executor cache no_cache seconds gpus",
     "Output": """
-        out output card force picture csv format save_predictions cost_maps npz raw strict json
+        out output card force picture csv format save_predictions cost_maps npz raw strict yes json
     """,
     GENERAL: "quiet verbose debug version help install_completion show_completion",
 }

@@ -7,6 +7,7 @@ from typer import Context, Option
 
 import lsmseg_prompts
 from ablations.commands import completion, options
+from ablations.commands.meanings import note_meanings
 from ablations.commands.output import Shown, say
 from lsmseg_prompts.errors import UsageError
 
@@ -127,6 +128,8 @@ def generate(
         return
     if shown:
         progress.show_notes(llms)
+        if "bundled" in asked:
+            note_meanings(vocabulary)
     with progress.watching(shown and not batch) as update:
         summaries = generation.generate_all(request, on_update=update, on_message=say)
     progress.show_summaries(summaries, path, json, shown)

@@ -10,7 +10,7 @@ import typer
 from typer import Option
 
 import lsmseg_prompts
-from ablations.commands import completion, options
+from ablations.commands import completion, meanings, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from lsmseg_prompts.errors import RefusedError, UsageError
@@ -98,6 +98,34 @@ def check(
         note(f"{llm} proposes nothing for {class_name}: {why}")
     if flagged and strict:
         raise RefusedError(f"{len(findings)} findings in the names of {vocabulary.name}.")
+
+
+@app.command("new", **example("vocab new my_classes.txt -o mine.json --yes"))
+def new(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="A .txt or .json file of your own classes.")],
+    output: Annotated[
+        Path,
+        Option(
+            "-o", "--output", help="The vocabulary, .json; a table of its texts beside it, .csv."
+        ),
+    ],
+    yes: Annotated[
+        bool, Option("--yes", help="Ask nothing: take the likeliest meaning, and say which.")
+    ] = False,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """A vocabulary of your own classes, with the bundled texts that fit them."""
+    if output.suffix.lower() != ".json":
+        raise UsageError(f"{output} is not for JSON, which is written: call it .json.")
+    table = output.with_suffix(".csv")
+    for path in (output, table):
+        check_free(path, force, options.inputs(ctx, "output"))
+    made = lsmseg_prompts.vocab_new(name, None if yes else meanings.choose)
+    write_whole(output, made.as_json())
+    write_whole(table, made.as_csv())
+    meanings.show_new(made, name, output, table, json)
 
 
 def _rows(result: VocabularyCheck) -> list[dict[str, str]]:

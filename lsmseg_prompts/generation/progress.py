@@ -16,9 +16,10 @@ from lsmseg_prompts.errors import ConfigurationError, PartialError
 from lsmseg_prompts.generation.cells import Filling
 from lsmseg_prompts.generation.plan import Estimate
 from lsmseg_prompts.generation.run import OnUpdate
-from lsmseg_prompts.generation.summary import Summary, gravest
+from lsmseg_prompts.generation.summary import Failure, Summary, gravest
 from lsmseg_prompts.generation.workers import Interrupted
 from lsmseg_prompts.llm.base import LLM
+from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.terminal import Clock, clock, note, print_json, print_table, print_wrapped
 
 MOST_REASONS = 10
@@ -157,7 +158,12 @@ def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
         yield f"{left} cells are still to be asked for; the same command does that: {resume}"
     if summary.in_batch and "--batch" not in resume.split():
         yield f"{summary.in_batch} cells are in a batch; to collect it: {resume} --batch"
-    if failed:
+    if failed and summary.llm == LLM_NAME:
+        yield (
+            f"{failed} cells have no bundled text; to choose near classes, or fill them in: "
+            f"lsmseg-prompts vocab new FILE -o NEW.json; or ask an LLM: generate --llm gpt-4"
+        )
+    elif failed:
         yield f"{failed} cells have failed; to ask for them again: {resume} --retry-errors"
     if summary.review:
         yield (
@@ -204,13 +210,12 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
             print(f"Batch {batch['remote_id']}: {batch['status']}, {batch['requests']} requests")
     for summary in summaries:
         several = f"{summary.llm}: " if len(summaries) > 1 else ""
-        reasons = list(
-            dict.fromkeys(f"{f.name}, {f.attribute}: {f.reason}" for f in summary.failures)
-        )
+        reasons = failures_by_class(summary.failures)
         for line in reasons[:MOST_REASONS]:
             note(f"failed: {several}{line}")
         if len(reasons) > MOST_REASONS:
-            note(f"... and {len(reasons) - MOST_REASONS} more: lsmseg-prompts store check")
+            more = f"and {len(reasons) - MOST_REASONS} more classes"
+            note(f"... {more}: lsmseg-prompts store check")
     if shown:
         for line in what_next(summaries, resume_command()):
             note(line)
@@ -220,6 +225,18 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
     if failed:
         cells = sum(s.cells for s in summaries)
         raise PartialError(f"{failed} of {cells} descriptions could not be had.")
+
+
+def failures_by_class(failures: Sequence[Failure]) -> list[str]:
+    """A line for each class and reason: the attributes, or how many where they are many."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in failures:
+        groups.setdefault((one.name, one.reason), []).append(one.attribute)
+    return [
+        f"{name}, {', '.join(attributes) if len(attributes) < 4 else f'{len(attributes)} texts'}: "
+        f"{reason}"
+        for (name, reason), attributes in groups.items()
+    ]
 
 
 def _as_json(

@@ -1,7 +1,7 @@
 """The LLM that needs no network: it answers from the shipped store, offline and free.
 
-A class of the user's own is answered when a described class has its name or a synonym, and the
-senses do not contradict each other; the sentence then names the class as the user does.
+A class of the user's own is answered with the texts of the described class that is meant
+(vocabularies/meanings.py), which then name the class as the user does.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from functools import cache
 
 from lsmseg_prompts.attributes import ATTRIBUTES, as_reply, combined
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
-from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.sqlite import shipped_store_path, utc_now
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
+from lsmseg_prompts.vocabularies.meanings import (
+    DESCRIBED_VOCABULARIES as DESCRIBED_VOCABULARIES,
+)
+from lsmseg_prompts.vocabularies.meanings import Meaning, fits, meanings
 from lsmseg_prompts.vocabularies.renaming import call_it
 
 LLM_NAME = "bundled"
@@ -28,10 +31,6 @@ PROVENANCE = (
 TOGETHER = combined(("size", "shape", "texture", "color"))
 """The set that won in the paper: of it there is one written sentence a class."""
 BUNDLED_ATTRIBUTES = (*ATTRIBUTES, "typical", TOGETHER)
-DESCRIBED_VOCABULARIES = (
-    "coco-stuff", "ade20k-847", "pc-459", "ade20k-150", "pc-59", "voc-20", "voc-21", "camvid"
-)  # fmt: skip
-"""The vocabularies with bundled texts; a name that several have is looked for in this order."""
 
 
 class Bundled(LLM):
@@ -99,21 +98,15 @@ class Bundled(LLM):
             classes = load_vocabulary(vocabulary)
             if entry.index < len(classes) and classes[entry.index].name == entry.name:
                 return vocabulary, classes[entry.index]
-        clash = None
-        for name in entry.names:
-            for home in DESCRIBED_VOCABULARIES:
-                try:
-                    shipped = load_vocabulary(home).find(name)
-                except UsageError:
-                    continue
-                senses = {normalise(sense) for sense in (entry.sense, shipped.sense) if sense}
-                if len(senses) < 2:  # one left out agrees with any: the text is the usual meaning
-                    return home, shipped
-                clash = clash or shipped
+        clash: Meaning | None = None
+        for meaning in meanings(entry):
+            if fits(entry, meaning):
+                return meaning.vocabulary, meaning.entry
+            clash = clash or meaning
         if clash is not None:
             raise UsageError(
-                f"The bundled descriptions of {clash.readable!r} are of {clash.sense}, "
-                f"not of {entry.sense}."
+                f"The bundled descriptions of {clash.entry.readable!r} are of "
+                f"{clash.entry.sense}, not of {entry.sense}."
             )
         raise UsageError(
             f"There are no bundled descriptions of {entry.readable!r}: no described class has that "

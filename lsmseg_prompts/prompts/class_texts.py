@@ -22,6 +22,7 @@ from lsmseg_prompts.vocabularies import (
     available_vocabularies,
     load_vocabulary,
 )
+from lsmseg_prompts.vocabularies.meanings import meanings
 from lsmseg_prompts.vocabularies.renaming import call_it
 
 
@@ -42,7 +43,7 @@ def texts_for_classes(
 ) -> ClassTexts:
     """The texts of freely named classes: descriptions where a class has them, else the template.
 
-    It has them if `prompts` or else a shipped vocabulary has the class, by name or synonym, with
+    It has them if `prompts` or else a shipped vocabulary has the class (see meanings.py), with
     descriptions by `llm` of all `attributes` (default: DEFAULT_ATTRIBUTES; ("name",): none).
 
     Args:
@@ -123,19 +124,17 @@ def _described(
     store: str | os.PathLike[str] | None,
 ) -> dict[int, list[str]]:
     """Composed texts of those classes that the shipped vocabularies know and `llm` described."""
-    homes = [load_vocabulary(name) for name in described_by(llm)]
-    texts = [load(home, llm, attributes, store, require=False) for home in homes]
+    texts: dict[str, dict[tuple[int, str], str]] = {}
     members: list[ClassEntry] = []
     sentences: dict[tuple[int, str], str] = {}
     for entry in entries:
-        for home, descriptions in zip(homes, texts, strict=True):
-            rank, meant = home.meant(entry.name)
-            if not meant:
-                continue
-            shipped = meant[0]
-            cells = [descriptions.get((shipped.index, attribute)) for attribute in attributes]
+        for meaning in meanings(entry, described_by(llm)):
+            home, shipped = meaning.vocabulary, meaning.entry
+            if home not in texts:
+                texts[home] = load(home, llm, attributes, store, require=False)
+            cells = [texts[home].get((shipped.index, attribute)) for attribute in attributes]
             if all(cells):
-                if rank < 2:  # its own name, not a synonym
+                if meaning.how == "name":
                     entry = replace(shipped, index=entry.index)
                 for attribute, text in zip(attributes, cells, strict=True):
                     sentences[len(members), attribute] = call_it(text or "", shipped, entry)

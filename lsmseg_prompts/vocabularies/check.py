@@ -18,6 +18,7 @@ from pathlib import Path
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.tokens import fits
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+from lsmseg_prompts.vocabularies.lines import text_lines
 from lsmseg_prompts.vocabularies.names import (
     ambiguous_word,
     homonyms,
@@ -152,7 +153,7 @@ def raw_names(path: str | Path) -> list[str] | None:
         return None
     text = path.read_bytes().decode("utf-8-sig")
     if path.suffix.lower() != ".json":
-        lines = [line for line in text.splitlines() if line.split()]
+        lines = [line for line in text_lines(text) if line.split()]
         return [line for line in lines if not line.split()[0].startswith("#")]
     raw = json.loads(text)
     items = raw["classes"] if isinstance(raw, dict) else raw
@@ -231,7 +232,7 @@ def as_file(vocabulary: Vocabulary, proposals: dict[int, ClassEntry], name: str)
     for entry in vocabulary:
         fields = asdict(proposals.get(entry.index, entry))
         del fields["index"]
-        for key, nothing in (("seen", None), ("coco_stuff", ())):
+        for key, nothing in (("seen", None), ("coco_stuff", ()), ("bundled", None)):
             if fields[key] == nothing:
                 del fields[key]
         lines.append("  " + json.dumps(fields, ensure_ascii=False))

@@ -15,7 +15,7 @@ from pathlib import Path
 from lsmseg_prompts.english import excerpt, has_hidden, normalise
 from lsmseg_prompts.errors import UsageError
 
-_SEPARATOR = re.compile(r"\s*[,;|\t]\s*")
+_SEPARATOR = re.compile(r"\s*[,;|\t\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 _NUMBER = re.compile(r"\(?\d+\s*[:.,;)|\t=-]\s*(?=[^\W\d])")  # "0: sky", "1. sky", "3,sky"
 _BARE_NUMBER = re.compile(r"(?:\d+\s+)+(?=[^\W\d])")  # "1 sky", "128 64 128 sky"
 _BULLET = re.compile(r"[-*+•]\s+")
@@ -23,7 +23,13 @@ _QUOTES = "\"'`“”‘’«»"
 HEADINGS = ("class", "classes", "name", "names", "label", "labels", "category", "categories",
             "class name", "class names", "class_name", "classname", "id")  # fmt: skip
 NO_CLASSES = ("background", "void", "unlabeled", "unlabelled", "ignore", "ignored")
+MOST_READ = 2000  # letters of a line; a name is refused long before
 _NUMBERED = "classes are numbered by their place in the list, from 0, so write the name alone"
+
+
+def text_lines(text: str) -> list[str]:
+    """The lines of a file; other signs that part lines stay, for `check_lines` to refuse."""
+    return re.split(r"\r\n|\n|\r", text)
 
 
 def check_lines(path: Path, lines: Sequence[tuple[int, str]]) -> None:
@@ -31,6 +37,7 @@ def check_lines(path: Path, lines: Sequence[tuple[int, str]]) -> None:
 
     `lines` are those that are neither blank nor remarks, with their numbers in the file.
     """
+    lines = [(number, line[:MOST_READ]) for number, line in lines]
     whys = _whys([line for _, line in lines], listed=True)
     for (number, line), why in zip(lines, whys, strict=True):
         if why is not None:
@@ -96,11 +103,12 @@ def _several(names: Sequence[str], listed: bool) -> str:
         return f"has a separator beside the name: write {_short(first)}"
     if not listed:
         return f'is several names: put commas between them, "{_short(", ".join(names))[1:-1]}"'
-    shown = ", ".join(json.dumps(name, ensure_ascii=False) for name in others[:3])
-    more = ", ..." if len(others) > 3 else ""
+    first, *others = (json.dumps(excerpt(one), ensure_ascii=False) for one in names[:4])
+    shown = ", ".join(others)
+    more = ", ..." if len(names) > 4 else ""
     return (
         "is several names: write each class on a line of its own, or, if it is one class with "
-        f'other names, a .json file: [{{"name": {json.dumps(first, ensure_ascii=False)}, '
+        f'other names, a .json file: [{{"name": {first}, '
         f'"synonyms": [{shown}{more}]}}, ...]'
     )
 

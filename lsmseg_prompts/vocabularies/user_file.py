@@ -11,10 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from lsmseg_prompts.english import has_hidden, has_word, nearest, normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import parse_json, read_named
-from lsmseg_prompts.vocabularies.lines import check_lines
+from lsmseg_prompts.vocabularies.lines import check_lines, text_lines
+from lsmseg_prompts.vocabularies.meanings import referred
 from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN, ClassEntry, Vocabulary, built_in
 
 LAST = len(built_in("coco-stuff")) - 1
+LOST = "\ufffd"
+MOST_LETTERS = 1000
 
 
 def _words(value: Any) -> str:
@@ -23,6 +26,10 @@ def _words(value: Any) -> str:
         raise ValueError("is not a word or words.")
     if has_hidden(value):
         raise ValueError("holds control characters or invisible signs: type it anew.")
+    if LOST in value:
+        raise ValueError(f"holds {LOST}, which stands for letters that were lost: type it anew.")
+    if len(value) > MOST_LETTERS:
+        raise ValueError(f"has {len(value)} characters, which is too long: use a few words.")
     return " ".join(value.split())
 
 
@@ -42,6 +49,7 @@ class UserClass(BaseModel):
     synonyms: Annotated[list[Words] | None, Given] = None
     seen: bool | None = None
     coco_stuff: Annotated[list[Index] | None, Given] = None
+    bundled: Annotated[Words | None, Given] = None
     index: Any = None
 
     @model_validator(mode="before")
@@ -69,6 +77,7 @@ _FIELDS = {
     "name": ("the name of {}", ""),
     "readable": ("the readable name of {}", ""),
     "sense": ("the sense of {}", ""),
+    "bundled": ("what {} says of being bundled", ""),
     "synonyms": ("a synonym of {}", "the synonyms of {} are not a list of names."),
     "seen": ("", "what {} says of being seen is not true, false or null."),
     "coco_stuff": ("", f"coco_stuff of {{}} is not a list of indices from 0 to {LAST}."),
@@ -82,7 +91,7 @@ def read(path: Path) -> Vocabulary:
     if path.suffix.lower() == ".json":
         raw = _json(path, text)
     else:
-        numbered = enumerate(map(str.strip, text.splitlines()), start=1)
+        numbered = enumerate(map(str.strip, text_lines(text)), start=1)
         lines = [(number, line) for number, line in numbered if line and line[0] != "#"]
         check_lines(path, lines)
         raw = [line for _, line in lines]
@@ -118,10 +127,15 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path} is neither .txt nor .json: save the class names as one of them.")
     try:
         text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise UsageError(f"{path} is not text in UTF-8: save the class list as UTF-8 text.")
+        wrong = text.find("\0")
+        before = text[: max(0, wrong)].encode()
+    except UnicodeDecodeError as error:
+        wrong, before = error.start, data[: error.start]
+    if wrong >= 0:
+        line = before.count(b"\n") + 1
+        raise UsageError(
+            f"{path} is not text in UTF-8, from line {line} on: save the class list as UTF-8 text."
+        )
     return text
 
 
@@ -161,6 +175,11 @@ def _sentence(path: Path, error: ValidationError) -> str:
 def _entry(given: UserClass, index: int, path: Path) -> ClassEntry:
     if given.index not in (None, index):
         raise UsageError(f"{path}: class {index} says index {given.index!r}: remove the indices.")
+    if given.bundled:
+        try:
+            referred(given.bundled)
+        except UsageError as error:
+            raise UsageError(f"{path}: what class {index} takes: {error}") from None
     return ClassEntry(
         index,
         given.name,
@@ -169,4 +188,5 @@ def _entry(given: UserClass, index: int, path: Path) -> ClassEntry:
         tuple(given.synonyms or ()),
         given.seen,
         tuple(given.coco_stuff or ()),
+        given.bundled,
     )

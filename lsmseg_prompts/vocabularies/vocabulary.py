@@ -25,7 +25,8 @@ class ClassEntry:
     """One class. `name` is the benchmark's spelling, `readable` the one used in prompts.
 
     `seen`: whether COCO-Stuff has this very concept, as its classes `coco_stuff`; None if nobody
-    has said so.
+    has said so. `bundled`: the described class whose texts it takes, as VOCABULARY/NAME; None
+    where its names tell (see meanings.py).
     """
 
     index: int
@@ -35,6 +36,7 @@ class ClassEntry:
     synonyms: tuple[str, ...] = ()
     seen: bool | None = None
     coco_stuff: tuple[int, ...] = ()
+    bundled: str | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Files that are not what their names say, for the table of wrong inputs in docs/errors.md."""
 
+import os
 import sqlite3
 import struct
 from collections.abc import Callable
@@ -49,6 +50,9 @@ WRONG_FILES: dict[str, Callable[[Path], object]] = {
     "nul.txt": _holds("sky\0\nzebra\n"),
     "turned.txt": _holds("sky\u202eabc\nzebra\n"),
     "long.txt": _holds("a" * 10_000 + "\nsky\n"),
+    "form.txt": _holds("sky\fzebra\n"),
+    "lost.txt": _holds("caf\ufffd\n"),
+    "pipe.txt": os.mkfifo,
     "keys.txt": _holds("sk-one\nsk-two\n"),
     "words.txt": _holds("sky\nzebra\n"),
     "cut.json": _holds('{"a":'),

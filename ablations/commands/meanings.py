@@ -1,0 +1,123 @@
+"""Which described class a class of the user's means: asked on a terminal, shown, and noted."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ablations.commands.output import say, show
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.terminal import note
+
+if TYPE_CHECKING:
+    from lsmseg_prompts.descriptions.new_vocabulary import NewVocabulary
+    from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+    from lsmseg_prompts.vocabularies.meanings import Meaning
+
+SHOWN = 10  # names in a note
+
+
+def choose(entry: ClassEntry, offered: Sequence[Meaning]) -> Meaning | None:
+    """Ask on the terminal which of several meanings, or of the nearest classes, a class has.
+
+    Raises UsageError away from a terminal.
+    """
+    if not sys.stdin or not sys.stdin.isatty():
+        raise UsageError(
+            f"What {entry.readable!r} means has to be chosen, which takes a terminal: add --yes to "
+            "take the likeliest meanings."
+        )
+    nearest = offered[0].how == "nearest"
+    found = "is not a described class; near are" if nearest else "may mean"
+    note(f"{entry.readable!r} {found}")
+    for number, meaning in enumerate(offered, start=1):
+        note(f"  {number}  {meaning.gloss}")
+    note("  0  none of them")
+    top = len(offered)
+    while (
+        not 0 <= (number := typer.prompt("Which", 0 if nearest else 1, type=int, err=True)) <= top
+    ):
+        note(f"Type a number from 0 to {top}.")
+    return offered[number - 1] if number else None
+
+
+def show_new(made: NewVocabulary, source: str, output: Path, table: Path, json: bool) -> None:
+    """What `vocab new` found, where it was written, and what to run next."""
+    vocabulary = made.vocabulary
+    rows = [
+        {
+            "class": entry.name,
+            "meaning": made.taken[entry.index].reference if entry.index in made.taken else None,
+            "found by": made.taken[entry.index].how if entry.index in made.taken else None,
+            "sense": made.taken[entry.index].entry.sense if entry.index in made.taken else None,
+            "others": [one.reference for one in made.others.get(entry.index, ())],
+        }
+        for entry in vocabulary
+    ]
+    counts = {"described": len(made.taken), "missing": made.missing}
+    if json:
+        files = {"vocabulary": output, "texts": table}
+        show({"classes": rows, "of": len(vocabulary), **counts, **files}, json)
+    else:
+        show(rows, json, ["class", "meaning", "found by", "others"])
+        print(f"{len(made.taken)} of {len(vocabulary)} classes of {source} are described.")
+        print(output)
+        print(table)
+    for line in notes(vocabulary, made.taken, made.others):
+        say(line)
+    if made.missing:
+        mine, texts = shlex.quote(str(output)), shlex.quote(str(table))
+        say(
+            f"{made.missing} texts are missing. Fill in the column text of {table}, then: "
+            f"lsmseg-prompts store import {texts} --vocab {mine} --llm mine; "
+            f"or ask an LLM: lsmseg-prompts generate --llm gpt-4 --vocab {mine}"
+        )
+
+
+def notes(
+    vocabulary: Vocabulary,
+    taken: dict[int, Meaning],
+    others: dict[int, list[Meaning]],
+) -> list[str]:
+    """What a reader should look at: classes taken by their head word, and of several senses."""
+    heads = [
+        f"{vocabulary[index].readable} as {meaning.entry.readable}"
+        for index, meaning in taken.items()
+        if meaning.how == "head word"
+    ]
+    several = [
+        f"{vocabulary[index].readable} as {meaning.gloss}"
+        for index, meaning in taken.items()
+        if index in others and meaning.how != "nearest"
+    ]
+    lines = []
+    if heads:
+        lines.append(f"Described as what their last word names: {_some(heads)}.")
+    if several:
+        lines.append(f"Of several meanings these were taken: {_some(several)}.")
+    return lines
+
+
+def note_meanings(vocabulary: Vocabulary) -> None:
+    """Say what `bundled` takes the classes of a user's own list for, where that is not plain."""
+    from lsmseg_prompts.vocabularies.meanings import choices
+
+    if vocabulary.option != "FILE":
+        return
+    found = {entry.index: choices(entry) for entry in vocabulary}
+    taken = {index: some[0] for index, some in found.items() if some}
+    lines = notes(vocabulary, taken, {i: some[1:] for i, some in found.items() if len(some) > 1})
+    for line in lines:
+        say(line)
+    if lines:
+        say("To choose otherwise: lsmseg-prompts vocab new FILE -o NEW.json")
+
+
+def _some(words: Sequence[str]) -> str:
+    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more

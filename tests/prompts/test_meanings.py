@@ -1,0 +1,138 @@
+"""Which described class a user's own class means, and what `vocab new` makes of a list."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ablations.commands import meanings as asked
+from lsmseg_prompts import load_vocabulary, vocab_new
+from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.llm.bundled import Bundled
+from lsmseg_prompts.prompts.class_texts import texts_for_classes
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+from lsmseg_prompts.vocabularies.meanings import choices, nearest_meanings, reference, referred
+
+
+def entry(name: str, **more) -> ClassEntry:
+    return ClassEntry(0, name, name, **more)
+
+
+@pytest.mark.parametrize(
+    ("name", "means", "how"),
+    [
+        # a name of a later vocabulary before a synonym of an earlier one (coco-stuff's water, ...)
+        ("pond", "ade20k-847/pond", "name"),
+        ("pool", "ade20k-847/pool", "name"),
+        ("sidewalk", "ade20k-847/sidewalk", "name"),
+        ("settee", None, None),
+        ("Traffic-Light", "coco-stuff/traffic light", "name"),
+        ("trafficlight", "coco-stuff/traffic light", "name"),
+        ("wristwatch", "ade20k-847/watch", "synonym"),
+        ("sneakers", "ade20k-847/sneaker", "number"),
+        ("weed", "ade20k-847/weeds", "number"),
+        ("chickens", "pc-459/chicken", "number"),
+        ("wheat field", "ade20k-847/field", "head word"),
+        ("old brick wall", "coco-stuff/brick wall", "head word"),
+        ("flock of sheep", None, None),
+        ("scarecrow", None, None),
+    ],
+)
+def test_a_name_means_a_described_class(name, means, how):
+    found = choices(entry(name))
+    assert (found[0].reference, found[0].how) == (means, how) if means else found == []
+
+
+def test_a_name_of_ade20k_leads_to_a_class_of_that_name():
+    """26 names of ade20k-847 gave the text of another vocabulary's synonym."""
+    for one in load_vocabulary("ade20k-847"):
+        found = choices(entry(one.readable))[0]
+        said = {name.replace(" ", "") for name in (found.entry.readable, found.entry.name)}
+        assert found.how == "name" and one.readable.replace(" ", "") in said, one
+
+
+def test_a_sense_that_contradicts_is_another_meaning():
+    assert choices(entry("crane", sense="the lifting machine that nobody has")) == []
+    senses = {one.entry.sense for one in choices(entry("crane"))}
+    for sense in senses:
+        assert choices(entry("crane", sense=sense))[0].entry.sense == sense
+
+
+def test_what_a_class_says_of_itself_comes_first():
+    barn = entry("barn", bundled="coco-stuff/house", sense="the farm building")
+    assert choices(barn)[0].entry.readable == "house"
+    text = Bundled().answer("farm", barn, "color")
+    assert "barn" in text.lower() and "house" not in text.lower()
+    with pytest.raises(UsageError, match="described are coco-stuff"):
+        referred("zebra")
+    with pytest.raises(UsageError, match="has no class 'zebr'"):
+        referred("coco-stuff/zebr")
+
+
+def test_references_lead_back():
+    for home in ("coco-stuff", "ade20k-847", "pc-459"):
+        for one in load_vocabulary(home):
+            assert referred(reference(home, one)).entry == one
+
+
+def test_classes_named_freely_are_found_in_the_same_order():
+    chosen = texts_for_classes(["pond", "sneakers", "scarecrow"])
+    assert chosen.described == [True, True, False]
+    pond = load_vocabulary("ade20k-847").find("pond")
+    assert choices(entry("pond"))[0].entry == pond
+
+
+def test_a_new_vocabulary_and_its_table():
+    farm = Vocabulary("farm", "Farm", tuple(
+        replace(entry(name), index=i) for i, name in enumerate(["weed", "scarecrow", "apple tree"])
+    ))  # fmt: skip
+    made = vocab_new(farm)
+    written = json.loads(made.as_json())["classes"]
+    assert [one.get("bundled") for one in written] == [
+        "ade20k-847/weeds", None, "coco-stuff/tree"
+    ]  # fmt: skip
+    assert written[0]["sense"] == "wild unwanted plants" and written[2]["sense"] is None
+    rows = list(csv.DictReader(made.as_csv().splitlines()))
+    assert made.missing == 10 and [row["text"] for row in rows[:10]] == [""] * 10
+    assert {row["class"] for row in rows[:10]} == {"scarecrow"} and len(rows) == 30
+    assert all("eed" in row["text"] for row in rows if row["class"] == "weed")
+    assert [one.entry.readable for one in nearest_meanings(entry("hay bale"))] == ["hay"]
+
+
+def test_what_ships_is_not_made_anew():
+    with pytest.raises(UsageError, match="ships inside"):
+        vocab_new("camvid")
+
+
+def test_the_command(call, monkeypatch):
+    Path("farm.txt").write_text("pole\nhay bale\ngoats\nweed\n")
+    assert call("vocab", "new", "farm.txt", "-o", "mine.txt", "--yes").code == 2
+    away = call("vocab", "new", "farm.txt", "-o", "mine.json")
+    assert away.code == 2 and "add --yes" in away.err and not Path("mine.json").exists()
+    made = call("vocab", "new", "farm.txt", "-o", "mine.json", "--yes")
+    assert made.code == 0 and "2 of 4 classes of farm.txt are described." in made.out
+    assert "pole as pole (a tall upright post of metal or wood)" in made.err
+    assert "store import mine.csv --vocab mine.json" in made.err
+    assert call("vocab", "new", "farm.txt", "-o", "mine.json", "--yes").code == 4
+    numbers = iter([2, 9, 1])
+    monkeypatch.setattr(asked.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(asked.typer, "prompt", lambda *_, **__: next(numbers))
+    again = call("vocab", "new", "farm.txt", "-o", "mine.json", "--force", "--json")
+    record = json.loads(again.out)
+    assert [one["meaning"] for one in record["classes"]] == [
+        "camvid/pole", "ade20k-847/hay", None, "ade20k-847/weeds"
+    ]  # fmt: skip
+    assert (record["described"], record["missing"]) == (3, 10)
+    assert "Type a number from 0 to 1." in again.err
+    assert load_vocabulary("mine.json")[1].bundled == "ade20k-847/hay"
+
+
+def test_failures_are_told_by_class(call):
+    Path("farm.txt").write_text("weed\nscarecrow\napple tree\n")
+    done = call("generate", "--vocab", "farm.txt", "--attributes", "color,shape")
+    assert done.code == 3 and done.err.count("scarecrow") == 2
+    assert "failed: scarecrow, color, shape: There are no bundled" in done.err
+    assert "vocab new" in done.err and "--retry-errors" not in done.err
+    assert "apple tree as tree" in done.err
