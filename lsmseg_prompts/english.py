@@ -33,9 +33,14 @@ def normalise(name: str) -> str:
 @cache
 def plural(name: str) -> str:
     """The plural of a name: its head word ("pair of scissors": pair) in the plural."""
-    head, of, rest = name.partition(" of ")
+    head = head_phrase(name)
     first, space, last = head.rpartition(" ")
-    return first + space + _plural_word(last) + of + rest
+    return first + space + _plural_word(last) + name[len(head) :]
+
+
+def head_phrase(name: str) -> str:
+    """A name without what is said behind it: "pair" of scissors, "person" in jeans."""
+    return re.split(r" (?:of|in) ", name, maxsplit=1)[0]
 
 
 def _plural_word(word: str) -> str:
@@ -62,7 +67,7 @@ def _with_s(word: str, es: tuple[str, ...]) -> str:
 
 def is_plural(name: str) -> bool:
     """Whether a name is plural as it stands ("scissors", "clouds", "water drops")."""
-    last = name.partition(" of ")[0].lower().rpartition(" ")[2]
+    last = head_phrase(name).lower().rpartition(" ")[2]
     return last in PLURAL_ONLY or (
         len(last) > 3 and last.endswith("s") and not last.endswith(("ss", "us", "is"))
     )
@@ -71,7 +76,7 @@ def is_plural(name: str) -> bool:
 def article(name: str) -> str:
     """The article a name takes at the start of a sentence: "a", "an", "the" or none ("")."""
     low = name.lower()
-    last = low.partition(" of ")[0].rpartition(" ")[2]
+    last = head_phrase(low).rpartition(" ")[2]
     if last in DEFINITE:
         return "the"
     if low in MASS or is_plural(name):

@@ -17,6 +17,7 @@ class Benchmark(Protocol):
     them that a model may be trained on (None where the data set makes no such split). ``owners``
     has for every prompt of the vocabulary the scored class that it stands for, None where each
     prompt is its own class: the prompts 20 to 58 of voc-21 all stand for class 20, background.
+    The first prompt of a class has its index.
     ``groups`` has the group of every picture: those of a group, such as the frames of one video,
     are alike and not independent. None where each picture stands for itself.
     """
@@ -51,6 +52,12 @@ def competing(benchmark: Benchmark) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return benchmark.class_indices, tuple(range(len(benchmark.class_indices)))
     position = {index: at for at, index in enumerate(benchmark.class_indices)}
     return tuple(range(len(benchmark.owners))), tuple(position[o] for o in benchmark.owners)
+
+
+def background_class(benchmark: "Benchmark | Layout") -> int | None:
+    """The scored class that is background: the last, if several prompts stand for it."""
+    last = max(benchmark.class_indices, default=None)
+    return last if last is not None and (benchmark.owners or ()).count(last) > 1 else None
 
 
 def group_count(benchmark: Benchmark) -> int | None:
@@ -105,12 +112,11 @@ class ValuesKnown(Protocol):
 def scored_names(benchmark: Benchmark | Layout, names: Sequence[str]) -> list[str]:
     """The names of class_indices, of a vocabulary's ``names``.
 
-    What several prompts stand for has none of their names but "background".
+    What stands for background has none of its prompts' names but "background".
     """
-    owners = benchmark.owners or ()
+    background = background_class(benchmark)
     return [
-        "background" if owners.count(index) > 1 else names[index]
-        for index in benchmark.class_indices
+        "background" if index == background else names[index] for index in benchmark.class_indices
     ]
 
 
@@ -119,8 +125,8 @@ def scored_similarity(benchmark: Benchmark, similarity: np.ndarray) -> np.ndarra
 
     What several prompts stand for, background, has no word and is like nothing else.
     """
-    owners, scored = benchmark.owners or (), benchmark.class_indices
-    wordless = [at for at, index in enumerate(scored) if owners.count(index) > 1]
+    background, scored = background_class(benchmark), benchmark.class_indices
+    wordless = [at for at, index in enumerate(scored) if index == background]
     chosen = similarity[np.ix_(scored, scored)]
     chosen[wordless, :] = chosen[:, wordless] = 0.0
     chosen[wordless, wordless] = 1.0

@@ -1,6 +1,6 @@
 """Benchmarks in folders: pictures and label maps with equal stems (layouts.py, label_maps.py)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,6 @@ from lsmseg_model.data.images import (
     Size,
     as_picture,
     by_suffix,
-    entries,
     open_picture,
     upright_size,
 )
@@ -27,6 +26,7 @@ from lsmseg_model.data.label_maps import (
     to_classes,
 )
 from lsmseg_model.data.layouts import LAYOUTS, OWN, Layout, Place, check_root, must_be_folder
+from lsmseg_model.data.listing import by_stem, ends, files_of, list_names
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 
 UNFINISHED = ".unfinished"  # stands among label maps while `data prepare` makes them
@@ -54,9 +54,11 @@ class Split:
             raise DataError(
                 f"{self.labels} is unfinished: data prepare was interrupted; run it again."
             )
-        endings = self.place.endings
-        pictures, no_pictures = _by_stem(self.pictures, SUFFIXES)
-        labels, no_labels = _by_stem(self.labels, endings)
+        place = self.place
+        pictures, no_pictures = by_stem(
+            self.pictures, place.picture_endings or SUFFIXES, place.nested
+        )
+        labels, no_labels = by_stem(self.labels, place.endings, place.nested)
         if self.place.names is None:
             wanted = sorted(labels)
         else:
@@ -88,32 +90,6 @@ class Files:
     without_labels: list[str]
     left_out: int
     skipped: list[Path]
-
-
-def _by_stem(folder: Path, endings: Sequence[str]) -> tuple[dict[str, Path], list[Path]]:
-    """The files with one of the endings by what stands before it, and the others.
-
-    Raises DataError for two of one stem.
-    """
-    found: dict[str, Path] = {}
-    others = []
-    for path in entries(folder):
-        ending = next((end for end in endings if _ends(path.name, (end,))), None)
-        if ending is None:
-            others.append(path)
-            continue
-        if (other := found.setdefault(path.name[: -len(ending)], path)) is not path:
-            raise DataError(f"{folder} has both {other.name} and {path.name}; remove one of them.")
-    return found, others
-
-
-def list_names(path: Path) -> list[str]:
-    """The first word of every line of a list of pictures."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read; it must hold a picture's name a line.") from error
-    return [line.split()[0] for line in lines if line.strip()]
 
 
 def open_split(
@@ -193,7 +169,7 @@ def _places(name: str, layout: Layout, bases: list[Path], split: str) -> Iterato
             pictures = base / place.pictures.format(split=split)
             labels = base / place.labels.format(split=split)
             names = base / place.names.format(split=split) if place.names else base
-            if pictures.is_dir() and names.exists() and _has(labels, place.endings):
+            if pictures.is_dir() and names.exists() and _has(labels, place):
                 yield Split(name, layout, place, base, split, pictures, labels)
 
 
@@ -201,12 +177,10 @@ def _subfolders(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
 
 
-def _has(folder: Path, endings: Sequence[str]) -> bool:
-    return folder.is_dir() and any(_ends(p.name, endings) for p in folder.iterdir())
-
-
-def _ends(name: str, endings: Sequence[str]) -> bool:
-    return name.lower().endswith(tuple(end.lower() for end in endings))
+def _has(folder: Path, place: Place) -> bool:
+    return folder.is_dir() and any(
+        ends(path.name, place.endings) for path in files_of(folder, place.nested)
+    )
 
 
 def _missing(
@@ -318,6 +292,8 @@ class LabelReader:
         values = split.place.values
         if values == "coco-stuff":
             values = "coco 182" if _uses_182_ids(files) else "index"
+        elif values == "coco-stuff objects":
+            values = "coco 182 objects" if _uses_182_ids(files) else "objects"
         self.name, self.classes, self.values = split.name, classes, values
         self.own = split.layout is OWN
         self.table = label_table(values, classes, split.layout.void)

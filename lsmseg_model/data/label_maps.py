@@ -24,11 +24,17 @@ OUTSIDE = -2  # in a table: a value that the vocabulary has no class for
 # The 182-id convention of COCO-Stuff's raw label maps (value = id - 1) skips 11 thing ids that
 # COCO never annotated; without them the 171 classes of the benchmark remain.
 COCO_UNUSED_IDS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
+# Of Cityscapes' 34 ids those of the 19 classes that are scored, in their order.
+CITYSCAPES_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+COCO_USED = [i - 1 for i in range(1, 183) if i not in COCO_UNUSED_IDS]
 VALUES = {
     "index": "0 is the first class",
     "from 1": "1 is the first class, 0 is ignored",
     "background 0": "1 is the first class, 0 is background, the last class",
     "coco 182": "COCO-Stuff's 182 ids, value = id - 1",
+    "objects": "0 is the first class, stuff and what is unlabelled are background, the last class",
+    "coco 182 objects": "COCO-Stuff's 182 ids, stuff and what is unlabelled are background",
+    "cityscapes 34": "Cityscapes' 34 ids, of which 19 are classes",
 }
 
 
@@ -46,13 +52,22 @@ def label_table(values: str, classes: int, void: Iterable[int] = ()) -> np.ndarr
     elif values == "background 0":
         table[0] = classes - 1
         table[1:classes] = np.arange(classes - 1)
+    elif values == "cityscapes 34":
+        table[:34] = IGNORE
+        table[list(CITYSCAPES_IDS)] = np.arange(classes)
     elif values == "coco 182":
         table[:182] = IGNORE
-        used = [i - 1 for i in range(1, 183) if i not in COCO_UNUSED_IDS]
-        table[used] = np.arange(len(used))
+        table[COCO_USED] = np.arange(len(COCO_USED))
+    elif values == "objects":
+        table[: len(COCO_USED)] = np.minimum(np.arange(len(COCO_USED)), classes - 1)
+    elif values == "coco 182 objects":
+        table[:182] = classes - 1
+        table[COCO_USED[: classes - 1]] = np.arange(classes - 1)
     else:
         raise ValueError(f"values must be one of {', '.join(VALUES)}, not {values!r}")
     table[[65535, *([255] if classes <= 255 else []), *void]] = IGNORE
+    if values.endswith("objects"):
+        table[255] = classes - 1
     return table
 
 

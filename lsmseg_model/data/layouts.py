@@ -22,7 +22,9 @@ class Place:
     """One way in which a benchmark lies on disk, below its folder; {split} is filled in.
 
     ``values`` names the meaning of label values (label_maps.py); ``names`` is a file with the
-    pictures of the split, a name a line, where folders do not tell.
+    pictures of the split, a name a line, where folders do not tell; ``nested``: the files lie in
+    folders below, one for each city. A picture and its label map have the same name before their
+    ``picture_endings`` (none: any of a picture) and ``endings``.
     """
 
     pictures: str
@@ -30,6 +32,8 @@ class Place:
     values: str = "index"
     names: str | None = None
     endings: Sequence[str] = (".png",)
+    picture_endings: Sequence[str] = ()
+    nested: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class Layout:
     number where copies in use differ by a few); ``void``: values that mean "no class" beside 255;
     ``seen``: the seen classes of the thesis's Table 5.2; ``original``: files that show
     that a folder is the original download, of which `data prepare` makes label maps;
+    ``owners``: for every prompt its class, where classes have several: one for each class, then
+    the further ones (``more_prompts`` of layouts.json, [class, how many]); background is last.
     ``source``: where the download comes from; ``group``: a regular expression of pictures' names,
     whose first bracket names the video that a picture is of.
     """
@@ -84,18 +90,35 @@ OWN = Layout(
 """A folder of one's own."""
 
 
-def _layout(places: list[dict[str, Any]], **fields: Any) -> Layout:
+def _layouts() -> dict[str, Layout]:
+    """All layouts; one that is ``like`` another has the same folders and other words."""
+    raw = json.loads((files(__package__) / "layouts.json").read_text("utf-8"))
+    return {
+        name: _layout(**raw.get(fields.pop("like", ""), {}) | fields)
+        for name, fields in raw.items()
+    }
+
+
+def _layout(
+    places: list[dict[str, Any]],
+    seen: list[int] | None = None,
+    more_prompts: list[list[int]] | None = None,
+    **fields: Any,
+) -> Layout:
     """A layout as it stands in layouts.json."""
-    for name, kind in (("seen", frozenset), ("owners", tuple)):
-        if name in fields:
-            fields[name] = kind(fields[name])
-    return Layout(places=tuple(Place(**place) for place in places), **fields)
+    owners = None
+    if more_prompts is not None:
+        more = (index for index, count in more_prompts for _ in range(count))
+        owners = (*range(fields["classes"]), *more)
+    return Layout(
+        places=tuple(Place(**place) for place in places),
+        seen=None if seen is None else frozenset(seen),
+        owners=owners,
+        **fields,
+    )
 
 
-LAYOUTS: dict[str, Layout] = {
-    name: _layout(**fields)
-    for name, fields in json.loads((files(__package__) / "layouts.json").read_text("utf-8")).items()
-}
+LAYOUTS = _layouts()
 
 
 def check_root(data: str, root: str | Path | None) -> None:
@@ -123,5 +146,7 @@ def must_be_folder(data: str) -> None:
 
 def background_prompts(name: str) -> tuple[int, ...]:
     """The prompts of a benchmark's vocabulary that stand for background; none of most."""
-    owners = LAYOUTS[name].owners if name in LAYOUTS else None
-    return tuple(i for i, o in enumerate(owners or ()) if (owners or ()).count(o) > 1)
+    if name not in LAYOUTS or LAYOUTS[name].owners is None:
+        return ()
+    background = LAYOUTS[name].classes - 1
+    return tuple(i for i, owner in enumerate(LAYOUTS[name].owners or ()) if owner == background)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lsmseg_model.data.folders import UNFINISHED, LabelReader, find_split, list_names
+from lsmseg_model.data.folders import UNFINISHED, LabelReader, find_split
 from lsmseg_model.data.label_maps import write_label_map
 from lsmseg_model.data.layouts import LAYOUTS, Layout
+from lsmseg_model.data.listing import list_names
 from lsmseg_model.data.originals import (
     merge_objects,
     read_ade_indices,

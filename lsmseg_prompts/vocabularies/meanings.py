@@ -15,13 +15,14 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Literal
 
-from lsmseg_prompts.english import normalise, plural
+from lsmseg_prompts.english import head_phrase, normalise, plural
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.vocabularies.names import spaced
 from lsmseg_prompts.vocabularies.vocabulary import ClassEntry, built_in
 
 DESCRIBED_VOCABULARIES = (
-    "coco-stuff", "ade20k-847", "pc-459", "ade20k-150", "pc-59", "voc-20", "voc-21", "camvid"
+    "coco-stuff", "ade20k-847", "pc-459", "ade20k-150", "pc-59", "voc-20", "voc-21", "camvid",
+    "cityscapes-19", "mapillary-65"
 )  # fmt: skip
 """The vocabularies with bundled texts; a name that several have is looked for in this order."""
 
@@ -179,6 +180,7 @@ def _called(names: Sequence[str], tables: tuple[_Table, ...]) -> Iterator[Meanin
 
 def _heads(name: str) -> Iterator[str]:
     """What a compound is a kind of, the longest first: "old brick wall": "brick wall", "wall"."""
-    words = re.split(r"[\s_-]+", normalise(spaced(name.partition(" of ")[0])))
-    for start in range(0 if " of " in name else 1, len(words)):
+    head = head_phrase(normalise(name))
+    words = re.split(r"[\s_-]+", normalise(spaced(head)))
+    for start in range(0 if head != normalise(name) else 1, len(words)):
         yield " ".join(words[start:])

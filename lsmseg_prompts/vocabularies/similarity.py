@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 
-from lsmseg_prompts.english import normalise, plural
+from lsmseg_prompts.english import head_phrase, normalise, plural
 from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.vocabularies.vocabulary import ClassEntry, Vocabulary
 
@@ -53,7 +53,7 @@ def place(entry: ClassEntry) -> Path | None:
     for name in (f"{readable} ({normalise(entry.sense or '')})", *map(normalise, entry.names)):
         if name in places:
             return places[name]
-    head = readable.partition(" of ")[0].rpartition(" ")[2]
+    head = head_phrase(readable).rpartition(" ")[2]
     return (*places[head], readable) if head in places else None
 
 

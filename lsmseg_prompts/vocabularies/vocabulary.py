@@ -1,7 +1,7 @@
 """A vocabulary and its classes, and those that ship inside."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 from lsmseg_prompts.english import nearest, normalise
@@ -17,6 +17,16 @@ BUILT_IN = (
     "pc-459",
     "voc-20",
     "voc-21",
+    "cityscapes-19",
+    "mapillary-65",
+    "coco-object-81",
+    "coco-object-corrclip",
+    "coco-object-proxyclip",
+    "coco-object-sclip",
+    "pc-60",
+    "voc-21-proxyclip",
+    "voc-21-sclip",
+    "ade20k-150-fcclip",
 )
 
 
@@ -100,8 +110,21 @@ class Vocabulary:
 def built_in(name: str) -> Vocabulary:
     """The vocabulary of BUILT_IN that is called `name`."""
     raw = packaged_json("lsmseg_prompts.vocabularies", f"{name}.json")
+    if "join" in raw:
+        return Vocabulary(raw["name"], raw["title"], _joined(raw["join"], raw.get("without", ())))
     entries = tuple(
         ClassEntry(**c | {key: tuple(c.get(key, ())) for key in ("synonyms", "coco_stuff")})
         for c in raw["classes"]
     )
     return Vocabulary(raw["name"], raw["title"], entries)
+
+
+def _joined(names: Sequence[str], without: Sequence[str]) -> tuple[ClassEntry, ...]:
+    """The classes of several vocabularies, one after the other, each name once."""
+    classes: dict[str, ClassEntry] = {}
+    for name in names:
+        for entry in built_in(name):
+            if entry.name not in without:
+                own = replace(entry, index=len(classes), bundled=f"{name}/{entry.name}")
+                classes.setdefault(entry.name, own)
+    return tuple(classes.values())

@@ -17,7 +17,7 @@ from lsmseg_model.data.label_maps import (
     to_classes,
     write_label_map,
 )
-from lsmseg_model.data.layouts import LAYOUTS
+from lsmseg_model.data.layouts import LAYOUTS, background_prompts
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_prompts.vocabularies import load_vocabulary
 
@@ -56,6 +56,17 @@ TREES = [
      [0, 1, 20, 255], [IGNORE, 0, 19, IGNORE]),
     ("voc-21", "VOCdevkit/VOC2012", "JPEGImages", "SegmentationClass", np.uint8, ".png",
      [0, 1, 20, 255], [20, 0, 19, IGNORE]),
+    ("pc-60", "VOCdevkit/VOC2010", "JPEGImages", "SegmentationClassContext", np.uint8, ".png",
+     [0, 1, 59, 255], [59, 0, 58, IGNORE]),
+    # COCO-Object: converted by GroupViT's script, or straight from COCO-Stuff's label maps
+    ("coco-object-81", "coco_object", "images/val2017", "annotations/val2017", np.uint8,
+     "_instanceTrainIds.png", [0, 1, 80], [80, 0, 79]),
+    ("coco-object-81", "coco_stuff164k", "images/val2017", "annotations/val2017", np.uint8, ".png",
+     [0, 89, 91, 181, 255], [0, 79, 80, 80, 80]),
+    ("coco-object-81", "coco-stuff", "images/val2017", "annotations_detectron2/val2017", np.uint8,
+     ".png", [0, 79, 80, 170, 255], [0, 79, 80, 80, 80]),
+    ("mapillary-65", "mapillary_vistas", "validation/images", "validation/v1.2/labels", np.uint8,
+     ".png", [0, 64, 65], [0, 64, IGNORE]),
 ]  # fmt: skip
 
 
@@ -145,6 +156,41 @@ def test_voc_21_scores_21_classes_with_59_prompts(tmp_path):
     assert scored == [*(e.name for e in load_vocabulary("voc-20")), "background"]
     with pytest.raises(DataError, match="59 classes but the vocabulary has 21"):
         load_benchmark("voc-21", tmp_path, class_count=21)
+
+
+def test_cityscapes_lies_in_folders_of_cities(tmp_path):
+    for city, stem, value in (("bonn", "bonn_000000_000019", 26), ("ulm", "ulm_000001_000019", 7)):
+        tree(
+            tmp_path,
+            f"leftImg8bit/val/{city}",
+            f"gtFine/val/{city}",
+            {stem: [[value, 4, 255]]},
+            ending="_gtFine_labelIds.png",
+            picture="_leftImg8bit.png",
+        )
+    benchmark = load_benchmark("cityscapes-19", tmp_path, class_count=19)
+    assert [benchmark.key(i) for i in range(2)] == [
+        "bonn_000000_000019_leftImg8bit", "ulm_000001_000019_leftImg8bit"
+    ]  # fmt: skip
+    assert benchmark.labels(0).tolist() == [[13, IGNORE, IGNORE]]
+    tree(tmp_path, "leftImg8bit/val/bonn", "gtFine/val/bonn", {"bonn_000000_000019": [[18, 255]]},
+         ending="_gtFine_labelTrainIds.png", picture="_leftImg8bit.png")  # fmt: skip
+    converted = load_benchmark("cityscapes-19", tmp_path, "val", class_count=19)
+    assert len(converted) == 1 and converted.labels(0).tolist() == [[18, IGNORE]]
+
+
+def test_word_lists_of_published_systems_are_benchmarks_with_several_prompts_a_class(tmp_path):
+    tree(tmp_path, "JPEGImages", "SegmentationClass", {"a": [[0, 15]]})
+    names(tmp_path, VOC_NAMES, val="a")
+    words = [entry.name for entry in load_vocabulary("voc-21-sclip")]
+    benchmark = load_benchmark("voc-21-sclip", tmp_path, class_count=56)
+    of = {c: [words[i] for i, o in enumerate(benchmark.owners) if o == c] for c in range(21)}
+    assert len(of[20]) == 26 and of[20][0] == "sky"
+    assert (of[14][:2], len(of[14])) == (["person", "person in shirt"], 7)
+    assert of[19] == ["television monitor", "tv monitor", "monitor", "television", "screen"]
+    assert scored_names(benchmark, words)[-2:] == ["television monitor", "background"]
+    assert benchmark.labels(0).tolist() == [[20, 14]] and len(background_prompts("voc-21")) == 39
+    assert background_prompts("voc-21-sclip") == tuple(range(20, 46))
 
 
 @pytest.mark.parametrize("name", ["voc-20", "voc-21"])

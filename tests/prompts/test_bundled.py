@@ -52,7 +52,9 @@ def test_every_cell_is_filled(name: str) -> None:
 
 
 def test_a_class_has_own_texts_or_those_of_one_other_class() -> None:
-    assert set(VOCABULARIES) == set(available_vocabularies())
+    for name in set(available_vocabularies()) - set(VOCABULARIES):
+        for entry in load_vocabulary(name):
+            assert entry.bundled and Bundled().answer(name, entry, "color")
     for name in VOCABULARIES:
         lines = read_lines(name)
         own = {index for index, _ in lines.texts}
@@ -208,8 +210,8 @@ def test_check_accepts_the_same_contents_in_other_bytes(built: bytes, tmp_path: 
 
 
 def test_no_bundled_texts_of_another_vocabulary() -> None:
-    with pytest.raises(UsageError, match="cityscapes"):
-        read_bundled("cityscapes")
+    with pytest.raises(UsageError, match="pc-60"):
+        read_bundled("pc-60")
 
 
 def test_the_shipped_store_is_small_and_opens_fast() -> None:

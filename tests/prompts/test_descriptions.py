@@ -68,7 +68,8 @@ def test_attribute_names() -> None:
 
 
 def test_lint_store_reads_texts_once_but_all_of_another_llm(path: Path) -> None:
-    assert set(described_by("bundled")) == set(available_vocabularies())
+    everything = set(available_vocabularies())
+    assert set(described_by("bundled")) < set(described_by("gpt-4")) == everything
     ade = load_vocabulary("ade20k-150")
     with open_store(path) as store:
         store.add_vocabulary(ade)
@@ -77,7 +78,7 @@ def test_lint_store_reads_texts_once_but_all_of_another_llm(path: Path) -> None:
     assert count == 1
     assert {(f["vocabulary"], f["class"]) for f in findings} == {("ade20k-150", "bed ")}
     count, findings = lint_store(store=path)
-    cells = (len(load_vocabulary(v)) * 11 + len(read_pairs(v)) for v in available_vocabularies())
+    cells = (len(load_vocabulary(v)) * 11 + len(read_pairs(v)) for v in described_by("bundled"))
     assert count == sum(cells)
     assert findings == []
 

@@ -29,6 +29,16 @@ COUNTS = {
     "pc-459": 459,
     "voc-20": 20,
     "voc-21": 59,
+    "cityscapes-19": 19,
+    "mapillary-65": 65,
+    "coco-object-81": 171,
+    "coco-object-corrclip": 96,
+    "coco-object-proxyclip": 96,
+    "coco-object-sclip": 112,
+    "pc-60": 459,
+    "voc-21-proxyclip": 46,
+    "voc-21-sclip": 56,
+    "ade20k-150-fcclip": 150,
 }
 
 
@@ -99,6 +109,15 @@ def test_voc_21_is_voc_20_and_the_rest_of_pc_59_which_stands_for_background():
     assert more.classes[:20] == twenty.classes
     of_59 = {entry.name: replace(entry, index=0) for entry in load_vocabulary("pc-59")}
     assert {entry.name: replace(entry, index=0) for entry in more} == of_59
+
+
+def test_background_is_the_rest_of_a_larger_vocabulary():
+    whole, objects = load_vocabulary("pc-60"), load_vocabulary("coco-object-81")
+    assert [e.name for e in whole][:59] == [e.name for e in load_vocabulary("pc-59")]
+    rest = {e.name for e in load_vocabulary("pc-459")} - {e.name for e in load_vocabulary("pc-59")}
+    assert {e.name for e in whole.classes[59:]} == rest - {"table"}  # diningtable of pc-59
+    assert [e.name for e in objects] == [e.name for e in load_vocabulary("coco-stuff")]
+    assert (whole[59].bundled, objects[0].bundled) == ("pc-459/accordion", "coco-stuff/person")
 
 
 @pytest.mark.parametrize(("small", "large"), [("pc-59", "pc-459"), ("voc-20", "pc-59")])
@@ -197,6 +216,16 @@ SEEN_COUNTS = {
     "pc-459": 103,
     "voc-20": 20,
     "voc-21": 53,
+    "cityscapes-19": 14,
+    "mapillary-65": 25,
+    "coco-object-81": 171,
+    "coco-object-corrclip": 96,
+    "coco-object-proxyclip": 96,
+    "coco-object-sclip": 111,
+    "pc-60": 103,
+    "voc-21-proxyclip": 44,
+    "voc-21-sclip": 53,
+    "ade20k-150-fcclip": 70,
 }
 
 
