@@ -121,7 +121,7 @@ def _same(one: Meaning, other: Meaning) -> bool:
     a, b = one.entry, other.entry
     if a.coco_stuff and a.coco_stuff == b.coco_stuff:
         return True
-    alike = normalise(a.readable) == normalise(b.readable)
+    alike = _key(a.readable) == _key(b.readable)
     return alike and (a.sense == b.sense or None in (a.sense, b.sense))
 
 
