@@ -266,21 +266,35 @@ def test_unfinished_label_maps_are_refused(tmp_path):
 
 # -- tables ------------------------------------------------------------------------------
 
-CLASSES = {"index": 150, "from 1": 150, "background 0": 21, "coco 182": 171}
+CLASSES = {
+    "index": 150, "from 1": 150, "background 0": 21, "coco 182": 171,
+    "objects": 81, "coco 182 objects": 81, "cityscapes 34": 19,
+}  # fmt: skip
+# The ids of Cityscapes' classes from its page, road to bicycle -> their order among those scored.
+CITYSCAPES = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11,
+              25: 12, 26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18}  # fmt: skip
 
 
 @pytest.mark.parametrize("values", VALUES)
 def test_every_class_has_exactly_one_label_value(values):
     table = label_table(values, CLASSES[values])
-    assert sorted(table[table >= 0]) == list(range(CLASSES[values]))
-    assert table[255] == table[65535] == IGNORE
+    one_each = list(range(CLASSES[values]))
+    background = one_each.pop() if values.endswith("objects") else IGNORE  # all stuff, and 255
+    assert sorted(table[(table >= 0) & (table != background)]) == one_each
+    assert table[65535] == IGNORE and table[255] == background
 
 
 @given(st.sampled_from(sorted(VALUES)), st.integers(0, 65535))
 def test_a_value_means_what_its_name_says(values, value):
     found = label_table(values, CLASSES[values])[value]
-    if value in (255, 65535):
+    if value == 255 and values.endswith("objects"):
+        expected = 80
+    elif value in (255, 65535):
         expected = IGNORE
+    elif values == "cityscapes 34":
+        expected = CITYSCAPES.get(value, IGNORE if value < 34 else OUTSIDE)
+    elif values == "objects":
+        expected = min(value, 80) if value < 171 else OUTSIDE
     elif values == "index":
         expected = value if value < 150 else OUTSIDE
     elif values == "from 1":
@@ -290,9 +304,11 @@ def test_a_value_means_what_its_name_says(values, value):
     elif value >= 182:
         expected = OUTSIDE
     elif value + 1 in COCO_UNUSED_IDS:
-        expected = IGNORE
+        expected = 80 if values.endswith("objects") else IGNORE
     else:
         expected = value - sum(unused <= value for unused in COCO_UNUSED_IDS)
+        if values.endswith("objects"):
+            expected = min(expected, 80)
     assert found == expected
 
 
