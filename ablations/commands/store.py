@@ -1,5 +1,6 @@
 """The commands `lsmseg-prompts store ...`: each shows what the call of its name returns."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -148,11 +149,21 @@ def store_diff(
 
 @app.command("import", **example("store import descriptions.json --llm cupl"))
 def store_import(
-    file: Annotated[Path, Argument(help="A JSON file of CuPL, DCLIP or ProLab.")],
+    file: Annotated[Path, Argument(help="A JSON, CSV or text file of descriptions.")],
     llm: Annotated[str, Option(help="The name to file the texts under, such as cupl.")],
     format: Annotated[
-        Literal["auto", "cupl", "dclip", "prolab"],
-        Option(help="Whose file it is; auto looks at it."),
+        Literal[
+            "auto",
+            "cupl",
+            "dclip",
+            "prolab",
+            "texts",
+            "attributes",
+            "clip_benchmark",
+            "csv",
+            "fc-clip",
+        ],
+        Option(metavar="WHOSE", help="Whose file it is, as docs/store.md lists; auto looks at it."),
     ] = "auto",
     vocab: options.Vocab = "coco-stuff",
     replace: Annotated[
@@ -163,11 +174,15 @@ def store_import(
 ) -> None:
     """Take over the descriptions of another project, with their source."""
     result = lsmseg_prompts.store_import(file, vocab, llm, format, store, replace)
-    store_tables.imported(result, json)
+    name = re.sub(r"[^A-Za-z0-9_.+-]+", "-", f"{llm}-{result.vocabulary}")
+    store_tables.imported(
+        result, json, lsmseg_prompts.store_path(store).parent / f"not-imported-{name}.csv"
+    )
     if result.empty:
         raise PartialError(
             f"{len(result.empty)} classes of {result.vocabulary} have nothing by {llm} "
-            f"(first: {', '.join(result.empty[:5])}): the file has no texts for them."
+            f"(first: {', '.join(result.empty[:5])}): the file has no texts for them; --missing of "
+            "evaluate, ablate and export does without."
         )
 
 

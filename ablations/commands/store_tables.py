@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.commands.output import Shown, say, show
+from lsmseg_prompts.files import csv_text, write_whole
 from lsmseg_prompts.terminal import print_table, printable
 
 if TYPE_CHECKING:
@@ -112,8 +114,8 @@ def diff(result: dict[str, Any]) -> None:
     )
 
 
-def imported(result: Imported, as_json: bool) -> None:
-    """The counts; names not taken go to stderr, phrases left out are listed with --verbose."""
+def imported(result: Imported, as_json: bool, listed: Path) -> None:
+    """The counts in a line; what was not taken in another, with a file that lists it."""
     if as_json:
         show(asdict(result), as_json)
         return
@@ -122,10 +124,32 @@ def imported(result: Imported, as_json: bool) -> None:
         f"{result.added} descriptions added, {result.replaced} replaced, {result.kept} kept, "
         f"{result.locked} locked; {len(result.left_out)} texts left out."
     )
+    if result.samples:
+        print(f"{result.samples} of the descriptions are further samples of the others.")
     if Shown.verbose:
         for row in result.left_out:
             print(f"left out of {row['class']} ({row['reason']}): {row['phrase']}")
-    for name in result.refused:
-        say(f"Not taken: {name}.")
-    for name in result.unknown:
-        say(f"Not a class of {result.vocabulary}: {name}.")
+    if result.review:
+        say(f"{result.review} texts are for review: lsmseg-prompts store check lists them.")
+    rows = [
+        *({"name": name, "text": "", "reason": "not a class"} for name in result.unknown),
+        *({"name": "", "text": "", "reason": reason} for reason in result.refused),
+        *(
+            {"name": row["class"], "text": row["phrase"], "reason": row["reason"]}
+            for row in result.left_out
+        ),
+    ]
+    if rows:
+        write_whole(listed, csv_text(rows))
+        names = [*result.unknown, *result.refused]
+        first = f" (first: {'; '.join(names[:3])})" if names else ""
+        say(
+            f"{_names(len(names), result.vocabulary)}{first}; {listed} lists them and the texts "
+            "left out."
+        )
+
+
+def _names(count: int, vocabulary: str) -> str:
+    if count == 1:
+        return f"1 name was not taken as a class of {vocabulary}"
+    return f"{count} names were not taken as classes of {vocabulary}"

@@ -1,8 +1,7 @@
-"""Reading other projects' descriptions into the store: CuPL's, DCLIP's and ProLab's files.
+"""Reading descriptions of other projects and of a user's own into the store.
 
-All three are a JSON object, {"class name": ["phrase or sentence", ...]}; what becomes of the
-phrases is in phrases.py. The file's name, SHA-256 and format are kept with the LLM as provenance,
-and the cells have source "import".
+What files may look like is in sources.py, what becomes of their texts in phrases.py. The file's
+name, SHA-256 and format are kept with the LLM as provenance, and the cells have source "import".
 """
 
 from __future__ import annotations
@@ -14,18 +13,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.curation.edits import keep_old
-from lsmseg_prompts.curation.phrases import from_phrases, from_sentences
+from lsmseg_prompts.curation.phrases import (
+    Cells,
+    from_cells,
+    from_phrases,
+    from_sentences,
+    from_synonyms,
+)
+from lsmseg_prompts.curation.sources import Format, Named, read, recognise
+from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.english import has_word, nearest
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import parse_json, read_named
+from lsmseg_prompts.files import read_named
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.store.store import Store, open_store
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
-Format = Literal["cupl", "dclip", "prolab"]
+SUGGESTED = 3  # so many names of no class have the nearest ones beside them
 
 
 @dataclass
@@ -33,9 +41,11 @@ class Imported:
     """What an import did.
 
     added, replaced, kept, locked: numbers of cells; `kept` were filled before and stay, as
-    `locked` ones do. unknown: names of no class, with the nearest ones. refused: names that
-    could not be told apart, with the reason. left_out: {class, phrase, reason}, phrases without a
-    place. empty: classes of the vocabulary that got nothing and have nothing by this LLM.
+    `locked` ones do. samples: how many of the cells in the file were further samples; review: how
+    many of those that were filled a person should look at. unknown: names of no class, where they
+    are few with the nearest ones. refused: names that could not be told apart, with the reason.
+    left_out: {class, phrase, reason}, texts without a place. empty: classes of the vocabulary that
+    got nothing and have nothing by this LLM.
     """
 
     file: str
@@ -49,6 +59,8 @@ class Imported:
     replaced: int = 0
     kept: int = 0
     locked: int = 0
+    samples: int = 0
+    review: int = 0
     unknown: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     left_out: list[dict[str, str]] = field(default_factory=list)
@@ -66,10 +78,10 @@ def import_file(
     """Fill cells of `vocabulary` by `llm` from a file; all of them or, on an error, none.
 
     Args:
-        file: a JSON file, {"class name": ["phrase or sentence", ...]}.
+        file: a JSON, CSV or text file, see sources.py.
         vocabulary: the vocabulary, or its name.
         llm: under whom the texts are filed.
-        format: whose file it is; "auto" recognises it by its texts.
+        format: whose file it is; "auto" recognises it by its shape and texts.
         store: the path of the store; None for the usual one.
         replace: replace texts that are there; the old ones go into the table `edits`.
 
@@ -82,16 +94,15 @@ def import_file(
     if llm in ("bundled", "all") or not has_word(llm) or not llm.isprintable():
         raise UsageError(f"Imported texts cannot be filed under {llm!r}: give another --llm.")
     path = Path(file)
-    data, pairs = read(path)
-    texts = [phrase for _, some in pairs for phrase in some]
-    chosen = recognise(texts) if format == "auto" else format
+    data = read_named(path, "descriptions")
+    chosen, named = read(data, path, format)
     digest = hashlib.sha256(data).hexdigest()
     result = Imported(str(path), digest, chosen, llm, vocabulary.name)
-    matched = match(pairs, vocabulary, result)
+    matched = match(named, vocabulary, result)
     if not matched:
         raise UsageError(
             f"No name in {path} is a class of the vocabulary {vocabulary.name}: "
-            f"{'; '.join([*result.refused, *result.unknown][:3])}."
+            f"{'; '.join([*result.refused, *result.unknown][:SUGGESTED])}."
         )
     provenance = f"Imported from {path.name} ({chosen}, sha256 {digest})"
     with open_store(working_store_path(store)) as opened, opened.transaction():
@@ -100,8 +111,8 @@ def import_file(
         before = {
             (row["class_index"], row["attribute"]): row for row in opened.cells(vocabulary, llm)
         }
-        for entry, phrases in matched:
-            cells = (from_sentences if chosen == "cupl" else from_phrases)(phrases, entry)
+        for entry, one in matched:
+            cells = cells_of(one, entry, chosen)
             result.classes += bool(cells.texts)
             result.left_out += [
                 {"class": entry.name, "phrase": phrase, "reason": reason}
@@ -109,61 +120,65 @@ def import_file(
             ]
             for attribute, text in cells.texts.items():
                 cell = (vocabulary.name, entry.index, attribute, llm)
-                new = Description(*cell, text, count_tokens(text), source="import")
-                _put(opened, new, before.get((entry.index, attribute)), replace, result)
+                review = cells.review.get(attribute)
+                tokens = count_tokens(text)
+                new = Description(*cell, text, tokens, source="import", review=review)
+                _put(opened, new, before, replace, result)
+            if replace:
+                _drop_samples(opened, entry, cells, before)
         filled = {index for index, _ in opened.descriptions(vocabulary, llm)}
     result.empty = [entry.name for entry in vocabulary if entry.index not in filled]
     return result
 
 
-def read(path: Path) -> tuple[bytes, list[tuple[str, list[str]]]]:
-    """The file, and its names with their phrases."""
-    data = read_named(path, "descriptions")
-    try:
-        raw = parse_json(data)
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON: {error}.") from error
-    if not isinstance(raw, dict) or not raw:
-        raise UsageError(
-            f"{path} is not a list of phrases for each class: it must be a JSON object such as "
-            '{"zebra": ["black and white stripes"]}.'
-        )
-    for name, phrases in raw.items():
-        if not isinstance(phrases, list) or not all(isinstance(one, str) for one in phrases):
-            raise UsageError(f"In {path} the class {name!r} does not have a list of texts.")
-    return data, [*raw.items()]
-
-
-def recognise(phrases: Sequence[str]) -> Format:
-    """CuPL's sentences end with a period, ProLab's phrases begin with a capital letter."""
-    texts = [phrase.strip() for phrase in phrases if phrase.strip()]
-    if 2 * sum(text.endswith(".") for text in texts) > len(texts):
-        return "cupl"
-    return "prolab" if 2 * sum(text[0].isupper() for text in texts) > len(texts) else "dclip"
+def cells_of(named: Named, entry: ClassEntry, format: str) -> Cells:
+    """What becomes of the texts of one class of a file."""
+    if named.synonyms:
+        return from_synonyms(named.texts["typical"], entry)
+    loose = named.texts.get(None, [])
+    kind = format if format in ("cupl", "dclip", "prolab") else recognise(loose)
+    cells = (from_sentences if kind == "cupl" else from_phrases)(loose, entry)
+    known: dict[str, list[str]] = {}
+    for name, texts in named.texts.items():
+        if name is not None:
+            try:
+                (attribute,) = check_attributes([sampled(name.lower())[0]])
+            except UsageError as error:
+                cells.left_out += [(text, str(error)) for text in texts]
+            else:
+                known.setdefault(attribute, []).extend(texts)
+    told = from_cells(known, entry)
+    for attribute, text in told.texts.items():
+        cells.add(sampled(attribute)[0], text, told.review.get(attribute))
+    cells.left_out += told.left_out
+    return cells
 
 
 def match(
-    pairs: Sequence[tuple[str, list[str]]], vocabulary: Vocabulary, result: Imported
-) -> list[tuple[ClassEntry, list[str]]]:
+    named: Sequence[Named], vocabulary: Vocabulary, result: Imported
+) -> list[tuple[ClassEntry, Named]]:
     """The classes meant by a file's names, in the vocabulary's order; `result` gets the rest.
 
     A name means the class of that name, else the one with that readable name, else the one with
     that synonym. Where it means two classes, or two names mean the same, none is taken.
     """
-    result.phrases = sum(len(phrases) for _, phrases in pairs)
-    spellings = [entry_spelling for entry in vocabulary for entry_spelling in entry.names]
-    meant: dict[int, list[tuple[int, str, list[str]]]] = {}
-    for name, phrases in pairs:
-        rank, entries = vocabulary.meant(name)
-        if not entries:
-            rank, entries = vocabulary.meant(name.replace("_", " "))
+    result.phrases = sum(one.count for one in named)
+    meant: dict[int, list[tuple[int, str, Named]]] = {}
+    for one in named:
+        rank, entries = _meant(one, vocabulary)
+        name = one.names[0]
         if len(entries) == 1:
-            meant.setdefault(entries[0].index, []).append((rank, name, phrases))
+            meant.setdefault(entries[0].index, []).append((rank, name, one))
         elif entries:
             which = " and ".join(f"{e.name!r} ({e.index})" for e in entries)
             result.refused.append(f"{name!r} means the classes {which}")
         else:
-            result.unknown.append(f"{name!r}{nearest(name, spellings)}")
+            result.unknown.append(name)
+    spellings = [spelling for entry in vocabulary for spelling in entry.names]
+    few = len(result.unknown) <= SUGGESTED
+    result.unknown = [
+        f"{name!r}{nearest(name, spellings) if few else ''}" for name in result.unknown
+    ]
     matched = []
     for index, claims in sorted(meant.items()):
         best = min(rank for rank, *_ in claims)
@@ -178,6 +193,16 @@ def match(
     return matched
 
 
+def _meant(one: Named, vocabulary: Vocabulary) -> tuple[int, list[ClassEntry]]:
+    """`Vocabulary.meant` of the first of a class's names that means any."""
+    for name in one.names:
+        for spelling in (name, name.replace("_", " ")):
+            rank, entries = vocabulary.meant(spelling)
+            if entries:
+                return rank, entries
+    return 0, []
+
+
 def _add_provenance(store: Store, llm: str, provenance: str) -> None:
     """Several files may be filed under one name."""
     rows = store.rows("SELECT provenance FROM llms WHERE name = ?", [llm])
@@ -187,18 +212,51 @@ def _add_provenance(store: Store, llm: str, provenance: str) -> None:
 
 
 def _put(
-    store: Store, new: Description, old: Mapping[str, Any] | None, replace: bool, result: Imported
+    store: Store,
+    new: Description,
+    before: Mapping[tuple[int, str], Mapping[str, Any]],
+    replace: bool,
+    result: Imported,
 ) -> None:
-    """Fill one cell, where that is allowed, and count it."""
+    """Fill one cell, where that is allowed, and count it.
+
+    Samples belong together: none is added to those that are there.
+    """
+    base, number = sampled(new.attribute)
+    old, first = before.get((new.class_index, new.attribute)), before.get((new.class_index, base))
     text = old["text"] if old and old["status"] == "done" else None
+    result.samples += number > 1
     if old and old["locked"]:
         result.locked += 1
-    elif text is not None and (not replace or text == new.text):
+        return
+    if new.text == text or (not replace and first and first["status"] == "done"):
         result.kept += 1
-    elif text is not None:
-        store.put_description(new)
+        return
+    store.put_description(new)
+    result.review += new.review is not None
+    if text is not None:
         keep_old(store, text, new)
         result.replaced += 1
     else:
-        store.put_description(new)
         result.added += 1
+
+
+def _drop_samples(
+    store: Store,
+    entry: ClassEntry,
+    cells: Cells,
+    before: Mapping[tuple[int, str], Mapping[str, Any]],
+) -> None:
+    """Take away samples of replaced texts that the new ones have none in the place of."""
+    bases = {sampled(attribute)[0] for attribute in cells.texts}
+    for (index, attribute), old in before.items():
+        base, number = sampled(attribute)
+        surplus = number > 1 and base in bases and attribute not in cells.texts
+        if index == entry.index and surplus and old["source"] == "import" and not old["locked"]:
+            cell = (old["vocabulary"], index, attribute, old["llm"])
+            keep_old(store, old["text"], Description(*cell, None, None))
+            store.execute(
+                "DELETE FROM descriptions WHERE vocabulary = ? AND class_index = ? "
+                "AND attribute = ? AND llm = ?",
+                list(cell),
+            )

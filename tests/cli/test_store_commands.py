@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import multiprocessing
@@ -322,7 +323,13 @@ def test_import_tells_what_it_did(call) -> None:
     assert result.code == 3 and "10 classes of camvid have nothing by dclip" in result.err
     assert "1 classes, 3 texts; 1 descriptions added" in result.out
     assert "left out of fence (repeated): made of wood" in result.out
-    assert "Not a class of camvid: 'fense' (did you mean fence?)" in result.err
+    told = "1 name was not taken as a class of camvid (first: 'fense' (did you mean fence?))"
+    assert told in result.err and "not-imported-dclip-camvid.csv lists" in result.err
+    with Path("not-imported-dclip-camvid.csv").open(newline="") as stream:
+        listed = [(row["name"], row["text"], row["reason"]) for row in csv.DictReader(stream)]
+    assert listed == [
+        ("'fense' (did you mean fence?)", "", "not a class"), ("fence", "made of wood", "repeated"),
+    ]  # fmt: skip
     assert "left out of fence" not in call(*command).out
     found = json.loads(call(*command, "--json").out)
     assert (found["kept"], found["unknown"]) == (1, ["'fense' (did you mean fence?)"])

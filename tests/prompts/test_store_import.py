@@ -1,10 +1,11 @@
-"""Importing CuPL's, DCLIP's and ProLab's files: what becomes of their texts, and of the rest."""
+"""Importing descriptions: what becomes of the texts of many kinds of files, and of the rest."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,8 +90,10 @@ def test_sentences_are_chosen_by_attribute() -> None:
     assert cells.texts["typical"] == CUPL[1]
     assert cells.texts["color"] == CUPL[2]
     assert cells.texts["material"] == CUPL[4]  # the other speaks of the size too
-    assert ("It has two wheels.", "does not name bicycle or bike") in cells.left_out
-    assert (CUPL[0], "another was chosen") in cells.left_out
+    assert cells.texts["material#2"] == CUPL[3]
+    assert cells.left_out == [("It has two wheels.", "does not name bicycle or bike")]
+    assert cells.texts["color#2"] == CUPL[0]
+    assert cells.review == {"color#2": 'it speaks of a photo or drawing: "photo of"'}
 
 
 def test_what_is_too_long_is_left_out_whole_and_said() -> None:
@@ -253,9 +256,10 @@ def test_a_name_twice_in_the_file_is_refused() -> None:
         ("[]", "JSON object"),
         ("{}", "JSON object"),
         ('["bicycle"]', "JSON object"),
-        ('{"bicycle": "red"}', "'bicycle' does not have a list"),
-        ('{"bicycle": [1]}', "'bicycle' does not have a list"),
-        ('{"bicycle": {"a": 1}}', "'bicycle' does not have a list"),
+        ('{"bicycle": 1}', "'bicycle' has neither a text nor a list"),
+        ('{"bicycle": [1]}', "'bicycle' has neither a text nor a list"),
+        ('{"bicycle": {"color": 1}}', "'bicycle' has neither a text nor a list"),
+        ('{"one": {"bicycle": 1}}', "'bicycle' has neither a text nor a list"),
         ('{"car": ["red color"]}', "No name in f.json"),
     ],
     ids=lambda value: value[:24],
@@ -290,6 +294,116 @@ def test_an_error_half_way_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> No
         import_file(write({"bicycle": PROLAB}), shop(BICYCLE), "x", store="s.sqlite")
     with open_store_readonly("s.sqlite") as store:
         assert store.cells() == [] and store.rows("SELECT * FROM llms") == []
+
+
+# -- other shapes of files, samples, review ----------------------------------------------
+
+
+def filed(path: Path, classes: Vocabulary, **how) -> tuple[Any, dict[tuple[int, str], str]]:
+    """What an import did, and what is in the store after it."""
+    result = import_file(path, classes, "x", store="s.sqlite", **how)
+    with open_store_readonly("s.sqlite") as store:
+        return result, store.descriptions(classes, "x")
+
+
+RED = "A bicycle is red."
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "format", "texts"),
+    [
+        ("f.json", '{"bicycle": "A bicycle is red."}', "texts", {"typical": RED}),
+        ("f.json", '{"bike": {"colour": "red", "size": ["small", "A bike is 2 m long."]}}',
+         "attributes", {"color": "A bicycle: red.", "size": "A bicycle: small.",
+                        "size#2": "A bike is 2 m long."}),
+        ("f.json", '{"d": {"bicycle": ["red color"]}, "e": {"bicycle": ["black"]}}',
+         "clip_benchmark", {"color": "A bicycle: red color, black."}),
+        ("f.csv", "class,attribute,text,note\nbicycle,color,A bicycle is red.,x\nbike,,\n",
+         "csv", {"color": RED}),
+        ("f.csv", "\ufeffText;Class;Attribute\nA bicycle is red.;bicycle;color\n"
+                  "red;bicycle;color\n", "csv", {"color": RED, "color#2": "A bicycle: red."}),
+        ("f.txt", "0:invalid_class_id\n1:bike,two-wheeler,bike\n", "fc-clip",
+         {"typical": "A photo of a bike.", "typical#2": "A photo of a two-wheeler."}),
+    ],
+)  # fmt: skip
+def test_shapes_of_files(name: str, content: str, format: str, texts: dict[str, str]) -> None:
+    result, found = filed(write(content, name), shop(BICYCLE, "car"))
+    assert (result.format, result.review, result.empty) == (format, 0, ["car"])
+    assert {attribute: text for (_, attribute), text in found.items()} == texts
+    assert result.samples == sum("#" in attribute for attribute in texts)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"class,text\nbicycle,red\n", "no column 'attribute'"),
+        (b"class,attribute,text\nbicycle,color,\n", "no row with a class and a text"),
+        (b'class,attribute,text\nbicycle,color,"red\n', r"not valid CSV \(.*line 3"),
+        (b"class,attribute,text\nbicycle,color,\xff\n", "not a text file in UTF-8"),
+        (b"class,attribute,text\nbicycle,color," + b"a" * 200_000, "field limit"),
+    ],
+)
+def test_csv_files_that_are_refused(content: bytes, says: str) -> None:
+    Path("f.csv").write_bytes(content)
+    with pytest.raises(UsageError, match=says):
+        import_file("f.csv", shop(BICYCLE), "x", store="s.sqlite")
+    assert not Path("s.sqlite").exists()
+
+
+def test_attributes_that_there_are_not_are_left_out_with_the_nearest() -> None:
+    result, found = filed(write({"bicycle": {"color": "red", "colr": "blue"}}), shop(BICYCLE))
+    assert list(found) == [(0, "color")]
+    (left,) = result.left_out
+    assert left["phrase"] == "blue" and "did you mean color?" in left["reason"]
+
+
+def test_samples_are_replaced_together() -> None:
+    classes = shop(BICYCLE)
+    three = {"bicycle": {"color": ["A bike is red.", "A bike is blue.", "A bike is gray."]}}
+    filed(write(three), classes)
+    result, found = filed(write({"bicycle": {"color": ["A bike is black.", RED]}}), classes)
+    assert (result.added, result.kept, len(found)) == (0, 2, 3)
+    lock(classes, "bicycle", "color#2", "x", "s.sqlite")
+    new = write({"bicycle": {"color": ["A bike is black.", RED]}})
+    result, found = filed(new, classes, replace=True)
+    assert (result.replaced, result.locked) == (1, 1)
+    assert list(found.values()) == ["A bike is black.", "A bike is blue."]
+    old = [row["old_text"] for row in edits(classes, "bicycle", "s.sqlite")]
+    assert old == ["A bike is red.", "A bike is gray."]
+
+
+TANK = ClassEntry(0, "tank", "tank", "a large container for liquid or gas")
+
+
+def test_texts_of_another_sense_are_for_review() -> None:
+    army = ["large, armoured vehicle", "tracks or wheels", "gray or green color"]
+    assert set(from_phrases(army, TANK).review.values()) == {
+        'it speaks of "an armored vehicle", not of "a large container for liquid or gas"'
+    }
+    of_gas = [f"A tank is a steel container for {what}." for what in ("gas", "liquids", "oil")]
+    cells = from_sentences([*of_gas, "A tank is a large vehicle."], TANK)
+    assert [cells.texts[name] for name in cells.review] == ["A tank is a large vehicle."]
+    plain = ClassEntry(0, "tank", "tank")
+    assert from_phrases(army, plain).review == {} and from_phrases(army, BICYCLE).review == {}
+
+
+def test_texts_of_photos_are_for_review_and_stand_alone() -> None:
+    phrases = ["red color", "black and white photo", "pictured from the side"]
+    cells = from_phrases(phrases, BICYCLE)
+    assert cells.texts["color"] == "A bicycle: red color."
+    assert [cells.texts[name] for name in cells.review] == [
+        "A bicycle: black and white photo.", "A bicycle: pictured from the side.",
+    ]  # fmt: skip
+    photo = ClassEntry(0, "photo", "photo")
+    assert from_sentences(["A photo of old is a black and white photo."], photo).review == {}
+
+
+def test_two_hundred_thousand_phrases_of_one_class() -> None:
+    phrases = [f"red color number {n}" for n in range(200_000)]
+    result, found = filed(write({"bicycle": phrases}), shop(BICYCLE))
+    assert result.phrases == 200_000 and len(found) > 50
+    assert len(result.left_out) == 199_000
+    assert result.left_out[0]["reason"] == "of a class the first 1,000 texts are read"
 
 
 # -- the real files ----------------------------------------------------------------------
