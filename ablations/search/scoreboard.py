@@ -244,8 +244,7 @@ class Scoreboard:
                     part[bench.name], total[bench.name] = drawn, one.sum(axis=0)
                 for have, made in zip(described, sets, strict=True):
                     have[bench.name] = self._described(bench, made)
-            for candidate, *own in zip(some, parts, totals, described, strict=True):
-                part, total, have = own
+            for candidate, part, total, have in zip(some, parts, totals, described, strict=True):
                 self._scores[split, candidate] = Score(candidate, split, part, total, sizes, have)
         return [self._scores[split, c] for c in candidates]
 

@@ -150,7 +150,7 @@ def _of_rows(text: str, path: Path) -> list[Named]:
                 found.setdefault(name, {}).setdefault(attribute or None, []).append(said)
     except csv.Error as error:
         raise UsageError(
-            f"{path} is not valid CSV ({error}, line {rows.line_num}): mend that line."
+            f"{path} is not valid CSV ({error}, line {rows.reader.line_num}): mend that line."
         ) from None
     if not found:
         raise UsageError(f"{path} has no row with a class and a text: fill in some.")

@@ -338,7 +338,7 @@ def test_shapes_of_files(name: str, content: str, format: str, texts: dict[str, 
     [
         (b"class,text\nbicycle,red\n", "no column 'attribute'"),
         (b"class,attribute,text\nbicycle,color,\n", "no row with a class and a text"),
-        (b'class,attribute,text\nbicycle,color,"red\n', r"not valid CSV \(.*line 3"),
+        (b'class,attribute,text\nbicycle,color,"red\n', r"not valid CSV \(.*line 2"),
         (b"class,attribute,text\nbicycle,color,\xff\n", "not a text file in UTF-8"),
         (b"class,attribute,text\nbicycle,color," + b"a" * 200_000, "field limit"),
     ],
