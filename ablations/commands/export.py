@@ -11,7 +11,8 @@ import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.output import say
 from lsmseg_prompts.export import load_native
-from lsmseg_prompts.export.formats import check_whole
+from lsmseg_prompts.export.consumers import CONSUMERS, fitted, writing_for
+from lsmseg_prompts.export.formats import check_whole, seen_file
 from lsmseg_prompts.files import STREAMS, check_free
 
 
@@ -35,16 +36,25 @@ def export(
             "maft",
             "san",
             "mmseg",
+            "detectron2",
+            "class-names",
             "open_clip",
+            "clip-benchmark",
             "cupl",
             "dclip",
+            "json",
             "embeddings",
         ],
-        Option(help="Whose file: native is this project's own JSON."),
+        Option(metavar="FORMAT", help="Whose file: native is this project's own JSON."),
     ] = "native",
-    rewrite: Annotated[
-        bool, Option("--rewrite", help="Leave out the commas that the format's reader splits on.")
-    ] = False,
+    form: Annotated[
+        Literal["sentence", "phrase"] | None,
+        Option(help="Sentences, or noun phrases for templates (default: as the reader reads)."),
+    ] = None,
+    read: Annotated[
+        Path | None, Option("--read", help="Read this file of --format back; -o is a native one.")
+    ] = None,
+    rewrite: Annotated[bool, Option("--rewrite", hidden=True)] = False,
     card: Annotated[
         Path | None,
         Option(help="A vocabulary card (.md or .json): words, texts, hashes and scores."),
@@ -61,49 +71,59 @@ def export(
     force: options.Force = False,
 ) -> None:
     """Write a prompt set, of some attributes or in a file, for training or evaluation."""
-    if (attributes is None) == (prompts is None):
-        raise BadParameter("give --attributes or --prompts, one of the two")
+    if sum(given is not None for given in (attributes, prompts, read)) != 1:
+        raise BadParameter("give --attributes, --prompts or --read, one of the three")
     files = [file for file in (output, card) if file is not None]
     if not files or output == card:
         raise BadParameter("give -o FILE, or --card with another file, or both")
-    options.unused(ctx, output is None, "without -o", "format", "rewrite")
+    if read is not None and format in ("native", "embeddings"):
+        raise BadParameter("--read takes the file of another project: name its --format")
+    options.unused(ctx, output is None and read is None, "without -o", "format", "form")
     made = ("llm", "composition", "missing", "all_samples")
-    options.unused(ctx, prompts is not None, "beside --prompts", *made)
-    options.unused(ctx, prompts is not None and card is None, "beside --prompts", "store")
-    splits = format not in ("native", "embeddings")
-    options.unused(ctx, not splits, f"with --format {format}, which splits nothing", "rewrite")
+    options.unused(ctx, attributes is None, "without --attributes", *made)
+    options.unused(ctx, attributes is None and card is None, "without --attributes", "store")
+    options.unused(
+        ctx, format == "dclip", "with --format dclip, which has a form of its own", "form"
+    )
     of_clip = ("model", "pretrained", "device")
     options.unused(ctx, format != "embeddings", "without --format embeddings", *of_clip)
-    if prompts is not None:
-        vocabulary = lsmseg_prompts.load_vocabulary(vocab or load_native(prompts, say).vocabulary)
+    if rewrite:
+        say("--rewrite has no effect any more: texts are spelled so that no reader splits them.")
+    vocabulary, background = _vocabulary(vocab, prompts)
+    if read is not None:
+        chosen = lsmseg_prompts.load_export(read, format, vocabulary, background)
+        format = "native"
+    elif prompts is not None:
         chosen = lsmseg_prompts.load_export(prompts, "native", vocabulary)
     else:
-        vocabulary = lsmseg_prompts.load_vocabulary(vocab or "coco-stuff")
+        one = format in CONSUMERS and not CONSUMERS[format].several
+        how = "concat" if one and composition == "ensemble" else composition
         names = options.names(attributes) or []
-        how = (composition, llm, store, missing, all_samples)
-        chosen = lsmseg_prompts.prompt_set(vocabulary, names, *how)
+        from_store = (llm, store, missing, all_samples, writing_for(format, form))
+        chosen = lsmseg_prompts.prompt_set(vocabulary, names, how, *from_store)
+        if how != composition or (one and chosen.composition == "ensemble"):
+            say(f"{format} reads one text a class: the descriptions are joined, as by concat.")
         if output is not None:
             check_whole(chosen, format)
     for file in files:
         check_free(file, force, options.inputs(ctx, "output", "card"))
-    if card is not None:
-        from lsmseg_model.data.layouts import background_prompts
-        from lsmseg_prompts.export.card import export_card, vocabulary_card
-
-        background = background_prompts(vocabulary.name)
-        export_card(vocabulary_card(chosen, vocabulary, background=background, store=store), card)
     if output is not None and format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
         from lsmseg_model.networks.backbones.clip import load_clip
         from lsmseg_model.segmenter import drawings_only
 
+        chosen = fitted(chosen, vocabulary, format, form)
         export_embeddings(chosen, load_clip(model, pretrained, device), output, force)
         if warning := drawings_only(model, pretrained):
             say(warning)
     elif output is not None:
-        changed = lsmseg_prompts.export(chosen, vocabulary, output, format, rewrite, force)
-        if changed:
-            say(f"{changed} texts were rewritten without the separators of {format}.")
+        chosen = lsmseg_prompts.export(chosen, vocabulary, output, format, form, background, force)
+        if (seen := seen_file(output, format, vocabulary)) is not None:
+            files.append(seen)
+    if card is not None:
+        from lsmseg_prompts.export.card import export_card, vocabulary_card
+
+        export_card(vocabulary_card(chosen, vocabulary, background=background, store=store), card)
     if chosen.undescribed:
         they = {"name": "stand with their plain name", "skip": "are left out"}[missing]
         say(
@@ -111,16 +131,31 @@ def export(
             f"descriptions and {they}."
         )
     if chosen.shortened:
-        say(_shortened(chosen, vocabulary))
+        say(_shortened(chosen, vocabulary, writing_for(format, form).room))
     for file in files:
         if str(file) not in STREAMS:
             print(file)
 
 
-def _shortened(prompts: lsmseg_prompts.PromptSet, vocabulary: lsmseg_prompts.Vocabulary) -> str:
+def _vocabulary(
+    vocab: str | None, prompts: Path | None
+) -> tuple[lsmseg_prompts.Vocabulary, tuple[int, ...]]:
+    """The vocabulary, and which of its words are background."""
+    from lsmseg_model.data.layouts import background_prompts
+
+    if vocab is None and prompts is not None:
+        vocab = load_native(prompts, say).vocabulary
+    vocabulary = lsmseg_prompts.load_vocabulary(vocab or "coco-stuff")
+    return vocabulary, background_prompts(vocabulary.name)
+
+
+def _shortened(
+    prompts: lsmseg_prompts.PromptSet, vocabulary: lsmseg_prompts.Vocabulary, room: int
+) -> str:
     lost = [vocabulary[index].readable for index in prompts.dropped]
     which = f": {', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''}" if lost else ""
     return (
-        f"{len(prompts.shortened)} of {len(vocabulary)} texts were over 77 tokens and were "
-        f"shortened by whole clauses; {len(lost)} of them lost a whole attribute{which}."
+        f"{len(prompts.shortened)} of {len(vocabulary)} classes have texts that were over {room} "
+        f"tokens and were shortened by whole clauses; {len(lost)} of them lost a whole "
+        f"attribute{which}."
     )

@@ -1,94 +1,175 @@
 """What other projects do to a class string: where they split it, and what they put around it.
 
-Facts from their sources, as public in November 2026; their code was not run here. A text that its
-consumer would split, or that is over CLIP's 77 tokens inside the consumer's own template, is
-refused (`check`), or rewritten without the separator where that was asked for.
+docs/export.md names the lines of their sources, and the commits. Here a prompt set is fitted to one
+of them: written as it reads (`--form`), shortened to CLIP's 77 tokens inside its longest template,
+and spelled so that nothing in a text is taken for a separator while the tokens stay the same.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import RefusedError, UsageError
-from lsmseg_prompts.export.rewriting import without_separators
+from lsmseg_prompts.prompts.compose import Writing, compose
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
-from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet, named_texts
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, token_ids
 from lsmseg_prompts.vocabularies import Vocabulary
 
 SHOWN = 3  # classes that a message names
-LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  # as Python's str.splitlines takes them
 
-# The longest of ViLD's templates, which FC-CLIP, MAFT+ and SAN use.
+# The longest of each set, in CLIP's tokens: of the 80 for ImageNet (with and without a text's own
+# period), and of ViLD's 14.
+IMAGENET = ("a jpeg corrupted photo of the {}.", "a photo of a hard to see {}.")
 VILD = ("This is a photo of a medium {}.", "There is a medium {} in the scene.")
+SCENE = NAME_TEMPLATES["cat-seg"]
+BARE = ("{}",)
+
+# CLIP's tokenizer makes a full-width comma or colon an ordinary one (ftfy), after the reader split.
+_NO_SPACE = ((", ", ","),)
+_FULL_WIDTH = ((",", "\N{FULLWIDTH COMMA}"), (":", "\N{FULLWIDTH COLON}"))
+_WITHOUT_SPACE = re.compile(r",(?=[^\s\d,])")
 
 
 @dataclass(frozen=True)
 class Consumer:
     """A project that reads class strings.
 
-    splits: what it splits a string on, "" if on nothing. joined: what puts several texts of a class
-    into one string, None where a class has one text only. breaks: what else a string may not hold.
-    templates: what it puts around a text, the longest of them. over: what it does beyond 77 tokens.
+    form: how it reads a text best: "phrase" in a template, "sentence" alone, "descriptor" behind
+    "which has". templates: what it puts around a text, the longest of them. over: what it does
+    beyond 77 tokens. joined: what puts several texts of a class into one string, None where a class
+    has one text only. spelled: what a text may not hold, and what stands for it.
     """
 
     name: str
-    splits: str
-    joined: str | None
+    form: str
     templates: tuple[str, ...]
     over: str
-    breaks: str = LINE_ENDS
+    joined: str | None = None
+    spelled: tuple[tuple[str, str], ...] = ()
 
-    def spoiled(self, text: str) -> bool:
-        """Whether the consumer would make something else of the text than is meant."""
-        return (bool(self.splits) and self.splits in text) or any(b in text for b in self.breaks)
+    @property
+    def several(self) -> bool:
+        """Whether a class can have several texts."""
+        return self.joined is not None
+
+    @property
+    def room(self) -> int:
+        """The tokens that a text may take, start and end included."""
+        around = max(count_tokens(template.format("x")) for template in self.templates)
+        return CONTEXT_LENGTH - around + count_tokens("x")
 
     def tokens(self, text: str) -> int:
-        """CLIP tokens of the text inside the consumer's longest template."""
+        """CLIP tokens of the text inside the longest template."""
         return max(count_tokens(template.format(text)) for template in self.templates)
 
+    def spell(self, text: str) -> str:
+        """The text on one line, without what would be taken for a separator."""
+        text = " ".join(text.split())
+        for held, instead in self.spelled:
+            text = text.replace(held, instead)
+        return text
 
-SCENE = NAME_TEMPLATES["cat-seg"]
+    def unspell(self, text: str) -> str:
+        """The text of a file as it is written here."""
+        if self.spelled == _NO_SPACE:
+            return _WITHOUT_SPACE.sub(", ", text)
+        for held, instead in self.spelled:
+            text = text.replace(instead, held)
+        return text
+
+
 CONSUMERS = {
     c.name: c
     for c in (
-        Consumer("cat-seg", ", ", None, SCENE, "raises an error"),
-        Consumer("sed", ", ", ", ", SCENE, "raises an error"),
-        Consumer("fc-clip", ",", ",", VILD, "cuts the text or fails", LINE_ENDS + ":"),
-        Consumer("maft", ",", ",", VILD, "cuts the text or fails", LINE_ENDS + ":"),
-        Consumer("san", "", None, VILD, "cuts the text silently"),
-        Consumer("mmseg", "", None, VILD, "cuts the text silently"),
-        Consumer("open_clip", "", None, ("{}",), "cuts the text silently"),
-        Consumer("cupl", "", "", ("{}",), "raises an error"),
-        Consumer("dclip", "", "", ("{}",), "raises an error"),
+        Consumer("cat-seg", "phrase", (*IMAGENET, *SCENE), "raises an error", None, _NO_SPACE),
+        Consumer("sed", "phrase", (*IMAGENET, *SCENE), "cuts silently", ", ", _NO_SPACE),
+        Consumer("fc-clip", "phrase", VILD, "cuts silently", ",", _FULL_WIDTH),
+        Consumer("maft", "phrase", VILD, "cuts silently", ",", _FULL_WIDTH),
+        Consumer("san", "phrase", VILD, "cuts silently"),
+        Consumer("mmseg", "phrase", VILD, "cuts silently"),
+        Consumer("detectron2", "phrase", (*IMAGENET, *VILD), "may cut silently"),
+        Consumer("class-names", "phrase", IMAGENET, "raises an error", ", ", _NO_SPACE),
+        Consumer("open_clip", "sentence", BARE, "cuts silently"),
+        Consumer("clip-benchmark", "sentence", BARE, "cuts silently", ""),
+        Consumer("cupl", "sentence", BARE, "cuts silently", ""),
+        Consumer("dclip", "descriptor", ("{}.",), "raises an error", ""),
+        Consumer("json", "sentence", BARE, "may cut silently", ""),
     )
 }
 
 
-def prepare(
-    prompts: PromptSet, vocabulary: Vocabulary, consumer: Consumer, rewrite: bool = False
-) -> tuple[tuple[tuple[str, ...], ...], int]:
-    """The texts as the consumer will read them, and how many were rewritten for it.
+def writing_for(format: str, form: str | None = None) -> Writing:
+    """How texts are written for a format: in its own form, or the given one."""
+    if format not in CONSUMERS:
+        return Writing(form or "sentence")
+    consumer = CONSUMERS[format]
+    own = consumer.form == "descriptor"
+    return Writing(consumer.form if own else form or consumer.form, consumer.room)
+
+
+def fitted(
+    prompts: PromptSet, vocabulary: Vocabulary, format: str, form: str | None = None
+) -> PromptSet:
+    """The prompt set as the reader of a format takes it: its form, its number of texts, its room.
+
+    Texts that are so already stay as they are.
 
     Args:
         prompts: the prompt set.
-        vocabulary: its vocabulary.
-        consumer: who reads the file.
-        rewrite: leave out the separators that the consumer splits on.
+        vocabulary: its own vocabulary.
+        format: a format of CONSUMERS, or another, whose texts stand alone.
+        form: "sentence" or "phrase"; None for the reader's own.
 
     Raises:
         UsageError: the prompt set is of another vocabulary.
-        RefusedError: a text has no word, the consumer would split or cut one, takes one text a
-            class and there are several, or cannot read them with the weights or as the composition
-            says.
+        RefusedError: a text has no word or cannot be shortened enough, or the reader cannot read
+            them with the weights or as the composition says.
     """
     if prompts.vocabulary != vocabulary.name or len(prompts) != len(vocabulary):
         raise UsageError(
             f"The prompt set {prompts.name} was made for the vocabulary {prompts.vocabulary}, not "
             f"for {vocabulary.name}: export it with its own."
         )
+    if silent := _classes(prompts.texts, vocabulary, lambda text: not has_word(text)):
+        raise RefusedError(f"The texts of {silent} have no word: write sentences about them.")
+    consumer = CONSUMERS.get(format)
+    if consumer is not None:
+        _check_readable(prompts, consumer)
+    writing = writing_for(format, form)
+    if prompts.name in NAME_TEMPLATES and writing.form != "sentence":
+        named = tuple(named_texts(entry, prompts.name, writing) for entry in vocabulary)
+        return replace(prompts, texts=named)
+    texts, shortened, dropped = [], set(prompts.shortened), set(prompts.dropped)
+    for entry, group in zip(vocabulary, prompts.texts, strict=True):
+        one = consumer is not None and not consumer.several
+        made = []
+        for part in [group] if one and group else [(text,) for text in group]:
+            if (
+                len(part) == 1
+                and writing.form == "sentence"
+                and count_tokens(part[0]) <= writing.room
+            ):
+                made.append(part[0])
+                continue
+            composed = compose(part, entry, writing)
+            made.append(composed.text)
+            shortened |= {entry.index} if composed.cuts or composed.kept < len(part) else set()
+            dropped |= {entry.index} if composed.kept < len(part) else set()
+        texts.append(tuple(made))
+    return replace(
+        prompts,
+        texts=tuple(texts),
+        shortened=tuple(sorted(shortened)),
+        dropped=tuple(sorted(dropped)),
+    )
+
+
+def _check_readable(prompts: PromptSet, consumer: Consumer) -> None:
+    """Raise RefusedError for what the consumer cannot hold."""
     if not prompts.plain:
         what = "the weights" if prompts.weights else f"texts read by {prompts.composition}"
         also = "" if prompts.composition in NOT_ONE_ROW else " or embeddings"
@@ -96,36 +177,35 @@ def prepare(
             f"{consumer.name} reads several texts of a class in its own way and cannot hold {what} "
             f"of {prompts.name}: use --format native{also}."
         )
-    if consumer.joined is None and any(len(group) > 1 for group in prompts.texts):
+    several = any(len(group) > 1 for group in prompts.texts)
+    if not consumer.several and several and prompts.composition != "ensemble":
         raise RefusedError(
             f"{consumer.name} takes one text a class and {prompts.name} has several: use "
             "--composition concat or sentence, or --format embeddings."
         )
-    texts, changed = [], 0
-    for group in prompts.texts:
-        kept = []
-        for text in group:
-            if rewrite and consumer.spoiled(text):
-                text = without_separators(text, consumer.breaks)
-                changed += 1
-            kept.append(text)
-        texts.append(tuple(kept))
-    if silent := _classes(texts, vocabulary, lambda text: not has_word(text)):
-        raise RefusedError(f"The texts of {silent} have no word: write sentences about them.")
-    if spoiled := _classes(texts, vocabulary, consumer.spoiled):
-        what = f"splits a class string on {consumer.splits!r}" if consumer.splits else "reads lines"
-        advice = "write other texts" if rewrite else "--rewrite leaves the separators out"
-        raise RefusedError(
-            f"{consumer.name} {what}, which would break the texts of {spoiled}: {advice}, "
-            "or use --format embeddings."
-        )
-    if long := _classes(texts, vocabulary, lambda text: consumer.tokens(text) > CONTEXT_LENGTH):
+
+
+def spelled(prompts: PromptSet, vocabulary: Vocabulary, consumer: Consumer) -> list[list[str]]:
+    """The texts of a fitted prompt set as they stand in the consumer's file.
+
+    Raises RefusedError where they are still too long, or would come apart or change.
+    """
+    if long := _classes(
+        prompts.texts, vocabulary, lambda text: consumer.tokens(text) > CONTEXT_LENGTH
+    ):
         raise RefusedError(
             f"Inside the template of {consumer.name} the texts of {long} are over CLIP's "
-            f"{CONTEXT_LENGTH} tokens, beyond which it {consumer.over}: name fewer --attributes, "
-            "or use --format embeddings."
+            f"{CONTEXT_LENGTH} tokens, beyond which it {consumer.over}: use --composition "
+            "sentence, fewer --attributes, or --format embeddings."
         )
-    return tuple(texts), changed
+    if changed := _classes(
+        prompts.texts, vocabulary, lambda text: token_ids(consumer.spell(text)) != token_ids(text)
+    ):
+        raise RefusedError(
+            f"{consumer.name} splits class strings, which would break the texts of {changed}: "
+            "write them without signs side by side, or use --format embeddings."
+        )
+    return [[consumer.spell(text) for text in group] for group in prompts.texts]
 
 
 def _classes(

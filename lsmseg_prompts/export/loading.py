@@ -1,33 +1,47 @@
-"""Reading exported files back: class strings, as their consumers split them.
+"""Reading exported files back: every format, as texts in the vocabulary's order.
 
-What comes back are texts in the vocabulary's order, ready for `evaluate` and `predict`; CuPL's and
-DCLIP's files are also read by `store import`.
+What comes back is a prompt set, ready for `evaluate` and `predict` or to be exported again; the
+files of CuPL and DCLIP are also read by `store import`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lsmseg_prompts.english import has_word
+from lsmseg_prompts.english import has_word, nearest
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.export.formats import INVALID
+from lsmseg_prompts.export.consumers import CONSUMERS
+from lsmseg_prompts.export.formats import FORMATS, INVALID, readable_keys
 from lsmseg_prompts.export.native import load_native
 from lsmseg_prompts.files import parse_json, read_named
 from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.prompts.relative import which
 from lsmseg_prompts.tokens import check_fits
 from lsmseg_prompts.vocabularies import Vocabulary
 
-READABLE = ("cat-seg", "sed", "san", "fc-clip", "maft", "open_clip", "cupl")
+Groups = list[list[str]]
 
 
-def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> PromptSet:
-    """The prompt set that a file of `format` (native or one of READABLE) holds.
+def load_export(
+    path: str | Path, format: str, vocabulary: Vocabulary, background: Sequence[int] = ()
+) -> PromptSet:
+    """The prompt set that a file of `format` (native or one of FORMATS) holds.
 
-    Raises UsageError for a misshapen file, another format, and other classes than `vocabulary` has,
-    as far as the file tells: their names or count. ConfigurationError for a missing file,
-    RefusedError for a text over CLIP's 77 tokens.
+    Args:
+        path: the file.
+        format: whose file it is.
+        vocabulary: the classes that it was made for.
+        background: indices of the words that share the line of the background, if it has one.
+
+    Raises:
+        UsageError: a misshapen file, another format, or other classes than `vocabulary` has, as far
+            as the file tells: their names or count.
+        ConfigurationError: there is no such file.
+        RefusedError: a text is over CLIP's 77 tokens.
     """
     names = tuple(entry.name for entry in vocabulary)
     if format == "native":
@@ -38,20 +52,20 @@ def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> Prompt
                 f"{vocabulary.name} has: name the vocabulary that it was made for."
             )
         return prompts
-    if format not in READABLE:
+    if format not in FORMATS:
+        known = ("native", *FORMATS)
         raise UsageError(
-            f"Files of {format} are not read back: {', '.join(('native', *READABLE))} are."
+            f"Files of {format} are not read back{nearest(format, known)}: {', '.join(known)} are."
         )
     path = Path(path)
     data = read_named(path, f"{format} file")
+    content = _Content(vocabulary, background, format)
     try:
-        content = data.decode("utf-8-sig")
-        lines = format in ("fc-clip", "maft")
-        groups = _lines(content) if lines else _parsed(content, format, names)
-        texts = tuple(map(_group, groups))
+        groups = _READERS[format](data.decode("utf-8-sig"), content)
+        texts = tuple(_group(group, format) for group in groups)
     except KeyError as error:
         raise UsageError(f"{path} is not a file of {format}: it has no {error}.") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, SyntaxError, AttributeError) as error:
         raise UsageError(f"{path} is not a file of {format}: {error}.") from error
     if len(texts) != len(vocabulary):
         raise UsageError(
@@ -73,44 +87,130 @@ def load_export(path: str | Path, format: str, vocabulary: Vocabulary) -> Prompt
     )
 
 
-def _parsed(content: str, format: str, names: Sequence[str]) -> Any:
-    """The texts of each class; ValueError where the file names other classes than `names`."""
-    raw: Any = parse_json(content)
-    if isinstance(raw, dict) != (format in ("open_clip", "cupl")):
+@dataclass(frozen=True)
+class _Content:
+    """What a reader must know beside the file's text."""
+
+    vocabulary: Vocabulary
+    background: Sequence[int]
+    format: str
+
+    @property
+    def names(self) -> list[str]:
+        return [entry.name for entry in self.vocabulary]
+
+
+def _loaded(text: str, kind: type) -> Any:
+    raw: Any = parse_json(text)
+    if not isinstance(raw, kind):
         raise ValueError(f"it holds a {type(raw).__name__}")
-    if format == "cupl":
-        if unknown := [name for name in raw if name not in names]:
-            raise ValueError(f"it names a class {unknown[0]!r}")
-        return [raw[name] for name in names]
-    if format == "open_clip":
-        if tuple(raw.get("names", names)) != tuple(names):
-            raise ValueError("it names other classes")
-        return [
-            [each.replace("{}", name) for each in raw["templates"]] for name in raw["classnames"]
-        ]
-    if format == "san":
-        return [[text] for text in raw]
-    return [text.split(", ")[: None if format == "sed" else 1] for text in raw]
+    return raw
 
 
-def _lines(content: str) -> list[list[str]]:
-    groups: list[list[str]] = []
+def _listed(text: str, content: _Content) -> Groups:
+    """One string a class, of which the first piece is read (cat-seg), all (sed), or the whole."""
+    raw = _loaded(text, list)
+    if content.format == "san":
+        return [[one] for one in raw]
+    return [one.split(", ")[: None if content.format == "sed" else 1] for one in raw]
+
+
+def _metadata(text: str, content: _Content) -> Groups:
+    return [[one] for one in _loaded(text, dict)["stuff_classes"]]
+
+
+def _openseg(text: str, content: _Content) -> Groups:
+    groups: Groups = []
     last = -1
-    for line in content.splitlines():
+    for line in text.splitlines():
         index, _, names = line.partition(":")
         if int(index) <= last:
             raise ValueError(f"the line of {index} comes after that of {last}")
         last = int(index)
-        if names != INVALID:
+        background = last == 0 and content.vocabulary.name == "voc-20"  # of 21, which share a file
+        if names != INVALID and not background:
             groups.append(names.split(","))
-    return groups
+    return _behind_background(groups, content)
 
 
-def _group(texts: Any) -> tuple[str, ...]:
-    """The texts of one class, each of them said."""
+def _lines(text: str, content: _Content) -> Groups:
+    return _behind_background([line.split(", ") for line in text.splitlines()], content)
+
+
+def _behind_background(groups: Groups, content: _Content) -> Groups:
+    """A class each again: the first line is that of the whole background, if there is one."""
+    if not content.background or len(groups) == len(content.vocabulary):
+        return groups
+    ahead, rest = groups[0], iter(groups[1:])
+    each, over = divmod(len(ahead), len(content.background))
+    if over or len(groups) - 1 + len(content.background) != len(content.vocabulary):
+        return groups
+    parts = {i: ahead[n * each : (n + 1) * each] for n, i in enumerate(content.background)}
+    return [parts[i] if i in parts else next(rest) for i in range(len(content.vocabulary))]
+
+
+def _mmseg(text: str, content: _Content) -> Groups:
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "text_vocabulary":
+            return [[one] for one in ast.literal_eval(node.value)]
+    raise KeyError("text_vocabulary")
+
+
+def _open_clip(text: str, content: _Content) -> Groups:
+    raw = _loaded(text, dict)
+    if list(raw.get("names", content.names)) != content.names:
+        raise ValueError("it names other classes")
+    return [[each.replace("{}", name) for each in raw["templates"]] for name in raw["classnames"]]
+
+
+def _keyed(raw: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
+    if unknown := [name for name in raw if name not in keys]:
+        raise ValueError(f"it names a class {unknown[0]!r}")
+    return [raw[name] for name in keys]
+
+
+def _by_name(text: str, content: _Content) -> Groups:
+    return _keyed(_loaded(text, dict), content.names)
+
+
+def _clip_benchmark(text: str, content: _Content) -> Groups:
+    raw = _loaded(text, dict)
+    if len(raw) != 1:
+        raise ValueError(f"it holds {len(raw)} data sets instead of one")
+    return _keyed(next(iter(raw.values())), content.names)
+
+
+def _dclip(text: str, content: _Content) -> Groups:
+    keys = readable_keys(content.vocabulary)
+    groups = _keyed(_loaded(text, dict), keys)
+    return [
+        [f"{key}, {which(one)}" for one in _group(group, "json")]
+        for key, group in zip(keys, groups, strict=True)
+    ]
+
+
+_READERS: dict[str, Callable[[str, _Content], Groups]] = {
+    "cat-seg": _listed,
+    "sed": _listed,
+    "san": _listed,
+    "fc-clip": _openseg,
+    "maft": _openseg,
+    "mmseg": _mmseg,
+    "detectron2": _metadata,
+    "class-names": _lines,
+    "open_clip": _open_clip,
+    "clip-benchmark": _clip_benchmark,
+    "cupl": _by_name,
+    "dclip": _dclip,
+    "json": _by_name,
+}
+
+
+def _group(texts: Any, format: str) -> tuple[str, ...]:
+    """The texts of one class, each of them said, spelled as here."""
     if not isinstance(texts, list) or not texts:
         raise ValueError(f"a class has {texts!r} instead of a list of texts")
     for text in texts:
         if not isinstance(text, str) or not has_word(text):
             raise ValueError(f"a text of a class is {text!r}")
-    return tuple(texts)
+    return tuple(CONSUMERS[format].unspell(text) for text in texts)

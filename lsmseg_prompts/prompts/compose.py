@@ -16,6 +16,8 @@ from typing import NamedTuple
 from lsmseg_prompts.english import names_pattern
 from lsmseg_prompts.errors import RefusedError
 from lsmseg_prompts.prompts.clauses import Clause, Number, alternatives, is_person, parse, to_number
+from lsmseg_prompts.prompts.noun_phrase import phrase
+from lsmseg_prompts.prompts.relative import relative
 from lsmseg_prompts.prompts.shortening import shorten
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry
@@ -44,6 +46,31 @@ class _Main:
         return ", ".join(self.parts[:-1]) + ", and " + self.parts[-1]
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How descriptions become one text.
+
+    form: "sentence"; "phrase" for readers that put it into a template (noun_phrase.py);
+    "descriptor" for one that puts it behind "which" (relative.py).
+    room: the tokens that it may take, start and end included.
+    """
+
+    form: str = "sentence"
+    room: int = CONTEXT_LENGTH
+
+    def write(self, descriptions: Sequence[str], entry: ClassEntry) -> str:
+        """All the descriptions as one text, however long."""
+        if self.form == "phrase":
+            return phrase(descriptions, entry)
+        if self.form == "descriptor":
+            alone = descriptions[0] if len(descriptions) == 1 else join(descriptions, entry)
+            return relative(alone, entry)
+        return join(descriptions, entry)
+
+
+SENTENCE = Writing()
+
+
 class Composed(NamedTuple):
     """A composed sentence.
 
@@ -55,19 +82,21 @@ class Composed(NamedTuple):
     cuts: int
 
 
-def compose(descriptions: Sequence[str], entry: ClassEntry) -> Composed:
-    """One sentence of the descriptions, in their order, within CLIP's 77 tokens.
+def compose(
+    descriptions: Sequence[str], entry: ClassEntry, writing: Writing = SENTENCE
+) -> Composed:
+    """One text of the descriptions, in their order, within the tokens that there is room for.
 
     Too long, it loses trailing parts of the longest description first, one at a time, and whole
     descriptions, the last first, only where that does not suffice. Raises RefusedError if not
     even the first fits.
     """
-    composed = _composed(tuple(descriptions), entry)
+    composed = _composed(tuple(descriptions), entry, writing)
     if composed is None:
-        tokens = count_tokens(join(descriptions[:1], entry))
+        tokens = count_tokens(writing.write(descriptions[:1], entry))
         raise RefusedError(
-            f"The description of {entry.readable!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} "
-            "tokens and cannot be shortened by whole clauses: write a shorter one."
+            f"The description of {entry.readable!r} takes {tokens} tokens where {writing.room} fit "
+            "and cannot be shortened by whole clauses: write a shorter one."
         )
     return composed
 
@@ -75,25 +104,27 @@ def compose(descriptions: Sequence[str], entry: ClassEntry) -> Composed:
 # A set that loses its last description is the set without it: among all combinations of
 # attributes that one has been composed before.
 @lru_cache(maxsize=65536)
-def _composed(descriptions: tuple[str, ...], entry: ClassEntry) -> Composed | None:
+def _composed(
+    descriptions: tuple[str, ...], entry: ClassEntry, writing: Writing
+) -> Composed | None:
     """`compose`, or None where not even the first description fits."""
-    held = list(descriptions)
-    if _at_least(held, entry) > CONTEXT_LENGTH:
-        return _composed(descriptions[:-1], entry)
-    text = join(held, entry)
-    if count_tokens(text) <= CONTEXT_LENGTH:
+    held, room = list(descriptions), writing.room
+    if writing.form == "sentence" and _at_least(held, entry) > room:
+        return _composed(descriptions[:-1], entry, writing)
+    text = writing.write(held, entry)
+    if count_tokens(text) <= room:
         return Composed(text, len(held), 0)
     shortest = [_shortest(sentence, entry.names) for sentence in held]
-    if count_tokens(join(shortest, entry)) <= CONTEXT_LENGTH:
+    if count_tokens(writing.write(shortest, entry)) <= room:
         cuts = 0
-        while count_tokens(text) > CONTEXT_LENGTH:
+        while count_tokens(text) > room:
             places = [place for place, sentence in enumerate(held) if sentence != shortest[place]]
             longest = max(places, key=lambda place: (count_tokens(held[place]), place))
             held[longest] = shorten(held[longest], entry.names) or held[longest]
-            text = join(held, entry)
+            text = writing.write(held, entry)
             cuts += 1
         return Composed(text, len(held), cuts)
-    return _composed(descriptions[:-1], entry) if len(held) > 1 else None
+    return _composed(descriptions[:-1], entry, writing) if len(held) > 1 else None
 
 
 def _at_least(descriptions: Sequence[str], entry: ClassEntry) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from lsmseg_prompts import __version__
 from lsmseg_prompts.descriptions.loading import check_attributes, load
 from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
+from lsmseg_prompts.prompts.compose import SENTENCE, Writing
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, cells
 from lsmseg_prompts.store.sqlite import existing_store_path
@@ -25,6 +26,7 @@ def prompt_set(
     store: str | os.PathLike[str] | None = None,
     missing: str = "fail",
     samples: bool = False,
+    writing: Writing = SENTENCE,
 ) -> PromptSet:
     """The prompt set of `attributes`, its descriptions taken from the store; ("name",) needs none.
 
@@ -36,6 +38,7 @@ def prompt_set(
         store: the path of the working store; None for the usual one.
         missing: what becomes of a class that lacks descriptions, see `build_prompt_set`.
         samples: whether all samples of a description are texts, not the first alone.
+        writing: as sentences or phrases, and the tokens that each may take.
 
     Raises:
         UsageError: there is no such vocabulary, LLM, attribute or composition.
@@ -46,12 +49,14 @@ def prompt_set(
     vocabulary = load_vocabulary(vocabulary)
     existing_store_path(store)
     if len(attributes) == 1 and attributes[0] in NAME_TEMPLATES:
-        return build_prompt_set({}, vocabulary, attributes, llm=llm)
+        return build_prompt_set({}, vocabulary, attributes, llm=llm, writing=writing)
     wanted = check_attributes(attributes)
     read = cells(wanted, composition)
     descriptions = load(vocabulary, llm, read, store, missing == "fail", samples)
     descriptions = descriptions or load(vocabulary, llm, read, store)  # says what makes them
-    return build_prompt_set(descriptions, vocabulary, wanted, composition, llm, missing=missing)
+    return build_prompt_set(
+        descriptions, vocabulary, wanted, composition, llm, missing=missing, writing=writing
+    )
 
 
 def default_attributes(

@@ -17,7 +17,7 @@ from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined, n
 from lsmseg_prompts.attributes.samples import with_samples
 from lsmseg_prompts.english import has_hidden, has_word, nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
-from lsmseg_prompts.prompts.compose import compose
+from lsmseg_prompts.prompts.compose import SENTENCE, Writing, compose
 from lsmseg_prompts.prompts.controls import CONTROLS, Descriptions, random_like, shuffle
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, name_texts
 from lsmseg_prompts.tokens import check_fits
@@ -148,6 +148,7 @@ def build_prompt_set(
     seed: int = 0,
     only: Collection[int] | None = None,
     missing: str = "fail",
+    writing: Writing = SENTENCE,
 ) -> PromptSet:
     """Compose the descriptions of every class of `vocabulary`.
 
@@ -167,6 +168,7 @@ def build_prompt_set(
             text.
         missing: one of `MISSING`. Without "fail" a class is described by what there is of it;
             without anything it has its plain name ("name") or no text ("skip").
+        writing: as sentences or phrases, and the tokens that each may take.
 
     Raises:
         UsageError: an unknown attribute, composition or control, or a class without a description.
@@ -179,7 +181,7 @@ def build_prompt_set(
     names = tuple(entry.name for entry in vocabulary)
     if name in NAME_TEMPLATES:
         how = composition if name == "name" else "ensemble"
-        named = tuple(_checked(name_texts(entry, name), entry) for entry in vocabulary)
+        named = tuple(named_texts(entry, name, writing) for entry in vocabulary)
         return PromptSet(name, vocabulary.name, attributes, how, "none", names, named)
     read = cells(attributes, composition)
     if composition != "sentence" and (composition != "concat" or len(read) == 1):
@@ -187,7 +189,9 @@ def build_prompt_set(
         composition = "ensemble" if composition == "concat" and len(read) > 1 else composition
     if control == "shuffled":
         descriptions = shuffle(descriptions, vocabulary, read, seed)
-    texts, *lists = _texts(descriptions, vocabulary, read, composition, only, missing == "name")
+    texts, *lists = _texts(
+        descriptions, vocabulary, read, composition, only, missing == "name", writing
+    )
     if control == "random":
         texts = random_like(texts, vocabulary, seed)
     shortened, dropped, undescribed = (tuple(one) for one in lists)
@@ -203,6 +207,7 @@ def _texts(
     composition: str,
     only: Collection[int] | None,
     named: bool,
+    writing: Writing,
 ) -> tuple[list[tuple[str, ...]], list[int], list[int], list[int]]:
     """Every class's texts, and the `shortened`, `dropped` and `undescribed` of a `PromptSet`.
 
@@ -219,9 +224,9 @@ def _texts(
         if only is not None and entry.index not in only:
             texts.append(())
         elif not sentences:
-            texts.append(_checked(name_texts(entry), entry) if named else ())
+            texts.append(named_texts(entry, "name", writing) if named else ())
         else:
-            group, cut, kept = _composed(sentences, entry, composition)
+            group, cut, kept = _composed(sentences, entry, composition, writing)
             texts.append(group)
             shortened += [entry.index] * cut
             dropped += [entry.index] * (kept < len(sentences))
@@ -234,6 +239,14 @@ def check_missing(missing: str) -> None:
         raise UsageError(f"--missing is one of {', '.join(MISSING)}, not {missing!r}.")
 
 
+def named_texts(entry: ClassEntry, kind: str, writing: Writing = SENTENCE) -> tuple[str, ...]:
+    """The name alone: in templates of ours, or as a reader with a template of its own wants it."""
+    if writing.form == "sentence":
+        return _checked(name_texts(entry, kind), entry)
+    name = entry.readable
+    return (f"{name}, which is a {name}" if writing.form == "descriptor" else name,)
+
+
 def _checked(texts: Sequence[str], entry: ClassEntry) -> tuple[str, ...]:
     """A class's texts, once it is sure that CLIP reads each as a whole."""
     for text in texts:
@@ -242,7 +255,7 @@ def _checked(texts: Sequence[str], entry: ClassEntry) -> tuple[str, ...]:
 
 
 def _composed(
-    sentences: Sequence[str], entry: ClassEntry, composition: str
+    sentences: Sequence[str], entry: ClassEntry, composition: str, writing: Writing
 ) -> tuple[tuple[str, ...], bool, int]:
     """A class's texts, whether something was left out to fit, and how many sentences are in."""
     for sentence in sentences:
@@ -256,11 +269,11 @@ def _composed(
                 f"A description of {entry.readable!r} has control characters or invisible signs: "
                 f"{sentence!r}. Write it anew."
             )
-    if composition == "sentence":
+    if composition == "sentence" and writing == SENTENCE:
         return _checked(sentences, entry), False, len(sentences)
     # One alone is shortened in the same way whatever the composition.
     groups = [sentences] if composition == "concat" else [[sentence] for sentence in sentences]
-    composed = [compose(group, entry) for group in groups]
+    composed = [compose(group, entry, writing) for group in groups]
     kept = sum(one.kept for one in composed)
     left_out = kept < len(sentences) or any(one.cuts for one in composed)
     return tuple(one.text for one in composed), left_out, kept
