@@ -24,7 +24,7 @@ PANELS = {
     """,
     "Texts": """
         llm attributes attribute pairs prompts composition missing all_samples store shipped wording
-        text file background threshold replace attempts edits rewrite vary words calibrate
+        text file background threshold replace attempts edits rewrite vary words calibrate form
     """,
     "Model": """
         model pretrained checkpoint config changes change init encoder dense sam size clip
@@ -43,7 +43,8 @@ PANELS = {
     """,
     "Run": "seed device workers executor cache no_cache seconds gpus",
     "Output": """
-        out output card force picture csv format save_predictions cost_maps npz raw strict yes json
+        out output read card force picture csv format save_predictions cost_maps npz raw strict yes
+        json
     """,
     GENERAL: "quiet verbose debug version help install_completion show_completion",
 }

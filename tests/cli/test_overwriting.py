@@ -23,8 +23,8 @@ EXPORT = "export --attributes color --vocab camvid -o"
 # Commands that write a file, and what they would do at a cost once the file is found to be free.
 WRITERS = {
     EXPORT: "lsmseg_prompts.files.write_whole",
-    "export --attributes color --vocab camvid --format cat-seg --rewrite -o": (
-        "lsmseg_prompts.export.formats.prepare"
+    "export --attributes color --vocab camvid --format cat-seg -o": (
+        "lsmseg_prompts.export.formats.fitted"
     ),
     "export --attributes color --vocab camvid --format embeddings -o": (
         "lsmseg_model.networks.backbones.clip.load_clip"

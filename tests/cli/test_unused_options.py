@@ -48,7 +48,8 @@ UNUSED = [
     ("ablate --scorer retrain --model ViT-B-16", "--model"),
     *((f"{command} --sam w", "--sam") for command in ("ablate", "evaluate", PREDICT)),
     *((f"export --attributes color -o p.json {option}", option.split()[0])
-      for option in ("--model lsmseg-tiny", "--pretrained w", "--device cpu", "--rewrite")),
+      for option in ("--model lsmseg-tiny", "--pretrained w", "--device cpu")),
+    ("export --attributes color -o p.json --format dclip --form phrase", "--form"),
     *((f"generate {option}", option.split()[0]) for option in
       ("--price-in 1 --price-out 1", "--key-file k", "--temperature 1", "--timeout 9",
        "--wording thesis", "--template t.j2", "--base-url http://127.0.0.1:1/v1", "--batch")),
