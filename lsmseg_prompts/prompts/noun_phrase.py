@@ -40,7 +40,9 @@ _BELOW = re.compile(
 )
 # "A pair of scissors is" says it of scissors, "the inside of a pipe is" of something else.
 _UNIT = r"pair|piece|strand|sheet|length|bunch|set|roll|block|stretch|patch|heap|pile|slice|grain"
-_UNIT_OF = re.compile(rf"(?:an?|one|each|the)\s+(?:[\w-]+\s+)?(?:{_UNIT})s? of\s+", re.IGNORECASE)
+_UNIT_OF = re.compile(
+    rf"(?:an?|one|each|the)\s+(?:[\w-]+\s+)?(?:{_UNIT})s? of\s+(?!an?\s|the\s)", re.IGNORECASE
+)
 _PROPER = re.compile(rf"(?:[A-Z][A-Z0-9-]+|[A-Z]-\w+|{alternatives('proper')})\b")
 _OF = r"\b(?:of|on|in|to|for|over|around|from|along|across)"
 _ARTICLE = re.compile(r"\b(?:an?|the)\s+$", re.IGNORECASE)
@@ -67,7 +69,7 @@ def described(text: str, entry: ClassEntry) -> str:
     if clause.owned:
         return f"whose {clause.owned}"
     said = _fronted(whole, entry) or _of_part(whole, names)
-    if said or _main_verb(whole) or text.rstrip().endswith((".", "!")):
+    if said or _main_verb(whole, names) or text.rstrip().endswith((".", "!")):
         return said or _beside(whole, entry)
     bare = re.sub(
         rf"(?:(?:an?|the)\s+)?{names_pattern(names).pattern}[\s:,]*", "", whole, count=1, flags=re.I
@@ -150,7 +152,7 @@ def _of_part(text: str, names: tuple[str, ...]) -> str:
 
 def _beside(text: str, entry: ClassEntry) -> str:
     """A sentence about something else: "with " and its subject, its verb in the -ing form."""
-    verb = _main_verb(text)
+    verb = _main_verb(text, entry.names)
     if verb is None:
         return f"where {_lower(text)}"
     subject, predicate = text[: verb.start(1)].rstrip(), text[verb.start(1) :]
@@ -166,8 +168,9 @@ def _beside(text: str, entry: ClassEntry) -> str:
     return said if is_named(subject, entry.names) else f"with {_pronouns(said, entry)}"
 
 
-def _main_verb(text: str) -> re.Match[str] | None:
+def _main_verb(text: str, names: tuple[str, ...]) -> re.Match[str] | None:
     """The finite verb of the main clause: a word that is surely one, or else may be one."""
+    text = names_pattern(names).sub(lambda name: "X" * (len(name[0]) - 1) + name[0][-1], text)
     words = [
         word
         for word in re.finditer(r"(?<![\w'-])([a-z]+)\b(?![-'])", text)
