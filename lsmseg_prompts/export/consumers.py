@@ -31,7 +31,7 @@ BARE = ("{}",)
 # CLIP's tokenizer makes a full-width comma or colon an ordinary one (ftfy), after the reader split.
 _NO_SPACE = ((", ", ","),)
 _FULL_WIDTH = ((",", "\N{FULLWIDTH COMMA}"), (":", "\N{FULLWIDTH COLON}"))
-_WITHOUT_SPACE = re.compile(r",(?=[^\s\d,])")
+_WITHOUT_SPACE = re.compile(r",(?=[^\W\d_])")
 
 
 @dataclass(frozen=True)

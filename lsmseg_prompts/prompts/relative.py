@@ -23,7 +23,8 @@ _VERB = re.compile(r"(\w+)\b(?![-'])")
 def relative(text: str, entry: ClassEntry) -> str:
     """The name of the class, and what a description says of it behind "which"."""
     whole = text.strip().rstrip(" .!?;:,")
-    if whole.lower().startswith(f"{entry.readable.lower()}, which "):
+    said = descriptor(whole, entry.readable)
+    if whole == f"{entry.readable}, {which(said)}":  # it is such a text already
         return whole
     clause = parse(text, entry.names)
     said = _predicate(clause, entry) if clause.predicate else _other(described(text, entry))

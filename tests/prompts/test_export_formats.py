@@ -166,7 +166,7 @@ def test_every_format_has_a_reader_here() -> None:
 def test_what_is_read_is_what_was_meant(name: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
     made = export(prompts(PLAIN), VOCABULARY, path, name)
-    assert READERS[name](path) == [list(group) for group in made.texts]
+    assert tokens(READERS[name](path)) == tokens(made.texts)
     if name == "dclip":
         assert made.texts[0] == ("zebra, which typically is black and white",)
     else:
@@ -219,7 +219,7 @@ def test_tokens_are_counted_inside_the_consumer_s_longest_template(name: str, ar
 
 def test_a_text_is_shortened_for_its_consumer(tmp_path: Path) -> None:
     """Clause by clause, from the end; what has no clause to leave out is refused with advice."""
-    many = " and ".join(["white and gray"] * 20)
+    many = " and ".join(["white and gray"] * 15)
     text = f"A zebra is {many}, with a stiff mane, with a long tail."
     made = export(prompts(((text,), *PLAIN[1:])), VOCABULARY, tmp_path / "a", "san")
     assert made.texts[0] == (f"zebra, {many}, with a stiff mane",) and made.shortened == (0,)
@@ -508,12 +508,14 @@ def test_the_command_fits_and_tells(call: Any) -> None:
     assert done.code == 0 and "--rewrite has no effect any more" in done.err
     assert "10 of 11 classes have texts that were over 68 tokens" in done.err
     texts = json.loads(Path("out.json").read_text())
-    assert len(texts) == 11 and texts[0].startswith("sky,a large area") and "A sky" not in texts[0]
+    assert len(texts) == 11 and texts[0].startswith("sky,a large area")
     joined = call(*base, "-o", "j.json", "--format", "cat-seg", "--composition", "ensemble")
     assert "cat-seg reads one text a class" in joined.err
     assert json.loads(Path("j.json").read_text()) == texts
     done = call(*base, "-o", "f.txt", "--format", "fc-clip", "--form", "sentence")
-    assert done.out.split() == ["f.txt", "f.seen.json"] and "A sky" in Path("f.txt").read_text()
+    assert (
+        done.out.split() == ["f.txt", "f.seen.json"] and ":The sky is" in Path("f.txt").read_text()
+    )
     assert call(*base, "-o", "d.json", "--format", "dclip", "--form", "phrase").code == 2
     assert "--format" in call("export", "--read", "out.json", "-o", "n.json").err
     back = ("export", "--read", "out.json", "--vocab", "camvid", "--format", "cat-seg", "-o")
