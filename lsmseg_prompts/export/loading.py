@@ -183,9 +183,11 @@ def _clip_benchmark(text: str, content: _Content) -> Groups:
 def _dclip(text: str, content: _Content) -> Groups:
     keys = readable_keys(content.vocabulary)
     groups = _keyed(_loaded(text, dict), keys)
+    for group in groups:
+        if not isinstance(group, list):
+            raise ValueError(f"a class has {group!r} instead of a list of texts")
     return [
-        [f"{key}, {which(one)}" for one in _group(group, "json")]
-        for key, group in zip(keys, groups, strict=True)
+        [f"{key}, {which(one)}" for one in group] for key, group in zip(keys, groups, strict=True)
     ]
 
 
