@@ -26,6 +26,8 @@ KEYED = ("cupl", "dclip", "json", "clip-benchmark")
 """The formats that have classes by their names, and so can leave some out."""
 COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91)
 """Ids of COCO's 182 that name no class of COCO-Stuff's 171."""
+FROM_ZERO = ("cityscapes-19",)
+"""Vocabularies whose first class has the id 0, not 1."""
 BENCHMARK = {"voc-20": "voc2007"}
 """What CLIP_benchmark calls a data set; any other is looked up as its wds/ folder is called."""
 
@@ -128,10 +130,11 @@ def _openseg(texts: Texts) -> str:
     if texts.background:
         return "".join(f"{index}:{line}\n" for index, line in enumerate(groups))
     gaps = COCO_GAPS if texts.vocabulary.name == "coco-stuff" else ()
+    first = 0 if texts.vocabulary.name in FROM_ZERO else 1
     # The readers of VOC's 20 and 21 classes share a file: the first leaves line 0 out.
     lines = {0: "background" if texts.vocabulary.name == "voc-20" else INVALID}
     lines |= dict.fromkeys(gaps, INVALID)
-    free = (number for number in range(1, len(groups) + len(gaps) + 1) if number not in gaps)
+    free = (n for n in range(first, len(groups) + len(gaps) + first) if n not in gaps)
     lines |= zip(free, groups, strict=True)
     return "".join(f"{number}:{lines[number]}\n" for number in sorted(lines))
 

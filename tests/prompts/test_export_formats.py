@@ -251,6 +251,9 @@ def test_ids_as_fc_clip_wants_them(tmp_path: Path) -> None:
     export(prompt_set(classes, ["color"]), classes, path, "fc-clip", force=True)
     gaps = [n for n, each in enumerate(path.read_text().splitlines()) if each.endswith("_id")]
     assert gaps == [0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91]
+    classes = load_vocabulary("cityscapes-19")
+    export(prompt_set(classes, ["name"]), classes, path, "fc-clip", force=True)
+    assert path.read_text().splitlines()[::18] == ["0:road", "18:bicycle"]
 
 
 @pytest.mark.parametrize("format", ["fc-clip", "class-names"])
