@@ -128,8 +128,10 @@ def ablate(
     the names of the classes take the place of attributes.
     """
     options.unused(ctx, strategy != "beam", "without --strategy beam", "beam_width")
-    described = ("llm", "attributes", "composition", "strategy", "beam_width", "orders")
-    described += ("missing", "all_samples")
+    described = (
+        *("llm", "attributes", "composition", "missing", "all_samples"),
+        *("strategy", "beam_width", "orders"),
+    )
     options.unused(ctx, vary == "vocabulary", "with --vary vocabulary", *described)
     options.unused(ctx, no_cache, "beside --no-cache", "cache")
     request = options.request_from(
