@@ -113,11 +113,7 @@ def import_file(
         }
         for entry, one in matched:
             cells = cells_of(one, entry, chosen)
-            result.classes += bool(cells.texts)
-            result.left_out += [
-                {"class": entry.name, "phrase": phrase, "reason": reason}
-                for phrase, reason in cells.left_out
-            ]
+            _note(result, entry, cells)
             for attribute, text in cells.texts.items():
                 cell = (vocabulary.name, entry.index, attribute, llm)
                 review = cells.review.get(attribute)
@@ -129,6 +125,15 @@ def import_file(
         filled = {index for index, _ in opened.descriptions(vocabulary, llm)}
     result.empty = [entry.name for entry in vocabulary if entry.index not in filled]
     return result
+
+
+def _note(result: Imported, entry: ClassEntry, cells: Cells) -> None:
+    """Count a class that got texts, and list what was left out."""
+    result.classes += bool(cells.texts)
+    result.left_out += [
+        {"class": entry.name, "phrase": phrase, "reason": reason}
+        for phrase, reason in cells.left_out
+    ]
 
 
 def cells_of(named: Named, entry: ClassEntry, format: str) -> Cells:
