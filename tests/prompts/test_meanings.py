@@ -9,7 +9,9 @@ import pytest
 
 from ablations.commands import meanings as asked
 from lsmseg_prompts import load_vocabulary, vocab_new
+from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.files import csv_text
 from lsmseg_prompts.llm.bundled import Bundled
 from lsmseg_prompts.prompts.class_texts import texts_for_classes
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
@@ -127,6 +129,20 @@ def test_the_command(call, monkeypatch):
     assert (record["described"], record["missing"]) == (3, 10)
     assert "Type a number from 0 to 1." in again.err
     assert load_vocabulary("mine.json")[1].bundled == "ade20k-847/hay"
+
+
+def test_a_filled_table_is_a_source_of_all_classes(call):
+    Path("farm.txt").write_text("weed\nscarecrow\n")
+    assert call("vocab", "new", "farm.txt", "-o", "mine.json", "--yes").code == 0
+    rows = list(csv.DictReader(Path("mine.csv").read_text().splitlines()))
+    for row in rows:
+        row["text"] = row["text"] or "A scarecrow wears a straw hat and an old coat."
+    Path("mine.csv").write_text(csv_text(rows))
+    assert call("store", "import", "mine.csv", "--vocab", "mine.json", "--llm", "mine").code == 0
+    texts = load("mine.json", "mine", ["color", "shape"])
+    assert len(texts) == 4 and "yellow" in texts[0, "color"]
+    assert call("vocab", "new", "mine.json", "-o", "again.json", "--yes").code == 0
+    assert json.loads(Path("again.json").read_text()) == json.loads(Path("mine.json").read_text())
 
 
 def test_failures_are_told_by_class(call):
