@@ -1,0 +1,115 @@
+"""SAN and mmsegmentation's CLIPTextEncoder, which is made after it: class strings in templates."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import runpy
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lsmseg_prompts.export.checking.reading import (
+    Asked,
+    Reading,
+    StoppedError,
+    function,
+    having,
+    load,
+    named_otherwise,
+    said,
+)
+from lsmseg_prompts.export.checking.recording import Encoder, Prompt, open_clip_tokenize
+from lsmseg_prompts.export.checking.stand_ins import stand_ins
+
+SAN_FILES = {
+    "san.model.clip_utils.classifier": "san/model/clip_utils/classifier.py",
+    "san.model.clip_utils.utils": "san/model/clip_utils/utils.py",
+}
+MMSEG_FILES = {
+    "mmseg.models.text_encoder.clip_text_encoder": "mmseg/models/text_encoder/clip_text_encoder.py",
+    "mmseg.utils.tokenizer": "mmseg/utils/tokenizer.py",
+    "mmseg.utils.get_templates": "mmseg/utils/get_templates.py",
+    "mmseg.utils.class_names": "mmseg/utils/class_names.py",
+    "mmseg.datasets.basesegdataset": "mmseg/datasets/basesegdataset.py",
+    "mmseg.datasets.coco_stuff": "mmseg/datasets/coco_stuff.py",
+    "mmseg.datasets.ade": "mmseg/datasets/ade.py",
+    "mmseg.datasets.pascal_context": "mmseg/datasets/pascal_context.py",
+    "mmseg.datasets.voc": "mmseg/datasets/voc.py",
+}
+DATASETS = {
+    "coco-stuff": ("coco_stuff", "COCOStuffDataset"),
+    "ade20k-150": ("ade", "ADE20KDataset"),
+    "pc-59": ("pascal_context", "PascalContextDataset59"),
+    "voc-21": ("voc", "PascalVOCDataset"),
+}
+TEMPLATES = "vild"  # of SAN's configuration and of mmsegmentation's CLIPTextEncoder
+
+
+def read_san(asked: Asked, files: Mapping[str, Path]) -> Reading:
+    """Give the list as the classes of a new data set, and make the classifier of that."""
+    with stand_ins(files, asked.folder):
+        module, utils = map(load, files)
+        catalog = importlib.import_module("detectron2.data").MetadataCatalog
+        kind = having(module, "get_classifier_by_dataset_name")
+        templates = function(utils, "get_predefined_templates")(TEMPLATES)
+        module.tokenizer.tokenize = asked.recorder.wrap(open_clip_tokenize)
+
+        def read() -> None:
+            classes = json.loads(asked.file.read_text("utf-8"))
+            catalog.get("described").set(stuff_classes=classes)
+            kind.get_classifier_by_dataset_name(_made(kind, templates), "described")
+
+        return Reading(_by_class(asked, read))
+
+
+def read_mmseg(asked: Asked, files: Mapping[str, Path]) -> Reading:
+    """Take the vocabulary and the class names of the configuration as mmsegmentation does."""
+    with stand_ins(files, asked.folder):
+        encoders, tokenizer, templates = map(load, list(files)[:3])
+        kind = having(encoders, "template_encode")
+        texts = function(templates, "get_predefined_templates")(TEMPLATES)
+        tokenizer.tokenize = asked.recorder.wrap(function(tokenizer, "tokenize"))
+        dataset, name = DATASETS.get(asked.vocabulary, ("basesegdataset", "BaseSegDataset"))
+        described = function(load(f"mmseg.datasets.{dataset}"), name)
+        values: dict[str, Any] = {}
+
+        def read() -> None:
+            values.update(runpy.run_path(str(asked.file)))
+            encoder = _made(kind, texts)
+            encoder.dataset_name, encoder.vocabulary = None, values["text_vocabulary"]
+            encoder.cat_bg, encoder.logit_scale = False, encoder.bg_embed
+            kind.forward(encoder)
+
+        classes = _by_class(asked, read)
+        theirs = list(vars(described).get("METAINFO", {}).get("classes", ()))
+        unmatched = named_otherwise(theirs, asked.classes) if theirs else []
+        refused = ""
+        if "metainfo" in values:
+            try:
+                described.get_label_map(tuple(values["metainfo"]["classes"]))
+            except Exception as error:
+                refused = said(error)
+        return Reading(classes, unmatched, refused)
+
+
+def _made(kind: Any, templates: list[str]) -> Any:
+    """A text encoder without its network."""
+    torch = importlib.import_module("torch")
+    encoder = kind.__new__(kind)
+    if isinstance(encoder, torch.nn.Module):
+        torch.nn.Module.__init__(encoder)
+    encoder.templates, encoder.cache_feature, encoder.cache = templates, True, {}
+    encoder.text_projection = encoder.bg_embed = torch.ones(1, 2)
+    encoder.encode_text = Encoder().encode_text
+    return encoder
+
+
+def _by_class(asked: Asked, read: Callable[[], object]) -> list[list[Prompt]]:
+    """The prompts of each class; the reader takes all classes at once, a template at a time."""
+    asked.recorder.taken()
+    try:
+        read()
+    except Exception as error:
+        raise StoppedError(said(error)) from error
+    return [list(each) for each in zip(*asked.recorder.taken(), strict=True)]
