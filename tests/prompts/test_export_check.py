@@ -32,6 +32,8 @@ def written(format: str, texts: Sequence[Sequence[str]]) -> str:
         return "".join(f"{i}:{t}\n" for i, (t,) in enumerate([["background"], *texts]))
     if format == "mmseg":
         return f"text_vocabulary = {[text for (text,) in texts]!r}\n"
+    if format == "open_clip":
+        return json.dumps({"classnames": [text for (text,) in texts], "templates": ["{}"]})
     by_name = dict(zip(NAMES, texts, strict=True))
     if format == "clip-benchmark":
         return json.dumps({"voc2007": by_name})
@@ -156,6 +158,7 @@ def test_class_names_that_mmsegmentation_refuses() -> None:
         ("maft", "get_text_classifier"),
         ("san", "get_classifier_by_dataset_name"),
         ("mmseg", "template_encode"),
+        ("open_clip", "build_zero_shot_classifier"),
         ("cupl", "zeroshot_classifier_gpt"),
         ("dclip", "compute_description_encodings"),
         ("clip-benchmark", "zero_shot_classifier"),

@@ -226,6 +226,15 @@ class PascalContextDataset59(BaseSegDataset):
     **{f"mmseg/datasets/{name}.py": "" for name in ("coco_stuff", "ade", "voc")},
 }
 
+OPEN_CLIP = {
+    "src/open_clip/zero_shot_classifier.py": """
+import torch
+
+def build_zero_shot_classifier(model, tokenizer, classnames, templates):
+    return model.encode_text(tokenizer([t.format(c) for c in classnames for t in templates]))
+""",
+    "src/open_clip/tokenizer.py": CUTS,
+}
 CUPL = {
     "classify_imagenet.py": """
 import clip, json, torch
@@ -292,7 +301,7 @@ def zero_shot_classifier(model, tokenizer, classnames, templates, device, amp=Tr
 
 CHECKOUTS = {
     "cat-seg": CAT_SEG, "sed": SED, "fc-clip": FC_CLIP, "maft": MAFT, "san": SAN, "mmseg": MMSEG,
-    "cupl": CUPL, "dclip": DCLIP, "clip-benchmark": CLIP_BENCHMARK,
+    "open_clip": OPEN_CLIP, "cupl": CUPL, "dclip": DCLIP, "clip-benchmark": CLIP_BENCHMARK,
 }  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""CuPL, DCLIP and CLIP_benchmark: a JSON object of {class: [texts]}, for image classification."""
+"""Readers for image classification: open_clip's class list, and {class: [texts]} of three others.
+
+CuPL, DCLIP and CLIP_benchmark look a class up by its name.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,10 @@ from lsmseg_prompts.export.checking.recording import (
 )
 from lsmseg_prompts.export.checking.stand_ins import stand_ins
 
+OPEN_CLIP_FILES = {
+    "open_clip.zero_shot_classifier": "src/open_clip/zero_shot_classifier.py",
+    "open_clip.tokenizer": "src/open_clip/tokenizer.py",
+}
 CUPL_FILES = {"classify_imagenet": "classify_imagenet.py"}
 DCLIP_FILES = {
     "load": "load.py",
@@ -40,6 +47,22 @@ CLIP_BENCHMARK_FILES = {
 }
 
 VOC = "voc2007"  # the one vocabulary of ours that is a data set of CLIP_benchmark
+
+
+def read_open_clip(asked: Asked, files: Mapping[str, Path]) -> Reading:
+    """Build the zero-shot classifier of the file's class names and templates."""
+    with stand_ins(files, asked.folder):
+        module, tokenizer = map(load, files)
+        build = function(module, "build_zero_shot_classifier")
+        tokenize = asked.recorder.wrap(function(tokenizer, "tokenize"))
+        try:
+            raw = json.loads(asked.file.read_text("utf-8"))
+            build(Encoder(), tokenize, raw["classnames"], raw["templates"])
+        except Exception as error:
+            raise StoppedError(said(error)) from error
+    prompts = [prompt for call in asked.recorder.taken() for prompt in call]
+    each = len(raw["templates"])
+    return Reading([prompts[start : start + each] for start in range(0, len(prompts), each)])
 
 
 def read_cupl(asked: Asked, files: Mapping[str, Path]) -> Reading:

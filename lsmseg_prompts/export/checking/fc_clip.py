@@ -23,6 +23,7 @@ from lsmseg_prompts.export.checking.reading import (
     function,
     having,
     load,
+    named_otherwise,
     said,
 )
 from lsmseg_prompts.export.checking.recording import Encoder, Prompt, open_clip_tokenize
@@ -72,10 +73,13 @@ def read_fc_clip(asked: Asked, files: Mapping[str, Path]) -> Reading:
         notes = [
             f"It has no loader for {asked.vocabulary}: the lines were given as a new data set's."
         ]
+        unmatched = []
         if loader:
             register = f"{package}.{DATA}.{loader[1]}".replace("/", ".")
             load(register)  # with its own file
-            usual = prepare(None, _metadata(), train)[0]
+            own = _metadata()
+            unmatched = named_otherwise(own.stuff_classes, asked.classes)
+            usual = prepare(None, own, train)[0]
             shutil.copy(asked.file, folder / f"{loader[0]}_with_prompt_eng.txt")
         try:
             metadata = _registered(register) if loader else _given(asked.file)
@@ -94,7 +98,7 @@ def read_fc_clip(asked: Asked, files: Mapping[str, Path]) -> Reading:
     for count in counts:
         classes.append(prompts[start : start + count * templates])
         start += count * templates
-    return Reading(classes, notes=notes)
+    return Reading(classes, unmatched, notes=notes)
 
 
 def _mask(file: Path) -> str:

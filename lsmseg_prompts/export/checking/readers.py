@@ -74,6 +74,14 @@ READERS = {
         "CLIPTextEncoder.forward, tokenizer.tokenize, get_label_map of the data set",
         side_adapter.read_mmseg,
     ),
+    "open_clip": Reader(
+        "open_clip",
+        "mlfoundations/open_clip",
+        "89fb801",
+        classifiers.OPEN_CLIP_FILES,
+        "build_zero_shot_classifier, tokenize",
+        classifiers.read_open_clip,
+    ),
     "cupl": Reader(
         "CuPL",
         "sarahpratt/CuPL",
