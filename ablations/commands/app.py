@@ -43,8 +43,8 @@ PANELS = {
     """,
     "Run": "seed device workers executor cache no_cache seconds gpus",
     "Output": """
-        out output read card force picture csv format save_predictions cost_maps npz raw strict yes
-        json
+        out output read check card force picture csv format save_predictions cost_maps npz raw
+        strict yes json
     """,
     GENERAL: "quiet verbose debug version help install_completion show_completion",
 }

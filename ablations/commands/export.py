@@ -59,6 +59,10 @@ def export(
         Path | None,
         Option(help="A vocabulary card (.md or .json): words, texts, hashes and scores."),
     ] = None,
+    check: Annotated[
+        Path | None,
+        Option(metavar="REPO", help="Run the reader's own code on the file, from this checkout."),
+    ] = None,
     vocab: options.VocabOfPrompts = None,
     llm: options.Llm = "bundled",
     composition: options.Composition = "concat",
@@ -79,6 +83,8 @@ def export(
     if read is not None and format in ("native", "embeddings"):
         raise BadParameter("--read takes the file of another project: name its --format")
     options.unused(ctx, output is None and read is None, "without -o", "format", "form")
+    unwritten = output is None or str(output) in STREAMS or read is not None
+    options.unused(ctx, unwritten, "without a file that is written with -o", "check")
     made = ("llm", "composition", "missing", "all_samples")
     options.unused(ctx, attributes is None, "without --attributes", *made)
     options.unused(ctx, attributes is None and card is None, "without --attributes", "store")
@@ -105,6 +111,10 @@ def export(
             say(f"{format} reads one text a class: the descriptions are joined, as by concat.")
         if output is not None:
             check_whole(chosen, format)
+    if check is not None:
+        from lsmseg_prompts.export.checking.running import reader_of
+
+        reader_of(format, check)
     for file in files:
         check_free(file, force, options.inputs(ctx, "output", "card"))
     if output is not None and format == "embeddings":
@@ -135,6 +145,11 @@ def export(
     for file in files:
         if str(file) not in STREAMS:
             print(file)
+    if check is not None and output is not None:
+        from ablations.commands.export_check import run_check
+        from lsmseg_prompts.export.checking.running import CheckRequest
+
+        run_check(CheckRequest(check, output, format, vocabulary, chosen.texts, background))
 
 
 def _vocabulary(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command_line import refused
 from support.tiny_checkouts import CHECKOUTS, make
 
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -136,6 +137,7 @@ def test_what_the_readers_code_says_when_it_stops() -> None:
 
 def test_names_that_the_reader_has_otherwise() -> None:
     assert run("cat-seg", TEXTS).unmatched == ()  # its list calls plant "plant, flower"
+    assert run("san", TEXTS).unmatched == ("1 'bush' is 'plant'",)
     assert run("mmseg", TEXTS, "pc-59").unmatched == ("1 'bush' is 'plant'",)
     assert run("clip-benchmark", TEXTS).unmatched == ("'potted plant' of its own",)
     other = json.dumps({"zebra": TEXTS[0], "tree": TEXTS[1]})
@@ -215,3 +217,41 @@ def test_a_folder_that_is_not_there_and_a_format_without_a_reader() -> None:
 
 def test_the_commit_of_a_checkout() -> None:
     assert commit_of(Path()) == ""
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader's code runs in this process."""
+
+    def run_here(ask: Path, reply: Path, *_: object) -> str:
+        reply.write_text(json.dumps(checked(json.loads(ask.read_text()), ask.parent)))
+        return ""
+
+    monkeypatch.setattr(running, "_run", run_here)
+
+
+EXPORT = ("export", "--vocab", "camvid", "--attributes", "color", "-o", "a.json", "--check")
+
+
+def test_an_export_is_checked(call, here: None) -> None:
+    result = call(*EXPORT, str(make("cupl", Path("CuPL"))), "--format", "cupl")
+    assert (result.code, result.out) == (0, "a.json\n")
+    counted = "CuPL reads a.json: 11 of 11 texts arrive; 0 cut, 0 split, 0 missing. The longest of"
+    assert counted in result.err and "\nThe longest: " in result.err
+
+
+def test_an_export_that_does_not_arrive_is_kept(call, here: None) -> None:
+    checkout = make("cupl", Path("CuPL"))
+    script = checkout / "classify_imagenet.py"
+    script.write_text(script.read_text().replace("(prompts[textnames[i]]", '(["a photo"]'))
+    result = call(*EXPORT, str(checkout), "--format", "cupl")
+    assert result.code == 6 and Path("a.json").exists()
+    assert "a.json as it is meant: of 11 texts 0 are cut, 0 split and 11 missing. The" in result.err
+
+
+def test_a_checkout_that_is_not_there_leaves_nothing(call) -> None:
+    refused(call(*EXPORT, "C", "--format", "cupl"), 4, "There is no folder C")
+    refused(call(*EXPORT, "C"), 2, "No reader of the format native")
+    card = ("export", "--attributes", "color", "--card", "a.md", "--check", "C")
+    refused(call(*card), 2, "--check has no effect without a file")
+    assert not Path("a.json").exists() and not Path("a.md").exists()

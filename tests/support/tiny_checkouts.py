@@ -180,6 +180,19 @@ def get_labelset_from_dataset(name):
 def get_predefined_templates(name):
     return {"vild": ["a {}.", "the medium {}."]}[name]
 """,
+    **{
+        f"san/data/datasets/{name}.py": """
+from detectron2.data import DatasetCatalog, MetadataCatalog
+DatasetCatalog.register("voc_sem_seg_val", lambda: [])
+MetadataCatalog.get("voc_sem_seg_val").set(stuff_classes=("zebra", "bush"))
+"""
+        for name in (
+            "register_coco_stuff_164k",
+            "register_ade20k_full",
+            "register_pcontext",
+            "register_voc",
+        )
+    },
 }
 MMSEG = {
     "mmseg/models/text_encoder/clip_text_encoder.py": """
@@ -283,9 +296,11 @@ from . import voc2007, winoground
 def build_wds_dataset(name, data_dir="root"):
     raise RuntimeError("there are no pictures")
 
-def build_dataset(dataset_name, custom_template_file=None):
+def build_dataset(dataset_name, custom_template_file=None, custom_classname_file=None):
     data = build_wds_dataset(dataset_name)
-    data.templates = json.load(open(custom_template_file)).get(dataset_name.removeprefix("wds/"))
+    name = dataset_name.removeprefix("wds/")
+    data.templates = json.load(open(custom_template_file)).get(name)
+    data.classes = json.load(open(custom_classname_file)).get(name)
     assert data.templates is not None, f"Templates not specified for {dataset_name}"
     return data
 """,

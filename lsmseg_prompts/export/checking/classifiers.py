@@ -110,7 +110,7 @@ def read_dclip(asked: Asked, files: Mapping[str, Path]) -> Reading:
 
 
 def read_clip_benchmark(asked: Asked, files: Mapping[str, Path]) -> Reading:
-    """Give the file as --custom_template_file of a data set in WebDataset's form."""
+    """Give the file as the custom templates and class names of a data set in WebDataset's form."""
     with stand_ins(files, asked.folder):
         builder, metrics, voc = map(load, files)
         build = function(builder, "build_dataset")
@@ -120,14 +120,15 @@ def read_clip_benchmark(asked: Asked, files: Mapping[str, Path]) -> Reading:
         try:
             whole = json.loads(asked.file.read_text("utf-8"))
             name = next((n for n, value in whole.items() if isinstance(value, dict)), "none")
-            data = build(f"wds/{name}", custom_template_file=str(asked.file))
+            own = dict.fromkeys(("custom_template_file", "custom_classname_file"), str(asked.file))
+            data = build(f"wds/{name}", **own)
         except Exception as error:
             raise StoppedError(said(error)) from error
 
         def read(name: str) -> None:
             classify(Encoder(), tokenize, [name], data.templates, "cpu", amp=False)
 
-        reading = _by_name(asked, list(data.templates), read)
+        reading = _by_name(asked, list(data.classes), read)
         theirs = getattr(voc, "object_categories", []) if name == VOC else []
         reading.unmatched += [
             f"{each!r} of its own" for each in theirs if each not in data.templates

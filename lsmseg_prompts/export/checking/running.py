@@ -15,6 +15,7 @@ from lsmseg_prompts.english import excerpt
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.export.checking.readers import READERS, Reader
 from lsmseg_prompts.export.checking.verdict import Report
+from lsmseg_prompts.export.formats import with_background_first
 from lsmseg_prompts.vocabularies import Vocabulary
 
 TIME_LIMIT = 600.0  # seconds; 847 classes in 80 templates take a minute
@@ -23,13 +24,23 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """What to check: a file of a format, the texts that it was made of, in a reader's checkout."""
+    """What to check: a file of a format, the texts that it was made of, in a reader's checkout.
+
+    background: indices of the words that count as background, which FC-CLIP's file has in one line.
+    """
 
     checkout: Path
     file: Path
     format: str
     vocabulary: Vocabulary
     texts: Sequence[Sequence[str]]
+    background: Sequence[int] = ()
+
+    def rows(self) -> tuple[list[list[str]], list[list[str]]]:
+        """The names and the texts of each class of the file."""
+        names = [[entry.name, entry.readable, *entry.synonyms] for entry in self.vocabulary]
+        together = self.background if self.format in ("fc-clip", "maft") else ()
+        return with_background_first(names, together), with_background_first(self.texts, together)
 
 
 def check(request: CheckRequest) -> Report:
@@ -38,26 +49,17 @@ def check(request: CheckRequest) -> Report:
     Raises UsageError for a format that has no such reader, ConfigurationError where the checkout is
     another project or version, or does not come to an end.
     """
-    if request.format not in READERS:
-        raise UsageError(
-            f"No reader of the format {request.format} can be run: choose --format "
-            f"{', '.join(READERS)}, or leave out --check."
-        )
-    reader = READERS[request.format]
+    reader = reader_of(request.format, request.checkout)
     checkout = request.checkout.resolve()
-    if not checkout.is_dir():
-        raise ConfigurationError(
-            f"There is no folder {checkout}: give --check the folder of a checkout of "
-            f"{reader.project} ({reader.repository})."
-        )
+    names, texts = request.rows()
     asked = {
         "format": request.format,
         "checkout": str(checkout),
         "commit": commit_of(checkout),
         "file": str(request.file.resolve()),
         "vocabulary": request.vocabulary.name,
-        "classes": [[e.name, e.readable, *e.synonyms] for e in request.vocabulary],
-        "texts": [list(group) for group in request.texts],
+        "classes": names,
+        "texts": texts,
     }
     with tempfile.TemporaryDirectory(prefix="lsmseg-check-") as name:
         folder = Path(name)
@@ -78,6 +80,25 @@ def check(request: CheckRequest) -> Report:
             f"{reader.commit}: {done['lacks']}. {request.file} is written, and not checked."
         )
     return Report(**{**done, **{key: tuple(done[key]) for key in ("unmatched", "notes")}})
+
+
+def reader_of(format: str, checkout: Path) -> Reader:
+    """The reader of a format, whose checkout is there.
+
+    Raises UsageError for a format that has no reader, ConfigurationError for a missing folder.
+    """
+    if format not in READERS:
+        raise UsageError(
+            f"No reader of the format {format} can be run: choose --format {', '.join(READERS)}, "
+            "or leave out --check."
+        )
+    reader = READERS[format]
+    if not checkout.is_dir():
+        raise ConfigurationError(
+            f"There is no folder {checkout}: give --check the folder of a checkout of "
+            f"{reader.project} ({reader.repository})."
+        )
+    return reader
 
 
 def _run(ask: Path, reply: Path, reader: Reader, file: Path) -> str:

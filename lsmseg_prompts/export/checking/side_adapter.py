@@ -25,6 +25,17 @@ from lsmseg_prompts.export.checking.stand_ins import stand_ins
 SAN_FILES = {
     "san.model.clip_utils.classifier": "san/model/clip_utils/classifier.py",
     "san.model.clip_utils.utils": "san/model/clip_utils/utils.py",
+    "san.data.datasets.register_coco_stuff_164k": "san/data/datasets/register_coco_stuff_164k.py",
+    "san.data.datasets.register_ade20k_full": "san/data/datasets/register_ade20k_full.py",
+    "san.data.datasets.register_pcontext": "san/data/datasets/register_pcontext.py",
+    "san.data.datasets.register_voc": "san/data/datasets/register_voc.py",
+}
+REGISTERED = {  # vocabulary: what registers it, and as what; ade20k-150 comes with detectron2
+    "coco-stuff": ("register_coco_stuff_164k", "coco_2017_test_stuff_sem_seg"),
+    "ade20k-847": ("register_ade20k_full", "ade20k_full_sem_seg_val"),
+    "pc-59": ("register_pcontext", "pcontext_sem_seg_val"),
+    "pc-459": ("register_pcontext", "pcontext_full_sem_seg_val"),
+    "voc-20": ("register_voc", "voc_sem_seg_val"),
 }
 MMSEG_FILES = {
     "mmseg.models.text_encoder.clip_text_encoder": "mmseg/models/text_encoder/clip_text_encoder.py",
@@ -47,20 +58,26 @@ TEMPLATES = "vild"  # of SAN's configuration and of mmsegmentation's CLIPTextEnc
 
 
 def read_san(asked: Asked, files: Mapping[str, Path]) -> Reading:
-    """Give the list as the classes of a new data set, and make the classifier of that."""
+    """Register the data set, put the list in the place of its classes, make their classifier."""
     with stand_ins(files, asked.folder):
-        module, utils = map(load, files)
-        catalog = importlib.import_module("detectron2.data").MetadataCatalog
+        module, utils = map(load, list(files)[:2])
         kind = having(module, "get_classifier_by_dataset_name")
         templates = function(utils, "get_predefined_templates")(TEMPLATES)
         module.tokenizer.tokenize = asked.recorder.wrap(open_clip_tokenize)
+        register, name = REGISTERED.get(asked.vocabulary, ("", "described"))
+        if register:
+            load(f"san.data.datasets.{register}")
+        metadata = importlib.import_module("detectron2.data").MetadataCatalog.get(name)
+        theirs = list(getattr(metadata, "stuff_classes", ()))
 
         def read() -> None:
-            classes = json.loads(asked.file.read_text("utf-8"))
-            catalog.get("described").set(stuff_classes=classes)
-            kind.get_classifier_by_dataset_name(_made(kind, templates), "described")
+            if theirs:
+                del metadata.stuff_classes  # as docs/export.md says: it may not be changed
+            metadata.stuff_classes = json.loads(asked.file.read_text("utf-8"))
+            kind.get_classifier_by_dataset_name(_made(kind, templates), name)
 
-        return Reading(_by_class(asked, read))
+        classes = _by_class(asked, read)
+        return Reading(classes, named_otherwise(theirs, asked.classes) if theirs else [])
 
 
 def read_mmseg(asked: Asked, files: Mapping[str, Path]) -> Reading:
