@@ -74,6 +74,10 @@ class Encoder:
         """Ones."""
         return importlib.import_module("torch").ones(*rows.shape[:-1], 2)
 
+    def __call__(self, text: Any) -> Any:
+        """As open_clip's models are called, too."""
+        return self.encode_text(text)
+
     def float(self) -> Encoder:
         """As a network."""
         return self
