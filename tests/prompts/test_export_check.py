@@ -137,8 +137,8 @@ def test_what_the_readers_code_says_when_it_stops() -> None:
 
 def test_names_that_the_reader_has_otherwise() -> None:
     assert run("cat-seg", TEXTS).unmatched == ()  # its list calls plant "plant, flower"
-    assert run("san", TEXTS).unmatched == ("1 'bush' is 'plant'",)
-    assert run("mmseg", TEXTS, "pc-59").unmatched == ("1 'bush' is 'plant'",)
+    assert run("san", TEXTS).unmatched == ("1 is 'bush', here 'plant'",)
+    assert run("mmseg", TEXTS, "pc-59").unmatched == ("1 is 'bush', here 'plant'",)
     assert run("clip-benchmark", TEXTS).unmatched == ("'potted plant' of its own",)
     other = json.dumps({"zebra": TEXTS[0], "tree": TEXTS[1]})
     report = run("cupl", TEXTS, content=other)

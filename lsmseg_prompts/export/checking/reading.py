@@ -126,7 +126,7 @@ def named_otherwise(theirs: list[str], ours: tuple[Names, ...]) -> list[str]:
     for index, (their, our) in enumerate(zip(theirs, ours, strict=True)):
         mine = {_bare(name) for name in (our.name, our.readable, *our.others)}
         if mine.isdisjoint(map(_bare, (*their.split(","), their))):
-            wrong.append(f"{index} {their!r} is {our.name!r}")
+            wrong.append(f"{index} is {their!r}, here {our.name!r}")
     return wrong
 
 

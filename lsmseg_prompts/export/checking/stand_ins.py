@@ -78,7 +78,7 @@ class Metadata:
 class MetadataCatalog(dict[str, Metadata]):
     """As detectron2's: the metadata of a data set, made where it is first asked for."""
 
-    def get(self, name: str, default: object = None) -> Metadata:  # type: ignore[override]
+    def get(self, name: str, default: object = None) -> Metadata:
         """The metadata called `name`."""
         return self.setdefault(name, Metadata())
 
