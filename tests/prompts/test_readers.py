@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import lsmseg_prompts
+from lsmseg_model.data.layouts import background_prompts
 from lsmseg_prompts.export.checking import READERS, CheckRequest, Report, check
+from lsmseg_prompts.export.consumers import writing_for
 from lsmseg_prompts.vocabularies import BUILT_IN
 
 FOLDER = os.environ.get("LSMSEG_PROMPTS_READERS", "")
@@ -31,10 +33,11 @@ def checked(format: str, vocabulary: str, composition: str) -> Report:
             "LSMSEG_PROMPTS_READERS names"
         )
     classes = lsmseg_prompts.load_vocabulary(vocabulary)
-    prompts = lsmseg_prompts.prompt_set(classes, ATTRIBUTES, composition)
-    file = Path("exported")
-    made = lsmseg_prompts.export(prompts, classes, file, format)
-    return check(CheckRequest(checkout, file, format, classes, made.texts))
+    writing = writing_for(format)
+    prompts = lsmseg_prompts.prompt_set(classes, ATTRIBUTES, composition, writing=writing)
+    file, background = Path("exported.txt"), background_prompts(vocabulary)
+    made = lsmseg_prompts.export(prompts, classes, file, format, background=background)
+    return check(CheckRequest(checkout, file, format, classes, made.texts, background))
 
 
 @pytest.mark.parametrize("format", READERS)
