@@ -121,6 +121,12 @@ def test_a_full_width_comma_is_not_split() -> None:
     )
 
 
+def test_the_mask_beside_the_file_is_counted() -> None:
+    Path("file.seen.json").write_text("[1, 0, 1]")
+    (note,) = run("maft", TEXTS).notes
+    assert note.endswith("own file 1, by the mask in file.seen.json 2, which has 3 entries.")
+
+
 def test_a_vocabulary_without_a_loader() -> None:
     content = "1:A zebra is black and white.\n2:A plant is green.\n"
     report = run("fc-clip", TEXTS, "mine", content=content)

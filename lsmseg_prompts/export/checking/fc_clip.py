@@ -88,7 +88,7 @@ def read_fc_clip(asked: Asked, files: Mapping[str, Path]) -> Reading:
         except Exception as error:
             raise StoppedError(said(error)) from error
         if loader:
-            by_name, usually, ours = int(seen.sum()), int(usual.sum()), _mask(asked.file)
+            by_name, usually, ours = int(seen.sum()), int(usual.sum()), _mask(asked, len(seen))
             notes = [
                 f"By their names it takes {by_name} of {len(seen)} classes for seen in training; "
                 f"with its own file {usually}{ours}."
@@ -101,12 +101,14 @@ def read_fc_clip(asked: Asked, files: Mapping[str, Path]) -> Reading:
     return Reading(classes, unmatched, notes=notes)
 
 
-def _mask(file: Path) -> str:
+def _mask(asked: Asked, classes: int) -> str:
     """What the second file of an export says, for a note."""
-    mask = file.with_suffix(".seen.json")
-    if not mask.is_file():
+    file = asked.file.with_suffix(".seen.json")
+    if not file.is_file():
         return ""
-    return f", by the mask in {mask.name} {sum(json.loads(mask.read_text('utf-8')))}"
+    mask = json.loads(file.read_text("utf-8"))
+    wrong = "" if len(mask) == classes else f", which has {len(mask)} entries"
+    return f", by the mask in {file.name} {sum(mask)}{wrong}"
 
 
 def _training_names(lists: Any) -> list[str]:
