@@ -187,15 +187,15 @@ def request(format: str, checkout: str | Path, texts: Any = TEXTS) -> CheckReque
     return CheckRequest(Path(checkout), file, format, Vocabulary("mine", "Mine", entries), texts)
 
 
+@pytest.mark.slow
 @pytest.mark.process
-def test_a_process_of_its_own_says_what_a_checkout_lacks() -> None:
-    checkout = make("san", Path("SAN"))
-    (checkout / "san/model/clip_utils/utils.py").unlink()
+def test_a_process_of_its_own() -> None:
+    assert check(request("san", make("san", Path("SAN")))).good
+    checkout = make("cupl", Path("CuPL"), without="zeroshot_classifier_gpt")
     with pytest.raises(
-        ConfigurationError,
-        match=r"is not SAN as MendelXu/SAN has it .* no san/.*utils\.py\. file is",
+        ConfigurationError, match=r"is not CuPL as .* has no zero.*\. file is writt"
     ):
-        check(request("san", checkout))
+        check(request("cupl", checkout))
     assert Path("file").exists()
 
 
@@ -217,6 +217,8 @@ def test_code_that_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_that_is_not_there_and_a_format_without_a_reader() -> None:
     with pytest.raises(ConfigurationError, match=r"There is no folder .*nowhere: give --check"):
         check(request("san", "nowhere"))
+    with pytest.raises(ConfigurationError, match=r"is not SAN as MendelXu/SAN has it .* no san/"):
+        check(request("san", "."))
     with pytest.raises(UsageError, match=r"No reader of the format native can be run: choose"):
         check(request("native", "."))
 

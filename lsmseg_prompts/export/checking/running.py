@@ -85,7 +85,8 @@ def check(request: CheckRequest) -> Report:
 def reader_of(format: str, checkout: Path) -> Reader:
     """The reader of a format, whose checkout is there.
 
-    Raises UsageError for a format that has no reader, ConfigurationError for a missing folder.
+    Raises UsageError for a format that has no reader, ConfigurationError for a folder that is
+    missing or lacks one of the files that are run.
     """
     if format not in READERS:
         raise UsageError(
@@ -97,6 +98,11 @@ def reader_of(format: str, checkout: Path) -> Reader:
         raise ConfigurationError(
             f"There is no folder {checkout}: give --check the folder of a checkout of "
             f"{reader.project} ({reader.repository})."
+        )
+    if lost := [path for path in reader.files.values() if not (checkout / path).is_file()]:
+        raise ConfigurationError(
+            f"{checkout} is not {reader.project} as {reader.repository} has it at "
+            f"{reader.commit}: it has no {lost[0]}."
         )
     return reader
 
