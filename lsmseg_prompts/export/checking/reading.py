@@ -124,11 +124,13 @@ def named_otherwise(theirs: list[str], ours: tuple[Names, ...]) -> list[str]:
         return [f"it has {len(theirs)} classes and the file {len(ours)}"]
     wrong = []
     for index, (their, our) in enumerate(zip(theirs, ours, strict=True)):
-        mine = {_bare(name) for name in (our.name, our.readable, *our.others)}
-        if mine.isdisjoint(map(_bare, (*their.split(","), their))):
+        mine = _parts(our.name, our.readable, *our.others)
+        if mine.isdisjoint(_parts(their)):
             wrong.append(f"{index} is {their!r}, here {our.name!r}")
     return wrong
 
 
-def _bare(name: str) -> str:
-    return normalise(name).replace(" ", "")
+def _parts(*names: str) -> set[str]:
+    """Each name and what stands between its commas, without case and spaces."""
+    parts = {part for name in names for part in (name, *name.split(","))}
+    return {normalise(part).replace(" ", "") for part in parts}
