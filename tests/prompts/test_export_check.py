@@ -223,6 +223,12 @@ def test_a_folder_that_is_not_there_and_a_format_without_a_reader() -> None:
         check(request("native", "."))
 
 
+def test_the_readers_code_gets_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("HF_TOKEN", "hf-1")
+    assert not {"sk-1", "hf-1"} & set(running._without_keys().values())
+
+
 def test_the_commit_of_a_checkout() -> None:
     assert commit_of(Path()) == ""
 

@@ -114,7 +114,7 @@ def _run(ask: Path, reply: Path, reader: Reader, file: Path) -> str:
     try:
         done = subprocess.run(
             command,
-            env={**{n: v for n, v in os.environ.items() if "KEY" not in n}, "PYTHONPATH": path},
+            env={**_without_keys(), "PYTHONPATH": path},
             cwd=ask.parent,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -129,6 +129,12 @@ def _run(ask: Path, reply: Path, reader: Reader, file: Path) -> str:
             "written, and not checked."
         ) from None
     return done.stderr
+
+
+def _without_keys() -> dict[str, str]:
+    """The environment, without what its names call a secret."""
+    secret = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+    return {n: v for n, v in os.environ.items() if not any(word in n.upper() for word in secret)}
 
 
 def commit_of(checkout: Path) -> str:
