@@ -137,6 +137,8 @@ REGISTERED = {
     "register_pascal_ctx_459_sem_seg": "pascal_ctx_459",
     "register_pascal_voc_20_semantic": "pascal_voc_21",
     "register_pascal_voc_21_semantic": "pascal_voc_21",
+    "register_cityscapes_panoptic": "cityscapes",
+    "register_mapillary_vistas_panoptic": "mapillary_vistas",
 }
 FC_CLIP = {
     "fcclip/fcclip.py": FCCLIP,

@@ -39,6 +39,9 @@ LOADERS = {  # vocabulary: the file that they open, and the module that register
     "pc-459": ("pascal_ctx_459", "register_pascal_ctx_459_sem_seg"),
     "voc-20": ("pascal_voc_21", "register_pascal_voc_20_semantic"),
     "voc-21": ("pascal_voc_21", "register_pascal_voc_21_semantic"),
+    "ade20k-150-fcclip": ("ade20k_150", "register_ade20k_panoptic"),
+    "cityscapes-19": ("cityscapes", "register_cityscapes_panoptic"),
+    "mapillary-65": ("mapillary_vistas", "register_mapillary_vistas_panoptic"),
 }
 BATCH = 128  # texts at a time, as their get_text_classifier takes them
 
