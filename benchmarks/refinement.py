@@ -36,7 +36,7 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 COLUMNS = ("miou", "seen", "unseen")
 CONTROLLED = ("attributes", "contrast")  # the proposers of the controls
-START = "ensemble(texture+pattern+shape+size)"  # what stage 4 finds with the shipped weights
+START = "ensemble(color+shape)"  # what stage 4 finds with the shipped weights
 DRAWN = 10  # random sets
 
 
