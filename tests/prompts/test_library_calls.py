@@ -64,5 +64,5 @@ def test_every_command_of_this_room_is_a_call_of_the_same_name() -> None:
 def test_the_calls_work_together(tmp_path) -> None:
     prompts = prompt_set("camvid", ["color"])
     path = tmp_path / "prompts.json"
-    assert export(prompts, load_vocabulary("camvid"), path) == 0
+    assert export(prompts, load_vocabulary("camvid"), path) == prompts
     assert lsmseg_prompts.load_export(path, "native", load_vocabulary("camvid")) == prompts

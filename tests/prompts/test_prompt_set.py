@@ -443,7 +443,7 @@ def test_what_cannot_be_shortened_or_says_nothing_is_refused():
     one = Vocabulary("one", "", (ClassEntry(0, "cat", "cat"),))
     long = {(0, "color"): "A cat is " + "very " * 80 + "black."}
     for composition in ("concat", "ensemble"):
-        with pytest.raises(RefusedError, match=r"'cat' takes \d+ of CLIP's 77 tokens"):
+        with pytest.raises(RefusedError, match=r"'cat' takes \d+ tokens where 77 fit"):
             build_prompt_set(long, one, ["color"], composition)
     for composition in ("concat", "ensemble"):
         with pytest.raises(RefusedError, match=r"A description of 'cat' has no word: ' ;\.'"):
