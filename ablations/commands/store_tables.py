@@ -12,6 +12,7 @@ from lsmseg_prompts.terminal import print_table, printable
 
 if TYPE_CHECKING:
     from lsmseg_prompts.curation.imports import Imported
+    from lsmseg_prompts.vocabularies import ClassEntry
 
 _ONLY = {"first": ("red", "[-{}-]"), "second": ("green", "{{+{}+}}")}
 """What only one of two texts says: its colour, and how it is marked where there are no colours."""
@@ -51,6 +52,12 @@ def cells(rows: list[dict[str, Any]]) -> None:
             empty = {"attribute": row["attribute"], **dict.fromkeys(llms)}
             by_attribute.setdefault(row["attribute"], empty)[row["llm"]] = _marked(row)
         print_table(list(by_attribute.values()))
+
+
+def doubt(entry: ClassEntry) -> None:
+    """A note on a class of which it is not sure what the benchmark means by it."""
+    if entry.doubtful:
+        say(f"It is not sure what {entry.name!r} is: {entry.sense}, as here, or {entry.doubtful}.")
 
 
 def _text(row: dict[str, Any]) -> str:

@@ -42,6 +42,10 @@ def list_all(json: options.Json = False) -> None:
 def vocab_show(name: Name, json: options.Json = False) -> None:
     """The classes of a vocabulary."""
     rows = [asdict(entry) for entry in lsmseg_prompts.load_vocabulary(name)]
+    if not json:
+        for row in rows:
+            if row["doubtful"]:
+                row["sense"] = f"{row['sense']}, or {row['doubtful']} (doubtful)"
     show(rows, json, ["index", "name", "sense", "synonyms", "seen"])
 
 

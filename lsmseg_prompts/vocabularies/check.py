@@ -232,7 +232,8 @@ def as_file(vocabulary: Vocabulary, proposals: dict[int, ClassEntry], name: str)
     for entry in vocabulary:
         fields = asdict(proposals.get(entry.index, entry))
         del fields["index"]
-        for key, nothing in (("seen", None), ("coco_stuff", ()), ("bundled", None)):
+        empty = {"seen": None, "coco_stuff": (), "bundled": None, "doubtful": None}
+        for key, nothing in empty.items():
             if fields[key] == nothing:
                 del fields[key]
         lines.append("  " + json.dumps(fields, ensure_ascii=False))

@@ -51,8 +51,12 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
 
 
 def call_it(text: str, shipped: ClassEntry, entry: ClassEntry) -> str:
-    """`text` about `shipped`, with the class called what `entry` calls it."""
-    return text if is_named(text, entry.names) else rename(text, shipped, entry)
+    """`text` about `shipped`, with the class called by the readable name of `entry`.
+
+    Where both go by the same names, or the text has that name, it stays as it is.
+    """
+    same = entry.names == shipped.names or is_named(text, (entry.readable,))
+    return text if same else rename(text, shipped, entry)
 
 
 def _agree(text: str, name: str) -> str:

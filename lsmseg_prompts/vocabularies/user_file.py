@@ -50,6 +50,7 @@ class UserClass(BaseModel):
     seen: bool | None = None
     coco_stuff: Annotated[list[Index] | None, Given] = None
     bundled: Annotated[Words | None, Given] = None
+    doubtful: Words | None = None
     index: Any = None
 
     @model_validator(mode="before")
@@ -78,6 +79,7 @@ _FIELDS = {
     "readable": ("the readable name of {}", ""),
     "sense": ("the sense of {}", ""),
     "bundled": ("what {} says of being bundled", ""),
+    "doubtful": ("the doubtful sense of {}", ""),
     "synonyms": ("a synonym of {}", "the synonyms of {} are not a list of names."),
     "seen": ("", "what {} says of being seen is not true, false or null."),
     "coco_stuff": ("", f"coco_stuff of {{}} is not a list of indices from 0 to {LAST}."),
@@ -189,4 +191,5 @@ def _entry(given: UserClass, index: int, path: Path) -> ClassEntry:
         given.seen,
         tuple(given.coco_stuff or ()),
         given.bundled,
+        given.doubtful,
     )

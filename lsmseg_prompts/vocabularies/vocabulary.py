@@ -36,7 +36,8 @@ class ClassEntry:
 
     `seen`: whether COCO-Stuff has this very concept, as its classes `coco_stuff`; None if nobody
     has said so. `bundled`: the described class whose texts it takes, as VOCABULARY/NAME; None
-    where its names tell (see meanings.py).
+    where its names tell (see meanings.py). `doubtful`: what else the benchmark may mean by `name`,
+    where it is not sure to be `sense`.
     """
 
     index: int
@@ -47,6 +48,7 @@ class ClassEntry:
     seen: bool | None = None
     coco_stuff: tuple[int, ...] = ()
     bundled: str | None = None
+    doubtful: str | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from lsmseg_prompts.vocabularies import (
 VOCABULARIES = DESCRIBED_VOCABULARIES
 SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
 SHIPPED_STORE = runpy.run_path(str(SCRIPTS / "shipped_store.py"))
+CORPUS = runpy.run_path(str(SCRIPTS / "corpus.py"))
 build, check, main = (SHIPPED_STORE[name] for name in ("build", "check", "main"))
 
 
@@ -64,16 +65,38 @@ def test_a_class_has_own_texts_or_those_of_one_other_class() -> None:
             assert (at, "color") in read_lines(other).texts
 
 
-def test_shared_texts_call_the_class_as_its_vocabulary_does() -> None:
+@pytest.mark.parametrize("name", VOCABULARIES)
+def test_shared_texts_call_the_class_as_its_vocabulary_does(name: str) -> None:
+    vocabulary, same_as = load_vocabulary(name), read_lines(name).same_as
+    for (index, attribute), text in read_bundled(name).items():
+        entry = vocabulary[index]
+        named = (entry.readable,) if index in same_as else entry.names
+        assert is_named(text, named), f"{attribute} of {entry.readable}: {text}"
+
+
+def test_a_sofa_is_not_called_a_couch() -> None:
     cells = read_bundled("pc-59")
-    for entry in load_vocabulary("pc-59"):
-        for attribute in BUNDLED_ATTRIBUTES:
-            assert is_named(cells[entry.index, attribute], entry.names)
+    sofa = load_vocabulary("pc-59").find("sofa").index
+    for attribute in BUNDLED_ATTRIBUTES:
+        assert not is_named(cells[sofa, attribute], ("couch",))
 
 
 def test_the_measures_are_those_of_the_document(root: Path) -> None:
-    tables = runpy.run_path(str(SCRIPTS / "corpus.py"))["tables"]
-    assert tables() in (root / "docs" / "corpus.md").read_text("utf-8")
+    assert CORPUS["tables"]() in (root / "docs" / "corpus.md").read_text("utf-8")
+
+
+def test_openings_are_compared_without_the_name() -> None:
+    cat, dog, cow = (ClassEntry(0, name, name) for name in ("cat", "dog", "cow"))
+    texts = [("A cat is a pet.", cat), ("A dog is a pet.", dog), ("Two horns crown a cow.", cow)]
+    assert CORPUS["shared_openings"](texts) == 2 / 3
+
+
+def test_a_class_is_found_where_its_text_is_nearest_to_its_own_typical() -> None:
+    vectors = {"x": [1, 0], "y": [0, 1], "near x": [0.8, 0.6], "nearer x": [0.9, 0.1]}
+    found = CORPUS["found"]
+    encode = lambda texts: np.array([vectors[text] for text in texts])  # noqa: E731
+    assert found(["near x", "y"], ["x", "y"], encode) == 1
+    assert found(["near x", "nearer x"], ["x", "y"], encode) == 1 / 2
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
