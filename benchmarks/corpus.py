@@ -67,9 +67,9 @@ def shared_openings(texts: Sequence[tuple[str, ClassEntry]]) -> float:
     return sum(counts[start] > 1 for start in starts) / len(starts)
 
 
-def found(texts: Sequence[str], typical: Sequence[str], encode: Encode) -> float:
-    """The share of texts that are nearer to their own class's `typical` than to any other's."""
-    nearest = (encode(texts) @ encode(typical).T).argmax(axis=1)
+def found(texts: np.ndarray, typical: np.ndarray) -> float:
+    """The share of vectors [C, D] nearer to their own class's `typical` than to any other's."""
+    nearest = (texts @ typical.T).argmax(axis=1)
     return float((nearest == np.arange(len(texts))).mean())
 
 
@@ -80,13 +80,13 @@ def information(encode: Encode) -> str:
     shares = dict[tuple[str, str], float]()
     for name in MEASURED:
         vocabulary, cells = load_vocabulary(name), read_bundled(name)
-        typical = [masked(cells[entry.index, "typical"], entry) for entry in vocabulary]
+        typical = encode([masked(cells[entry.index, "typical"], entry) for entry in vocabulary])
         for kind, attributes in kinds.items():
             texts = [
                 " ".join(masked(cells[entry.index, a], entry) for a in attributes)
                 for entry in vocabulary
             ]
-            shares[name, kind] = found(texts, typical, encode)
+            shares[name, kind] = found(encode(texts), typical)
     lines = [f"| text | {' | '.join(MEASURED)} |", "|---" * (1 + len(MEASURED)) + "|"]
     for kind in kinds:
         row = " | ".join(f"{shares[name, kind]:.2f}" for name in MEASURED)

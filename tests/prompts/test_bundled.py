@@ -92,11 +92,9 @@ def test_openings_are_compared_without_the_name() -> None:
 
 
 def test_a_class_is_found_where_its_text_is_nearest_to_its_own_typical() -> None:
-    vectors = {"x": [1, 0], "y": [0, 1], "near x": [0.8, 0.6], "nearer x": [0.9, 0.1]}
-    found = CORPUS["found"]
-    encode = lambda texts: np.array([vectors[text] for text in texts])  # noqa: E731
-    assert found(["near x", "y"], ["x", "y"], encode) == 1
-    assert found(["near x", "nearer x"], ["x", "y"], encode) == 1 / 2
+    found, typical = CORPUS["found"], np.eye(2)
+    assert found(np.array([[0.8, 0.6], [0, 1]]), typical) == 1
+    assert found(np.array([[0.8, 0.6], [0.9, 0.1]]), typical) == 1 / 2
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
