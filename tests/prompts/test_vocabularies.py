@@ -226,7 +226,7 @@ SEEN_COUNTS = {
     "coco-object-corrclip": 96,
     "coco-object-proxyclip": 96,
     "coco-object-sclip": 111,
-    "pc-60": 103,
+    "pc-60": 104,
     "voc-21-proxyclip": 44,
     "voc-21-sclip": 53,
     "ade20k-150-fcclip": 70,
@@ -309,7 +309,8 @@ def test_what_a_doubtful_class_may_be_is_said(tmp_path):
     chips = load_vocabulary("ade20k-847").find("chips")
     assert chips.sense == "thin fried slices of potato" and "casino" in chips.doubtful
     doubtful = [e for name in available_vocabularies() for e in load_vocabulary(name) if e.doubtful]
-    assert len(doubtful) == 9 and all(e.sense and e.doubtful != e.sense for e in doubtful)
+    assert len({e.name for e in doubtful}) == 9
+    assert all(e.sense and e.doubtful != e.sense for e in doubtful)
     raw = [{"name": "bat", "sense": "the animal", "doubtful": "the club"}]
     assert load_vocabulary(write(tmp_path, "mine.json", json.dumps(raw)))[0].doubtful == "the club"
 
