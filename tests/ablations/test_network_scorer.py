@@ -210,6 +210,7 @@ def test_options_of_other_scorers_are_refused(given: dict[str, Any], says: str) 
     ScorerOptions(scorer="retrain", iterations=3)
 
 
+@pytest.mark.slow
 def test_ablate_with_a_network_and_with_trainings(training: Training) -> None:
     Path("four.txt").write_text("zebra\ngrass\nstop sign\nsky")
     given: dict[str, Any] = {
