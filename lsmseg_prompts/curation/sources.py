@@ -32,7 +32,7 @@ class Named:
     """What a file says of one class: the names that it may be found by, the best first.
 
     texts: by the attributes that the file names; under None where it names none. synonyms: whether
-    the texts are no descriptions, but names to be put into a template.
+    the texts are not descriptions but names to be put into a template.
     """
 
     names: tuple[str, ...]

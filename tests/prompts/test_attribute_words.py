@@ -70,7 +70,7 @@ def test_any_text_is_read(text):
 
 
 def test_bundled_descriptions_name_their_own_attribute():
-    """Measured: 90 % (context) and 91 % (size) to 100 % of the bundled sentences name their own."""
+    """Measured: 98 % (context) to 100 % of the bundled sentences name their own attribute."""
     rows = [
         json.loads(line)
         for name in ("coco-stuff", "camvid")
@@ -82,10 +82,10 @@ def test_bundled_descriptions_name_their_own_attribute():
     for attribute in ATTRIBUTES:
         own = [row["text"] for row in rows if row["attribute"] == attribute]
         named = sum(attribute in named_in[text] for text in own)
-        assert len(own) == 182 and named / len(own) > 0.9
+        assert len(own) == 182 and named / len(own) > 0.97
         # and the lists are no catch-all: most sentences about something else lack them
         other = [row["text"] for row in rows if row["attribute"] not in (attribute, "typical")]
-        assert sum(attribute in named_in[text] for text in other) / len(other) < 0.5
+        assert sum(attribute in named_in[text] for text in other) / len(other) < 0.4
 
 
 def test_no_word_is_only_letters_apart_from_joints():
