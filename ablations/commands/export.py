@@ -54,7 +54,6 @@ def export(
     read: Annotated[
         Path | None, Option("--read", help="Read this file of --format back; -o is a native one.")
     ] = None,
-    rewrite: Annotated[bool, Option("--rewrite", hidden=True)] = False,
     card: Annotated[
         Path | None,
         Option(help="A vocabulary card (.md or .json): words, texts, hashes and scores."),
@@ -93,24 +92,23 @@ def export(
     )
     of_clip = ("model", "pretrained", "device")
     options.unused(ctx, format != "embeddings", "without --format embeddings", *of_clip)
-    if rewrite:
-        say("--rewrite has no effect any more: texts are spelled so that no reader splits them.")
     vocabulary, background = _vocabulary(vocab, prompts)
+    one = read is None and format in CONSUMERS and not CONSUMERS[format].several
+    how = "concat" if one and composition == "ensemble" else composition
     if read is not None:
         chosen = lsmseg_prompts.load_export(read, format, vocabulary, background)
         format = "native"
     elif prompts is not None:
         chosen = lsmseg_prompts.load_export(prompts, "native", vocabulary)
     else:
-        one = format in CONSUMERS and not CONSUMERS[format].several
-        how = "concat" if one and composition == "ensemble" else composition
         names = options.names(attributes) or []
         from_store = (llm, store, missing, all_samples, writing_for(format, form))
         chosen = lsmseg_prompts.prompt_set(vocabulary, names, how, *from_store)
-        if how != composition or (one and chosen.composition == "ensemble"):
-            say(f"{format} reads one text a class: the descriptions are joined, as by concat.")
         if output is not None:
             check_whole(chosen, format)
+    several = chosen.composition == "ensemble" and any(len(group) > 1 for group in chosen.texts)
+    if how != composition or (one and several):
+        say(f"{format} reads one text a class: the descriptions are joined, as by concat.")
     if check is not None:
         from lsmseg_prompts.export.checking.running import reader_of
 

@@ -8,16 +8,16 @@ and spelled so that nothing in a text is taken for a separator while the tokens 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import Writing, compose
-from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
+from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, plain_name
 from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet, named_texts
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, token_ids
-from lsmseg_prompts.vocabularies import Vocabulary
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 SHOWN = 3  # classes that a message names
 
@@ -138,7 +138,7 @@ def fitted(
         raise RefusedError(f"The texts of {silent} have no word: write sentences about them.")
     consumer = CONSUMERS.get(format)
     if consumer is not None:
-        _check_readable(prompts, consumer)
+        _check_readable(prompts, vocabulary, consumer)
     writing = writing_for(format, form)
     if prompts.name in NAME_TEMPLATES and writing.form != "sentence":
         named = tuple(named_texts(entry, prompts.name, writing) for entry in vocabulary)
@@ -147,19 +147,16 @@ def fitted(
     for entry, group in zip(vocabulary, prompts.texts, strict=True):
         one = consumer is not None and not consumer.several
         made = []
-        for part in [group] if one and group else [(text,) for text in group]:
-            if (
-                len(part) == 1
-                and writing.form == "sentence"
-                and count_tokens(part[0]) <= writing.room
-            ):
-                made.append(part[0])
+        for part in [_described(group, entry)] if one and group else [(t,) for t in group]:
+            if len(part) == 1 and (kept := _as_it_is(part[0], entry, writing)):
+                made.append(kept)
                 continue
             composed = compose(part, entry, writing)
             made.append(composed.text)
             shortened |= {entry.index} if composed.cuts or composed.kept < len(part) else set()
             dropped |= {entry.index} if composed.kept < len(part) else set()
-        texts.append(tuple(made))
+        once = writing.form != "sentence" and prompts.weights is None
+        texts.append(tuple(dict.fromkeys(made) if once else made))
     return replace(
         prompts,
         texts=tuple(texts),
@@ -168,7 +165,22 @@ def fitted(
     )
 
 
-def _check_readable(prompts: PromptSet, consumer: Consumer) -> None:
+def _described(group: Sequence[str], entry: ClassEntry) -> Sequence[str]:
+    """The texts to join: a name beside descriptions says nothing more."""
+    return [text for text in group if plain_name(text, entry) is None] or group[:1]
+
+
+def _as_it_is(text: str, entry: ClassEntry, writing: Writing) -> str | None:
+    """A text that is not composed anew: a sentence that fits, a name without its template."""
+    if writing.form == "sentence":
+        return text if count_tokens(text) <= writing.room else None
+    name = plain_name(text, entry)
+    if name is None or writing.form == "phrase":
+        return name
+    return f"{entry.readable}, which is a {name}"
+
+
+def _check_readable(prompts: PromptSet, vocabulary: Vocabulary, consumer: Consumer) -> None:
     """Raise RefusedError for what the consumer cannot hold."""
     if not prompts.plain:
         what = "the weights" if prompts.weights else f"texts read by {prompts.composition}"
@@ -177,11 +189,12 @@ def _check_readable(prompts: PromptSet, consumer: Consumer) -> None:
             f"{consumer.name} reads several texts of a class in its own way and cannot hold {what} "
             f"of {prompts.name}: use --format native{also}."
         )
-    several = any(len(group) > 1 for group in prompts.texts)
+    several = _first(vocabulary[i].readable for i, g in enumerate(prompts.texts) if len(g) > 1)
     if not consumer.several and several and prompts.composition != "ensemble":
         raise RefusedError(
-            f"{consumer.name} takes one text a class and {prompts.name} has several: use "
-            "--composition concat or sentence, or --format embeddings."
+            f"{consumer.name} takes one text a class and {prompts.name} has several of {several}: "
+            "use --format embeddings, or leave one of them in the native file, without the line "
+            "sha256, and export that with --prompts."
         )
 
 
@@ -212,6 +225,12 @@ def _classes(
     texts: Sequence[Sequence[str]], vocabulary: Vocabulary, is_bad: Callable[[str], bool]
 ) -> str:
     """The classes that have a bad text, for a message; empty if there is none."""
-    bad = [vocabulary[i].readable for i, group in enumerate(texts) if any(map(is_bad, group))]
-    more = f" and {len(bad) - SHOWN} more classes" if len(bad) > SHOWN else ""
-    return ", ".join(bad[:SHOWN]) + more
+    return _first(
+        vocabulary[i].readable for i, group in enumerate(texts) if any(map(is_bad, group))
+    )
+
+
+def _first(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - SHOWN} more classes" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

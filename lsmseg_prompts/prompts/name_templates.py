@@ -6,6 +6,8 @@
   SIMPLE_IMAGENET_TEMPLATES, which the tests compare); a class's embedding is the mean of all.
 """
 
+import re
+
 from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.vocabularies import ClassEntry
 
@@ -24,3 +26,19 @@ def name_texts(entry: ClassEntry, kind: str = "name") -> tuple[str, ...]:
     if kind == "name" and entry.readable.partition(" ")[0].lower() in ("a", "an", "the", "some"):
         templates = tuple(template.replace("a {}", "{}") for template in templates)
     return tuple(template.format(entry.readable) for template in templates)
+
+
+_INSIDE = re.compile(
+    "|".join(
+        re.escape(template).replace(re.escape("{}"), f"(?P<t{number}>[^,.]+)")
+        for number, template in enumerate(t for group in NAME_TEMPLATES.values() for t in group)
+    )
+)
+
+
+def plain_name(text: str, entry: ClassEntry) -> str | None:
+    """What a text names without saying anything of it: "a photo of a bike" -> "bike"; else None."""
+    inside = _INSIDE.fullmatch(text)
+    if inside is not None:
+        return next(name for name in inside.groupdict().values() if name)
+    return text if text in entry.names else None

@@ -9,16 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from lsmseg_prompts.export.checking.reading import (
-    Asked,
-    Reading,
-    StoppedError,
-    function,
-    having,
-    load,
-    named_otherwise,
-    said,
-)
+from lsmseg_prompts.export.checking.modules import function, having, load
+from lsmseg_prompts.export.checking.reading import Asked, Reading, named_otherwise, stopping
 from lsmseg_prompts.export.checking.recording import Encoder, Prompt
 from lsmseg_prompts.export.checking.stand_ins import stand_ins
 
@@ -92,12 +84,10 @@ def _read(asked: Asked, module: Any, method: str, clip: str, made: Any) -> Readi
     for templates in TEMPLATES:
         predictor = kind.__new__(kind)
         asked.recorder.taken()
-        try:
+        with stopping():
             kind.__init__(predictor, **{**wanted, **values, "prompt_ensemble_type": templates})
             predictor.training = False
             calls = made(predictor)
-        except Exception as error:
-            raise StoppedError(said(error)) from error
         refused = refused or next((p.error for call in calls for p in call if p.error), "")
         classes = [
             before + call for before, call in zip(classes or [[]] * len(calls), calls, strict=True)

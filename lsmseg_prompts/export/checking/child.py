@@ -12,14 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.export.checking.modules import OtherVersionError
 from lsmseg_prompts.export.checking.readers import READERS
-from lsmseg_prompts.export.checking.reading import (
-    Asked,
-    Names,
-    OtherVersionError,
-    Reading,
-    StoppedError,
-)
+from lsmseg_prompts.export.checking.reading import Asked, Names, Reading, StoppedError
 from lsmseg_prompts.export.checking.verdict import report
 
 

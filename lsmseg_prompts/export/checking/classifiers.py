@@ -12,15 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 
-from lsmseg_prompts.export.checking.reading import (
-    Asked,
-    Reading,
-    StoppedError,
-    cut_out,
-    function,
-    load,
-    said,
-)
+from lsmseg_prompts.export.checking.modules import cut_out, function, load, said
+from lsmseg_prompts.export.checking.reading import Asked, Reading, stopping
 from lsmseg_prompts.export.checking.recording import (
     Encoder,
     clip_tokenize,
@@ -55,11 +48,9 @@ def read_open_clip(asked: Asked, files: Mapping[str, Path]) -> Reading:
         module, tokenizer = map(load, files)
         build = function(module, "build_zero_shot_classifier")
         tokenize = asked.recorder.wrap(function(tokenizer, "tokenize"))
-        try:
+        with stopping():
             raw = json.loads(asked.file.read_text("utf-8"))
             build(Encoder(), tokenize, raw["classnames"], raw["templates"])
-        except Exception as error:
-            raise StoppedError(said(error)) from error
     prompts = [prompt for call in asked.recorder.taken() for prompt in call]
     each = len(raw["templates"])
     return Reading([prompts[start : start + each] for start in range(0, len(prompts), each)])
@@ -94,17 +85,13 @@ def read_dclip(asked: Asked, files: Mapping[str, Path]) -> Reading:
         shutil.copy(asked.file, folder / own.name)
     with stand_ins(files, asked.folder):
         load("loading_helpers")
-        try:
+        with stopping():
             script = importlib.import_module("load")
-        except Exception as error:
-            raise StoppedError(said(error)) from error
         script.clip.tokenize = asked.recorder.wrap(clip_tokenize)
         encode = function(script, "compute_description_encodings")
         asked.recorder.taken()
-        try:
+        with stopping():
             names = list(encode(Encoder()))
-        except Exception as error:
-            raise StoppedError(said(error)) from error
         calls = dict(zip(names, asked.recorder.taken(), strict=True))
         return _by_name(asked, names, lambda name: asked.recorder.calls.append(calls[name]))
 
@@ -117,13 +104,11 @@ def read_clip_benchmark(asked: Asked, files: Mapping[str, Path]) -> Reading:
         classify = function(metrics, "zero_shot_classifier")
         builder.build_wds_dataset = lambda *_, **__: SimpleNamespace(classes=[])  # reads pictures
         tokenize = asked.recorder.wrap(open_clip_tokenize)
-        try:
+        with stopping():
             whole = json.loads(asked.file.read_text("utf-8"))
             name = next((n for n, value in whole.items() if isinstance(value, dict)), "none")
             own = dict.fromkeys(("custom_template_file", "custom_classname_file"), str(asked.file))
             data = build(f"wds/{name}", **own)
-        except Exception as error:
-            raise StoppedError(said(error)) from error
 
         def read(name: str) -> None:
             classify(Encoder(), tokenize, [name], data.templates, "cpu", amp=False)

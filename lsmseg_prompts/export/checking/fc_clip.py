@@ -15,17 +15,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from lsmseg_prompts.export.checking.reading import (
-    Asked,
-    OtherVersionError,
-    Reading,
-    StoppedError,
-    function,
-    having,
-    load,
-    named_otherwise,
-    said,
-)
+from lsmseg_prompts.export.checking.modules import OtherVersionError, function, having, load
+from lsmseg_prompts.export.checking.reading import Asked, Reading, named_otherwise, stopping
 from lsmseg_prompts.export.checking.recording import Encoder, Prompt, open_clip_tokenize
 from lsmseg_prompts.export.checking.stand_ins import stand_ins
 from lsmseg_prompts.export.formats import INVALID
@@ -84,12 +75,10 @@ def read_fc_clip(asked: Asked, files: Mapping[str, Path]) -> Reading:
             unmatched = named_otherwise(own.stuff_classes, asked.classes)
             usual = prepare(None, own, train)[0]
             shutil.copy(asked.file, folder / f"{loader[0]}_with_prompt_eng.txt")
-        try:
+        with stopping():
             metadata = _registered(register) if loader else _given(asked.file)
             seen, counts, texts = prepare(None, metadata, train)
             prompts = _tokenized(asked, encoder, texts)
-        except Exception as error:
-            raise StoppedError(said(error)) from error
         if loader:
             by_name, usually, ours = int(seen.sum()), int(usual.sum()), _mask(asked, len(seen))
             notes = [

@@ -9,16 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lsmseg_prompts.export.checking.reading import (
-    Asked,
-    Reading,
-    StoppedError,
-    function,
-    having,
-    load,
-    named_otherwise,
-    said,
-)
+from lsmseg_prompts.export.checking.modules import function, having, load, said
+from lsmseg_prompts.export.checking.reading import Asked, Reading, named_otherwise, stopping
 from lsmseg_prompts.export.checking.recording import Encoder, Prompt, open_clip_tokenize
 from lsmseg_prompts.export.checking.stand_ins import stand_ins
 
@@ -125,8 +117,6 @@ def _made(kind: Any, templates: list[str]) -> Any:
 def _by_class(asked: Asked, read: Callable[[], object]) -> list[list[Prompt]]:
     """The prompts of each class; the reader takes all classes at once, a template at a time."""
     asked.recorder.taken()
-    try:
+    with stopping():
         read()
-    except Exception as error:
-        raise StoppedError(said(error)) from error
     return [list(each) for each in zip(*asked.recorder.taken(), strict=True)]
