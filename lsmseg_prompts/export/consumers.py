@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from lsmseg_prompts.english import has_word
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import Writing, compose
-from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, plain_name
-from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet, named_texts
+from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, plain_name, without_template
+from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, token_ids
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
@@ -140,9 +140,6 @@ def fitted(
     if consumer is not None:
         _check_readable(prompts, vocabulary, consumer)
     writing = writing_for(format, form)
-    if prompts.name in NAME_TEMPLATES and writing.form != "sentence":
-        named = tuple(named_texts(entry, prompts.name, writing) for entry in vocabulary)
-        return replace(prompts, texts=named)
     texts, shortened, dropped = [], set(prompts.shortened), set(prompts.dropped)
     for entry, group in zip(vocabulary, prompts.texts, strict=True):
         one = consumer is not None and not consumer.several
@@ -175,9 +172,7 @@ def _as_it_is(text: str, entry: ClassEntry, writing: Writing) -> str | None:
     if writing.form == "sentence":
         return text if count_tokens(text) <= writing.room else None
     name = plain_name(text, entry)
-    if name is None or writing.form == "phrase":
-        return name
-    return f"{entry.readable}, which is a {name}"
+    return None if name is None else without_template(name, entry, writing.form)
 
 
 def _check_readable(prompts: PromptSet, vocabulary: Vocabulary, consumer: Consumer) -> None:

@@ -8,6 +8,7 @@
 
 import re
 
+from lsmseg_prompts.english import article
 from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.vocabularies import ClassEntry
 
@@ -38,7 +39,16 @@ _INSIDE = re.compile(
 
 def plain_name(text: str, entry: ClassEntry) -> str | None:
     """What a text names without saying anything of it: "a photo of a bike" -> "bike"; else None."""
+    if any(text in name_texts(entry, kind) for kind in NAME_TEMPLATES):
+        return entry.readable
     inside = _INSIDE.fullmatch(text)
     if inside is not None:
         return next(name for name in inside.groupdict().values() if name)
     return text if text in entry.names else None
+
+
+def without_template(name: str, entry: ClassEntry, form: str) -> str:
+    """A name of the class as a reader with a template of its own wants it, in the given form."""
+    if form != "descriptor":
+        return name
+    return f"{entry.readable}, which is {'an' if article(name) == 'an' else 'a'} {name}"

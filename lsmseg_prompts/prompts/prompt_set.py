@@ -19,7 +19,7 @@ from lsmseg_prompts.english import has_hidden, has_word, nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import SENTENCE, Writing, compose
 from lsmseg_prompts.prompts.controls import CONTROLS, Descriptions, random_like, shuffle
-from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, name_texts
+from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, name_texts, without_template
 from lsmseg_prompts.tokens import check_fits
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
@@ -243,8 +243,7 @@ def named_texts(entry: ClassEntry, kind: str, writing: Writing = SENTENCE) -> tu
     """The name alone: in templates of ours, or as a reader with a template of its own wants it."""
     if writing.form == "sentence":
         return _checked(name_texts(entry, kind), entry)
-    name = entry.readable
-    return (f"{name}, which is a {name}" if writing.form == "descriptor" else name,)
+    return (without_template(entry.readable, entry, writing.form),)
 
 
 def _checked(texts: Sequence[str], entry: ClassEntry) -> tuple[str, ...]:

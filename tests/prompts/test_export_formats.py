@@ -31,6 +31,12 @@ from lsmseg_prompts.export import FORMATS, export, load_export
 from lsmseg_prompts.export.consumers import CONSUMERS, writing_for
 from lsmseg_prompts.export.formats import seen_file
 from lsmseg_prompts.prompts.from_store import prompt_set
+from lsmseg_prompts.prompts.name_templates import (
+    NAME_TEMPLATES,
+    name_texts,
+    plain_name,
+    without_template,
+)
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, token_ids
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
@@ -223,6 +229,19 @@ def test_names_among_the_texts_of_a_class(name: str, tmp_path: Path) -> None:
         }[CONSUMERS[name].form]
     )
     assert tokens(READERS[name](tmp_path / "file")) == tokens(made.texts)
+
+
+def test_only_texts_tell_what_is_a_name(tmp_path: Path) -> None:
+    """Not what the set is called: a file that is read back is called as the file is."""
+    path = tmp_path / "cat-seg.json"
+    made = export(prompts(PLAIN), VOCABULARY, path, "cat-seg")
+    back = load_export(path, "cat-seg", VOCABULARY)
+    assert back.name == "cat-seg" in NAME_TEMPLATES
+    assert export(back, VOCABULARY, tmp_path / "sed.json", "sed").texts == made.texts
+    entry = ClassEntry(0, "apple, cut", "apple, cut")
+    for kind in NAME_TEMPLATES:
+        assert {plain_name(text, entry) for text in name_texts(entry, kind)} == {"apple, cut"}
+    assert without_template("apple", entry, "descriptor") == "apple, cut, which is an apple"
 
 
 @pytest.mark.parametrize("name", READERS)
