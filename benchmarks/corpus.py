@@ -3,6 +3,7 @@
 python benchmarks/corpus.py                  # tables of docs/corpus.md
 python benchmarks/corpus.py --information    # how much of a class its texts tell
 python benchmarks/corpus.py --sample 5       # cells to read again, in %
+python benchmarks/corpus.py --judge          # how often the judge of replies takes them for others
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lsmseg_prompts.attributes.contrast import other_of
 from lsmseg_prompts.descriptions.bundled import PAIRED, read_bundled, read_lines, read_pairs
 from lsmseg_prompts.descriptions.lint import lint, name_leaks
 from lsmseg_prompts.english import names_pattern
+from lsmseg_prompts.generation.verdicts import CLOSED, of_other_attributes
 from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES, TOGETHER
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
@@ -106,6 +108,28 @@ def sentence_model() -> Encode:
     return lambda texts: model.encode(list(texts), batch_size=64, normalize_embeddings=True)
 
 
+def judged() -> str:
+    """How often a written sentence is said to be about other attributes, as Markdown.
+
+    All that are about the attribute that was asked for, and COCO-Stuff's of each other one.
+    """
+    asked = {attribute: (Counter[bool](), Counter[bool]()) for attribute in CLOSED}
+    for name, index, about, text in own_cells():
+        if about not in ATTRIBUTES:
+            continue
+        for attribute, (right, wrong) in asked.items():
+            if about == attribute or name == PAIRED:
+                refused = bool(of_other_attributes(text, load_vocabulary(name)[index], attribute))
+                (right if about == attribute else wrong)[refused] += 1
+    lines = ["| asked for | about it, refused | about another, refused |", "|---|---|---|"]
+    for attribute, (right, wrong) in asked.items():
+        share = wrong[True] / wrong.total()
+        lines.append(f"| {attribute} | {right[True]} of {right.total()} | {share:.0%} |")
+    right, wrong = (sum(counts, Counter[bool]()) for counts in zip(*asked.values(), strict=True))
+    share = f"{wrong[True] / wrong.total():.1%}"
+    return "\n".join([*lines, f"| all | {right[True]} of {right.total()} | {share} |"])
+
+
 def tables() -> str:
     """All of it as Markdown."""
     written = list(own_cells())
@@ -150,10 +174,14 @@ def main() -> None:
     parser.add_argument(
         "--information", action="store_true", help="find classes by their texts, names masked"
     )
+    parser.add_argument("--judge", action="store_true", help="judge them as replies")
     parser.add_argument("--sample", type=float, metavar="PERCENT", help="print cells to read again")
     options = parser.parse_args()
     if options.information:
         print(information(sentence_model()))
+        return
+    if options.judge:
+        print(judged())
         return
     if options.sample is None:
         print(tables())

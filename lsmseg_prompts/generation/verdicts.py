@@ -33,6 +33,9 @@ CLOSED = ("color", "shape", "size", "texture", "material", "pattern")
 """The attributes whose words are few enough to be listed; any word may tell of a position, an
 action or a context."""
 
+_ADJECTIVES = ("color", "shape", "size")
+# A word of these says how something looks; one of the others may just name a part or what is near.
+
 FindDuplicate = Callable[[str, str], str | None]
 """(attribute, text) -> whom this very text was said of already, if of anyone."""
 
@@ -143,21 +146,25 @@ def _sentence(
         return Verdict(text, tokens, "; ".join(faults.values()))
     if twin := find_duplicate(attribute, text):
         return Verdict(text, tokens, f"it is word for word what was said of {twin}", soft=True)
-    others = "" if read else _of_other_attributes(text, entry, attribute)
+    others = "" if read else of_other_attributes(text, entry, attribute)
     if others:
         return Verdict(text, tokens, f"it is about {others}, not about {attribute}", soft=True)
     return Verdict(text, tokens)
 
 
-def _of_other_attributes(text: str, entry: ClassEntry, attribute: str) -> str:
-    """The attributes a sentence is about, where the one it should be about is not among them."""
+def of_other_attributes(text: str, entry: ClassEntry, attribute: str) -> str:
+    """The attributes a sentence is about, where the one it should be about is not among them.
+
+    It takes two words of the same other attribute, or two of color, shape and size.
+    """
     if attribute not in CLOSED:
         return ""
     rest = names_pattern(entry.names).sub(" ", text)
     if names(rest, attribute) or attribute in text.lower():
         return ""
     counts = {a: len(words) for a, words in named_attributes(rest).items()}
-    if sum(counts.values()) < 2:
+    looks = sum(counts.get(a, 0) for a in _ADJECTIVES)
+    if max(looks, *counts.values(), 0) < 2:
         return ""
     return " and ".join(sorted(counts, key=lambda a: -counts[a])[:2])
 

@@ -86,6 +86,25 @@ def test_twins_and_other_attributes_are_soft() -> None:
     assert verdict("An orange is small and round.", entry=orange).soft
 
 
+@pytest.mark.parametrize(
+    ("attribute", "text", "soft"),
+    [
+        # One word of each neighbour's attributes, and none that is listed of its own.
+        ("size", "Beside a cat, a mouse looks like a running toy.", False),
+        ("texture", "A cat sits in pale down.", False),
+        ("pattern", "The wooden cat bears a smooth stamp.", False),
+        # Words that were lacking.
+        ("size", "A cat at its bowl in the kitchen reaches the ankle.", False),
+        ("pattern", "Carved scrolls decorate the smooth and polished cat.", False),
+        # Two of the same other attribute; one of color and one of shape.
+        ("texture", "A cat sits in the yard beside a wall.", True),
+        ("size", "A cat is round and gray.", True),
+    ],
+)
+def test_a_word_of_a_neighbour_is_not_enough(attribute: str, text: str, soft: bool) -> None:
+    assert verdict(text, attribute).soft is soft
+
+
 def test_the_bundled_descriptions_will_all_do() -> None:
     faults = []
     for name in ("coco-stuff", "camvid"):
