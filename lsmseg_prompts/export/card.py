@@ -19,7 +19,6 @@ from typing import Any
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import plain, write_whole
 from lsmseg_prompts.prompts.from_store import provenance
-from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.prompts.word_lists import WORDS
 from lsmseg_prompts.store.sqlite import existing_store_path
@@ -243,7 +242,7 @@ def _scores(prompts: PromptSet, store: str | os.PathLike[str] | None) -> list[Ma
         return []
     with open_store_readonly(path) as file:
         evaluations = file.evaluations()
-    texts, named = texts_sha256(prompts), prompts.name in NAME_TEMPLATES
+    texts, named = texts_sha256(prompts), prompts.llm == "none"
     last: dict[tuple[str, ...], Mapping[str, Any]] = {}
     for one in evaluations:
         if (one["vocabulary"], one["prompt_set"]) != (prompts.vocabulary, prompts.name):

@@ -75,10 +75,8 @@ def check(request: CheckRequest) -> Report:
                 f"{request.file} is written, and not checked."
             ) from None
     if "lacks" in done:
-        raise ConfigurationError(
-            f"{checkout} is not {reader.project} as {reader.repository} has it at "
-            f"{reader.commit}: {done['lacks']}. {request.file} is written, and not checked."
-        )
+        written = f" {request.file} is written, and not checked."
+        raise _another_version(checkout, reader, done["lacks"], written)
     return Report(**{**done, **{key: tuple(done[key]) for key in ("unmatched", "notes")}})
 
 
@@ -100,21 +98,31 @@ def reader_of(format: str, checkout: Path) -> Reader:
             f"{reader.project} ({reader.repository})."
         )
     if lost := [path for path in reader.files.values() if not (checkout / path).is_file()]:
-        raise ConfigurationError(
-            f"{checkout} is not {reader.project} as {reader.repository} has it at "
-            f"{reader.commit}: it has no {lost[0]}."
-        )
+        raise _another_version(checkout, reader, f"it has no {lost[0]}")
     return reader
 
 
+def _another_version(
+    checkout: Path, reader: Reader, lacks: str, written: str = ""
+) -> ConfigurationError:
+    """The error that a checkout is of another project or version."""
+    return ConfigurationError(
+        f"{checkout} is not {reader.project} as {reader.repository} has it at {reader.commit}: "
+        f"{lacks}. Give --check a checkout of that version.{written}"
+    )
+
+
 def _run(ask: Path, reply: Path, reader: Reader, file: Path) -> str:
-    """Start the process, without the keys of this one, and wait for it; what it said on stderr."""
+    """Start the process, without the keys of this one, and wait for it; what it said on stderr.
+
+    It leaves no compiled files in the checkout.
+    """
     command = [sys.executable, "-m", "lsmseg_prompts.export.checking.child", str(ask), str(reply)]
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     try:
         done = subprocess.run(
             command,
-            env={**_without_keys(), "PYTHONPATH": path},
+            env={**_without_keys(), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             cwd=ask.parent,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -133,7 +141,7 @@ def _run(ask: Path, reply: Path, reader: Reader, file: Path) -> str:
 
 def _without_keys() -> dict[str, str]:
     """The environment, without what its names call a secret."""
-    secret = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+    secret = ("KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL", "AUTH")
     return {n: v for n, v in os.environ.items() if not any(word in n.upper() for word in secret)}
 
 
