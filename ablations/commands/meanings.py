@@ -32,16 +32,17 @@ def choose(entry: ClassEntry, offered: Sequence[Meaning]) -> Meaning | None:
             f"What {entry.readable!r} means has to be chosen, which takes a terminal: add --yes to "
             "take the likeliest meanings."
         )
-    nearest = offered[0].how == "nearest"
-    found = "is not a described class; near are" if nearest else "may mean"
+    found = {
+        "nearest": "is not a described class; near are",
+        "other sense": f"as {entry.sense} is not described; of that name are",
+    }.get(offered[0].how, "may mean")
+    usual = 1 if found == "may mean" else 0
     note(f"{entry.readable!r} {found}")
     for number, meaning in enumerate(offered, start=1):
         note(f"  {number}  {meaning.gloss}")
     note("  0  none of them")
     top = len(offered)
-    while (
-        not 0 <= (number := typer.prompt("Which", 0 if nearest else 1, type=int, err=True)) <= top
-    ):
+    while not 0 <= (number := typer.prompt("Which", usual, type=int, err=True)) <= top:
         note(f"Type a number from 0 to {top}.")
     return offered[number - 1] if number else None
 
@@ -90,16 +91,26 @@ def notes(
         for index, meaning in taken.items()
         if meaning.how == "head word"
     ]
+    senses = [
+        f"{vocabulary[index].readable} as {some[0].entry.sense} ({some[0].reference})"
+        for index, some in others.items()
+        if index not in taken and some[0].how == "other sense"
+    ]
     several = [
         f"{vocabulary[index].readable} as {meaning.gloss}"
         for index, meaning in taken.items()
-        if index in others and meaning.how != "nearest"
+        if index in others and meaning.how not in ("nearest", "other sense")
     ]
     lines = []
     if heads:
         lines.append(f"Described as what their last word names: {_some(heads)}.")
     if several:
         lines.append(f"Of several meanings these were taken: {_some(several)}.")
+    if senses:
+        lines.append(
+            f"Described in another sense than yours: {_some(senses)}. Where that is what you mean, "
+            'write what is in brackets as "bundled" of the class.'
+        )
     return lines
 
 

@@ -16,10 +16,16 @@ from lsmseg_prompts.files import csv_text
 from lsmseg_prompts.llm.bundled import Bundled
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 from lsmseg_prompts.vocabularies.check import as_file
-from lsmseg_prompts.vocabularies.meanings import Meaning, choices, nearest_meanings
+from lsmseg_prompts.vocabularies.meanings import (
+    Meaning,
+    choices,
+    nearest_meanings,
+    other_senses,
+)
 
 Choose = Callable[[ClassEntry, Sequence[Meaning]], Meaning | None]
-"""Which of several meanings, or of the nearest classes (`how` is "nearest"), a class has."""
+"""Which of several meanings, or of the nearest classes (`how` is "nearest") or those of the name in
+another sense ("other sense"), a class has."""
 
 COLUMNS = ("class", "attribute", "text")
 
@@ -29,8 +35,8 @@ class NewVocabulary:
     """A vocabulary with `bundled` filled in, and its texts.
 
     taken: the meaning of each class that has one, by index. others: the other meanings that it
-    might have, or where it has none the nearest described classes. texts: (class index,
-    attribute) -> bundled sentence.
+    might have, or where it has none the described classes of its name, else the nearest ones.
+    texts: (class index, attribute) -> bundled sentence.
     """
 
     vocabulary: Vocabulary
@@ -64,8 +70,8 @@ def vocab_new(names: str | Path | Vocabulary, choose: Choose | None = None) -> N
     """Make a vocabulary of a list of names: which described class each of them means.
 
     A name that means one described class takes it. Of several meanings `choose` takes one, and of
-    the nearest classes where there is none one or None; without it the likeliest is taken, and
-    none of the nearest.
+    the others where there is none one or None; without it the likeliest is taken, and none of the
+    others.
 
     Args:
         names: a .txt or .json file of classes, or a vocabulary.
@@ -84,7 +90,7 @@ def vocab_new(names: str | Path | Vocabulary, choose: Choose | None = None) -> N
     others: dict[int, list[Meaning]] = {}
     for entry in given:
         found = choices(entry)
-        offered = found or nearest_meanings(entry)
+        offered = found or other_senses(entry) or nearest_meanings(entry)
         meaning = found[0] if found else None
         if choose is not None and (len(offered) > 1 or not found) and offered:
             meaning = choose(entry, offered)

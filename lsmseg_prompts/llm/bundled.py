@@ -20,7 +20,7 @@ from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 from lsmseg_prompts.vocabularies.meanings import (
     DESCRIBED_VOCABULARIES as DESCRIBED_VOCABULARIES,
 )
-from lsmseg_prompts.vocabularies.meanings import Meaning, fits, meanings
+from lsmseg_prompts.vocabularies.meanings import fits, meanings, other_senses
 from lsmseg_prompts.vocabularies.renaming import call_it
 
 LLM_NAME = "bundled"
@@ -98,15 +98,15 @@ class Bundled(LLM):
             classes = load_vocabulary(vocabulary)
             if entry.index < len(classes) and classes[entry.index].name == entry.name:
                 return vocabulary, classes[entry.index]
-        clash: Meaning | None = None
         for meaning in meanings(entry):
             if fits(entry, meaning):
                 return meaning.vocabulary, meaning.entry
-            clash = clash or meaning
-        if clash is not None:
+        if others := other_senses(entry):
+            described = " or of ".join(f"{m.entry.sense} ({m.reference})" for m in others)
             raise UsageError(
-                f"The bundled descriptions of {clash.entry.readable!r} are of "
-                f"{clash.entry.sense}, not of {entry.sense}."
+                f"The bundled descriptions of {others[0].entry.readable!r} are of {described}, not "
+                f'of {entry.sense}: where that is meant, say "bundled": "{others[0].reference}" in '
+                "the class list."
             )
         raise UsageError(
             f"There are no bundled descriptions of {entry.readable!r}: no described class has that "

@@ -9,8 +9,8 @@ itself in `bundled` comes before everything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
 from typing import Literal
@@ -26,7 +26,7 @@ DESCRIBED_VOCABULARIES = (
 )  # fmt: skip
 """The vocabularies with bundled texts; a name that several have is looked for in this order."""
 
-How = Literal["bundled", "name", "synonym", "number", "head word", "nearest"]
+How = Literal["bundled", "name", "synonym", "number", "head word", "other sense", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,17 @@ def meanings(entry: ClassEntry, homes: Sequence[str] = DESCRIBED_VOCABULARIES) -
 
 
 def fits(entry: ClassEntry, meaning: Meaning) -> bool:
-    """Whether the senses do not contradict each other: one left out agrees with any."""
-    senses = {normalise(sense) for sense in (entry.sense, meaning.entry.sense) if sense}
+    """Whether the senses do not contradict each other: one left out agrees with any.
+
+    They are compared without capitals, articles and signs.
+    """
+    senses = {_words(sense) for sense in (entry.sense, meaning.entry.sense) if sense}
     return meaning.how == "bundled" or len(senses) < 2
+
+
+def _words(sense: str) -> str:
+    words = re.findall(r"\w+", normalise(sense))
+    return " ".join(word for word in words if word not in ("a", "an", "the"))
 
 
 def choices(entry: ClassEntry) -> list[Meaning]:
@@ -107,11 +115,21 @@ def choices(entry: ClassEntry) -> list[Meaning]:
 
     Found in the same way: where a class has the very name, those with that synonym do not count.
     """
+    return _different(meaning for meaning in meanings(entry) if fits(entry, meaning))
+
+
+def other_senses(entry: ClassEntry) -> list[Meaning]:
+    """The described classes of that name whose sense is not what the class says of itself."""
+    found = _different(meaning for meaning in meanings(entry) if not fits(entry, meaning))
+    return [replace(meaning, how="other sense") for meaning in found]
+
+
+def _different(found: Iterable[Meaning]) -> list[Meaning]:
     different: list[Meaning] = []
-    for meaning in meanings(entry):
+    for meaning in found:
         if different and meaning.how != different[0].how:
             break
-        if fits(entry, meaning) and not any(_same(meaning, one) for one in different):
+        if not any(_same(meaning, one) for one in different):
             different.append(meaning)
     return different
 

@@ -15,7 +15,13 @@ from lsmseg_prompts.files import csv_text
 from lsmseg_prompts.llm.bundled import Bundled
 from lsmseg_prompts.prompts.class_texts import texts_for_classes
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
-from lsmseg_prompts.vocabularies.meanings import choices, nearest_meanings, reference, referred
+from lsmseg_prompts.vocabularies.meanings import (
+    choices,
+    nearest_meanings,
+    other_senses,
+    reference,
+    referred,
+)
 
 
 def entry(name: str, **more) -> ClassEntry:
@@ -60,6 +66,36 @@ def test_a_sense_that_contradicts_is_another_meaning():
     senses = {one.entry.sense for one in choices(entry("crane"))}
     for sense in senses:
         assert choices(entry("crane", sense=sense))[0].entry.sense == sense
+
+
+def test_a_sense_in_other_signs_is_the_same():
+    for sense in ("A computer mouse.", "computer-mouse", "the Computer  mouse"):
+        assert choices(entry("mouse", sense=sense))[0].reference == "coco-stuff/mouse"
+        assert other_senses(entry("mouse", sense=sense)) == []
+
+
+def test_another_sense_is_shown_to_copy(call, monkeypatch):
+    """A sense in words of one's own, as far as anybody can tell, is another sense."""
+    mouse = entry("mouse", sense="a pointing device")
+    [other] = other_senses(mouse)
+    assert (other.reference, other.how) == ("coco-stuff/mouse", "other sense")
+    says = r"are of a computer mouse \(coco-stuff/mouse\), not of a pointing device: where that"
+    with pytest.raises(UsageError, match=says):
+        Bundled().answer("mine", mouse, "color")
+    pole = entry("pole", sense="a person from Poland")
+    with pytest.raises(UsageError, match=r" or of .*: where that is meant, say \"bundled\": \""):
+        Bundled().answer("mine", pole, "color")
+    Path("a.json").write_text(json.dumps([{"name": "mouse", "sense": "a pointing device"}]))
+    made = call("vocab", "new", "a.json", "-o", "mine.json", "--yes", "--json")
+    assert json.loads(made.out)["classes"][0]["others"] == ["coco-stuff/mouse"]
+    assert "in another sense than yours: mouse as a computer mouse (coco-stuff/mouse)" in made.err
+    monkeypatch.setattr(asked.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(asked.typer, "prompt", lambda _, usual, **__: usual + 1)
+    made = call("vocab", "new", "a.json", "-o", "mine.json", "--force")
+    assert "'mouse' as a pointing device is not described; of that name are" in made.err
+    [mouse] = load_vocabulary("mine.json")
+    assert (mouse.bundled, mouse.sense) == ("coco-stuff/mouse", "a pointing device")
+    assert "mouse" in Bundled().answer("mine", mouse, "color").lower()
 
 
 def test_what_a_class_says_of_itself_comes_first():
