@@ -181,16 +181,3 @@ def verb_in_number(word: str, number: Number) -> str:
     """The form of a verb in `number`; any other word, or one already right, as it is."""
     table = PLURAL_OF if number == "plural" else SINGULAR_OF
     return table.get(word, word)
-
-
-def ing_form(verb: str) -> str:
-    """The -ing form of a verb in any of its present forms: "stands" and "stand" -> "standing"."""
-    base = PLURAL_OF.get(verb, verb)
-    base = "be" if base == "are" else base
-    if base.endswith("ie"):
-        return base[:-2] + "ying"
-    if base.endswith("e") and not base.endswith(("ee", "oe", "ye")) and base != "be":
-        return base[:-1] + "ing"
-    if re.fullmatch(r"[^aeiou]*[aeiou][^aeiouwxy]|(?:begin|equip|quit)", base):
-        return base + base[-1] + "ing"
-    return base + "ing"

@@ -2,33 +2,33 @@
 
 Its reader builds "NAME, which has DESCRIPTOR", but "which is" before a descriptor that begins with
 "a" or "used", and "which" alone before "has", "often", "typically", "may" and "can". So "A zebra is
-black and white." becomes "typically is black and white", and "Zebras have manes." "has manes".
+black and white." becomes "typically is black and white", "Zebras have manes." "has manes", and a
+sentence about something else "this look: bold bands wrap a zebra's legs".
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from lsmseg_prompts.english import MODALS, PLURAL_OF, SINGULAR_OF, article, is_plural
-from lsmseg_prompts.prompts.clauses import Clause, parse, to_number
-from lsmseg_prompts.prompts.noun_phrase import described
+from lsmseg_prompts.english import MODALS, PLURAL_OF, SINGULAR_OF
+from lsmseg_prompts.prompts.clauses import bare, has_further_verb, parse
+from lsmseg_prompts.prompts.noun_phrase import parts, said_of
 from lsmseg_prompts.vocabularies import ClassEntry
 
 _ALONE = ("has", "often", "typically", "may", "can")
 _IS = ("a", "used")
 _ADVERB = re.compile(r"(usually|generally|commonly|sometimes|often|typically)\s+(.+)", re.DOTALL)
-_VERB = re.compile(r"(\w+)\b(?![-'])")
 
 
-def relative(text: str, entry: ClassEntry) -> str:
-    """The name of the class, and what a description says of it behind "which"."""
-    whole = text.strip().rstrip(" .!?;:,")
+def relative(descriptions: Sequence[str], entry: ClassEntry) -> str:
+    """The name of the class, and what the descriptions say of it behind "which"."""
+    first, *more = parts(descriptions)
+    whole = bare(first)
     said = descriptor(whole, entry.readable)
-    if whole == f"{entry.readable}, {which(said)}":  # it is such a text already
-        return whole
-    clause = parse(text, entry.names)
-    said = _predicate(clause, entry) if clause.predicate else _other(described(text, entry))
-    return f"{entry.readable}, {which(said)}"
+    if whole != f"{entry.readable}, {which(said)}":  # it is not such a text already
+        whole = f"{entry.readable}, {which(_said(first, entry))}"
+    return "; ".join([whole, *(said_of(text, entry)[0] for text in more)])
 
 
 def which(descriptor: str) -> str:
@@ -47,31 +47,32 @@ def descriptor(text: str, name: str) -> str:
     return said
 
 
-def _predicate(clause: Clause, entry: ClassEntry) -> str:
-    """A predicate of the class, beginning with one of the words that the reader knows."""
-    one = clause.number == "plural" and not is_plural(entry.readable)
-    words = (one and to_number(clause, "singular")) or clause.predicate
-    front = _ADVERB.match(words)
-    adverb, rest = (front[1], front[2]) if front else ("", words)
-    verb = _VERB.match(rest)
-    if verb is None:
-        return f"typically {words}"
-    word, behind = verb[1].lower(), rest[verb.end() :].lstrip()
-    if word in MODALS:
-        return words if words.startswith(_ALONE) else f"typically {words}"
+def _said(text: str, entry: ClassEntry) -> str:
+    """What a description says, beginning with one of the words that the reader knows."""
+    clause = parse(text, entry.names)
+    if clause and (clause.number == "singular" or not has_further_verb(clause.predicate)):
+        return _known(clause.predicate)
+    said, short = said_of(text, entry)
+    if not short:
+        return f"this look: {said}"
+    return f"has {said.removeprefix('with ')}" if said.startswith("with ") else _is(said)
+
+
+def _known(predicate: str) -> str:
+    """A predicate that begins with one of the words that the reader knows."""
+    front = _ADVERB.match(predicate)
+    adverb, rest = (front[1], front[2]) if front else ("", predicate)
+    verb, _, behind = rest.partition(" ")
+    verb = SINGULAR_OF.get(verb, verb)
+    if verb in MODALS:
+        return predicate if predicate.startswith(_ALONE) else f"typically {predicate}"
     if adverb == "sometimes":
-        base = "be" if word in ("is", "are") else PLURAL_OF.get(word, word)
-        return f"may {base} {behind}"
-    if word in ("is", "are"):
+        return f"may {'be' if verb == 'is' else PLURAL_OF.get(verb, verb)} {behind}"
+    if verb == "is":
         return _is(behind, adverb)
-    if word in ("has", "have") and not adverb:
+    if verb == "has" and not adverb:
         return f"has {behind}"
-    verb_form = SINGULAR_OF.get(word, word) if one else word
-    return f"{_how(adverb)} {verb_form} {behind}"
-
-
-def _how(adverb: str) -> str:
-    return "often" if adverb == "often" else "typically"
+    return f"{'often' if adverb == 'often' else 'typically'} {verb} {behind}"
 
 
 def _is(said: str, adverb: str = "") -> str:
@@ -81,22 +82,6 @@ def _is(said: str, adverb: str = "") -> str:
         adverb, said = front[1], front[2]
     if adverb == "sometimes":
         return f"may be {said}"
-    return said if not adverb and said.startswith(_IS) else f"{_how(adverb)} is {said}"
-
-
-def _other(said: str) -> str:
-    """What a sentence about something else says, as its noun phrase (noun_phrase.py) words it."""
-    if said.startswith("with "):
-        return f"has {said.removeprefix('with ')}"
-    if said.startswith("whose "):
-        part = re.match(r"whose ((?:[\w'-]+,? )+?)([\w']+ )(.+)", said)
-        while part and part[2].strip() not in {*PLURAL_OF, *SINGULAR_OF, *MODALS}:
-            part = re.match(rf"whose ({re.escape(part[1] + part[2])})([\w']+ )(.+)", said)
-        if part:
-            noun = part[1].strip()
-            many = is_plural(noun) or part[2].strip() in SINGULAR_OF
-            return f"has {'' if many else article(noun) + ' '}{noun} that {part[2]}{part[3]}"
-        return f"may be a thing {said}"
-    if said.startswith("where "):
-        return f"may be so that {said.removeprefix('where ')}"
-    return _is(said)
+    if not adverb and said.startswith(_IS):
+        return said
+    return f"{'often' if adverb == 'often' else 'typically'} is {said}"

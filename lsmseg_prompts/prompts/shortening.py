@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 
 from lsmseg_prompts.english import is_named, names_pattern
-from lsmseg_prompts.prompts.clauses import alternatives, begins_with_verb, has_verb
+from lsmseg_prompts.prompts.clauses import alternatives, begins_with_verb, has_verb, main_part
 
 _ADVERBS = r"(?:(?:often|sometimes|occasionally|at times|usually|mostly|slightly|partly|\w+ly)\s+)*"
 _WITH = r"with|without|except with"
@@ -38,9 +38,6 @@ _FREQUENT = re.compile(rf"(?:{_FREQUENCY})\b")
 # What remains is not true, or not the statement, without these.
 _NEEDED = re.compile(r"(?:in|for) (?:the )?(?:case|part|shades?|colou?rs?)\b|like (?:this|that)\b")
 _LIST_END = re.compile(r", (?:and|or|nor|then)\b")
-_SUBORDINATE = re.compile(
-    r"\b(?:that|which|who|whose|when|where|if|than|as|how|so|while|though|because)\b.*"
-)
 _DANGLING = re.compile(rf"(?:^|\s)(?:{alternatives('dangling')})$")
 _DETERMINED = re.compile(r"(?:an?|the|its|their|one|two|three|four|many|some|several|no)\s")
 _COLOR = re.compile(rf"\b(?:{alternatives('colors')})\b")
@@ -69,7 +66,7 @@ def _is_optional(rest: str, tail: str) -> bool:
         if _has_open_list(rest):
             return False
         own = joined[1]
-        return begins_with_verb(own) or has_verb(_SUBORDINATE.sub("", own.partition(" ")[2]))
+        return begins_with_verb(own) or has_verb(main_part(own.partition(" ")[2]))
     if not _DEPENDENT.match(tail) or _NEEDED.match(tail):
         return False
     pieces = re.split(r",\s+", tail)
@@ -91,7 +88,7 @@ def _stands_alone(rest: str, tail: str, names: tuple[str, ...]) -> bool:
     if len(rest.split()) < _MIN_WORDS or not is_named(rest, names) or _DANGLING.search(rest):
         return False
     unnamed = names_pattern(names).sub("it", rest)
-    if not has_verb(_SUBORDINATE.sub("", _main(unnamed))):
+    if not has_verb(main_part(_main(unnamed))):
         return False
     if _COLOR.search(tail) and len(_COLOR.findall(tail)) > 1 and not _COLOR.search(unnamed):
         return False  # the colors were the statement
@@ -102,7 +99,7 @@ def _stands_alone(rest: str, tail: str, names: tuple[str, ...]) -> bool:
 def _main(text: str) -> str:
     """Without an introductory phrase ("Like a long box, a bus has ..." -> "a bus has ...")."""
     first, comma, later = text.partition(", ")
-    return later if comma and not has_verb(_SUBORDINATE.sub("", first)) else text
+    return later if comma and not has_verb(main_part(first)) else text
 
 
 def _has_open_list(text: str) -> bool:

@@ -1,7 +1,6 @@
 """Prompt sets: compositions, the budget, the controls, and that sentences read as English."""
 
 import math
-import random
 import re
 from dataclasses import replace
 from functools import cache
@@ -14,10 +13,9 @@ from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.bundled import read_bundled
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text, is_one_sentence
-from lsmseg_prompts.english import PLURAL_OF, is_named
+from lsmseg_prompts.english import is_named
 from lsmseg_prompts.errors import RefusedError, UsageError
-from lsmseg_prompts.prompts import compose as composing
-from lsmseg_prompts.prompts.compose import compose, join
+from lsmseg_prompts.prompts.compose import Writing, compose, join
 from lsmseg_prompts.prompts.controls import donors
 from lsmseg_prompts.prompts.prompt_set import TEMPERATURE, build_prompt_set, set_name
 from lsmseg_prompts.prompts.shortening import shorten
@@ -39,102 +37,22 @@ def bundled():
 
 
 @pytest.mark.parametrize(
-    ("entry", "sentences", "expected"),
+    ("sentences", "expected"),
     [
-        (
-            ZEBRA,
-            [
-                "A zebra is boldly black and white, with a dark muzzle.",
-                "Zebras have a horse-like head with slender legs.",
-                "A zebra's coat looks short and sleek.",
-            ],
-            "A zebra is boldly black and white, with a dark muzzle, and has a horse-like head with "
-            "slender legs, while its coat looks short and sleek.",
-        ),
-        (
-            ZEBRA,
-            ["A zebra is black and white.", "The zebra has slender legs.", "A zebra looks sleek."],
-            "A zebra is black and white, has slender legs, and looks sleek.",
-        ),
-        (
-            ZEBRA,
-            ["Zebras are black and white.", "A zebra has slender legs."],
-            "Zebras are black and white, and have slender legs.",
-        ),
-        (
-            ZEBRA,
-            ["A zebra is black and white.", "A zebra's coat looks sleek."],
-            "A zebra is black and white, and its coat looks sleek.",
-        ),
-        (
-            ZEBRA,
-            ["A zebra is black.", "Bold bands wrap a zebra.", "Most zebras are tall."],
-            "A zebra is black, and bold bands wrap the zebra, and zebras are usually tall.",
-        ),
-        (
-            ZEBRA,
-            ["Zebras are black, though foals look brown.", "Zebras stand tall."],
-            "Zebras are black, though foals look brown, and zebras stand tall.",
-        ),
-        (
-            ZEBRA,
-            ["STOP is written on the zebra.", "Typically, a zebra may stand on its legs."],
-            "STOP is written on the zebra, and the zebra may stand on its legs.",
-        ),
-        (
-            PERSON,
-            ["A person is tall.", "A person's skin is smooth.", "People wear their clothes."],
-            "A person is tall, while their skin is smooth, and people wear their clothes.",
-        ),
-        (
-            GRASS,
-            ["Grass is green.", "Grass covers the lawn."],
-            "Grass is green, and covers the lawn.",
-        ),
-        (ZEBRA, ["A zebra is 1.5 m tall. It runs!"], "A zebra is 1.5 m tall, it runs."),
-        (PERSON, ["Person is ; ; 0.", "; A person; ; runs"], "Person is, 0, and a person, runs."),
-        # A period that ends no sentence stays.
-        (
-            ZEBRA,
-            [
-                "A zebra is approx. 1.5 m tall, e.g. a foal.",
-                "A zebra is seen by Dr. No of the U.S.",
-            ],
-            "A zebra is approx. 1.5 m tall, e.g. a foal, and is seen by Dr. No of the U.S.",
-        ),
-        # Lists are one, whatever is between their phrases.
-        (ZEBRA, ["A zebra: red. Black;", "A zebra: big."], "A zebra: red, black, big."),
+        (["A zebra is black, with a dark muzzle.", "Zebras have manes."],
+         "A zebra is black, with a dark muzzle. Zebras have manes."),
+        (["It is a zebra!", "STOP is on it", "I see"], "It is a zebra! STOP is on it. I see"),
+        (["Seen in the U.S.", "A zebra: red. Big"], "Seen in the U.S. A zebra: red. Big"),
     ],
-)
-def test_descriptions_join_into_one_sentence(entry, sentences, expected):
-    assert join(sentences, entry) == expected
-
-
-def test_predicates_change_number_only_where_it_is_safe():
-    first = "A zebra is black."
-    for second, expected in {
-        "Zebras have legs and look sleek.": "A zebra is black, and has legs and looks sleek.",
-        "Zebras are tall animals.": "A zebra is black, and zebras are tall animals.",
-        "Zebras have long bodies.": "A zebra is black, and zebras have long bodies.",
-        "Zebras graze, rest, or run.": "A zebra is black, and zebras graze, rest, or run.",
-        "Zebras carry their head high.": "A zebra is black, and carries its head high.",
-    }.items():
-        assert join([first, second], ZEBRA) == expected
+)  # fmt: skip
+def test_descriptions_stand_one_after_another(sentences, expected):
+    assert join(sentences) == expected
 
 
 def shortest(sentence, entry):
     while (less := shorten(sentence, entry.names)) is not None:
         sentence = less
     return sentence
-
-
-def stem(word):
-    """One form of a word in both numbers: verbs change theirs in joining."""
-    return PLURAL_OF.get(word.lower(), word.lower()).rstrip("s")
-
-
-def stems(text, length=1):
-    return {stem(word) for word in re.findall(rf"\w{{{length},}}", text)}
 
 
 @given(st.sampled_from(COCO.classes), st.permutations(list(ATTRIBUTES)), st.integers(1, 5))
@@ -145,29 +63,19 @@ def test_composed_bundled_sentences(entry, attributes, count):
     sentences = [bundled()[entry.index, attribute] for attribute in attributes[:count]]
     text, kept, cuts = compose(sentences, entry)
     assert count_tokens(text) <= CONTEXT_LENGTH
-    assert is_one_sentence(text)
     assert is_named(text, entry.names)
     assert 1 <= kept <= count
     if kept < count:  # a description is dropped only where shortening all of them does not do
         briefest = [shortest(sentence, entry) for sentence in sentences[: kept + 1]]
-        assert count_tokens(join(briefest, entry)) > CONTEXT_LENGTH
+        assert count_tokens(join(briefest)) > CONTEXT_LENGTH
     if cuts:
-        assert count_tokens(join(sentences[:kept], entry)) > CONTEXT_LENGTH
-    # The clauses keep the order of the attributes: words that only one has stand in that order.
-    places: dict[str, int] = {}
-    for word in re.finditer(r"\w+", text):
-        places.setdefault(stem(word[0]), word.start())
-    end = 0
+        assert count_tokens(join(sentences[:kept])) > CONTEXT_LENGTH
+    # Each stands there from its beginning, in order.
     for sentence in sentences[:kept]:
-        others = " ".join(other for other in sentences[:kept] if other != sentence)
-        own = stems(shortest(sentence, entry), 5) - stems(others)
-        # Composing turns "most", "many" and "some" into these adverbs.
-        own -= stems("usually often sometimes their while")
-        found = [places[s] for s in own if s in places and not is_named(s, entry.names)]
-        assert found or shortest(sentence, entry) != sentence
-        if found:
-            assert end <= min(found)
-            end = max(found)
+        brief = shortest(sentence, entry)
+        here, text = text.partition(". ")[::2]
+        assert sentence.startswith(here.rstrip(".")) and here.startswith(brief[:-1])
+    assert text == ""
 
 
 words = st.text(st.characters(categories=["Ll", "Lu", "Nd", "Po", "Pd"]), min_size=1, max_size=12)
@@ -177,7 +85,7 @@ words = st.text(st.characters(categories=["Ll", "Lu", "Nd", "Po", "Pd"]), min_si
     st.lists(st.lists(words, max_size=12), min_size=1, max_size=4), st.sampled_from(COCO.classes)
 )
 @example([[";", ";", "0"]], PERSON)
-def test_composing_anything_gives_one_short_sentence_that_names_the_class(parts, entry):
+def test_composing_anything_gives_a_short_text_that_names_the_class(parts, entry):
     frames = ("{name} is {}.", "Near it {} a {name}.", "{} of the {name}", "The {name}'s {} is.")
     sentences = [
         frames[i % 4].format(" ".join(part), name=entry.readable) for i, part in enumerate(parts)
@@ -186,7 +94,6 @@ def test_composing_anything_gives_one_short_sentence_that_names_the_class(parts,
     text, kept, _ = compose(sentences, entry)
     assert count_tokens(text) <= CONTEXT_LENGTH
     assert is_named(text, entry.names)
-    assert is_one_sentence(text)
     assert kept >= 1
 
 
@@ -199,18 +106,28 @@ pieces = st.sampled_from([",", *re.split(r",\s+", PIECES)])
 @given(
     st.lists(st.lists(pieces | words, min_size=1, max_size=40), min_size=1, max_size=5),
     st.sampled_from(COCO.classes),
+    st.sampled_from(["sentence", "phrase", "descriptor"]),
 )
-@example([["A NAME"], ["Dr. Most NAME"]], PERSON)
-def test_what_may_be_stored_composes_to_what_may_be_stored(parts, entry):
+@example([["A NAME"], ["Dr. Most NAME"]], PERSON, "phrase")
+def test_what_may_be_stored_composes_to_what_may_be_read(parts, entry, form):
     cleaned = [clean(" ".join(part).replace("NAME", entry.readable)).text for part in parts]
     sentences = [text for text in cleaned if not check_text(text, entry)]
     assume(sentences)
-    assert check_text(compose(sentences, entry).text, entry) == []
+    try:
+        text = compose(sentences, entry, Writing(form)).text
+    except RefusedError:  # a form may add words to a sentence that just fits
+        assume(form == "sentence")
+        raise
+    broken = dict(check_text(text, entry))
+    assert broken.keys() <= {"one-sentence"}
+    if form != "sentence":
+        assert text.startswith(entry.readable)
+        assert compose([text], entry, Writing(form)).text == text
 
 
 def test_a_single_description_stays_as_it_is_worded():
-    for (index, _), text in bundled().items():
-        assert join([text], COCO[index]) == text
+    for text in bundled().values():
+        assert join([text]) == text
 
 
 # What is left out over the budget ---------------------------------------------------------------
@@ -253,7 +170,7 @@ def test_the_longest_description_is_shortened_first_and_dropped_last():
     tail = ", with " + "very " * 60 + "dark stripes"
     first, second = "A zebra is quite tall, often plump.", f"A zebra has a short coat{tail}."
     assert compose([first, second], ZEBRA) == (
-        "A zebra is quite tall, often plump, and has a short coat.",
+        "A zebra is quite tall, often plump. A zebra has a short coat.",
         2,
         1,
     )
@@ -465,30 +382,3 @@ def test_templates_for_the_plain_name():
     assert (imagenet.name, imagenet.composition, imagenet.llm) == ("imagenet", "ensemble", "none")
     cat_seg = build_prompt_set({}, COCO, ["cat-seg"])
     assert cat_seg.texts[zebra] == ("A photo of a zebra in the scene",)
-
-
-def test_giving_up_early_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`compose` skips sets whose shortest forms cannot fit; joining all of them says the same."""
-    descriptions, vocabulary = bundled(), COCO
-    chance = random.Random(7)
-    sets = []
-    for _ in range(150):
-        entry = chance.choice(list(vocabulary))
-        some = chance.sample(list(ATTRIBUTES), chance.randint(2, 6))
-        sets.append(([descriptions[entry.index, a] for a in some], entry))
-    composing._composed.cache_clear()
-    early = [compose(*one) for one in sets]
-    monkeypatch.setattr(composing, "_at_least", lambda *_: 0)
-    composing._composed.cache_clear()
-    assert [compose(*one) for one in sets] == early
-    assert any(one.kept < len(s) for one, (s, _) in zip(early, sets, strict=True))
-
-
-def test_lists_that_fit_are_not_given_up():
-    """Their head, which all but the first lose, may be long."""
-    ship = ClassEntry(0, "ship", "large old wooden sailing ship")
-    lists = [
-        f"A large old wooden sailing ship: {' '.join([word] * 22)}." for word in ("red", "big")
-    ]
-    whole = compose([*lists, "A large old wooden sailing ship: " + "new " * 20 + "tall."], ship)
-    assert (whole.kept, whole.cuts, count_tokens(whole.text)) == (3, 0, CONTEXT_LENGTH)

@@ -16,7 +16,6 @@ from lsmseg_prompts.curation.imports import import_file, recognise
 from lsmseg_prompts.curation.phrases import evidence, from_phrases, from_sentences
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
-from lsmseg_prompts.prompts.compose import join
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store, open_store_readonly
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, fits
@@ -104,16 +103,6 @@ def test_what_is_too_long_is_left_out_whole_and_said() -> None:
     assert all(fits(text) for text in cells.texts.values())
     taken = [p for p in phrases if any(p in text for text in cells.texts.values())]
     assert sorted(taken + [p for p, _ in cells.left_out]) == sorted(phrases)
-
-
-def test_lists_are_composed_as_one_list() -> None:
-    texts = from_phrases(PROLAB, BICYCLE).texts
-    assert join([texts["shape"], texts["material"]], BICYCLE) == (
-        "A bicycle: frame shaped like a diamond, made of metal, often aluminum."
-    )
-    assert join([texts["shape"]], BICYCLE) == texts["shape"]
-    mixed = join([texts["shape"], "A bicycle is black."], BICYCLE)
-    assert check_text(mixed, BICYCLE) == [] and mixed.count(":") == 1
 
 
 def test_doubles_and_what_is_no_sentence_are_listed() -> None:
