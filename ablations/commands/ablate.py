@@ -83,7 +83,7 @@ def ablate(
     ] = "beam",
     beam_width: Annotated[int, Option(min=1, help="Sets that --strategy beam keeps.")] = 3,
     orders: Annotated[
-        bool, Option("--orders", help="Try the best set's clauses in other orders too.")
+        bool, Option("--orders", help="Try the best set's descriptions in other orders too.")
     ] = False,
     seed: options.Seed = 0,
     picture: Annotated[

@@ -65,7 +65,7 @@ Composition = Annotated[
     Literal["concat", "ensemble", "sentence", "mean-score", "max", "adaptive"],
     Option(
         metavar="HOW",
-        help="concat: one sentence; ensemble: mean embedding; mean-score: mean cosine; max: best "
+        help="concat: one text; ensemble: mean embedding; mean-score: mean cosine; max: best "
         "text; adaptive: what fits the picture; sentence: written by the LLM.",
     ),
 ]

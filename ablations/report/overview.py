@@ -10,7 +10,7 @@ from lsmseg_prompts.prompts.word_lists import WORDS
 CONTROLS = ("shuffled", "random", "typical", "cat-seg", "imagenet")
 """In the order in which they stand below the others."""
 NOTE = (
-    "mIoU in % on {split}. joined: one sentence of all attributes, as in the paper; averaged: the "
+    "mIoU in % on {split}. joined: one text of all attributes, as in the paper; averaged: the "
     "mean of a sentence for each; * is the set that was chosen, shuffled and random are its own; "
     "imagenet: the name in CLIP's seven templates."
 )

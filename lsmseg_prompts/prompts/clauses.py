@@ -53,7 +53,7 @@ def begins_with_verb(text: str) -> bool:
 
 def has_further_verb(predicate: str) -> bool:
     """Whether a part of the predicate behind a comma, "and", "or" or "but" may have a verb."""
-    _, *parts = re.split(r",\s+|\s+(?:and|or|but|while|though)\s+", predicate)
+    _, *parts = re.split(r",?\s+(?:and|or|but|while|though)\s+|,\s+", predicate)
     for part in parts:
         match = re.match(rf"(?:{_ADVERB}\s+)*(\w+)\b(?![-'])", part)
         if (match and {match[1]} & (PLURAL_OF.keys() | SINGULAR_OF)) or has_verb(main_part(part)):

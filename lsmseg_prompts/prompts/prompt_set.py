@@ -1,8 +1,8 @@
 """Prompt sets: for every class of a vocabulary, the text or texts a model is scored with.
 
-A prompt set is made from descriptions by a composition: `concat` (one sentence a class, clause by
-clause, see compose.py), `sentence` (one that the LLM wrote about all the attributes together), or a
-sentence an attribute, which whoever embeds them reads together: `ensemble` (the mean of their
+A prompt set is made from descriptions by a composition: `concat` (one text a class, the descriptions
+one after another, see compose.py), `sentence` (one that the LLM wrote about all the attributes), or
+a sentence an attribute, which whoever embeds them reads together: `ensemble` (the mean of their
 embeddings), `mean-score` (the mean of their cosines), `max` (the highest cosine), `adaptive` (the
 mean, weighted by how well each fits the picture). `refined` is made class by class, with any number
 of texts for each, read as those of `ensemble`.
@@ -153,7 +153,7 @@ def build_prompt_set(
     """Compose the descriptions of every class of `vocabulary`.
 
     Where there are further samples of a description (see `attributes.samples`), each is a text of
-    its own, unless several attributes are joined to one sentence.
+    its own, unless several attributes are joined to one.
 
     Args:
         descriptions: what there is, {(class index, attribute): one sentence}.

@@ -30,7 +30,7 @@ def training_texts(
     """For every class of the vocabulary the texts to train with.
 
     The name template, every description alone, `combos` random combinations of 2 to 4 attributes
-    in random order composed as one sentence, and each of these once more with the class's name
+    in random order composed as one text, and each of these once more with the class's name
     replaced by a word that says nothing. Texts are drawn evenly from the list, so the template
     stands in it several times. Classes that lack a description of some attribute that others
     have get what there is, and the template.

@@ -25,6 +25,7 @@ CAN = ClassEntry(1, "watering can", "watering can")
         ("A zebra is large, and has a mane.", ": a zebra is large, and has a mane"),
         ("A zebra is wide or narrows to a line.", ": a zebra is wide or narrows to a line"),
         ("Zebras are fast, and some have stripes.", ": zebras are fast, and some have stripes"),
+        ("A zebra is fed, or stands still.", ": a zebra is fed, or stands still"),
         ("A zebra may be gray or brown.", ": a zebra may be gray or brown"),
         ("Zebras run fast.", ": zebras run fast"),
         ("A zebra's coat looks short.", ": a zebra's coat looks short"),

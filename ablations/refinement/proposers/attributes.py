@@ -54,7 +54,7 @@ def averaged(index: int, subset: Sequence[str], sentences: Mapping[str, str]) ->
 def joined(
     subset: Sequence[str], sentences: Mapping[str, str], entry: ClassEntry
 ) -> Candidate | None:
-    """The candidate of some attributes in one sentence; None where they do not all fit."""
+    """The candidate of some attributes in one text; None where they do not all fit."""
     try:
         composed = compose([sentences[a] for a in subset], entry)
     except RefusedError:

@@ -15,7 +15,7 @@ NAME = "edit"
 
 
 def propose(feedback: Feedback, store: TextStore) -> Iterator[Candidate]:
-    """Each text less a part, each text less, and all of them as one sentence in either order."""
+    """Each text less a part, each text less, and all of them as one in either order."""
     for index in feedback.classes:
         entry, now = feedback.vocabulary[index], feedback.texts[index]
         recipe = feedback.recipes[index]
