@@ -1,7 +1,7 @@
 """Prompt sets: for every class of a vocabulary, the text or texts a model is scored with.
 
-A prompt set is made from descriptions by a composition: `concat` (one text a class, the descriptions
-one after another, see compose.py), `sentence` (one that the LLM wrote about all the attributes), or
+A prompt set is made from descriptions by a composition: `concat` (the descriptions one after
+another, see compose.py), `sentence` (one that the LLM wrote about all the attributes), or
 a sentence an attribute, which whoever embeds them reads together: `ensemble` (the mean of their
 embeddings), `mean-score` (the mean of their cosines), `max` (the highest cosine), `adaptive` (the
 mean, weighted by how well each fits the picture). `refined` is made class by class, with any number
