@@ -88,11 +88,11 @@ VOCABULARY = Vocabulary(
     "planted", "Planted", tuple(ClassEntry(i, name, name) for i, name in enumerate(NAMES))
 )
 DESCRIPTIONS = {
-    (i, attribute): f"A {name} has the {attribute} of kind {i}."
+    (i, attribute): f"A {name} has {attribute} {i}."
     for i, name in enumerate(NAMES)
     for attribute in NINE
 }
-_MENTION = re.compile(r"the (\w+) of kind (\d+)")
+_MENTION = re.compile(r"(\w+) (\d+)")
 _NAMED = re.compile(rf"\b({'|'.join(NAMES)})\b", re.IGNORECASE)
 
 
@@ -106,7 +106,7 @@ class Texts:
         self.world, self.kinds, self.directions = world, world.kinds(), world.directions()
 
     def direction(self, attribute: str, kind: int) -> np.ndarray:
-        """Of the words "the (attribute) of kind (class)"."""
+        """Of the words "(attribute) (class)"."""
         world, role = self.world, self.kinds[attribute]
         if role == "harmful":  # what is planted in another class, of one attribute after another
             planted = [a for a, k in self.kinds.items() if k == "planted"]

@@ -43,10 +43,11 @@ def phrase(descriptions: Sequence[str], entry: ClassEntry) -> str:
 
 
 def parts(descriptions: Sequence[str]) -> list[str]:
-    """The sentences of all the descriptions; what is not a sentence stays without a period."""
-    return [
-        f"{part}." if is_finished(text) else part for text in descriptions for part in clauses(text)
-    ]
+    """The sentences of all the descriptions; what does not end as one stays whole."""
+    found: list[str] = []
+    for text in descriptions:
+        found += [f"{part}." for part in clauses(text)] if is_finished(text) else [text]
+    return found
 
 
 @lru_cache(maxsize=65536)

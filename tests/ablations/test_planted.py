@@ -51,7 +51,7 @@ def test_directions_are_orthonormal() -> None:
 
 
 def test_the_text_tower_reads_the_real_prompts() -> None:
-    """Of all nine attributes in one composed sentence none is lost; shuffled ones are another's."""
+    """Of all nine attributes in one composed text none is lost; shuffled ones are another's."""
     world = World(5001)
     texts, kinds = Texts(world), world.kinds()
     everything = build_prompt_set(DESCRIPTIONS, VOCABULARY, NINE)

@@ -17,6 +17,7 @@ from lsmseg_prompts.vocabularies import load_vocabulary
 
 SHIPPED = WEIGHTS / "lsmseg-tiny.safetensors"
 BEST = Candidate(("color", "shape"))
+AVERAGED = Candidate(BEST.attributes, composition="ensemble")
 
 
 def test_at_most_20_megabytes_with_the_configuration_of_today() -> None:
@@ -46,17 +47,17 @@ def above_zero(draws: Draws) -> bool:
 
 
 def test_descriptions_find_unseen_classes(board: Scoreboard) -> None:
+    assert unseen(board, AVERAGED).value > 0.35
     best = unseen(board, BEST)
-    assert best.value > 0.35
     assert above_zero(best - unseen(board, NAME))
     assert above_zero(best - unseen(board, Candidate(BEST.attributes, "shuffled")))
     assert above_zero(best - unseen(board, Candidate(BEST.attributes, "random")))
 
 
 def test_attributes_together_find_more_than_the_best_alone(board: Scoreboard) -> None:
-    """Joined to one sentence, and averaged."""
-    ways = [BEST, Candidate(BEST.attributes, composition="ensemble")]
-    color, *both = (one.mean for one in board.score("report", [Candidate(("color",)), *ways]))
+    """Joined to one text, and averaged."""
+    candidates = [Candidate(("color",)), BEST, AVERAGED]
+    color, *both = (one.mean for one in board.score("report", candidates))
     assert all(above_zero(one["miou"] - color["miou"]) for one in both)
     assert all(one["seen"].value > 0.6 for one in both)
 

@@ -196,9 +196,9 @@ def test_several_texts_of_a_class(name: str, tmp_path: Path) -> None:
 def test_several_texts_are_joined_where_one_is_read(name: str, tmp_path: Path) -> None:
     made = export(ensemble(SEVERAL), VOCABULARY, tmp_path / "file", name)
     phrased = CONSUMERS[name].form == "phrase"
-    joined = "zebra, with stripes, as tall as a pony"
+    joined = "zebra, with stripes; as tall as a pony"
     assert made.texts[0] == (
-        joined if phrased else "A zebra has stripes, and is as tall as a pony.",
+        joined if phrased else "A zebra has stripes. A zebra is as tall as a pony.",
     )
     named = (("a photo of a zebra", *SEVERAL[0]), *SEVERAL[1:])
     assert export(ensemble(named), VOCABULARY, tmp_path / "named", name).texts == made.texts
@@ -553,9 +553,9 @@ def test_the_command_fits_and_tells(call: Any) -> None:
     base = ("export", "--vocab", "camvid", "--attributes", "size,shape,texture,color")
     done = call(*base, "-o", "out.json", "--format", "cat-seg")
     assert done.code == 0
-    assert "10 of 11 classes have texts that were over 68 tokens" in done.err
+    assert "11 of 11 classes have texts that were over 68 tokens" in done.err
     texts = json.loads(Path("out.json").read_text())
-    assert len(texts) == 11 and texts[0].startswith("sky,a large area")
+    assert len(texts) == 11 and texts[0].startswith("sky: a large area")
     joined = call(*base, "-o", "j.json", "--format", "cat-seg", "--composition", "ensemble")
     assert "cat-seg reads one text a class" in joined.err
     assert json.loads(Path("j.json").read_text()) == texts
