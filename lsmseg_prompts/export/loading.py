@@ -63,10 +63,17 @@ def load_export(
     try:
         groups = _READERS[format](data.decode("utf-8-sig"), content)
         texts = tuple(_group(group, format) for group in groups)
-    except KeyError as error:
-        raise UsageError(f"{path} is not a file of {format}: it has no {error}.") from error
-    except (ValueError, TypeError, SyntaxError, AttributeError) as error:
-        raise UsageError(f"{path} is not a file of {format}: {error}.") from error
+    except _LackingError as error:
+        raise UsageError(
+            f"{path} is not a file of {format} for all classes of {vocabulary.name}: it has no "
+            f"{error}. Take it into the store with `store import`, and export that with --missing."
+        ) from error
+    except _BAD_CONTENT as error:
+        lost = "it has no " if isinstance(error, KeyError) else ""
+        raise UsageError(
+            f"{path} is not a file of {format} for {vocabulary.name}: {lost}{error}. Name the "
+            "--format and the --vocab that it was written with."
+        ) from error
     if len(texts) != len(vocabulary):
         raise UsageError(
             f"{path} has {len(texts)} classes and {vocabulary.name} has {len(vocabulary)}: name "
@@ -85,6 +92,22 @@ def load_export(
         class_names=names,
         texts=texts,
     )
+
+
+class _LackingError(Exception):
+    """A file that names its classes has no texts of some of them."""
+
+
+_BAD_CONTENT = (
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    RecursionError,
+    MemoryError,
+)
+"""What a file of another shape makes the readers below raise."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +189,9 @@ def _open_clip(text: str, content: _Content) -> Groups:
 def _keyed(raw: Mapping[str, Any], keys: Sequence[str]) -> list[Any]:
     if unknown := [name for name in raw if name not in keys]:
         raise ValueError(f"it names a class {unknown[0]!r}")
+    if lacking := [name for name in keys if name not in raw]:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise _LackingError(f"{lacking[0]!r}{more}")
     return [raw[name] for name in keys]
 
 

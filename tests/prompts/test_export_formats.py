@@ -399,6 +399,8 @@ def test_the_way_back(name: str, tmp_path: Path) -> None:
         ("open_clip", {"classnames": ["a", "b", "c"]}, "it has no 'templates'"),
         ("fc-clip", "0:invalid_class_id\n1:a\n3:b\n2:c\n", "the line of 2 comes after that of 3"),
         ("maft", "a\nb\nc\n", "is not a file of maft"),
+        ("json", {"sky": ["b"]}, r"no 'zebra' and 1 more. Take it into the store with `store im"),
+        ("mmseg", "text_vocabulary = " + "-" * 20_000 + "1\n", "is not a file of mmseg"),
     ],
 )
 def test_other_shapes_are_refused(name: str, content: Any, message: str, tmp_path: Path) -> None:
