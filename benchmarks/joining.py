@@ -40,7 +40,7 @@ Means = dict[str, dict[str, Draws]]
 def attribute_sets(seed: int = 0) -> list[tuple[str, ...]]:
     """The paper's four, four that score well, and eight each of two, three and four at random."""
     rng = random.Random(seed)
-    drawn = [tuple(rng.sample(ATTRIBUTES, k)) for k in (2, 3, 4) for _ in range(8)]
+    drawn = [tuple(rng.sample(list(ATTRIBUTES), k)) for k in (2, 3, 4) for _ in range(8)]
     return [PAPER, *BEST, ("color", "shape", "pattern"), *drawn]
 
 
