@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,25 +41,28 @@ def choose(entry: ClassEntry, offered: Sequence[Meaning]) -> Meaning | None:
     for number, meaning in enumerate(offered, start=1):
         note(f"  {number}  {meaning.gloss}")
     note("  0  none of them")
-    top = len(offered)
-    while not 0 <= (number := typer.prompt("Which", usual, type=int, err=True)) <= top:
-        note(f"Type a number from 0 to {top}.")
-    return offered[number - 1] if number else None
+    while True:
+        number = typer.prompt("Which", usual, type=int, err=True)
+        if 0 <= number <= len(offered):
+            return offered[number - 1] if number else None
+        note(f"Type a number from 0 to {len(offered)}.")
 
 
 def show_new(made: NewVocabulary, source: str, output: Path, table: Path, json: bool) -> None:
     """What `vocab new` found, where it was written, and what to run next."""
     vocabulary = made.vocabulary
-    rows = [
-        {
-            "class": entry.name,
-            "meaning": made.taken[entry.index].reference if entry.index in made.taken else None,
-            "found by": made.taken[entry.index].how if entry.index in made.taken else None,
-            "sense": made.taken[entry.index].entry.sense if entry.index in made.taken else None,
-            "others": [one.reference for one in made.others.get(entry.index, ())],
-        }
-        for entry in vocabulary
-    ]
+    rows = []
+    for entry in vocabulary:
+        taken = made.taken.get(entry.index)
+        rows.append(
+            {
+                "class": entry.name,
+                "meaning": taken and taken.reference,
+                "found by": taken and taken.how,
+                "sense": taken and taken.entry.sense,
+                "others": [one.reference for one in made.others.get(entry.index, ())],
+            }
+        )
     counts = {"described": len(made.taken), "missing": made.missing}
     if json:
         files = {"vocabulary": output, "texts": table}
@@ -69,7 +72,7 @@ def show_new(made: NewVocabulary, source: str, output: Path, table: Path, json: 
         print(f"{len(made.taken)} of {len(vocabulary)} classes of {source} are described.")
         print(output)
         print(table)
-    for line in notes(vocabulary, made.taken, made.others):
+    for line in notes(vocabulary, made.taken, made.unsure, made.others):
         say(line)
     if made.missing:
         mine, texts = shlex.quote(str(output)), shlex.quote(str(table))
@@ -82,28 +85,26 @@ def show_new(made: NewVocabulary, source: str, output: Path, table: Path, json: 
 
 def notes(
     vocabulary: Vocabulary,
-    taken: dict[int, Meaning],
-    others: dict[int, list[Meaning]],
+    taken: Mapping[int, Meaning],
+    unsure: Collection[int],
+    others: Mapping[int, Sequence[Meaning]],
 ) -> list[str]:
-    """What a reader should look at: classes taken by their head word, and of several senses."""
-    heads = [
-        f"{vocabulary[index].readable} as {meaning.entry.readable}"
-        for index, meaning in taken.items()
-        if meaning.how == "head word"
-    ]
+    """What a reader should look at: last words, several senses, and senses that are not theirs."""
+    heads, several = [], []
+    for index, meaning in taken.items():
+        said = f"{vocabulary[index].readable} as {meaning.gloss}"
+        if meaning.how == "head word":
+            heads.append(said)
+        elif index in unsure:
+            several.append(said)
     senses = [
         f"{vocabulary[index].readable} as {some[0].entry.sense} ({some[0].reference})"
         for index, some in others.items()
         if index not in taken and some[0].how == "other sense"
     ]
-    several = [
-        f"{vocabulary[index].readable} as {meaning.gloss}"
-        for index, meaning in taken.items()
-        if index in others and meaning.how not in ("nearest", "other sense")
-    ]
     lines = []
     if heads:
-        lines.append(f"Described as what their last word names: {_some(heads)}.")
+        lines.append(f"Described as what their last words name: {_some(heads)}.")
     if several:
         lines.append(f"Of several meanings these were taken: {_some(several)}.")
     if senses:
@@ -116,13 +117,14 @@ def notes(
 
 def note_meanings(vocabulary: Vocabulary) -> None:
     """Say what `bundled` takes the classes of a user's own list for, where that is not plain."""
-    from lsmseg_prompts.vocabularies.meanings import choices
+    from lsmseg_prompts.vocabularies.meanings import choices, unsure
 
     if vocabulary.option != "FILE":
         return
     found = {entry.index: choices(entry) for entry in vocabulary}
     taken = {index: some[0] for index, some in found.items() if some}
-    lines = notes(vocabulary, taken, {i: some[1:] for i, some in found.items() if len(some) > 1})
+    doubtful = [entry.index for entry in vocabulary if unsure(entry, found[entry.index])]
+    lines = notes(vocabulary, taken, doubtful, {})
     for line in lines:
         say(line)
     if lines:

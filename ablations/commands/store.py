@@ -11,6 +11,7 @@ import lsmseg_prompts
 from ablations.commands import completion, options, store_tables
 from ablations.commands.app import example, group
 from ablations.commands.output import show
+from lsmseg_prompts.curation.sources import Format
 from lsmseg_prompts.errors import PartialError, RefusedError
 
 app = group("The attribute store: where it is and what it holds.")
@@ -153,17 +154,7 @@ def store_import(
     file: Annotated[Path, Argument(help="A JSON, CSV or text file of descriptions.")],
     llm: Annotated[str, Option(help="The name to file the texts under, such as cupl.")],
     format: Annotated[
-        Literal[
-            "auto",
-            "cupl",
-            "dclip",
-            "prolab",
-            "texts",
-            "attributes",
-            "clip_benchmark",
-            "csv",
-            "fc-clip",
-        ],
+        Literal["auto", Format],
         Option(metavar="WHOSE", help="Whose file it is, as docs/store.md lists; auto looks at it."),
     ] = "auto",
     vocab: options.Vocab = "coco-stuff",
@@ -182,8 +173,8 @@ def store_import(
     if result.empty:
         raise PartialError(
             f"{len(result.empty)} classes of {result.vocabulary} have nothing by {llm} "
-            f"(first: {', '.join(result.empty[:5])}): the file has no texts for them; --missing of "
-            "evaluate, ablate and export does without."
+            f"(first: {'; '.join(result.empty[:5])}): import another file under that name, or see "
+            "--missing of evaluate, ablate and export."
         )
 
 
@@ -201,7 +192,7 @@ def store_backup(
 def store_check(store: options.StorePath = None, json: options.Json = False) -> None:
     """Look for damage, wrong token counts, and what a person should look at."""
     result = lsmseg_prompts.store_check(store)
-    show(result.rows, json)
+    show(result.rows, json, printed=store_tables.check)
     if (error := result.error()) is not None:
         raise error
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.commands.output import Shown, say, show
+from lsmseg_prompts.english import excerpt, plural
 from lsmseg_prompts.files import csv_text, write_whole
-from lsmseg_prompts.terminal import print_table, printable
+from lsmseg_prompts.terminal import print_table, printable, visible
 
 if TYPE_CHECKING:
     from lsmseg_prompts.curation.imports import Imported
@@ -29,6 +30,14 @@ def status(rows: list[dict[str, Any]]) -> None:
     show(shown, as_json=False, brief=STATUS)
     for path in paths:
         print(f"Working store: {path}")
+
+
+def check(rows: list[dict[str, Any]]) -> None:
+    """What was looked at, with the first places; with --verbose all places, a line each."""
+    print_table(rows, ["check", "level", "count", "detail"])
+    for row in rows if Shown.verbose else ():
+        for place in row["all"]:
+            print(f"{row['check']}: {visible(place)}")
 
 
 def edits(rows: list[dict[str, Any]]) -> None:
@@ -127,36 +136,36 @@ def imported(result: Imported, as_json: bool, listed: Path) -> None:
         show(asdict(result), as_json)
         return
     print(
-        f"{result.file} ({result.format}): {result.classes} classes, {result.phrases} texts; "
-        f"{result.added} descriptions added, {result.replaced} replaced, {result.kept} kept, "
-        f"{result.locked} locked; {len(result.left_out)} texts left out."
+        f"{result.file} ({result.format}): {_count(result.classes, 'class')}, "
+        f"{_count(result.phrases, 'text')}; {_count(result.added, 'description')} added, "
+        f"{result.replaced} replaced, {result.kept} kept, {result.locked} locked; "
+        f"{_count(len(result.left_out), 'text')} left out."
     )
     if result.samples:
-        print(f"{result.samples} of the descriptions are further samples of the others.")
+        print(f"Further samples of the same cells among them: {result.samples}.")
     if Shown.verbose:
         for row in result.left_out:
-            print(f"left out of {row['class']} ({row['reason']}): {row['phrase']}")
+            said = printable(excerpt(row["phrase"], 200))
+            print(f"left out of {row['class']} ({row['reason']}): {said}")
     if result.review:
-        say(f"{result.review} texts are for review: lsmseg-prompts store check lists them.")
+        say(f"{_count(result.review, 'text')} for review: lsmseg-prompts store check -v lists all.")
     rows = [
-        *({"name": name, "text": "", "reason": "not a class"} for name in result.unknown),
-        *({"name": "", "text": "", "reason": reason} for reason in result.refused),
+        *({"name": row["name"], "text": "", "reason": row["reason"]} for row in result.names),
         *(
             {"name": row["class"], "text": row["phrase"], "reason": row["reason"]}
             for row in result.left_out
         ),
     ]
-    if rows:
-        write_whole(listed, csv_text(rows))
-        names = [*result.unknown, *result.refused]
-        first = f" (first: {'; '.join(names[:3])})" if names else ""
-        say(
-            f"{_names(len(names), result.vocabulary)}{first}; {listed} lists them and the texts "
-            "left out."
-        )
+    if not rows:
+        return
+    write_whole(listed, csv_text(rows))
+    what = [f"{_count(len(result.left_out), 'text')} left out"] if result.left_out else []
+    if names := len(result.names):
+        taken = "name not taken as a class" if names == 1 else "names not taken as classes"
+        what.append(f"{names} {taken} (first: {result.first_names})")
+    say(f"{' and '.join(what)}: {listed} lists all.")
 
 
-def _names(count: int, vocabulary: str) -> str:
-    if count == 1:
-        return f"1 name was not taken as a class of {vocabulary}"
-    return f"{count} names were not taken as classes of {vocabulary}"
+def _count(number: int, what: str) -> str:
+    """A number of things, such as "1 class" and "2 classes"."""
+    return f"{number} {what if number == 1 else plural(what)}"

@@ -21,8 +21,8 @@ from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 class Check:
     """What was checked.
 
-    rows: {check, level, count, detail}; a level is "damage", "wrong", "ok" or "look" (for a
-    person to do).
+    rows: {check, level, count, detail, all}; a level is "damage", "wrong", "ok" or "look" (for a
+    person to do). detail: the first of `all`, in a line.
     """
 
     store: str
@@ -31,7 +31,7 @@ class Check:
     def add(self, check: str, level: str, places: list[str]) -> None:
         shown = "; ".join(places[:5]) + (f"; and {len(places) - 5} more" if len(places) > 5 else "")
         row = {"check": check, "level": level if places else "ok", "count": len(places)}
-        self.rows.append({**row, "detail": shown})
+        self.rows.append({**row, "detail": shown, "all": places})
 
     def error(self) -> LsmsegPromptsError | None:
         """StoreError if it is damaged, RefusedError if counts are wrong, else None."""
@@ -90,8 +90,7 @@ _OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDE
 
 
 def _counts(file: Store, result: Check) -> None:
-    wrong, over = [], []
-    lost = []
+    lost, wrong, over = [], [], []
     for row in file.rows(f"{_CELLS} WHERE d.status = 'done' ORDER BY 1"):
         if not isinstance(row["text"], str):
             lost.append(row["cell"])
@@ -142,4 +141,4 @@ def _look(file: Store, result: Check) -> None:
     result.add("requests left without a reply", "look", [row["said"] for row in sent])
     (under_way,) = file.rows("SELECT count(*) AS n FROM attempts WHERE state = 'sent'")
     row = {"check": "requests under way", "level": "ok", "count": under_way["n"] - len(sent)}
-    result.rows.append({**row, "detail": ""})
+    result.rows.append({**row, "detail": "", "all": []})

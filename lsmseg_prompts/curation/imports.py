@@ -24,7 +24,7 @@ from lsmseg_prompts.curation.phrases import (
 )
 from lsmseg_prompts.curation.sources import Format, Named, read, recognise
 from lsmseg_prompts.descriptions.loading import check_attributes
-from lsmseg_prompts.english import has_word, nearest
+from lsmseg_prompts.english import excerpt, has_word, nearest
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import read_named
 from lsmseg_prompts.store.descriptions import Description
@@ -33,7 +33,7 @@ from lsmseg_prompts.store.store import Store, open_store
 from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
-SUGGESTED = 3  # so many names of no class have the nearest ones beside them
+SUGGESTED = 3  # so many names of no class are shown, and so few have the nearest ones beside them
 
 
 @dataclass
@@ -42,10 +42,9 @@ class Imported:
 
     added, replaced, kept, locked: numbers of cells; `kept` were filled before and stay, as
     `locked` ones do. samples: how many of the cells in the file were further samples; review: how
-    many of those that were filled a person should look at. unknown: names of no class, where they
-    are few with the nearest ones. refused: names that could not be told apart, with the reason.
-    left_out: {class, phrase, reason}, texts without a place. empty: classes of the vocabulary that
-    got nothing and have nothing by this LLM.
+    many of those that were filled a person should look at. names: {name, reason}, those of the file
+    that were not taken as classes. left_out: {class, phrase, reason}, texts without a place. empty:
+    classes of the vocabulary that got nothing and have nothing by this LLM.
     """
 
     file: str
@@ -61,10 +60,14 @@ class Imported:
     locked: int = 0
     samples: int = 0
     review: int = 0
-    unknown: list[str] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
+    names: list[dict[str, str]] = field(default_factory=list)
     left_out: list[dict[str, str]] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+
+    @property
+    def first_names(self) -> str:
+        """Some of the names that were not taken, with the reasons, for a message."""
+        return "; ".join(f"{excerpt(n['name'])!r} {n['reason']}" for n in self.names[:SUGGESTED])
 
 
 def import_file(
@@ -98,11 +101,12 @@ def import_file(
     chosen, named = read(data, path, format)
     digest = hashlib.sha256(data).hexdigest()
     result = Imported(str(path), digest, chosen, llm, vocabulary.name)
+    result.phrases = sum(one.count for one in named)
     matched = match(named, vocabulary, result)
     if not matched:
         raise UsageError(
-            f"No name in {path} is a class of the vocabulary {vocabulary.name}: "
-            f"{'; '.join([*result.refused, *result.unknown][:SUGGESTED])}."
+            f"No name in {path} was taken as a class of the vocabulary {vocabulary.name} (first: "
+            f"{result.first_names}): give the --vocab whose classes the file names."
         )
     provenance = f"Imported from {path.name} ({chosen}, sha256 {digest})"
     with open_store(working_store_path(store)) as opened, opened.transaction():
@@ -167,34 +171,34 @@ def match(
     A name means the class of that name, else the one with that readable name, else the one with
     that synonym. Where it means two classes, or two names mean the same, none is taken.
     """
-    result.phrases = sum(one.count for one in named)
-    meant: dict[int, list[tuple[int, str, Named]]] = {}
+    unknown: list[str] = []
+    claims: dict[int, list[tuple[int, Named]]] = {}
     for one in named:
         rank, entries = _meant(one, vocabulary)
-        name = one.names[0]
         if len(entries) == 1:
-            meant.setdefault(entries[0].index, []).append((rank, name, one))
+            claims.setdefault(entries[0].index, []).append((rank, one))
         elif entries:
             which = " and ".join(f"{e.name!r} ({e.index})" for e in entries)
-            result.refused.append(f"{name!r} means the classes {which}")
+            result.names.append({"name": one.names[0], "reason": f"means the classes {which}"})
         else:
-            result.unknown.append(name)
-    spellings = [spelling for entry in vocabulary for spelling in entry.names]
-    few = len(result.unknown) <= SUGGESTED
-    result.unknown = [
-        f"{name!r}{nearest(name, spellings) if few else ''}" for name in result.unknown
-    ]
+            unknown.append(one.names[0])
     matched = []
-    for index, claims in sorted(meant.items()):
-        best = min(rank for rank, *_ in claims)
-        first = [claim for claim in claims if claim[0] == best]
-        for _, name, _ in claims if len(first) > 1 else [c for c in claims if c[0] != best]:
-            others = " and ".join(repr(other) for _, other, _ in claims)
-            result.refused.append(
-                f"{name!r}: {others} are all the class {vocabulary[index].name!r}"
-            )
-        if len(first) == 1:
-            matched.append((vocabulary[index], first[0][2]))
+    for index, claimed in sorted(claims.items()):
+        best = min(rank for rank, _ in claimed)
+        first = [one for rank, one in claimed if rank == best]
+        taken = first[0] if len(first) == 1 else None
+        if taken is not None:
+            matched.append((vocabulary[index], taken))
+        for _, one in claimed:
+            if one is not taken:
+                others = " and ".join(repr(o.names[0]) for _, o in claimed if o is not one)
+                reason = f"means the class {vocabulary[index].name!r}, like {others}"
+                result.names.append({"name": one.names[0], "reason": reason})
+    few = len(unknown) <= SUGGESTED
+    spellings = [spelling for entry in vocabulary for spelling in entry.names]
+    for name in unknown:
+        near = nearest(excerpt(name), spellings) if few else ""
+        result.names.append({"name": name, "reason": f"is not a class{near}"})
     return matched
 
 

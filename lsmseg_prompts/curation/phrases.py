@@ -8,6 +8,7 @@ attribute_words.json is too little. What there is beyond one sentence becomes sa
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -26,6 +27,8 @@ from lsmseg_prompts.vocabularies import ClassEntry
 
 MOST_TEXTS = 1000
 """So many texts of a class are read: no mean of more is any better."""
+MOST_LETTERS = 2000
+"""A longer text has more than 77 tokens, and takes long to count."""
 NO_ROOM = "no room in 77 tokens"
 
 
@@ -40,12 +43,12 @@ class Cells:
     texts: dict[str, str] = field(default_factory=dict)
     review: dict[str, str] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    _samples: Counter[str] = field(default_factory=Counter)
 
     def add(self, attribute: str, text: str, review: str | None = None) -> None:
         """File a sentence as the next sample of an attribute."""
-        number = 1
-        while (name := sample(attribute, number)) in self.texts:
-            number += 1
+        self._samples[attribute] += 1
+        name = sample(attribute, self._samples[attribute])
         self.texts[name] = text
         if review:
             self.review[name] = review
@@ -71,32 +74,27 @@ def from_phrases(phrases: Sequence[str], entry: ClassEntry) -> Cells:
     plain = [_inside(phrase) for phrase in _plain(phrases, cells)]
     of_sense = sense_doubt(plain, entry)
     doubts = {phrase: picture_doubt(phrase, entry) for phrase in plain}
-    groups: dict[str, list[str]] = {}
-    for phrase in plain:
-        scores = evidence(phrase)
-        best = max(scores, key=lambda name: scores[name]) if scores else "typical"
-        groups.setdefault(best, []).append(phrase)
-    rest = [phrase for phrase in groups.pop("typical", []) if not doubts[phrase]]
-    filed: dict[str, None] = {}
+    best = {phrase: _best(evidence(phrase)) for phrase in plain}
+    sound = [phrase for phrase in plain if not doubts[phrase]]
+    filed: set[str] = set()
+
+    def add(attribute: str, taken: Sequence[str], doubt: str | None) -> None:
+        cells.add(attribute, _sentence(taken, entry), doubt)
+        filed.update(taken)
+
     for attribute in ATTRIBUTES:
-        sound = [phrase for phrase in groups.get(attribute, []) if not doubts[phrase]]
-        for taken in _together(sound, entry):
-            cells.add(attribute, _sentence(taken, entry), of_sense)
-            filed |= dict.fromkeys(taken)
-    everything = [phrase for phrase in plain if not doubts[phrase]]
-    summary = set(_fitting(_fitting([], rest, entry), everything, entry))
-    ordered = [phrase for phrase in everything if phrase in summary]
-    if ordered and _sentence(ordered, entry) not in cells.texts.values():
-        cells.add("typical", _sentence(ordered, entry), of_sense)
-        filed |= dict.fromkeys(ordered)
-    for taken in _together([phrase for phrase in rest if phrase not in filed], entry):
-        cells.add("typical", _sentence(taken, entry), of_sense)
-        filed |= dict.fromkeys(taken)
-    for attribute in (*ATTRIBUTES, "typical"):
-        for phrase in groups.get(attribute, plain if attribute == "typical" else []):
-            if phrase not in filed and doubts[phrase] and fits(_sentence([phrase], entry)):
-                cells.add(attribute, _sentence([phrase], entry), doubts[phrase])
-                filed[phrase] = None
+        for taken in _together((phrase for phrase in sound if best[phrase] == attribute), entry):
+            add(attribute, taken, of_sense)
+    rest = [phrase for phrase in sound if best[phrase] == "typical"]
+    summary = set(_fitting(_fitting([], rest, entry), sound, entry))
+    in_order = [phrase for phrase in sound if phrase in summary]
+    if in_order and _sentence(in_order, entry) not in cells.texts.values():
+        add("typical", in_order, of_sense)
+    for taken in _together((phrase for phrase in rest if phrase not in filed), entry):
+        add("typical", taken, of_sense)
+    for phrase, doubt in doubts.items():
+        if doubt and fits(_sentence([phrase], entry)):
+            add(best[phrase], [phrase], doubt)
     cells.left_out += [(phrase, NO_ROOM) for phrase in plain if phrase not in filed]
     return cells
 
@@ -113,18 +111,11 @@ def from_sentences(sentences: Sequence[str], entry: ClassEntry) -> Cells:
     of_sense = sense_doubt(good, entry)
     doubts = {sentence: of_sense or text_doubt(sentence, entry) for sentence in good}
     good.sort(key=lambda sentence: doubts[sentence] is not None)
-    placed: dict[str, list[tuple[bool, float, int, str]]] = {}
-    for place, sentence in enumerate(good):
-        scores = evidence(sentence) if place else {}
-        purity = {name: _purity(scores, name) for name in scores}
-        best = max(purity, key=lambda name: purity[name]) if purity else "typical"
-        if purity.get(best, 0) <= 0:
-            best = "typical"
-        doubtful = doubts[sentence] is not None
-        placed.setdefault(best, []).append((doubtful, -purity.get(best, 0), place, sentence))
-    for attribute in (*ATTRIBUTES, "typical"):
-        for *_, sentence in sorted(placed.get(attribute, ())):
-            cells.add(attribute, sentence, doubts[sentence])
+    placed = [("typical", 0.0, sentence) for sentence in good[:1]]
+    placed += [(*_purest(evidence(sentence)), sentence) for sentence in good[1:]]
+    placed.sort(key=lambda one: (doubts[one[2]] is not None, -one[1]))
+    for attribute, _, sentence in placed:
+        cells.add(attribute, sentence, doubts[sentence])
     return cells
 
 
@@ -146,7 +137,7 @@ def from_cells(texts: Mapping[str, Sequence[str]], entry: ClassEntry) -> Cells:
 def from_synonyms(names: Sequence[str], entry: ClassEntry) -> Cells:
     """Cells of names that mean the class: each in the plain template, as samples of `typical`."""
     cells = Cells()
-    for name in names:
+    for name in _read(names, cells):
         text = written(entry, name)
         text = f"{text[0].upper()}{text[1:].rstrip('.')}."
         if has_hidden(text) or not fits(text):
@@ -156,18 +147,34 @@ def from_synonyms(names: Sequence[str], entry: ClassEntry) -> Cells:
     return cells
 
 
-def _purity(scores: dict[str, int], attribute: str) -> float:
-    """What a sentence says about the attribute, less half of what it says about others."""
-    return scores[attribute] - (sum(scores.values()) - scores[attribute]) / 2
+def _best(scores: dict[str, int]) -> str:
+    """The attribute that a phrase says most about."""
+    return max(scores, key=lambda name: scores[name]) if scores else "typical"
+
+
+def _purest(scores: dict[str, int]) -> tuple[str, float]:
+    """The attribute that a sentence says most about, less half of what it says about others."""
+    total = sum(scores.values())
+    purity = {name: points - (total - points) / 2 for name, points in scores.items()}
+    best = max(purity, key=lambda name: purity[name], default="typical")
+    return (best, purity[best]) if purity.get(best, 0) > 0 else ("typical", 0.0)
+
+
+def _read(texts: Iterable[str], cells: Cells) -> Iterator[str]:
+    """The texts that are looked at; those beyond the bounds are listed as left out."""
+    for number, text in enumerate(texts):
+        if number >= MOST_TEXTS:
+            cells.left_out.append((text, f"of a class the first {MOST_TEXTS:,} texts are read"))
+        elif len(text) > MOST_LETTERS:
+            cells.left_out.append((text, NO_ROOM))
+        else:
+            yield text
 
 
 def _plain(phrases: Iterable[str], cells: Cells) -> list[str]:
     """The phrases as plain sentences, each once; what cannot be one is listed as left out."""
     plain: dict[str, str] = {}
-    for number, raw in enumerate(phrases):
-        if number >= MOST_TEXTS:
-            cells.left_out.append((raw, f"of a class the first {MOST_TEXTS:,} texts are read"))
-            continue
+    for raw in _read(phrases, cells):
         cleaned = clean(raw)
         text = cleaned.text.replace(";", ",")
         key = text.casefold()

@@ -20,7 +20,7 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import parse_json
 
 Format = Literal[
-    "cupl", "dclip", "prolab", "texts", "attributes", "clip_benchmark", "csv", "fc-clip"
+    "cupl", "dclip", "prolab", "texts", "attributes", "clip-benchmark", "csv", "fc-clip"
 ]
 COLUMNS = ("class", "attribute", "text")
 INVALID = "invalid_class_id"
@@ -89,8 +89,8 @@ def _of_json(data: bytes, path: Path, format: str) -> tuple[str, list[Named]]:
         )
     inner = [key for value in raw.values() if isinstance(value, dict) for key in value]
     nested = bool(inner) and all(isinstance(value, dict) for value in raw.values())
-    if format == "clip_benchmark" or (nested and not any(map(_attribute, inner))):
-        return "clip_benchmark", _of_datasets(raw, path)
+    if format == "clip-benchmark" or (nested and not any(map(_attribute, inner))):
+        return "clip-benchmark", _of_datasets(raw, path)
     named = [Named((name,), _texts(name, value, path)) for name, value in raw.items()]
     if format == "auto":
         format = "attributes" if inner else "texts"
@@ -145,8 +145,18 @@ def _of_rows(text: str, path: Path) -> list[Named]:
                 "attribute and text."
             )
         for row in rows:
+            if any(row.get(None) or ()):
+                raise UsageError(
+                    f"{path} line {rows.line_num} has more columns than the first line: put "
+                    f"quotation marks around a text that has {separator!r} in it."
+                )
             name, attribute, said = ((row[heads[key]] or "").strip() for key in COLUMNS)
-            if name and said:  # an empty text is one that is still to be written
+            if said and not name:
+                raise UsageError(
+                    f"{path} line {rows.line_num} has a text without a class: name the class on "
+                    "every line."
+                )
+            if said:  # an empty text is one that is still to be written
                 found.setdefault(name, {}).setdefault(attribute or None, []).append(said)
     except csv.Error as error:
         raise UsageError(

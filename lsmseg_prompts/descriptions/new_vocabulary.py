@@ -21,13 +21,12 @@ from lsmseg_prompts.vocabularies.meanings import (
     choices,
     nearest_meanings,
     other_senses,
+    unsure,
 )
 
 Choose = Callable[[ClassEntry, Sequence[Meaning]], Meaning | None]
 """Which of several meanings, or of the nearest classes (`how` is "nearest") or those of the name in
 another sense ("other sense"), a class has."""
-
-COLUMNS = ("class", "attribute", "text")
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,14 @@ class NewVocabulary:
 
     taken: the meaning of each class that has one, by index. others: the other meanings that it
     might have, or where it has none the described classes of its name, else the nearest ones.
-    texts: (class index, attribute) -> bundled sentence.
+    unsure: indices of classes that took the likeliest meaning unasked. texts: (class index,
+    attribute) -> bundled sentence.
     """
 
     vocabulary: Vocabulary
     taken: dict[int, Meaning]
     others: dict[int, list[Meaning]]
+    unsure: frozenset[int]
     texts: dict[tuple[int, str], str]
 
     @property
@@ -55,23 +56,21 @@ class NewVocabulary:
 
     def as_csv(self) -> str:
         """All cells with their texts, those without one first: for `store import`."""
-        cells = [(entry.index, a) for entry in self.vocabulary for a in DESCRIBED]
-        cells.sort(key=lambda cell: cell in self.texts)
         rows = [
-            dict(
-                zip(COLUMNS, (self.vocabulary[i].name, a, self.texts.get((i, a), "")), strict=True)
-            )
-            for i, a in cells
+            {"class": entry.name, "attribute": name, "text": self.texts.get((entry.index, name))}
+            for entry in self.vocabulary
+            for name in DESCRIBED
         ]
-        return csv_text(rows, COLUMNS)
+        rows.sort(key=lambda row: row["text"] is not None)
+        return csv_text(rows)
 
 
 def vocab_new(names: str | Path | Vocabulary, choose: Choose | None = None) -> NewVocabulary:
     """Make a vocabulary of a list of names: which described class each of them means.
 
-    A name that means one described class takes it. Of several meanings `choose` takes one, and of
-    the others where there is none one or None; without it the likeliest is taken, and none of the
-    others.
+    A name that surely means one described class takes it. Else `choose` takes one of the meanings,
+    or of the others where there is none, or None; without it the likeliest meaning is taken, and
+    none of the others.
 
     Args:
         names: a .txt or .json file of classes, or a vocabulary.
@@ -86,26 +85,33 @@ def vocab_new(names: str | Path | Vocabulary, choose: Choose | None = None) -> N
         raise UsageError(
             f"{given.name} ships inside and is described already: give a list of your own."
         )
+    classes: list[ClassEntry] = []
     taken: dict[int, Meaning] = {}
     others: dict[int, list[Meaning]] = {}
+    doubtful: set[int] = set()
     for entry in given:
         found = choices(entry)
         offered = found or other_senses(entry) or nearest_meanings(entry)
         meaning = found[0] if found else None
-        if choose is not None and (len(offered) > 1 or not found) and offered:
+        if unsure(entry, found) and choose is None:
+            doubtful.add(entry.index)
+        elif choose is not None and offered and (unsure(entry, found) or not found):
             meaning = choose(entry, offered)
         if meaning is not None:
             taken[entry.index] = meaning
+            entry = _with_meaning(entry, meaning)
+        elif found:
+            entry = replace(entry, bundled="")  # else its name would lead there again
+        classes.append(entry)
         if rest := [one for one in offered if one is not meaning]:
             others[entry.index] = rest
-    classes = tuple(_with_meaning(e, taken[e.index]) if e.index in taken else e for e in given)
-    vocabulary = replace(given, classes=classes)
+    vocabulary = replace(given, classes=tuple(classes))
     texts = {
         (index, attribute): Bundled().answer(vocabulary.name, vocabulary[index], attribute)
         for index in taken
         for attribute in DESCRIBED
     }
-    return NewVocabulary(vocabulary, taken, others, texts)
+    return NewVocabulary(vocabulary, taken, others, frozenset(doubtful), texts)
 
 
 def _with_meaning(entry: ClassEntry, meaning: Meaning) -> ClassEntry:

@@ -108,6 +108,8 @@ class Bundled(LLM):
                 f'of {entry.sense}: where that is meant, say "bundled": "{others[0].reference}" in '
                 "the class list."
             )
+        if entry.bundled == "":
+            raise UsageError(f"The class list gives {entry.readable!r} no bundled descriptions.")
         raise UsageError(
             f"There are no bundled descriptions of {entry.readable!r}: no described class has that "
             "name."

@@ -3,7 +3,7 @@
 Looked for in all described vocabularies, in this order: a class of that very name, one with that
 synonym, both in the other number (sneakers: sneaker), and all this for the head word of a compound
 (wheat field: field). Capitals, spaces, hyphens and underscores do not count. What a class says of
-itself in `bundled` comes before everything.
+itself in `bundled` comes before everything; where that is empty, it means none of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Literal
 
 from lsmseg_prompts.english import head_phrase, normalise, plural
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.vocabularies.names import spaced
+from lsmseg_prompts.vocabularies.names import ambiguous_word, spaced
 from lsmseg_prompts.vocabularies.vocabulary import ClassEntry, built_in
 
 DESCRIBED_VOCABULARIES = (
@@ -79,7 +79,8 @@ def meanings(entry: ClassEntry, homes: Sequence[str] = DESCRIBED_VOCABULARIES) -
         UsageError: `bundled` of the class names no described class.
     """
     if entry.bundled is not None:
-        yield referred(entry.bundled)
+        if entry.bundled:
+            yield referred(entry.bundled)
         return
     tables = _tables(tuple(homes))
     found = False
@@ -134,6 +135,16 @@ def _different(found: Iterable[Meaning]) -> list[Meaning]:
     return different
 
 
+def unsure(entry: ClassEntry, found: Sequence[Meaning]) -> bool:
+    """Whether a person should say which of the `choices` is meant, or that none is.
+
+    So it is with several, and with one of a word that means other things too, such as a bat.
+    """
+    if entry.bundled is not None or not found:
+        return False
+    return len(found) > 1 or (not entry.sense and ambiguous_word(entry.readable) is not None)
+
+
 def _same(one: Meaning, other: Meaning) -> bool:
     """Whether two classes mean the same: by COCO-Stuff's class, else by name and sense."""
     a, b = one.entry, other.entry
@@ -148,15 +159,22 @@ def nearest_meanings(entry: ClassEntry, most: int = 3) -> list[Meaning]:
 
     Those that share a word come after those that are spelled alike.
     """
+    by_name = _by_name()
+    words = set(normalise(spaced(entry.readable)).split())
+    sharing = [name for name in by_name if words & set(name.split())]
+    close = get_close_matches(normalise(entry.readable), list(by_name), n=most, cutoff=0.7)
+    closest = get_close_matches(normalise(entry.readable), sharing, n=most, cutoff=0.0)
+    return [by_name[name] for name in dict.fromkeys((*close, *closest))][:most]
+
+
+@cache
+def _by_name() -> dict[str, Meaning]:
+    """Every described class by its readable name, those of the usual vocabularies first."""
     by_name: dict[str, Meaning] = {}
     for home in DESCRIBED_VOCABULARIES:
         for one in built_in(home):
             by_name.setdefault(normalise(one.readable), Meaning(home, one, "nearest"))
-    words = set(normalise(spaced(entry.readable)).split())
-    sharing = [n for n in by_name if words & set(n.split())]
-    close = get_close_matches(normalise(entry.readable), list(by_name), n=most, cutoff=0.7)
-    closest = get_close_matches(normalise(entry.readable), sharing, n=most, cutoff=0.0)
-    return [by_name[name] for name in dict.fromkeys((*close, *closest))][:most]
+    return by_name
 
 
 _Table = dict[str, list[Meaning]]

@@ -33,6 +33,11 @@ def _words(value: Any) -> str:
     return " ".join(value.split())
 
 
+def _reference(value: Any) -> str | None:
+    """VOCABULARY/NAME; empty where a class takes the texts of none."""
+    return value if value in (None, "") else _words(value)
+
+
 Words = Annotated[str, BeforeValidator(_words)]
 Index = Annotated[int, Field(ge=0, le=LAST)]
 Given = BeforeValidator(lambda value: value or None)  # an empty text or list is as good as none
@@ -49,7 +54,7 @@ class UserClass(BaseModel):
     synonyms: Annotated[list[Words] | None, Given] = None
     seen: bool | None = None
     coco_stuff: Annotated[list[Index] | None, Given] = None
-    bundled: Annotated[Words | None, Given] = None
+    bundled: Annotated[str | None, BeforeValidator(_reference)] = None
     doubtful: Words | None = None
     index: Any = None
 

@@ -35,9 +35,9 @@ class ClassEntry:
     """One class. `name` is the benchmark's spelling, `readable` the one used in prompts.
 
     `seen`: whether COCO-Stuff has this very concept, as its classes `coco_stuff`; None if nobody
-    has said so. `bundled`: the described class whose texts it takes, as VOCABULARY/NAME; None
-    where its names tell (see meanings.py). `doubtful`: what else the benchmark may mean by `name`,
-    where it is not sure to be `sense`.
+    has said so. `bundled`: the described class whose texts it takes, as VOCABULARY/NAME; "" where
+    it takes none, None where its names tell (see meanings.py). `doubtful`: what else the benchmark
+    may mean by `name`, where it is not sure to be `sense`.
     """
 
     index: int

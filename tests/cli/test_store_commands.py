@@ -321,18 +321,22 @@ def test_import_tells_what_it_did(call) -> None:
     command = ("store", "import", "f.json", "--llm", "dclip", "--format", "dclip", *ON)
     result = call(*command, "--verbose")
     assert result.code == 3 and "10 classes of camvid have nothing by dclip" in result.err
-    assert "1 classes, 3 texts; 1 descriptions added" in result.out
+    assert "1 class, 3 texts; 1 description added" in result.out
     assert "left out of fence (repeated): made of wood" in result.out
-    told = "1 name was not taken as a class of camvid (first: 'fense' (did you mean fence?))"
-    assert told in result.err and "not-imported-dclip-camvid.csv lists" in result.err
+    told = (
+        "1 text left out and 1 name not taken as a class (first: 'fense' is not a class (did you "
+        "mean fence?)): not-imported-dclip-camvid.csv lists all."
+    )
+    assert told in result.err
     with Path("not-imported-dclip-camvid.csv").open(newline="") as stream:
         listed = [(row["name"], row["text"], row["reason"]) for row in csv.DictReader(stream)]
     assert listed == [
-        ("'fense' (did you mean fence?)", "", "not a class"), ("fence", "made of wood", "repeated"),
-    ]  # fmt: skip
+        ("fense", "", "is not a class (did you mean fence?)"),
+        ("fence", "made of wood", "repeated"),
+    ]
     assert "left out of fence" not in call(*command).out
     found = json.loads(call(*command, "--json").out)
-    assert (found["kept"], found["unknown"]) == (1, ["'fense' (did you mean fence?)"])
+    assert (found["kept"], found["names"][0]["name"]) == (1, "fense")
     assert found["left_out"] == [{"class": "fence", "phrase": "made of wood", "reason": "repeated"}]
     assert found["format"] == "dclip" and len(found["empty"]) == 10
 
@@ -479,6 +483,10 @@ def test_what_a_person_should_look_at(store: Store, call) -> None:
     assert found["requests under way"] == ("ok", 1)
     result = call("store", "check", "--store", "s.sqlite")
     assert result.code == 0 and "refused by the filter" in result.out
+    for index in range(7):
+        store.put_description(Description("camvid", index, "context", "x", None, None, "failed"))
+    all_of_it = call("store", "check", "--store", "s.sqlite", "-v").out
+    assert "and 3 more" in all_of_it and all_of_it.count("\nfailed: camvid ") == 8
 
 
 @pytest.mark.parametrize(

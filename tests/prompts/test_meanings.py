@@ -21,6 +21,7 @@ from lsmseg_prompts.vocabularies.meanings import (
     other_senses,
     reference,
     referred,
+    unsure,
 )
 
 
@@ -165,6 +166,24 @@ def test_the_command(call, monkeypatch):
     assert (record["described"], record["missing"]) == (3, 10)
     assert "Type a number from 0 to 1." in again.err
     assert load_vocabulary("mine.json")[1].bundled == "ade20k-847/hay"
+
+
+def test_a_word_of_several_senses_is_asked_about_and_may_be_none(call, monkeypatch):
+    Path("zoo.txt").write_text("bat\nzebra\ncrane\n")
+    unasked = call("vocab", "new", "zoo.txt", "-o", "yes.json", "--yes")
+    assert "these were taken: bat as bat (a club for hitting balls), crane as" in unasked.err
+    asked_of = []
+    made = vocab_new("zoo.txt", lambda one, offered: asked_of.append(one.name))
+    assert asked_of == ["bat", "crane"] and len(made.taken) == 1 and made.unsure == frozenset()
+    Path("mine.json").write_text(made.as_json())
+    bat, zebra, _ = load_vocabulary("mine.json")
+    assert (bat.bundled, zebra.bundled) == ("", "coco-stuff/zebra") and choices(bat) == []
+    with pytest.raises(UsageError, match="The class list gives 'bat' no bundled"):
+        Bundled().answer("zoo", bat, "color")
+    again = vocab_new("mine.json", lambda one, offered: None)
+    assert again.as_json() == made.as_json()
+    sensed = entry("bat", sense="a club for hitting balls")
+    assert not unsure(sensed, choices(sensed))
 
 
 def test_a_filled_table_is_a_source_of_all_classes(call):

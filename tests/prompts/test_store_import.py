@@ -156,7 +156,7 @@ def test_a_file_is_filed_with_its_source() -> None:
     path = write({"bicycle": PROLAB, "Bike rack": ["a rack"]})
     result = import_file(path, shop(BICYCLE), "prolab", store="s.sqlite")
     assert (result.format, result.classes, result.added, result.empty) == ("prolab", 1, 6, [])
-    assert result.unknown == ["'Bike rack' (did you mean bike?)"]
+    assert result.names == [{"name": "Bike rack", "reason": "is not a class (did you mean bike?)"}]
     assert result.phrases == len(PROLAB) + 1
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with open_store_readonly("s.sqlite") as store:
@@ -217,8 +217,11 @@ def test_names_mean_one_class_or_none() -> None:
         "bycicle": ["made of paper"],
     }
     result = import_file(write(given), classes, "x", store="s.sqlite")
-    assert [line.split(" ")[0] for line in result.refused] == ["'bat'", "'bike':"]
-    assert result.unknown == ["'bycicle' (did you mean bicycle?)"]
+    assert {row["name"]: row["reason"] for row in result.names} == {
+        "bat": "means the classes 'bat' (0) and 'bat' (1)",
+        "bike": "means the class 'bicycle', like 'bicycle'",
+        "bycicle": "is not a class (did you mean bicycle?)",
+    }
     assert result.empty == ["bat"]
     with open_store_readonly("s.sqlite") as store:
         texts = store.descriptions(classes, "x")
@@ -232,7 +235,7 @@ def test_names_mean_one_class_or_none() -> None:
 def test_a_name_twice_in_the_file_is_refused() -> None:
     path = write('{"bicycle": ["red color"], "Bicycle": ["blue color"], "car": ["red color"]}')
     result = import_file(path, shop(BICYCLE, "car"), "x", store="s.sqlite")
-    assert len(result.refused) == 2 and result.empty == ["bicycle"]
+    assert len(result.names) == 2 and result.empty == ["bicycle"]
 
 
 @pytest.mark.parametrize(
@@ -306,7 +309,7 @@ RED = "A bicycle is red."
          "attributes", {"color": "A bicycle: red.", "size": "A bicycle: small.",
                         "size#2": "A bike is 2 m long."}),
         ("f.json", '{"d": {"bicycle": ["red color"]}, "e": {"bicycle": ["black"]}}',
-         "clip_benchmark", {"color": "A bicycle: red color, black."}),
+         "clip-benchmark", {"color": "A bicycle: red color, black."}),
         ("f.csv", "class,attribute,text,note\nbicycle,color,A bicycle is red.,x\nbike,,\n",
          "csv", {"color": RED}),
         ("f.csv", "\ufeffText;Class;Attribute\nA bicycle is red.;bicycle;color\n"
@@ -327,6 +330,8 @@ def test_shapes_of_files(name: str, content: str, format: str, texts: dict[str, 
     [
         (b"class,text\nbicycle,red\n", "no column 'attribute'"),
         (b"class,attribute,text\nbicycle,color,\n", "no row with a class and a text"),
+        (b"class,attribute,text\nbicycle,color,red, blue\n", "line 2 has more columns than"),
+        (b"class,attribute,text\nbicycle,color,red\n,size,big\n", "line 3 has a text without a"),
         (b'class,attribute,text\nbicycle,color,"red\n', r"not valid CSV \(.*line 2"),
         (b"class,attribute,text\nbicycle,color,\xff\n", "not a text file in UTF-8"),
         (b"class,attribute,text\nbicycle,color," + b"a" * 200_000, "field limit"),
@@ -393,6 +398,21 @@ def test_two_hundred_thousand_phrases_of_one_class() -> None:
     assert result.phrases == 200_000 and len(found) > 50
     assert len(result.left_out) == 199_000
     assert result.left_out[0]["reason"] == "of a class the first 1,000 texts are read"
+    names = ",".join(f"bike{n}" for n in range(20_000))
+    result, _ = filed(write(f"1:bicycle,{names}", "f.txt"), shop(BICYCLE), replace=True)
+    assert (result.phrases, len(result.left_out)) == (20_001, 19_001)
+
+
+def test_five_megabytes_in_one_text_or_name() -> None:
+    much = "black and white " * 320_000
+    result, found = filed(write({"bicycle": [much, "red color"]}), shop(BICYCLE))
+    assert list(found.values()) == ["A bicycle: red color."]
+    assert result.left_out == [
+        {"class": "bicycle", "phrase": much, "reason": "no room in 77 tokens"}
+    ]
+    with pytest.raises(UsageError) as raised:
+        import_file(write({much: ["red color"]}), shop(BICYCLE), "x", store="s.sqlite")
+    assert len(str(raised.value)) < 400
 
 
 # -- the real files ----------------------------------------------------------------------
@@ -403,7 +423,7 @@ def test_prolabs_file_fills_every_class() -> None:
     coco = load_vocabulary("coco-stuff")
     result = import_file(SAMPLES / "prolab_coco_stuff.json", coco, "prolab", store="s.sqlite")
     assert result.format == "prolab" and (result.classes, result.empty) == (171, [])
-    assert result.unknown == result.refused == []
+    assert result.names == []
     with open_store_readonly("s.sqlite") as store:
         texts = store.descriptions(coco, "prolab")
     assert {index for index, attribute in texts if attribute == "typical"} == set(range(171))
@@ -416,7 +436,7 @@ def test_cupls_and_dclips_files(file: str, format: str) -> None:
     path = SAMPLES / f"{file}.json"
     classes = shop(*json.loads(path.read_text("utf-8")))
     result = import_file(path, classes, "x", store="s.sqlite")
-    assert (result.format, result.empty, result.unknown) == (format, [], [])
+    assert (result.format, result.empty, result.names) == (format, [], [])
     with open_store_readonly("s.sqlite") as store:
         texts = store.descriptions(classes, "x")
     assert {index for index, attribute in texts if attribute == "typical"} == set(
