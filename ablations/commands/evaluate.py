@@ -53,7 +53,11 @@ def evaluate(
 ) -> None:
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
     from lsmseg_prompts.export.native import load_native
-    from lsmseg_prompts.prompts.from_store import default_attributes, prompt_set
+    from lsmseg_prompts.prompts.from_store import (
+        DEFAULT_ATTRIBUTES,
+        default_attributes,
+        prompt_set,
+    )
     from lsmseg_prompts.vocabularies import benchmark_vocabulary, named_vocabulary
     from lsmseg_prompts.vocabularies.similarity import word_similarity
 
@@ -73,7 +77,9 @@ def evaluate(
     else:
         vocabulary = benchmark_vocabulary(data, vocab)
         wanted = ["name"] if as_published else options.names(attributes)
-        if not wanted:
+        if not wanted and missing != "fail":
+            wanted = list(DEFAULT_ATTRIBUTES)
+        elif not wanted:
             wanted = list(default_attributes(vocabulary, llm, store))
             if wanted == ["name"]:
                 say(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")

@@ -10,6 +10,7 @@ from typer import Option
 
 import ablations
 import lsmseg_model
+import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.output import Shown, say, show
 from lsmseg_prompts.errors import PartialError
@@ -69,7 +70,9 @@ def predict(
     as_published = format == "cat-seg" and prompts is None and attributes is None
     how = "without --attributes for a network of CAT-Seg, which is given names"
     options.unused(ctx, as_published, how, "llm", "store")
-    wanted = _classes(classes, classes_file)
+    if (classes is None) == (classes_file is None):
+        raise typer.BadParameter("give --classes or --classes-file, one of the two")
+    vocabulary = None if classes_file is None else lsmseg_prompts.load_vocabulary(classes_file)
     if output is not None:
         options.spare_inputs(ctx, "output", output, Path(output, "classes.json"))
     from lsmseg_prompts.export.native import load_native
@@ -77,7 +80,7 @@ def predict(
     request = options.request_from(
         lsmseg_model.PredictRequest,
         ctx,
-        classes=wanted,
+        classes=options.class_names("--classes", classes),
         background=options.class_names("--background", background),
         out=output,
     )
@@ -88,6 +91,7 @@ def predict(
             llm=llm,
             store=store,
             prompts=None if prompts is None else load_native(prompts, say),
+            vocabulary=vocabulary,
             on_progress=progress,
             on_message=say,
         )
@@ -99,16 +103,6 @@ def predict(
             f"{len(result.failed)} of {len(result.pictures)} pictures could not be segmented, for "
             f"example {result.failed[0].picture}; the others are done."
         )
-
-
-def _classes(classes: str | None, file: str | None) -> list[str] | None:
-    if (classes is None) == (file is None):
-        raise typer.BadParameter("give --classes or --classes-file, one of the two")
-    if classes is not None:
-        return options.class_names("--classes", classes)
-    from lsmseg_prompts.vocabularies import load_vocabulary
-
-    return [entry.readable for entry in load_vocabulary(str(file))]
 
 
 def _show(result: lsmseg_model.PredictResult, json: bool) -> None:

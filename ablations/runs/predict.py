@@ -12,6 +12,7 @@ from lsmseg_model.predict import PredictRequest, PredictResult
 from lsmseg_model.predict import predict as predict_pictures
 from lsmseg_prompts.prompts.class_texts import ClassTexts, read_as, texts_for_classes
 from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.vocabularies import Vocabulary
 
 LISTED = 30  # classes whose texts are shown one by one
 
@@ -23,6 +24,7 @@ def predict(
     llm: str = "bundled",
     store: str | Path | None = None,
     prompts: PromptSet | None = None,
+    vocabulary: Vocabulary | None = None,
     on_progress: OnProgress | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> PredictResult:
@@ -34,6 +36,7 @@ def predict(
         llm: Who wrote the descriptions.
         store: Where they are.
         prompts: A prompt set that has the texts instead.
+        vocabulary: The classes, with their senses, in place of the request's.
         on_progress: Called after each picture.
         on_message: Is told the text of every class, what became of a checkpoint's keys, which
             files of folders are no pictures, and where the model knows drawings only.
@@ -43,7 +46,8 @@ def predict(
     """
     as_published = request.format == "cat-seg" and prompts is None and attributes is None
     wanted = ("name",) if as_published else attributes
-    chosen = texts_for_classes(request.classes or (), wanted, llm, store, prompts)
+    classes = vocabulary or request.classes or ()
+    chosen = texts_for_classes(classes, wanted, llm, store, prompts)
 
     def tell() -> None:
         if on_message and not as_published:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from lsmseg_prompts.vocabularies import (
     available_vocabularies,
     load_vocabulary,
 )
-from lsmseg_prompts.vocabularies.meanings import meanings
+from lsmseg_prompts.vocabularies.meanings import fits, meanings
 from lsmseg_prompts.vocabularies.renaming import call_it
 
 
@@ -35,7 +35,7 @@ class ClassTexts(NamedTuple):
 
 
 def texts_for_classes(
-    classes: Sequence[str],
+    classes: Sequence[str] | Vocabulary,
     attributes: Sequence[str] | None = None,
     llm: str = "bundled",
     store: str | os.PathLike[str] | None = None,
@@ -44,10 +44,11 @@ def texts_for_classes(
     """The texts of freely named classes: descriptions where a class has them, else the template.
 
     It has them if `prompts` or else a shipped vocabulary has the class (see meanings.py), with
-    descriptions by `llm` of all `attributes` (default: DEFAULT_ATTRIBUTES; ("name",): none).
+    descriptions by `llm` of all `attributes` (default: DEFAULT_ATTRIBUTES; ("name",): none). What
+    another LLM than `bundled` wrote for a vocabulary of the user's own comes before that.
 
     Args:
-        classes: their names.
+        classes: their names, or a vocabulary, whose senses and `bundled` count.
         attributes: what describes them.
         llm: who wrote the descriptions.
         store: the path of the store; None for the usual one.
@@ -58,14 +59,18 @@ def texts_for_classes(
     """
     if isinstance(classes, str):
         raise UsageError(f"Classes are a list of names, not one string: give [{classes!r}].")
-    names = [" ".join(name.split()) for name in classes if name.strip()]
+    if isinstance(classes, Vocabulary):
+        entries = classes.classes
+    else:
+        tidy = (" ".join(name.split()) for name in classes)
+        entries = tuple(ClassEntry(i, name, name) for i, name in enumerate(filter(None, tidy)))
+    names = [entry.readable for entry in entries]
     if not names:
         raise UsageError('No class is named: give some, such as --classes "sky, grass, zebra".')
     counts = Counter(map(normalise, names))
     doubles = {name for name in names if counts[normalise(name)] > 1}
     if doubles:
         raise UsageError(f"The class {min(doubles)!r} is named twice.")
-    entries = tuple(ClassEntry(i, name, name) for i, name in enumerate(names))
     plain = build_prompt_set({}, Vocabulary("classes", "classes", entries), ("name",), llm=llm)
     texts = [list(group) for group in plain.texts]
     if prompts is not None:
@@ -73,14 +78,16 @@ def texts_for_classes(
             raise UsageError(
                 "A prompt set has its texts: attributes, llm and store have no effect beside it."
             )
-        places = {e.index: _in_prompt_set(prompts, e.name) for e in entries}
+        places = {e.index: _in_prompt_set(prompts, e.readable) for e in entries}
         written = {i: list(prompts.texts[at]) for i, at in places.items() if at is not None}
     elif attributes is not None and tuple(attributes) == ("name",):
         written = {}
     else:
-        written = _described(
-            entries, check_attributes(attributes or DEFAULT_ATTRIBUTES), llm, store
-        )
+        wanted = check_attributes(attributes or DEFAULT_ATTRIBUTES)
+        own = {}
+        if isinstance(classes, Vocabulary) and llm != LLM_NAME:
+            own = load(classes, llm, wanted, store, require=False)
+        written = _described(entries, own, wanted, llm, store)
     existing_store_path(store)
     described = [bool(written.get(entry.index)) for entry in entries]
     for index, group in written.items():
@@ -119,16 +126,26 @@ def _in_prompt_set(prompts: PromptSet, name: str) -> int | None:
 
 def _described(
     entries: Sequence[ClassEntry],
+    own: Mapping[tuple[int, str], str],
     attributes: tuple[str, ...],
     llm: str,
     store: str | os.PathLike[str] | None,
 ) -> dict[int, list[str]]:
-    """Composed texts of those classes that the shipped vocabularies know and `llm` described."""
+    """Composed texts of those classes that `llm` described, here or in the shipped vocabularies.
+
+    own: what it wrote for these very classes.
+    """
     texts: dict[str, dict[tuple[int, str], str]] = {}
     members: list[ClassEntry] = []
     sentences: dict[tuple[int, str], str] = {}
     for entry in entries:
+        if all((entry.index, attribute) in own for attribute in attributes):
+            sentences |= {(len(members), name): own[entry.index, name] for name in attributes}
+            members.append(entry)
+            continue
         for meaning in meanings(entry, described_by(llm)):
+            if not fits(entry, meaning):
+                continue
             home, shipped = meaning.vocabulary, meaning.entry
             if home not in texts:
                 texts[home] = load(home, llm, attributes, store, require=False)

@@ -121,6 +121,17 @@ def test_classes_named_freely_are_found_in_the_same_order():
     assert chosen.described == [True, True, False]
     pond = load_vocabulary("ade20k-847").find("pond")
     assert choices(entry("pond"))[0].entry == pond
+    farm = tuple(
+        replace(one, index=i)
+        for i, one in enumerate((
+            entry("bat", sense="a flying mammal"), entry("barn", bundled="coco-stuff/house"),
+            entry("pond", bundled=""), entry("weed"),
+        ))
+    )  # fmt: skip
+    assert texts_for_classes(["bat"]).described == [True]
+    assert texts_for_classes(Vocabulary("farm", "Farm", farm)).described == [
+        False, True, False, True
+    ]  # fmt: skip
 
 
 def test_a_new_vocabulary_and_its_table():
@@ -196,6 +207,8 @@ def test_a_filled_table_is_a_source_of_all_classes(call):
     assert call("store", "import", "mine.csv", "--vocab", "mine.json", "--llm", "mine").code == 0
     texts = load("mine.json", "mine", ["color", "shape"])
     assert len(texts) == 4 and "yellow" in texts[0, "color"].lower()
+    chosen = texts_for_classes(load_vocabulary("mine.json"), ["color"], "mine")
+    assert chosen.texts[1] == ["A scarecrow wears a straw hat and an old coat."]
     assert call("vocab", "new", "mine.json", "-o", "again.json", "--yes").code == 0
     assert json.loads(Path("again.json").read_text()) == json.loads(Path("mine.json").read_text())
 
