@@ -14,6 +14,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.contrast import other_of
-from lsmseg_prompts.descriptions.bundled import PAIRED, read_bundled, read_lines, read_pairs
+from lsmseg_prompts.attributes.samples import sample as sample_of
+from lsmseg_prompts.attributes.samples import sampled
+from lsmseg_prompts.descriptions.bundled import (
+    PAIRED,
+    SAMPLED,
+    read_bundled,
+    read_lines,
+    read_pairs,
+    read_samples,
+)
 from lsmseg_prompts.descriptions.lint import lint, name_leaks
 from lsmseg_prompts.english import names_pattern
 from lsmseg_prompts.generation.verdicts import CLOSED, of_other_attributes
@@ -34,6 +44,7 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 """Texts to unit vectors, [N, D]."""
 
 MEASURED = ("coco-stuff", "ade20k-847")
+SECOND = "coco-stuff"  # all of whose classes have second samples of their own
 CONTRAST = "pairs"  # the pair cells' row
 SEED = 20261127  # of the sample that was read a second time
 
@@ -80,8 +91,10 @@ def information(encode: Encode) -> str:
     kinds = {attribute: (attribute,) for attribute in BUNDLED_ATTRIBUTES if attribute != "typical"}
     kinds |= {"those four joined": tuple(TOGETHER.split("+")), "all nine joined": (*ATTRIBUTES,)}
     shares = dict[tuple[str, str], float]()
-    for name in MEASURED:
-        vocabulary, cells = load_vocabulary(name), read_bundled(name)
+    second = {(index, sampled(a)[0]): text for (index, a), text in read_samples(SECOND).items()}
+    measured = {name: (load_vocabulary(name), read_bundled(name)) for name in MEASURED}
+    measured[f"{SECOND}, second samples"] = load_vocabulary(SECOND), second
+    for name, (vocabulary, cells) in measured.items():
         typical = encode([masked(cells[entry.index, "typical"], entry) for entry in vocabulary])
         for kind, attributes in kinds.items():
             texts = [
@@ -89,9 +102,9 @@ def information(encode: Encode) -> str:
                 for entry in vocabulary
             ]
             shares[name, kind] = found(encode(texts), typical)
-    lines = [f"| text | {' | '.join(MEASURED)} |", "|---" * (1 + len(MEASURED)) + "|"]
+    lines = [f"| text | {' | '.join(measured)} |", "|---" * (1 + len(measured)) + "|"]
     for kind in kinds:
-        row = " | ".join(f"{shares[name, kind]:.2f}" for name in MEASURED)
+        row = " | ".join(f"{shares[name, kind]:.2f}" for name in measured)
         lines.append(f"| {kind} | {row} |")
     return "\n".join(lines)
 
@@ -134,21 +147,21 @@ def tables() -> str:
     """All of it as Markdown."""
     written = list(own_cells())
     lines = [
-        "| vocabulary | classes | own texts | texts of another vocabulary | cells | pair cells | "
-        "findings |",
-        "|---|---|---|---|---|---|---|",
+        "| vocabulary | classes | own texts | texts of another vocabulary | cells | "
+        "second samples | pair cells | findings |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     found: Counter[str] = Counter()
     for name in DESCRIBED_VOCABULARIES:
         classes, same_as = load_vocabulary(name), read_lines(name).same_as
-        cells, pairs = read_bundled(name), read_pairs(name)
-        findings = lint({**cells, **pairs}, classes)
+        cells, further, pairs = read_bundled(name), read_samples(name), read_pairs(name)
+        findings = lint({**cells, **further, **pairs}, classes)
         found.update(
             f"{f.rule} {CONTRAST if other_of(f.attribute) else f.attribute}" for f in findings
         )
         lines.append(
             f"| {name} | {len(classes)} | {len(classes) - len(same_as)} | {len(same_as)} | "
-            f"{len(cells)} | {len(pairs)} | {len(findings)} |"
+            f"{len(cells)} | {len(further)} | {len(pairs)} | {len(findings)} |"
         )
     lines += [
         "",
@@ -169,6 +182,35 @@ def tables() -> str:
     return "\n".join(lines)
 
 
+def samples_table() -> str:
+    """The second samples beside the first of their cells, as Markdown."""
+    lines = [
+        "| attribute | second samples | tokens: least, median, most | shared openings | "
+        "words in common with the first: median, most |",
+        "|---|---|---|---|---|",
+    ]
+    for attribute in BUNDLED_ATTRIBUTES:
+        texts: list[tuple[str, ClassEntry]] = []
+        alike: list[float] = []
+        for name in SAMPLED:
+            written = read_lines(name)
+            for (index, filed), text in written.samples.items():
+                if filed == sample_of(attribute, 2):
+                    texts.append((text, load_vocabulary(name)[index]))
+                    alike.append(in_common(written.texts[index, attribute], text))
+        tokens = sorted(count_tokens(text) for text, _ in texts)
+        lines.append(
+            f"| {attribute} | {len(texts)} | {tokens[0]}, {tokens[len(tokens) // 2]}, {tokens[-1]} "
+            f"| {shared_openings(texts):.0%} | {np.median(alike):.0%}, {max(alike):.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def in_common(text: str, other: str) -> float:
+    """The share of the words of two texts that stand in both, in the same order."""
+    return SequenceMatcher(None, text.lower().split(), other.lower().split()).ratio()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The corpus in numbers.")
     parser.add_argument(
@@ -184,7 +226,7 @@ def main() -> None:
         print(judged())
         return
     if options.sample is None:
-        print(tables())
+        print(tables(), samples_table(), sep="\n\n")
         return
     for name, index, attribute, text in sample(options.sample):
         entry = load_vocabulary(name)[index]

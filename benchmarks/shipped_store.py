@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsmseg_prompts.descriptions.bundled import WRITTEN, read_bundled, read_pairs
+from lsmseg_prompts.attributes.samples import sampled
+from lsmseg_prompts.descriptions.bundled import WRITTEN, read_bundled, read_pairs, read_samples
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, PROVENANCE
@@ -28,6 +29,8 @@ from lsmseg_prompts.tokens import count_tokens
 from lsmseg_prompts.vocabularies import load_vocabulary
 
 PAGE_SIZE = 4096
+UNREAD = "descriptions_of_text"
+"""An index, a third of the file, that `generate` alone reads: nothing is filed in this store."""
 # Bytes 96..99 of a SQLite file name the library that wrote it last. Nothing reads them (see
 # "Write library version number" in SQLite's file format), so they are made the same everywhere.
 _VERSION_BYTES = slice(96, 100)
@@ -46,6 +49,7 @@ def build() -> bytes:
             migrate(store.connection, STORE_NAME)
             with store.transaction():
                 _fill(store)
+            store.execute(f"DROP INDEX {UNREAD}")
             store.execute("VACUUM")
         data = bytearray(path.read_bytes())
     data[_VERSION_BYTES] = _VERSION
@@ -60,12 +64,12 @@ def _fill(store: Store) -> None:
     for name in DESCRIBED_VOCABULARIES:
         vocabulary = load_vocabulary(name)
         store.add_vocabulary(vocabulary)
-        cells = {**read_bundled(name), **read_pairs(name)}
+        cells = {**read_bundled(name), **read_samples(name), **read_pairs(name)}
         for (index, attribute), text in cells.items():
             store.put_description(
                 Description(
                     *(name, index, attribute, LLM_NAME, text, count_tokens(text)),
-                    template_hash=(own_query(attribute) or describe).hash,
+                    template_hash=(own_query(sampled(attribute)[0]) or describe).hash,
                     updated_at=WRITTEN,
                 )
             )

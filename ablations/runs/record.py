@@ -21,6 +21,7 @@ from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scorebo
 from ablations.search.single import Singles, controls
 from ablations.search.statistics import Interval
 from lsmseg_model.data.benchmark import group_count
+from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.export.card import texts_sha256
 from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.store.store import open_store_readonly
@@ -90,9 +91,11 @@ class RunRecord:
         """Who wrote the texts, as the store has it: asking made the note, or importing did."""
         name = self.board.llm
         with open_store_readonly(self.request.store_path) as file:
-            rows = file.rows("SELECT provenance FROM llms WHERE name = ?", [name])
+            sql = "SELECT provenance FROM llms WHERE name = ?"
+            rows = file.rows(sql, [sampled(name)[0]])
         noted = rows[0]["provenance"] if rows else None
-        return {"name": name, "provenance": noted or (PROVENANCE if name == LLM_NAME else None)}
+        bundled = PROVENANCE if sampled(name)[0] == LLM_NAME else None
+        return {"name": name, "provenance": noted or bundled}
 
     @cached_property
     def refinement(self) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """Samples: other texts of the same cell, such as several sentences on a zebra's color.
 
 The first is filed under the attribute itself, the others under `color#2`, `color#3` and so on:
-cells of the class like any other. No command asks for them; those that are there can be averaged.
+cells of the class like any other. No command asks for them; those that are there can be averaged,
+or read in place of the first: `bundled#2` as the name of an LLM means its second samples.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def sample(attribute: str, number: int) -> str:
 
 
 def sampled(attribute: str) -> tuple[str, int]:
-    """The attribute that a sample is of, and its number."""
+    """The attribute that a sample is of, and its number; of an LLM's name likewise."""
     match = _NUMBERED.fullmatch(attribute)
     return (match[1], int(match[2])) if match else (attribute, 1)
 

@@ -94,7 +94,8 @@ def import_file(
         StoreError: the store cannot be written.
     """
     vocabulary = load_vocabulary(vocabulary)
-    if llm in ("bundled", "all") or not has_word(llm) or not llm.isprintable():
+    reserved = llm in ("bundled", "all") or sampled(llm)[1] > 1  # me#2: the second samples of me
+    if reserved or not has_word(llm) or not llm.isprintable():
         raise UsageError(f"Imported texts cannot be filed under {llm!r}: give another --llm.")
     path = Path(file)
     data = read_named(path, "descriptions")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
+from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.descriptions.loading import attributes_of, check_attributes, load, show
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -212,7 +213,8 @@ def _texts(
 ) -> dict[tuple[int, str], str]:
     rows = read_rows(existing_store_path(store), "SELECT DISTINCT llm FROM descriptions")
     names = ["bundled", *(row["llm"] for row in rows)]
-    texts = load(vocabulary, llm, attributes, store, require=False) if llm in names else {}
+    there = sampled(llm)[0] in names
+    texts = load(vocabulary, llm, attributes, store, require=False) if there else {}
     if not texts:
         near = nearest(llm, [name for name in names if name != llm])
         raise ConfigurationError(

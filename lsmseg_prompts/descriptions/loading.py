@@ -43,7 +43,7 @@ def described_by(llm: str) -> tuple[str, ...]:
 
     For `bundled` those with texts of their own: its other answers are the same texts again.
     """
-    return DESCRIBED_VOCABULARIES if llm == LLM_NAME else available_vocabularies()
+    return DESCRIBED_VOCABULARIES if sampled(llm)[0] == LLM_NAME else available_vocabularies()
 
 
 def check_attributes(names: Iterable[str] | None) -> tuple[str, ...]:
@@ -132,7 +132,8 @@ def load(
 
     Args:
         vocabulary: the vocabulary, or its name.
-        llm: who wrote them.
+        llm: who wrote them; "bundled#2" and the like for the second samples of all of them, in
+            place of the first.
         attributes: which attributes; None for all that are described.
         store: the path of the working store; None for the usual one.
         require: whether cells without a description are an error.
@@ -140,14 +141,22 @@ def load(
 
     Raises:
         ConfigurationError: cells are missing; the message says which command makes them.
-        UsageError: there is no such vocabulary, LLM or attribute.
+        UsageError: there is no such vocabulary, LLM or attribute; one sample and all are wanted.
         StoreError: the store cannot be read; it is named and not there, and `llm` is not bundled.
     """
     vocabulary = load_vocabulary(vocabulary)
     wanted = check_attributes(attributes)
-    cells = _working(vocabulary, llm, store)
-    if llm == LLM_NAME:
-        cells = {**_bundled(vocabulary, wanted), **cells}
+    writer, number = sampled(llm)
+    if samples and number > 1:
+        raise UsageError(
+            f"{llm} is one sample of each description: leave out #{number}, or --all-samples."
+        )
+    cells = _working(vocabulary, writer, store)
+    if writer == LLM_NAME:
+        cells = {**_bundled(vocabulary, wanted, samples or number > 1), **cells}
+    if number > 1:
+        named = ((index, *sampled(name), text) for (index, name), text in cells.items())
+        cells = {(index, name): text for index, name, at, text in named if at == number}
     places = [(entry, attribute) for entry in vocabulary.classes for attribute in wanted]
     lacking = [place for place in places if (place[0].index, place[1]) not in cells]
     if lacking and require:
@@ -184,7 +193,7 @@ def load_pairs(
         UsageError: there is no such vocabulary or LLM.
         StoreError: the store cannot be read; it is named and not there, and `llm` is not bundled.
     """
-    vocabulary = load_vocabulary(vocabulary)
+    vocabulary, llm = load_vocabulary(vocabulary), sampled(llm)[0]
     cells = _working(vocabulary, llm, store)
     if llm == LLM_NAME:
         cells = {**Bundled().pairs(vocabulary), **cells}
@@ -288,7 +297,7 @@ def lint_store(
     for name in described_by(llm) if vocabularies is None else vocabularies:
         vocabulary = load_vocabulary(name)
         cells = load(vocabulary, llm, None, store, require=vocabularies is not None, samples=True)
-        cells |= load(vocabulary, llm, [TOGETHER], store, require=False)
+        cells |= load(vocabulary, llm, [TOGETHER], store, require=False, samples=True)
         cells |= load_pairs(vocabulary, llm, store)
         count += len(cells)
         for finding in lint(cells, vocabulary):
@@ -305,13 +314,14 @@ def lint_store(
     return count, rows
 
 
-def _bundled(vocabulary: Vocabulary, attributes: Sequence[str]) -> dict[Cell, str]:
+def _bundled(vocabulary: Vocabulary, attributes: Sequence[str], samples: bool) -> dict[Cell, str]:
     bundled = Bundled()
     cells: dict[Cell, str] = {}
     for entry in vocabulary.classes:
         for attribute in attributes:
             try:
-                cells[entry.index, attribute] = bundled.answer(vocabulary.name, entry, attribute)
+                texts = bundled.samples(vocabulary.name, entry, attribute, every=samples)
             except UsageError:
                 break  # no described class has this name: none of its cells can be had
+            cells |= {(entry.index, name): text for name, text in texts.items()}
     return cells

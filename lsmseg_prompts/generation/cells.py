@@ -55,11 +55,11 @@ class CellWriter:
         def find_duplicate(attribute: str, text: str) -> str | None:
             pair = other_of(attribute) is not None  # its text may tell nothing else from another
             row = self.store.execute(
-                # Else SQLite takes the index of the classes, which lists half of the table.
-                "SELECT class_index, attribute FROM descriptions INDEXED BY descriptions_of_text "
+                # "+": else SQLite takes the index of the classes, which lists half of the table.
+                "SELECT class_index, attribute FROM descriptions "
                 f"WHERE vocabulary = ? AND llm = ? AND attribute {'GLOB' if pair else '='} ? "
                 "AND text = ? AND NOT (class_index = ? AND attribute = ?) AND status = 'done' "
-                "AND class_index < ?",
+                "AND +class_index < ?",
                 [self.vocabulary.name, self.llm, contrast_with("*") if pair else attribute, text,
                  entry.index, attribute, len(self.vocabulary)],
             ).fetchone()  # fmt: skip

@@ -9,9 +9,11 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
+from itertools import count
 
 from lsmseg_prompts.attributes import ATTRIBUTES, as_reply, combined
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
+from lsmseg_prompts.attributes.samples import sample
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.sqlite import shipped_store_path, utc_now
@@ -63,6 +65,27 @@ class Bundled(LLM):
         if text is None:
             raise UsageError(f"There is no bundled description of the attribute {attribute!r}.")
         return call_it(text, shipped, entry)
+
+    def samples(
+        self, vocabulary: str | None, entry: ClassEntry, attribute: str, every: bool
+    ) -> dict[str, str]:
+        """The first or `every` sentence for a cell, by what they are filed under.
+
+        Args:
+            vocabulary: the name of the class's vocabulary, if it has one.
+            entry: the class.
+            attribute: the attribute.
+            every: whether further samples come too.
+
+        Raises:
+            UsageError: there is none.
+        """
+        found = {attribute: self.answer(vocabulary, entry, attribute)}
+        with suppress(UsageError):
+            for number in count(2) if every else ():
+                further = sample(attribute, number)
+                found[further] = self.answer(vocabulary, entry, further)
+        return found
 
     def pairs(self, vocabulary: Vocabulary) -> dict[tuple[int, str], str]:
         """Every bundled pair cell of which the vocabulary has both classes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.base import LLM
@@ -26,7 +27,7 @@ USUAL = (
 def check_name(name: str) -> None:
     """Raise UsageError where `name` does not stand for an LLM."""
     known = name == "bundled" or _OPENAI.fullmatch(name) or _DASHSCOPE.fullmatch(name)
-    if known and name.isprintable():
+    if known and name.isprintable() and sampled(name)[1] == 1:
         return
     raise UsageError(
         f"There is no LLM {name!r}{nearest(name, USUAL)}: use bundled, gpt-*, o*, "

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from lsmseg_prompts import __version__
+from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.descriptions.loading import check_attributes, load
 from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.prompts.compose import SENTENCE, Writing
@@ -34,7 +35,7 @@ def prompt_set(
         vocabulary: the vocabulary, or its name or file.
         attributes: which attributes, in the order they shall stand in.
         composition: "concat", "ensemble" or "sentence".
-        llm: who wrote the descriptions.
+        llm: who wrote the descriptions; see `load` for their second samples.
         store: the path of the working store; None for the usual one.
         missing: what becomes of a class that lacks descriptions, see `build_prompt_set`.
         samples: whether all samples of a description are texts, not the first alone.
@@ -66,7 +67,7 @@ def default_attributes(
 
     DEFAULT_ATTRIBUTES, or ("name",) where `bundled` does not describe all of its classes.
     """
-    if llm == LLM_NAME:
+    if sampled(llm)[0] == LLM_NAME:
         cells = load(vocabulary, llm, DEFAULT_ATTRIBUTES, store, require=False)
         if len(cells) < len(vocabulary) * len(DEFAULT_ATTRIBUTES):
             return ("name",)
@@ -76,6 +77,6 @@ def default_attributes(
 def provenance(prompts: PromptSet) -> dict[str, str]:
     """Where a prompt set comes from: the program, and who wrote the descriptions, if known."""
     made = {"made_by": f"lsmseg-prompts {__version__}"}
-    if prompts.llm == LLM_NAME:
+    if sampled(prompts.llm)[0] == LLM_NAME:
         made["descriptions"] = PROVENANCE
     return made

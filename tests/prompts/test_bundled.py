@@ -14,16 +14,27 @@ import pytest
 from lsmseg_model.data.ministuff.scenes import CLASS_INDICES
 from lsmseg_prompts import load_pairs
 from lsmseg_prompts.attributes.contrast import other_of
-from lsmseg_prompts.descriptions.bundled import PAIRED, read_bundled, read_lines, read_pairs
-from lsmseg_prompts.descriptions.lint import lint
+from lsmseg_prompts.attributes.samples import sample, sampled
+from lsmseg_prompts.descriptions.bundled import (
+    PAIRED,
+    SAMPLED,
+    read_bundled,
+    read_lines,
+    read_pairs,
+    read_samples,
+)
+from lsmseg_prompts.descriptions.lint import lint, nearly_same
+from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.english import is_named
-from lsmseg_prompts.errors import RefusedError, UsageError
+from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.llm.bundled import (
     BUNDLED_ATTRIBUTES,
     DESCRIBED_VOCABULARIES,
     PROVENANCE,
+    TOGETHER,
     Bundled,
 )
+from lsmseg_prompts.prompts.from_store import prompt_set, provenance
 from lsmseg_prompts.store.sqlite import shipped_store_path
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import count_tokens
@@ -68,7 +79,7 @@ def test_a_class_has_own_texts_or_those_of_one_other_class() -> None:
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_shared_texts_call_the_class_as_its_vocabulary_does(name: str) -> None:
     vocabulary, same_as = load_vocabulary(name), read_lines(name).same_as
-    for (index, attribute), text in read_bundled(name).items():
+    for (index, attribute), text in {**read_bundled(name), **read_samples(name)}.items():
         entry = vocabulary[index]
         home, at = same_as.get(index, (name, index))
         alike = entry.names == load_vocabulary(home)[at].names
@@ -84,7 +95,9 @@ def test_a_sofa_is_not_called_a_couch() -> None:
 
 
 def test_the_measures_are_those_of_the_document(root: Path) -> None:
-    assert CORPUS["tables"]() in (root / "docs" / "corpus.md").read_text("utf-8")
+    document = (root / "docs" / "corpus.md").read_text("utf-8")
+    assert CORPUS["tables"]() in document and CORPUS["samples_table"]() in document
+    assert CORPUS["in_common"]("A cat is gray.", "The gray cat is gray.") == 2 * 3 / (4 + 5)
 
 
 def test_openings_are_compared_without_the_name() -> None:
@@ -101,19 +114,20 @@ def test_a_class_is_found_where_its_text_is_nearest_to_its_own_typical() -> None
 
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_lint_is_clean(name: str) -> None:
-    findings = lint(read_bundled(name), load_vocabulary(name))
+    findings = lint({**read_bundled(name), **read_samples(name)}, load_vocabulary(name))
     assert findings == []
 
 
-@pytest.mark.parametrize("name", VOCABULARIES)
-def test_lines_stand_in_order_and_are_plain(name: str, root: Path) -> None:
+@pytest.mark.parametrize("file", [*VOCABULARIES, *(f"{name}-samples" for name in SAMPLED)])
+def test_lines_stand_in_order_and_are_plain(file: str, root: Path) -> None:
     lines = (
-        (root / "lsmseg_prompts" / "descriptions" / "bundled" / f"{name}.jsonl")
+        (root / "lsmseg_prompts" / "descriptions" / "bundled" / f"{file}.jsonl")
         .read_text("utf-8")
         .splitlines()
     )
     rows = [json.loads(line) for line in lines]
-    order = [(r["index"], BUNDLED_ATTRIBUTES.index(r.get("attribute", "color"))) for r in rows]
+    names = [sampled(row.get("attribute", "color"))[0] for row in rows]
+    order = [(r["index"], BUNDLED_ATTRIBUTES.index(a)) for r, a in zip(rows, names, strict=True)]
     assert order == sorted(order)
     for row in rows:
         if "same_as" in row:
@@ -122,6 +136,44 @@ def test_lines_stand_in_order_and_are_plain(name: str, root: Path) -> None:
         else:
             assert list(row) == ["index", "class", "attribute", "text"]
             assert row["text"].isascii() and "  " not in row["text"]
+
+
+@pytest.mark.parametrize("name", ["coco-stuff", "ade20k-150"])
+def test_every_cell_has_a_second_sample_in_other_words(name: str) -> None:
+    first, second = read_bundled(name), read_samples(name)
+    assert list(second) == [(index, sample(attribute, 2)) for index, attribute in first]
+    for (index, attribute), text in first.items():
+        assert not nearly_same(text, second[index, sample(attribute, 2)])
+
+
+def test_what_reads_one_description_a_cell_reads_the_first_sample(monkeypatch) -> None:
+    monkeypatch.setenv("LSMSEG_PROMPTS_STORE", "absent.sqlite")
+    vocabulary, first = load_vocabulary("coco-stuff"), read_bundled("coco-stuff")
+    usual = [a for a in BUNDLED_ATTRIBUTES if "+" not in a]
+    loaded = load(vocabulary)
+    assert loaded == {cell: text for cell, text in first.items() if cell[1] in usual}
+    for attributes, composition in ((["texture"], "sentence"), (TOGETHER.split("+"), "sentence")):
+        filed = attributes[0] if len(attributes) == 1 else TOGETHER
+        made = prompt_set(vocabulary, attributes, composition)
+        assert made.texts == tuple((first[entry.index, filed],) for entry in vocabulary)
+    assert Bundled().answer(None, ClassEntry(0, "zebra", "zebra"), "color") == first[22, "color"]
+
+
+def test_second_samples_are_read_alone_and_beside_the_first(monkeypatch) -> None:
+    monkeypatch.setenv("LSMSEG_PROMPTS_STORE", "absent.sqlite")
+    ade, first, second = "ade20k-150", read_bundled("ade20k-150"), read_samples("ade20k-150")
+    alone = load(ade, "bundled#2", ["color"])
+    assert alone == {(i, "color"): text for (i, a), text in second.items() if a == "color#2"}
+    made = prompt_set(ade, ["color"], llm="bundled#2")
+    assert made.llm == "bundled#2" and provenance(made)["descriptions"] == PROVENANCE
+    assert len(load(ade, attributes=["color", TOGETHER], samples=True)) == 2 * 2 * 150
+    both = prompt_set(ade, ["shape"], samples=True)
+    assert both.composition == "ensemble"
+    assert both.texts[0] == (first[0, "shape"], second[0, "shape#2"])
+    with pytest.raises(UsageError, match="leave out #2, or --all-samples"):
+        load(ade, "bundled#2", samples=True)
+    with pytest.raises(ConfigurationError, match=r"^55 of 209 .* bundled#2 cannot be asked"):
+        load("cityscapes-19", "bundled#2", BUNDLED_ATTRIBUTES)
 
 
 def test_the_pair_cells_tell_ministuffs_classes_from_eight_others_and_300_pairs_both_ways() -> None:
@@ -208,7 +260,7 @@ def test_the_shipped_store_agrees_with_the_json_lines() -> None:
     check()
     with open_store_readonly(shipped_store_path()) as store:
         for name in VOCABULARIES:
-            written = {**read_bundled(name), **read_pairs(name)}
+            written = {**read_bundled(name), **read_samples(name), **read_pairs(name)}
             assert store.descriptions(load_vocabulary(name)) == written
             for cell in store.cells(name)[::37]:
                 assert cell["tokens"] == count_tokens(cell["text"])

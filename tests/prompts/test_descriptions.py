@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support.scripted_llm import PETS, Scripted, generate, good
 
-from lsmseg_prompts.descriptions.bundled import read_bundled, read_pairs
+from lsmseg_prompts.descriptions.bundled import read_bundled, read_pairs, read_samples
 from lsmseg_prompts.descriptions.loading import (
     DESCRIBED,
     check_attributes,
@@ -78,8 +78,8 @@ def test_lint_store_reads_texts_once_but_all_of_another_llm(path: Path) -> None:
     assert count == 1
     assert {(f["vocabulary"], f["class"]) for f in findings} == {("ade20k-150", "bed ")}
     count, findings = lint_store(store=path)
-    cells = (len(load_vocabulary(v)) * 11 + len(read_pairs(v)) for v in described_by("bundled"))
-    assert count == sum(cells)
+    kinds = (read_bundled, read_samples, read_pairs)
+    assert count == sum(len(kind(v)) for v in described_by("bundled") for kind in kinds)
     assert findings == []
 
 

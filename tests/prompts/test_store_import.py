@@ -265,7 +265,7 @@ def test_files_that_are_refused(content: str, says: str) -> None:
 def test_a_file_that_is_not_there_and_names_that_are_taken() -> None:
     with pytest.raises(ConfigurationError, match=r"none\.json"):
         import_file("none.json", shop(BICYCLE), "x")
-    for name in ("bundled", "all", " "):
+    for name in ("bundled", "all", " ", "me#2"):
         with pytest.raises(UsageError, match="another --llm"):
             import_file(write({"bicycle": PROLAB}), shop(BICYCLE), name)
 

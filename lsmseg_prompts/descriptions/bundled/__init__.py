@@ -10,6 +10,10 @@ Pair cells have files of their own (coco-stuff-pairs.jsonl), with the other clas
 
     {"index": 22, "class": "zebra", "other": "cow", "text": "..."}
 
+And so have second samples (coco-stuff-samples.jsonl), texts of a cell that has one already:
+
+    {"index": 22, "class": "zebra", "attribute": "color#2", "text": "..."}
+
 These files are the source; the shipped store is rebuilt from them (`make store`). How they
 were written and checked: docs/corpus.md.
 """
@@ -17,13 +21,14 @@ were written and checked: docs/corpus.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from lsmseg_prompts.attributes.contrast import contrast_with
+from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
@@ -34,15 +39,22 @@ WRITTEN = "2026-11-27T00:00:00.000Z"
 PAIRED = "coco-stuff"
 """The vocabulary with pair cells of its own."""
 
+SAMPLED = ("coco-stuff", "ade20k-847")
+"""The vocabularies with further samples of their own."""
+
 Cells = dict[tuple[int, str], str]
 
 
 @dataclass(frozen=True)
 class Lines:
-    """What a vocabulary's file says: its own texts, and which classes take another class's."""
+    """What a vocabulary's files say: its own texts, and which classes take another class's.
+
+    samples: its own further texts, filed under "color#2" and the like.
+    """
 
     texts: Cells
     same_as: dict[int, tuple[str, int]]
+    samples: Cells
 
 
 def read_bundled(vocabulary: Vocabulary | str) -> Cells:
@@ -52,25 +64,44 @@ def read_bundled(vocabulary: Vocabulary | str) -> Cells:
     UsageError where there are none, and ValueError, naming the line, where a line does not fit
     the vocabulary or fills a cell twice.
     """
+    return _called_here(vocabulary, lambda lines: lines.texts)
+
+
+def read_samples(vocabulary: Vocabulary | str) -> Cells:
+    """The further samples of a shipped vocabulary's cells: (class index, "color#2") -> text.
+
+    They are shared, and raise, as those of `read_bundled`.
+    """
+    return _called_here(vocabulary, lambda lines: lines.samples)
+
+
+def _called_here(vocabulary: Vocabulary | str, of: Callable[[Lines], Cells]) -> Cells:
+    """A vocabulary's own texts of a kind, and those that its classes take from others, in order."""
     name = vocabulary if isinstance(vocabulary, str) else vocabulary.name
     lines, classes = read_lines(name), load_vocabulary(name)
-    cells = dict(lines.texts)
+    cells = dict(of(lines))
+    called: dict[str, dict[int, list[ClassEntry]]] = {}  # vocabularies -> classes -> ours
     for index, (other, at) in lines.same_as.items():
-        shipped, entry = load_vocabulary(other)[at], classes[index]
-        theirs = read_lines(other)
-        if at in theirs.same_as:
-            raise ValueError(f"{name}.jsonl: {entry.name!r} points at a class without own texts")
-        for attribute in BUNDLED_ATTRIBUTES:
-            text = theirs.texts.get((at, attribute))
-            if text is not None:
-                cells.setdefault((index, attribute), call_it(text, shipped, entry))
-    places = sorted(cells, key=lambda cell: (cell[0], BUNDLED_ATTRIBUTES.index(cell[1])))
-    return {cell: cells[cell] for cell in places}
+        called.setdefault(other, {}).setdefault(at, []).append(classes[index])
+    for other, ours in called.items():
+        theirs, shipped = read_lines(other), load_vocabulary(other)
+        if nowhere := ours.keys() & theirs.same_as.keys():
+            pointing = ours[min(nowhere)][0].name
+            raise ValueError(f"{name}.jsonl: {pointing!r} points at a class without own texts")
+        for (at, attribute), text in of(theirs).items():
+            for entry in ours.get(at, ()):
+                cells.setdefault((entry.index, attribute), call_it(text, shipped[at], entry))
+    return dict(sorted(cells.items(), key=lambda item: _place(*item[0])))
+
+
+def _place(index: int, attribute: str) -> tuple[int, int, int]:
+    base, number = sampled(attribute)
+    return index, BUNDLED_ATTRIBUTES.index(base), number
 
 
 @cache
 def read_lines(name: str) -> Lines:
-    """A vocabulary's file as it is written. Raises what `read_bundled` raises."""
+    """A vocabulary's files as they are written. Raises what `read_bundled` raises."""
     if name not in DESCRIBED_VOCABULARIES:
         raise UsageError(f"There are no bundled descriptions of the vocabulary {name!r}.")
     classes = load_vocabulary(name)
@@ -84,11 +115,20 @@ def read_lines(name: str) -> Lines:
                 raise ValueError(f"{where}: {row['class']!r} has two references")
             same_as[row["index"]] = (other["vocabulary"], other["index"])
             continue
-        cell = row["index"], row["attribute"]
-        if cell in texts or row["attribute"] not in BUNDLED_ATTRIBUTES:
-            raise ValueError(f"{where}: {cell} is double or not of an attribute")
-        texts[cell] = row["text"]
-    return Lines(texts, same_as)
+        _file(texts, row, where, further=False)
+    samples: Cells = {}
+    for row, where in _rows(f"{name}-samples.jsonl", classes) if name in SAMPLED else ():
+        _file(samples, row, where, further=True)
+    return Lines(texts, same_as, samples)
+
+
+def _file(texts: Cells, row: dict[str, Any], where: str, further: bool) -> None:
+    """Enter a line's text; further: whether it is a sample beside another of the cell."""
+    cell = row["index"], row["attribute"]
+    base, number = sampled(row["attribute"])
+    if cell in texts or base not in BUNDLED_ATTRIBUTES or (number > 1) is not further:
+        raise ValueError(f"{where}: {cell} is double or not of an attribute")
+    texts[cell] = row["text"]
 
 
 def read_pairs(vocabulary: Vocabulary | str) -> Cells:
