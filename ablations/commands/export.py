@@ -82,7 +82,8 @@ def export(
     if read is not None and format in ("native", "embeddings"):
         raise BadParameter("--read takes the file of another project: name its --format")
     options.unused(ctx, output is None and read is None, "without -o", "format", "form")
-    unwritten = output is None or str(output) in STREAMS or read is not None
+    options.unused(ctx, read is not None, "with --read, which writes a native file", "check")
+    unwritten = output is None or str(output) in STREAMS
     options.unused(ctx, unwritten, "without a file that is written with -o", "check")
     made = ("llm", "composition", "missing", "all_samples")
     options.unused(ctx, attributes is None, "without --attributes", *made)
