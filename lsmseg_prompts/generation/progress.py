@@ -167,8 +167,8 @@ def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
         yield f"{failed} cells have failed; to ask for them again: {resume} --retry-errors"
     if summary.review:
         yield (
-            f"{summary.review} descriptions are marked for review: lsmseg-prompts store check; to "
-            "correct one: lsmseg-prompts store edit"
+            f"{summary.review} descriptions are marked for review: lsmseg-prompts store check -v; "
+            "to correct one: lsmseg-prompts store edit"
         )
 
 
@@ -215,7 +215,7 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
             note(f"failed: {several}{line}")
         if len(reasons) > MOST_REASONS:
             more = f"and {len(reasons) - MOST_REASONS} more classes"
-            note(f"... {more}: lsmseg-prompts store check")
+            note(f"... {more}: lsmseg-prompts store check -v")
     if shown:
         for line in what_next(summaries, resume_command()):
             note(line)
