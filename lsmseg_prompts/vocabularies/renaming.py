@@ -16,6 +16,11 @@ from lsmseg_prompts.english import (
 )
 from lsmseg_prompts.vocabularies import ClassEntry
 
+# "A huge aircraft" is one, "huge aircraft" are several.
+_ONE = re.compile(
+    r"\b(?:an?|the|one|each|every|this|another)\s+(?:[\w-]+,?\s+){0,3}$", re.IGNORECASE
+)
+
 
 def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
     """`text` about `donor` with every mention of it, under any name, made one of `receiver`.
@@ -31,10 +36,13 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
     )
 
     singulars = {normalise(form) for form in donor.names if not is_plural(form)}
+    unchanging = {form for form in singulars if plural(form) == form and article(form)}
 
     def replace(match: re.Match[str]) -> str:
         starts = not text[: match.start()].strip(" \"'(")
         many = normalise(match["name"]) not in singulars
+        if normalise(match["name"]) in unchanging:
+            many = not _ONE.search(text[: match.start("name")])
         new = plural(name) if many and article(name) in ("a", "an") else name
         lead = (match["article"] or "").lower()
         bare = starts and not many and not lead and not article(donor.readable)

@@ -319,6 +319,8 @@ def test_shuffled_names_the_class_and_no_longer_the_donor(seed, composition):
         ("Grass is green.", "grass", "zebra", "A zebra is green."),
         ("People are tall.", "person", "zebra", "Zebras are tall."),
         ("The sofa is soft.", "couch", "sky", "The sky is soft."),
+        ("Sheep have legs.", "sheep", "zebra", "Zebras have legs."),
+        ("A woolly sheep is a small sheep.", "sheep", "zebra", "A woolly zebra is a small zebra."),
     ],
 )
 def test_renaming(text, donor, receiver, expected):
