@@ -94,7 +94,7 @@ def name_forms(names: tuple[str, ...]) -> tuple[str, ...]:
     Loose on purpose: a form nobody writes does no harm unless it names another class.
     """
     forms: set[str] = set()
-    for name in map(normalise, names):
+    for name in {*map(normalise, names), *map(str.lower, names)}:  # "strasse" and "straße"
         forms |= {name, plural(name), name + "s"}
         if name == "pedestrian":
             forms.add("people")

@@ -244,6 +244,13 @@ def test_only_texts_tell_what_is_a_name(tmp_path: Path) -> None:
     assert without_template("apple", entry, "descriptor") == "apple, cut, which is an apple"
 
 
+def test_a_name_whose_case_folds_to_other_letters(tmp_path: Path) -> None:
+    own = Vocabulary("three", "three", (ClassEntry(0, "Fuß", "Fuß"), *list(VOCABULARY)[1:]))
+    made = prompts((("A Fuß is flat.",), *PLAIN[1:]))
+    written = export(made, own, tmp_path / "file", "san")
+    assert written.texts[0] == ("Fuß, flat",)
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_commas_stay_and_split_nothing(name: str, tmp_path: Path) -> None:
     made = export(prompts(COMMAS), VOCABULARY, tmp_path / "file", name)
