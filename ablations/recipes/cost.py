@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from ablations.recipes.files import Recipe, Variant, available, read_recipe
@@ -75,10 +76,15 @@ def _hours(recipe: Recipe, variant: Variant, seconds_a_step: float | None, gpus:
 
 def _bytes(recipe: Recipe, variant: Variant) -> float:
     """Of the weights in 32 bits, without those a going-on needs: they go when a training ends."""
+    return 4.0 * _parameters(json.dumps(_network(recipe, variant), sort_keys=True))
+
+
+@cache
+def _parameters(network: str) -> int:
+    """How many a network of these settings, as JSON, has."""
     import torch
 
     from lsmseg_model.networks.build import build
 
     with torch.device("meta"):
-        network = build(_network(recipe, variant))
-    return 4.0 * sum(parameter.numel() for parameter in network.parameters())
+        return sum(one.numel() for one in build(json.loads(network)).parameters())

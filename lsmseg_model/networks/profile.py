@@ -96,9 +96,9 @@ def profile(
         images = torch.empty(views, 3, crop, crop)
         texts = torch.empty(classes, network.clip.embed_dim)
         tokens = torch.zeros(classes, TOKENS, dtype=torch.long)
-        operations = _operations(network, images[:1], texts, tokens[:1])
+        operations, forward = _operations(network, images[:1], texts, tokens[:1])
         operations["CLIP, texts"] *= classes
-        memory = _memory(network, images, texts, tokens)
+        memory = _memory(network, images, texts, tokens, forward)
     rows = _parts(network, clip, operations)
     of_a_view = sum(operations.values()) - operations["CLIP, texts"]
     total = sum(row["parameters"] for row in rows)
@@ -120,17 +120,19 @@ def profile(
     )
 
 
-def _operations(network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor) -> dict[str, float]:
-    """GFLOPs of every part for these pictures and these sentences."""
+def _operations(
+    network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor
+) -> tuple[dict[str, float], int]:
+    """GFLOPs of every part for these pictures and these sentences; bytes that the pictures need."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    def count(run: Callable[[], Any]) -> Callable[[str], float]:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            run()
+    def count(run: Callable[[], Any]) -> tuple[Callable[[str], float], int]:
+        with FlopCounterMode(display=False) as counter:
+            most = peak(run)
         counts = counter.get_flop_counts()
-        return lambda module: sum(counts.get(module, {}).values()) / 1e9
+        return lambda module: sum(counts.get(module, {}).values()) / 1e9, most
 
-    inside = count(lambda: network(images, texts))
+    inside, forward = count(lambda: network(images, texts))
     refinement = ["conv1", "guidance_projection", "text_guidance_projection"]
     refinement += [f"layers.{i}" for i in range(len(network.transformer.layers))]
     gflops = {
@@ -141,18 +143,21 @@ def _operations(network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor) 
     }
     gflops["decoder"] = inside("LsmSeg.transformer") - gflops["refinement"]
     gflops["CLIP, pictures"] = inside("LsmSeg") - sum(gflops.values())
-    gflops["CLIP, texts"] = count(lambda: network.clip.encode_tokens(tokens))("Global")
-    return gflops
+    of_texts, _ = count(lambda: network.clip.encode_tokens(tokens))
+    gflops["CLIP, texts"] = of_texts("Global")
+    return gflops, forward
 
 
-def _memory(network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor) -> dict[str, float]:
-    """Megabytes, see `NetworkProfile`."""
+def _memory(
+    network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor, forward: int
+) -> dict[str, float]:
+    """Megabytes, see `NetworkProfile`; `forward` of them, in bytes, is known."""
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
     text_tower = any(p.requires_grad for p in network.clip.model.transformer.parameters())
     sizes = {
         "weights": 4 * sum(p.numel() for p in network.parameters()),
-        "forward": peak(lambda: network(images[:1], texts)),
-        "picture": peak(lambda: network(images, texts)),
+        "forward": forward,
+        "picture": forward if len(images) == 1 else peak(lambda: network(images, texts)),
         "gradients": 4 * learning,
         "adamw": 8 * learning,
     }

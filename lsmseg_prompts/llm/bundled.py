@@ -50,18 +50,12 @@ class Bundled(LLM):
     async def close(self) -> None:
         """Nothing is open."""
 
-    @cache  # noqa: B019 - one a process is made, and it is small
-    def _texts(self, vocabulary: str) -> dict[tuple[int, str], str]:
-        """(class index, attribute) -> sentence."""
-        with open_store_readonly(shipped_store_path()) as store:
-            return store.descriptions(vocabulary, LLM_NAME)
-
     def answer(self, vocabulary: str | None, entry: ClassEntry, attribute: str) -> str:
         """The bundled sentence for a cell; raises UsageError where there is none."""
         home, shipped = self._shipped_class(vocabulary, entry)
         if (other := other_class(attribute, shipped, load_vocabulary(home))) is not None:
             attribute = contrast_with(other.name)
-        text = self._texts(home).get((shipped.index, attribute))
+        text = _texts(home).get((shipped.index, attribute))
         if text is None:
             raise UsageError(f"There is no bundled description of the attribute {attribute!r}.")
         return call_it(text, shipped, entry)
@@ -97,22 +91,13 @@ class Bundled(LLM):
         cells = {}
         for home, index in called:
             classes = load_vocabulary(home)
-            for attribute, text in self._pairs(home).get(index, ()):
+            for attribute, text in _pairs(home).get(index, ()):
                 other = other_class(attribute, classes[index], classes)
                 if other is not None and (home, other.index) in called:
                     here = called[home, index]
                     attribute = contrast_with(called[home, other.index].name)
                     cells[here.index, attribute] = call_it(text, classes[index], here)
         return cells
-
-    @cache  # noqa: B019 - as `_texts`
-    def _pairs(self, vocabulary: str) -> dict[int, list[tuple[str, str]]]:
-        """Of each class the (attribute, sentence) of its pair cells."""
-        pairs: dict[int, list[tuple[str, str]]] = {}
-        for (index, attribute), text in self._texts(vocabulary).items():
-            if other_of(attribute) is not None:
-                pairs.setdefault(index, []).append((attribute, text))
-        return pairs
 
     def _shipped_class(self, vocabulary: str | None, entry: ClassEntry) -> tuple[str, ClassEntry]:
         """The described class that `entry` is, with the name of its vocabulary."""
@@ -152,3 +137,20 @@ class Bundled(LLM):
                 reply, error_scope="cell", error_class="NotBundled", error_message=str(error)
             )
         return replace(reply, text=text, served_model=self.name, finish_reason="stop")
+
+
+@cache
+def _texts(vocabulary: str) -> dict[tuple[int, str], str]:
+    """(class index, attribute) -> sentence."""
+    with open_store_readonly(shipped_store_path()) as store:
+        return store.descriptions(vocabulary, LLM_NAME)
+
+
+@cache
+def _pairs(vocabulary: str) -> dict[int, list[tuple[str, str]]]:
+    """Of each class the (attribute, sentence) of its pair cells."""
+    pairs: dict[int, list[tuple[str, str]]] = {}
+    for (index, attribute), text in _texts(vocabulary).items():
+        if other_of(attribute) is not None:
+            pairs.setdefault(index, []).append((attribute, text))
+    return pairs

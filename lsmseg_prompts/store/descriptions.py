@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES
@@ -131,7 +131,7 @@ class DescriptionStore(StoreFile):
         A failure never replaces a description that is done, and nothing replaces a locked one.
         The schema refuses a done text of more than 77 tokens (StoreError).
         """
-        row = asdict(description) | {"stale": 0}
+        row = vars(description) | {"stale": 0}
         row["updated_at"] = description.updated_at or utc_now()
         fresh = list(row)[4:]  # the first four are the key
         with self.transaction():

@@ -80,6 +80,12 @@ def examples(document: Path) -> tuple[Example, ...]:
     return tuple(dict.fromkeys(found))
 
 
+@cache
+def shown() -> frozenset[str]:
+    """The commands that stand in the documents."""
+    return frozenset(parse(example.arguments) for d in RUN for example in examples(d))
+
+
 def python_blocks(document: Path) -> list[str]:
     """The ```python blocks of a document."""
     return re.findall(r"^```python\n(.*?)^```$", document.read_text("utf-8"), re.M | re.S)
@@ -173,8 +179,7 @@ def test_python_blocks_run(document: Path, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize("name", [name for name, _ in leaves()])
 def test_every_command_is_documented(name: str) -> None:
-    shown = {parse(example.arguments) for document in RUN for example in examples(document)}
-    assert name in shown
+    assert name in shown()
     assert f"**{name}**" in (ROOT / "docs" / "cli.md").read_text("utf-8")
 
 

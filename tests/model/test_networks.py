@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 from support.command_line import Outcome
 
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.networks.build import available, build_network, read_network
 from lsmseg_model.networks.config import NetworkConfig, changed, overlay, parse_changes
 from lsmseg_model.networks.fields import read_fields
-from lsmseg_model.networks.profile import profile, summary_lines
+from lsmseg_model.networks.profile import profile as profile_it
+from lsmseg_model.networks.profile import summary_lines
 from lsmseg_model.training.options import TrainOptions
+
+profile = cache(profile_it)  # several tests look at the same networks
 
 
 def test_the_names() -> None:
@@ -49,9 +54,9 @@ def test_training_shows_the_whole_short_side(name: str) -> None:
 
 
 def test_the_filter_saves_operations() -> None:
-    assert profile("lsmseg-b-no-sam").gflops < 0.5 * profile("cat-seg-b").gflops
     few, many = profile("lsmseg-b-no-sam", 100), profile("lsmseg-b-no-sam", 800)
     assert many.gflops < 1.01 * few.gflops
+    assert many.gflops < 0.5 * profile("cat-seg-b").gflops
 
 
 def test_operations_add_up_and_follow_the_protocol() -> None:
@@ -182,10 +187,15 @@ def test_settings_over_a_base() -> None:
         overlay(base, {"network": 3}, "mine.json")
 
 
+def shapes(network: torch.nn.Module) -> dict[str, torch.Size]:
+    return {name: one.shape for name, one in network.named_parameters()}
+
+
 def test_fields_may_be_changed_and_wrong_ones_are_named(tmp_path: Path) -> None:
-    assert profile("lsmseg-b", encoder="none", fusion="none").parameters == (
-        profile("lsmseg-b-no-sam").parameters
-    )
+    with torch.device("meta"):
+        changed_one = build_network("lsmseg-b", encoder="none", fusion="none")
+        shipped = build_network("lsmseg-b-no-sam")
+    assert shapes(changed_one) == shapes(shipped)
     with pytest.raises(ConfigError, match="did you mean refinement"):
         read_network("lsmseg-b", refinment="none")
     with pytest.raises(UsageError, match="did you mean lsmseg-b"):
