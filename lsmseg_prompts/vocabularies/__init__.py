@@ -53,7 +53,8 @@ def load_vocabulary(name_or_path: str | Path | Vocabulary) -> Vocabulary:
     .txt: a class name a line; blank lines and lines beginning with # are skipped.
     .json: a list of names, a list of objects, or an object in our own format
     ({"name", "title", "classes": [{"name", "readable", "sense", "synonyms", "seen",
-    "coco_stuff", "doubtful"}]}). A vocabulary that is loaded already is given back as it is.
+    "coco_stuff", "bundled", "doubtful", "frequency"}]}). A vocabulary that is loaded already is
+    given back as it is.
 
     Raises UsageError if the name is unknown or the file is empty, of a wrong shape, or names a
     class twice, and ConfigurationError if it is missing or cannot be read.

@@ -232,9 +232,8 @@ def as_file(vocabulary: Vocabulary, proposals: dict[int, ClassEntry], name: str)
     for entry in vocabulary:
         fields = asdict(proposals.get(entry.index, entry))
         del fields["index"]
-        empty = {"seen": None, "coco_stuff": (), "bundled": None, "doubtful": None}
-        for key, nothing in empty.items():
-            if fields[key] == nothing:
+        for key in ("seen", "coco_stuff", "bundled", "doubtful", "frequency"):
+            if fields[key] in (None, ()):
                 del fields[key]
         lines.append("  " + json.dumps(fields, ensure_ascii=False))
     head = json.dumps({"name": name, "title": vocabulary.title}, ensure_ascii=False, indent=1)

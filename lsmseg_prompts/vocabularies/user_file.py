@@ -56,6 +56,7 @@ class UserClass(BaseModel):
     coco_stuff: Annotated[list[Index] | None, Given] = None
     bundled: Annotated[str | None, BeforeValidator(_reference)] = None
     doubtful: Words | None = None
+    frequency: Words | None = None
     index: Any = None
 
     @model_validator(mode="before")
@@ -85,6 +86,7 @@ _FIELDS = {
     "sense": ("the sense of {}", ""),
     "bundled": ("what {} says of being bundled", ""),
     "doubtful": ("the doubtful sense of {}", ""),
+    "frequency": ("the frequency of {}", ""),
     "synonyms": ("a synonym of {}", "the synonyms of {} are not a list of names."),
     "seen": ("", "what {} says of being seen is not true, false or null."),
     "coco_stuff": ("", f"coco_stuff of {{}} is not a list of indices from 0 to {LAST}."),
@@ -197,4 +199,5 @@ def _entry(given: UserClass, index: int, path: Path) -> ClassEntry:
         tuple(given.coco_stuff or ()),
         given.bundled,
         given.doubtful,
+        given.frequency,
     )

@@ -27,6 +27,7 @@ BUILT_IN = (
     "voc-21-proxyclip",
     "voc-21-sclip",
     "ade20k-150-fcclip",
+    "lvis-1203",
 )
 
 
@@ -37,7 +38,8 @@ class ClassEntry:
     `seen`: whether COCO-Stuff has this very concept, as its classes `coco_stuff`; None if nobody
     has said so. `bundled`: the described class whose texts it takes, as VOCABULARY/NAME; "" where
     it takes none, None where its names tell (see meanings.py). `doubtful`: what else the benchmark
-    may mean by `name`, where it is not sure to be `sense`.
+    may mean by `name`, where it is not sure to be `sense`. `frequency`: of lvis-1203, in how many
+    of LVIS's training pictures it is: frequent, common or rare.
     """
 
     index: int
@@ -49,6 +51,7 @@ class ClassEntry:
     coco_stuff: tuple[int, ...] = ()
     bundled: str | None = None
     doubtful: str | None = None
+    frequency: str | None = None
 
     @cached_property
     def names(self) -> tuple[str, ...]:

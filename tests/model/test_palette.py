@@ -64,7 +64,8 @@ def test_every_shipped_vocabulary_has_colours_apart() -> None:
     for listed in available_vocabularies():
         names = [entry.readable for entry in load_vocabulary(listed)]
         colours = palette(names)
-        assert len(np.unique(colours, axis=0)) == len(names) and apart(colours) > 5
+        assert len(np.unique(colours, axis=0)) == min(len(names), MOST)
+        assert apart(colours[:MOST]) > 5
 
 
 def test_colours_come_again_when_there_are_no_more() -> None:

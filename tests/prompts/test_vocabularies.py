@@ -39,6 +39,7 @@ COUNTS = {
     "voc-21-proxyclip": 46,
     "voc-21-sclip": 56,
     "ade20k-150-fcclip": 150,
+    "lvis-1203": 1203,
 }
 
 
@@ -145,6 +146,18 @@ def test_ade20k_150_means_what_ade20k_847_means():
 def test_nothing_would_be_misread(name):
     found = [(finding.name, finding.rule) for finding in check_vocabulary(load_vocabulary(name))]
     assert found == []
+
+
+def test_lvis_says_how_frequent_its_categories_are_and_shares_what_means_the_same():
+    classes = load_vocabulary("lvis-1203")
+    counts = Counter(entry.frequency for entry in classes)
+    assert counts == {"frequent": 405, "common": 461, "rare": 337}
+    assert sum(bool(entry.bundled) for entry in classes) == 394
+    assert [classes[i].name for i in (0, 135, 1202)] == ["aerosol_can", "bow_(weapon)", "zucchini"]
+    assert classes.find("bow_(weapon)").readable == "archery bow"
+    assert classes.find("straw_(for_drinking)").bundled == "pc-459/straw"
+    for other in ("bat_(animal)", "fish_(food)", "file_(tool)", "ring", "cart"):
+        assert classes.find(other).bundled == "" and classes.find(other).sense
 
 
 def test_odd_benchmark_names_have_plain_readable_ones():
