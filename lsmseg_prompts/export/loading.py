@@ -58,8 +58,23 @@ def load_export(
             f"Files of {format} are not read back{nearest(format, known)}: {', '.join(known)} are."
         )
     path = Path(path)
+    texts = _texts(path, _Content(vocabulary, background, format))
+    several = any(len(group) > 1 for group in texts)
+    return PromptSet(
+        name=path.stem,
+        vocabulary=vocabulary.name,
+        attributes=(path.stem,),
+        composition="ensemble" if several else "concat",
+        llm="imported",
+        class_names=names,
+        texts=texts,
+    )
+
+
+def _texts(path: Path, content: _Content) -> tuple[tuple[str, ...], ...]:
+    """The texts of every class in a file; raises as `load_export` does."""
+    format, vocabulary = content.format, content.vocabulary
     data = read_named(path, f"{format} file")
-    content = _Content(vocabulary, background, format)
     try:
         groups = _READERS[format](data.decode("utf-8-sig"), content)
         texts = tuple(_group(group, format) for group in groups)
@@ -82,16 +97,7 @@ def load_export(
     for entry, group in zip(vocabulary, texts, strict=True):
         for text in group:
             check_fits(text, entry.name)
-    several = any(len(group) > 1 for group in texts)
-    return PromptSet(
-        name=path.stem,
-        vocabulary=vocabulary.name,
-        attributes=(path.stem,),
-        composition="ensemble" if several else "concat",
-        llm="imported",
-        class_names=names,
-        texts=texts,
-    )
+    return texts
 
 
 class _LackingError(Exception):

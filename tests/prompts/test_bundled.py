@@ -68,7 +68,7 @@ def test_a_class_has_own_texts_or_those_of_one_other_class() -> None:
     for name in set(available_vocabularies()) - set(VOCABULARIES):
         for entry in load_vocabulary(name):
             if name == "lvis-1203" and entry.bundled == "":
-                with pytest.raises(UsageError, match="gives .* no bundled descriptions"):
+                with pytest.raises(UsageError, match=r"gives .* no bundled descriptions"):
                     bundled.answer(name, entry, "color")
             else:
                 assert entry.bundled and bundled.answer(name, entry, "color")
