@@ -92,7 +92,7 @@ DESCRIPTIONS = {
     for i, name in enumerate(NAMES)
     for attribute in NINE
 }
-_MENTION = re.compile(r"(\w+) (\d+)")
+_MENTION = re.compile(r"\bhas (\w+) (\d+)")
 _NAMED = re.compile(rf"\b({'|'.join(NAMES)})\b", re.IGNORECASE)
 
 
@@ -106,7 +106,7 @@ class Texts:
         self.world, self.kinds, self.directions = world, world.kinds(), world.directions()
 
     def direction(self, attribute: str, kind: int) -> np.ndarray:
-        """Of the words "(attribute) (class)"."""
+        """Of the words "has (attribute) (class)"."""
         world, role = self.world, self.kinds[attribute]
         if role == "harmful":  # what is planted in another class, of one attribute after another
             planted = [a for a, k in self.kinds.items() if k == "planted"]

@@ -124,7 +124,7 @@ class RefineWorld(World):
     def pairs(self) -> dict[tuple[int, int], str]:
         """The pair cells."""
         return {
-            (index, other): f"A {NAMES[index]} has the mark{other} of kind {index}."
+            (index, other): f"A {NAMES[index]} has mark{other} {index}."
             for index in CLASSES
             for other in self.others[index]
         }
@@ -242,7 +242,7 @@ class Start:
 
     @staticmethod
     def _said(texts: Sequence[str], roles: dict[str, str]) -> set[str]:
-        return {roles[a] for a in NINE if any(f" {a} of kind" in text for text in texts)}
+        return {roles[a] for a in NINE if any(f" {a} " in text for text in texts)}
 
 
 def start(world: RefineWorld, samples: int = 1000) -> Start:

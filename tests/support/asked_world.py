@@ -74,7 +74,7 @@ def scorer() -> DrawnScorer:
 def helpful(name: str, attribute: str = PLANTED[0]) -> str:
     """A sentence that says what the class's pixels have."""
     kind = NAMES.index(name)
-    return f"{OPENERS[kind]}, a {name} has the {attribute} of kind {kind} {ENDINGS[kind]}."
+    return f"{OPENERS[kind]}, a {name} has {attribute} {kind} {ENDINGS[kind]}."
 
 
 def helps(request: Request) -> str:
