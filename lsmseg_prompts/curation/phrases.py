@@ -19,7 +19,7 @@ from lsmseg_prompts.attributes.words import named_attributes
 from lsmseg_prompts.curation.doubts import picture_doubt, sense_doubt, text_doubt
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text, is_one_sentence
-from lsmseg_prompts.english import article, has_hidden, is_named
+from lsmseg_prompts.english import article, has_hidden, has_word, is_named, sentences
 from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.prompts.word_lists import written
 from lsmseg_prompts.tokens import fits
@@ -99,11 +99,14 @@ def from_phrases(phrases: Sequence[str], entry: ClassEntry) -> Cells:
     return cells
 
 
-def from_sentences(sentences: Sequence[str], entry: ClassEntry) -> Cells:
-    """Cells of CuPL's lists: `typical` gets the first sound one, the others what they speak of."""
+def from_sentences(texts: Sequence[str], entry: ClassEntry) -> Cells:
+    """Cells of CuPL's lists: `typical` gets the first sound one, the others what they speak of.
+
+    A text of several sentences is taken apart.
+    """
     cells = Cells()
     good: list[str] = []
-    for sentence in _plain(sentences, cells):
+    for sentence in _plain([part for text in texts for part in apart(text)], cells):
         if broken := check_text(sentence, entry):
             cells.left_out.append((sentence, "; ".join(message for _, message in broken)))
         else:
@@ -169,6 +172,14 @@ def _read(texts: Iterable[str], cells: Cells) -> Iterator[str]:
             cells.left_out.append((text, NO_ROOM))
         else:
             yield text
+
+
+def apart(text: str) -> list[str]:
+    """The sentences of a text that has several."""
+    if len(text) > MOST_LETTERS:
+        return [text]
+    parts = [part for part in sentences(text.replace(";", ",")) if has_word(part)]
+    return [f"{part.rstrip(' .!?')}." for part in parts] if len(parts) > 1 else [text]
 
 
 def _plain(phrases: Iterable[str], cells: Cells) -> list[str]:

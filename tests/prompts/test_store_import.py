@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lsmseg_prompts.curation.edits import edits, lock
 from lsmseg_prompts.curation.imports import import_file, recognise
-from lsmseg_prompts.curation.phrases import evidence, from_phrases, from_sentences
+from lsmseg_prompts.curation.phrases import apart, evidence, from_phrases, from_sentences
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.store.descriptions import Description
@@ -95,6 +95,15 @@ def test_sentences_are_chosen_by_attribute() -> None:
     assert cells.review == {"color#2": 'it speaks of a photo or drawing: "photo of"'}
 
 
+def test_a_text_of_several_sentences_is_taken_apart() -> None:
+    text = "A bicycle is black; it gleams. Bicycles are made of steel! It has wheels."
+    cells = from_sentences([text], BICYCLE)
+    assert cells.texts == {
+        "typical": "A bicycle is black, it gleams.", "material": "Bicycles are made of steel.",
+    }  # fmt: skip
+    assert [text for text, _ in cells.left_out] == ["It has wheels."]
+
+
 def test_what_is_too_long_is_left_out_whole_and_said() -> None:
     long = "black " + ", ".join(["made of red and brown colored wood"] * 14)
     phrases = [long, "red and black color", *(f"blue color number {n}" for n in range(40))]
@@ -134,6 +143,8 @@ def test_every_cell_is_a_good_one(of, phrases: list[str]) -> None:
     for text in cells.texts.values():
         assert check_text(text, BICYCLE) == [] and count_tokens(text) <= CONTEXT_LENGTH
     assert len(set(cells.texts.values())) == len(cells.texts)
+    if of is from_sentences:
+        phrases = [part for text in phrases for part in apart(text)]
     assert len(cells.left_out) <= len(phrases)
     if any(phrases) and not cells.texts:
         assert cells.left_out  # nothing is dropped without a word
