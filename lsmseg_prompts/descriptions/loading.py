@@ -234,7 +234,7 @@ def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
     only = f" --attribute {attribute}" if "+" in attribute else ""
     return (
         f"run `lsmseg-prompts generate --llm {llm} --vocab {vocabulary.option}{only}` and see "
-        "what it says about them"
+        "what it says about them, or see --missing of evaluate, ablate and export"
     )
 
 
