@@ -48,7 +48,9 @@ def test_names(name: str, kind: str, model: str) -> None:
     assert llm.host is not None and model in llm.provenance and llm.host in llm.provenance
 
 
-@pytest.mark.parametrize("name", ["", "bundle", "oracle", "openai/", "gpt-", "o", "gpt 4"])
+@pytest.mark.parametrize(
+    "name", ["", "bundle", "oracle", "openai/", "gpt-", "o", "gpt 4", "gpt-4#2"]
+)
 def test_a_name_that_stands_for_nothing(name: str) -> None:
     for call in (make_llm, check_name):
         with pytest.raises(UsageError, match="no LLM") as caught:

@@ -83,6 +83,8 @@ def test_samples_in_the_store_are_cells_like_others() -> None:
     file_them()
     assert "color#2" not in {a for _, a in load(SHOP, "me", ["color"], "s.sqlite", False)}
     assert load(SHOP, "me", None, "s.sqlite", False, samples=True) == CELLS
+    second = load(SHOP, "me#2", ["color", "shape"], "s.sqlite", False)
+    assert second == {(0, "color"): "A cat is often black."}
     shown = [row["attribute"] for row in show(SHOP, "cat", "me", store="s.sqlite")]
     assert shown == ["color", "color#2", "color#10", "shape"]
     edit(SHOP, "cat", "color#2", "A cat is orange.", "me", "s.sqlite")
