@@ -122,7 +122,8 @@ def test_a_users_index_is_not_taken_for_a_shipped_one() -> None:
 def test_another_sense_is_not_answered() -> None:
     reply = ask(ClassEntry(0, "mouse", "mouse", "the small rodent"))
     assert reply.text is None and reply.error_scope == "cell"
-    assert "of a computer mouse, not of the small rodent" in (reply.error_message or "")
+    said = reply.error_message or ""
+    assert "of a computer mouse (coco-stuff/mouse), not of the small rodent" in said
 
 
 def test_vocabularies_share_texts_where_the_senses_agree() -> None:
