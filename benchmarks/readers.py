@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -79,6 +80,13 @@ def row(folder: Path, format: str, vocabularies: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |\n"
 
 
+def write(format: str, made: str) -> None:
+    """Put the line of a format into the document's table."""
+    head, middle, rest = DOCUMENT.read_text("utf-8").partition(HEAD)
+    line = re.compile(rf"^\| `{format}` \|.*\n", re.M)
+    DOCUMENT.write_text(head + middle + line.sub(lambda _: made, rest, count=1), "utf-8")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table, or write it into the document."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -89,17 +97,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     running._run = run_here
     folder = Path(os.environ.get("LSMSEG_PROMPTS_READERS", "none"))
     vocabularies = ("camvid",) if asked.small else VOCABULARIES
-    rows = {name: row(folder, name, vocabularies) for name in asked.formats.split(",")}
-    print("".join(rows.values()), end="")
-    if asked.write and not asked.small:
-        text = DOCUMENT.read_text("utf-8")
-        head, _, rest = text.partition(HEAD)
-        old, _, after = rest.partition("\n\n")
-        new = [
-            rows.get(line.split("`")[1], f"{line}\n") if "`" in line else f"{line}\n"
-            for line in old.splitlines()
-        ]
-        DOCUMENT.write_text(f"{head}{HEAD}{''.join(new)}\n{after}", "utf-8")
+    for name in asked.formats.split(","):
+        made = row(folder, name, vocabularies)
+        print(made, end="", flush=True)
+        if asked.write and not asked.small:
+            write(name, made)
     return 0
 
 
