@@ -76,7 +76,7 @@ def row(folder: Path, format: str, vocabularies: Sequence[str]) -> str:
             if not report.good or report.over:
                 print(f"{vocabulary}: {report}", file=sys.stderr)
         if composition == "concat":
-            cells.append(str(sum(dropped for _, dropped in made)))
+            cells.append(f"{sum(dropped for _, dropped in made):,}")
     return f"| {' | '.join(cells)} |\n"
 
 
