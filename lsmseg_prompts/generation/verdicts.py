@@ -33,8 +33,8 @@ CLOSED = ("color", "shape", "size", "texture", "material", "pattern")
 """The attributes whose words are few enough to be listed; any word may tell of a position, an
 action or a context."""
 
-_ADJECTIVES = ("color", "shape", "size")
 # A word of these says how something looks; one of the others may just name a part or what is near.
+_LOOKS = ("color", "shape", "size")
 
 FindDuplicate = Callable[[str, str], str | None]
 """(attribute, text) -> whom this very text was said of already, if of anyone."""
@@ -163,7 +163,7 @@ def of_other_attributes(text: str, entry: ClassEntry, attribute: str) -> str:
     if names(rest, attribute) or attribute in text.lower():
         return ""
     counts = {a: len(words) for a, words in named_attributes(rest).items()}
-    looks = sum(counts.get(a, 0) for a in _ADJECTIVES)
+    looks = sum(counts.get(a, 0) for a in _LOOKS)
     if max(looks, *counts.values(), 0) < 2:
         return ""
     return " and ".join(sorted(counts, key=lambda a: -counts[a])[:2])

@@ -49,6 +49,7 @@ def above_zero(draws: Draws) -> bool:
 def test_descriptions_find_unseen_classes(board: Scoreboard) -> None:
     assert unseen(board, AVERAGED).value > 0.35
     best = unseen(board, BEST)
+    assert best.value > 0.34  # 0.364 as joined by 0.5.0's grammar, with which the weights learnt
     assert above_zero(best - unseen(board, NAME))
     assert above_zero(best - unseen(board, Candidate(BEST.attributes, "shuffled")))
     assert above_zero(best - unseen(board, Candidate(BEST.attributes, "random")))
