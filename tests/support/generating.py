@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
@@ -183,6 +184,12 @@ def described(store: Path = STORE) -> dict[tuple[int, str], str]:
         for row in descriptions(store)
         if row["status"] == "done"
     }
+
+
+def span(attempt: dict[str, Any]) -> tuple[float, float]:
+    """When it began and ended: seconds of the client's clock, to the millisecond."""
+    began = datetime.fromisoformat(attempt["started_at"]).timestamp()
+    return began, began + attempt["duration_seconds"]
 
 
 def asked(server: LLMServer) -> list[tuple[str, str]]:
