@@ -16,14 +16,14 @@ from support.command_line import ROOT, Outcome
 from support.small_clip import SMALL
 
 import cli
+from lsmseg_prompts.llm.providers import shipped
 
 CLEARED = (
     "LSMSEG_PROMPTS_CACHE",
     "LSMSEG_PROMPTS_STORE",
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "DASHSCOPE_API_KEY",
-    "DASHSCOPE_HTTP_BASE_URL",
+    "LSMSEG_PROMPTS_PROVIDERS",
+    "LSMSEG_PROMPTS_KEY",
+    *filter(None, (name for one in shipped() for name in (one.key, one.endpoint_variable))),
     "NO_COLOR",
     "FORCE_COLOR",
 )

@@ -37,7 +37,7 @@ def attributes(
 ) -> None:
     """Stage 1: which visual attributes to describe classes by."""
     from lsmseg_prompts.generation import picture_check, stage1
-    from lsmseg_prompts.generation.engine import open_store_for
+    from lsmseg_prompts.generation.asking import open_store_for
     from lsmseg_prompts.llm import make_llm
 
     if check_images != bool(pictures):

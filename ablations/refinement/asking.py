@@ -17,7 +17,8 @@ from ablations.refinement.texts import TextStore
 from lsmseg_prompts.attributes.contrast import contrast_with, other_of
 from lsmseg_prompts.errors import BudgetError, UsageError
 from lsmseg_prompts.generation.answers import Answer, Paid, answers, described
-from lsmseg_prompts.generation.engine import ask_all, price_for
+from lsmseg_prompts.generation.asking import ask_all
+from lsmseg_prompts.generation.engine import price_for
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.request import GenerationRequest
 from lsmseg_prompts.generation.run import generate_all

@@ -16,7 +16,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
-from lsmseg_prompts.generation.cells import TRIES, CellWriter, enter, recorded, recover
+from lsmseg_prompts.generation.cell_writer import TRIES, CellWriter, recorded, recover
+from lsmseg_prompts.generation.cells import enter
 from lsmseg_prompts.generation.engine import (
     BATCH_PRICE,
     LONGEST_WAIT,
@@ -283,7 +284,8 @@ class BatchJob:
         limits, spent = self.request.limits, self.usage.cost_usd or 0.0
         file: BatchFile = []
         size = count = 0
-        for request, number in map(self._next_request, calls):
+        for asked, number in map(self._next_request, calls):
+            request = self.llm.fitted(asked)
             _, at_once = worst_case(self.llm, request, self.price)
             worst = BATCH_PRICE * (at_once or 0.0)
             if limits.max_cost is not None and spent + worst > limits.max_cost:

@@ -1,226 +1,41 @@
-"""Filling the cells of one LLM: ask, judge, ask again with the reason, and file the outcome."""
+"""Filling the cells of one LLM: ask, ask again with the reason, and see how the run is going."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
-from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.generation.answers import recorded_reply
-from lsmseg_prompts.generation.engine import Asker
-from lsmseg_prompts.generation.ledger import Cell, Ledger, free_dead_runs, in_batches
+from lsmseg_prompts.errors import BudgetError
+from lsmseg_prompts.generation.breaker import Cuts
+from lsmseg_prompts.generation.cell_writer import TRIES, CellWriter, Outcome, recover
+from lsmseg_prompts.generation.engine import RESUME, Asker
+from lsmseg_prompts.generation.ledger import Cell, free_dead_runs
+from lsmseg_prompts.generation.limits import Stopped
 from lsmseg_prompts.generation.plan import Plan
 from lsmseg_prompts.generation.questions import Call, QuestionBuilder
 from lsmseg_prompts.generation.summary import Failure, Tally
-from lsmseg_prompts.generation.verdicts import Verdict, judge
 from lsmseg_prompts.generation.workers import run_workers
 from lsmseg_prompts.llm.base import LLM, Reply, Request
-from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import Store
-from lsmseg_prompts.templates import own_query, query
-from lsmseg_prompts.vocabularies import Vocabulary
+from lsmseg_prompts.templates import query
 
-TRIES = 3  # replies that are looked at for one cell before it counts as failed
 POLL = 0.3  # seconds between looks at cells that another process is asking for
 
-_UNJUDGED = (
-    "purpose = 'describe' AND state = 'ended' AND verdict IS NULL "
-    "AND (error_class IS NULL OR reply IS NOT NULL)"
-)
-_HERE = (
-    "vocabulary = :vocabulary AND class_index = :class_index AND attribute = :attribute "
-    "AND llm = :llm"
-)
-Outcome = tuple[Request, Verdict, int]  # what was asked, what came of it, id of the attempt
 
+@dataclass(frozen=True)
+class Held:
+    """A reply that is not filed as its cells' failure while it may be the model's.
 
-class CellWriter:
-    """Where replies become descriptions: the store, as far as one LLM's cells go."""
+    The fields are the arguments of `CellWriter.settle`.
+    """
 
-    def __init__(self, ledger: Ledger, vocabulary: Vocabulary, llm: str) -> None:
-        self.store, self.ledger = ledger.store, ledger
-        self.vocabulary, self.llm = vocabulary, llm
-
-    def judge(self, request: Request, reply: Reply) -> dict[str, Verdict]:
-        """A verdict on each attribute that was asked for."""
-        entry = request.entry
-        assert entry is not None
-
-        def find_duplicate(attribute: str, text: str) -> str | None:
-            pair = other_of(attribute) is not None  # its text may tell nothing else from another
-            row = self.store.execute(
-                # "+": else SQLite takes the index of the classes, which lists half of the table.
-                "SELECT class_index, attribute FROM descriptions "
-                f"WHERE vocabulary = ? AND llm = ? AND attribute {'GLOB' if pair else '='} ? "
-                "AND text = ? AND NOT (class_index = ? AND attribute = ?) AND status = 'done' "
-                "AND +class_index < ?",
-                [self.vocabulary.name, self.llm, contrast_with("*") if pair else attribute, text,
-                 entry.index, attribute, len(self.vocabulary)],
-            ).fetchone()  # fmt: skip
-            if row is None:
-                return None
-            name = self.vocabulary[row[0]].readable
-            return f"{name}, told from {other_of(row[1])}" if pair else name
-
-        other = None
-        if request.attribute is not None:
-            with suppress(UsageError):  # the vocabulary does not have it any more
-                other = other_class(request.attribute, entry, self.vocabulary)
-        return judge(reply, request, find_duplicate, other)
-
-    def settle(
-        self,
-        request: Request,
-        reply: Reply,
-        attempt: int,
-        number: int | None,
-        tally: Tally,
-        fallback: dict[str, Outcome] | None = None,
-    ) -> dict[str, Verdict]:
-        """Judge a reply and file what is decided; returns the verdicts on what to ask for again.
-
-        Args:
-            request: what was asked.
-            reply: what came back.
-            attempt: the id of the attempt.
-            number: which try at the cells it was; None where nobody will ask again for now, so
-                that what will not do just stays missing.
-            tally: counts what is decided.
-            fallback: texts of earlier tries that would do if nothing better comes; added to.
-        """
-        assert request.entry is not None
-        verdicts = self.judge(request, reply)
-        fallback = {} if fallback is None else fallback
-        again: dict[str, Verdict] = {}
-        with self.store.transaction():
-            faults = {a: verdict.fault for a, verdict in verdicts.items() if verdict.fault}
-            several = len(verdicts) > 1
-            text = "; ".join(f"{a}: {f}" if several else f for a, f in faults.items())
-            self.store.update_attempt(attempt, verdict=text or "accepted")
-            for attribute, verdict in verdicts.items():
-                outcome = (request, verdict, attempt)
-                if verdict.soft:
-                    fallback[attribute] = outcome
-                last = number is None or number >= (2 if verdict.kind == "refused" else TRIES)
-                if verdict.fault is not None and not verdict.final and not last:
-                    again[attribute] = verdict
-                    continue
-                if verdict.fault is not None:
-                    outcome = fallback.get(attribute, outcome)
-                if number is not None or outcome[1].keeps:
-                    self._write(attribute, outcome)
-                    tally.count(request.entry, attribute, outcome[1])
-        return again
-
-    def failure(self, index: int, attribute: str) -> str | None:
-        """Why a cell has failed; None where it has not."""
-        row = self.store.execute(
-            f"SELECT reason FROM descriptions WHERE {_HERE} AND status = 'failed'",
-            self._place((index, attribute)),
-        ).fetchone()
-        return None if row is None else row[0] or "it failed"
-
-    # -- claims --------------------------------------------------------------------------
-
-    def claim(
-        self, cells: Sequence[Cell], failed_too: bool, owner: str | None = None
-    ) -> tuple[list[Cell], list[Cell]]:
-        """Claim those of `cells` that are still to be asked: (claimed, claimed by others).
-
-        What neither list has is filled by now, or in a batch. `failed_too`: a cell that had
-        failed before this run began is to be asked again. `owner` is this run or a batch.
-        """
-        owner = owner or self.ledger.run
-        mine: list[Cell] = []
-        others: list[Cell] = []
-        with self.store.transaction():
-            for cell in cells:
-                place = self._place(cell)
-                if not self._is_missing(place, failed_too):
-                    continue
-                if self._is_unjudged(place):
-                    others.append(cell)
-                elif self.store.write("claims", {**place, "owner": owner}).rowcount > 0:
-                    mine.append(cell)
-                elif cell not in in_batches(self.store, self.vocabulary.name, self.llm):
-                    others.append(cell)
-        return mine, others
-
-    def unclaim(self, cells: Iterable[Cell]) -> None:
-        """Give up the claims of this run on some cells."""
-        with self.store.transaction():
-            for cell in cells:
-                self.store.execute(
-                    f"DELETE FROM claims WHERE {_HERE} AND owner = :run",
-                    {**self._place(cell), "run": self.ledger.run},
-                )
-
-    def _place(self, cell: Cell) -> dict[str, Any]:
-        """The columns that name a cell."""
-        index, attribute = cell
-        return {
-            "vocabulary": self.vocabulary.name,
-            "class_index": index,
-            "attribute": attribute,
-            "llm": self.llm,
-        }
-
-    def _is_missing(self, place: dict[str, Any], failed_too: bool) -> bool:
-        row = self.store.execute(
-            f"SELECT status, stale, locked, updated_at FROM descriptions WHERE {_HERE}", place
-        ).fetchone()
-        if row is None:
-            return True
-        status, stale, locked, updated_at = row
-        failed_before = status == "failed" and updated_at <= self.ledger.started
-        return not locked and bool(stale or (failed_too and failed_before))
-
-    def _is_unjudged(self, place: dict[str, Any]) -> bool:
-        """Whether a reply is on file that a killed run did not come to judge."""
-        row = self.store.execute(
-            f"SELECT 1 FROM attempts WHERE {_UNJUDGED} AND vocabulary = :vocabulary "
-            "AND llm = :llm AND class_index = :class_index "
-            "AND (attribute = :attribute OR attributes IS NOT NULL) LIMIT 1",
-            place,
-        ).fetchone()
-        return row is not None
-
-    # -- outcomes ------------------------------------------------------------------------
-
-    def _write(self, attribute: str, outcome: Outcome) -> None:
-        """File the outcome of a cell and give up the claim on it."""
-        request, verdict, attempt = outcome
-        assert request.entry is not None
-        # In a request about several attributes, typical is asked with a question of its own.
-        own = own_query(attribute)
-        keep, cell = verdict.keeps, (request.entry.index, attribute)
-        with self.store.transaction():
-            self.store.put_description(
-                Description(
-                    self.vocabulary.name,
-                    request.entry.index,
-                    attribute,
-                    self.llm,
-                    verdict.text or None,
-                    verdict.tokens if verdict.text else None,
-                    template_hash=own.hash if own else request.template_hash,
-                    status="done" if keep else "failed",
-                    reason=None if keep else verdict.fault,
-                    attempt_id=attempt or None,
-                    review=verdict.fault if keep else None,
-                )
-            )
-            if not keep:  # an earlier text stays, and is not to be asked for anew for ever
-                self.store.execute(
-                    f"UPDATE descriptions SET stale = 0 WHERE {_HERE}", self._place(cell)
-                )
-            self.unclaim([cell])
+    request: Request
+    reply: Reply
+    attempt: int
+    number: int
+    fallback: dict[str, Outcome]
 
 
 @dataclass
@@ -236,6 +51,55 @@ class Filling:
     plan: Plan
     tally: Tally
     marked: list[Cell] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    cuts: Cuts = field(default_factory=Cuts)
+
+    def doubts(self, reply: Reply, number: int) -> bool:
+        """Whether a failure may be the account's or the model's: a refusal, or one more cut."""
+        cut = reply.error_scope is None and reply.is_cut and number >= TRIES
+        return self.asker.is_refusal(reply) or (cut and self.cuts.is_early)
+
+    def release(self, at_the_end: bool = False) -> None:
+        """File what was held, now that others succeed; at the end of the run, what is left of it.
+
+        At the end, what was refused alike stays missing.
+        """
+        held, self.held = self.held, []
+        for one in held:
+            refused = self.asker.is_refusal(one.reply)
+            if not refused and self.cuts.is_early and not at_the_end:
+                self.held.append(one)
+            elif refused and at_the_end and self.asker.refusals.several_alike:
+                self.leave(one.request, one.reply)
+            else:
+                self.writer.settle(
+                    one.request, one.reply, one.attempt, one.number, self.tally, one.fallback
+                )
+
+    def leave(self, request: Request, reply: Reply) -> None:
+        """Leave the cells of a request for another run, and say why."""
+        entry = request.entry
+        assert entry is not None
+        reason = reply.error_message or reply.error_class or "it failed in passing"
+        self.tally.failures += [
+            Failure(entry.index, entry.name, attribute, reason, passing=True)
+            for attribute in request.attributes
+        ]
+        self.writer.unclaim([(entry.index, attribute) for attribute in request.attributes])
+
+    def count_cut(self, reply: Reply, request: Request) -> None:
+        """A reply was cut for the second time; ends the run where nearly all are."""
+        self.cuts.cut += 1
+        if self.cuts.too_many:
+            llm, limit = self.asker.llm, self.asker.llm.fitted(request).max_output_tokens
+            error = BudgetError(
+                f"{llm.name} does not get to the end of its replies: {self.cuts.cut} of the first "
+                f"{self.cuts.over + self.cuts.cut} were cut off ({reply.finish_reason}), the last "
+                f"at {limit} output tokens. Let it think less with --reasoning off or low, or ask "
+                f"another model; {RESUME}."
+            )
+            self.asker.stop.set(error)
+            raise Stopped
 
 
 def enter(store: Store, llms: Sequence[LLM], questions: QuestionBuilder) -> None:
@@ -249,26 +113,28 @@ def enter(store: Store, llms: Sequence[LLM], questions: QuestionBuilder) -> None
 
 async def converse(filling: Filling, call: Call) -> None:
     """Ask a call until every attribute of it has a text or has been tried often enough."""
-    questions, writer, tally = filling.questions, filling.writer, filling.tally
+    questions, writer = filling.questions, filling.writer
     fallback: dict[str, Outcome] = {}
     request, length, number = questions.first(call), 1, 0
     while True:
         number += 1
         reply, attempt = await filling.asker.ask(request, "describe", number)
         if reply.error_scope in ("passing", "throttled"):
-            reason = reply.error_message or reply.error_class or "it failed in passing"
-            entry = call.entry
-            tally.failures += [
-                Failure(entry.index, entry.name, attribute, reason, passing=True)
-                for attribute in request.attributes
-            ]
-            writer.unclaim([(entry.index, attribute) for attribute in request.attributes])
+            filling.leave(request, reply)
             return
-        again = writer.settle(request, reply, attempt, number, tally, fallback)
+        if reply.error_scope is None and not reply.is_cut:
+            filling.release()
+        if filling.doubts(reply, number):
+            filling.held.append(Held(request, reply, attempt, number, fallback))
+            return
+        again = writer.settle(request, reply, attempt, number, filling.tally, fallback)
         if not again:
+            filling.cuts.over += 1
             return
         if next(iter(again.values())).kind == "cut":
             length *= 2
+            if number > 1:
+                filling.count_cut(reply, request)
         request = questions.follow_up(request, reply.text or "", again, length)
 
 
@@ -310,6 +176,8 @@ async def fill(filling: Filling, on_update: Callable[[], None]) -> None:
                 recover(writer)
             queue.extend(elsewhere)
             elsewhere.clear()
+        if not stop:
+            filling.release(at_the_end=True)
     finally:
         if stop:  # other LLMs of this run may go on for hours
             writer.store.execute(
@@ -340,32 +208,3 @@ def _only(calls: Sequence[Call], cells: set[Cell]) -> list[Call]:
         for c in calls
     )
     return [call for call in narrowed if call.attributes]
-
-
-def recover(writer: CellWriter) -> None:
-    """Judge replies that are on file but were never judged.
-
-    A kill came between, or they are the results of a batch. Those of runs that live are theirs.
-    """
-    vocabulary = writer.vocabulary
-    rows = writer.store.rows(
-        f"SELECT * FROM attempts WHERE {_UNJUDGED} AND vocabulary = ? AND llm = ? "
-        "AND class_index < ? "
-        "AND (run IS NULL OR run IN (SELECT id FROM runs WHERE ended_at IS NOT NULL)) ORDER BY id",
-        [vocabulary.name, writer.llm, len(vocabulary)],  # classes may have been taken out
-    )
-    for row in rows:
-        request, reply = recorded(row, vocabulary)
-        writer.settle(request, reply, row["id"], None, Tally())
-
-
-def recorded(row: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[Request, Reply]:
-    """The question and the reply that a row of the attempts holds, as far as judging goes."""
-    request = Request(
-        row["prompt"],
-        history=tuple((q, a) for q, a in json.loads(row["history"] or "[]")),
-        entry=vocabulary[row["class_index"]],
-        attributes=tuple(json.loads(row["attributes"] or "[]")) or (row["attribute"],),
-        template_hash=row["template_hash"],
-    )
-    return request, recorded_reply(row)

@@ -8,14 +8,11 @@ too ends the run, with the true cause.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lsmseg_prompts.errors import (
     BudgetError,
@@ -24,14 +21,12 @@ from lsmseg_prompts.errors import (
     ProviderError,
     StoreError,
 )
+from lsmseg_prompts.generation.breaker import Refusals
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Gate, Limits, Stop, Stopped
-from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.prices import Price, price_of
 from lsmseg_prompts.llm.tokens import input_tokens_bound
-from lsmseg_prompts.store.sqlite import working_store_path
-from lsmseg_prompts.store.store import Store, open_store
 
 LONGEST_WAIT = 600.0  # seconds: a provider that asks for more is asked again another day
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
@@ -82,7 +77,7 @@ class Asker:
         self._last_success = -1.0
         self._given_up: list[float] = []  # when, since the last success
         self._down: ProviderError | None = None
-        self._refusals_before_success = 0
+        self.refusals = Refusals()
 
     async def ask(self, request: Request, purpose: str, number: int = 1) -> tuple[Reply, int]:
         """Ask until there is an answer: (reply, id of the attempt, 0 without a ledger).
@@ -164,6 +159,7 @@ class Asker:
 
     async def _once(self, request: Request, purpose: str, number: int) -> tuple[Reply, int]:
         """One request: money, leave, ledger, wire, ledger."""
+        request = self.llm.fitted(request)
         tokens, worst = worst_case(self.llm, request, self.price)
         try:
             await self.budget.reserve(worst or 0.0, self.stop)
@@ -189,12 +185,16 @@ class Asker:
                 used = reply.input_tokens + reply.output_tokens
             self.usage.count(reply, cost, is_bound)
             scope = reply.error_scope
-            if scope is None or (scope == "cell" and reply.http_status == 200):
+            if scope is None or (scope == "cell" and _is_answer(reply)):
                 self._last_success = time.monotonic()
                 self.gate.succeeded()
+                self.refusals.succeeded()
             if self.ledger is not None:
+                fields: dict[str, Any] = {"cost_usd": cost, "cost_is_bound": int(is_bound)}
+                if scope == "adapted":  # it is asked again: nobody is to judge this one
+                    fields["verdict"] = reply.error_message
                 try:
-                    self.ledger.ended(attempt, reply, cost_usd=cost, cost_is_bound=int(is_bound))
+                    self.ledger.ended(attempt, reply, **fields)
                 except StoreError as error:
                     self._end(error)
             return reply, attempt
@@ -213,7 +213,7 @@ class Asker:
             return self.price.cost(reply.input_tokens, reply.output_tokens), False
         if self.llm.free:
             return 0.0, False
-        answered = reply.error_scope is None or reply.http_status == 200
+        answered = reply.error_scope is None or _is_answer(reply)
         return (worst, True) if answered or reply.billed else (0.0, False)
 
     def _end_if_for_all(self, reply: Reply) -> None:
@@ -223,12 +223,15 @@ class Asker:
             self._end(ProviderError(f"{self.llm.name} ended the run: {_why(reply)}; {RESUME}."))
         if scope == "setup" or (never and reply.error_class in NEVER_REACHED):
             self._end(ConfigurationError(f"{self.llm.name}: {_why(reply)}."))
-        status = reply.http_status or 0
-        if scope == "cell" and never and 400 <= status < 500:
-            self._refusals_before_success += 1
-            if self._refusals_before_success >= 3:
-                message = f"{self.llm.name} refuses every request, the last with: {_why(reply)}."
-                self._end(ConfigurationError(message))
+        if self.is_refusal(reply) and self.refusals.count(reply):
+            count = len(self.refusals.row)
+            message = f"{self.llm.name} refuses every request ({count} in a row): {_why(reply)}"
+            self._end(ProviderError(f"{message}; {RESUME}."))
+
+    def is_refusal(self, reply: Reply) -> bool:
+        """Whether the provider refused, for whatever reason, to answer a question."""
+        own = self.llm.free or reply.error_class == "ContentFilter" or _is_answer(reply)
+        return reply.error_scope == "cell" and not own
 
     def finish(self) -> None:
         """All questions were asked. If not one succeeded, it was not the questions."""
@@ -240,18 +243,23 @@ class Asker:
         raise Stopped
 
 
-def output_limit(llm: LLM, request: Request) -> int:
-    """The output tokens that are really asked for; some models need more than the question."""
-    return llm.output_limit(request.max_output_tokens or 1024)
-
-
 def worst_case(llm: LLM, request: Request, price: Price | None) -> tuple[int, float | None]:
-    """The most tokens that a request can use, and the most it can cost, in US dollars."""
+    """The most tokens that a fitted request can use, and the most it can cost, in US dollars."""
     if llm.free:
         return 0, 0.0
     into = input_tokens_bound(request.messages, len(request.images), request.schema)
-    out = output_limit(llm, request)
+    out = output_limit(request)
     return into + out, None if price is None else price.cost(into, out)
+
+
+def output_limit(request: Request) -> int:
+    """The output tokens that a fitted request asks for at most."""
+    return request.max_output_tokens or 1024
+
+
+def _is_answer(reply: Reply) -> bool:
+    """Whether the provider answered, whatever it said: what it does so may be charged."""
+    return 200 <= (reply.http_status or 0) < 300
 
 
 def price_for(llm: LLM, limits: Limits) -> Price | None:
@@ -261,7 +269,7 @@ def price_for(llm: LLM, limits: Limits) -> Price | None:
     """
     if llm.free:
         return Price(0.0, 0.0, "free", "")
-    price = limits.price or price_of(llm.name, llm.host)
+    price = limits.price or price_of(llm.model, llm.host)
     if price is None and limits.max_cost is not None:
         raise ConfigurationError(
             f"The price of {llm.name}{f' at {llm.host}' if llm.host else ''} is not known, so "
@@ -278,114 +286,3 @@ def _why(reply: Reply) -> str:
 def _duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     return f"{minutes} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
-
-
-# -- running it --------------------------------------------------------------------------
-
-
-@contextmanager
-def open_store_for(llm: LLM, path: str | os.PathLike[str] | None) -> Iterator[Store | None]:
-    """The working store, where every reply that was paid for is kept.
-
-    None for a free LLM, unless one is named.
-    """
-    if llm.free and path is None:
-        yield None
-        return
-    llm.check()  # before a file is made for nothing
-    with open_store(working_store_path(path)) as store:
-        yield store
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Replies by the places of their questions, what they took, and what ended it early."""
-
-    replies: dict[int, Reply]
-    usage: Usage
-    error: BaseException | None
-
-
-def ask(
-    llm: LLM,
-    requests: Sequence[Request],
-    *,
-    purpose: str,
-    store: Store | None = None,
-    limits: Limits | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> list[Reply]:
-    """Ask some questions and return the replies, in their order.
-
-    A question that failed has a reply with `error_scope` and no text.
-
-    Args:
-        llm: who is asked.
-        requests: the questions.
-        purpose: what the attempts are filed under.
-        store: takes the attempts, if one is given.
-        limits: rate, concurrency, money.
-        on_progress: called with the replies that are there and how many there will be.
-
-    Raises:
-        LsmsegPromptsError: ConfigurationError, ProviderError, BudgetError or StoreError, for
-            what ends a run.
-        Interrupted: A signal stopped it.
-    """
-    asked = ask_all(
-        llm, requests, purpose=purpose, store=store, limits=limits, on_progress=on_progress
-    )
-    if asked.error is not None:
-        raise asked.error
-    return [asked.replies[place] for place in range(len(requests))]
-
-
-def ask_all(
-    llm: LLM,
-    requests: Sequence[Request],
-    *,
-    purpose: str,
-    store: Store | None = None,
-    limits: Limits | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> Asked:
-    """`ask`, where what ended it is not raised, but stands beside what came back.
-
-    Args:
-        llm: who is asked.
-        requests: the questions.
-        purpose: what the attempts are filed under.
-        store: takes the attempts, if one is given.
-        limits: rate, concurrency, money.
-        on_progress: called with the replies that are there and how many there will be.
-
-    Raises:
-        LsmsegPromptsError: ConfigurationError or StoreError, for what is wrong beforehand.
-    """
-    limits = limits or Limits()
-    llm.check()
-
-    async def work() -> Asked:
-        stop = Stop()
-        budget = Budget(limits.max_cost, limits.max_calls)
-        paid = 0 if llm.free else limits.concurrency
-        with Ledger(store, paid) if store is not None else nullcontext() as ledger:
-            if store is not None:
-                store.add_llm(llm.name, llm.provenance)
-            asker = Asker(llm, limits, budget, stop, ledger)
-            replies: dict[int, Reply] = {}
-            queue = iter(enumerate(requests))
-
-            async def worker() -> None:
-                for place, request in queue:
-                    replies[place], _ = await asker.ask(request, purpose)
-                    if on_progress is not None:
-                        on_progress(len(replies), len(requests))
-
-            with signals_stop(stop):
-                await run_workers([worker] * limits.concurrency, ledger, stop)
-                asker.finish()
-                await llm.close()
-            return Asked(replies, asker.usage, stop.error)
-
-    return run_async(work())

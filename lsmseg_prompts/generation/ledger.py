@@ -108,6 +108,7 @@ class Ledger:
             attributes=json.dumps(request.attributes) if len(request.attributes) > 1 else None,
             attempt_number=number,
             host=llm.host,
+            system=request.system,
             history=json.dumps(request.history, ensure_ascii=False) if request.history else None,
             template_hash=request.template_hash,
             question=request.hash,

@@ -16,7 +16,7 @@ from typing import Any
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.words import named_attributes
 from lsmseg_prompts.errors import ConfigurationError, ProviderError, UsageError
-from lsmseg_prompts.generation.engine import ask
+from lsmseg_prompts.generation.asking import ask
 from lsmseg_prompts.generation.replies import read_json
 from lsmseg_prompts.llm.base import LLM, Image, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
@@ -112,7 +112,7 @@ def check_images(
     Raises:
         ConfigurationError: A file is not there, or is not a picture.
         UsageError: The LLM cannot see.
-        ProviderError: No picture was described; and what else `generation.engine.ask` raises.
+        ProviderError: No picture was described; and what else `generation.asking.ask` raises.
     """
     if llm.name == LLM_NAME:
         raise UsageError(

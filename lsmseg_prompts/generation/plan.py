@@ -111,7 +111,7 @@ def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
     for call in plan.calls:
         question = questions.first(call)
         count, sure = input_tokens(question.messages, llm.model)
-        exact, into, most = exact and sure, into + count, most + output_limit(llm, question)
+        exact, into, most = exact and sure, into + count, most + output_limit(llm.fitted(question))
         shown = {"class": call.entry.readable, "tokens": count, "prompt": question.prompt}
         sizes.append(shown)
     out = USUAL_OUTPUT * len(plan.missing)

@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import partial
 
 from lsmseg_prompts.generation.batch import check_batches, run_batches
-from lsmseg_prompts.generation.cells import CellWriter, Filling, enter, fill, recover
+from lsmseg_prompts.generation.cell_writer import CellWriter, recover
+from lsmseg_prompts.generation.cells import Filling, enter, fill
 from lsmseg_prompts.generation.engine import Asker, price_for
 from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Stop

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lsmseg_prompts.attributes import ATTRIBUTES, plain_names
 from lsmseg_prompts.errors import ProviderError, UsageError
-from lsmseg_prompts.generation.engine import ask
+from lsmseg_prompts.generation.asking import ask
 from lsmseg_prompts.generation.replies import plain_line, read_json
 from lsmseg_prompts.llm.base import LLM, Request
 from lsmseg_prompts.store.store import Store
@@ -73,7 +73,7 @@ def ask_attributes(llm: LLM, wording: str = "paper", store: Store | None = None)
 
     Every attempt goes into `store`, if one is given, with the raw reply. Raises UsageError for
     another wording, ProviderError if the LLM fails or lists none, and what
-    `generation.engine.ask` raises.
+    `generation.asking.ask` raises.
     """
     if wording not in ("paper", "thesis"):
         raise UsageError(f"There is no wording {wording!r}: choose paper or thesis.")

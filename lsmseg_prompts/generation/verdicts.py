@@ -115,10 +115,12 @@ def _as_a_whole(reply: Reply) -> Verdict | None:
     if reply.error_scope == "cell":
         reason = reply.error_message or reply.error_class or "the request failed"
         return Verdict("", 0, reason.rstrip(". "), final=True)
-    if reply.finish_reason == "length":
-        return Verdict("", 0, "the reply was cut off for its length", kind="cut")
+    if reply.is_cut:
+        reason = "" if reply.finish_reason == "length" else f" ({reply.finish_reason})"
+        return Verdict("", 0, f"the reply was cut off for its length{reason}", kind="cut")
     if not reply.said.strip():
-        return Verdict("", 0, "the reply was empty", kind="empty")
+        thought = " but for its thoughts" if reply.thoughts or reply.text else ""
+        return Verdict("", 0, f"the reply was empty{thought}", kind="empty")
     return _REFUSED if _REFUSAL.match(reply.said.strip()) else None
 
 

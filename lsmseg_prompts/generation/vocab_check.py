@@ -16,7 +16,7 @@ from typing import Any
 
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.generation.engine import ask, open_store_for
+from lsmseg_prompts.generation.asking import ask, open_store_for
 from lsmseg_prompts.generation.replies import read_object
 from lsmseg_prompts.llm.base import LLM, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
@@ -119,7 +119,7 @@ def ask_names(
         on_progress: called with the replies that are there and how many there will be.
 
     Raises:
-        LsmsegPromptsError: What `generation.engine.ask` raises.
+        LsmsegPromptsError: What `generation.asking.ask` raises.
     """
     by_class: dict[int, list[Finding]] = {}
     for finding in findings:

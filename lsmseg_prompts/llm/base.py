@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from lsmseg_prompts.llm.thoughts import without_thoughts
 from lsmseg_prompts.vocabularies import ClassEntry
 
 ErrorScope = Literal["cell", "adapted", "passing", "throttled", "account", "setup"]
@@ -26,6 +26,12 @@ ErrorScope = Literal["cell", "adapted", "passing", "throttled", "account", "setu
     account    quota or credit used up: the run ends, resumable (exit code 5)
     setup      key, model, host, TLS or proxy: the run ends until that is put right (exit code 4)
 """
+
+COMPLETE = frozenset(
+    ("stop", "end_turn", "eos", "eos_token", "stop_sequence", "stop_string", "end", "complete",
+     "completed", "finished", "done", "tool_calls", "function_call")
+)  # fmt: skip
+"""The finish reasons of a reply that is whole; any other is a cut."""
 
 REFUSAL = "Refusal"
 """The `error_class` of an attempt whose reply is what the provider marks as a refusal."""
@@ -47,7 +53,8 @@ class Request:
     was said before `prompt`: (earlier question, its reply) pairs, oldest first. `schema` is the
     JSON schema of the wanted answer, where JSON is wanted. The cell (vocabulary name, class,
     attributes) goes along for providers that answer from a table. `parameters` are the
-    provider's own (temperature, seed, ...).
+    provider's own (temperature, seed, ...). `room`: how many of `max_output_tokens` are for
+    thoughts; None until `LLM.fitted` has seen to it.
     """
 
     prompt: str
@@ -61,6 +68,7 @@ class Request:
     attributes: tuple[str, ...] = ()
     template_hash: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    room: int | None = None
 
     @property
     def attribute(self) -> str | None:
@@ -84,16 +92,14 @@ class Request:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# Its beginning is not always sent, its end not always reached.
-_THINKING = re.compile(r"^.*</think(?:ing)?>|<think(?:ing)?>.*$", re.DOTALL | re.IGNORECASE)
-
-
 @dataclass(frozen=True)
 class Reply:
     """What came back, a failure included: a failed attempt costs money and is recorded too.
 
     `error_scope` is None where nothing failed. `billed` says whether the provider may charge
     for a failed attempt whose usage is unknown (a timeout may be charged, a 429 is not).
+    `thoughts`: what a reasoning model thought, where the provider sends that apart from the text;
+    `reasoning_tokens`: how many of the output tokens they were.
     """
 
     text: str | None
@@ -103,6 +109,8 @@ class Reply:
     refusal: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    thoughts: str | None = None
+    reasoning_tokens: int | None = None
     http_status: int | None = None
     request_id: str | None = None
     started_at: str | None = None  # ISO 8601, UTC
@@ -115,8 +123,13 @@ class Reply:
 
     @property
     def said(self) -> str:
-        """The text, without what a reasoning model thinks aloud ahead of it."""
-        return _THINKING.sub("", self.text or "")
+        """The text, without what a reasoning model thinks aloud in it."""
+        return without_thoughts(self.text or "")
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it ends for another reason than being complete."""
+        return bool(self.finish_reason) and str(self.finish_reason).lower() not in COMPLETE
 
     @property
     def failure(self) -> str:
@@ -153,9 +166,13 @@ class LLM(Protocol):
     provenance: str
     free: bool
 
-    def output_limit(self, max_output_tokens: int) -> int:
-        """The output limit that is truly sent, for a budget to reserve."""
-        return max_output_tokens
+    def fitted(self, request: Request) -> Request:
+        """`request` as it will be sent: with room for thoughts, and only what the model takes."""
+        return request
+
+    def left_out(self) -> list[str]:
+        """The parameters that were asked for and that the model turned out not to take."""
+        return []
 
     def notes(self) -> list[str]:
         """What the user should know before the first call; call `check` first."""

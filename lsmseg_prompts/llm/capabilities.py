@@ -1,14 +1,15 @@
-"""Which parameters a model takes, learnt from what it refuses.
+"""What a model takes and needs, learnt from what it refuses and from what it cuts off.
 
 The first question is asked with everything wanted; each refusal that names a parameter takes one
-thing away for good, so the same thing is never refused twice.
+thing away for good, so the same thing is never refused twice. A reply that is nothing but thoughts
+gets more room, and so do all that follow it in the run.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lsmseg_prompts.llm.base import Request
@@ -18,10 +19,17 @@ from lsmseg_prompts.llm.http import storable
 JSON_FORMATS = ("json_schema", "json_object", None)
 """How JSON is asked for, strictest first."""
 
+ROOMS = (4096, 16384, 32768)
+"""The steps by which the room for thoughts grows."""
+
 _NOT_SUPPORTED = re.compile(
     r"unsupported|not.{0,3}support|n't support|unrecogni|unknown|unexpected|not (be )?permitted"
     r"|not allowed|not available|forbidden|must be set to|does not accept|only the default",
     re.I,
+)
+_TOO_MANY = re.compile(r"too large|at most|exceed|maximum|less than or equal|too long", re.I)
+_LIMIT = re.compile(
+    r"max_(completion_|output_|new_)?tokens|context (length|window)|(out|com)put", re.I
 )
 _JSON = re.compile(r"response_format|json_schema|json_object|json mode|structured output", re.I)
 _SYSTEM = re.compile(
@@ -36,14 +44,50 @@ class Capabilities:
 
     token_name: how the output limit is called, None where there is none. json_format: which of
     JSON_FORMATS is asked for. system: whether there are system messages. refused: parameters that
-    are left out. forced: parameters that the model insists on.
+    are left out; missed: those of them that somebody had asked for. forced: parameters that the
+    model insists on. room: output tokens for thoughts, beside those for the answer; most: the most
+    output tokens it takes. reasoning: sets of parameters for the level of reasoning that was asked
+    for, of which the first is sent; has_level: whether one was asked for.
     """
 
     token_name: str | None
     json_format: int = 0
     system: bool = True
     refused: set[str] = field(default_factory=set)
+    missed: set[str] = field(default_factory=set)
     forced: dict[str, Any] = field(default_factory=dict)
+    room: int = 0
+    most: int | None = None
+    reasoning: list[Mapping[str, Any]] = field(default_factory=list)
+    has_level: bool = False
+
+    def fitted(self, request: Request) -> Request:
+        """`request` with room for thoughts, and without what the model is known not to take."""
+        wanted = {**request.parameters, **self.forced}
+        self.missed |= request.parameters.keys() & self.refused
+        if self.reasoning:
+            wanted = {**self.reasoning[0], **wanted}
+        limit = request.max_output_tokens
+        room = self.room if limit is not None and self.token_name is not None else 0
+        if limit is not None and self.most is not None:
+            room = max(0, min(room, self.most - limit))
+        return replace(
+            request,
+            max_output_tokens=None if limit is None else limit + room,
+            room=room,
+            parameters={k: v for k, v in wanted.items() if k not in self.refused},
+        )
+
+    def more_room(self, request: Request) -> bool:
+        """Whether `request`, of whose reply nothing but thoughts came, can be sent with more."""
+        had = request.room or 0
+        if self.token_name is None or request.max_output_tokens is None:
+            return False
+        more = next((room for room in ROOMS if room > had), had)
+        if self.most is not None:
+            more = min(more, self.most - (request.max_output_tokens - had))
+        self.room = max(self.room, more)
+        return self.room > had
 
     def messages(self, request: Request) -> list[dict[str, Any]]:
         """The chat messages; without system messages the first question opens with its text."""
@@ -66,16 +110,28 @@ class Capabilities:
         name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "answer")))[:64]
         return {"type": kind, kind: {"name": name, "strict": True, "schema": dict(schema)}}
 
-    def learn(self, status: int, answer: Any, sent: Mapping[str, Any]) -> bool:
-        """Whether the refusal `answer` is about a parameter of `sent` that is left out now.
+    def learn(self, status: int, answer: Any, sent: Mapping[str, Any], room: int = 0) -> bool:
+        """Whether the refusal `answer` is about something in `sent` that is otherwise now.
 
-        `sent` holds the parameters and `messages` as they were sent: many questions are on
-        their way when the first refusal comes, and what it took away is not taken away twice.
+        Many questions are on their way when the first refusal comes, and what it took away is not
+        taken away twice.
+
+        Args:
+            status: the HTTP status.
+            answer: its parsed JSON, or its text.
+            sent: the parameters and `messages` as they were sent.
+            room: the part of the output limit that is for thoughts.
         """
         if status not in (400, 422, 500, 501):
             return False
         code, message, parameter = error_details(answer)
         text = f"{code} {parameter} {message}"
+        if status < 500 and self._next_reasoning(text, sent):
+            return True
+        limit = sent.get(self.token_name or "")
+        if room and isinstance(limit, int) and _LIMIT.search(text) and _TOO_MANY.search(text):
+            self._lower(message, limit, limit - room)
+            return True
         if "response_format" in sent and status < 500 and _JSON.search(text):
             was = JSON_FORMATS.index(sent["response_format"]["type"])
             self.json_format = max(self.json_format, was + 1)
@@ -97,6 +153,34 @@ class Capabilities:
             other = "max_tokens" if named == "max_completion_tokens" else "max_completion_tokens"
             self.token_name = None if other in self.refused else other
         return True
+
+    def _next_reasoning(self, text: str, sent: Mapping[str, Any]) -> bool:
+        """Whether the refusal is about a set of reasoning parameters that is given up now."""
+        tried = next((one for one in self.reasoning if one.items() <= sent.items()), None)
+        if tried is None:  # another question gave it up meanwhile
+            return self.has_level and _names_any(text, _REASONING_NAMES & sent.keys())
+        if not _names_any(text, tried.keys()):
+            return False
+        self.reasoning = [one for one in self.reasoning if one is not tried]
+        return True
+
+    def _lower(self, message: str, limit: int, answer: int) -> None:
+        """Ask for fewer output tokens: what the message names as the most, else half the room."""
+        named = [int(n) for n in re.findall(r"\d+", message.replace(",", "")) if int(n) < limit]
+        fits = max((n for n in named if n > answer), default=answer + (limit - answer) // 2)
+        self.most = min(fits, self.most or fits)
+        self.room = min(self.room, max(0, self.most - answer))
+
+
+_REASONING_NAMES = {
+    "reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs",
+}  # fmt: skip
+
+
+def _names_any(text: str, names: Iterable[str]) -> bool:
+    return any(
+        re.search(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", text) for name in names
+    )
 
 
 def _first_named(message: str, sent: Mapping[str, Any]) -> str | None:

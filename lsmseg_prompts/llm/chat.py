@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -11,17 +12,39 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.llm.base import LLM, Reply, Request
-from lsmseg_prompts.llm.capabilities import Capabilities
-from lsmseg_prompts.llm.errors import Failure
-from lsmseg_prompts.llm.http import count, joined, retry_after, storable
-from lsmseg_prompts.llm.keys import mask, mask_key, shown_url, travels_unencrypted
+from lsmseg_prompts.llm.capabilities import JSON_FORMATS, Capabilities
+from lsmseg_prompts.llm.errors import Failure, delay_in_error
+from lsmseg_prompts.llm.http import (
+    check_certificates,
+    check_url,
+    count,
+    joined,
+    retry_after,
+    storable,
+)
+from lsmseg_prompts.llm.keys import (
+    OWN_KEY,
+    PLACEHOLDER,
+    find_key,
+    mask,
+    mask_key,
+    shown_url,
+    travels_unencrypted,
+)
+from lsmseg_prompts.llm.providers import Level, Provider, named
+from lsmseg_prompts.llm.thoughts import reasoning_tokens, thoughts_of
 from lsmseg_prompts.store.sqlite import utc_now
+
+_FILTERED = ("content_filter", "safety", "recitation", "prohibited_content", "sensitive")
+_GAVE_UP = ("insufficient_system_resource", "network_error", "error", "abort")
+"""Finish reasons of answers that were given up on the server's side."""
 
 
 class ChatLLM(LLM):
-    """One model at the base URL `url`.
+    """One model of `provider` at the base URL `url`.
 
-    `timeout` bounds a whole call, in seconds. The key is read by `check`, or by the first call.
+    `timeout` bounds a whole call, in seconds; `level` is that of reasoning, None for the model's
+    own. The key is read by `check`, or by the first call.
     """
 
     free = False
@@ -31,14 +54,23 @@ class ChatLLM(LLM):
         self,
         name: str,
         model: str,
+        provider: Provider,
         url: str,
         key_file: str | Path | None,
         timeout: float,
-        capabilities: Capabilities,
+        level: Level | None,
     ) -> None:
-        self.name, self.model, self.timeout = name, model, timeout
-        self.capabilities = capabilities
-        self._url = url.rstrip("/")
+        self.name, self.model, self.timeout, self.level = name, model, timeout, level
+        self.provider = provider
+        self.capabilities = Capabilities(
+            provider.token_limit,
+            JSON_FORMATS.index(provider.json),
+            room=provider.room(model, level),
+            reasoning=list(provider.reasoning.get(level or "", ())),
+            has_level=level is not None,
+        )
+        self._mended = url.rstrip("/").removesuffix("/chat/completions") != url.rstrip("/")
+        self._url = url.rstrip("/").removesuffix("/chat/completions")
         self.host = shown_url(self._url)
         self.provenance = f"Written by the LLM {model}, asked at {self.host}."
         self._key_file = key_file
@@ -46,10 +78,37 @@ class ChatLLM(LLM):
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def check(self) -> None:
+        check_url(self._url)
+        check_certificates()
+        provider = self.provider
+        self._key = find_key(provider.key or OWN_KEY, self._key_file, provider.key_needed)
+
     def notes(self) -> list[str]:
+        notes = []
+        if self._mended:
+            notes.append(f"/chat/completions at the end of the base URL is left out: {self.host}.")
         if self._key is not None and travels_unencrypted(self._url, self._key):
-            return [f"The key travels unencrypted to {self.host}: use https:// if it can."]
-        return []
+            notes.append(f"The key travels unencrypted to {self.host}: use https:// if it can.")
+        other = self._key_of_another()
+        if other and self._key == PLACEHOLDER and self.provider.key == OWN_KEY:
+            notes.append(
+                f"{other} is not sent to {self.host}, which is not its provider's host: if that "
+                f"server wants a key, put it into {OWN_KEY} or --key-file."
+            )
+        return notes
+
+    def _key_of_another(self) -> str | None:
+        """The variable, if it is set, of the provider that the name of the LLM stands for."""
+        found = named(self.name)
+        variable = found[0].key if found is not None else None
+        return variable if variable and variable != OWN_KEY and os.environ.get(variable) else None
+
+    def fitted(self, request: Request) -> Request:
+        return request if request.room is not None else self.capabilities.fitted(request)
+
+    def left_out(self) -> list[str]:
+        return sorted(self.capabilities.missed)
 
     @abstractmethod
     def messages(self, request: Request) -> list[dict[str, Any]]:
@@ -84,53 +143,91 @@ class ChatLLM(LLM):
             return self._malformed("NotJSON", message)
         usage, served = body.get("usage"), body.get("model")
         usage = usage if isinstance(usage, dict) else {}
-        into, out = self._counts
+        into, out = (count(usage.get(name)) for name in self._counts)
+        total = count(usage.get("total_tokens"))
+        if (
+            into is not None and out is not None and total is not None
+        ):  # some count thoughts in the total alone
+            out = max(out, total - into)
         reply = Reply(
             text=None,
             asked_model=self.model,
             served_model=served if isinstance(served, str) else None,
-            input_tokens=count(usage.get(into)),
-            output_tokens=count(usage.get(out)),
-            http_status=200,
+            input_tokens=into,
+            output_tokens=out,
+            reasoning_tokens=count(reasoning_tokens(usage)),
+            http_status=status,
         )
         return self._read_choice(reply, body)
 
     @abstractmethod
-    async def _exchange(self, request: Request, body: dict[str, Any]) -> Reply:
-        """Send `body` and read what comes back."""
+    async def _exchange(self, body: dict[str, Any], request: Request) -> Reply:
+        """Send `body`, which asks `request`, and read what comes back."""
 
     def body(self, request: Request) -> dict[str, Any]:
         """Messages and parameters, with only what the model is known to take."""
-        capabilities = self.capabilities
+        capabilities, request = self.capabilities, self.fitted(request)
         body: dict[str, Any] = {"model": self.model, "messages": self.messages(request)}
         if request.max_output_tokens is not None and capabilities.token_name is not None:
-            body[capabilities.token_name] = self.output_limit(request.max_output_tokens)
+            body[capabilities.token_name] = request.max_output_tokens
         response_format = capabilities.response_format(request.schema)
         if response_format is not None:
             body["response_format"] = response_format
-        wanted = {**request.parameters, **capabilities.forced}
-        return {**body, **{k: v for k, v in wanted.items() if k not in capabilities.refused}}
+        return {**body, **request.parameters}
 
     async def complete(self, request: Request) -> Reply:
         if self._key is None:
             self.check()
+        request = self.fitted(request)
         body = self.body(request)
         started, clock = utc_now(), time.monotonic()
-        reply = await self._exchange(request, body)
+        reply = await self._exchange(body, request)
+        if self._only_thought(reply) and self.capabilities.more_room(request):
+            reply = replace(
+                reply,
+                error_scope="adapted",
+                error_class="OnlyThoughts",
+                error_message="The reply is nothing but thoughts: it is asked for with more room.",
+            )
         return replace(reply, started_at=started, duration_seconds=time.monotonic() - clock)
 
+    def _only_thought(self, reply: Reply) -> bool:
+        """Whether the thoughts left no room for an answer, or for all of it."""
+        if reply.error_scope is not None or reply.refusal:
+            return False
+        thoughts = bool(reply.thoughts or (reply.text or "").strip() or reply.reasoning_tokens)
+        if not reply.said.strip():
+            return thoughts or reply.is_cut
+        return reply.is_cut and 2 * (reply.reasoning_tokens or 0) > (reply.output_tokens or 0)
+
     def _read(
-        self, status: int, headers: Mapping[str, str], answer: Any, sent: dict[str, Any]
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        answer: Any,
+        sent: dict[str, Any],
+        room: int | None,
     ) -> Reply:
         """The reply in an answer; a refused parameter is learnt and left out from then on."""
         reply = self.parse_body(status, answer)
-        if reply.error_scope is not None and self._learn(status, answer, sent):
+        if reply.error_scope is not None and self._learn(status, answer, sent, room or 0):
             reply = replace(reply, error_scope="adapted")
+            if self.capabilities.has_level and not self.capabilities.reasoning:
+                reply = self._no_level(reply)
         failed = reply.error_scope in ("passing", "throttled", "account")
-        return replace(reply, retry_after_seconds=retry_after(headers) if failed else None)
+        wait = retry_after(headers)
+        if wait is None:
+            wait = delay_in_error(answer)
+        return replace(reply, retry_after_seconds=wait if failed else None)
 
-    def _learn(self, status: int, answer: Any, sent: dict[str, Any]) -> bool:
-        return self.capabilities.learn(status, answer, sent)
+    def _no_level(self, reply: Reply) -> Reply:
+        advice = f"leave --reasoning {self.level} out, or pass the model's own parameter with -o"
+        said = (reply.error_message or "").rstrip(". ")
+        message = f"{self.model} does not take --reasoning {self.level}: {advice} ({said})."
+        return replace(reply, error_scope="setup", error_class="Reasoning", error_message=message)
+
+    def _learn(self, status: int, answer: Any, sent: dict[str, Any], room: int) -> bool:
+        return self.capabilities.learn(status, answer, sent, room)
 
     def _read_choice(self, reply: Reply, body: dict[str, Any]) -> Reply:
         """`reply` with what the first of the choices says."""
@@ -141,10 +238,20 @@ class ChatLLM(LLM):
             lacking = f"The answer of {self.host} holds no message."
             return self._malformed("NoChoices", lacking, reply)
         finish, refusal = choice.get("finish_reason"), message.get("refusal")
+        if not isinstance(finish, str) or finish == "null":
+            finish = None
+        ended = (finish or "").lower()
         text = self._masked(joined(message.get("content")))
-        is_reason = isinstance(finish, str) and finish != "null"
-        reply = replace(reply, finish_reason=finish if is_reason else None)
-        if finish == "content_filter":
+        thoughts = thoughts_of(message)
+        reply = replace(
+            reply,
+            finish_reason=finish,
+            thoughts=None if thoughts is None else self._masked(thoughts),
+        )
+        if ended in _GAVE_UP:
+            gave_up = f"{self.host} gave up the answer ({finish})."
+            return self._malformed("GaveUp", gave_up, reply)
+        if ended in _FILTERED:
             return replace(
                 reply,
                 refusal=text or None,
@@ -158,13 +265,16 @@ class ChatLLM(LLM):
         return replace(reply, text=text)
 
     def _failed(self, failure: Failure, status: int | None = None) -> Reply:
+        message = failure.message
+        if failure.kind == "Key" and self._key == PLACEHOLDER:
+            message += f" It wants a key: set {self.provider.key}, or give --key-file."
         return Reply(
             text=None,
             asked_model=self.model,
             http_status=status,
             error_scope=failure.scope,
             error_class=failure.kind,
-            error_message=mask(failure.message, self._key),
+            error_message=mask(message, self._key),
             billed=failure.billed,
         )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import ssl
 from contextvars import ContextVar
@@ -21,23 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.llm.base import Reply, Request
-from lsmseg_prompts.llm.capabilities import JSON_FORMATS, Capabilities
 from lsmseg_prompts.llm.chat import ChatLLM
 from lsmseg_prompts.llm.errors import connection_failure, dashscope_failure
-from lsmseg_prompts.llm.http import (
-    CONNECT_SECONDS,
-    check_certificates,
-    check_url,
-    data_url,
-    joined,
-    parsed,
-)
-from lsmseg_prompts.llm.keys import find_key
+from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed
+from lsmseg_prompts.llm.providers import Level, Provider, at, called
+from lsmseg_prompts.llm.streams import is_stream, whole_dashscope_answer
 
 if TYPE_CHECKING:
     import aiohttp
-
-DASHSCOPE_URL = "https://dashscope.aliyuncs.com/api/v1"
 
 # These are asked at another address, pictures or not.
 _VISION = re.compile(r"qwen[\d.]*-(vl|omni)|qvq|.*-vl-", re.IGNORECASE)
@@ -50,27 +40,32 @@ _answer: ContextVar[list[_Answer]] = ContextVar("_answer")
 class DashScope(ChatLLM):
     """One model of DashScope; see `lsmseg_prompts.llm.base.LLM`.
 
-    The address is DASHSCOPE_HTTP_BASE_URL or DashScope's own.
+    The address is that of DASHSCOPE_HTTP_BASE_URL, or DashScope's own.
     """
 
     _counts = ("input_tokens", "output_tokens")
 
     def __init__(
-        self, name: str, model: str, key_file: str | Path | None = None, timeout: float = 120.0
+        self,
+        name: str,
+        model: str,
+        key_file: str | Path | None = None,
+        timeout: float = 120.0,
+        provider: Provider | None = None,
+        level: Level | None = None,
     ) -> None:
-        url = os.environ.get("DASHSCOPE_HTTP_BASE_URL") or DASHSCOPE_URL
-        capabilities = Capabilities("max_tokens", JSON_FORMATS.index("json_object"))
-        super().__init__(name, model, url, key_file, timeout, capabilities)
+        provider = provider or called("dashscope")
+        url = provider.address() or ""
+        super().__init__(name, model, at(provider, url), url, key_file, timeout, level)
         self._streams = False  # until a model says that it answers in pieces only
 
     def check(self) -> None:
-        check_url(self._url)
         if "@" in self._url:
             raise ConfigurationError(
-                f"DASHSCOPE_HTTP_BASE_URL ({self.host}) holds a user name: leave only the address."
+                f"{self.provider.endpoint_variable} ({self.host}) holds a user name: leave only "
+                "the address."
             )
-        check_certificates()
-        self._key = find_key("DASHSCOPE_API_KEY", self._key_file)
+        super().check()
 
     def messages(self, request: Request) -> list[dict[str, Any]]:
         messages = self.capabilities.messages(request)
@@ -84,31 +79,34 @@ class DashScope(ChatLLM):
     def _takes_pictures(self, request: Request) -> bool:
         return bool(request.images) or _VISION.match(self.model) is not None
 
-    async def _exchange(self, request: Request, body: dict[str, Any]) -> Reply:
+    async def _exchange(self, body: dict[str, Any], request: Request) -> Reply:
         pieces = _PIECES if self._streams else {}
         reply, answer = await self._send(self._takes_pictures(request), {**body, **pieces})
         if answer is None:
             return reply
         status, headers, content = answer
-        read = _pieced_together(content) if pieces else parsed(content)
-        reply = self._read(status, headers, read, {**body, **pieces})
+        read = whole_dashscope_answer(content) if is_stream(content) else parsed(content)
+        reply = self._read(status, headers, read, {**body, **pieces}, request.room)
         request_id = read.get("request_id") if isinstance(read, dict) else None
         return replace(reply, request_id=request_id if isinstance(request_id, str) else None)
 
-    def _learn(self, status: int, answer: Any, sent: dict[str, Any]) -> bool:
-        if "stream" not in sent and re.search(r"only support.{0,3} stream", str(answer), re.I):
+    def _learn(self, status: int, answer: Any, sent: dict[str, Any], room: int) -> bool:
+        thinks = sent.get("enable_thinking") and "enable_thinking" in str(answer)
+        wanted = re.search(r"only support.{0,3} stream", str(answer), re.I) or thinks
+        if "stream" not in sent and wanted:
             self._streams = True
             return True
-        learnt = super()._learn(status, answer, {k: v for k, v in sent.items() if k not in _PIECES})
+        whole = {k: v for k, v in sent.items() if k not in _PIECES}
+        learnt = super()._learn(status, answer, whole, room)
         if self.capabilities.token_name == "max_completion_tokens":  # which is OpenAI's alone
             self.capabilities.token_name = None
         return learnt
 
     def _error(self, status: int, body: Any) -> Reply | None:
         coded = isinstance(body, dict) and body.get("code") and "output" not in body
-        if status == 200 and not coded:
+        if 200 <= status < 300 and not coded:
             return None
-        shown = 500 if status == 200 else status
+        shown = 500 if 200 <= status < 300 else status
         return self._failed(dashscope_failure(shown, body, self._url, self.model), status)
 
     def _read_choice(self, reply: Reply, body: dict[str, Any]) -> Reply:
@@ -169,6 +167,8 @@ class DashScope(ChatLLM):
             except aiohttp.ClientConnectionError as error:
                 raise NotAnswered(str(error)) from error
             _answer.get().append((response.status, dict(response.headers), content))
+            if 300 <= response.status < 400:  # a question and its key are for the host named
+                raise NotAnswered("it redirects")
             return response
 
         return aiohttp.ClientSession(
@@ -204,20 +204,3 @@ def _sdk_call(pictures: bool) -> Any:
             return False  # nothing is a file to upload
 
     return Conversation.call
-
-
-def _pieced_together(content: bytes) -> Any:
-    """The answer whose pieces a stream of server-sent events holds, as if it had come whole."""
-    lines = [line for line in content.splitlines() if line.startswith(b"data:")]
-    events = [parsed(line.removeprefix(b"data:")) for line in lines]
-    if not events or not all(isinstance(event, dict) for event in events):
-        return parsed(content)
-    last, texts = events[-1], []
-    for event in events:
-        try:
-            texts.append(joined(event["output"]["choices"][0]["message"]["content"]))
-        except (KeyError, IndexError, TypeError):
-            return event  # an error, or no answer
-    message = {**last["output"]["choices"][0]["message"], "content": "".join(texts)}
-    choice = {**last["output"]["choices"][0], "message": message}
-    return {**last, "output": {**last["output"], "choices": [choice]}}

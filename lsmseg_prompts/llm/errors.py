@@ -44,25 +44,53 @@ _FILTERED = re.compile(
 )
 _TOO_LONG = re.compile(r"context.?length|maximum context|context window|too many tokens", re.I)
 _NO_MODEL = re.compile(
-    r"model.?not.?found|model_not_exist|invalid model|model\b.{0,80}\b(does not exist|not found)",
+    r"model.?not.?found|model_not_exist|invalid model|models?\b.{0,80}\b(does not exist|not found)",
     re.I,
 )
 _NO_MONEY = re.compile(
     r"insufficient_quota|billing|account_deactivated|credit.?balance|arrearage", re.I
 )
+# In the message of an error that is not a throttle, whose code says nothing of money.
+_NO_MONEY_SAID = re.compile(
+    r"credit.?balance|insufficient.{0,3}(funds|balance|credits?|quota)|exceeded your.{0,20}quota"
+    r"|(not|n't|no).{0,12}credits|out of credits|spend(ing)? limit|billing (is |account |hard )",
+    re.I,
+)
+_BAD_KEY = re.compile(
+    r"api.?key.?(is )?(not.?valid|invalid|expired|missing)|(invalid|incorrect|expired|missing)"
+    r".{0,12}(api.?key|authentication|x-api-key)|API_KEY_INVALID|invalid_api_key",
+    re.I,
+)
 
 
 def error_details(body: Any) -> tuple[str, str, str]:
     """(code, message, parameter named) of an error body in any of the usual forms."""
+    if isinstance(body, list) and body and isinstance(body[0], dict):  # Google's
+        body = body[0]
     if isinstance(body, dict):
         error = body.get("error", body.get("detail", body))
         if isinstance(error, dict):
-            code = error.get("code") or error.get("type") or ""
+            code = error.get("code")
+            if not code or isinstance(code, int):  # a number is the status once more
+                code = error.get("status") or error.get("type") or code or ""
             message = error.get("message") or error.get("detail") or error.get("msg") or ""
             return _line(code), _line(message), str(error.get("param") or "")
         return _line(body.get("code") or ""), _line(error), ""
     text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", str(body), flags=re.I | re.S)
     return "", _line(text)[:300], ""
+
+
+def delay_in_error(body: Any) -> float | None:
+    """The seconds to wait that an error of Google's names in its details; None without."""
+    if isinstance(body, list) and body:
+        body = body[0]
+    error = body.get("error") if isinstance(body, dict) else None
+    details = error.get("details") if isinstance(error, dict) else None
+    for detail in details if isinstance(details, list) else []:
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and re.fullmatch(r"\d{1,6}(\.\d{1,9})?s", delay):
+            return float(delay[:-1])
+    return None
 
 
 def _line(said: Any) -> str:
@@ -81,8 +109,10 @@ def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
     """
     code, message, said = _said(status, body, url)
     both = f"{code} {message}"
-    if status == 401:
+    if status == 401 or (status in (400, 403) and _BAD_KEY.search(both)):
         return Failure("setup", "Key", f"The key was refused: {said}")
+    if status in (400, 403) and _NO_MONEY_SAID.search(message):
+        return Failure("account", "Quota", f"The quota or credit is used up: {said}")
     if status == 403:
         if is_dashscope(url) and re.search(r"AllocationQuota|FreeTierOnly", both, re.I):
             return Failure("account", "Quota", f"The quota is used up: {said}")

@@ -15,6 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.files import read_named
 
+OWN_KEY = "LSMSEG_PROMPTS_KEY"
+"""The environment variable of a key for a server that is not one of the known providers'."""
+
 PLACEHOLDER = "no-key-needed"
 """Sent to a server of one's own where no key is given; such servers ignore it."""
 

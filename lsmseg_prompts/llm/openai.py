@@ -9,55 +9,33 @@ a key is for the host that was named.
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from lsmseg_prompts.errors import ConfigurationError, ProviderError
 from lsmseg_prompts.llm.base import Reply, Request
-from lsmseg_prompts.llm.capabilities import Capabilities
 from lsmseg_prompts.llm.chat import ChatLLM
-from lsmseg_prompts.llm.errors import (
-    Passing,
-    connection_failure,
-    is_dashscope,
-    openai_failure,
-    unusable,
-)
-from lsmseg_prompts.llm.http import (
-    CONNECT_SECONDS,
-    check_certificates,
-    check_url,
-    data_url,
-    parsed,
-    retry_after,
-)
-from lsmseg_prompts.llm.keys import find_key
+from lsmseg_prompts.llm.errors import Passing, connection_failure, openai_failure, unusable
+from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed, retry_after
+from lsmseg_prompts.llm.providers import Level, Provider, at, called
+from lsmseg_prompts.llm.streams import is_stream, whole_answer
 
 if TYPE_CHECKING:
     import httpx2
     from openai import AsyncOpenAI
 
-OPENAI_URL = "https://api.openai.com/v1"
 CONNECTIONS = 2048
 FILE_SECONDS = 600.0
 """The least time given to the upload or download of a batch file."""
-
-# They think before they answer, and the thinking counts as output: a limit of the size of the
-# answer would leave nothing of it.
-_REASONING = re.compile(r"(o\d|gpt-5(?!.*chat)|gpt-oss)", re.IGNORECASE)
-_REASONING_LEAST, _REASONING_FACTOR, _REASONING_MOST = 4096, 32, 32768
 
 
 class OpenAIChat(ChatLLM):
     """One model behind OpenAI's protocol; see `lsmseg_prompts.llm.base.LLM`.
 
-    `base_url` wins over OPENAI_BASE_URL, which wins over OpenAI's own address.
+    `base_url` wins over the provider's variable (OPENAI_BASE_URL), which wins over its address.
     """
 
     def __init__(
@@ -67,33 +45,23 @@ class OpenAIChat(ChatLLM):
         base_url: str | None = None,
         key_file: str | Path | None = None,
         timeout: float = 120.0,
+        provider: Provider | None = None,
+        level: Level | None = None,
     ) -> None:
-        url = base_url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
-        host = urlsplit(url).hostname or ""
-        self.is_openai = host == "api.openai.com" or host.endswith(".api.openai.com")
-        capabilities = Capabilities("max_completion_tokens" if self.is_openai else "max_tokens")
-        super().__init__(name, model, url, key_file, timeout, capabilities)
-        self._reasons = bool(_REASONING.match(model.removeprefix("openai/")))
-
-    def output_limit(self, max_output_tokens: int) -> int:
-        """Reasoning models get 32 times what the answer needs.
-
-        4,096 at least and 32,768 at most, or what the answer needs, where that is more.
-        """
-        if not self._reasons:
-            return max_output_tokens
-        wanted = max(_REASONING_LEAST, _REASONING_FACTOR * max_output_tokens)
-        return max(max_output_tokens, min(wanted, _REASONING_MOST))
+        provider = provider or called("openai")
+        url = base_url or provider.address()
+        if url is None:
+            variable = provider.endpoint_variable
+            how = f"set the environment variable {variable}, or " if variable else ""
+            raise ConfigurationError(
+                f"{name} needs the address of its server: {how}give --base-url."
+            )
+        super().__init__(name, model, at(provider, url), url, key_file, timeout, level)
 
     # -- before the first call ---------------------------------------------------------------
 
     def check(self) -> None:
-        check_url(self._url)
-        check_certificates()
-        if is_dashscope(self._url):  # its OpenAI-compatible mode
-            self._key = find_key("DASHSCOPE_API_KEY", self._key_file)
-        else:
-            self._key = find_key("OPENAI_API_KEY", self._key_file, needed=self.is_openai)
+        super().check()
         import_module("openai")  # half a second that is not the first call's
 
     # -- asking ------------------------------------------------------------------------------
@@ -109,15 +77,18 @@ class OpenAIChat(ChatLLM):
             messages[-1]["content"] = [{"type": "text", "text": words}, *pictures]
         return messages
 
-    async def _exchange(self, request: Request, body: dict[str, Any]) -> Reply:
+    async def _exchange(self, body: dict[str, Any], request: Request) -> Reply:
         reply, answer = await self._send("post", "/chat/completions", self.timeout, body=body)
         if answer is None:
             return reply
-        reply = self._read(answer.status_code, answer.headers, parsed(answer.content), body)
+        read = parsed(answer.content)
+        if isinstance(read, str) and is_stream(answer.content):  # although it was not asked for
+            read = whole_answer(answer.content)
+        reply = self._read(answer.status_code, answer.headers, read, body, request.room)
         return replace(reply, request_id=answer.headers.get("x-request-id"))
 
     def _error(self, status: int, body: Any) -> Reply | None:
-        if status == 200:
+        if 200 <= status < 300:
             if not isinstance(body, dict) or not body.get("error"):
                 return None
             # Some servers send errors with status 200.
@@ -181,12 +152,12 @@ class OpenAIChat(ChatLLM):
         return answer
 
     async def _fetch(self, method: str, path: str, seconds: float, **more: Any) -> httpx2.Response:
-        """The answer to a call that is not a question; raises unless its status is 200."""
+        """The answer to a call that is not a question; raises unless its status is 2xx."""
         if self._key is None:
             self.check()
         reply, answer = await self._send(method, path, seconds, **more)
         if answer is not None:
-            if answer.status_code == 200:
+            if 200 <= answer.status_code < 300:
                 return answer
             reply = self._error(answer.status_code, parsed(answer.content)) or reply
             reply = replace(reply, retry_after_seconds=retry_after(answer.headers))
@@ -223,6 +194,7 @@ class OpenAIChat(ChatLLM):
 
         timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, 0.5 * self.timeout))
         limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        header = self.provider.key_header
         http_client = httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
         return AsyncOpenAI(
             api_key=self._key,
@@ -230,4 +202,5 @@ class OpenAIChat(ChatLLM):
             max_retries=0,
             timeout=timeout,
             http_client=http_client,
+            default_headers={header: self._key} if header and self._key else None,
         )

@@ -6,12 +6,10 @@ charges. A model without a price is never taken to be free. The bill decides.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
-from typing import Any
 from urllib.parse import urlsplit
+
+from lsmseg_prompts.llm.providers import all_providers
 
 
 @dataclass(frozen=True)
@@ -30,22 +28,17 @@ class Price:
         ) / 1e6
 
 
-def price_of(name: str, host: str | None) -> Price | None:
-    """The list price of the model `name` at the base URL `host`.
+def price_of(model: str, host: str | None) -> Price | None:
+    """The list price of `model`, by the provider's name for it, at the base URL `host`.
 
-    `name` is what `--llm` is given or the model's own name. None where no price is certain.
+    None where no price is certain.
     """
-    model = name.lower().removeprefix("openai/").removeprefix("dashscope/")
-    hostname = urlsplit(host or "").hostname
-    for provider in _providers():
-        if hostname in provider["hosts"] and model in provider["models"]:
-            into, out = provider["models"][model]
-            return Price(into, out, provider["source"], provider["as_of"])
+    for provider in all_providers():
+        prices = provider.prices
+        if not prices or host is None or model.lower() not in prices["usd_per_million"]:
+            continue
+        hosts = prices.get("hosts")
+        if provider.owns(host) and (hosts is None or urlsplit(host).hostname in hosts):
+            into, out = prices["usd_per_million"][model.lower()]
+            return Price(into, out, prices["source"], prices["as_of"])
     return None
-
-
-@lru_cache
-def _providers() -> list[dict[str, Any]]:
-    text = files("lsmseg_prompts.llm").joinpath("prices.json").read_text(encoding="utf-8")
-    providers: list[dict[str, Any]] = json.loads(text)["providers"]
-    return providers

@@ -7,7 +7,7 @@ from pathlib import Path
 from support.scripted_llm import PETS, Scripted, failed, generate, good, reply
 
 from lsmseg_prompts.generation.answers import answers, described
-from lsmseg_prompts.generation.engine import ask, ask_all
+from lsmseg_prompts.generation.asking import ask, ask_all
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.llm import Request
 from lsmseg_prompts.llm.base import Image

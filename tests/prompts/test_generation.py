@@ -20,8 +20,8 @@ from lsmseg_prompts.errors import (
     StoreError,
     UsageError,
 )
-from lsmseg_prompts.generation import engine, run
-from lsmseg_prompts.generation.cells import CellWriter
+from lsmseg_prompts.generation import asking, engine, run
+from lsmseg_prompts.generation.cell_writer import CellWriter
 from lsmseg_prompts.generation.ledger import Ledger, free_dead_runs, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.request import GenerationRequest
@@ -402,9 +402,10 @@ def test_what_ends_the_run_costs_one_request(
 
 def test_a_server_that_refuses_everything_ends_the_run(path: Path) -> None:
     llm = Scripted(lambda r: failed("cell", "BadRequest", 400))
-    with pytest.raises(ConfigurationError, match="refuses every request"):
+    with pytest.raises(ProviderError, match=r"refuses every request \(5 in a row\)"):
         generate(path, PETS, llm, limits=Limits(concurrency=32))
-    assert len(llm.requests) == 3
+    assert len(llm.requests) == 5
+    assert rows(path, "SELECT * FROM descriptions") == []
 
 
 def test_a_refused_connection_later_is_only_passing(path: Path) -> None:
@@ -689,11 +690,11 @@ def test_ask_returns_replies_in_order_and_keeps_the_attempts(path: Path) -> None
         return failed("cell", status=200) if request.prompt == "1" else request.prompt
 
     with open_store(path) as store:
-        replies = engine.ask(
+        replies = asking.ask(
             Scripted(answer), [Request(str(i)) for i in range(4)], purpose="names", store=store
         )
     assert [r.text for r in replies] == ["0", None, "2", "3"]
     found = rows(path, "SELECT purpose, vocabulary, attribute FROM attempts")
     assert found == [{"purpose": "names", "vocabulary": None, "attribute": None}] * 4
     with pytest.raises(ConfigurationError):
-        engine.ask(Scripted(lambda r: failed("setup")), [Request("a")], purpose="names")
+        asking.ask(Scripted(lambda r: failed("setup")), [Request("a")], purpose="names")

@@ -17,8 +17,8 @@ from support.scripted_llm import PETS, Scripted, failed, generate, good, reply
 
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, StoreError, UsageError
-from lsmseg_prompts.generation import engine, progress
-from lsmseg_prompts.generation.cells import CellWriter
+from lsmseg_prompts.generation import asking, engine, progress
+from lsmseg_prompts.generation.cell_writer import CellWriter
 from lsmseg_prompts.generation.ledger import Ledger, end_run, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.progress import what_next
@@ -134,7 +134,7 @@ def test_tokens_that_are_given_back_are_used_at_once() -> None:
     llm = Scripted(lambda r: reply("a", input_tokens=5, output_tokens=5), delay=0.005)
     requests = [Request("a", max_output_tokens=1000)] * 5
     began = time.monotonic()
-    engine.ask(llm, requests, purpose="names", limits=Limits(4, tpm=60_000))
+    asking.ask(llm, requests, purpose="names", limits=Limits(4, tpm=60_000))
     assert time.monotonic() - began < 2  # and not a second for every request
 
 

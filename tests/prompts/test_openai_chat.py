@@ -178,7 +178,8 @@ def test_learning_ends(order: list[str]) -> None:
 def test_dashscope_never_uses_openais_name_of_the_limit() -> None:
     llm = DashScope("qwen-max", "qwen-max")
     sent = llm.body(ASK)
-    assert llm._learn(400, {"code": "InvalidParameter", "message": "Unsupported: max_tokens"}, sent)
+    refusal = {"code": "InvalidParameter", "message": "Unsupported: max_tokens"}
+    assert llm._learn(400, refusal, sent, 0)
     assert not {"max_tokens", "max_completion_tokens"} & set(llm.body(ASK))
 
 
@@ -197,17 +198,17 @@ def test_at_openai_the_newer_name_of_the_limit_is_used() -> None:
 
 
 @pytest.mark.parametrize("model", ["o1", "o3-mini", "o4-mini", "gpt-5", "gpt-5-mini", "gpt-5.1"])
-def test_reasoning_models_get_room_to_think(model: str) -> None:
+def test_models_that_are_known_to_think_get_room_from_the_start(model: str) -> None:
     llm = OpenAIChat(model, model)
-    assert [llm.output_limit(n) for n in (1, 100, 200, 2000, 50_000)] == [
-        4096, 4096, 6400, 32768, 50_000
-    ]  # fmt: skip
-    assert llm.body(ASK)["max_completion_tokens"] == llm.output_limit(100)
+    fitted = llm.fitted(ASK)
+    assert (fitted.max_output_tokens, fitted.room) == (100 + 4096, 4096)
+    assert llm.fitted(fitted) is fitted
+    assert llm.body(ASK)["max_completion_tokens"] == 4196
 
 
 @pytest.mark.parametrize("model", ["gpt-4", "gpt-4o", "gpt-5-chat-latest", "olmo-7b"])
 def test_others_get_what_is_asked(model: str) -> None:
-    assert OpenAIChat(model, model).output_limit(100) == 100
+    assert OpenAIChat(model, model).fitted(ASK).max_output_tokens == 100
 
 
 # -- the Batch API -------------------------------------------------------------------------------

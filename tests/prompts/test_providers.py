@@ -289,7 +289,6 @@ def test_insufficient_quota_is_a_throttle_in_dashscopes_compatible_mode(
 
 def test_dashscopes_compatible_mode_takes_dashscopes_key(monkeypatch: pytest.MonkeyPatch) -> None:
     llm = build("openai/qwen-max", "https://dashscope.aliyuncs.com/compatible-mode", monkeypatch)
-    monkeypatch.delenv("DASHSCOPE_API_KEY")
     with pytest.raises(ConfigurationError, match="DASHSCOPE_API_KEY"):
         llm.check()
 
@@ -310,19 +309,19 @@ def test_check_names_what_is_missing(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     llm = build(name, "https://api.openai.com", monkeypatch)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
     llm.check()
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
     with pytest.raises(ConfigurationError, match=r"SSL_CERT_FILE=.*missing\.pem"):
         llm.check()
     monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.delenv("OPENAI_API_KEY")
-    monkeypatch.delenv("DASHSCOPE_API_KEY")
     with pytest.raises(ConfigurationError, match="There is no key"):
         llm.check()
 
 
 def test_a_server_of_ones_own_needs_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("LSMSEG_PROMPTS_KEY")
     [reply], server = ask("openai/m", [answer(said(""))], monkeypatch)
     assert reply.text and server.calls[0].headers["authorization"] == "Bearer no-key-needed"
 

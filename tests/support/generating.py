@@ -60,7 +60,7 @@ def arguments(
 def variables(server: LLMServer | str, **more: str) -> dict[str, str | None]:
     """What the environment must hold: both keys, the address for DashScope, no proxy."""
     address = server if isinstance(server, str) else server.dashscope_url
-    keys = {"OPENAI_API_KEY": KEY, "DASHSCOPE_API_KEY": KEY, "DASHSCOPE_HTTP_BASE_URL": address}
+    keys = {"LSMSEG_PROMPTS_KEY": KEY, "DASHSCOPE_HTTP_BASE_URL": address}
     proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
     return {**dict.fromkeys(proxies), **keys, **more}
 

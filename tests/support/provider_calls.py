@@ -77,5 +77,4 @@ def bare_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NETWORK:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    monkeypatch.setenv("LSMSEG_PROMPTS_KEY", KEY)

@@ -1,0 +1,204 @@
+"""Who can be asked, as data: providers.json, and a file of the user's own.
+
+A provider is an entry: its address, the variable its key is in, its prices and its quirks. What
+an entry leaves out is as the fields of `Provider` say; what a model really takes is learnt while
+it is asked (capabilities.py), so an entry need not be complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from lsmseg_prompts.errors import ConfigurationError
+from lsmseg_prompts.files import read_named
+from lsmseg_prompts.llm.keys import OWN_KEY
+
+PROVIDERS_VARIABLE = "LSMSEG_PROMPTS_PROVIDERS"
+"""Names a file of further entries, which come before the shipped ones."""
+
+LEVELS = ("off", "low", "medium", "high")
+Level = Literal["off", "low", "medium", "high"]
+THINKING_ROOM = {"off": 0, "low": 4096, "medium": 8192, "high": 20480}
+"""Output tokens for thoughts, beside those for the answer, where a level is asked for."""
+USUAL_ROOM = 4096
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One entry.
+
+    name: what stands before the slash in `--llm name/model`.
+    models: patterns of model names that need no such prefix.
+    endpoint: the base URL; None where `endpoint_variable`, an environment variable, must name it.
+    path, port: added to an address from there that has none.
+    hosts: patterns of the hosts that the key belongs to; "*" where the server is the user's own.
+    key: the environment variable of the key; key_header: a header for it beside Authorization.
+    protocol: "openai" or "dashscope". token_limit: what the output limit is called.
+    json: how an answer in JSON is asked for at first: json_schema, json_object or None.
+    thinks, never_thinks: patterns of models that are given room for thoughts from the start.
+    reasoning: for off, low, medium and high the parameters that say so: several sets are tried
+    one after the other until a model takes one.
+    batch: whose batch protocol it speaks, "openai" or "anthropic"; None without one.
+    prices: {"as_of", "source", "usd_per_million": {model: [input, output]}}, and "hosts" where they
+    hold on some of the hosts only.
+    """
+
+    name: str
+    models: tuple[str, ...] = ()
+    endpoint: str | None = None
+    hosts: tuple[str, ...] = ()
+    key: str | None = None
+    key_needed: bool = True
+    key_header: str | None = None
+    protocol: Literal["openai", "dashscope"] = "openai"
+    endpoint_variable: str | None = None
+    path: str = ""
+    port: int | None = None
+    token_limit: str = "max_tokens"
+    json: str | None = "json_schema"
+    thinks: tuple[str, ...] = ()
+    never_thinks: tuple[str, ...] = ()
+    reasoning: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    batch: Literal["openai", "anthropic"] | None = None
+    prices: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether its servers are the user's own, at any address."""
+        return "*" in self.hosts
+
+    def owns(self, url: str) -> bool:
+        """Whether `url` is the provider's own host, which its key may be sent to."""
+        return _any(self.hosts, (urlsplit(url).hostname or "").rstrip(".").lower())
+
+    def room(self, model: str, level: str | None) -> int:
+        """The output tokens for thoughts that are asked for at first."""
+        if level is not None:
+            return THINKING_ROOM[level]
+        model = model.lower().rpartition("/")[2]
+        return USUAL_ROOM if _any(self.thinks, model) and not _any(self.never_thinks, model) else 0
+
+    def address(self) -> str | None:
+        """The base URL: of `endpoint_variable`, else the usual one; None where there is neither."""
+        given = os.environ.get(self.endpoint_variable or "")
+        return _completed(given, self.path, self.port) if given else self.endpoint
+
+
+def _any(patterns: Iterable[str], text: str) -> bool:
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
+
+
+def _completed(address: str, path: str, port: int | None) -> str:
+    """`address` with what people leave out of it: the scheme, the port, the path."""
+    if not path and port is None:
+        return address
+    parts = urlsplit(address if "://" in address else f"http://{address}")
+    host = parts.netloc
+    if host.startswith("0.0.0.0"):  # what a server listens at is not what a client calls
+        host = host.replace("0.0.0.0", "127.0.0.1", 1)
+    if port is not None and not re.search(r":\d+$", host):
+        host = f"{host}:{port}"
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/") or path, parts.query, ""))
+
+
+def all_providers() -> tuple[Provider, ...]:
+    """The entries, the user's own first; raises ConfigurationError where those are not right."""
+    own = os.environ.get(PROVIDERS_VARIABLE)
+    return (*(_own(own) if own else ()), *shipped())
+
+
+@lru_cache
+def shipped() -> tuple[Provider, ...]:
+    """The entries of providers.json."""
+    text = files("lsmseg_prompts.llm").joinpath("providers.json").read_text(encoding="utf-8")
+    return tuple(_entry(one) for one in json.loads(text)["providers"])
+
+
+def _own(name: str) -> tuple[Provider, ...]:
+    wanted = "it is JSON like lsmseg_prompts/llm/providers.json"
+    try:
+        given = json.loads(read_named(Path(name), "file of providers"))
+        return tuple(_entry(one) for one in given["providers"])
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ConfigurationError(
+            f"The file of providers {name}, which {PROVIDERS_VARIABLE} names, cannot be used "
+            f"({type(error).__name__}: {error}): {wanted}."
+        ) from None
+
+
+def _entry(given: dict[str, Any]) -> Provider:
+    """An entry, its lists made tuples; ValueError for a field that is not one or not right."""
+    known = {one.name: one for one in fields(Provider)}
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"{name!r} is not a field of an entry")
+        usual = known[name].default
+        good = not isinstance(usual, str | bool) or isinstance(value, type(usual))
+        if not good and not (name == "json" and value is None):
+            raise ValueError(f"{name} cannot be {value!r}")
+        if usual == () and not (isinstance(value, list) and all(map(_is_text, value))):
+            raise ValueError(f"{name} is a list of texts")
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", str(given["name"])):
+        raise ValueError(f"the name {given['name']!r} is not small letters and digits")
+    entry: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    return Provider(**entry)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+# -- finding one -------------------------------------------------------------------------
+
+
+def named(name: str) -> tuple[Provider, str] | None:
+    """The provider and the model that the name after `--llm` stands for; None where it is none."""
+    if re.search(r"[\s,]", name):
+        return None
+    prefix, slash, model = name.partition("/")
+    providers = all_providers()
+    for provider in providers:
+        if slash and prefix.lower() == provider.name:
+            return (provider, model) if model else None
+    lower = name.lower()
+    for provider in providers:
+        if not slash and _any(provider.models, lower) and not lower.endswith("-"):
+            return provider, lower
+    return None
+
+
+def owner(url: str) -> Provider | None:
+    """The provider whose own host `url` is."""
+    return next((p for p in all_providers() if not p.is_own and p.owns(url)), None)
+
+
+def called(name: str) -> Provider:
+    """The shipped entry of this name."""
+    return next(provider for provider in shipped() if provider.name == name)
+
+
+def at(provider: Provider, url: str) -> Provider:
+    """What holds of `provider` at another address: whose quirks, and whose key.
+
+    A key is for the hosts it belongs to: at a stranger's address the only one that is sent is
+    that in the variable LSMSEG_PROMPTS_KEY, or in a file that is named.
+    """
+    if provider.owns(url):
+        return provider
+    if (other := owner(url)) is not None:
+        return replace(other, protocol=provider.protocol)
+    if provider.name == "openai":  # the prefix of whatever speaks its protocol
+        return called("compatible")
+    return replace(
+        provider, key=OWN_KEY, key_needed=False, key_header=None, hosts=("*",), prices={}
+    )
