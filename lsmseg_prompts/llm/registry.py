@@ -90,7 +90,7 @@ def make_llm(
     if reasoning is not None and reasoning not in known:
         ways = ", ".join(known) or "none"
         raise UsageError(
-            f"How {name} is told --reasoning {reasoning} is not known (known: {ways}): pass the model's"
-            " own parameter with -o."
+            f"How {name} is told --reasoning {reasoning} is not known (known: {ways}): pass the "
+            "model's own parameter with -o."
         )
     return llm
