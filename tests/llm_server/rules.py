@@ -20,7 +20,8 @@ one the call gets a good answer. All keys are optional.
     error   status, code, message (may hold {key}), type, param, insufficient_quota
             headers, retry_after (as it is), retry_after_ms, retry_after_date (in N seconds)
     wire    latency (s), hang, reset (RST), close (no answer), truncate (half of the body),
-            trickle (s between pieces)
+            trickle (s between pieces), together (answers are kept until this many calls wait for
+            theirs, or the script is replaced)
 
     script  latency, key (the only one that is let in), models (known ones), rpm_limit with
             rpm_window (s), query (a regex with the groups class and attribute),
@@ -83,6 +84,7 @@ class Answer:
     manner: str = "send"
     pause: float = 0.0
     latency: float | None = None
+    together: int = 0
     rule: str = "default"
 
 
@@ -161,6 +163,7 @@ class Script:
         if "trickle" in rule:
             answer.manner, answer.pause = "trickle", float(rule["trickle"])
         answer.latency = latency
+        answer.together = rule.get("together", 0)
         return answer
 
     def _body(self, call: Call, rule: dict[str, Any]) -> bytes:

@@ -6,8 +6,9 @@
 prints {"port": n} when it listens. What it answers is scripted: see rules.py, and
 client.py for how tests start it. `POST /__script` replaces the script.
 
-The log has a line when a call arrives ("received") and one when its answer was handed to the
-socket ("answered") or the client went away before that ("aborted"), joined by their number `n`.
+The log has a line when a call arrives ("received") and one when its answer is handed to the socket
+("answered"; first noted, so that no client has it sooner) or the client went away before that
+("aborted"), joined by their number `n`.
 
 Written by hand on asyncio's Protocol because it shares two cores with the client that is measured.
 """
@@ -22,6 +23,8 @@ import ssl
 import struct
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,18 @@ class Server:
         self.number = 0
         self.connections = 0
         self.waiting = 0
+        self.kept: list[Callable[[], None]] = []  # answers that go out together
+
+    def keep(self, send: Callable[[], None], together: int) -> None:
+        """Answer once so many calls wait."""
+        self.kept.append(send)
+        if len(self.kept) >= together:
+            self.let_go()
+
+    def let_go(self) -> None:
+        kept, self.kept = self.kept, []
+        for send in kept:
+            send()
 
     def note(self, **facts: Any) -> None:
         if self.log is not None:
@@ -88,6 +103,7 @@ class Server:
         """Everything but questions: models, files, batches, the script."""
         if path == "/__script":
             self.script = Script(json.loads(body or b"{}"), self.latency, self.number)
+            self.let_go()
             return Answer(json.dumps({"waiting": self.waiting}).encode())
         path = path[path.find("/v1/") + 3 :] if "/v1/" in path else path
         room, _, rest = path.strip("/").partition("/")
@@ -222,12 +238,20 @@ class Connection(asyncio.Protocol):
                                     connection=self.number, waiting=server.waiting)  # fmt: skip
         latency = server.script.latency if answer.latency is None else answer.latency
         timer = None
-        if answer.manner != "hang":
+        if answer.manner != "hang" and not answer.together:
             timer = asyncio.get_running_loop().call_later(latency, self.send, number, answer)
         self.pending = number, timer
+        if answer.together:
+            server.keep(partial(self.send, number, answer), answer.together)
 
     def send(self, number: int, answer: Answer) -> None:
         """The latency is over: put the answer on the wire as its rule says."""
+        if self.pending is None:  # kept for others, and the client has gone
+            return
+        if answer.manner == "trickle":
+            self.trickle(number, answer, self.head(number, answer) + answer.body)
+            return
+        self.answered(number, answer)
         if answer.manner == "reset":  # closing without lingering makes it a RST
             sock = self.transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -237,30 +261,28 @@ class Connection(asyncio.Protocol):
         elif answer.manner == "truncate":
             self.transport.write(self.head(number, answer) + answer.body[: len(answer.body) // 2])
             self.transport.close()
-        elif answer.manner == "trickle":
-            self.trickle(number, answer, self.head(number, answer) + answer.body)
-            return
         else:
             self.transport.write(self.head(number, answer) + answer.body)
-        self.done(number, answer)
+        self.next()
 
     def trickle(self, number: int, answer: Answer, rest: bytes) -> None:
         """Ten bytes now, the rest bit by bit: each piece comes soon, the whole never does."""
-        self.transport.write(rest[:10])
         if len(rest) <= 10:
-            self.done(number, answer)
+            self.answered(number, answer)
+            self.transport.write(rest)
+            self.next()
             return
+        self.transport.write(rest[:10])
         timer = asyncio.get_running_loop().call_later(
             answer.pause, self.trickle, number, answer, rest[10:]
         )
         self.pending = number, timer
 
-    def done(self, number: int, answer: Answer) -> None:
+    def answered(self, number: int, answer: Answer) -> None:
         status = answer.status if answer.manner in ("send", "trickle") else None
         self.server.note(event="answered", n=number, status=status, manner=answer.manner)
         self.server.waiting -= 1
         self.pending = None
-        self.next()
 
     def head(self, number: int, answer: Answer) -> bytes:
         lines = [

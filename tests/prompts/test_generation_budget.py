@@ -16,6 +16,7 @@ from support.generating import (
     described,
     ended,
     rows,
+    span,
     start,
     summary,
     wait_for,
@@ -150,12 +151,12 @@ def test_ctrl_c_does_not_lose_the_cost(server):
 def test_a_rate_is_kept(server, generate):
     classes(*MANY)
     generate(server, "--rpm", "600", "-j", "8", code=0)
-    times = [call["received"] for call in server.requests()][1:]  # the first is slow to leave
+    times = [span(row)[0] for row in attempts()][1:]  # the first is slow to leave
     assert times[-1] - times[0] >= 0.75  # ten a second, evenly, late ones made good for
     for begun in times:
         assert sum(begun <= time < begun + 0.5 for time in times) <= 7
     generate(server, "--redo", "--tpm", "36000", "-j", "8", code=0)
-    again = [call["received"] for call in server.requests()][11:]
+    again = [span(row)[0] for row in attempts()][11:]
     assert again[-1] - again[0] > 0.5  # 600 tokens a second, 33 of a reply and 40 of a question
 
 

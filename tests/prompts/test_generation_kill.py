@@ -111,17 +111,16 @@ def test_a_reply_on_file_is_never_asked_for_again(server, generate):
 @pytest.mark.process
 def test_a_signal_waits_for_what_is_on_its_way(server, generate, sent, code):
     classes(*NAMES)
-    server.reset(latency=0.6)
+    server.reset([{"match": {"from": 2}, "together": len(NAMES)}])
     process = start(server, "-j", "4")
-    wait_for(lambda: len(server.requests()) >= 3)
-    at = time.monotonic()
+    wait_for(lambda: len(server.requests()) >= 5)
     process.send_signal(sent)
+    server.script()  # only now the four get their answers
     outcome = ended(process)
     calls = server.requests()
     assert outcome.code == code, outcome.err
-    assert all(call["received"] < at + 0.3 for call in calls)
     assert not any(call["aborted"] for call in calls)
-    assert len(described()) == len(calls) == len(attempts()) >= 3
+    assert len(described()) == len(calls) == len(attempts()) == 5
     assert "the same command" in outcome.err
     whole()
     server.reset()
@@ -197,12 +196,10 @@ def test_a_full_disk_stops_cleanly(server, generate, small_disk):
     process = start(server, "-j", "4", store=store)
     wait_for(lambda: count(server) >= 5)
     filler = fill(small_disk)
-    full = time.monotonic()
     outcome = ended(process, store)
     assert outcome.code == 8, outcome.err
     assert "full" in outcome.err
-    calls = server.requests()
-    assert all(call["received"] < full + 1.5 for call in calls) and len(calls) < 20
+    assert len(server.requests()) < 20
     filler.unlink()
     generate(server, store=store, code=0)
     # No reply that came was lost, none was paid for twice.
@@ -255,7 +252,8 @@ def test_a_locked_store_costs_nothing(server, generate, monkeypatch):
 def test_several_processes_fill_one_store_together(server, processes):
     classes(*NAMES)
     both = "color,size"
-    server.reset(latency=0.1)
+    # The second to the fourth call wait for one another: neither process can have all of them.
+    server.reset([{"match": {"n": [2, 3, 4]}, "together": 3}], latency=0.02)
     running = [start(server, "-j", "2", attribute=both) for _ in range(processes)]
     outcomes = [ended(process) for process in running]
     cells = Counter(asked(server))

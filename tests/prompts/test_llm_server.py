@@ -231,8 +231,9 @@ def test_retry_after_in_every_form(server):
 
     assert headers(retry_after=3)["retry-after"] == "3"
     assert headers(retry_after_ms=250)["retry-after-ms"] == "250"
+    asked = time.time()
     date = parsedate_to_datetime(headers(retry_after_date=5)["retry-after"]).timestamp()
-    assert 4 < date - time.time() < 6.1
+    assert asked + 4.99 < date < time.time() + 6
     assert headers(headers={"X-Other": "1"})["x-other"] == "1"
 
 
@@ -294,8 +295,10 @@ def test_latency_is_kept_for_many_at_once():
     with LLMServer(latency=0.2) as server:
         asyncio.run(many(server))
         calls = server.requests()
+        server.reset([{"together": 64}])
+        asyncio.run(many(server))
+        assert [call["waiting"] for call in server.requests()] == list(range(1, 65))
     assert all(0.19 < call["sent"] - call["received"] < 2 for call in calls)
-    assert max(call["waiting"] for call in calls) > 32
     # The next one's arrival, after the answer of the one before: negative, as they overlapped.
     assert len(gaps(calls)) == 63 and min(gaps(calls)) < 0
 
