@@ -115,6 +115,7 @@ def test_a_signal_waits_for_what_is_on_its_way(server, generate, sent, code):
     process = start(server, "-j", "4")
     wait_for(lambda: len(server.requests()) >= 5)
     process.send_signal(sent)
+    wait_for(process.is_stopping)
     server.script()  # only now the four get their answers
     outcome = ended(process)
     calls = server.requests()

@@ -71,8 +71,11 @@ class Running:
     def __init__(self, command: list[str], env: dict[str, str]) -> None:
         folder = Path(tempfile.mkdtemp(prefix="command-", dir=Path.cwd().parent))
         self._files = (folder / "stdout", folder / "stderr")
+        self._stopped = folder / "stopped"
         place = str(Path.cwd())
-        self._process = _forks().Process(target=_run, args=(command, env, place, *self._files))
+        self._process = _forks().Process(
+            target=_run, args=(command, env, place, *self._files, self._stopped)
+        )
         self._process.start()
 
     @property
@@ -91,6 +94,10 @@ class Running:
         if self.poll() is None:
             with suppress(ProcessLookupError):  # it has just ended
                 os.kill(self.pid, number)
+
+    def is_stopping(self) -> bool:
+        """Whether it has heard of a signal."""
+        return self._stopped.exists()
 
     def wait(self, timeout: float) -> None:
         self._process.join(timeout)
@@ -114,7 +121,9 @@ def _forks() -> Any:
     return context
 
 
-def _run(command: list[str], env: dict[str, str], place: str, out: Path, err: Path) -> None:
+def _run(
+    command: list[str], env: dict[str, str], place: str, out: Path, err: Path, stopped: Path
+) -> None:
     """In the new process: become the command."""
     os.environ.clear()
     os.environ.update(env)
@@ -125,7 +134,15 @@ def _run(command: list[str], env: dict[str, str], place: str, out: Path, err: Pa
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.argv = ["lsmseg-prompts", *command]
     import cli
+    from lsmseg_prompts.generation.limits import Stop
 
+    stop = Stop.set
+
+    def told(run: Stop, error: BaseException) -> None:
+        stop(run, error)
+        stopped.touch()
+
+    Stop.set = told
     cli.main()
 
 
