@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -372,8 +373,16 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """A table as CSV, whole or not at all."""
+    """A table as CSV, whole or not at all; texts are ``neutral``."""
     with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
+        for row in (columns, *rows):
+            writer.writerow([neutral(cell) if isinstance(cell, str) else cell for cell in row])
+
+
+_FORMULA = re.compile(r"'*(?=[\t\r\n])|'*[\s\x00-\x1f\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]")
+
+
+def neutral(text: str) -> str:
+    """A text that no spreadsheet takes for a formula, as in ``lsmseg_prompts.files``."""
+    return f"'{text}" if _FORMULA.match(text) else text

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -234,20 +235,41 @@ def csv_text(
 ) -> str:
     """Rows as CSV; `columns` by default those of all rows, in the order they first come up.
 
-    Fractions have so many `decimals`, or all that they have. What a row lacks,
-    None and NaN stay empty.
+    Fractions have so many `decimals`, or all that they have. What a row lacks, None and NaN stay
+    empty. Texts are `neutral`.
     """
-    text = io.StringIO()
     columns = list(columns or dict.fromkeys(key for row in rows for key in row))
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _csv_cell(row[key], decimals) for key in row} for row in rows)
-    return text.getvalue()
+    lines = [columns, *([row.get(column) for column in columns] for row in rows)]
+    return "".join(_csv_line([_csv_cell(value, decimals) for value in line]) for line in lines)
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    """One row; Python would leave a lone carriage return without quotation marks: a new row."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _csv_cell(value: Any, decimals: int | None) -> Any:
-    if isinstance(value, Real) and not isinstance(value, Integral):
-        if value != value:
-            return ""
-        return value if decimals is None else f"{value:.{decimals}f}"
-    return value
+    if value is None or value != value:
+        return ""
+    if isinstance(value, Real):
+        whole = decimals is None or isinstance(value, Integral)
+        return value if whole else f"{value:.{decimals}f}"
+    return neutral(str(value))
+
+
+_FORMULA = re.compile(r"'*(?=[\t\r\n])|'*[\s\x00-\x1f\u200b-\u200f\ufeff]*[=+\-@＝＋－＠]")
+
+
+def neutral(text: str) -> str:
+    """A text for a cell of a CSV file, which no spreadsheet takes for a formula.
+
+    One that begins as a formula gets an apostrophe in front; `read_cell` takes it away.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def read_cell(text: str) -> str:
+    """What a cell of a CSV file says, without the apostrophe that `neutral` puts in front."""
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from lsmseg_prompts.attributes import ALIASES, ATTRIBUTES
 from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import parse_json
+from lsmseg_prompts.files import parse_json, read_cell
 
 Format = Literal[
     "cupl", "dclip", "prolab", "texts", "attributes", "clip-benchmark", "csv", "fc-clip"
@@ -150,7 +150,8 @@ def _of_rows(text: str, path: Path) -> list[Named]:
                     f"{path} line {rows.line_num} has more columns than the first line: put "
                     f"quotation marks around a text that has {separator!r} in it."
                 )
-            name, attribute, said = ((row[heads[key]] or "").strip() for key in COLUMNS)
+            cells = (row[heads[key]] or "" for key in COLUMNS)
+            name, attribute, said = (read_cell(cell).strip() for cell in cells)
             if said and not name:
                 raise UsageError(
                     f"{path} line {rows.line_num} has a text without a class: name the class on "

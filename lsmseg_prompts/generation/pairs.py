@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class
 from lsmseg_prompts.descriptions.loading import Cell
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.files import is_path, read_named
+from lsmseg_prompts.files import is_path, read_cell, read_named
 from lsmseg_prompts.vocabularies import Vocabulary
 
 COLUMNS = ("class", "other")
@@ -51,7 +51,7 @@ def _from_file(path: str) -> Iterable[tuple[str, str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{path} is not a CSV file: {error}.") from None
     for number, row in enumerate(rows, start=2):
-        name, other = (row.get(column) for column in COLUMNS)
+        name, other = (read_cell(row.get(column) or "") for column in COLUMNS)
         if not name or not other:
             raise UsageError(
                 f"Line {number} of {path} lacks its class or the other: give a CSV file with the "
