@@ -31,8 +31,9 @@ PANELS = {
         scorer short_side
     """,
     "Requests": """
-        base_url key_file template per_call temperature concurrency rpm tpm timeout max_retries
-        max_cost max_calls price_in price_out look batch dry_run redo retry_errors check_images
+        base_url key_file reasoning option system template per_call temperature concurrency rpm
+        tpm timeout max_retries max_cost max_calls price_in price_out look batch dry_run redo
+        retry_errors check_images
     """,
     "Training": """
         iterations batch_size accumulate lr ignored precision evaluate_every test_limit

@@ -27,6 +27,9 @@ def attributes(
     llm: options.Llm = "bundled",
     base_url: options.BaseUrl = None,
     key_file: options.KeyFile = None,
+    reasoning: options.Reasoning = None,
+    option: options.RequestOption = None,
+    system: options.System = None,
     check_images: Annotated[
         bool,
         Option("--check-images", help="Which of the nine a vision model names in the PICTURES."),
@@ -39,14 +42,17 @@ def attributes(
     from lsmseg_prompts.generation import picture_check, stage1
     from lsmseg_prompts.generation.asking import open_store_for
     from lsmseg_prompts.llm import make_llm
+    from lsmseg_prompts.llm.options import ask_options
 
     if check_images != bool(pictures):
         given = "pictures after --check-images" if check_images else "--check-images with pictures"
         raise BadParameter(f"give {given}: --check-images a.jpg b.jpg")
     options.unused(ctx, check_images, "beside --check-images", "wording")
-    options.unused(ctx, llm == "bundled", "with --llm bundled", "key_file")
+    paid = ("key_file", "reasoning", "option", "system")
+    options.unused(ctx, llm == "bundled", "with --llm bundled", *paid)
     options.unused(ctx, json, "beside --json, which has the reply", "raw")
-    provider = make_llm(llm, base_url, key_file)
+    how_asked = ask_options(reasoning, option, system)
+    provider = make_llm(llm, base_url, key_file, options=how_asked)
     if not pictures:
         with open_store_for(provider, store) as opened:
             answer = stage1.ask_attributes(provider, wording, opened)

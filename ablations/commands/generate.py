@@ -40,6 +40,9 @@ def generate(
     ] = None,
     base_url: options.BaseUrl = None,
     key_file: options.KeyFile = None,
+    reasoning: options.Reasoning = None,
+    option: options.RequestOption = None,
+    system: options.System = None,
     wording: options.Wording = "paper",
     template: Annotated[Path | None, Option(help="A question of your own: a Jinja2 file.")] = None,
     per_call: Annotated[
@@ -84,11 +87,13 @@ def generate(
     from lsmseg_prompts.generation import run as generation
     from lsmseg_prompts.generation.limits import Limits
     from lsmseg_prompts.generation.pairs import pair_cells
+    from lsmseg_prompts.llm.options import ask_options
     from lsmseg_prompts.llm.prices import Price
 
     asked = llm or ["bundled"]
     free = set(asked) == {"bundled"}
-    paid = ("key_file", "template", "wording", "temperature", "timeout", "price_in", "price_out")
+    paid = ("key_file", "reasoning", "option", "system", "template", "wording", "temperature",
+            "timeout", "price_in", "price_out")  # fmt: skip
     options.unused(ctx, free, "with --llm bundled, whose texts are written already", *paid)
     options.unused(ctx, template is not None, "beside --template", "wording")
     options.unused(ctx, pairs is not None, "beside --pairs", *_OF_ATTRIBUTES)
@@ -97,8 +102,9 @@ def generate(
     options.unused(ctx, len(asked) > 1 and not served, how, "base_url")
     alone = len(asked) == 1  # of several, --base-url is for those called openai/<model>
     servers = [base_url if alone or name.startswith("openai/") else None for name in asked]
+    how_asked = ask_options(reasoning, option, system)
     llms = [
-        lsmseg_prompts.make_llm(name, server, key_file, timeout)
+        lsmseg_prompts.make_llm(name, server, key_file, timeout, how_asked)
         for name, server in zip(asked, servers, strict=True)
     ]
     price = None

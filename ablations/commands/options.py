@@ -47,6 +47,18 @@ BaseUrl = Annotated[
     str | None, Option(help="A server that speaks OpenAI's protocol: vLLM, Ollama, llama.cpp ...")
 ]
 KeyFile = Annotated[Path | None, Option(help="A file with the key (default: the environment).")]
+RequestOption = Annotated[
+    list[str] | None,
+    Option(
+        "-o", "--option", metavar="KEY=VALUE",
+        help="A parameter of each request, such as top_p=0.9; may be repeated.",
+    ),
+]  # fmt: skip
+System = Annotated[Path | None, Option(help="A file with the system message.")]
+Reasoning = Annotated[
+    Literal["off", "low", "medium", "high"] | None,
+    Option(help="How much it thinks, in the provider's terms (default: the model's own)."),
+]
 Wording = Annotated[Literal["paper", "thesis"], Option(help="Whose wording of the question.")]
 StorePath = Annotated[
     Path | None, Option(help="The attribute store (default: $LSMSEG_PROMPTS_STORE, else ./runs/).")

@@ -69,6 +69,8 @@ def refine(
     format: options.MaybeFormat = None,
     base_url: options.BaseUrl = None,
     key_file: options.KeyFile = None,
+    reasoning: options.Reasoning = None,
+    option: options.RequestOption = None,
     max_cost: Annotated[float | None, Option(min=0, help="US dollars, at most.")] = None,
     max_calls: Annotated[int | None, Option(min=0, help="Requests, at most.")] = None,
     store: options.StorePath = None,
@@ -87,15 +89,17 @@ def refine(
     """
     options.unused(ctx, run is not None, "beside a run, which has settled it", *OF_THE_RUN)
     asks = llm is not None and llm != LLM_NAME
-    of_asking = ("look", "base_url", "key_file", "max_cost", "max_calls")
+    of_asking = ("look", "base_url", "key_file", "reasoning", "option", "max_cost", "max_calls")
     options.unused(ctx, not asks, "without --llm, as nobody is asked", *of_asking)
     ask = None
     if asks:
         from ablations.refinement.asking import Asking
         from lsmseg_prompts.generation.limits import Limits
+        from lsmseg_prompts.llm.options import ask_options
 
         limits = Limits(max_cost=max_cost, max_calls=max_calls)
-        ask = Asking(str(llm), look, limits, base_url, key_file)
+        how_asked = ask_options(reasoning, option, None)
+        ask = Asking(str(llm), look, limits, base_url, key_file, options=how_asked)
     start = None if prompts is None else str(prompts)
     how = RefineOptions(rounds, rule, options.names(proposers), start=start, ask=ask)
     request = options.request_from(

@@ -62,6 +62,7 @@ def check(
     ] = None,
     base_url: options.BaseUrl = None,
     key_file: options.KeyFile = None,
+    reasoning: options.Reasoning = None,
     output: Annotated[
         Path | None,
         Option("-o", "--output", help="A vocabulary file with the proposals, to read through."),
@@ -72,15 +73,19 @@ def check(
     json: options.Json = False,
 ) -> None:
     """Names that people or an LLM would misread, and better ones to confirm."""
+    from lsmseg_prompts.llm.options import AskOptions
     from lsmseg_prompts.vocabularies.check import as_file
 
     if output is not None:
         check_free(output, force, options.inputs(ctx, "output"))
         if output.suffix.lower() == ".txt":  # it would be read line by line
             raise UsageError(f"{output} is not for JSON, which is written: call it .json.")
-    options.unused(ctx, llm is None, "without --llm", "base_url", "key_file", "store")
-    options.unused(ctx, llm == "bundled", "with --llm bundled", "key_file")
-    provider = None if llm is None else lsmseg_prompts.make_llm(llm, base_url, key_file)
+    options.unused(ctx, llm is None, "without --llm", "base_url", "key_file", "reasoning", "store")
+    options.unused(ctx, llm == "bundled", "with --llm bundled", "key_file", "reasoning")
+    how = AskOptions(reasoning)
+    provider = (
+        None if llm is None else lsmseg_prompts.make_llm(llm, base_url, key_file, options=how)
+    )
     with progress_bar(f"asking {llm}", not Shown.quiet and provider is not None) as progress:
         result = lsmseg_prompts.vocab_check(name, provider, store=store, on_progress=progress)
     vocabulary, findings = result.vocabulary, result.findings

@@ -8,7 +8,7 @@ goes on, and no reply is paid for twice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from lsmseg_prompts.generation.run import generate_all
 from lsmseg_prompts.generation.verdicts import Verdict
 from lsmseg_prompts.llm.base import LLM, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
+from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.registry import make_llm
 from lsmseg_prompts.store.store import open_store, open_store_readonly
 from lsmseg_prompts.templates import Query, query
@@ -46,6 +47,7 @@ class Asking:
         base_url: Of a server that speaks OpenAI's protocol.
         key_file: A file that holds the key.
         timeout: Seconds for each request.
+        options: Its reasoning, and parameters of each request.
 
     Raises:
         UsageError: For an LLM that there is not, or that writes nothing new.
@@ -57,6 +59,7 @@ class Asking:
     base_url: str | None = None
     key_file: Path | None = None
     timeout: float = 120.0
+    options: AskOptions = field(default_factory=AskOptions)
 
     def __post_init__(self) -> None:
         if self.provider().name == LLM_NAME:
@@ -65,7 +68,7 @@ class Asking:
     def provider(self) -> LLM:
         """The LLM; neither key nor network is touched."""
         if isinstance(self.llm, str):
-            return make_llm(self.llm, self.base_url, self.key_file, self.timeout)
+            return make_llm(self.llm, self.base_url, self.key_file, self.timeout, self.options)
         return self.llm
 
 
@@ -103,7 +106,9 @@ class Inquiry:
     def key(self) -> list[Any]:
         """What the rounds of a refinement depend on: who is asked, and how."""
         hashes = [query(name).hash for name in TEMPLATES]
-        return [self.llm.name, self.llm.host, self.asking.look, *hashes]
+        how = asdict(self.asking.options)
+        more = [how] if how != asdict(AskOptions()) else []
+        return [self.llm.name, self.llm.host, self.asking.look, *hashes, *more]
 
     def without(self, texts: TextStore) -> TextStore:
         """The texts as they were before anything was asked: no pair cells by this LLM.

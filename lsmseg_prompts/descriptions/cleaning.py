@@ -59,6 +59,9 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _VERBS = VERB_FORMS | MODALS
+_OPEN = re.compile(
+    r"(?:and|or|but|with|of|the|an?|in|on|at|by|to|for|from|as|that|which|its)", re.IGNORECASE
+)
 _TITLE_WORDS = 5  # a longer first line may be a broken one
 _END = re.compile(r"[.!?]+[\"')\]*_]*(?=\s|$)")
 
@@ -85,6 +88,7 @@ def clean(raw: str) -> Cleaned:
         text = step(text, _first_sentence(text), "more sentences")
     text = step(text, " ".join(text.split()), "whitespace")
     text = step(text, _without_quotes(text), "quotes")
+    text = step(text, _without_trailing_dots(text), "period")
     if text and text[-1] not in ".!?":
         text = step(text, text.rstrip(" ,;:-") + ".", "period")
     if text.endswith(("!", "?")):
@@ -94,6 +98,13 @@ def clean(raw: str) -> Cleaned:
     if text and text[0].islower():
         text = step(text, text[0].upper() + text[1:], "capital")
     return Cleaned(text, tuple(notes))
+
+
+def _without_trailing_dots(text: str) -> str:
+    """One period for dots at the end of what is whole: after "and" or "with" a part is missing."""
+    whole = re.sub(r"\s*\.{2,}$", "", text)
+    last = re.search(r"[A-Za-z']+$", whole)
+    return text if whole == text or last is None or _OPEN.fullmatch(last[0]) else whole + "."
 
 
 def _plain_characters(raw: str) -> str:

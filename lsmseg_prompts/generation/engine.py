@@ -48,6 +48,7 @@ class Usage:
     failed_requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_usd: float | None = 0.0
     uncertain_usd: float = 0.0
 
@@ -56,6 +57,7 @@ class Usage:
         self.failed_requests += reply.error_scope is not None
         self.input_tokens += reply.input_tokens or 0
         self.output_tokens += reply.output_tokens or 0
+        self.reasoning_tokens += reply.reasoning_tokens or 0
         if self.cost_usd is not None:
             self.cost_usd += cost or 0.0
             self.uncertain_usd += (cost or 0.0) if is_bound else 0.0

@@ -151,6 +151,13 @@ def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
 def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
     passing = sum(f.passing for f in summary.failures)
     failed = summary.failed - passing + summary.failed_before
+    if summary.left_out:
+        yield f"it does not take {', '.join(summary.left_out)}: that was left out."
+    if summary.reasoning_tokens:
+        yield (
+            f"{summary.reasoning_tokens:,} of its {summary.output_tokens:,} output tokens were "
+            "thoughts; --reasoning off or low thinks less."
+        )
     if summary.uncertain_usd > 0:
         most = money(summary.uncertain_usd)
         yield f"up to {most} of the cost is an upper bound, of requests whose use was not told."

@@ -119,7 +119,10 @@ async def _fill_all(
     seconds = time.monotonic() - began
     return [
         replace(
-            summarize(f.plan, f.tally, f.asker.usage), seconds=seconds, error=f.asker.stop.error
+            summarize(f.plan, f.tally, f.asker.usage),
+            seconds=seconds,
+            error=f.asker.stop.error,
+            left_out=tuple(f.asker.llm.left_out()),
         )
         for f in fillings
     ]

@@ -68,6 +68,7 @@ class Summary:
     not collected yet. `asked` = `done` + `failed`. `cost_usd` is None where the price is not
     known; up to `uncertain_usd` of it may not have been charged. `error` is what ended the run
     before its time, None if nothing did. `batches` are those under way, None where none are used.
+    `left_out` are parameters that were asked for and that the model does not take.
     """
 
     vocabulary: str
@@ -87,11 +88,13 @@ class Summary:
     failed_requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_usd: float | None = None
     uncertain_usd: float = 0.0
     seconds: float = 0.0
     error: BaseException | None = None
     batches: tuple[dict[str, Any], ...] | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def summarize(plan: Plan, tally: Tally, usage: Usage) -> Summary:

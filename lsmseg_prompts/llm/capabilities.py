@@ -19,6 +19,8 @@ from lsmseg_prompts.llm.http import storable
 JSON_FORMATS = ("json_schema", "json_object", None)
 """How JSON is asked for, strictest first."""
 
+TOKEN_NAMES = ("max_completion_tokens", "max_tokens")
+
 ROOMS = (4096, 16384, 32768)
 """The steps by which the room for thoughts grows."""
 
@@ -46,8 +48,9 @@ class Capabilities:
     JSON_FORMATS is asked for. system: whether there are system messages. refused: parameters that
     are left out; missed: those of them that somebody had asked for. forced: parameters that the
     model insists on. room: output tokens for thoughts, beside those for the answer; most: the most
-    output tokens it takes. reasoning: sets of parameters for the level of reasoning that was asked
-    for, of which the first is sent; has_level: whether one was asked for.
+    output tokens it takes; is_limited: whether the user set the limit. reasoning: sets of
+    parameters for the level of reasoning that was asked for, of which the first is sent;
+    has_level: whether one was asked for.
     """
 
     token_name: str | None
@@ -58,6 +61,7 @@ class Capabilities:
     forced: dict[str, Any] = field(default_factory=dict)
     room: int = 0
     most: int | None = None
+    is_limited: bool = False
     reasoning: list[Mapping[str, Any]] = field(default_factory=list)
     has_level: bool = False
 
@@ -68,7 +72,10 @@ class Capabilities:
         if self.reasoning:
             wanted = {**self.reasoning[0], **wanted}
         limit = request.max_output_tokens
-        room = self.room if limit is not None and self.token_name is not None else 0
+        given = [wanted.pop(name) for name in TOKEN_NAMES if isinstance(wanted.get(name), int)]
+        self.is_limited = bool(given)
+        limit = given[0] if given else limit
+        room = self.room if limit is not None and self.token_name and not given else 0
         if limit is not None and self.most is not None:
             room = max(0, min(room, self.most - limit))
         return replace(
@@ -81,7 +88,7 @@ class Capabilities:
     def more_room(self, request: Request) -> bool:
         """Whether `request`, of whose reply nothing but thoughts came, can be sent with more."""
         had = request.room or 0
-        if self.token_name is None or request.max_output_tokens is None:
+        if self.token_name is None or request.max_output_tokens is None or self.is_limited:
             return False
         more = next((room for room in ROOMS if room > had), had)
         if self.most is not None:
@@ -149,7 +156,7 @@ class Capabilities:
             return False
         self.refused.add(named)
         self.forced.pop(named, None)
-        if named in ("max_tokens", "max_completion_tokens"):
+        if named in TOKEN_NAMES:
             other = "max_tokens" if named == "max_completion_tokens" else "max_completion_tokens"
             self.token_name = None if other in self.refused else other
         return True

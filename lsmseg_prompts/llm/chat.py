@@ -31,7 +31,8 @@ from lsmseg_prompts.llm.keys import (
     shown_url,
     travels_unencrypted,
 )
-from lsmseg_prompts.llm.providers import Level, Provider, named
+from lsmseg_prompts.llm.options import AskOptions
+from lsmseg_prompts.llm.providers import Provider, named
 from lsmseg_prompts.llm.thoughts import reasoning_tokens, thoughts_of
 from lsmseg_prompts.store.sqlite import utc_now
 
@@ -43,8 +44,7 @@ _GAVE_UP = ("insufficient_system_resource", "network_error", "error", "abort")
 class ChatLLM(LLM):
     """One model of `provider` at the base URL `url`.
 
-    `timeout` bounds a whole call, in seconds; `level` is that of reasoning, None for the model's
-    own. The key is read by `check`, or by the first call.
+    `timeout` bounds a whole call, in seconds. The key is read by `check`, or by the first call.
     """
 
     free = False
@@ -58,10 +58,11 @@ class ChatLLM(LLM):
         url: str,
         key_file: str | Path | None,
         timeout: float,
-        level: Level | None,
+        options: AskOptions,
     ) -> None:
-        self.name, self.model, self.timeout, self.level = name, model, timeout, level
-        self.provider = provider
+        self.name, self.model, self.timeout = name, model, timeout
+        self.provider, self.options = provider, options
+        level = options.reasoning
         self.capabilities = Capabilities(
             provider.token_limit,
             JSON_FORMATS.index(provider.json),
@@ -105,7 +106,11 @@ class ChatLLM(LLM):
         return variable if variable and variable != OWN_KEY and os.environ.get(variable) else None
 
     def fitted(self, request: Request) -> Request:
-        return request if request.room is not None else self.capabilities.fitted(request)
+        if request.room is not None:
+            return request
+        system = request.system if self.options.system is None else self.options.system
+        parameters = {**self.options.parameters, **request.parameters}
+        return self.capabilities.fitted(replace(request, system=system, parameters=parameters))
 
     def left_out(self) -> list[str]:
         return sorted(self.capabilities.missed)
@@ -221,9 +226,10 @@ class ChatLLM(LLM):
         return replace(reply, retry_after_seconds=wait if failed else None)
 
     def _no_level(self, reply: Reply) -> Reply:
-        advice = f"leave --reasoning {self.level} out, or pass the model's own parameter with -o"
+        level = self.options.reasoning
+        advice = f"leave --reasoning {level} out, or pass the model's own parameter with -o"
         said = (reply.error_message or "").rstrip(". ")
-        message = f"{self.model} does not take --reasoning {self.level}: {advice} ({said})."
+        message = f"{self.model} does not take --reasoning {level}: {advice} ({said})."
         return replace(reply, error_scope="setup", error_class="Reasoning", error_message=message)
 
     def _learn(self, status: int, answer: Any, sent: dict[str, Any], room: int) -> bool:

@@ -23,7 +23,8 @@ from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.chat import ChatLLM
 from lsmseg_prompts.llm.errors import connection_failure, dashscope_failure
 from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed
-from lsmseg_prompts.llm.providers import Level, Provider, at, called
+from lsmseg_prompts.llm.options import AskOptions
+from lsmseg_prompts.llm.providers import Provider, at, called
 from lsmseg_prompts.llm.streams import is_stream, whole_dashscope_answer
 
 if TYPE_CHECKING:
@@ -52,11 +53,13 @@ class DashScope(ChatLLM):
         key_file: str | Path | None = None,
         timeout: float = 120.0,
         provider: Provider | None = None,
-        level: Level | None = None,
+        options: AskOptions | None = None,
     ) -> None:
         provider = provider or called("dashscope")
         url = provider.address() or ""
-        super().__init__(name, model, at(provider, url), url, key_file, timeout, level)
+        super().__init__(
+            name, model, at(provider, url), url, key_file, timeout, options or AskOptions()
+        )
         self._streams = False  # until a model says that it answers in pieces only
 
     def check(self) -> None:

@@ -20,7 +20,8 @@ from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.chat import ChatLLM
 from lsmseg_prompts.llm.errors import Passing, connection_failure, openai_failure, unusable
 from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed, retry_after
-from lsmseg_prompts.llm.providers import Level, Provider, at, called
+from lsmseg_prompts.llm.options import AskOptions
+from lsmseg_prompts.llm.providers import Provider, at, called
 from lsmseg_prompts.llm.streams import is_stream, whole_answer
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class OpenAIChat(ChatLLM):
         key_file: str | Path | None = None,
         timeout: float = 120.0,
         provider: Provider | None = None,
-        level: Level | None = None,
+        options: AskOptions | None = None,
     ) -> None:
         provider = provider or called("openai")
         url = base_url or provider.address()
@@ -56,7 +57,9 @@ class OpenAIChat(ChatLLM):
             raise ConfigurationError(
                 f"{name} needs the address of its server: {how}give --base-url."
             )
-        super().__init__(name, model, at(provider, url), url, key_file, timeout, level)
+        super().__init__(
+            name, model, at(provider, url), url, key_file, timeout, options or AskOptions()
+        )
 
     # -- before the first call ---------------------------------------------------------------
 

@@ -7,20 +7,18 @@ it is asked (capabilities.py), so an entry need not be complete.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from lsmseg_prompts.errors import ConfigurationError
-from lsmseg_prompts.files import read_named
+from lsmseg_prompts.files import packaged_json, parse_json, read_named
 from lsmseg_prompts.llm.keys import OWN_KEY
 
 PROVIDERS_VARIABLE = "LSMSEG_PROMPTS_PROVIDERS"
@@ -120,15 +118,14 @@ def all_providers() -> tuple[Provider, ...]:
 @lru_cache
 def shipped() -> tuple[Provider, ...]:
     """The entries of providers.json."""
-    text = files("lsmseg_prompts.llm").joinpath("providers.json").read_text(encoding="utf-8")
-    return tuple(_entry(one) for one in json.loads(text)["providers"])
+    return tuple(map(_entry, packaged_json("lsmseg_prompts.llm", "providers.json")["providers"]))
 
 
 def _own(name: str) -> tuple[Provider, ...]:
     wanted = "it is JSON like lsmseg_prompts/llm/providers.json"
     try:
-        given = json.loads(read_named(Path(name), "file of providers"))
-        return tuple(_entry(one) for one in given["providers"])
+        given = parse_json(read_named(Path(name), "file of providers"))
+        return tuple(map(_entry, given["providers"]))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise ConfigurationError(
             f"The file of providers {name}, which {PROVIDERS_VARIABLE} names, cannot be used "

@@ -14,6 +14,7 @@ from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm import providers
 from lsmseg_prompts.llm.base import LLM
+from lsmseg_prompts.llm.options import AskOptions
 
 if TYPE_CHECKING:
     from lsmseg_prompts.llm.chat import ChatLLM
@@ -43,7 +44,7 @@ def make_llm(
     base_url: str | None = None,
     key_file: str | Path | None = None,
     timeout: float = 120.0,
-    reasoning: providers.Level | None = None,
+    options: AskOptions | None = None,
 ) -> LLM:
     """The LLM called `name`; neither key nor network is touched: that is for `LLM.check` and on.
 
@@ -52,7 +53,7 @@ def make_llm(
         base_url: the address of a server that speaks OpenAI's protocol.
         key_file: a file that holds the key.
         timeout: bounds each call, in seconds.
-        reasoning: how much it is to think; None for the model's own.
+        options: its reasoning, parameters of each request, a system message.
 
     Raises:
         UsageError: The name stands for nothing, the base URL is not one, or it goes with another
@@ -75,7 +76,7 @@ def make_llm(
     if provider.protocol == "dashscope":
         from lsmseg_prompts.llm.dashscope import DashScope
 
-        llm: ChatLLM = DashScope(name, model, key_file, timeout, provider, reasoning)
+        llm: ChatLLM = DashScope(name, model, key_file, timeout, provider, options)
     else:
         from lsmseg_prompts.llm.http import check_url
         from lsmseg_prompts.llm.openai import OpenAIChat
@@ -85,8 +86,8 @@ def make_llm(
                 check_url(base_url)
             except ConfigurationError as error:
                 raise UsageError(str(error)) from None
-        llm = OpenAIChat(name, model, base_url, key_file, timeout, provider, reasoning)
-    known = llm.provider.reasoning
+        llm = OpenAIChat(name, model, base_url, key_file, timeout, provider, options)
+    known, reasoning = llm.provider.reasoning, llm.options.reasoning
     if reasoning is not None and reasoning not in known:
         ways = ", ".join(known) or "none"
         raise UsageError(

@@ -57,7 +57,8 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         "attributes composition missing all_samples strategy beam_width orders picture cache "
         "config iterations "
         "encoder vary words calibrate refinement",
-        "run rounds proposers prompts look base_url key_file max_cost max_calls json",
+        "run rounds proposers prompts look base_url key_file reasoning option max_cost max_calls "
+        "json",
     ),
     "recipes run table4": (
         RecipeRequest, {"recipe": "table4"}, "recipe variants", "name variant no_cache json format"
@@ -65,8 +66,9 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     "generate": (
         GenerationRequest, {"template": "describe-paper"},
         "vocabulary llms attributes cells parameters limits",
-        "vocab llm attribute pairs base_url key_file wording temperature concurrency rpm tpm "
-        "timeout max_retries max_cost max_calls price_in price_out dry_run json",
+        "vocab llm attribute pairs base_url key_file reasoning option system wording temperature "
+        "concurrency rpm tpm timeout max_retries max_cost max_calls price_in price_out dry_run "
+        "json",
     ),
     "train --out o": (
         TrainRequest, {"texts": [], "vocabulary_name": "v", "changes": {}},
