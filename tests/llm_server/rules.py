@@ -15,10 +15,13 @@ one the call gets a good answer. All keys are optional.
             replies, omit   texts for some attributes; keys left out of a JSON answer
             usage           token counts in the provider's words, or null for none
             served_model, finish_reason
+    thinks  {"tokens": so many before the answer, "as": field, inline, unopened}: where the output
+            limit is less, nothing but thoughts comes; "effort": a parameter that stops it
     odd     refusal (true or its text), content_filter, empty, null, no_choices,
-            malformed (half of the JSON), html200, body (sent as it is)
-    error   status, code, message (may hold {key}), type, param, insufficient_quota
-            headers, retry_after (as it is), retry_after_ms, retry_after_date (in N seconds)
+            malformed (half of the JSON), html200, body (sent as it is), stream (in pieces)
+    error   status, code, message (may hold {key}), type, param, insufficient_quota; error_body
+            (sent as it is), headers
+            retry_after (as it is), retry_after_ms, retry_after_date (in N seconds)
     wire    latency (s), hang, reset (RST), close (no answer), truncate (half of the body),
             trickle (s between pieces), together (answers are kept until this many calls wait for
             theirs, or the script is replaced)
@@ -150,10 +153,16 @@ class Script:
                 return Answer(b"", manner=manner, latency=latency, rule=name)
         if rule.get("content_filter") and call.shape is not OPENAI:
             answer = self._error(call, {"status": 400, **FILTERED, **rule}, name)
-        elif "status" in rule or "insufficient_quota" in rule:
+        elif "error_body" in rule:
+            answer = Answer(_dumps(rule["error_body"]), rule["status"], _headers(rule), rule=name)
+        elif rule.get("status", 200) >= 300 or "insufficient_quota" in rule:
             answer = self._error(call, rule, name)
         else:
-            answer = Answer(self._body(call, rule), rule=name, headers=_headers(rule))
+            status = rule.get("status", 200)
+            answer = Answer(self._body(call, rule), status, _headers(rule), rule=name)
+        if rule.get("stream"):
+            answer.body = call.shape.pieces(json.loads(answer.body))
+            answer.content_type = "text/event-stream"
         if rule.get("html200"):
             answer = Answer(HTML, content_type="text/html", rule=name)
         if rule.get("malformed"):
@@ -186,9 +195,12 @@ class Script:
             if rule.get("omit"):
                 kept = {k: v for k, v in json.loads(text).items() if k not in rule["omit"]}
                 text = json.dumps(kept)
-            limit = shape.output_limit(call.parameters)
-            if limit is not None and limit < len(text) // 4:
-                text, finish = text[: limit * 4], "length"
+        limit = shape.output_limit(call.parameters)
+        thinks = rule.get("thinks")
+        if thinks and not (thinks.get("effort") or {"": 0}).items() <= call.parameters.items():
+            return _dumps(self._thought(call, text, finish, limit, **thinks))
+        if "reply" not in rule and limit is not None and limit < len(text) // 4:
+            text, finish = text[: limit * 4], "length"
         reply = shape.reply(
             number=call.number,
             model=rule.get("served_model", call.model),
@@ -206,6 +218,28 @@ class Script:
         if rule.get("no_choices"):
             shape.drop_choices(reply)
         return _dumps(reply)
+
+    def _thought(
+        self, call: Call, text: str, finish: str, limit: int | None, tokens: int, **how: Any
+    ) -> dict[str, Any]:
+        """A reply after so many tokens of thoughts, or as many as the limit lets through."""
+        whole = limit is None or tokens + len(text) // 4 <= limit
+        count = tokens if whole else limit or 0
+        thoughts = "The striped animal may be a horse. It is not. " + "Hmm. " * min(count, 40)
+        said, form = (text if whole else ""), how.get("as", "field")
+        if form == "inline":
+            said = f"<think>\n{thoughts}" + (f"\n</think>\n\n{text}" if whole else "")
+        elif form == "unopened":
+            said = thoughts + (f"\n</think>\n\n{text}" if whole else "")
+        reply = call.shape.reply(
+            number=call.number, model=call.model, text=said, refusal=None,
+            finish=finish if whole else "length",
+            prompt_tokens=7 + sum(len(texts.text_of(m)) for m in call.messages) // 4,
+            output_tokens=count + (1 + len(text) // 4 if whole else 0), parameters=call.parameters,
+        )  # fmt: skip
+        if form == "field":
+            call.shape.add_thoughts(reply, thoughts, count)
+        return reply
 
     def _error(self, call: Call, rule: dict[str, Any], name: str) -> Answer:
         status, body = call.shape.error(call.number, call.model, rule)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -62,6 +63,27 @@ class Shape:
 
     def error(self, number: int, model: str, rule: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         raise NotImplementedError
+
+    def add_thoughts(self, reply: dict[str, Any], thoughts: str, tokens: int) -> None:
+        """Thoughts beside the text, and how many of the output tokens they were."""
+        choices = reply.get("output", reply)["choices"]
+        choices[0]["message"]["reasoning_content"] = thoughts
+        name = "output_tokens_details" if "output" in reply else "completion_tokens_details"
+        reply["usage"][name] = {"reasoning_tokens": tokens}
+
+    def pieces(self, reply: dict[str, Any]) -> bytes:
+        """The reply as server-sent events: its text in two pieces, then the end and the usage."""
+        choice = reply.pop("choices")[0]
+        text, usage = choice["message"]["content"], reply.pop("usage")
+        half = len(text) // 2
+        events: list[dict[str, Any]] = [
+            {"choices": [{"index": 0, "delta": {"role": "assistant", "content": text[:half]}}]},
+            {"choices": [{"index": 0, "delta": {"content": text[half:]}}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]},
+            {"choices": [], "usage": usage},
+        ]
+        lines = [f"data: {json.dumps({**reply, **event})}\n\n" for event in events]
+        return "".join([*lines, "data: [DONE]\n\n"]).encode()
 
     def wanted(self, parameters: dict[str, Any], messages: list[Any]) -> tuple[Any, bool]:
         """The JSON schema of the answer, if one is given, and whether JSON is wanted."""
