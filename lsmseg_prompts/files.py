@@ -239,7 +239,7 @@ def csv_text(
     empty. Texts are `neutral`.
     """
     columns = list(columns or dict.fromkeys(key for row in rows for key in row))
-    lines = [columns, *([row.get(column) for column in columns] for row in rows)]
+    lines: list[list[Any]] = [columns, *([row.get(column) for column in columns] for row in rows)]
     return "".join(_csv_line([_csv_cell(value, decimals) for value in line]) for line in lines)
 
 
