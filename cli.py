@@ -25,6 +25,7 @@ from ablations.commands.evaluate import evaluate
 from ablations.commands.export import export
 from ablations.commands.generate import generate
 from ablations.commands.leaderboard import leaderboard
+from ablations.commands.llm import app as llm_app
 from ablations.commands.model import app as model_app
 from ablations.commands.output import Shown, reset, turn_on
 from ablations.commands.predict import predict
@@ -47,6 +48,7 @@ app = group("Attribute-enriched text prompts for open-vocabulary segmentation (L
 app.info.name, app.pretty_exceptions_enable = "lsmseg-prompts", False
 app.add_typer(store_app, name="store", rich_help_panel=PROMPTS)
 app.add_typer(vocab_app, name="vocab", rich_help_panel=PROMPTS)
+app.add_typer(llm_app, name="llm", rich_help_panel=PROMPTS)
 app.add_typer(recipes_app, name="recipes", rich_help_panel=MEASURE)
 app.add_typer(model_app, name="model", rich_help_panel=TRAIN)
 app.add_typer(data_app, name="data", rich_help_panel=TRAIN)

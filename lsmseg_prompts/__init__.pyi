@@ -21,6 +21,7 @@ from lsmseg_prompts.export import load_export as load_export
 from lsmseg_prompts.generation.run import generate as generate
 from lsmseg_prompts.generation.stage1 import ask_attributes as attributes
 from lsmseg_prompts.generation.vocab_check import vocab_check as vocab_check
+from lsmseg_prompts.llm.listing import llm_list as llm_list
 from lsmseg_prompts.prompts.class_texts import texts_for_classes as texts_for_classes
 from lsmseg_prompts.prompts.from_store import prompt_set as prompt_set
 from lsmseg_prompts.store.sqlite import working_store_path as store_path
@@ -69,6 +70,7 @@ __all__ = [
     "attributes",
     "export",
     "generate",
+    "llm_list",
     "load_export",
     "load_pairs",
     "load_vocabulary",

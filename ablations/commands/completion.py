@@ -82,6 +82,13 @@ def llms(incomplete: str) -> list[str]:
     return _matching((name.removesuffix("<model>") for name in USUAL), incomplete, files=False)
 
 
+def providers(incomplete: str) -> list[str]:
+    """Names of providers."""
+    from lsmseg_prompts.llm.providers import all_providers
+
+    return _matching((one.name for one in all_providers()), incomplete, files=False)
+
+
 def attributes(incomplete: str) -> list[str]:
     """Attributes that are not named yet, also after a comma."""
     from lsmseg_prompts.attributes import ATTRIBUTES

@@ -77,7 +77,11 @@ class Provider:
 
     def owns(self, url: str) -> bool:
         """Whether `url` is the provider's own host, which its key may be sent to."""
-        return _any(self.hosts, (urlsplit(url).hostname or "").rstrip(".").lower())
+        try:
+            host = urlsplit(url).hostname or ""
+        except ValueError:  # check_url says so
+            host = ""
+        return _any(self.hosts, host.rstrip(".").lower())
 
     def room(self, model: str, level: str | None) -> int:
         """The output tokens for thoughts that are asked for at first."""
@@ -100,7 +104,10 @@ def _completed(address: str, path: str, port: int | None) -> str:
     """`address` with what people leave out of it: the scheme, the port, the path."""
     if not path and port is None:
         return address
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+    except ValueError:  # check_url says so
+        return address
     host = parts.netloc
     if host.startswith("0.0.0.0"):  # what a server listens at is not what a client calls
         host = host.replace("0.0.0.0", "127.0.0.1", 1)

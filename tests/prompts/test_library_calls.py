@@ -57,7 +57,7 @@ def test_every_command_of_this_room_is_a_call_of_the_same_name() -> None:
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         below = getattr(command, "commands", {})
         names |= {f"{name}_{one}" for one in below} or {name}
-    mine = {n for n in names if n.partition("_")[0] in ("store", "vocab")}
+    mine = {n for n in names if n.partition("_")[0] in ("store", "vocab", "llm")}
     assert mine | {"generate", "attributes", "export"} <= set(lsmseg_prompts.__all__)
 
 

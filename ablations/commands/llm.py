@@ -1,0 +1,72 @@
+"""The commands `lsmseg-prompts llm ...`: who can be asked, and what one that is asked can do."""
+
+from typing import Annotated, Any
+
+from typer import Argument
+
+import lsmseg_prompts
+from ablations.commands import completion, options
+from ablations.commands.app import example, group
+from ablations.commands.output import Shown, show
+from lsmseg_prompts.terminal import print_cells, print_table, terminal_width
+
+app = group("The LLMs: who can be asked, and what one can do.")
+
+BRIEF = ("provider", "asked_as", "key", "set", "priced")
+WIDE = ("provider", "asked_as", "address", "key", "set", "priced")
+ROOMY = 120  # columns from which on the addresses are shown too
+
+
+@app.command("list", **example("llm list"))
+def list_all(
+    provider: Annotated[
+        str | None,
+        Argument(autocompletion=completion.providers, help="Only this one: its models and prices."),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Who can be asked, by which names, whose keys are set, and what they cost; nothing is sent."""
+    rows = lsmseg_prompts.llm_list(provider)
+    if provider is None:
+        show(rows, json, printed=_providers)
+    else:
+        show(rows, json, printed=lambda rows: _models(provider, rows))
+
+
+def _providers(rows: list[dict[str, Any]]) -> None:
+    brief = WIDE if terminal_width() >= ROOMY else BRIEF
+    print_table([_shown(row) for row in rows], brief=None if Shown.verbose else brief)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A provider's row for people."""
+    needed = "no" if row["key_needed"] else "not needed"
+    return {
+        "provider": row["provider"],
+        "asked_as": row["asked_as"],
+        "address": row["address"] or ", ".join(filter(None, (row["address_variable"], "--base-url"))),
+        "key": row["key"],
+        "set": "yes" if row["key_set"] else needed,
+        "reasoning": row["reasoning"],
+        "batch": row["batch"],
+        "priced": row["priced"],
+        "of": row["prices_of"],
+    }
+
+
+def _models(provider: str, rows: list[dict[str, Any]]) -> None:
+    """A provider, and a table of its prices."""
+    own = next(row for row in lsmseg_prompts.llm_list() if row["provider"] == provider.lower())
+    show(_shown(own), False)
+    print()
+    if not rows:
+        print("No price is known: --price-in and --price-out name one.")
+        return
+    cells = [
+        [row["model"], *(f"{row[key]:g}" for key in ("usd_per_million_in", "usd_per_million_out"))]
+        for row in rows
+    ]
+    first = rows[0]
+    where = f" They hold at {', '.join(first['only_at'])} only." if first["only_at"] else ""
+    told = f"List prices in US dollars for a million tokens, as of {first['as_of']}.{where}"
+    print_cells(("model", "$ in", "$ out"), cells, (False, True, True), note=told)
