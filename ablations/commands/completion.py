@@ -5,6 +5,7 @@ name begins as what is typed, the shell itself completes files.
 """
 
 import json
+import re
 from collections.abc import Iterable
 from glob import escape, glob
 from importlib.util import find_spec
@@ -76,10 +77,14 @@ def recipes(incomplete: str) -> list[str]:
 
 
 def llms(incomplete: str) -> list[str]:
-    """Usual names of LLMs."""
+    """Names of LLMs: usual ones, and those that have a price; without those of a day."""
+    from lsmseg_prompts.llm.providers import all_providers, named
     from lsmseg_prompts.llm.registry import USUAL
 
-    return _matching((name.removesuffix("<model>") for name in USUAL), incomplete, files=False)
+    usual = [name.partition("<")[0] for name in USUAL]
+    priced = [m for one in all_providers() for m in one.prices.get("usd_per_million", ())]
+    undated = [m for m in priced if not re.search(r"\d{4}", m) and named(m)]
+    return _matching(dict.fromkeys((*usual, *undated)), incomplete, files=False)
 
 
 def providers(incomplete: str) -> list[str]:

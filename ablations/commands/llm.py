@@ -8,12 +8,19 @@ import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
-from lsmseg_prompts.terminal import print_cells, print_table, terminal_width
+from lsmseg_prompts.terminal import (
+    cell_text,
+    print_cells,
+    print_table,
+    print_wrapped,
+    terminal_width,
+    visible,
+)
 
 app = group("The LLMs: who can be asked, and what one can do.")
 
-BRIEF = ("provider", "asked_as", "key", "set", "priced")
-WIDE = ("provider", "asked_as", "address", "key", "set", "priced")
+BRIEF = ("provider", "asked_as", "key", "set", "prices")
+WIDE = ("provider", "asked_as", "address", "key", "set", "prices")
 ROOMY = 120  # columns from which on the addresses are shown too
 
 
@@ -40,24 +47,25 @@ def _providers(rows: list[dict[str, Any]]) -> None:
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """A provider's row for people."""
-    needed = "no" if row["key_needed"] else "not needed"
+    elsewhere = ", ".join(filter(None, (row["address_variable"], "--base-url")))
+    known = row["priced"] or (row["prices_of"] and "none here")
     return {
         "provider": row["provider"],
         "asked_as": row["asked_as"],
-        "address": row["address"] or ", ".join(filter(None, (row["address_variable"], "--base-url"))),
+        "address": row["address"] or elsewhere,
         "key": row["key"],
-        "set": "yes" if row["key_set"] else needed,
+        "set": row["key_set"] if row["key_needed"] or row["key_set"] else None,
         "reasoning": row["reasoning"],
         "batch": row["batch"],
-        "priced": row["priced"],
-        "of": row["prices_of"],
+        "prices": f"{known} of {row['prices_of']}" if row["priced"] else known or None,
     }
 
 
 def _models(provider: str, rows: list[dict[str, Any]]) -> None:
     """A provider, and a table of its prices."""
     own = next(row for row in lsmseg_prompts.llm_list() if row["provider"] == provider.lower())
-    show(_shown(own), False)
+    for key, value in _shown(own).items():
+        print_wrapped(visible(f"{key.replace('_', ' ')}: {cell_text(value)}"), indent=2)
     print()
     if not rows:
         print("No price is known: --price-in and --price-out name one.")

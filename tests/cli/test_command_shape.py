@@ -18,7 +18,7 @@ GROUPS = sorted({name.split()[0] for name in LEAVES if " " in name})
 QUICK = (
     "attributes", "generate", "export", "store path", "store status", "store show", "store edit",
     "store lock", "store lint", "vocab list", "vocab show", "vocab check", "model list",
-    "recipes list", "recipes show",
+    "recipes list", "recipes show", "llm list",
 )  # fmt: skip
 """Commands whose example runs at once, offline."""
 

@@ -22,12 +22,21 @@ TABLES = [
     "store costs",
     "store costs --by model",
     "model list",
+    "llm list",
+    "llm list mistral",
     "recipes list",
     "leaderboard",
     "leaderboard --sort unseen",
     "generate --vocab camvid --attributes color",
 ]
-FEWER = ["store status", "store costs", "recipes list", "leaderboard", "vocab show camvid"]
+FEWER = [
+    "store status",
+    "store costs",
+    "recipes list",
+    "leaderboard",
+    "vocab show camvid",
+    "llm list",
+]
 """Those that leave columns out where there is no room."""
 
 
