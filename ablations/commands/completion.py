@@ -83,7 +83,7 @@ def llms(incomplete: str) -> list[str]:
 
     usual = [name.partition("<")[0] for name in USUAL]
     priced = [m for one in all_providers() for m in one.prices.get("usd_per_million", ())]
-    undated = [m for m in priced if not re.search(r"\d{4}", m) and named(m)]
+    undated = [m for m in priced if not re.search(r"\d{4}|/", m) and named(m)]
     return _matching(dict.fromkeys((*usual, *undated)), incomplete, files=False)
 
 
