@@ -46,8 +46,6 @@ NAMES = (
     "picture",
 )
 
-MOST_CHARACTERS = 20_000
-
 
 def with_article(name: str) -> str:
     """As "cat" -> "a cat", "airplane" -> "an airplane", "sky" -> "the sky", "grass" -> "grass"."""
@@ -69,16 +67,28 @@ class Query:
     def render(self, **values: Any) -> str:
         """The question with its values filled in; `sense` may be left out.
 
-        Raises UsageError for a missing value and for what the sandbox forbids.
+        Raises UsageError for a missing value, for what the sandbox forbids, and for too much.
         """
-        from jinja2 import TemplateError, UndefinedError
+        from jinja2 import UndefinedError
+
+        from lsmseg_prompts.templates import sandbox
 
         try:
-            return _compiled(self.text).render({"sense": None, **values}).strip()
+            with sandbox.one_rendering():
+                template = _compiled(sandbox.short(self.text))
+                written = sandbox.short(template.render({"sense": None, **values}).strip())
+                written.encode()  # no half characters, such as "\\ud800" makes
+                return written
         except UndefinedError as error:
             raise UsageError(f"The template {self.name} lacks a value: {error.message}.") from None
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            reason = str(error).rstrip(".")
+        except sandbox.TooMuch as error:
+            raise UsageError(f"The template {self.name} does too much: {error}.") from None
+        except RecursionError:
+            raise UsageError(
+                f"The template {self.name} is nested too deep, or calls itself: make it simpler."
+            ) from None
+        except Exception as error:  # foreign code, which may fail in every way
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise UsageError(f"The template {self.name} cannot be used: {reason}.") from None
 
 
@@ -104,7 +114,7 @@ def read_query(path: str | os.PathLike[str]) -> Query:
 
     It is given class_name, attribute, meaning (of the attribute), sense, synonyms and name (the
     benchmark's spelling). Raises ConfigurationError if it cannot be read, UsageError if it does not
-    compile, leaves the class or the attribute out, or writes more than MOST_CHARACTERS.
+    compile, leaves the class or the attribute out, or does too much.
     """
     path = Path(path)
     try:
@@ -120,32 +130,7 @@ def read_query(path: str | os.PathLike[str]) -> Query:
         raise UsageError(
             f"The template {path} does not name the attribute: put {{{{ attribute }}}}."
         )
-    if len(shown) > MOST_CHARACTERS:
-        raise UsageError(
-            f"The template {path} makes questions of {len(shown)} characters: {MOST_CHARACTERS} is "
-            "the most."
-        )
     return own
-
-
-@cache
-def _environment() -> Any:
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment, SecurityError
-
-    class Sandbox(SandboxedEnvironment):
-        """Jinja2's sandbox, which would still let "a" * 10**10 fill the memory."""
-
-        intercepted_binops = frozenset(["*", "**", "%"])
-
-        def call_binop(self, context: Any, operator: str, *operands: Any) -> Any:
-            raise SecurityError(f"the operator {operator} is not allowed here")
-
-    # Plain text for a language model, not HTML: escaping would alter names such as "B&B".
-    environment = Sandbox(undefined=StrictUndefined, autoescape=False, finalize=_written)
-    environment.filters["with_article"] = with_article
-    environment.filters["quoted"] = _quoted
-    return environment
 
 
 def _quoted(value: Any) -> str:
@@ -153,17 +138,10 @@ def _quoted(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _written(value: Any) -> Any:
-    """What {{ value }} writes.
-
-    Nothing for None, such as the sense of a class that has none, and the words of a list between
-    commas.
-    """
-    if value is None:
-        return ""
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
-
-
 @cache
 def _compiled(text: str) -> Any:
-    return _environment().from_string(text)
+    from lsmseg_prompts.templates.sandbox import bounded, environment
+
+    own = {"with_article": bounded(with_article), "quoted": bounded(_quoted)}
+    environment().filters.update(own)
+    return environment().from_string(text)
