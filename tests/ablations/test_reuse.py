@@ -78,11 +78,12 @@ class Computed(Exception):
     """Raised in place of computing."""
 
 
+def stop(*_: Any) -> None:
+    raise Computed
+
+
 @pytest.fixture
 def refuses(computed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_: Any) -> None:
-        raise Computed
-
     monkeypatch.setattr(ablate_module, "open_benches", stop)
 
 
@@ -137,27 +138,39 @@ def test_changed_files_are_noticed(
     own = tmp_path / "world"
     shutil.copytree(world, own)
 
-    def run() -> bool:
-        computed.clear()
+    def run() -> None:
         ablate(AblationRequest(**given(own)), progress=False)
-        return bool(computed)
 
-    assert run() and not run()
+    run()
+    assert computed == ["look"]
+    monkeypatch.setattr(ablate_module, "open_benches", stop)
+    keys: list[str] = []
+    request_key = reuse.request_key
+    monkeypatch.setattr(reuse, "request_key", lambda *a: keys.append(request_key(*a)) or keys[-1])
+    run()
+
+    def noticed() -> bool:
+        """Computed anew, and to be found again under a key of its own."""
+        for _ in range(2):
+            with pytest.raises(Computed):
+                run()
+        return keys[-1] == keys[-2] and keys[-1] not in keys[:-2]
+
     weights = own / "atom.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x07")
-    assert run() and not run()
+    assert noticed()
     picture = next((own / "pictures" / "images" / "val").iterdir())
     os.utime(picture, (1, 1))
-    assert run() and not run()
+    assert noticed()
     names = [path.name for path in picture.parent.iterdir()]
     lines = [f"{name},{number // 2}" for number, name in enumerate(names)]
     (own / "pictures" / "groups.csv").write_text("\n".join(["picture,group", *lines, ""]))
-    assert run() and not run()
+    assert noticed()
     monkeypatch.setattr(reuse, "_code", lambda: ["other"])
-    assert run() and not run()
+    assert noticed()
     with open_store("s.sqlite") as store:
         store.put_description(Description("four", 1, "color", "bundled", "Grass is bluish.", 6))
-    assert run() and not run()
+    assert noticed()
 
 
 @pytest.mark.parametrize("damage", ["changed", "gone", "folder"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +35,18 @@ from lsmseg_model.data.ministuff.regions import SURFACES
 from lsmseg_model.data.ministuff.shown import CLASS_TRAITS, is_false, shown
 
 VOCABULARY = Path(__file__).parents[2] / "lsmseg_prompts/vocabularies/coco-stuff.json"
-SCENES = [mini.draw("report", i) for i in range(200)]
 TOLD = ("A dax is much like itself.", frozenset({"shape"}))
 GALLERY = Gallery({look.key: [TOLD] for look in LOOKS})
-TRAINING = [mini.draw_training(i, 0, GALLERY) for i in range(60)]
+
+
+@cache
+def scenes() -> list[mini.Scene]:
+    return [mini.draw("report", i) for i in range(200)]
+
+
+@cache
+def training() -> list[mini.TrainingScene]:
+    return [mini.draw_training(i, 0, GALLERY) for i in range(60)]
 
 
 def coco_classes() -> list[dict]:
@@ -76,7 +85,7 @@ def test_scenes_are_a_function_of_split_and_index(split: str, index: int) -> Non
 
 def test_splits_and_indices_differ() -> None:
     pictures = [mini.draw(split, i).image for split in mini.SPLITS for i in range(3)]
-    pictures += [scene.image for scene in TRAINING[:3]]
+    pictures += [scene.image for scene in training()[:3]]
     assert len({p.tobytes() for p in pictures}) == len(pictures)
 
 
@@ -87,8 +96,8 @@ def test_an_unknown_split_is_refused() -> None:
 
 def test_every_class_occurs_often_enough_and_large_enough() -> None:
     for index, name, _ in mini.CLASSES:
-        areas = [int((s.labels == index).sum()) for s in SCENES if (s.labels == index).any()]
-        assert len(areas) >= 0.07 * len(SCENES), name
+        areas = [int((s.labels == index).sum()) for s in scenes() if (s.labels == index).any()]
+        assert len(areas) >= 0.07 * len(scenes()), name
         assert np.median(areas) >= 64, name  # one patch of 8 x 8 pixels
         assert np.median(areas) <= 0.7 * 128 * 128, name
 
@@ -105,7 +114,7 @@ def test_train_voids_exactly_what_is_unseen() -> None:
 
 
 def test_scenes_are_fully_labelled_and_neither_flat_nor_burnt_out() -> None:
-    for scene in SCENES[:50]:
+    for scene in scenes()[:50]:
         assert mini.IGNORE not in scene.labels
         assert len(set(scene.drawn)) >= 2
         assert scene.image.std() > 8
@@ -114,7 +123,7 @@ def test_scenes_are_fully_labelled_and_neither_flat_nor_burnt_out() -> None:
 
 def test_relative_sizes_are_like_the_real_ones() -> None:
     def typical(index: int) -> float:
-        return float(np.median([(s.labels == index).sum() for s in SCENES if index in s.labels]))
+        return float(np.median([(s.labels == index).sum() for s in scenes() if index in s.labels]))
 
     assert typical(20) > 2 * typical(18) > 2 * typical(14)  # elephant, sheep, bird
     assert typical(5) > typical(2)  # bus, car
@@ -122,7 +131,9 @@ def test_relative_sizes_are_like_the_real_ones() -> None:
 
 def test_colours_carry_information() -> None:
     def mean_rgb(index: int) -> np.ndarray:
-        return np.mean([s.image[s.labels == index].mean(0) for s in SCENES if index in s.labels], 0)
+        return np.mean(
+            [s.image[s.labels == index].mean(0) for s in scenes() if index in s.labels], 0
+        )
 
     banana, orange, grass, snow, sand = (mean_rgb(i) for i in (46, 49, 112, 147, 142))
     assert banana[0] > banana[2] + 60 and banana[1] > banana[2] + 60
@@ -142,7 +153,7 @@ def test_training_scenes_are_deterministic_and_follow_the_seed() -> None:
 
 
 def test_training_scenes_never_show_unseen_classes() -> None:
-    for scene in TRAINING:
+    for scene in training():
         values = set(np.unique(scene.labels).tolist())
         invented_labels = {v for v in values if v >= mini.FIRST_INVENTED}
         assert values - invented_labels <= mini.SEEN | {mini.IGNORE}
@@ -152,7 +163,7 @@ def test_training_scenes_never_show_unseen_classes() -> None:
 
 def test_all_flavours_of_training_scene_occur() -> None:
     kinds = set()
-    for scene in TRAINING:
+    for scene in training():
         values = np.unique(scene.labels)
         known, new = (values < mini.FIRST_INVENTED).any(), (values >= mini.FIRST_INVENTED).any()
         kinds.add((bool(known), bool(new)))
@@ -174,7 +185,7 @@ def class_names() -> re.Pattern[str]:
 
 def test_captions_never_name_a_class_and_are_short() -> None:
     forbidden = class_names()
-    told = [caption.text for scene in TRAINING for caption in scene.captions.values()]
+    told = [caption.text for scene in training() for caption in scene.captions.values()]
     rng = np.random.default_rng(3)
     told += [caption_of(rng, invented.thing(rng, Gallery())[0]).text for _ in range(400)]
     for text in told:
