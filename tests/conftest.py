@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.internal.conjecture import providers
+from support.ablation_runs import plain_figures
 from support.command_line import ROOT, Outcome
 from support.small_clip import SMALL
 
@@ -132,6 +133,20 @@ def call(
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="module", name="plain_figures")
+def _plain_figures() -> Iterator[None]:
+    """For modules that do not look at figures."""
+    with plain_figures():
+        yield
+
+
+@pytest.fixture
+def drawn_plainly() -> Iterator[None]:
+    """For single tests."""
+    with plain_figures():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Fixtures that several tests of ablations share."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from support.ablation_fakes import board, by_table
-from support.ablation_runs import CLASSES, plain_figures
+from support.ablation_runs import CLASSES
 from support.report_pages import AFTER, BEFORE, EVIL, leave
 
 from ablations.report.classwise import most_changed, pair_rows, per_class
@@ -17,20 +16,6 @@ from ablations.report.lengths import length_rows
 from ablations.search.scoreboard import Candidate
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.networks.backbones.clip import build_clip, read_config
-
-
-@pytest.fixture(scope="module", name="plain_figures")
-def _plain_figures() -> Iterator[None]:
-    """For modules that do not look at figures."""
-    with plain_figures():
-        yield
-
-
-@pytest.fixture
-def drawn_plainly() -> Iterator[None]:
-    """For single tests."""
-    with plain_figures():
-        yield
 
 
 @pytest.fixture

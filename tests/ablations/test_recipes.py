@@ -209,7 +209,7 @@ def test_prompts_on_data_of_ones_own_and_again(camvid: list[str], weights: Path)
 
 
 @pytest.fixture
-def networks(camvid: list[str]) -> list[str]:
+def networks(camvid: list[str], drawn_plainly: None) -> list[str]:
     settings = copy.deepcopy(NETWORK)
     settings["train"]["clip"] = "freeze"
     Path("small.json").write_text(json.dumps(settings))

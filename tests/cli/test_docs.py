@@ -167,7 +167,9 @@ def test_commands_run(document: Path, call: Callable[..., Outcome]) -> None:
 @pytest.mark.parametrize(
     "document", [d for d in DOCUMENTS if python_blocks(d)], ids=lambda d: d.name
 )
-def test_python_blocks_run(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_python_blocks_run(
+    document: Path, capsys: pytest.CaptureFixture[str], drawn_plainly: None
+) -> None:
     example_picture()
     for block in python_blocks(document):
         exec(compile(block, document.name, "exec"), {})

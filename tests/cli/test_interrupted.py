@@ -165,7 +165,7 @@ def test_no_color(arguments: str) -> None:
         assert colour.search(shown())
 
 
-def test_json_of_what_needs_a_model(call, data: Path, weights: Path) -> None:
+def test_json_of_what_needs_a_model(call, data: Path, weights: Path, drawn_plainly: None) -> None:
     evaluated = json.loads(call(*arguments_for("evaluate", weights), "--json").out)
     assert len(evaluated["classes"]) == 11 and 0 <= evaluated["summary"]["miou"] <= 1
     ablated = json.loads(call(*arguments_for("ablate", weights), "--json").out)

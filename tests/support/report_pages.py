@@ -1,8 +1,10 @@
 """Reading report pages, and one with every kind of text on it."""
 
 import json
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.report import plots
@@ -76,8 +78,18 @@ def leave(tmp_path: Path, **more: Any) -> Path:
         **more,
     }
     (tmp_path / "run.json").write_text(json.dumps(record))
-    plots.single_plot(alone.rows, tmp_path / "single.png")
+    for name, drawn in _figure().items():
+        (tmp_path / name).write_bytes(drawn)
     return tmp_path
+
+
+@cache
+def _figure() -> dict[str, bytes]:
+    """single.png and single.pdf, drawn once for all pages."""
+    rows = singles(board(by_table({"name": 0.2, "color": 0.4})), ["color"]).rows
+    with TemporaryDirectory() as folder:
+        plots.single_plot(rows, Path(folder, "single.png"))
+        return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
 
 
 class Reader(HTMLParser):
