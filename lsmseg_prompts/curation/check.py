@@ -7,6 +7,7 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError, StoreError
@@ -40,7 +41,10 @@ class Check:
             for level in ("damage", "wrong")
         )
         if damaged:
-            return StoreError(f"The store {self.store} is damaged ({damaged}): restore a backup.")
+            return StoreError(
+                f"The store {self.store} is damaged ({damaged}): mend what is named, or restore a "
+                "backup."
+            )
         if wrong:
             return RefusedError(
                 f"The store {self.store} has wrong counts ({wrong}): edit or generate these cells "
@@ -52,15 +56,19 @@ class Check:
 def check(store: str | os.PathLike[str] | None = None) -> Check:
     """Look at the working store; nothing is changed.
 
-    damage: SQLite's integrity check, rows that hang loose, tables that are not as made. wrong:
-    token counts that are not CLIP's, done texts over 77. look: cells for review, failed cells with
+    damage: SQLite's integrity check, rows that hang loose, tables that are not as made, triggers of
+    others, values that are not UTF-8 or of the wrong kind. wrong: token counts that are not CLIP's,
+    done texts over 77. look: tables and views of others, cells for review, failed cells with
     reasons, locked and stale cells, claims of dead runs, requests without a reply. Raises
     StoreError for a file that cannot even be opened.
     """
     path = working_store_path(store)
     result = Check(str(path))
     with open_store_readonly(path) as file:
+        file.connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        file.connection.create_function("is_utf8", 1, _is_utf8, deterministic=True)
         _whole(file, result)
+        _values(file, result)
         _counts(file, result)
         _look(file, result)
     return result
@@ -74,19 +82,60 @@ def _whole(file: Store, result: Check) -> None:
         for row in file.rows("PRAGMA foreign_key_check")
     )
     result.add("foreign keys", "damage", [f"{text} ({n} rows)" for text, n in loose.items()])
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        migrate(fresh, "")
-        made = {(kind, name): sql for kind, name, sql in fresh.execute(_OBJECTS)}
+    made = _made()
     there = {(row["type"], row["name"]): row["sql"] for row in file.rows(_OBJECTS)}
-    # More than that is the user's own: views, a search index.
     result.add(
         "schema", "damage",
         [f"{kind} {name} {'is missing' if (kind, name) not in there else 'differs'}"
          for (kind, name), sql in made.items() if there.get((kind, name)) != sql],
     )  # fmt: skip
+    foreign = [f"{kind} {name}" for kind, name in there if (kind, name) not in made]
+    triggers = [f"{one}: DROP {one} takes it away" for one in foreign if one.startswith("trigger ")]
+    result.add("triggers of others", "damage", triggers)  # they change what is written
+    others = [one for one in foreign if not one.startswith("trigger ")]
+    result.add("tables and views of others", "look", others)
 
 
 _OBJECTS = "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name"
+_KINDS = {"TEXT": ("text",), "INTEGER": ("integer",), "REAL": ("real", "integer")}
+
+
+def _values(file: Store, result: Check) -> None:
+    """Values that another program put in: text that is not UTF-8, or of another kind."""
+    wrong = []
+    columns = file.rows(
+        "SELECT m.name AS t, c.name AS c, c.type AS kind FROM sqlite_master AS m, "
+        "pragma_table_info(m.name) AS c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'"
+    )
+    ours = _made().keys()
+    for table, column, kind in (tuple(row.values()) for row in columns):
+        if ("table", table) not in ours or kind not in _KINDS:
+            continue
+        allowed = ", ".join(f"'{one}'" for one in ("null", *_KINDS[kind]))
+        bad = f'typeof("{column}") NOT IN ({allowed})'
+        if (table, column) == ("descriptions", "text"):
+            bad = "0"  # `_counts` names the cells
+        if kind == "TEXT":
+            bad += f' OR (typeof("{column}") = \'text\' AND NOT is_utf8(CAST("{column}" AS BLOB)))'
+        (row,) = file.rows(f'SELECT count(*) AS n FROM "{table}" WHERE {bad}')
+        if row["n"]:
+            wrong.append(f"{table}.{column} ({row['n']} rows)")
+    result.add("values", "damage", wrong)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _made() -> dict[tuple[str, str], str]:
+    """(kind, name) -> SQL of what a store has when it is new."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        migrate(fresh, "")
+        return {(kind, name): sql for kind, name, sql in fresh.execute(_OBJECTS)}
 
 
 def _counts(file: Store, result: Check) -> None:

@@ -23,6 +23,16 @@ PLACEHOLDER = "no-key-needed"
 
 _LOOKS_LIKE_A_KEY = re.compile(r"\bsk-[A-Za-z0-9_\-*.]{4,}")
 _LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+_SENT = re.compile(  # as keys go over the wire: in a header, or in the query of an address
+    r"""(?ix)
+    (?P<name> \b (?: (?: basic | bearer ) (?: \s+ | %20 | \+ )
+        | (?: api | access | subscription ) [ ] (?: key | token ) (?: [ ] provided )? : \s* )
+        (?= [^\s"',;&]* (?-i: [0-9=] | [a-z][A-Z] ) )  # not a word of a sentence
+    | (?: (?: api | access | auth | secret | subscription ) [-_]? (?: key | token )
+        | [?&] (?: key | token | sig | signature ) | \b authorization )
+        ["']? \s* [:=] \s* ["']? (?! basic | bearer )
+    ) (?! sk-\*{3} ) [A-Za-z0-9+/_\-.~%=*]{6,} (?<! \. )"""
+)
 _LONGEST = 4096
 
 
@@ -82,8 +92,9 @@ def check_key(text: str, source: str) -> str:
 
 
 def mask(text: str, key: str | None) -> str:
-    """`text` with `key`, whatever looks like a key and logins in URLs replaced."""
-    return _LOGIN.sub("***@", _LOOKS_LIKE_A_KEY.sub("sk-***", mask_key(text, key)))
+    """`text` with `key`, whatever looks like a key and logins in URLs and headers replaced."""
+    shown = _LOGIN.sub("***@", _LOOKS_LIKE_A_KEY.sub("sk-***", mask_key(text, key)))
+    return _SENT.sub(r"\g<name>***", shown)
 
 
 def mask_key(text: str, key: str | None) -> str:

@@ -205,4 +205,6 @@ def _sentence(path: Path, code: str, message: str) -> str:
         )
     if code.startswith("SQLITE_IOERR"):
         return f"Reading or writing the store {path} failed ({message}): check the disk."
-    return f"The store {path} failed: {message}."
+    if "decode to UTF-8" in message or message.startswith("no such "):
+        return f"The store {path} is damaged ({message}): restore a backup."
+    return f"The store {path} failed ({message}): `lsmseg-prompts store check` looks for damage."

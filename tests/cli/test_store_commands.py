@@ -496,6 +496,13 @@ def test_what_a_person_should_look_at(store: Store, call) -> None:
         ("DROP TABLE edits", "schema"),
         ("UPDATE descriptions SET text = x'ff00'", "texts"),
         ("DROP INDEX attempts_of_cell", "schema"),
+        (
+            "CREATE TRIGGER odd AFTER UPDATE ON descriptions BEGIN DELETE FROM edits; END",
+            "triggers of others",
+        ),
+        ("UPDATE descriptions SET text = CAST(x'ff41' AS TEXT), tokens = 6", "values"),
+        ("UPDATE llms SET provenance = CAST(x'ff41' AS TEXT)", "values"),
+        ("UPDATE descriptions SET reason = x'00'", "values"),
     ],
 )
 def test_damage_exits_with_8(store: Store, call, statement, check_name) -> None:
@@ -513,6 +520,10 @@ def test_damage_exits_with_8(store: Store, call, statement, check_name) -> None:
     ("change", "command", "code", "says"),
     [
         ("descriptions SET text = x'ff00'", "store lint --llm gpt-4", 8, "is no text"),
+        ("descriptions SET text = CAST(x'ff41' AS TEXT)", "store lint --llm gpt-4", 8, "UTF-8"),
+        ("descriptions SET text = CAST(x'ff41' AS TEXT)", "store show sky --vocab camvid", 8,
+         "damaged (Could not decode to UTF-8"),
+        ("vocabularies SET title = CAST(x'ff41' AS TEXT)", "store status", 0, ""),
         ("evaluations SET attributes = 'color'", "leaderboard", 8, "evaluation 1 is not as"),
         ("evaluations SET details = '[]'", "leaderboard", 8, "evaluation 1 is not as"),
         ("evaluations SET pictures = 'many'", "leaderboard", 8, "evaluation 1 is not as"),
@@ -532,7 +543,10 @@ def test_what_another_program_changed(store: Store, call, change, command, code,
 
 def test_a_table_of_ones_own_is_no_damage(store: Store) -> None:
     store.execute("CREATE TABLE notes (a)")
-    assert check("s.sqlite").error() is None
+    store.execute("CREATE VIEW seen AS SELECT a FROM notes")
+    done = check("s.sqlite")
+    assert done.error() is None
+    assert levels()["tables and views of others"] == ("look", 2)
 
 
 def test_a_torn_file_exits_with_8(store: Store, call) -> None:

@@ -98,6 +98,35 @@ def test_masking() -> None:
     assert mask_key("the no-key-needed case", PLACEHOLDER) == "the no-key-needed case"
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("We got Authorization: Basic dXNlcjpwYXNzd29yZA==.", "We got Authorization: Basic ***."),
+        ("basic%20dXNlcjpwYXNz was sent", "basic%20*** was sent"),
+        ("Bearer eyJhbGciOi.J9.abc-_~ is expired", "Bearer *** is expired"),
+        ("authorization: abcdefghijk", "authorization: ***"),
+        ("x-api-key: abcdefghijk", "x-api-key: ***"),
+        ("{'x-goog-api-key': 'AIzaSy123456'}", "{'x-goog-api-key': '***'}"),
+        ('{"api_key": "abcdefghijk", "a": 1}', '{"api_key": "***", "a": 1}'),
+        ("POST https://h/v1?api-key=abcdefghijk&x=1", "POST https://h/v1?api-key=***&x=1"),
+        ("https://h/v1?x=1&key=AIzaSyabcdef", "https://h/v1?x=1&key=***"),
+        ("API key provided: abcdef123456.", "API key provided: ***."),
+    ],
+)  # fmt: skip
+def test_what_goes_over_the_wire_is_masked(said: str, shown: str) -> None:
+    assert mask(said, None) == shown
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Basic authentication is needed.", "a basic understanding", "Bearer token is missing.",
+     "The api key: is missing", "Invalid API key: missing.", "max_token: 12345678", "key = zebra",
+     "Set OPENAI_API_KEY or --key-file."],
+)  # fmt: skip
+def test_words_about_keys_stay(said: str) -> None:
+    assert mask(said, None) == said
+
+
 @given(
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8),
     st.text(max_size=20),
