@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import lsmseg_model.errors
@@ -27,7 +27,8 @@ class Raised(NamedTuple):
     where: str
 
 
-def raised_messages() -> Iterator[Raised]:
+@cache
+def raised_messages() -> tuple[Raised, ...]:
     """The messages of every error with an exit code that is made anywhere."""
     files = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
     trees = {path: ast.parse(path.read_text("utf-8")) for path in files}
@@ -35,18 +36,20 @@ def raised_messages() -> Iterator[Raised]:
         path: [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
         for path, tree in trees.items()
     }
+    found: list[Raised] = []
     by_name = {function.name: function for some in functions.values() for function in some}
     for path, tree in trees.items():
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
-            name = ast.unparse(node.func).rpartition(".")[2]
+            name = getattr(node.func, "attr", None) or getattr(node.func, "id", "")
             if name in CODES:
                 around = [f for f in functions[path] if f.lineno <= node.lineno <= f.end_lineno]
                 variables = _assigned(around[-1]) if around else {}
                 where = f"{path.relative_to(ROOT)}:{node.lineno}"
                 for text in texts(node.args[0], variables, by_name):
-                    yield Raised(re.sub("…+", "…", text), CODES[name], where)
+                    found.append(Raised(re.sub("…+", "…", text), CODES[name], where))
+    return tuple(found)
 
 
 def _assigned(function: ast.FunctionDef) -> dict[str, list[ast.expr]]:
