@@ -18,6 +18,7 @@ from lsmseg_prompts.descriptions.loading import load_pairs as load_pairs
 from lsmseg_prompts.descriptions.new_vocabulary import vocab_new as vocab_new
 from lsmseg_prompts.export import export as export
 from lsmseg_prompts.export import load_export as load_export
+from lsmseg_prompts.generation.llm_check import llm_check as llm_check
 from lsmseg_prompts.generation.run import generate as generate
 from lsmseg_prompts.generation.stage1 import ask_attributes as attributes
 from lsmseg_prompts.generation.vocab_check import vocab_check as vocab_check
@@ -70,6 +71,7 @@ __all__ = [
     "attributes",
     "export",
     "generate",
+    "llm_check",
     "llm_list",
     "load_export",
     "load_pairs",

@@ -1,13 +1,17 @@
 """The commands `lsmseg-prompts llm ...`: who can be asked, and what one that is asked can do."""
 
-from typing import Annotated, Any
+from __future__ import annotations
 
-from typer import Argument
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
 
 import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.app import example, group
-from ablations.commands.output import Shown, show
+from ablations.commands.output import Shown, say, show
 from lsmseg_prompts.terminal import (
     cell_text,
     print_cells,
@@ -16,6 +20,9 @@ from lsmseg_prompts.terminal import (
     terminal_width,
     visible,
 )
+
+if TYPE_CHECKING:
+    from lsmseg_prompts.generation.llm_check import LLMCheck
 
 app = group("The LLMs: who can be asked, and what one can do.")
 
@@ -78,3 +85,92 @@ def _models(provider: str, rows: list[dict[str, Any]]) -> None:
     where = f" They hold at {', '.join(first['only_at'])} only." if first["only_at"] else ""
     told = f"List prices in US dollars for a million tokens, as of {first['as_of']}.{where}"
     print_cells(("model", "$ in", "$ out"), cells, (False, True, True), note=told)
+
+
+@app.command("check", **example("llm check ollama/llama3.2"))
+def check(
+    name: Annotated[
+        str, Argument(autocompletion=completion.llms, help="An LLM, as after --llm of generate.")
+    ],
+    base_url: options.BaseUrl = None,
+    key_file: options.KeyFile = None,
+    reasoning: options.Reasoning = None,
+    option: options.RequestOption = None,
+    timeout: Annotated[float, Option(min=0.1, help="Seconds for one request.")] = 120.0,
+    store: Annotated[
+        Path | None, Option(help="Keep requests and replies in this store (default: nowhere).")
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """Ask an LLM one or two cheap questions: does it answer, what does it take, what does it cost.
+
+    It costs what up to three requests cost.
+    """
+    from lsmseg_prompts.generation.llm_check import MOST_REQUESTS
+    from lsmseg_prompts.generation.progress import show_notes
+    from lsmseg_prompts.llm.options import ask_options
+
+    llm = lsmseg_prompts.make_llm(
+        name, base_url, key_file, timeout, ask_options(reasoning, option, None)
+    )
+    if not Shown.quiet:
+        show_notes([llm])
+        say(f"Asking {name}: at most {MOST_REQUESTS} requests, which cost what the provider takes.")
+    found = lsmseg_prompts.llm_check(llm, store=store)
+    show(asdict(found) if json else found, json, printed=_seen)
+
+
+def _seen(found: LLMCheck) -> None:
+    from lsmseg_prompts.generation.progress import money
+
+    into, out = found.input_tokens, found.output_tokens
+    tokens, everything = "its tokens are not told", ""
+    if into is not None and out is not None:
+        tokens = f"{into:,} tokens in, {out:,} out"
+        everything = f"{found.cells * into:,} tokens in, {found.cells * out:,} out"
+    if found.all_usd is not None:
+        everything = f"{money(found.all_usd)} ({found.price})"
+    cost = "price unknown" if found.price is None else money(found.cell_usd)
+    lines = {
+        "LLM": f"{found.llm} at {found.host}",
+        "answer": found.sentence,
+        "model": found.served_model or "not told",
+        "time": f"{found.seconds or 0:.2f} s",
+        "thinks": _thinks(found),
+        "output limit": found.output_limit or "none is taken",
+        "temperature": found.temperature,
+        "JSON": _json_words(found),
+        "rate limits": ", ".join(f"{k} {v}" for k, v in found.rate_limits.items()) or "none named",
+        "a cell": f"{tokens}: {cost}",
+    }
+    if everything:
+        lines[found.vocabulary] = f"{found.cells:,} cells like this one: {everything}"
+    if found.left_out:
+        lines["left out"] = f"{', '.join(found.left_out)}: it does not take that"
+    if found.note:
+        lines["unknown"] = found.note
+    spent = "" if found.spent_usd is None else f": {money(found.spent_usd)}"
+    refused = (
+        f", {found.failed_requests} of them without an answer" if found.failed_requests else ""
+    )
+    lines["requests"] = f"{found.requests}{refused}{spent}"
+    for key, value in lines.items():
+        print_wrapped(visible(f"{key + ':':13} {value}"), 14)
+
+
+def _thinks(found: LLMCheck) -> str:
+    if not found.thinks:
+        return "no thoughts were seen"
+    count = "yes; how many tokens is not told"
+    if found.thought_tokens is not None:
+        count = f"yes, {found.thought_tokens:,} of its {found.output_tokens or 0:,} output tokens"
+    return f"{count}; the limit has room for {found.room:,} more" if found.room else count
+
+
+def _json_words(found: LLMCheck) -> str:
+    how = {
+        "json_schema": "takes a schema", "json_object": "takes no schema, but JSON mode",
+        "words": "is asked for in words alone", "unknown": "unknown",
+    }  # fmt: skip
+    came = {True: "; JSON came back", False: "; what came back is not JSON", None: ""}
+    return how[found.json] + came[found.is_json]

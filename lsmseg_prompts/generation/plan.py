@@ -131,11 +131,7 @@ def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
         output_tokens_at_most=most,
         cost_low_usd=None if price is None else factor * price.cost(into, out),
         cost_high_usd=None if price is None else factor * price.cost(into, most),
-        price=None
-        if price is None
-        else f"${price.input_usd_per_million:g} in, ${price.output_usd_per_million:g} out per "
-        f"million tokens ({price.source}{f', {price.as_of}' if price.as_of else ''})"
-        + (", halved in a batch" if request.batch else ""),
+        price=None if price is None else price.shown + (", halved in a batch" * request.batch),
         in_batch=plan.in_batch,
         beyond_limit=plan.beyond_limit,
         longest=sorted(sizes, key=lambda size: -int(size["tokens"]))[:3],

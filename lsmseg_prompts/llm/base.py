@@ -99,7 +99,8 @@ class Reply:
     `error_scope` is None where nothing failed. `billed` says whether the provider may charge
     for a failed attempt whose usage is unknown (a timeout may be charged, a 429 is not).
     `thoughts`: what a reasoning model thought, where the provider sends that apart from the text;
-    `reasoning_tokens`: how many of the output tokens they were.
+    `reasoning_tokens`: how many of the output tokens they were. `limits`: the rate limits that the
+    answer's headers name.
     """
 
     text: str | None
@@ -120,6 +121,7 @@ class Reply:
     error_message: str | None = None
     retry_after_seconds: float | None = None
     billed: bool = False
+    limits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def said(self) -> str:
@@ -139,7 +141,7 @@ class Reply:
     def attempt_fields(self) -> dict[str, Any]:
         """The columns of the `attempts` table that a reply fills."""
         fields = asdict(self)
-        for name in ("text", "refusal", "error_scope", "retry_after_seconds", "billed"):
+        for name in ("text", "refusal", "error_scope", "retry_after_seconds", "billed", "limits"):
             del fields[name]
         refused = self.text is None and self.refusal
         return {

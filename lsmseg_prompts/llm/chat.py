@@ -19,6 +19,7 @@ from lsmseg_prompts.llm.http import (
     check_url,
     count,
     joined,
+    rate_limits,
     retry_after,
     storable,
 )
@@ -223,7 +224,8 @@ class ChatLLM(LLM):
         wait = retry_after(headers)
         if wait is None:
             wait = delay_in_error(answer)
-        return replace(reply, retry_after_seconds=wait if failed else None)
+        limits = {name: self._masked(text) for name, text in rate_limits(headers).items()}
+        return replace(reply, retry_after_seconds=wait if failed else None, limits=limits)
 
     def _no_level(self, reply: Reply) -> Reply:
         level = self.options.reasoning

@@ -109,6 +109,12 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     return max((seconds for seconds in resets if seconds is not None), default=None)
 
 
+def rate_limits(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that name a rate limit, such as x-ratelimit-limit-requests, in small letters."""
+    named = {name.lower(): str(value).strip() for name, value in headers.items()}
+    return {name: value for name, value in sorted(named.items()) if "ratelimit" in name}
+
+
 def _number(text: str | None) -> float | None:
     """A finite number of 0 or more."""
     if text is None or not re.fullmatch(r"\d+(\.\d*)?|\.\d+", text, re.ASCII):

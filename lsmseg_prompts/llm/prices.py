@@ -27,6 +27,15 @@ class Price:
             input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million
         ) / 1e6
 
+    @property
+    def shown(self) -> str:
+        """The price in words."""
+        dated = f"{self.source}, {self.as_of}" if self.as_of else self.source
+        return (
+            f"${self.input_usd_per_million:g} in, ${self.output_usd_per_million:g} out per million "
+            f"tokens ({dated})"
+        )
+
 
 def price_of(model: str, host: str | None) -> Price | None:
     """The list price of `model`, by the provider's name for it, at the base URL `host`.
