@@ -31,6 +31,7 @@ _PLAIN = str.maketrans(
     }
 )  # fmt: skip
 
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])")  # a terminal's colors and the like
 _GREETING = re.compile(
     r"^(?:(?:sure(?: thing)?|certainly|of course|absolutely|okay|ok|great|yes|no problem"
     r"|gladly|happy to help)\b(?:\s*[!.:]|,(?=\s*(?:here|i|let)\b))|"
@@ -47,7 +48,7 @@ _LABEL = re.compile(
 _BOLD_LABEL = re.compile(r"^(\*\*|__)[^*_\n]{1,60}(?::\1|\1:)\s*")
 _TAG = re.compile(r"</?[A-Za-z][^<>\n]{0,80}>")
 _CODE_FENCE = re.compile(r"(?:```|~~~)(?:[\w-]*\n)?")
-_LIST_MARK = re.compile(r"^\s*(?:[-*+>]\s+|#{1,6}\s+|\d{1,2}[.)]\s+)", re.MULTILINE)
+_LIST_MARK = re.compile(r"^[ \t]*(?:[-*+>]\s+|#{1,6}\s+|\d{1,2}[.)]\s+)", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*\*|__|\*|`|(?<!\w)_)(?=\S)(.+?)(?<=\S)\1")
 _LOOSE_MARK = re.compile(r"^[*_`]+(?=\S|\s*\n)|[ \t]*[*_`]+(?=\.?$)", re.MULTILINE)
 # The first quotation mark of the text is an opening one.
@@ -109,7 +110,8 @@ def _without_trailing_dots(text: str) -> str:
 
 def _plain_characters(raw: str) -> str:
     """Entities resolved, typographic characters plain, invisible ones and emoji removed."""
-    text = html.unescape(raw.replace("\r\n", "\n").replace("\r", "\n")).translate(_PLAIN)
+    text = _ANSI.sub("", raw.replace("\r\n", "\n").replace("\r", "\n"))
+    text = html.unescape(text).translate(_PLAIN)
     text = re.sub(r"\s*[–—]\s*(?=\D)", ", ", text)
     text = re.sub(r"[–—]", "-", text)
     text = unicodedata.normalize("NFKC", text)

@@ -16,6 +16,7 @@ ALIKE = 5  # refusals of one kind in a row, with no success in between, end a ru
 IN_A_ROW = 20  # and so do so many of any kind
 FIRST_CELLS = 50
 MOST_CUT = 5  # of the first cells: a tenth
+MOST_THOUGHT = 2  # replies of thoughts alone, with the most room there is: each is dear
 
 
 @dataclass
@@ -40,10 +41,14 @@ class Refusals:
 
 @dataclass
 class Cuts:
-    """The first cells of a run: how many are over, and how many replies were cut twice."""
+    """The first cells of a run: how many are over, and how many replies were cut twice.
+
+    thought: replies of nothing but thoughts, though they had all the room there is.
+    """
 
     over: int = 0
     cut: int = 0
+    thought: int = 0
 
     @property
     def is_early(self) -> bool:
@@ -51,4 +56,4 @@ class Cuts:
 
     @property
     def too_many(self) -> bool:
-        return self.is_early and self.cut >= MOST_CUT
+        return self.is_early and (self.cut >= MOST_CUT or self.thought >= MOST_THOUGHT)

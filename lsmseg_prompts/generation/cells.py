@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ POLL = 0.3  # seconds between looks at cells that another process is asking for
 class Held:
     """A reply that is not filed as its cells' failure while it may be the model's.
 
-    The fields are the arguments of `CellWriter.settle`.
+    The fields are the arguments of `CellWriter.settle`, and when it came.
     """
 
     request: Request
@@ -36,6 +37,7 @@ class Held:
     attempt: int
     number: int
     fallback: dict[str, Outcome]
+    since: float = field(default_factory=time.monotonic)
 
 
 @dataclass
@@ -59,15 +61,15 @@ class Filling:
         cut = reply.error_scope is None and reply.is_cut and number >= TRIES
         return self.asker.is_refusal(reply) or (cut and self.cuts.is_early)
 
-    def release(self, at_the_end: bool = False) -> None:
-        """File what was held, now that others succeed; at the end of the run, what is left of it.
+    def release(self, asked: float = -1.0, at_the_end: bool = False) -> None:
+        """File what was held before `asked`, when a question was asked that has been answered.
 
-        At the end, what was refused alike stays missing.
+        At the end of the run everything is filed, but what was refused alike stays missing.
         """
         held, self.held = self.held, []
         for one in held:
             refused = self.asker.is_refusal(one.reply)
-            if not refused and self.cuts.is_early and not at_the_end:
+            if not at_the_end and (one.since > asked if refused else self.cuts.is_early):
                 self.held.append(one)
             elif refused and at_the_end and self.asker.refusals.several_alike:
                 self.leave(one.request, one.reply)
@@ -87,16 +89,20 @@ class Filling:
         ]
         self.writer.unclaim([(entry.index, attribute) for attribute in request.attributes])
 
-    def count_cut(self, reply: Reply, request: Request) -> None:
-        """A reply was cut for the second time; ends the run where nearly all are."""
-        self.cuts.cut += 1
+    def count_cut(self, reply: Reply, request: Request, number: int) -> None:
+        """Count a reply that was cut or holds no answer; ends the run where many are so."""
+        fitted = self.asker.llm.fitted(request)
+        if fitted.room and not reply.said.strip() and reply.thinks:
+            self.cuts.thought += 1
+        elif number == 2 and reply.is_cut:
+            self.cuts.cut += 1
+        count = self.cuts.cut + self.cuts.thought
         if self.cuts.too_many:
-            llm, limit = self.asker.llm, self.asker.llm.fitted(request).max_output_tokens
             error = BudgetError(
-                f"{llm.name} does not get to the end of its replies: {self.cuts.cut} of the first "
-                f"{self.cuts.over + self.cuts.cut} were cut off ({reply.finish_reason}), the last "
-                f"at {limit} output tokens. Let it think less with --reasoning off or low, or ask "
-                f"another model; {RESUME}."
+                f"{self.asker.llm.name} does not get to the end of its replies: {count} of the "
+                f"first {self.cuts.over + count} were cut off ({reply.finish_reason}), the last at "
+                f"{fitted.max_output_tokens} output tokens. Let it think less with --reasoning off "
+                f"or low, or ask another model; {RESUME}."
             )
             self.asker.stop.set(error)
             raise Stopped
@@ -118,12 +124,13 @@ async def converse(filling: Filling, call: Call) -> None:
     request, length, number = questions.first(call), 1, 0
     while True:
         number += 1
+        asked = time.monotonic()
         reply, attempt = await filling.asker.ask(request, "describe", number)
         if reply.error_scope in ("passing", "throttled"):
             filling.leave(request, reply)
             return
         if reply.error_scope is None and not reply.is_cut:
-            filling.release()
+            filling.release(asked)
         if filling.doubts(reply, number):
             filling.held.append(Held(request, reply, attempt, number, fallback))
             return
@@ -131,10 +138,11 @@ async def converse(filling: Filling, call: Call) -> None:
         if not again:
             filling.cuts.over += 1
             return
-        if next(iter(again.values())).kind == "cut":
+        kind = next(iter(again.values())).kind
+        if kind in ("cut", "empty"):
+            filling.count_cut(reply, request, number)
+        if kind == "cut":
             length *= 2
-            if number > 1:
-                filling.count_cut(reply, request)
         request = questions.follow_up(request, reply.text or "", again, length)
 
 

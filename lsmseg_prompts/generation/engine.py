@@ -49,6 +49,7 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    thinking_replies: int = 0
     cost_usd: float | None = 0.0
     uncertain_usd: float = 0.0
 
@@ -58,6 +59,7 @@ class Usage:
         self.input_tokens += reply.input_tokens or 0
         self.output_tokens += reply.output_tokens or 0
         self.reasoning_tokens += reply.reasoning_tokens or 0
+        self.thinking_replies += reply.thinks
         if self.cost_usd is not None:
             self.cost_usd += cost or 0.0
             self.uncertain_usd += (cost or 0.0) if is_bound else 0.0
@@ -232,8 +234,7 @@ class Asker:
 
     def is_refusal(self, reply: Reply) -> bool:
         """Whether the provider refused, for whatever reason, to answer a question."""
-        own = self.llm.free or reply.error_class == "ContentFilter" or _is_answer(reply)
-        return reply.error_scope == "cell" and not own
+        return reply.error_scope == "cell" and not self.llm.free and not _is_answer(reply)
 
     def finish(self) -> None:
         """All questions were asked. If not one succeeded, it was not the questions."""

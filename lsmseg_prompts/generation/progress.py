@@ -152,12 +152,12 @@ def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
     passing = sum(f.passing for f in summary.failures)
     failed = summary.failed - passing + summary.failed_before
     if summary.left_out:
-        yield f"it does not take {', '.join(summary.left_out)}: that was left out."
-    if summary.reasoning_tokens:
-        yield (
-            f"{summary.reasoning_tokens:,} of its {summary.output_tokens:,} output tokens were "
-            "thoughts; --reasoning off or low thinks less."
-        )
+        yield f"it does not take {', '.join(summary.left_out)}: that had no effect."
+    if summary.thinking_replies:
+        of = f"{summary.thinking_replies} of its {summary.requests} replies came with thoughts"
+        if summary.reasoning_tokens:
+            of += f", {summary.reasoning_tokens:,} of {summary.output_tokens:,} output tokens"
+        yield f"{of}; --reasoning off or low makes it think less, where it can."
     if summary.uncertain_usd > 0:
         most = money(summary.uncertain_usd)
         yield f"up to {most} of the cost is an upper bound, of requests whose use was not told."
@@ -217,7 +217,7 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
             print(f"Batch {batch['remote_id']}: {batch['status']}, {batch['requests']} requests")
     for summary in summaries:
         several = f"{summary.llm}: " if len(summaries) > 1 else ""
-        reasons = failures_by_class(summary.failures)
+        reasons = failures_by_class([f for f in summary.failures if not _is_told(f, error)])
         for line in reasons[:MOST_REASONS]:
             note(f"failed: {several}{line}")
         if len(reasons) > MOST_REASONS:
@@ -232,6 +232,11 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
     if failed:
         cells = sum(s.cells for s in summaries)
         raise PartialError(f"{failed} of {cells} descriptions could not be had.")
+
+
+def _is_told(failure: Failure, error: BaseException | None) -> bool:
+    """Whether the error at the end gives the same reason."""
+    return failure.passing and error is not None and failure.reason.rstrip(". ") in str(error)
 
 
 def failures_by_class(failures: Sequence[Failure]) -> list[str]:

@@ -68,7 +68,8 @@ class Summary:
     not collected yet. `asked` = `done` + `failed`. `cost_usd` is None where the price is not
     known; up to `uncertain_usd` of it may not have been charged. `error` is what ended the run
     before its time, None if nothing did. `batches` are those under way, None where none are used.
-    `left_out` are parameters that were asked for and that the model does not take.
+    `thinking_replies` are those of `requests` that came with thoughts. `left_out` are parameters
+    that were asked for and that the model does not take.
     """
 
     vocabulary: str
@@ -89,6 +90,7 @@ class Summary:
     input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    thinking_replies: int = 0
     cost_usd: float | None = None
     uncertain_usd: float = 0.0
     seconds: float = 0.0

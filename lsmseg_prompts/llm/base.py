@@ -129,6 +129,12 @@ class Reply:
         return without_thoughts(self.text or "")
 
     @property
+    def thinks(self) -> bool:
+        """Whether thoughts came with it, or were counted."""
+        apart = self.text is not None and self.said.strip() != self.text.strip()
+        return bool(self.thoughts or self.reasoning_tokens or apart)
+
+    @property
     def is_cut(self) -> bool:
         """Whether it ends for another reason than being complete."""
         return bool(self.finish_reason) and str(self.finish_reason).lower() not in COMPLETE

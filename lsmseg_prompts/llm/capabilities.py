@@ -29,7 +29,9 @@ _NOT_SUPPORTED = re.compile(
     r"|not allowed|not available|forbidden|must be set to|does not accept|only the default",
     re.I,
 )
-_TOO_MANY = re.compile(r"too large|at most|exceed|maximum|less than or equal|too long", re.I)
+_TOO_MANY = re.compile(
+    r"too (large|long|many)|at most|exceed|maximum|less than or equal|greater than|fewer", re.I
+)
 _LIMIT = re.compile(
     r"max_(completion_|output_|new_)?tokens|context (length|window)|(out|com)put", re.I
 )
@@ -139,7 +141,11 @@ class Capabilities:
         if room and isinstance(limit, int) and _LIMIT.search(text) and _TOO_MANY.search(text):
             self._lower(message, limit, limit - room)
             return True
-        if "response_format" in sent and status < 500 and _JSON.search(text):
+        if (
+            "response_format" in sent
+            and _JSON.search(text)
+            and (status < 500 or re.search(r"input should be|not supported", text, re.I))
+        ):
             was = JSON_FORMATS.index(sent["response_format"]["type"])
             self.json_format = max(self.json_format, was + 1)
             return True

@@ -155,6 +155,8 @@ class ChatLLM(LLM):
             into is not None and out is not None and total is not None
         ):  # some count thoughts in the total alone
             out = max(out, total - into)
+        if not into:  # no question takes no tokens: the server does not count
+            into = out = None
         reply = Reply(
             text=None,
             asked_model=self.model,
@@ -195,6 +197,8 @@ class ChatLLM(LLM):
                 error_class="OnlyThoughts",
                 error_message="The reply is nothing but thoughts: it is asked for with more room.",
             )
+        if self.options.reasoning == "off" and reply.thinks:
+            self.capabilities.missed.add("--reasoning off")
         return replace(reply, started_at=started, duration_seconds=time.monotonic() - clock)
 
     def _only_thought(self, reply: Reply) -> bool:

@@ -58,9 +58,14 @@ _NO_MONEY_SAID = re.compile(
 )
 _BAD_KEY = re.compile(
     r"api.?key.?(is )?(not.?valid|invalid|expired|missing)|(invalid|incorrect|expired|missing)"
-    r".{0,12}(api.?key|authentication|x-api-key)|API_KEY_INVALID|invalid_api_key",
+    r".{0,12}(api.?key|authentication|x-api-key)|API_KEY_INVALID|invalid_api_key"
+    r"|no_db_connection|no connected db",  # LiteLLM without a database, of a wrong key
     re.I,
 )
+
+
+MOST_SAID = 400
+"""So many characters of a server's words are shown."""
 
 
 def error_details(body: Any) -> tuple[str, str, str]:
@@ -71,8 +76,8 @@ def error_details(body: Any) -> tuple[str, str, str]:
         error = body.get("error", body.get("detail", body))
         if isinstance(error, dict):
             code = error.get("code")
-            if not code or isinstance(code, int):  # a number is the status once more
-                code = error.get("status") or error.get("type") or code or ""
+            if not code or str(code).isdigit():  # a number is the status once more
+                code = error.get("status") or error.get("type") or ""
             message = error.get("message") or error.get("detail") or error.get("msg") or ""
             return _line(code), _line(message), str(error.get("param") or "")
         return _line(body.get("code") or ""), _line(error), ""
@@ -129,7 +134,10 @@ def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
     if status == 407:
         return Failure("setup", "Proxy", f"The proxy wants a name and a password: {said}")
     if status == 429:
-        if _NO_MONEY.search(code) and not is_dashscope(url):
+        # Google says "exceeded your current quota" of a minute's, too; OpenAI of the account's.
+        openais = re.search(r"current quota.*(platform\.openai|plan and billing details)", message)
+        spent = _NO_MONEY.search(code) or (openais and delay_in_error(body) is None)
+        if spent and not is_dashscope(url) and "ai.google.dev" not in message:
             return Failure("account", "Quota", f"The quota or credit is used up: {said}")
         return Failure("throttled", "RateLimit", f"Too many requests: {said}")
     if status in (408, 409, 425) or status >= 500:
@@ -183,6 +191,9 @@ def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
 def _said(status: int, body: Any, url: str) -> tuple[str, str, str]:
     """(code, message, both as the end of a sentence) of an error answer."""
     code, message, _ = error_details(body)
+    message = re.sub(r" LiteLLM: model group .*? No fallback was attempted\.?", "", message)
+    if len(message) > MOST_SAID:
+        message = message[:MOST_SAID] + " ..."
     said = f"{_host(url)} answered {status}" + (f" ({code})" if code else "")
     return code, message, said + (f": {message.rstrip('.!? ')}." if message else ".")
 

@@ -98,9 +98,10 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     milliseconds = _number(given.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
-    if "retry-after" in given:
-        seconds = _number(given["retry-after"])
-        return _until(given["retry-after"], now) if seconds is None else seconds
+    after = given.get("retry-after", given.get("llm_provider-retry-after"))  # LiteLLM's name
+    if after is not None:
+        seconds = _number(after)
+        return _until(after, now) if seconds is None else seconds
     resets = [
         _duration(given.get(f"x-ratelimit-reset-{what}", ""))
         for what in ("requests", "tokens")

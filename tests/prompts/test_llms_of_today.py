@@ -161,7 +161,7 @@ def test_what_a_model_does_not_take_is_left_out_and_said(server, generate, provi
         [{**refusal, "message": "Unsupported parameter: 'temperature' is not supported."}]
     )
     outcome = generate(server, "--temperature", "0.3", "-j", "1", provider=provider, code=0)
-    assert "does not take temperature: that was left out" in outcome.err
+    assert "does not take temperature: that had no effect" in outcome.err
     assert [c["status"] for c in server.requests()] == [400, 200, 200, 200]
     assert "temperature" not in attempts()[-1]["parameters"]
 
