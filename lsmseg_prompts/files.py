@@ -21,6 +21,8 @@ from typing import Any
 
 from lsmseg_prompts.errors import ConfigurationError
 
+LARGEST = 256 << 20
+"""Bytes of a file that a user names; a larger one is read by mistake, and would fill the memory."""
 STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 """Where a user may send a file instead: what the system has open under these numbers."""
 
@@ -145,16 +147,32 @@ def is_path(name: str) -> bool:
     return "/" in name or os.sep in name or Path(name).suffix[1:2].isalpha()
 
 
+def _kind(path: Path) -> str:
+    """What a path leads to: a file, a pipe that nobody may ever write into, or a device."""
+    mode = path.stat().st_mode
+    if stat.S_ISFIFO(mode):  # <(command) and standard input: what writes into them is running
+        return "file" if path.parts[:2] in (("/", "dev"), ("/", "proc")) else "pipe"
+    return "device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode) else "file"
+
+
 def read_named(path: str | Path, what: str) -> bytes:
     """What the file that a user named holds; `what` it should be, such as "prompt set".
 
-    Raises ConfigurationError if it is missing, a folder, a pipe, or cannot be read.
+    Raises ConfigurationError if it is missing, a folder, a pipe or a device, larger than LARGEST,
+    or cannot be read.
     """
     path = Path(os.path.expanduser(path))
     try:
-        if stat.S_ISFIFO(path.lstat().st_mode):  # nobody may ever write; <(command) is a link
-            raise ConfigurationError(f"{path} is a pipe, not a file: save the {what} as a file.")
-        return path.read_bytes()
+        kind = _kind(path)
+        if kind != "file":
+            raise ConfigurationError(f"{path} is a {kind}, not a file: save the {what} as a file.")
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise ConfigurationError(
+                f"{path} is larger than {LARGEST >> 20} MB: check the path of the {what}."
+            )
+        return data
     except FileNotFoundError:
         raise ConfigurationError(
             f"There is no file {path}: check the path of the {what}."

@@ -65,6 +65,8 @@ def open_picture(path: str | Path, kind: str = "a picture") -> Iterator[Image.Im
     path = Path(path)
     if path.suffix.lower() in RAW:
         raise DataError(not_read(path, "raw", kind))
+    if path.exists() and not (path.is_file() or path.is_dir()):  # it might never end
+        raise DataError(f"{path} is a pipe or a device, not a file; save {kind} as a file.")
     try:
         with warnings.catch_warnings():  # of large pictures; too large ones are refused
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -6,6 +6,7 @@ every sentence of the replies is searched for the words of the nine.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -152,6 +153,8 @@ def read_picture(path: str | Path) -> Image:
     from PIL import Image as Pictures
     from PIL import ImageOps
 
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise ConfigurationError(f"{path} is a pipe or a device: save the picture as a file.")
     try:
         with Pictures.open(path) as opened:
             frames = getattr(opened, "n_frames", 1)

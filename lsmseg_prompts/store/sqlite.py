@@ -54,6 +54,24 @@ def existing_store_path(option: str | os.PathLike[str] | None = None) -> Path | 
     return None
 
 
+class _Cursor(sqlite3.Cursor):
+    """A cursor whose rows, too, arrive without errors of SQLite's: text that is not UTF-8, say."""
+
+    path: Path
+
+    def fetchone(self) -> Any:
+        with translated(self.path):
+            return super().fetchone()
+
+    def fetchall(self) -> list[Any]:
+        with translated(self.path):
+            return super().fetchall()
+
+    def __next__(self) -> Any:
+        with translated(self.path):
+            return super().__next__()
+
+
 class StoreFile:
     """An open SQLite file whose errors all arrive as StoreError; a context manager."""
 
@@ -83,7 +101,9 @@ class StoreFile:
         """Run one statement; outside a transaction it is committed at once."""
         with translated(self.path):
             parameters = dict(values) if isinstance(values, Mapping) else tuple(values)
-            return self.connection.execute(sql, parameters)
+            cursor = self.connection.cursor(_Cursor)
+            cursor.path = self.path
+            return cursor.execute(sql, parameters)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows of a SELECT as dictionaries."""
