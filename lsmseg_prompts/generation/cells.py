@@ -19,6 +19,7 @@ from lsmseg_prompts.generation.questions import Call, QuestionBuilder
 from lsmseg_prompts.generation.summary import Failure, Tally
 from lsmseg_prompts.generation.workers import run_workers
 from lsmseg_prompts.llm.base import LLM, Reply, Request
+from lsmseg_prompts.store.runs import SILENCE, who_else
 from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import query
 
@@ -146,15 +147,18 @@ async def converse(filling: Filling, call: Call) -> None:
         request = questions.follow_up(request, reply.text or "", again, length)
 
 
-async def fill(filling: Filling, on_update: Callable[[], None]) -> None:
+async def fill(
+    filling: Filling, on_update: Callable[[], None], on_message: Callable[[str], None]
+) -> None:
     """Make all calls, beside other processes: each cell is claimed before it is asked for.
 
     Cells that another process has claimed are looked at again at the end, until that process
-    has filled them or is gone.
+    has filled them or is gone; `on_message` hears once which process that is.
     """
     queue = deque(filling.plan.calls)
     claimed: deque[Call] = deque()
     elsewhere: list[Call] = []
+    told: set[str] = set()
     writer, stop = filling.writer, filling.asker.stop
     concurrency = filling.asker.limits.concurrency
     # Some more than may be on their way, so that the next request is ready when a reply comes.
@@ -179,6 +183,7 @@ async def fill(filling: Filling, on_update: Callable[[], None]) -> None:
             await run_workers([worker] * workers, writer.ledger, stop)
             if elsewhere and not stop:
                 on_update()
+                _say_for_whom(writer, told, on_message)
                 await stop.sleep(POLL)
                 free_dead_runs(writer.store)
                 recover(writer)
@@ -193,6 +198,18 @@ async def fill(filling: Filling, on_update: Callable[[], None]) -> None:
                 [writer.ledger.run, writer.vocabulary.name, writer.llm],
             )
         on_update()
+
+
+def _say_for_whom(writer: CellWriter, told: set[str], on_message: Callable[[str], None]) -> None:
+    """Say which runs hold the cells that are left, each once."""
+    for row in who_else(writer.store, writer.vocabulary.name, writer.llm, writer.ledger.run):
+        if row["id"] not in told:
+            told.add(row["id"])
+            cells = f"{row['cells']} {'cell' if row['cells'] == 1 else 'cells'}"
+            on_message(
+                f"Waiting for {cells} of {writer.llm} that process {row['pid']} on {row['host']} "
+                f"asks for; they are asked for here once it has been silent for {SILENCE:g} s."
+            )
 
 
 def _claim(filling: Filling, calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:

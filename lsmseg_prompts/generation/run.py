@@ -61,7 +61,7 @@ def generate_all(
     """`generate`, where what ended one LLM's part is not raised, but stands in its Summary.
 
     The budget is theirs together. `on_update(fillings)` is called as cells settle, `on_message`
-    with what becomes of batches.
+    with what becomes of batches, and for which other process a run waits.
 
     Raises:
         LsmsegPromptsError: What is wrong beforehand; of batches, whatever ends them.
@@ -84,11 +84,14 @@ def generate_all(
     with context as store:
         if request.batch:
             return run_batches(store, request, on_message or (lambda _: None))
-        return run_async(_fill_all(store, request, on_update))
+        return run_async(_fill_all(store, request, on_update, on_message or (lambda _: None)))
 
 
 async def _fill_all(
-    store: Store, request: GenerationRequest, on_update: OnUpdate | None
+    store: Store,
+    request: GenerationRequest,
+    on_update: OnUpdate | None,
+    on_message: Callable[[str], None],
 ) -> list[Summary]:
     began = time.monotonic()
     vocabulary, llms = request.loaded_vocabulary(), request.providers()
@@ -105,7 +108,9 @@ async def _fill_all(
         with signals_stop(everything, update):
             warm = asyncio.create_task(_warm_up(fillings))
             parts = [
-                run_workers([partial(fill, filling, update)], ledger, filling.asker.stop)
+                run_workers(
+                    [partial(fill, filling, update, on_message)], ledger, filling.asker.stop
+                )
                 for filling in fillings
             ]
             await asyncio.gather(*parts)

@@ -12,6 +12,9 @@ from lsmseg_prompts.store.store import Store
 
 SILENCE = 60.0  # seconds after which a run that has not been seen counts as dead
 
+_watched: dict[str, tuple[float, float]] = {}
+"""Of runs whose clock is ahead of ours: what they last wrote, and since when on our own clock."""
+
 
 def dead_runs(store: Store) -> list[str]:
     """The runs that were killed and still hold what they claimed."""
@@ -22,13 +25,20 @@ def dead_runs(store: Store) -> list[str]:
 def is_under_way(store: Store, run: str) -> bool:
     """Whether a run has not ended and is alive."""
     rows = store.rows(
-        "SELECT host, pid, seen_at FROM runs WHERE id = ? AND ended_at IS NULL", [run]
+        "SELECT id, host, pid, seen_at FROM runs WHERE id = ? AND ended_at IS NULL", [run]
     )
     return any(map(_is_alive, rows))
 
 
 def _is_alive(row: dict[str, Any]) -> bool:
-    if time.time() - row["seen_at"] > SILENCE:
+    silent = time.time() - row["seen_at"]
+    if silent < -SILENCE:  # another machine's clock is ahead: what counts is whether it goes on
+        seen_at, since = _watched.get(row["id"], (None, 0.0))
+        if seen_at != row["seen_at"]:
+            since = time.monotonic()
+            _watched[row["id"]] = row["seen_at"], since
+        silent = time.monotonic() - since
+    if silent > SILENCE:
         return False
     if row["host"] != socket.gethostname() or sys.platform == "win32":
         return True
@@ -39,3 +49,12 @@ def _is_alive(row: dict[str, Any]) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def who_else(store: Store, vocabulary: str, llm: str, run: str) -> list[dict[str, Any]]:
+    """The other runs that have claimed cells: {id, host, pid, cells}."""
+    return store.rows(
+        "SELECT r.id, r.host, r.pid, count(*) AS cells FROM claims AS c JOIN runs AS r "
+        "ON r.id = c.owner WHERE c.vocabulary = ? AND c.llm = ? AND r.id <> ? GROUP BY r.id",
+        [vocabulary, llm, run],
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,7 +22,7 @@ from lsmseg_prompts.errors import (
     StoreError,
     UsageError,
 )
-from lsmseg_prompts.generation import asking, engine, run
+from lsmseg_prompts.generation import asking, cells, engine, run
 from lsmseg_prompts.generation.cell_writer import CellWriter
 from lsmseg_prompts.generation.ledger import Ledger, free_dead_runs, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
@@ -29,6 +31,7 @@ from lsmseg_prompts.generation.run import dry_run, generate_all
 from lsmseg_prompts.llm import Reply, Request
 from lsmseg_prompts.llm.bundled import TOGETHER
 from lsmseg_prompts.llm.prices import Price
+from lsmseg_prompts.store import runs
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
@@ -556,6 +559,42 @@ def test_a_dead_run_is_known_by_its_pid_or_its_silence(path: Path) -> None:
         lost = store.rows("SELECT state, cost_usd FROM attempts")
         assert lost == [{"state": "lost", "cost_usd": 0.5}] * 2
         living.__exit__()
+
+
+def test_a_run_waits_for_another_machine_a_bounded_time_and_says_for_whom(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other machine's clock is an hour ahead of this one's, and the run there is dead."""
+    monkeypatch.setattr(cells, "POLL", 0.0)
+    ours = itertools.count(step=10.0)
+    clock = SimpleNamespace(time=time.time, monotonic=lambda: next(ours))
+    monkeypatch.setattr(runs, "time", clock)
+    with open_store(path) as store:
+        store.add_vocabulary(PETS)
+        store.add_llm("scripted", "A test.")
+        store.add_attribute("color")
+        row = {"id": "other", "host": "attic", "pid": 77, "started_at": "x"}
+        store.write("runs", {**row, "seen_at": time.time() + 3600})
+        claim = {"vocabulary": "pets", "class_index": 0, "attribute": "color", "owner": "other"}
+        store.write("claims", {**claim, "llm": Scripted(good).name})
+        said: list[str] = []
+        request = GenerationRequest(PETS, [Scripted(good)], ["color"], store=store, limits=FAST)
+        (summary,) = generate_all(request, on_message=said.append)
+    assert summary.done == 2 and next(ours) < 300
+    assert len(said) == 1 and "Waiting for 1 cell of " in said[0]
+    assert "that process 77 on attic asks for" in said[0]
+
+
+def test_a_clock_ahead_is_no_death_while_it_goes_on(path: Path, monkeypatch) -> None:
+    ours = itertools.count(step=40.0)
+    monkeypatch.setattr(runs, "time", SimpleNamespace(time=time.time, monotonic=lambda: next(ours)))
+    with open_store(path) as store:
+        row = {"id": "ahead", "host": "attic", "pid": 77, "started_at": "x"}
+        store.write("runs", {**row, "seen_at": time.time() + 3600})
+        for beat in range(4):
+            store.execute("UPDATE runs SET seen_at = ?", [time.time() + 3600 + beat])
+            assert runs.is_under_way(store, "ahead")
+        assert not runs.is_under_way(store, "ahead")
 
 
 def _host(store: Store) -> str:
