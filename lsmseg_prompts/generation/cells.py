@@ -101,9 +101,9 @@ class Filling:
         if self.cuts.too_many:
             error = BudgetError(
                 f"{self.asker.llm.name} does not get to the end of its replies: {count} of the "
-                f"first {self.cuts.over + count} were cut off ({reply.finish_reason}), the last at "
-                f"{fitted.max_output_tokens} output tokens. Let it think less with --reasoning off "
-                f"or low, or ask another model; {RESUME}."
+                f"first {self.cuts.over + count} were cut off or nothing but thoughts, the last "
+                f"with {fitted.max_output_tokens} output tokens ({reply.finish_reason}). Let it "
+                f"think less with --reasoning off or low, or ask another model; {RESUME}."
             )
             self.asker.stop.set(error)
             raise Stopped

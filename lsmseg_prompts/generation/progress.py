@@ -157,7 +157,8 @@ def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
         of = f"{summary.thinking_replies} of its {summary.requests} replies came with thoughts"
         if summary.reasoning_tokens:
             of += f", {summary.reasoning_tokens:,} of {summary.output_tokens:,} output tokens"
-        yield f"{of}; --reasoning off or low makes it think less, where it can."
+        told = "--reasoning off" in summary.left_out
+        yield of + ("." if told else "; --reasoning off or low makes it think less, where it can.")
     if summary.uncertain_usd > 0:
         most = money(summary.uncertain_usd)
         yield f"up to {most} of the cost is an upper bound, of requests whose use was not told."

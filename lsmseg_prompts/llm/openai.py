@@ -60,6 +60,8 @@ class OpenAIChat(ChatLLM):
         super().__init__(
             name, model, at(provider, url), url, key_file, timeout, options or AskOptions()
         )
+        # Of a server of one's own, until it has answered once.
+        self._failures_at_first = 0 if self.provider.is_own else None
 
     # -- before the first call ---------------------------------------------------------------
 
@@ -88,7 +90,34 @@ class OpenAIChat(ChatLLM):
         if isinstance(read, str) and is_stream(answer.content):  # although it was not asked for
             read = whole_answer(answer.content)
         reply = self._read(answer.status_code, answer.headers, read, body, request.room)
+        if answer.status_code != 500:
+            self._failures_at_first = None
+        elif self._failures_at_first is not None:
+            self._failures_at_first += 1
+            if self._failures_at_first == 2:
+                reply = await self._unlisted(reply)
         return replace(reply, request_id=answer.headers.get("x-request-id"))
+
+    async def _unlisted(self, reply: Reply) -> Reply:
+        """`reply`, a failure, or that the server does not list the model at all.
+
+        Some fail on a name they do not know (`transformers serve`): waiting would be of no use.
+        """
+        _, answer = await self._send("get", "/models", self.timeout)
+        listed = parsed(answer.content) if answer is not None else None
+        data = listed.get("data") if isinstance(listed, dict) else None
+        names = [str(one.get("id")) for one in data or () if isinstance(one, dict)]
+        if not names or self.model in names:
+            return reply
+        shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+        said = (reply.error_message or "").rstrip(". ")
+        message = f"{self.host} fails and does not list the model {self.model!r}: it has {shown}"
+        return replace(
+            reply,
+            error_scope="setup",
+            error_class="NotFound",
+            error_message=f"{message} ({said}).",
+        )
 
     def _error(self, status: int, body: Any) -> Reply | None:
         if 200 <= status < 300:

@@ -26,8 +26,8 @@ one the call gets a good answer. All keys are optional.
             trickle (s between pieces), together (answers are kept until this many calls wait for
             theirs, or the script is replaced)
 
-    script  latency, key (the only one that is let in), models (known ones), rpm_limit with
-            rpm_window (s), query (a regex with the groups class and attribute),
+    script  latency, key (the only one that is let in), models (known ones), listed (by /models
+            alone), rpm_limit with rpm_window (s), query (a regex with groups class and attribute),
             batch = {"polls": 1, "end": "completed", "expire_after": lines}
 """
 
@@ -99,6 +99,7 @@ class Script:
         self.latency = float(raw.get("latency", latency))
         self.key: str | None = raw.get("key")
         self.models: list[str] | None = raw.get("models")
+        self.listed: list[str] | None = raw.get("listed")
         self.batch: dict[str, Any] = raw.get("batch", {})
         self.query = re.compile(raw["query"]) if "query" in raw else None
         self.rpm_limit: int | None = raw.get("rpm_limit")

@@ -128,7 +128,7 @@ class Server:
         if self.script.key is not None and key != self.script.key:
             return OPENAI.error(0, "", {"status": 401})
         if room == "models" and method == "GET":
-            known = self.script.models or ["test-model"]
+            known = self.script.listed or self.script.models or ["test-model"]
             if not number:
                 return 200, {"object": "list", "data": [_model(name) for name in known]}
             if self.script.models is None or number in known:

@@ -290,6 +290,15 @@ def test_redirects_to_another_host_are_refused(server, generate, provider):
     assert "is not the base URL" in said and len(server.requests()) == 1
 
 
+def test_a_server_that_fails_on_a_model_it_does_not_have(server, generate):
+    """As `transformers serve` does: not retried for a minute, but told."""
+    classes("zebra")
+    server.script([{"status": 500}], listed=["small", "large"])
+    said = generate(server, code=4).err
+    assert "does not list the model 'test-model': it has small, large" in said
+    assert len(attempts()) == 2
+
+
 @both
 def test_dots_at_the_end_are_cleaned(server, generate, provider):
     classes("zebra")
