@@ -52,7 +52,14 @@ def _is_alive(row: dict[str, Any]) -> bool:
 
 
 def who_else(store: Store, vocabulary: str, llm: str, run: str) -> list[dict[str, Any]]:
-    """The other runs that have claimed cells: {id, host, pid, cells}."""
+    """The other runs that have claimed cells: {id, host, pid, cells}.
+
+    Args:
+        store: the store.
+        vocabulary: whose cells.
+        llm: who is asked.
+        run: the run that wants to know.
+    """
     return store.rows(
         "SELECT r.id, r.host, r.pid, count(*) AS cells FROM claims AS c JOIN runs AS r "
         "ON r.id = c.owner WHERE c.vocabulary = ? AND c.llm = ? AND r.id <> ? GROUP BY r.id",
