@@ -32,7 +32,7 @@ PANELS = {
     """,
     "Requests": """
         base_url key_file reasoning option system template per_call temperature concurrency rpm
-        tpm timeout max_retries max_cost max_calls price_in price_out look batch dry_run redo
+        tpm timeout max_retries max_cost max_calls price_in price_out look batch dry_run probe redo
         retry_errors check_images
     """,
     "Training": """

@@ -79,11 +79,16 @@ def generate(
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be asked and what it would cost.")
     ] = False,
+    probe: Annotated[
+        int | None,
+        Option(min=1, max=50, help="With --dry-run: ask so many cells for real, and extrapolate."),
+    ] = None,
     store: options.StorePath = None,
     json: options.Json = False,
 ) -> None:
     """Stage 2: ask LLMs for the descriptions that the store lacks."""
-    from lsmseg_prompts.generation import progress
+    from lsmseg_prompts.generation import forecasts, progress
+    from lsmseg_prompts.generation import probe as probing
     from lsmseg_prompts.generation import run as generation
     from lsmseg_prompts.generation.limits import Limits
     from lsmseg_prompts.generation.pairs import pair_cells
@@ -93,8 +98,9 @@ def generate(
     asked = llm or ["bundled"]
     free = set(asked) == {"bundled"}
     paid = ("key_file", "reasoning", "option", "system", "template", "wording", "temperature",
-            "timeout", "price_in", "price_out")  # fmt: skip
+            "timeout", "price_in", "price_out", "probe")  # fmt: skip
     options.unused(ctx, free, "with --llm bundled, whose texts are written already", *paid)
+    options.unused(ctx, not dry_run, "without --dry-run", "probe")
     options.unused(ctx, template is not None, "beside --template", "wording")
     options.unused(ctx, pairs is not None, "beside --pairs", *_OF_ATTRIBUTES)
     served = any(name.startswith("openai/") for name in asked)
@@ -129,13 +135,18 @@ def generate(
         store=path,
     )
     shown = not Shown.quiet
-    if dry_run:
-        progress.show_estimates(generation.dry_run(request), per_call, json)
+    if dry_run and probe is None:
+        forecasts.show_estimates(generation.dry_run(request), per_call, json)
         return
     if shown:
         progress.show_notes(llms)
         if "bundled" in asked:
             note_meanings(vocabulary)
+    if probe is not None:
+        with progress.watching(shown) as update:
+            probed = probing.probe(request, probe, on_update=update)
+        forecasts.show_probed(probed, per_call, json)
+        return
     with progress.watching(shown and not batch) as update:
         summaries = generation.generate_all(request, on_update=update, on_message=say)
     progress.show_summaries(summaries, path, json, shown)

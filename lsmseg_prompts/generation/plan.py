@@ -81,7 +81,8 @@ class Estimate:
     """What `generate --dry-run` says of one LLM.
 
     Tokens and dollars are for one reply to each call; replies that will not do are asked again.
-    cost_low: replies of usual length. cost_high: every reply as long as it may get.
+    cost_low: replies of usual length. cost_high: every reply as long as it may get. room: output
+    tokens for thoughts, of which the first has none and the second as many as this a reply.
     """
 
     llm: str
@@ -100,18 +101,21 @@ class Estimate:
     price: str | None
     in_batch: int = 0
     beyond_limit: int = 0
+    room: int = 0
     longest: list[dict[str, Any]] = field(default_factory=list)
 
 
 def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
     """Count the tokens of every first request of a plan, and price them."""
-    exact, into, most = True, 0, 0
+    exact, into, most, room = True, 0, 0, 0
     sizes: list[dict[str, Any]] = []
     questions = request.questions()
     for call in plan.calls:
         question = questions.first(call)
         count, sure = input_tokens(question.messages, llm.model)
-        exact, into, most = exact and sure, into + count, most + output_limit(llm.fitted(question))
+        fitted = llm.fitted(question)
+        exact, into, most = exact and sure, into + count, most + output_limit(fitted)
+        room = max(room, fitted.room or 0)
         shown = {"class": call.entry.readable, "tokens": count, "prompt": question.prompt}
         sizes.append(shown)
     out = USUAL_OUTPUT * len(plan.missing)
@@ -134,5 +138,6 @@ def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
         price=None if price is None else price.shown + (", halved in a batch" * request.batch),
         in_batch=plan.in_batch,
         beyond_limit=plan.beyond_limit,
+        room=room,
         longest=sorted(sizes, key=lambda size: -int(size["tokens"]))[:3],
     )

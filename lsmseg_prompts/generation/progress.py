@@ -14,13 +14,12 @@ from typing import Any
 
 from lsmseg_prompts.errors import ConfigurationError, PartialError
 from lsmseg_prompts.generation.cells import Filling
-from lsmseg_prompts.generation.plan import Estimate
 from lsmseg_prompts.generation.run import OnUpdate
 from lsmseg_prompts.generation.summary import Failure, Summary, gravest
 from lsmseg_prompts.generation.workers import Interrupted
 from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.llm.bundled import LLM_NAME
-from lsmseg_prompts.terminal import Clock, clock, note, print_json, print_table, print_wrapped
+from lsmseg_prompts.terminal import Clock, clock, note, print_json, print_table
 
 MOST_REASONS = 10
 STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C again ends at once."
@@ -261,44 +260,6 @@ def _as_json(
     result = rows[0] if len(rows) == 1 else {"llms": rows}
     uses_batches = any(summary.batches is not None for summary in summaries)
     return {**result, "store": store, **({"batches": batches} if uses_batches else {})}
-
-
-def show_estimates(estimates: Sequence[Estimate], per_call: str, json: bool) -> None:
-    """--dry-run: what would be asked, and what that would take."""
-    if json:
-        print_json([asdict(e) for e in estimates] if len(estimates) > 1 else asdict(estimates[0]))
-        return
-    for e in estimates:
-        how = "counted by tiktoken" if e.counted_exactly else "estimated: 4 characters a token"
-        cost = "price unknown: give --price-in and --price-out"
-        if e.cost_low_usd is not None and e.cost_high_usd is not None:
-            cost = f"{money(e.cost_low_usd)} to {money(e.cost_high_usd)} ({e.price})"
-        lines = {
-            "LLM": e.llm,
-            "host": e.host or "none: offline",
-            "cells": f"{e.missing + e.beyond_limit} missing of {e.cells} in {e.vocabulary}"
-            + (f", {e.missing} of them now" if e.beyond_limit else ""),
-            "calls": f"{e.calls}, one for a {'class' if per_call == 'class' else 'cell'}",
-            "input": f"{e.input_tokens:,} tokens ({how})",
-            "output": f"about {e.output_tokens:,} tokens, at most {e.output_tokens_at_most:,}",
-            "cost": cost,
-        }
-        if not e.missing:
-            lines = {key: lines[key] for key in ("LLM", "host", "cells")}
-        if e.in_batch:
-            lines["batch"] = f"{e.in_batch} cells are in a batch; --batch collects it"
-        if e.failed_before:
-            lines["failed"] = f"{e.failed_before} failed before; --retry-errors asks again"
-        for key, value in lines.items():
-            print_wrapped(f"{key + ':':8} {value}", 9)
-        if e.longest:
-            print("longest prompts:")
-            for one in e.longest:
-                first = one["prompt"].splitlines()[0]
-                print_wrapped(f"  {one['tokens']:5} tokens  {one['class']}: {first}", 16)
-        if e.missing:
-            print("Replies that will not do are asked for again, which adds to this.")
-    print("Nothing was sent.")
 
 
 def resume_command() -> str:
