@@ -50,3 +50,7 @@ class StoreError(LsmsegPromptsError):
     """The attribute store is locked, full, damaged or of a newer schema."""
 
     exit_code = 8
+
+
+class StoreLocked(StoreError):
+    """Another program holds the attribute store; the same call may succeed a moment later."""

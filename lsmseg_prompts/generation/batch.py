@@ -114,7 +114,7 @@ class BatchJob:
         """Collect what is done, submit what is missing."""
         began = time.monotonic()
         self.llm.check()
-        recover(self.writer)
+        await recover(self.writer)
         error: BaseException | None = None
         try:
             under_way = self._open_batches()

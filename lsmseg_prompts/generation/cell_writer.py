@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
@@ -82,13 +83,14 @@ class CellWriter:
             attempt: the id of the attempt.
             number: which try at the cells it was; None where nobody will ask again for now, so
                 that what will not do just stays missing.
-            tally: counts what is decided.
+            tally: counts what is decided, when that is on file.
             fallback: texts of earlier tries that would do if nothing better comes; added to.
         """
         assert request.entry is not None
         verdicts = self.judge(request, reply)
         fallback = {} if fallback is None else fallback
         again: dict[str, Verdict] = {}
+        decided: dict[str, Verdict] = {}
         with self.store.transaction():
             faults = {a: verdict.fault for a, verdict in verdicts.items() if verdict.fault}
             several = len(verdicts) > 1
@@ -106,7 +108,9 @@ class CellWriter:
                     outcome = fallback.get(attribute, outcome)
                 if number is not None or outcome[1].keeps:
                     self._write(attribute, outcome)
-                    tally.count(request.entry, attribute, outcome[1])
+                    decided[attribute] = outcome[1]
+        for attribute, verdict in decided.items():
+            tally.count(request.entry, attribute, verdict)
         return again
 
     def failure(self, index: int, attribute: str) -> str | None:
@@ -151,6 +155,13 @@ class CellWriter:
                     f"DELETE FROM claims WHERE {_HERE} AND owner = :run",
                     {**self._place(cell), "run": self.ledger.run},
                 )
+
+    def unclaim_all(self) -> None:
+        """Give up all claims of this run for this LLM."""
+        self.store.execute(
+            "DELETE FROM claims WHERE owner = ? AND vocabulary = ? AND llm = ?",
+            [self.ledger.run, self.vocabulary.name, self.llm],
+        )
 
     def _place(self, cell: Cell) -> dict[str, Any]:
         """The columns that name a cell."""
@@ -214,21 +225,22 @@ class CellWriter:
             self.unclaim([cell])
 
 
-def recover(writer: CellWriter) -> None:
+async def recover(writer: CellWriter) -> None:
     """Judge replies that are on file but were never judged.
 
     A kill came between, or they are the results of a batch. Those of runs that live are theirs.
     """
-    vocabulary = writer.vocabulary
-    rows = writer.store.rows(
+    vocabulary, patiently = writer.vocabulary, writer.ledger.patiently
+    unjudged = partial(
+        writer.store.rows,
         f"SELECT * FROM attempts WHERE {_UNJUDGED} AND vocabulary = ? AND llm = ? "
         "AND class_index < ? "
         "AND (run IS NULL OR run IN (SELECT id FROM runs WHERE ended_at IS NOT NULL)) ORDER BY id",
         [vocabulary.name, writer.llm, len(vocabulary)],  # classes may have been taken out
     )
-    for row in rows:
+    for row in await patiently(unjudged):
         request, reply = recorded(row, vocabulary)
-        writer.settle(request, reply, row["id"], None, Tally())
+        await patiently(partial(writer.settle, request, reply, row["id"], None, Tally()))
 
 
 def recorded(row: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[Request, Reply]:

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lsmseg_prompts.errors import BudgetError
 from lsmseg_prompts.generation.breaker import Cuts
@@ -17,6 +18,7 @@ from lsmseg_prompts.generation.limits import Stopped
 from lsmseg_prompts.generation.plan import Plan
 from lsmseg_prompts.generation.questions import Call, QuestionBuilder
 from lsmseg_prompts.generation.summary import Failure, Tally
+from lsmseg_prompts.generation.verdicts import Verdict
 from lsmseg_prompts.generation.workers import run_workers
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.runs import SILENCE, who_else
@@ -27,10 +29,10 @@ POLL = 0.3  # seconds between looks at cells that another process is asking for
 
 
 @dataclass(frozen=True)
-class Held:
-    """A reply that is not filed as its cells' failure while it may be the model's.
+class Unsettled:
+    """A reply that is to be judged and filed.
 
-    The fields are the arguments of `CellWriter.settle`, and when it came.
+    The fields are arguments of `CellWriter.settle`, and when it came.
     """
 
     request: Request
@@ -45,7 +47,8 @@ class Held:
 class Filling:
     """The filling of one LLM's cells: who asks what, where it goes, and how far it is.
 
-    `marked` are cells that this run marked to be asked anew.
+    `marked` are cells that this run marked to be asked anew; `held` are replies that are not filed
+    as their cells' failure while it may be the model's.
     """
 
     asker: Asker
@@ -54,7 +57,7 @@ class Filling:
     plan: Plan
     tally: Tally
     marked: list[Cell] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
+    held: list[Unsettled] = field(default_factory=list)
     cuts: Cuts = field(default_factory=Cuts)
 
     def doubts(self, reply: Reply, number: int) -> bool:
@@ -62,7 +65,15 @@ class Filling:
         cut = reply.error_scope is None and reply.is_cut and number >= TRIES
         return self.asker.is_refusal(reply) or (cut and self.cuts.is_early)
 
-    def release(self, asked: float = -1.0, at_the_end: bool = False) -> None:
+    async def settle(self, one: Unsettled) -> dict[str, Verdict]:
+        """`CellWriter.settle`, as soon as the store is free."""
+        work = partial(
+            self.writer.settle,
+            one.request, one.reply, one.attempt, one.number, self.tally, one.fallback,
+        )  # fmt: skip
+        return await self.writer.ledger.patiently(work)
+
+    async def release(self, asked: float = -1.0, at_the_end: bool = False) -> None:
         """File what was held before `asked`, when a question was asked that has been answered.
 
         At the end of the run everything is filed, but what was refused alike stays missing.
@@ -73,22 +84,21 @@ class Filling:
             if not at_the_end and (one.since > asked if refused else self.cuts.is_early):
                 self.held.append(one)
             elif refused and at_the_end and self.asker.refusals.several_alike:
-                self.leave(one.request, one.reply)
+                await self.leave(one.request, one.reply)
             else:
-                self.writer.settle(
-                    one.request, one.reply, one.attempt, one.number, self.tally, one.fallback
-                )
+                await self.settle(one)
 
-    def leave(self, request: Request, reply: Reply) -> None:
+    async def leave(self, request: Request, reply: Reply) -> None:
         """Leave the cells of a request for another run, and say why."""
         entry = request.entry
         assert entry is not None
+        cells = [(entry.index, attribute) for attribute in request.attributes]
+        await self.writer.ledger.patiently(partial(self.writer.unclaim, cells))
         reason = reply.error_message or reply.error_class or "it failed in passing"
         self.tally.failures += [
             Failure(entry.index, entry.name, attribute, reason, passing=True)
             for attribute in request.attributes
         ]
-        self.writer.unclaim([(entry.index, attribute) for attribute in request.attributes])
 
     def count_cut(self, reply: Reply, request: Request, number: int) -> None:
         """Count a reply that was cut or holds no answer; ends the run where many are so."""
@@ -120,22 +130,23 @@ def enter(store: Store, llms: Sequence[LLM], questions: QuestionBuilder) -> None
 
 async def converse(filling: Filling, call: Call) -> None:
     """Ask a call until every attribute of it has a text or has been tried often enough."""
-    questions, writer = filling.questions, filling.writer
+    questions = filling.questions
     fallback: dict[str, Outcome] = {}
     request, length, number = questions.first(call), 1, 0
     while True:
         number += 1
         asked = time.monotonic()
         reply, attempt = await filling.asker.ask(request, "describe", number)
+        one = Unsettled(request, reply, attempt, number, fallback)
         if reply.error_scope in ("passing", "throttled"):
-            filling.leave(request, reply)
+            await filling.leave(request, reply)
             return
         if reply.error_scope is None and not reply.is_cut:
-            filling.release(asked)
+            await filling.release(asked)
         if filling.doubts(reply, number):
-            filling.held.append(Held(request, reply, attempt, number, fallback))
+            filling.held.append(one)
             return
-        again = writer.settle(request, reply, attempt, number, filling.tally, fallback)
+        again = await filling.settle(one)
         if not again:
             filling.cuts.over += 1
             return
@@ -160,20 +171,22 @@ async def fill(
     elsewhere: list[Call] = []
     told: set[str] = set()
     writer, stop = filling.writer, filling.asker.stop
+    patiently, turn = writer.ledger.patiently, asyncio.Lock()
     concurrency = filling.asker.limits.concurrency
     # Some more than may be on their way, so that the next request is ready when a reply comes.
     workers = concurrency + min(8, concurrency // 2)
 
-    def next_call() -> Call | None:
-        while not claimed and queue:
-            batch = [queue.popleft() for _ in range(min(concurrency, len(queue)))]
-            mine, others = _claim(filling, batch)
-            claimed.extend(mine)
-            elsewhere.extend(others)
-        return claimed.popleft() if claimed else None
+    async def next_call() -> Call | None:
+        async with turn:
+            while not claimed and queue and not stop:
+                batch = [queue.popleft() for _ in range(min(concurrency, len(queue)))]
+                mine, others = await _claim(filling, batch)
+                claimed.extend(mine)
+                elsewhere.extend(others)
+            return claimed.popleft() if claimed and not stop else None
 
     async def worker() -> None:
-        while not stop and (call := next_call()) is not None:
+        while (call := await next_call()) is not None:
             await converse(filling, call)
             on_update()
             await asyncio.sleep(0)  # lets Ctrl-C in, also where the answer needs no waiting
@@ -183,26 +196,29 @@ async def fill(
             await run_workers([worker] * workers, writer.ledger, stop)
             if elsewhere and not stop:
                 on_update()
-                _say_for_whom(writer, told, on_message)
+                await _say_for_whom(writer, told, on_message)
                 await stop.sleep(POLL)
-                free_dead_runs(writer.store)
-                recover(writer)
+                await patiently(partial(free_dead_runs, writer.store))
+                await recover(writer)
             queue.extend(elsewhere)
             elsewhere.clear()
         if not stop:
-            filling.release(at_the_end=True)
+            await filling.release(at_the_end=True)
+    except Stopped:
+        pass
     finally:
-        if stop:  # other LLMs of this run may go on for hours
-            writer.store.execute(
-                "DELETE FROM claims WHERE owner = ? AND vocabulary = ? AND llm = ?",
-                [writer.ledger.run, writer.vocabulary.name, writer.llm],
-            )
         on_update()
+    if stop:  # other LLMs of this run may go on for hours
+        await patiently(writer.unclaim_all)
 
 
-def _say_for_whom(writer: CellWriter, told: set[str], on_message: Callable[[str], None]) -> None:
+async def _say_for_whom(
+    writer: CellWriter, told: set[str], on_message: Callable[[str], None]
+) -> None:
     """Say which runs hold the cells that are left, each once."""
-    for row in who_else(writer.store, writer.vocabulary.name, writer.llm, writer.ledger.run):
+    ledger = writer.ledger
+    others = partial(who_else, writer.store, writer.vocabulary.name, writer.llm, ledger.run)
+    for row in await ledger.patiently(others):
         if row["id"] not in told:
             told.add(row["id"])
             cells = f"{row['cells']} {'cell' if row['cells'] == 1 else 'cells'}"
@@ -212,13 +228,14 @@ def _say_for_whom(writer: CellWriter, told: set[str], on_message: Callable[[str]
             )
 
 
-def _claim(filling: Filling, calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
+async def _claim(filling: Filling, calls: Sequence[Call]) -> tuple[list[Call], list[Call]]:
     """Claim calls for this process: (those to be made, those of other processes)."""
     writer, tally = filling.writer, filling.tally
     cells = [(call.entry.index, a) for call in calls for a in call.attributes]
-    mine, others = writer.claim(cells, filling.plan.failed_too)
+    patiently = partial(writer.ledger.patiently, stop=filling.asker.stop)
+    mine, others = await patiently(partial(writer.claim, cells, filling.plan.failed_too))
     for index, attribute in set(cells).difference(mine, others):
-        if reason := writer.failure(index, attribute):
+        if reason := await patiently(partial(writer.failure, index, attribute)):
             name = writer.vocabulary[index].name
             tally.failures.append(Failure(index, name, attribute, reason))
         else:

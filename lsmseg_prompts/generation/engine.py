@@ -12,6 +12,7 @@ import random
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NoReturn
 
 from lsmseg_prompts.errors import (
@@ -171,17 +172,17 @@ class Asker:
             self._end(error)
         try:
             await self.gate.enter(tokens)
+            try:
+                attempt = await self._on_file(request, number, purpose=purpose, cost_usd=worst)
+            except BaseException:
+                self.gate.leave(tokens, 0)
+                raise
         except BaseException:
             self.budget.unsent(worst or 0.0)
             raise
         used: int | None = None
         cost: float | None = worst
         try:
-            attempt = 0
-            if self.ledger is not None:
-                attempt = self.ledger.sent(
-                    self.llm, request, number, purpose=purpose, cost_usd=worst
-                )
             self.usage.requests += 1
             reply = await self.llm.complete(request)
             cost, is_bound = self._cost(reply, worst)
@@ -198,16 +199,26 @@ class Asker:
                 if scope == "adapted":  # it is asked again: nobody is to judge this one
                     fields["verdict"] = reply.error_message
                 try:
-                    self.ledger.ended(attempt, reply, **fields)
+                    await self.ledger.ended(attempt, reply, **fields)
                 except StoreError as error:
                     self._end(error)
             return reply, attempt
-        except (StoreError, ConfigurationError) as error:
+        except ConfigurationError as error:
             cost = 0.0  # nothing was sent
             self._end(error)
         finally:
             self.budget.settle(worst or 0.0, cost or 0.0)
             self.gate.leave(tokens, used)
+
+    async def _on_file(self, request: Request, number: int, **fields: Any) -> int:
+        """Put a request on file before it is sent: the id of the attempt, 0 without a ledger."""
+        if self.ledger is None:
+            return 0
+        try:
+            sent = partial(self.ledger.sent, self.llm, request, number, **fields)
+            return await self.ledger.patiently(sent, self.stop)
+        except StoreError as error:
+            self._end(error)
 
     def _cost(self, reply: Reply, worst: float | None) -> tuple[float | None, bool]:
         """Dollars, and whether that is only an upper bound."""

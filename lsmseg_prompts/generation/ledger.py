@@ -3,10 +3,15 @@
 A request is on file before it is sent, and its reply as soon as it is there, so that a kill
 loses nothing but what is on its way. A run that was killed is told by its pid or its silence;
 its claims are then free for others, and its requests count as lost, at their worst cost.
+
+While requests are on their way, the store is used by way of `Ledger.patiently` alone: SQLite's own
+wait for a lock would hold the event loop, and calls would run into their timeouts although their
+answers have come.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
@@ -15,11 +20,14 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from lsmseg_prompts.errors import StoreError
+from lsmseg_prompts.errors import StoreError, StoreLocked
+from lsmseg_prompts.generation.limits import Stop
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.store.runs import dead_runs
 from lsmseg_prompts.store.sqlite import utc_now
@@ -28,7 +36,11 @@ from lsmseg_prompts.store.store import Store
 HEARTBEAT = 10.0
 BALLAST = 32 << 10  # bytes kept back on the disk for each reply on its way when it is full
 
+FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05  # seconds between tries at a locked store
+LAST_PATIENCE = 1.0  # seconds for the lock at the end of a run that was broken off
+
 Cell = tuple[int, str]
+_T = TypeVar("_T")
 
 
 class Ledger:
@@ -42,6 +54,7 @@ class Ledger:
         self.run = uuid.uuid4().hex
         self.started = utc_now()
         self._bytes = BALLAST * on_their_way
+        self._gave_up = False
 
     def __enter__(self) -> Ledger:
         free_dead_runs(self.store)
@@ -67,10 +80,32 @@ class Ledger:
             ) from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         _drop_ballast(self.store, self.run)
-        with suppress(StoreError):  # an error that is already on its way says the same
+        hurry = self._gave_up or kind is not None
+        patience = LAST_PATIENCE if hurry else self.store.busy_seconds
+        # An error that is already on its way says the same, and the next run does this too.
+        with suppress(StoreError), self.store.patience(patience):
             end_run(self.store, self.run, lost="the run was stopped before the reply came")
+
+    async def patiently(self, work: Callable[[], _T], stop: Stop | None = None) -> _T:
+        """Do some work in the store; while that is locked, the event loop goes on.
+
+        Work that met a lock is begun anew, so it must change nothing but the store until its
+        transaction is committed. Raises StoreLocked after the store's `busy_seconds`, and Stopped
+        as soon as `stop` is set; nothing is written then.
+        """
+        end, pause = time.monotonic() + self.store.busy_seconds, FIRST_PAUSE
+        while True:
+            try:
+                with self.store.patience(0.0):
+                    return work()
+            except StoreLocked:
+                if time.monotonic() > end:
+                    self._gave_up = True
+                    raise
+            await (asyncio.sleep(pause) if stop is None else stop.sleep(pause))
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     def seen(self) -> None:
         """Say that this run is alive."""
@@ -115,11 +150,12 @@ class Ledger:
             **fields,
         )
 
-    def ended(self, attempt: int, reply: Reply, **fields: Any) -> None:
+    async def ended(self, attempt: int, reply: Reply, **fields: Any) -> None:
         """Enter what came back; `fields` are further columns.
 
-        On a full disk the ballast makes room for it; where even that fails, the reply goes into a
-        file in the folder for temporary files, and is entered by the next run.
+        On a full disk the ballast makes room for it; where even that fails, or the wait for a
+        locked store ends or is broken off, the reply goes into a file beside the store or in the
+        folder for temporary files, and is entered by the next run.
         """
         given = {**reply.attempt_fields(), **fields}
         # An error is written also where there is none: the request may have counted as lost.
@@ -128,12 +164,14 @@ class Ledger:
             for key, value in given.items()
             if key.startswith("error_") or (value is not None and key != "asked_model")
         }
+        enter = partial(self.store.update_attempt, attempt, **fields)
         try:
-            self.store.update_attempt(attempt, **fields)
-        except StoreError:
+            await self.patiently(enter)
+        except (StoreError, asyncio.CancelledError):
             _drop_ballast(self.store, self.run)
             try:
-                self.store.update_attempt(attempt, **fields)
+                with self.store.patience(0.0):
+                    enter()
             except StoreError:
                 if self._bytes:  # what was free can be had again
                     _rescue(self.store.path, self.run, attempt, fields)

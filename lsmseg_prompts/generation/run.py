@@ -99,7 +99,7 @@ async def _fill_all(
     everything = Stop()
     paid = 0 if all(llm.free for llm in llms) else request.limits.concurrency * len(llms)
     with Ledger(store, paid) as ledger:
-        fillings = _prepare(ledger, request, everything)
+        fillings = await _prepare(ledger, request, everything)
 
         def update() -> None:
             if on_update is not None:
@@ -133,14 +133,14 @@ async def _fill_all(
     ]
 
 
-def _prepare(ledger: Ledger, request: GenerationRequest, everything: Stop) -> list[Filling]:
+async def _prepare(ledger: Ledger, request: GenerationRequest, everything: Stop) -> list[Filling]:
     """Enter what is asked and by whom, plan, and make ready to ask."""
     store, limits, questions = ledger.store, request.limits, request.questions()
     vocabulary, llms = request.loaded_vocabulary(), request.providers()
     enter(store, llms, questions)
     writers = [CellWriter(ledger, vocabulary, llm.name) for llm in llms]
     for writer in writers:
-        recover(writer)
+        await recover(writer)
     plans = [make_plan(store, llm, request) for llm in llms]
     for llm, plan in zip(llms, plans, strict=True):
         if plan.missing:

@@ -40,7 +40,7 @@ async def run_workers(
     async def heartbeat() -> None:
         while ledger is not None:
             await asyncio.sleep(HEARTBEAT)
-            ledger.seen()
+            await ledger.patiently(ledger.seen)
 
     beat = asyncio.create_task(guarded(heartbeat))
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from lsmseg_prompts.errors import StoreError
+from lsmseg_prompts.errors import StoreError, StoreLocked
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
@@ -78,6 +78,7 @@ class StoreFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
+        self.busy_seconds = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
         self._entered: set[tuple[str, str | None]] = set()
 
     @cached_property
@@ -111,6 +112,15 @@ class StoreFile:
             cursor = self.connection.execute(sql, tuple(values))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    @contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Wait so long for another program's lock, at most `busy_seconds`; then StoreLocked."""
+        self.execute(f"PRAGMA busy_timeout = {round(1000 * min(seconds, self.busy_seconds))}")
+        try:
+            yield
+        finally:
+            self.execute(f"PRAGMA busy_timeout = {round(1000 * self.busy_seconds)}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -198,6 +208,11 @@ def translated(path: Path) -> Iterator[None]:
         raise StoreError(f"The store {path} refused a row: {error}.") from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", None) or ""
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreLocked(
+                f"The store {path} is locked by another program: wait for that to end and try "
+                "again."
+            ) from error
         raise StoreError(_sentence(path, code, str(error))) from error
     except OSError as error:
         reason = error.strerror or error
@@ -214,8 +229,6 @@ def _sentence(path: Path, code: str, message: str) -> str:
         return f"{path} is not a SQLite database: name another file with --store, or delete it."
     if code.startswith("SQLITE_CORRUPT"):
         return f"The store {path} is damaged: restore a copy, or delete it and generate again."
-    if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return f"The store {path} is locked by another program: wait for that to end and try again."
     if code.startswith("SQLITE_FULL"):
         return f"The disk is full, so the store {path} cannot grow: free some space and try again."
     if code.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
