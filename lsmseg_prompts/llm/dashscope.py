@@ -26,6 +26,7 @@ from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed
 from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.providers import Provider, at, called
 from lsmseg_prompts.llm.streams import is_stream, whole_dashscope_answer
+from lsmseg_prompts.llm.time_limit import time_limit
 
 if TYPE_CHECKING:
     import aiohttp
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _VISION = re.compile(r"qwen[\d.]*-(vl|omni)|qvq|.*-vl-", re.IGNORECASE)
 
 _PIECES = {"stream": True, "incremental_output": True}
+NEVER = 86400  # seconds: `time_limit` ends a call, not the SDK
 _Answer = tuple[int, dict[str, str], bytes]
 _answer: ContextVar[list[_Answer]] = ContextVar("_answer")
 
@@ -124,13 +126,13 @@ class DashScope(ChatLLM):
         seen: list[_Answer] = []
         token = _answer.set(seen)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with time_limit(self.timeout):
                 answer = await call(
                     **body,
                     result_format="message",
                     api_key=self._key,
                     base_address=self._url,
-                    request_timeout=self.timeout,
+                    request_timeout=NEVER,
                     session=self._connected(),
                 )
                 if "stream" in body:
@@ -152,7 +154,7 @@ class DashScope(ChatLLM):
         connect_seconds = min(CONNECT_SECONDS, 0.5 * self.timeout)
 
         class Connector(aiohttp.TCPConnector):
-            """Bounds the connecting alone: the SDK's `request_timeout` is for the whole call."""
+            """Bounds the connecting alone."""
 
             async def connect(self, *args: Any, **kwargs: Any) -> Any:
                 try:

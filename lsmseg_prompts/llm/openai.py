@@ -8,7 +8,6 @@ a key is for the host that was named.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -23,6 +22,7 @@ from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed, retry_aft
 from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.providers import Provider, at, called
 from lsmseg_prompts.llm.streams import is_stream, whole_answer
+from lsmseg_prompts.llm.time_limit import time_limit
 
 if TYPE_CHECKING:
     import httpx2
@@ -212,7 +212,7 @@ class OpenAIChat(ChatLLM):
         except (httpx2.InvalidURL, ValueError, ImportError) as error:
             return self._failed(unusable(error, self._url)), None
         try:
-            async with asyncio.timeout(seconds):
+            async with time_limit(seconds):
                 call = client.post if method == "post" else client.get
                 return Reply(None, self.model), await call(path, cast_to=httpx2.Response, **more)
         except openai.APIStatusError as error:
