@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -142,24 +142,64 @@ def _own(name: str) -> tuple[Provider, ...]:
 
 def _entry(given: dict[str, Any]) -> Provider:
     """An entry, its lists made tuples; ValueError for a field that is not one or not right."""
-    known = {one.name: one for one in fields(Provider)}
+    known = {one.name for one in fields(Provider)}
     for name, value in given.items():
         if name not in known:
             raise ValueError(f"{name!r} is not a field of an entry")
-        usual = known[name].default
-        good = not isinstance(usual, str | bool) or isinstance(value, type(usual))
-        if not good and not (name == "json" and value is None):
-            raise ValueError(f"{name} cannot be {value!r}")
-        if usual == () and not (isinstance(value, list) and all(map(_is_text, value))):
-            raise ValueError(f"{name} is a list of texts")
+        if not _FORMS.get(name, _text_or_none)(value):
+            raise ValueError(f"{name} cannot be {str(value)[:60]!r}")
     if not re.fullmatch(r"[a-z][a-z0-9-]*", str(given["name"])):
         raise ValueError(f"the name {given['name']!r} is not small letters and digits")
     entry: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
     return Provider(**entry)
 
 
-def _is_text(value: object) -> bool:
+def _text(value: object) -> bool:
     return isinstance(value, str)
+
+
+def _text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_text, value))
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e6
+
+
+def _levels(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        level in LEVELS and isinstance(sets, list) and all(isinstance(one, dict) for one in sets)
+        for level, sets in value.items()
+    )
+
+
+def _prices(value: object) -> bool:
+    return isinstance(value, dict) and (
+        _text(value.get("as_of"))
+        and _text(value.get("source"))
+        and _texts(value.get("hosts", []))
+        and isinstance(models := value.get("usd_per_million"), dict)
+        and all(isinstance(p, list) and len(p) == 2 and all(map(_number, p))
+                for p in models.values())
+    )  # fmt: skip
+
+
+_FORMS: dict[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("models", "hosts", "thinks", "never_thinks"), _texts),
+    **dict.fromkeys(("path", "token_limit"), _text),
+    "key_needed": lambda value: isinstance(value, bool),
+    "protocol": lambda value: value in ("openai", "dashscope"),
+    "batch": lambda value: value in (None, "openai", "anthropic"),
+    "json": lambda value: value in (None, "json_schema", "json_object"),
+    "port": lambda value: value is None or (isinstance(value, int) and 0 < value < 65536),
+    "reasoning": _levels,
+    "prices": _prices,
+}
+"""What the fields may hold; the others are a text, or null."""
 
 
 # -- finding one -------------------------------------------------------------------------

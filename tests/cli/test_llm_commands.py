@@ -85,6 +85,23 @@ def test_a_provider_of_ones_own_is_listed_first(call) -> None:
     assert (first["reasoning"], first["batch"], first["prices_of"]) == (["off"], None, None)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"endpoint": 5}, {"key": 5}, {"hosts": "x"}, {"port": "80"}, {"reasoning": 5},
+        {"reasoning": {"some": []}}, {"prices": []}, {"prices": {"usd_per_million": {"x": 5}}},
+        {"prices": {"as_of": "2026-11", "source": "s", "usd_per_million": {"x": [1, "2"]}}},
+        {"protocol": "telnet"}, {"batch": True}, {"json": "yaml"}, {"name": "A B"}, {"speed": 1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_an_entry_that_is_not_right_is_refused(wrong: dict[str, Any], call) -> None:
+    Path("mine.json").write_text(json.dumps({"providers": [{"name": "lab", **wrong}]}))
+    result = call("llm", "list", env={"LSMSEG_PROMPTS_PROVIDERS": "mine.json"})
+    assert result.code == 4 and "The file of providers mine.json" in result.err
+    assert f"{next(iter(wrong))}" in result.err
+
+
 @pytest.mark.parametrize("columns", ["80", "120"])
 def test_the_list_fits(columns: str, call) -> None:
     lines = call("llm", "list", env={"COLUMNS": columns}).out.splitlines()
