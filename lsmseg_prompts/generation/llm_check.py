@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lsmseg_prompts.errors import BudgetError, LsmsegPromptsError, ProviderError, UsageError
 from lsmseg_prompts.generation.asking import Asked, ask_all
-from lsmseg_prompts.generation.engine import price_for
+from lsmseg_prompts.generation.engine import RESUME, price_for
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.questions import Call
 from lsmseg_prompts.generation.replies import read_object
@@ -124,8 +124,8 @@ def _answer(llm: ChatLLM, asked: Asked) -> Reply:
         raise ProviderError(
             f"{llm.name} gave no answer in {MOST_REQUESTS} requests: {why}; see --reasoning and -o."
         )
-    if asked.error is not None:
-        raise asked.error
+    if asked.error is not None:  # nothing came back before, and there is nothing to go on with
+        raise type(asked.error)(str(asked.error).replace(f"; {RESUME}", ""))
     reply = asked.replies[0]
     if reply.text is None or not reply.said.strip():
         ended = f" ({reply.finish_reason})" if reply.finish_reason else ""

@@ -134,7 +134,7 @@ def test_attempts_go_to_a_store_that_is_named(server, check) -> None:
 def test_failures_end_with_the_usual_codes(script, code, says, server, check) -> None:
     server.script(**script)
     result = check(code=code)
-    assert says in result.err and result.out == ""
+    assert says in result.err and result.out == "" and "goes on from there" not in result.err
     assert len(server.requests()) <= 3
 
 
