@@ -11,7 +11,8 @@ from ablations.commands.meanings import note_meanings
 from ablations.commands.output import Shown, say
 from lsmseg_prompts.errors import UsageError
 
-_OF_ATTRIBUTES = ("attribute", "classes", "wording", "template")  # pairs have one question
+# Pairs have one question and one text each.
+_OF_ATTRIBUTES = ("attribute", "classes", "samples", "wording", "template")
 
 
 def generate(
@@ -35,6 +36,15 @@ def generate(
             "with the columns class and other."
         ),
     ] = None,
+    samples: Annotated[
+        int,
+        Option(
+            min=1,
+            max=20,
+            rich_help_panel="Requests",
+            help="Texts of each description: the same question so many times.",
+        ),
+    ] = 1,
     limit: Annotated[
         int | None, Option(min=1, help="At most so many descriptions in this run.")
     ] = None,
@@ -140,6 +150,9 @@ def generate(
         return
     if shown:
         progress.show_notes(llms)
+        if samples > 1 and {**how_asked.parameters, **request.parameters}.get("temperature") == 0:
+            say("At temperature 0 the samples of a description are much alike: raise it, or leave "
+                "it out.")  # fmt: skip
         if "bundled" in asked:
             note_meanings(vocabulary)
     if probe is not None:

@@ -1,8 +1,9 @@
 """Samples: other texts of the same cell, such as several sentences on a zebra's color.
 
 The first is filed under the attribute itself, the others under `color#2`, `color#3` and so on:
-cells of the class like any other. No command asks for them; those that are there can be averaged,
-or read in place of the first: `bundled#2` as the name of an LLM means its second samples.
+cells of the class like any other. `generate --samples` asks for them, with the very question of the
+first. They can be averaged, or read in place of the first: `bundled#2` as the name of an LLM means
+its second samples.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from lsmseg_prompts.attributes.contrast import other_of
 from lsmseg_prompts.errors import UsageError
+
+MOST_SAMPLES = 20  # that `generate` asks for
 
 _NUMBERED = re.compile(r"(.+)#([1-9]\d{0,4})")
 
@@ -24,6 +28,14 @@ def sampled(attribute: str) -> tuple[str, int]:
     """The attribute that a sample is of, and its number; of an LLM's name likewise."""
     match = _NUMBERED.fullmatch(attribute)
     return (match[1], int(match[2])) if match else (attribute, 1)
+
+
+def asked_of(attribute: str) -> str:
+    """The attribute that a question is about: of `color#2` it is color.
+
+    Pair cells have one text each, and the name of the other class may hold anything.
+    """
+    return attribute if other_of(attribute) is not None else sampled(attribute)[0]
 
 
 def check_sample(attribute: str) -> None:

@@ -260,8 +260,9 @@ class BatchJob:
         """The request for a call, and which try it is: a follow-up where a reply would not do."""
         rows = self.writer.store.rows(
             "SELECT * FROM attempts WHERE vocabulary = ? AND class_index = ? AND llm = ? "
-            "AND batch IS NOT NULL AND verdict IS NOT NULL ORDER BY id DESC LIMIT 20",
-            [self.writer.vocabulary.name, call.entry.index, self.writer.llm],
+            "AND batch IS NOT NULL AND verdict IS NOT NULL "
+            "AND (attribute = ? OR attributes IS NOT NULL) ORDER BY id DESC LIMIT 20",
+            [self.writer.vocabulary.name, call.entry.index, self.writer.llm, call.attributes[0]],
         )
         for row in rows:
             asked, reply = recorded(row, self.writer.vocabulary)

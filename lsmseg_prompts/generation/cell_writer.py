@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
+from lsmseg_prompts.attributes.samples import asked_of
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.generation.answers import recorded_reply
 from lsmseg_prompts.generation.ledger import Cell, Ledger, in_batches
@@ -46,15 +47,24 @@ class CellWriter:
 
         def find_duplicate(attribute: str, text: str) -> str | None:
             pair = other_of(attribute) is not None  # its text may tell nothing else from another
+            own = asked_of(attribute)
+            # Samples of one cell may be alike: that is a finding, and no fault of theirs.
+            there, place, values = (
+                ("GLOB ?", "AND attribute = ?", [contrast_with("*"), entry.index, attribute])
+                if pair
+                else (
+                    "IN (SELECT name FROM attributes WHERE name = ? OR name GLOB ?)",
+                    "",
+                    [own, f"{own}#*", entry.index],
+                )
+            )
             row = self.store.execute(
                 # "+": else SQLite takes the index of the classes, which lists half of the table.
                 "SELECT class_index, attribute FROM descriptions "
-                f"WHERE vocabulary = ? AND llm = ? AND attribute {'GLOB' if pair else '='} ? "
-                "AND text = ? AND NOT (class_index = ? AND attribute = ?) AND status = 'done' "
-                "AND +class_index < ?",
-                [self.vocabulary.name, self.llm, contrast_with("*") if pair else attribute, text,
-                 entry.index, attribute, len(self.vocabulary)],
-            ).fetchone()  # fmt: skip
+                f"WHERE text = ? AND vocabulary = ? AND llm = ? AND attribute {there} "
+                f"AND NOT (+class_index = ? {place}) AND status = 'done' AND +class_index < ?",
+                [text, self.vocabulary.name, self.llm, *values, len(self.vocabulary)],
+            ).fetchone()
             if row is None:
                 return None
             name = self.vocabulary[row[0]].readable

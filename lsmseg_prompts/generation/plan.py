@@ -108,7 +108,7 @@ class Estimate:
 def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
     """Count the tokens of every first request of a plan, and price them."""
     exact, into, most, room = True, 0, 0, 0
-    sizes: list[dict[str, Any]] = []
+    sizes: dict[tuple[int, str], dict[str, Any]] = {}  # samples are asked for in the same words
     questions = request.questions()
     for call in plan.calls:
         question = questions.first(call)
@@ -117,7 +117,7 @@ def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
         exact, into, most = exact and sure, into + count, most + output_limit(fitted)
         room = max(room, fitted.room or 0)
         shown = {"class": call.entry.readable, "tokens": count, "prompt": question.prompt}
-        sizes.append(shown)
+        sizes[call.entry.index, question.prompt] = shown
     out = USUAL_OUTPUT * len(plan.missing)
     price = price_for(llm, request.limits)
     factor = BATCH_PRICE if request.batch else 1.0
@@ -139,5 +139,5 @@ def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
         in_batch=plan.in_batch,
         beyond_limit=plan.beyond_limit,
         room=room,
-        longest=sorted(sizes, key=lambda size: -int(size["tokens"]))[:3],
+        longest=sorted(sizes.values(), key=lambda size: -int(size["tokens"]))[:3],
     )

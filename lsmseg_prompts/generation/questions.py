@@ -2,6 +2,7 @@
 
 One attribute is asked for with the paper's question as it is; several with the paper's question
 each, to be answered as JSON. Pair cells have a question of ours, and are asked for one by one.
+The question of a further sample is that of the first, word for word.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.contrast import other_class
+from lsmseg_prompts.attributes.samples import asked_of, sampled
 from lsmseg_prompts.generation.verdicts import Verdict
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.templates import Query, own_query, with_article
@@ -33,10 +35,14 @@ class Call:
 def calls_for(
     vocabulary: Vocabulary, cells: Sequence[tuple[int, str]], together: bool
 ) -> list[Call]:
-    """The calls that ask for `cells`: one each, or one for all cells of a class `together`."""
-    calls: dict[tuple[int, str], list[str]] = {}
+    """The calls that ask for `cells`.
+
+    One each, or `together` one for all cells of a class, of which there is one for every sample.
+    """
+    calls: dict[tuple[int, str | int], list[str]] = {}
     for index, attribute in cells:
-        calls.setdefault((index, "" if together else attribute), []).append(attribute)
+        key = sampled(attribute)[1] if together else attribute
+        calls.setdefault((index, key), []).append(attribute)
     return [Call(vocabulary[index], tuple(names)) for (index, _), names in calls.items()]
 
 
@@ -57,7 +63,7 @@ class QuestionBuilder:
         return self.query(attribute).render(
             class_name=entry.readable,
             attribute=spoken(attribute),
-            meaning=ATTRIBUTES.get(attribute, ""),
+            meaning=ATTRIBUTES.get(asked_of(attribute), ""),
             sense=entry.sense,
             synonyms=list(entry.synonyms),
             name=entry.name,
@@ -69,14 +75,16 @@ class QuestionBuilder:
         """What a cell is about, in a talk that goes on: "its color"."""
         if (other := other_class(attribute, entry, self.vocabulary)) is not None:
             return f"the looks that tell it from {with_article(other.readable)}"
-        return "its typical looks" if attribute == "typical" else f"its {spoken(attribute)}"
+        attribute = spoken(attribute)
+        return "its typical looks" if attribute == "typical" else f"its {attribute}"
 
     def first(self, call: Call, length: int = 1) -> Request:
         """The first request of a call; `length` multiplies the usual output tokens."""
         if len(call.attributes) == 1:
             return self._request(call, self.question(call.entry, call.attributes[0]), length)
         questions = "\n".join(
-            f"{attribute}: {self.question(call.entry, attribute)}" for attribute in call.attributes
+            f"{asked_of(attribute)}: {self.question(call.entry, attribute)}"
+            for attribute in call.attributes
         )
         prompt = (
             f"{questions}\n\nAnswer each question in one sentence that names the class. "
@@ -128,7 +136,7 @@ class QuestionBuilder:
                 "sentence only."
             )
         else:
-            listed = "\n".join(f"{a}: {v.fault or ''}" for a, v in verdicts.items())
+            listed = "\n".join(f"{asked_of(a)}: {v.fault or ''}" for a, v in verdicts.items())
             prompt = (
                 f"These will not do:\n{listed}\nWrite them again, each one sentence of at most "
                 f"{WORDS} words that names {name}. {_as_json(call.attributes)}"
@@ -148,27 +156,30 @@ class QuestionBuilder:
             vocabulary=self.vocabulary.name,
             entry=call.entry,
             attributes=call.attributes,
-            template_hash=self.query(min(call.attributes, key=lambda a: a == "typical")).hash,
+            template_hash=self.query(
+                min(call.attributes, key=lambda a: asked_of(a) == "typical")
+            ).hash,
             parameters=self.parameters,
         )
 
 
 def spoken(attribute: str) -> str:
     """An attribute in a question: "color+shape+size" is "color, shape and size"."""
-    *first, last = attribute.split("+")
+    *first, last = asked_of(attribute).split("+")
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def _as_json(attributes: Sequence[str]) -> str:
-    keys = ", ".join(f'"{attribute}"' for attribute in attributes)
+    keys = ", ".join(f'"{asked_of(attribute)}"' for attribute in attributes)
     return f"Reply with nothing but a JSON object with the keys {keys}."
 
 
 def schema(attributes: Sequence[str]) -> dict[str, Any]:
     """The JSON schema of an object with a sentence for every attribute."""
+    keys = [asked_of(attribute) for attribute in attributes]
     return {
         "type": "object",
-        "properties": {attribute: {"type": "string"} for attribute in attributes},
-        "required": list(attributes),
+        "properties": {key: {"type": "string"} for key in keys},
+        "required": keys,
         "additionalProperties": False,
     }

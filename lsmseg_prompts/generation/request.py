@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lsmseg_prompts.attributes.contrast import other_of
+from lsmseg_prompts.attributes.samples import MOST_SAMPLES, sample
 from lsmseg_prompts.descriptions.loading import Cell, attributes_of, check_attributes
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import is_path
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.questions import QuestionBuilder
 from lsmseg_prompts.llm.base import LLM
+from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.llm.registry import make_llm
 from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import Query, query, read_query
@@ -24,14 +26,15 @@ from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 class GenerationRequest:
     """What `generate` and `dry_run` are asked to do; see docs/generation.md.
 
-    vocabulary: its name, a file of classes, or a Vocabulary. llms: by the names of `--llm`, or
-    made by `make_llm`. attributes: None is all that are described. classes: names of some, None
-    is all. cells: just these, (class index, attribute), in place of both; so pair cells are asked
-    for, (22, "contrast:cow"). limit: at most so many cells. template: a query's name, or a Jinja2
-    file's path. per_call: a "cell" or all attributes of a "class" in one request. redo: ask anew
-    for what is there and not locked. retry_errors: ask again for what failed before. batch:
-    through OpenAI's Batch API. parameters: of the provider, such as temperature. store: the file
-    that takes the descriptions, or an open store; None is the usual working store.
+    vocabulary: its name, a file of classes, or a Vocabulary. llms: by the names of `--llm`, or made
+    by `make_llm`. attributes: None is all that are described. classes: names of some, None is all.
+    cells: just these, (class index, attribute), in place of both; so pair cells are asked for, (22,
+    "contrast:cow"). samples: so many texts of each cell, see `attributes.samples`. limit: at most
+    so many cells. template: a query's name, or a Jinja2 file's path. per_call: a "cell" or all
+    attributes of a "class" in one request. redo: ask anew for what is there and not locked.
+    retry_errors: ask again for what failed before. batch: through OpenAI's Batch API. parameters:
+    of the provider, such as temperature. store: the file that takes the descriptions, or an open
+    store; None is the usual working store.
     """
 
     vocabulary: Vocabulary | str = "coco-stuff"
@@ -39,6 +42,7 @@ class GenerationRequest:
     attributes: Sequence[str] | None = None
     classes: Sequence[str] | None = None
     cells: Sequence[Cell] | None = None
+    samples: int = 1
     limit: int | None = None
     template: str | os.PathLike[str] = "describe-paper"
     per_call: Literal["cell", "class"] = "cell"
@@ -57,9 +61,19 @@ class GenerationRequest:
         names = [llm if isinstance(llm, str) else llm.name for llm in self.llms]
         if doubles := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"--llm {min(doubles)} is given twice.")
+        if not 1 <= self.samples <= MOST_SAMPLES:
+            raise UsageError(f"samples must be 1 to {MOST_SAMPLES}, not {self.samples}.")
+        if self.samples > 1 and LLM_NAME in names:
+            raise UsageError(
+                "bundled has written its samples already, bundled#2: leave it or --samples out."
+            )
         if self.cells is not None:
             if self.attributes is not None or self.classes is not None:
                 raise UsageError("cells says what to ask for: leave out attributes and classes.")
+            if self.samples > 1:
+                raise UsageError(
+                    'cells names each sample, such as (22, "color#2"): leave out samples.'
+                )
             if self.per_call == "class" and any(other_of(a) is not None for _, a in self.cells):
                 raise UsageError("Pair cells are asked for one by one: leave out --per-call class.")
         check_attributes(self.attributes)
@@ -80,7 +94,12 @@ class GenerationRequest:
         chosen = None if self.classes is None else {vocabulary.find(n).index for n in self.classes}
         attributes = check_attributes(self.attributes)
         entries = [e for e in vocabulary if chosen is None or e.index in chosen]
-        return [(entry.index, attribute) for entry in entries for attribute in attributes]
+        return [
+            (entry.index, sample(attribute, number))
+            for entry in entries
+            for attribute in attributes
+            for number in range(1, self.samples + 1)
+        ]
 
     def providers(self) -> list[LLM]:
         """The LLMs, made if they are given by name."""

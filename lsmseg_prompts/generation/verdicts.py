@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lsmseg_prompts.attributes.samples import asked_of
 from lsmseg_prompts.attributes.words import named_attributes, names
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text
@@ -96,7 +97,7 @@ def judge(
         return dict.fromkeys(attributes, Verdict("", 0, fault))
     verdicts = {}
     for attribute in attributes:
-        given = answers.get(attribute)
+        given = answers.get(asked_of(attribute))
         if not isinstance(given, str):
             verdicts[attribute] = Verdict("", 0, "the JSON object has no sentence under this key")
         elif _REFUSAL.match(given):
@@ -150,7 +151,9 @@ def _sentence(
         return Verdict(text, tokens, f"it is word for word what was said of {twin}", soft=True)
     others = "" if read else of_other_attributes(text, entry, attribute)
     if others:
-        return Verdict(text, tokens, f"it is about {others}, not about {attribute}", soft=True)
+        return Verdict(
+            text, tokens, f"it is about {others}, not about {asked_of(attribute)}", soft=True
+        )
     return Verdict(text, tokens)
 
 
@@ -159,6 +162,7 @@ def of_other_attributes(text: str, entry: ClassEntry, attribute: str) -> str:
 
     It takes two words of the same other attribute, or two of color, shape and size.
     """
+    attribute = asked_of(attribute)
     if attribute not in CLOSED:
         return ""
     rest = names_pattern(entry.names).sub(" ", text)

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.attributes.contrast import other_of
+from lsmseg_prompts.attributes.samples import asked_of
 from lsmseg_prompts.english import article, nearest
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import read_named
@@ -104,7 +105,7 @@ def query(name: str) -> Query:
 
 def own_query(attribute: str) -> Query | None:
     """The query of what is asked for in words of its own: `typical` and pair cells."""
-    if attribute == "typical":
+    if asked_of(attribute) == "typical":
         return query("typical-paper")
     return None if other_of(attribute) is None else query("contrast")
 
