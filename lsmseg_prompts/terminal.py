@@ -19,10 +19,23 @@ WIDTH = 80  # columns of what is no terminal, where $COLUMNS says nothing else
 LOG_EVERY = 30.0  # seconds between the lines of progress where stderr is no terminal
 
 
+# Signs that steer a terminal: C0 and C1, marks of direction, separators of lines.
+_STEERING = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\U000e0000-\U000e007f]"
+)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A sign as JSON may write it."""
+    return f"\\u{ord(found[0]):04x}" if found[0] <= "\uffff" else json.dumps(found[0])[1:-1]
+
+
 def print_json(value: Any) -> None:
     """`value` as indented JSON on stdout; paths as strings, NaN as null."""
     shown = plain(value)
     text = json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False)
+    text = _STEERING.sub(_escaped, text)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:  # another encoding, or the name of a file that is no text
@@ -42,6 +55,11 @@ def visible(text: str) -> str:
     return "".join(
         c if c.isprintable() or c in "\n\t\xa0\u200c\u200d" else ascii(c)[1:-1] for c in text
     )
+
+
+def print_line(text: object = "") -> None:
+    """A line, or several, on stdout; names and texts that others wrote may be in it."""
+    print(visible(str(text)))
 
 
 def note(text: str) -> None:
@@ -88,7 +106,7 @@ def print_wrapped(text: str, indent: int = 0) -> None:
         break_long_words=False,
         break_on_hyphens=False,
     )
-    for line in text.replace(" %", "\N{NO-BREAK SPACE}%").splitlines():
+    for line in visible(text).replace(" %", "\N{NO-BREAK SPACE}%").splitlines():
         print(wrapper.fill(line).replace("\N{NO-BREAK SPACE}%", " %"))
 
 
@@ -117,7 +135,8 @@ def print_cells(
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[visible(cell) for cell in row] for row in cells]
+    heads = [visible(head) for head in heads]
+    cells = [[visible(" ".join(cell.splitlines())) for cell in row] for row in cells]
     console = Console(width=terminal_width(), highlight=False)
     table = Table(box=None, pad_edge=False)
     narrow = _narrow_heads(heads, cells)
@@ -142,10 +161,10 @@ def print_cells(
             folded = (_folded(cell, width) for cell, width in zip(row, widths, strict=True))
             table.add_row(*map(Text, folded), style=style)
     if title:
-        console.print(Text(title, style="bold underline"))
+        console.print(Text(visible(title), style="bold underline"))
     console.print(table)
     if note:
-        console.print(Text(note, style="dim"))
+        console.print(Text(visible(note), style="dim"))
 
 
 def fits(heads: Sequence[str], cells: Sequence[Sequence[str]], folded: bool = True) -> bool:

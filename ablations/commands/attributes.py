@@ -11,7 +11,7 @@ from typer import Argument, BadParameter, Context, Option
 from ablations.commands import options
 from ablations.commands.output import Shown, say, show
 from lsmseg_prompts.errors import PartialError
-from lsmseg_prompts.terminal import printable, progress_bar
+from lsmseg_prompts.terminal import print_line, printable, progress_bar
 
 if TYPE_CHECKING:
     from lsmseg_prompts.generation.picture_check import ImageCheck
@@ -79,7 +79,7 @@ def _show_attributes(answer: AttributeAnswer, *, llm: str, raw: bool, json: bool
         show({"llm": llm, "attributes": attributes, **differing, **rest}, json)
         return
     if raw:
-        print(printable(answer.reply))
+        print_line(printable(answer.reply))
         return
     rows = []
     for one in answer:
@@ -87,8 +87,8 @@ def _show_attributes(answer: AttributeAnswer, *, llm: str, raw: bool, json: bool
         which = which if one.of_the_nine else "no, additional"
         rows.append({"name": one.name, "of the nine": which, "meaning": one.meaning})
     show(rows, json)
-    print(f"missing of the nine: {', '.join(answer.missing) or 'none'}")
-    print(f"additional: {', '.join(answer.additional) or 'none'}")
+    print_line(f"missing of the nine: {', '.join(answer.missing) or 'none'}")
+    print_line(f"additional: {', '.join(answer.additional) or 'none'}")
 
 
 def _show_check(result: ImageCheck, *, raw: bool, json: bool) -> None:
@@ -101,14 +101,14 @@ def _show_check(result: ImageCheck, *, raw: bool, json: bool) -> None:
         return
     if raw:
         for one in result.pictures:
-            print(f"== {one.picture}\n{printable(one.reply or one.error or '')}")
+            print_line(f"== {one.picture}\n{printable(one.reply or one.error or '')}")
         return
     rows = result.table()
     for row in rows:
         if len(row["sentence"]) > 60:  # the whole sentences are in --json and --raw
             row["sentence"] = row["sentence"][:57] + "..."
     show(rows, json)
-    print(f"named by no sentence: {', '.join(result.unnamed) or 'none, all nine are covered'}")
+    print_line(f"named by no sentence: {', '.join(result.unnamed) or 'none, all nine are covered'}")
     for one in result.pictures:
         if one.error is None and len(one.sentences) != SENTENCES:
             say(f"{one.picture}: {len(one.sentences)} sentences instead of {SENTENCES}")

@@ -47,6 +47,7 @@ def leaderboard(
     from ablations.runs.leaderboard import COLUMNS
     from ablations.search.enough import MIN_PICTURES, TOO_FEW
     from lsmseg_prompts.files import check_free, csv_text, write_whole
+    from lsmseg_prompts.terminal import print_line
 
     if csv is not None:
         check_free(csv, force, options.inputs(ctx, "csv"))
@@ -73,7 +74,7 @@ def leaderboard(
     if rows or json:
         show(rows, json, list(dict.fromkeys((*BRIEF, sort))))
         if few and not json:
-            print(
+            print_line(
                 f"Rows of fewer than {MIN_PICTURES} pictures have {TOO_FEW} for an interval: no "
                 "low and high."
             )

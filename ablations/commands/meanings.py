@@ -12,7 +12,7 @@ import typer
 
 from ablations.commands.output import say, show
 from lsmseg_prompts.errors import UsageError
-from lsmseg_prompts.terminal import note
+from lsmseg_prompts.terminal import note, print_line
 
 if TYPE_CHECKING:
     from lsmseg_prompts.descriptions.new_vocabulary import NewVocabulary
@@ -69,7 +69,7 @@ def show_new(made: NewVocabulary, source: str, output: Path, table: Path, json: 
         show({"classes": rows, "of": len(vocabulary), **counts, **files}, json)
     else:
         show(rows, json, ["class", "meaning", "found by", "others"])
-        print(f"{len(made.taken)} of {len(vocabulary)} classes of {source} are described.")
+        print_line(f"{len(made.taken)} of {len(vocabulary)} classes of {source} are described.")
         print(output)
         print(table)
     for line in notes(vocabulary, made.taken, made.unsure, made.others):

@@ -5,7 +5,7 @@ from typing import Any
 
 from typer import CallbackParam
 
-from lsmseg_prompts.terminal import cell_text, note, print_json, print_table
+from lsmseg_prompts.terminal import cell_text, note, print_json, print_line, print_table
 
 
 class Shown:
@@ -59,4 +59,4 @@ def show(
         print_table(value, brief=None if Shown.verbose else brief)
     else:
         for key, item in value.items():
-            print(f"{key.replace('_', ' ')}: {cell_text(item) or '-'}")
+            print_line(f"{key.replace('_', ' ')}: {cell_text(item) or '-'}")

@@ -11,7 +11,7 @@ from ablations.commands import completion, options
 from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from ablations.search.enough import MAX_SAMPLES, MIN_SAMPLES
-from lsmseg_prompts.terminal import print_wrapped
+from lsmseg_prompts.terminal import print_line, print_wrapped
 
 app = group("Tables of the paper and the thesis, run again beside what was published.")
 Name = Annotated[
@@ -194,12 +194,12 @@ def recipes_run(
         show(record, True)
     elif format == "table":
         print_rows(result.rows, recipe.reference, title, Shown.verbose)
-        print()
+        print_line()
         for line in result.notes:
             print_wrapped(line)
         if Shown.verbose:
             for file, what in result.files.items():
-                print(f"  {file:24} {what}")
-        print(f"Results: {result.directory}")
+                print_line(f"  {file:24} {what}")
+        print_line(f"Results: {result.directory}")
     else:
         print(formatted(result.rows, recipe.reference, format, title), end="")

@@ -13,6 +13,7 @@ from ablations.commands.app import example, group
 from ablations.commands.output import show
 from lsmseg_prompts.curation.sources import Format
 from lsmseg_prompts.errors import PartialError, RefusedError
+from lsmseg_prompts.terminal import print_line
 
 app = group("The attribute store: where it is and what it holds.")
 
@@ -230,6 +231,6 @@ def store_lint(
     elif findings:
         show(findings, json)
     else:
-        print(f"{cells} descriptions by {llm}: nothing found.")
+        print_line(f"{cells} descriptions by {llm}: nothing found.")
     if findings:
         raise RefusedError(f"{len(findings)} findings in {cells} descriptions by {llm}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.commands.output import Shown, say, show
 from lsmseg_prompts.english import excerpt, plural
 from lsmseg_prompts.files import csv_text, write_whole
-from lsmseg_prompts.terminal import print_table, printable, visible
+from lsmseg_prompts.terminal import print_line, print_table, printable, visible
 
 if TYPE_CHECKING:
     from lsmseg_prompts.curation.imports import Imported
@@ -29,7 +29,7 @@ def status(rows: list[dict[str, Any]]) -> None:
     shown = [{**row, "store": "working" if row["store"] in paths else "shipped"} for row in rows]
     show(shown, as_json=False, brief=STATUS)
     for path in paths:
-        print(f"Working store: {path}")
+        print_line(f"Working store: {path}")
 
 
 def check(rows: list[dict[str, Any]]) -> None:
@@ -37,13 +37,13 @@ def check(rows: list[dict[str, Any]]) -> None:
     print_table(rows, ["check", "level", "count", "detail"])
     for row in rows if Shown.verbose else ():
         for place in row["all"]:
-            print(f"{row['check']}: {visible(place)}")
+            print_line(f"{row['check']}: {visible(place)}")
 
 
 def edits(rows: list[dict[str, Any]]) -> None:
     """What was replaced, with the minute."""
     if not rows:
-        print("Nothing of it was replaced.")
+        print_line("Nothing of it was replaced.")
     at = "edited_at"
     print_table([{**row, at: str(row[at])[:16].replace("T", " ")} for row in rows])
 
@@ -87,7 +87,7 @@ def attempts(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         cost = "unknown" if row["cost_usd"] is None else f"${row['cost_usd']:.6f}"
         bound = "at most " if row["cost_is_bound"] else ""
-        print(
+        print_line(
             f"== attempt {row['id']}: {', '.join(row['attributes']) or 'the class'} by "
             f"{row['llm']}, try {row['try']}, {row['started_at']}\n"
             f"state: {row['state']}; verdict: {row['verdict'] or '-'}; "
@@ -95,13 +95,13 @@ def attempts(rows: list[dict[str, Any]]) -> None:
             f"cost: {bound if row['cost_usd'] is not None else ''}{cost}; "
             f"HTTP status: {_number(row['http_status'])}"
         )
-        print("\n".join(f"> {line}" for line in printable(row["prompt"] or "").splitlines()))
+        print_line("\n".join(f"> {line}" for line in printable(row["prompt"] or "").splitlines()))
         if row["error"]:
-            print(f"error: {printable(row['error'])}")
+            print_line(f"error: {printable(row['error'])}")
         if row["reply"] is not None:
-            print(printable(row["reply"]))
+            print_line(printable(row["reply"]))
     if not rows:
-        print("No question was asked about it.")
+        print_line("No question was asked about it.")
 
 
 def _number(number: int | None) -> str:
@@ -116,15 +116,16 @@ def diff(result: dict[str, Any]) -> None:
     console = Console(soft_wrap=True)
     coloured = console.is_terminal and not console.no_color
     for row in result["cells"]:
-        line = Text(f"{row['class']}, {row['attribute']}: ")
+        line = Text(visible(f"{row['class']}, {row['attribute']}: "))
         for what, words in row["words"]:
             colour, marked = _ONLY.get(what, ("", "{}"))
+            words = visible(words)
             line.append(words if coloured else marked.format(words), colour if coloured else "")
             line.append(" ")
         line.rstrip()
         console.print(line, markup=False, highlight=False)
     first, second, counts = result["first"], result["second"], result["counts"]
-    print(
+    print_line(
         f"{counts['same']} the same, {counts['differ']} differ, {counts['only_first']} only by "
         f"{first}, {counts['only_second']} only by {second}, {counts['neither']} by neither."
     )
@@ -135,18 +136,18 @@ def imported(result: Imported, as_json: bool, listed: Path) -> None:
     if as_json:
         show(asdict(result), as_json)
         return
-    print(
+    print_line(
         f"{result.file} ({result.format}): {_count(result.classes, 'class')}, "
         f"{_count(result.phrases, 'text')}; {_count(result.added, 'description')} added, "
         f"{result.replaced} replaced, {result.kept} kept, {result.locked} locked; "
         f"{_count(len(result.left_out), 'text')} left out."
     )
     if result.samples:
-        print(f"Further samples of the same cells among them: {result.samples}.")
+        print_line(f"Further samples of the same cells among them: {result.samples}.")
     if Shown.verbose:
         for row in result.left_out:
             said = printable(excerpt(row["phrase"], 200))
-            print(f"left out of {row['class']} ({row['reason']}): {said}")
+            print_line(f"left out of {row['class']} ({row['reason']}): {said}")
     if result.review:
         say(f"{_count(result.review, 'text')} for review: lsmseg-prompts store check -v lists all.")
     rows = [

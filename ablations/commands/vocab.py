@@ -15,7 +15,7 @@ from ablations.commands.app import example, group
 from ablations.commands.output import Shown, show
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.files import check_free, write_whole
-from lsmseg_prompts.terminal import note, progress_bar
+from lsmseg_prompts.terminal import note, print_line, progress_bar
 
 if TYPE_CHECKING:
     from lsmseg_prompts.generation.vocab_check import VocabularyCheck
@@ -100,7 +100,7 @@ def check(
     else:
         if findings:
             show(_rows(result), json)
-        print(f"{flagged} of {len(vocabulary)} classes of {vocabulary.name} have findings.")
+        print_line(f"{flagged} of {len(vocabulary)} classes of {vocabulary.name} have findings.")
         if output is not None:
             print(output)
     for class_name, why in unanswered.items():

@@ -24,7 +24,7 @@ from ablations.report.sheet import (
     the_split,
 )
 from lsmseg_prompts.prompts.word_lists import WORDS
-from lsmseg_prompts.terminal import print_cells, print_wrapped
+from lsmseg_prompts.terminal import print_cells, print_line, print_wrapped
 
 DECISIONS = {
     "start": "start",
@@ -268,14 +268,14 @@ def _print(
     for sheet in sheets:
         _print_sheet(sheet, verbose)
     print_wrapped(summary)
-    print()
+    print_line()
     for sheet in last:
         _print_sheet(sheet, verbose)
-    print(f"Results: {result.directory}")
+    print_line(f"Results: {result.directory}")
     if verbose:
         for name, what in result.files.items():
-            print(f"  {name:24} {what}")
-    print(f"Report: {result.directory / 'report.html'}")
+            print_line(f"  {name:24} {what}")
+    print_line(f"Report: {result.directory / 'report.html'}")
 
 
 def _print_sheet(sheet: Sheet, verbose: bool) -> None:
@@ -291,4 +291,4 @@ def _print_sheet(sheet: Sheet, verbose: bool) -> None:
         f"{sheet.note} {left_out}".strip(),
         ["bold green" if line.chosen else STYLES.get(line.kind, "") for line in sheet.lines],
     )
-    print()
+    print_line()

@@ -19,7 +19,7 @@ from lsmseg_prompts.generation.summary import Failure, Summary, gravest
 from lsmseg_prompts.generation.workers import Interrupted
 from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.llm.bundled import LLM_NAME
-from lsmseg_prompts.terminal import Clock, clock, note, print_json, print_table
+from lsmseg_prompts.terminal import Clock, clock, note, print_json, print_line, print_table
 
 MOST_REASONS = 10
 STOPPING = "Stopping: replies on their way are paid for and waited for; Ctrl-C again ends at once."
@@ -82,7 +82,7 @@ def _log() -> OnUpdate:
     def update(fillings: Sequence[Filling]) -> None:
         if times.due():
             for filling in fillings:
-                print(progress_line(filling), file=sys.stderr, flush=True)
+                note(progress_line(filling))
 
     return update
 
@@ -212,9 +212,11 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
         print_json(_as_json(summaries, store, batches))
     else:
         print_table([summary_row(summary) for summary in summaries])
-        print(f"Store: {store}")
+        print_line(f"Store: {store}")
         for batch in batches:
-            print(f"Batch {batch['remote_id']}: {batch['status']}, {batch['requests']} requests")
+            print_line(
+                f"Batch {batch['remote_id']}: {batch['status']}, {batch['requests']} requests"
+            )
     for summary in summaries:
         several = f"{summary.llm}: " if len(summaries) > 1 else ""
         reasons = failures_by_class([f for f in summary.failures if not _is_told(f, error)])

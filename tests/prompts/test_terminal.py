@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import fcntl
 import io
+import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import pytest
 
 from lsmseg_prompts import terminal
 from lsmseg_prompts.terminal import clock, progress_bar
+
+PAST_IT = {
+    "ablations/commands/export.py: file)",
+    "ablations/commands/meanings.py: output)",
+    "ablations/commands/meanings.py: table)",
+    "ablations/commands/predict.py: path)",
+    "ablations/commands/recipes.py: formatted(result.r",
+    "ablations/commands/recipes.py: text, end=\"\")",
+    "ablations/commands/recipes.py: write_whole(output",
+    "ablations/commands/report.py: html.report(direct",
+    "ablations/commands/store.py: lsmseg_prompts.sto",
+    "ablations/commands/store.py: shipped_store_path",
+    "ablations/commands/vocab.py: output)",
+    "ablations/scoring/own_model.py: miou(counts[0]))",
+    "lsmseg_prompts/generation/ledger.py: f\"This reply could",
+}  # fmt: skip
 
 ROW = {"llm": "openai/Qwen/Qwen2.5-7B-Instruct", "cells": 1710, "by_others": 1144, "tokens": 77708,
        "cost": "price unknown", "requests": 15354, "failed": 20}  # fmt: skip
@@ -109,3 +128,38 @@ def test_the_bar_of_a_terminal_has_the_time_left(now, monkeypatch) -> None:
 
 def test_times() -> None:
     assert [clock(s) for s in (0, 59.6, 67, 3600)] == ["0:00", "1:00", "1:07", "1:00:00"]
+
+
+NASTY = "a\x1b[31mb\x07c\x9bd\u202ee\u2066f\u2028g\x7fh\rj\x00k\U000e0041l"
+
+
+def test_nothing_that_is_shown_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.print_table([{NASTY: NASTY + "\nnew: row", "n": 1}])
+    terminal.print_cells(["a"], [[NASTY]], [False], title=NASTY, note=NASTY)
+    terminal.print_wrapped(NASTY)
+    terminal.print_line(NASTY)
+    terminal.note(NASTY)
+    shown = "".join(capsys.readouterr())
+    assert {c for c in shown if not c.isprintable()} == {"\n"}
+    assert not any(line.strip().startswith("new: row") for line in shown.splitlines())
+
+
+def test_json_says_the_same_without_signs_that_steer(capsys: pytest.CaptureFixture[str]) -> None:
+    given = {NASTY: [NASTY, "\t\n caf\u00e9 \u200d"]}
+    terminal.print_json(given)
+    shown = capsys.readouterr().out
+    assert {c for c in shown if not c.isprintable()} == {"\n", "\u200d"} and "caf\u00e9" in shown
+    assert json.loads(shown) == given
+
+
+def test_what_is_printed_goes_through_the_terminal() -> None:
+    """Whatever else prints shows a path, or a whole file that may be sent on."""
+    root = Path(terminal.__file__).parents[1]
+    found = {
+        f"{path.relative_to(root)}: {call.group(1)[:18]}"
+        for package in ("ablations", "lsmseg_prompts")
+        for path in (root / package).rglob("*.py")
+        for call in re.finditer(r"(?<![\w.\"'`])print\(([^\n]*)", path.read_text("utf-8"))
+        if path != Path(terminal.__file__) and call.group(1)[0] not in '")'
+    }
+    assert found <= PAST_IT, found - PAST_IT
