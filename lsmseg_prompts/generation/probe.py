@@ -144,8 +144,8 @@ def _ask(
     on_update: OnUpdate | None,
 ) -> Summary:
     one = replace(
-        request, llms=[llm], cells=cells, attributes=None, classes=None, limit=None, batch=False,
-        limits=limits,
+        request, llms=[llm], cells=cells, attributes=None, classes=None, samples=1, limit=None,
+        batch=False, limits=limits,
     )  # fmt: skip
     (summary,) = generate_all(one, on_update=on_update)
     return summary

@@ -127,6 +127,17 @@ def test_with_redo_and_a_limit_the_rest_is_what_was_planned(path: Path) -> None:
     assert len(llm.requests) == 22
 
 
+def test_samples_are_probed_as_the_cells_they_are(path: Path) -> None:
+    llm = Scripted(good)
+    request = GenerationRequest(
+        PETS, [llm], ["color", "shape"], samples=2, limits=LIMITS, store=path
+    )
+    (found,) = probe(request, 3)
+    assert (len(llm.requests), found.estimate.missing) == (3, 5)
+    assert found.probe is not None and found.probe.calls == 3
+    assert probe(request, 50)[0].estimate.missing == 0 and len(llm.requests) == 8
+
+
 def test_several_llms_share_the_budget(path: Path) -> None:
     """Each may cost at most its worst case: the second finds less than the first."""
     pair = [Scripted(good, "one"), Scripted(good, "two")]
