@@ -37,7 +37,7 @@ def check(rows: list[dict[str, Any]]) -> None:
     print_table(rows, ["check", "level", "count", "detail"])
     for row in rows if Shown.verbose else ():
         for place in row["all"]:
-            print_line(f"{row['check']}: {visible(place)}")
+            print_line(f"{row['check']}: {' '.join(place.split())}")
 
 
 def edits(rows: list[dict[str, Any]]) -> None:
