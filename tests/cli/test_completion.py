@@ -46,6 +46,8 @@ def offered(call) -> Callable[[str], list[str]]:
         ("export --format open", ["open_clip"]),
         ("generate --llm gpt-4o", ["gpt-4o", "gpt-4o-mini"]),
         ("generate --llm openai", ["openai/"]),
+        ("llm list anth", ["anthropic"]),
+        ("llm check claude-opus-5", ["claude-opus-5", "claude-opus-5-5"]),
         ("recipes show table4", ["table4"]),
         ("recipes cost table2 table3", ["table3"]),
         ("ablate --attributes col", ["color"]),
