@@ -84,7 +84,10 @@ def generate(
         bool, Option("--retry-errors", help="Ask again for what failed before.")
     ] = False,
     batch: Annotated[
-        bool, Option("--batch", help="OpenAI's Batch API: submit now, collect when it is done.")
+        bool,
+        Option(
+            "--batch", help="The provider's batch API, at half price: submit now, collect later."
+        ),
     ] = False,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be asked and what it would cost.")

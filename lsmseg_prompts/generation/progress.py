@@ -214,9 +214,8 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
         print_table([summary_row(summary) for summary in summaries])
         print_line(f"Store: {store}")
         for batch in batches:
-            print_line(
-                f"Batch {batch['remote_id']}: {batch['status']}, {batch['requests']} requests"
-            )
+            name = batch["remote_id"] or "(id unknown)"
+            print_line(f"Batch {name}: {batch['status']}, {batch['requests']} requests")
     for summary in summaries:
         several = f"{summary.llm}: " if len(summaries) > 1 else ""
         reasons = failures_by_class([f for f in summary.failures if not _is_told(f, error)])

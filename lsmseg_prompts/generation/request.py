@@ -32,9 +32,9 @@ class GenerationRequest:
     "contrast:cow"). samples: so many texts of each cell, see `attributes.samples`. limit: at most
     so many cells. template: a query's name, or a Jinja2 file's path. per_call: a "cell" or all
     attributes of a "class" in one request. redo: ask anew for what is there and not locked.
-    retry_errors: ask again for what failed before. batch: through OpenAI's Batch API. parameters:
-    of the provider, such as temperature. store: the file that takes the descriptions, or an open
-    store; None is the usual working store.
+    retry_errors: ask again for what failed before. batch: through the provider's batch API.
+    parameters: of the provider, such as temperature. store: the file that takes the descriptions,
+    or an open store; None is the usual working store.
     """
 
     vocabulary: Vocabulary | str = "coco-stuff"

@@ -38,6 +38,8 @@ from lsmseg_prompts.llm.thoughts import reasoning_tokens, thoughts_of
 from lsmseg_prompts.store.sqlite import utc_now
 
 _FILTERED = ("content_filter", "safety", "recitation", "prohibited_content", "sensitive")
+ONLY_THOUGHTS = "OnlyThoughts"
+"""The `error_class` of a reply that is asked for again with more room for thoughts."""
 _GAVE_UP = ("insufficient_system_resource", "network_error", "error", "abort")
 """Finish reasons of answers that were given up on the server's side."""
 
@@ -189,17 +191,32 @@ class ChatLLM(LLM):
         request = self.fitted(request)
         body = self.body(request)
         started, clock = utc_now(), time.monotonic()
-        reply = await self._exchange(body, request)
-        if self._only_thought(reply) and self.capabilities.more_room(request):
-            reply = replace(
-                reply,
-                error_scope="adapted",
-                error_class="OnlyThoughts",
-                error_message="The reply is nothing but thoughts: it is asked for with more room.",
-            )
+        reply = self._with_more_room(await self._exchange(body, request), request)
         if self.options.reasoning == "off" and reply.thinks:
             self.capabilities.missed.add("--reasoning off")
         return replace(reply, started_at=started, duration_seconds=time.monotonic() - clock)
+
+    def read_result(self, status: int, body: Any, request: Request, sent: dict[str, Any]) -> Reply:
+        """The reply in a result of a batch, as `complete` would return it.
+
+        Args:
+            status: the HTTP status.
+            body: the answer in the shape of a chat completion, or an error.
+            request: what was asked, as it was fitted then.
+            sent: the parameters and the `messages` that were sent.
+        """
+        return self._with_more_room(self._read(status, {}, body, sent, request.room), request)
+
+    def _with_more_room(self, reply: Reply, request: Request) -> Reply:
+        """`reply`, to be asked for again where it is thoughts alone and there can be more room."""
+        if not (self._only_thought(reply) and self.capabilities.more_room(request)):
+            return reply
+        return replace(
+            reply,
+            error_scope="adapted",
+            error_class=ONLY_THOUGHTS,
+            error_message="The reply is nothing but thoughts: it is asked for with more room.",
+        )
 
     def _only_thought(self, reply: Reply) -> bool:
         """Whether the thoughts left no room for an answer, or for all of it."""

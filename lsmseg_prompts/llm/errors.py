@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.llm.base import ErrorScope, Reply
 from lsmseg_prompts.llm.keys import shown_url
 
@@ -27,6 +28,10 @@ class Passing(Exception):
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.error_message)
         self.reply = reply
+
+
+class Gone(ConfigurationError):
+    """The provider does not have (any more) what a call beside the questions names."""
 
 
 @dataclass(frozen=True)

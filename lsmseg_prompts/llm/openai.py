@@ -8,7 +8,6 @@ a key is for the host that was named.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 from lsmseg_prompts.errors import ConfigurationError, ProviderError
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.chat import ChatLLM
-from lsmseg_prompts.llm.errors import Passing, connection_failure, openai_failure, unusable
+from lsmseg_prompts.llm.errors import (
+    Gone,
+    Passing,
+    connection_failure,
+    openai_failure,
+    unusable,
+)
 from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed, retry_after
 from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.providers import Provider, at, called
@@ -29,8 +34,7 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 CONNECTIONS = 2048
-FILE_SECONDS = 600.0
-"""The least time given to the upload or download of a batch file."""
+NOT_THERE = (404, 405, 410, 501)
 
 
 class OpenAIChat(ChatLLM):
@@ -128,54 +132,23 @@ class OpenAIChat(ChatLLM):
             status = code if isinstance(code, int) and code >= 400 else 500
         return self._failed(openai_failure(status, body, self._url, self.model), status)
 
-    # -- the Batch API -----------------------------------------------------------------------
-    # These raise Passing for what another try may mend, else ConfigurationError or ProviderError.
+    # -- beside the questions: files and batches ----------------------------------------------
+    # These raise Passing for what another try may mend, Gone for what is not there, else
+    # ConfigurationError or ProviderError.
 
-    async def upload_file(self, name: str, data: bytes) -> str:
-        """Upload the input of a batch, JSON lines; returns the file's id."""
-        file = (name, data, "application/jsonl")
-        answer = await self._json(
-            "post",
-            "/files",
-            "id",
-            max(self.timeout, FILE_SECONDS),
-            body={"purpose": "batch"},
-            files={"file": file},
-            options={"headers": {"Content-Type": "multipart/form-data"}},
-        )
-        return str(answer["id"])
-
-    async def create_batch(self, input_file_id: str, metadata: Mapping[str, str]) -> dict[str, Any]:
-        """Start a batch over an uploaded file, to be done within a day."""
-        body = {
-            "input_file_id": input_file_id,
-            "endpoint": "/v1/chat/completions",
-            "completion_window": "24h",
-            "metadata": dict(metadata),
-        }
-        return await self._json("post", "/batches", "id", body=body)
-
-    async def retrieve_batch(self, batch_id: str) -> dict[str, Any]:
-        """What has become of a batch."""
-        return await self._json("get", f"/batches/{batch_id}", "status")
-
-    async def list_batches(self, limit: int = 100) -> list[dict[str, Any]]:
-        """The account's batches, newest first; `limit` is 100 at most."""
-        params = {"params": {"limit": limit}}
-        answer = await self._json("get", "/batches", options=params)
-        data = answer.get("data")
-        return [b for b in data if isinstance(b, dict)] if isinstance(data, list) else []
-
-    async def file_content(self, file_id: str) -> bytes:
-        """The bytes of an output or errors file."""
-        seconds = max(self.timeout, FILE_SECONDS)
-        return (await self._fetch("get", f"/files/{file_id}/content", seconds)).content
-
-    async def _json(
+    async def fetch_json(
         self, method: str, path: str, field: str = "", seconds: float | None = None, **more: Any
     ) -> dict[str, Any]:
-        """The JSON of an answer; it has a text in `field`, if one is named."""
-        answer = parsed((await self._fetch(method, path, seconds or self.timeout, **more)).content)
+        """The JSON of an answer; `fetch` says more.
+
+        Args:
+            method: "get" or "post".
+            path: after the base URL.
+            field: what must be a text in it.
+            seconds: the least time it is given.
+            **more: arguments of the client's method.
+        """
+        answer = parsed((await self.fetch(method, path, seconds, **more)).content)
         if not isinstance(answer, dict):
             raise Passing(self._malformed("NotJSON", f"{self.host}{path} answered without JSON."))
         if field and not (isinstance(answer.get(field), str) and answer[field]):
@@ -183,20 +156,40 @@ class OpenAIChat(ChatLLM):
             raise Passing(self._malformed("NoChoices", lacking))
         return answer
 
-    async def _fetch(self, method: str, path: str, seconds: float, **more: Any) -> httpx2.Response:
-        """The answer to a call that is not a question; raises unless its status is 2xx."""
+    async def fetch(
+        self, method: str, path: str, seconds: float | None = None, **more: Any
+    ) -> httpx2.Response:
+        """The answer to a call that is not a question; raises unless its status is 2xx.
+
+        Args:
+            method: "get" or "post".
+            path: after the base URL.
+            seconds: the least time it is given.
+            **more: arguments of the client's method.
+        """
         if self._key is None:
             self.check()
-        reply, answer = await self._send(method, path, seconds, **more)
+        reply, answer = await self._send(method, path, max(self.timeout, seconds or 0.0), **more)
         if answer is not None:
             if 200 <= answer.status_code < 300:
                 return answer
             reply = self._error(answer.status_code, parsed(answer.content)) or reply
             reply = replace(reply, retry_after_seconds=retry_after(answer.headers))
+        message = reply.error_message or "The call failed."
+        if reply.http_status in NOT_THERE:
+            raise Gone(message)
         if reply.error_scope in ("passing", "throttled"):
             raise Passing(reply)
         kind = ProviderError if reply.error_scope == "account" else ConfigurationError
-        raise kind(reply.error_message or "The call failed.")
+        raise kind(message)
+
+    def key_in(self, header: str) -> dict[str, Any]:
+        """Headers for a call that wants the key in `header` alone."""
+        import openai
+
+        if self._key is None:
+            self.check()
+        return {"Authorization": openai.Omit(), header: self._key}
 
     # -- the wire ----------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ class Batches:
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
+        self.gone: set[str] = set()
         self.files: dict[str, tuple[dict[str, Any], bytes]] = {}
         self.batches: dict[str, dict[str, Any]] = {}
         self.polls: dict[str, int] = {}
@@ -67,7 +68,9 @@ class Batches:
         return (200, self.files[number][0]) if number in self.files else (404, _absent(number))
 
     def content(self, number: str) -> tuple[int, Any]:
-        return (200, self.files[number][1]) if number in self.files else (404, _absent(number))
+        if number in self.gone or number not in self.files:
+            return 404, _absent(number)
+        return 200, self.files[number][1]
 
     def delete(self, number: str) -> tuple[int, Any]:
         if self.files.pop(number, None) is None:
@@ -107,7 +110,9 @@ class Batches:
             return 404, _absent(number)
         if batch["status"] in ("validating", "in_progress", "cancelling"):
             self.polls[number] += 1
-            if batch["status"] == "cancelling":
+            if self._is_over_limit(batch, script.batch):
+                pass
+            elif batch["status"] == "cancelling":
                 self._run(batch, script.batch.get("expire_after", 0), "cancelled")
             elif self.polls[number] < script.batch.get("polls", 1):
                 batch["status"] = "in_progress"
@@ -140,6 +145,22 @@ class Batches:
         batch.update(status="cancelling", cancelling_at=int(time.time()))
         return 200, batch
 
+    def _is_over_limit(self, batch: dict[str, Any], wanted: dict[str, Any]) -> bool:
+        limit = wanted.get("token_limit")
+        if limit is None:
+            return False
+        lines = self.files[batch["input_file_id"]][1].splitlines()
+        tokens = sum(len(str(json.loads(line)["body"]["messages"])) // 4 for line in lines)
+        if tokens <= limit:
+            return False
+        message = (f"Enqueued token limit reached for m in organization org-x. Limit: {limit:,} "
+                   "enqueued tokens. Please try again once some in_progress batches have been "
+                   "completed.")  # fmt: skip
+        error = {"code": "token_limit_exceeded", "line": None, "param": None, "message": message}
+        batch["errors"] = {"object": "list", "data": [error]}
+        batch.update(status="failed", failed_at=int(time.time()))
+        return True
+
     def _finish(self, batch: dict[str, Any], wanted: dict[str, Any]) -> None:
         end = wanted.get("end", "completed")
         if end == "failed":
@@ -147,9 +168,9 @@ class Batches:
             batch["errors"] = {"object": "list", "data": [error]}
             batch.update(status="failed", failed_at=int(time.time()))
             return
-        self._run(batch, wanted.get("expire_after"), end)
+        self._run(batch, wanted.get("expire_after"), **{**wanted, "end": end})
 
-    def _run(self, batch: dict[str, Any], until: int | None, end: str) -> None:
+    def _run(self, batch: dict[str, Any], until: int | None, end: str, **wanted: Any) -> None:
         lines = [json.loads(x) for x in self.files[batch["input_file_id"]][1].splitlines() if x]
         good: list[dict[str, Any]] = []
         bad: list[dict[str, Any]] = []
@@ -179,15 +200,25 @@ class Batches:
             }
             (good if answer.status == 200 else bad).append(out)
         for kind, rows in (("output", good), ("error", bad)):
-            if rows:
-                data = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in reversed(rows))
-                about = self._keep(data.encode(), f"{batch['id']}_{kind}.jsonl", "batch_output")
+            if rows and not wanted.get("empty"):
+                data = json_lines(rows, wanted if kind == "output" else {})
+                about = self._keep(data, f"{batch['id']}_{kind}.jsonl", "batch_output")
                 batch[f"{kind}_file_id"] = about["id"]
+                if kind in wanted.get("missing", ()):
+                    self.gone.add(about["id"])
         batch["request_counts"] = {
             "total": len(lines), "completed": len(good), "failed": len(bad)
         }  # fmt: skip
         batch["status"] = end
         batch[f"{end}_at"] = int(time.time())
+
+
+def json_lines(rows: list[dict[str, Any]], wanted: dict[str, Any]) -> bytes:
+    """The rows, turned around, with what is to be wrong with the file."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in reversed(rows)]
+    lines = [*wanted.get("junk", ()), *lines, *(lines if wanted.get("twice") else ())]
+    data = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass")
+    return b"\xef\xbb\xbf" + data if wanted.get("bom") else data
 
 
 def _invalid(message: str, param: str | None = None) -> dict[str, Any]:

@@ -114,6 +114,8 @@ class LLMServer:
         for line in whole.splitlines():
             entry = json.loads(line)
             event, when, at = entry.pop("event"), entry.pop("monotonic"), entry.pop("time")
+            if event == "other":  # see others()
+                continue
             if event == "received":
                 more = {"received": when, "received_at": at, "sent": None, "sent_at": None}
                 calls[entry["n"]] = {**entry, **more, "status": None, "aborted": False}
@@ -122,6 +124,13 @@ class LLMServer:
             else:
                 calls[entry["n"]] |= {"aborted": True, "aborted_after": when}
         return list(calls.values())
+
+    def others(self) -> list[tuple[str, str]]:
+        """(method, path below /v1) of the calls so far that are not questions."""
+        with self.log.open("rb") as file:
+            file.seek(self._begin)
+            entries = [json.loads(line) for line in file.read().rpartition(b"\n")[0].splitlines()]
+        return [(e["method"], e["path"]) for e in entries if e["event"] == "other"]
 
     def stop(self) -> None:
         """End the server; its log can still be read."""

@@ -28,7 +28,10 @@ one the call gets a good answer. All keys are optional.
 
     script  latency, key (the only one that is let in), models (known ones), listed (by /models
             alone), rpm_limit with rpm_window (s), query (a regex with groups class and attribute),
-            batch = {"polls": 1, "end": "completed", "expire_after": lines}
+            batch = {"polls": 1, "end": "completed", "expire_after": lines,
+            "missing": ["output", "error", "results"]: files that are gone, "empty": no results,
+            "junk": lines before the others, "twice": each line again, "bom": before all,
+            "token_limit": so many tokens in batches at once, "hang": "create" or "results"}
 """
 
 from __future__ import annotations

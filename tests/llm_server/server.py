@@ -31,6 +31,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from llm_server.batches import Batches
+from llm_server.message_batches import MessageBatches
 from llm_server.rules import Answer, Call, Script
 from llm_server.shapes import DASHSCOPE, DASHSCOPE_PICTURES, OPENAI, Shape, request_id
 
@@ -45,6 +46,7 @@ class Server:
         self.script = Script(script, latency)
         self.log = None if log is None else open(log, "ab", buffering=0)  # noqa: SIM115
         self.batches = Batches(self.ask_in_batch)
+        self.messages = MessageBatches(self.ask_in_batch)
         self.number = 0
         self.connections = 0
         self.waiting = 0
@@ -106,13 +108,30 @@ class Server:
             self.let_go()
             return Answer(json.dumps({"waiting": self.waiting}).encode())
         path = path[path.find("/v1/") + 3 :] if "/v1/" in path else path
+        self.note(event="other", method=method, path=path)
+        status, value = self._other(method, path, dict(parse_qsl(query)), headers, body)
+        create = method == "POST" and path.endswith("/batches")
+        what = "create" if create else path.rpartition("/")[2].replace("content", "results")
+        manner = "hang" if what == self.script.batch.get("hang") else "send"
+        if isinstance(value, bytes):
+            return Answer(value, status, content_type="application/octet-stream", manner=manner)
+        return Answer(json.dumps(value).encode(), status, manner=manner)
+
+    def _other(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        headers: dict[str, str],
+        body: bytes,
+    ) -> tuple[int, Any]:
+        if path.startswith("/messages/batches"):
+            rest = path.removeprefix("/messages/batches").strip("/")
+            return self.messages.answer(method, rest, query, headers, body, self.script)
         room, _, rest = path.strip("/").partition("/")
         number, _, verb = rest.partition("/")
-        status, value = self._look(method, room, number if room != "models" else rest, verb,
-                                   dict(parse_qsl(query)), headers, body)  # fmt: skip
-        if isinstance(value, bytes):
-            return Answer(value, status, content_type="application/octet-stream")
-        return Answer(json.dumps(value).encode(), status)
+        return self._look(method, room, number if room != "models" else rest, verb,
+                          query, headers, body)  # fmt: skip
 
     def _look(
         self,
@@ -224,7 +243,9 @@ class Connection(asyncio.Protocol):
         path, _, query = target.partition("?")
         shape = _shape(path)
         if shape is None or method != "POST":
-            self.write(self.server.other(method, path, query, headers, body))
+            answer = self.server.other(method, path, query, headers, body)
+            if answer.manner != "hang":
+                self.write(answer)
             return
         try:
             asked = json.loads(body)

@@ -17,7 +17,7 @@ from support.scripted_llm import PETS, Scripted, failed, generate, good, reply
 
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, StoreError, UsageError
-from lsmseg_prompts.generation import asking, engine, progress
+from lsmseg_prompts.generation import asking, batch, engine, progress
 from lsmseg_prompts.generation.cell_writer import CellWriter
 from lsmseg_prompts.generation.ledger import Ledger, end_run, restore_rescued
 from lsmseg_prompts.generation.limits import Limits
@@ -25,8 +25,9 @@ from lsmseg_prompts.generation.progress import what_next
 from lsmseg_prompts.generation.request import GenerationRequest
 from lsmseg_prompts.generation.run import generate_all
 from lsmseg_prompts.llm import Reply, Request
-from lsmseg_prompts.llm.errors import openai_failure
+from lsmseg_prompts.llm.errors import Gone, openai_failure
 from lsmseg_prompts.llm.openai import OpenAIChat
+from lsmseg_prompts.llm.openai_batches import OpenAIBatches
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.migrations import APPLICATION_ID, MIGRATIONS
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
@@ -309,11 +310,21 @@ def test_an_interrupt_reaches_a_run_inside_a_notebook(path: Path) -> None:
 # -- batches -----------------------------------------------------------------------------
 
 
-class Batches(OpenAIChat):
+SERVICES: dict[OpenAIChat, OpenAIBatches] = {}
+
+
+@pytest.fixture(autouse=True)
+def _batches_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "service_of", SERVICES.__getitem__)
+
+
+class Batches(OpenAIBatches):
     """OpenAI's Batch API in memory; a batch is over as soon as it is made."""
 
     def __init__(self, answer: Callable[[str], str]) -> None:
-        super().__init__("openai/m", "m", "http://127.0.0.1:9/v1")
+        super().__init__(OpenAIChat("openai/m", "m", "http://127.0.0.1:9/v1"))
+        self.name = self.llm.name
+        SERVICES[self.llm] = self
         self.answer = answer
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, dict[str, Any]] = {}
@@ -348,20 +359,19 @@ class Batches(OpenAIChat):
 
     async def retrieve_batch(self, batch_id: str) -> dict[str, Any]:
         if batch_id not in self.batches:
-            raise ConfigurationError("There is no such batch.")
+            raise Gone("There is no such batch.")
         return {**self.batches[batch_id], "status": self.status}
 
-    async def list_batches(self, limit: int = 100) -> list[dict[str, Any]]:
+    async def list_batches(self, sought: Any) -> list[dict[str, Any]]:
         return [await self.retrieve_batch(identity) for identity in self.batches]
 
     async def file_content(self, file_id: str) -> bytes:
         return self.files[file_id]
 
-    async def close(self) -> None: ...
 
-
-def run_batch(path: Path, llm: OpenAIChat, vocabulary: Vocabulary = PETS, **options: Any) -> Any:
-    request = GenerationRequest(vocabulary, [llm], ["color"], batch=True, store=path, **options)
+def run_batch(path: Path, batches: Batches, vocabulary: Vocabulary = PETS, **options: Any) -> Any:
+    llms = [batches.llm]
+    request = GenerationRequest(vocabulary, llms, ["color"], batch=True, store=path, **options)
     summaries = generate_all(request)
     return summaries, [batch for summary in summaries for batch in summary.batches or ()]
 
@@ -429,7 +439,7 @@ def test_a_run_beside_a_batch_says_so(path: Path) -> None:
     llm = Batches(of_color)
     llm.status = "in_progress"
     run_batch(path, llm)
-    summaries = generate_all(GenerationRequest(PETS, [llm], ["color"], store=path))
+    summaries = generate_all(GenerationRequest(PETS, [llm.llm], ["color"], store=path))
     assert summaries[0].in_batch == 2
     (line,) = what_next(summaries, "the call")
     assert "2 cells are in a batch" in line and "the call --batch" in line

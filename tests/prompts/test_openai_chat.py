@@ -14,10 +14,12 @@ from support.scripted_http import CUT, Scripted, answer, with_server
 
 from lsmseg_prompts.errors import ConfigurationError, ProviderError
 from lsmseg_prompts.llm import Reply, Request
+from lsmseg_prompts.llm.batches import Sought
 from lsmseg_prompts.llm.capabilities import Capabilities
 from lsmseg_prompts.llm.dashscope import DashScope
 from lsmseg_prompts.llm.errors import Passing
 from lsmseg_prompts.llm.openai import OpenAIChat
+from lsmseg_prompts.llm.openai_batches import OpenAIBatches
 
 T = TypeVar("T")
 KEY = "sk-test-0123456789"
@@ -216,12 +218,13 @@ def test_others_get_what_is_asked(model: str) -> None:
 
 def test_a_batch_from_upload_to_output() -> None:
     async def use(llm: OpenAIChat) -> list[Any]:
+        batches = OpenAIBatches(llm)
         return [
-            await llm.upload_file("cells.jsonl", b'{"a": 1}\n'),
-            await llm.create_batch("file-1", {"run": "7"}),
-            await llm.retrieve_batch("batch-1"),
-            await llm.list_batches(20),
-            await llm.file_content("file-2"),
+            await batches.upload_file("cells.jsonl", b'{"a": 1}\n'),
+            await batches.create_batch("file-1", {"run": "7"}),
+            await batches.retrieve_batch("batch-1"),
+            await batches.list_batches(Sought("b", "2026-11-29T00:00:00.000Z", 1)),
+            await batches.file_content("file-2"),
         ]
 
     batch = {"id": "batch-1", "status": "completed"}
@@ -232,7 +235,7 @@ def test_a_batch_from_upload_to_output() -> None:
     results, server = with_llm(script, use)
     assert results == ["file-1", batch, batch, [batch], b'{"custom_id": "1"}\n']
     assert [call.path for call in server.calls] == [
-        "/v1/files", "/v1/batches", "/v1/batches/batch-1", "/v1/batches?limit=20",
+        "/v1/files", "/v1/batches", "/v1/batches/batch-1", "/v1/batches?limit=100",
         "/v1/files/file-2/content",
     ]  # fmt: skip
     upload = server.calls[0]
@@ -263,7 +266,7 @@ def test_a_batch_from_upload_to_output() -> None:
 )
 def test_what_fails_beside_the_questions(script: Any, raised: type[Exception], words: str) -> None:
     async def use(llm: OpenAIChat) -> None:
-        await llm.retrieve_batch("batch-1")
+        await OpenAIBatches(llm).retrieve_batch("batch-1")
 
     with pytest.raises(raised, match=words) as caught:
         with_llm([script], use)

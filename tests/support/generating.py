@@ -30,7 +30,11 @@ from support.command_line import ROOT, Outcome, environment
 
 KEY = "sk-proj-Zebra7f3Q9xLmW2vKt84bNcRyHdUe"
 STORE = Path("s.sqlite")
-MODEL = {"openai": "openai/test-model", "dashscope": "qwen2.5-72b-instruct"}
+MODEL = {
+    "openai": "openai/test-model",
+    "anthropic": "claude-test-5",
+    "dashscope": "qwen2.5-72b-instruct",
+}
 
 
 def classes(*names: str) -> str:
@@ -61,6 +65,8 @@ def variables(server: LLMServer | str, **more: str) -> dict[str, str | None]:
     """What the environment must hold: both keys, the address for DashScope, no proxy."""
     address = server if isinstance(server, str) else server.dashscope_url
     keys = {"LSMSEG_PROMPTS_KEY": KEY, "DASHSCOPE_HTTP_BASE_URL": address}
+    if not isinstance(server, str):
+        keys["ANTHROPIC_BASE_URL"] = server.url
     proxies = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
     return {**dict.fromkeys(proxies), **keys, **more}
 
