@@ -6,7 +6,9 @@ python benchmarks/generation.py --cells 1539    # without the 15,354 cells
 The server (tests/llm_server/, a process of its own) answers after 200 ms. The ideal time is
 cells x latency / concurrency. Measured are the whole command, its start included, and the part
 from the first request to the last answer; the memory at its highest; and what --rpm makes of the
-rate. Beside them stands a plain loop that asks OpenAI's client one cell after the other.
+rate. Beside them stand, in processes of their own: a plain AsyncOpenAI loop with a semaphore, the
+same through simonw/llm's Python API (where --llm-python names a Python that has it), and OpenAI's
+client one cell after the other. Those keep nothing and judge nothing.
 """
 
 from __future__ import annotations
@@ -65,19 +67,51 @@ def _wait(process: subprocess.Popen[bytes]) -> tuple[int, int, resource.struct_r
     return pid, status, usage
 
 
-def loop(server: LLMServer, cells: int) -> float:
-    """Cells a second of a plain sequential loop with OpenAI's own client."""
-    from openai import OpenAI
+PROMPT = "Describe a {} with respect to a given color. Describe it in one sentence."
+PLAIN = """
+import asyncio, sys
+from openai import AsyncOpenAI
+url, cells, at_once = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+client = AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
+async def main():
+    gate = asyncio.Semaphore(at_once)
+    async def ask(prompt):
+        async with gate:
+            messages = [{"role": "user", "content": prompt}]
+            await client.chat.completions.create(model="test", messages=messages)
+    await asyncio.gather(*(ask(sys.argv[4].format(f"thing {i}")) for i in range(cells)))
+asyncio.run(main())
+"""
+SIMONS = """
+import asyncio, sys
+import llm
+from llm.default_plugins.openai_models import AsyncChat
+url, cells, at_once = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+model = AsyncChat("test", model_name="test", api_base=url, key="none")
+model.key = "none"
+async def main():
+    gate = asyncio.Semaphore(at_once)
+    async def ask(prompt):
+        async with gate:
+            await model.prompt(prompt, stream=False).text()
+    await asyncio.gather(*(ask(sys.argv[4].format(f"thing {i}")) for i in range(cells)))
+asyncio.run(main())
+"""
 
-    from lsmseg_prompts.templates import query
-    from lsmseg_prompts.vocabularies import load_vocabulary
 
-    client = OpenAI(base_url=server.url, api_key="none")
+def loop(server: LLMServer, python: str, code: str, cells: int, at_once: int) -> dict[str, float]:
+    """Ask so many cells by a loop of a few lines; its seconds, start included."""
+    before = len(server.requests())
     began = time.perf_counter()
-    for entry in load_vocabulary("coco-stuff").classes[:cells]:
-        prompt = query("describe-paper").render(class_name=entry.readable, attribute="color")
-        client.chat.completions.create(model="test", messages=[{"role": "user", "content": prompt}])
-    return cells / (time.perf_counter() - began)
+    command = [python, "-c", code, server.url, str(cells), str(at_once), PROMPT]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = _wait(process)
+    assert status == 0, status
+    whole = time.perf_counter() - began
+    log = server.requests()[before:]
+    asking = max(e["sent"] for e in log) - min(e["received"] for e in log)
+    megabytes = usage.ru_maxrss / 1024
+    return {"cells": len(log), "whole": whole, "asking": asking, "megabytes": megabytes}
 
 
 def things(folder: Path, cells: int) -> str:
@@ -91,37 +125,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=15354, help="of the longest run")
     parser.add_argument("--rpm", type=int, default=3000)
+    parser.add_argument("--llm-python", help="a Python that has the package llm")
     parser.add_argument("--small", action="store_true", help="only to see that it runs")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, LLMServer(latency=LATENCY) as server:
         folder = Path(name)
-        few = 2 if arguments.small else LOOP_CELLS
-        alone = loop(server, few)
-        print(f"plain loop, {few} cells: {alone:.2f} cells a second\n")
-        print("| cells | options | ideal s | asking s | / ideal | command s | / ideal | times the "
-              "loop | MB | requests a minute |")  # fmt: skip
-        print("|---|---|---|---|---|---|---|---|---|---|")
+        print("| who | cells | ideal s | asking s | / ideal | whole s | / ideal | MB | a minute |")
+        print("|---|---|---|---|---|---|---|---|---|")
         if arguments.small:
-            _row(generate(server, folder, things(folder, SMALL_CELLS)), alone, "")
+            _row("generate", generate(server, folder, things(folder, SMALL_CELLS)))
+            _row("AsyncOpenAI", loop(server, sys.executable, PLAIN, SMALL_CELLS, CONCURRENCY))
             return
-        _row(generate(server, folder, "coco-stuff"), alone, "")
+        _row("generate", generate(server, folder, "coco-stuff"))
+        cells = len(ATTRIBUTES.split(",")) * 171
+        _row("AsyncOpenAI", loop(server, sys.executable, PLAIN, cells, CONCURRENCY))
+        if arguments.llm_python:
+            found = loop(server, arguments.llm_python, SIMONS, cells, CONCURRENCY)
+            _row("simonw/llm", found)
+        one = loop(server, sys.executable, PLAIN, LOOP_CELLS, 1)
+        _row("AsyncOpenAI, one by one", one, LATENCY * LOOP_CELLS)
         rpm = ("--rpm", str(arguments.rpm))
-        _row(generate(server, folder, "coco-stuff", *rpm), alone, " ".join(rpm), arguments.rpm)
-        if arguments.cells > 1539:
-            _row(generate(server, folder, things(folder, arguments.cells)), alone, "")
+        found = generate(server, folder, "coco-stuff", *rpm)
+        _row(f"generate {' '.join(rpm)}", found, 60 * found["cells"] / arguments.rpm)
+        if arguments.cells > cells:
+            _row("generate", generate(server, folder, things(folder, arguments.cells)))
 
 
-def _row(found: dict[str, Any], alone: float, options: str, rpm: float | None = None) -> None:
-    ideal = found["cells"] * LATENCY / CONCURRENCY
-    if rpm is not None:
-        ideal = max(ideal, 60 * found["cells"] / rpm)
-    rate = f"{found['a_minute']:.0f}"
-    if rpm is not None:
-        rate += f" ({100 * found['a_minute'] / rpm:.1f} %, {found['worst_minute']} at worst)"
+def _row(who: str, found: dict[str, Any], ideal: float | None = None) -> None:
+    ideal = ideal or found["cells"] * LATENCY / CONCURRENCY
+    rate = ""
+    if "a_minute" in found:
+        rate = f"{found['a_minute']:.0f}, at most {found['worst_minute']}"
     print(
-        f"| {found['cells']:,} | {options} | {ideal:.2f} | {found['asking']:.2f} | "
+        f"| {who} | {found['cells']:,} | {ideal:.2f} | {found['asking']:.2f} | "
         f"{found['asking'] / ideal:.3f} | {found['whole']:.2f} | {found['whole'] / ideal:.3f} | "
-        f"{found['cells'] / found['whole'] / alone:.1f} | {found['megabytes']:.0f} | {rate} |",
+        f"{found['megabytes']:.0f} | {rate} |",
         flush=True,
     )
 
