@@ -201,14 +201,17 @@ def store_check(store: options.StorePath = None, json: options.Json = False) -> 
 @app.command("costs", **example("store costs --by day"))
 def store_costs(
     by: Annotated[
-        Literal["llm", "model", "purpose", "day"],
-        Option(help="A row for each LLM, model served, purpose, or day in UTC."),
+        Literal["llm", "model", "purpose", "day", "attribute"],
+        Option(
+            help="A row for each LLM, model served, purpose, day in UTC, or attribute: what a "
+            "description costs, and how its samples differ."
+        ),
     ] = "llm",
     store: options.StorePath = None,
     json: options.Json = False,
 ) -> None:
     """What asking cost, in US dollars."""
-    show(lsmseg_prompts.store_costs(store, by), json, [by, *store_tables.COSTS])
+    show(lsmseg_prompts.store_costs(store, by), json, printed=store_tables.costs)
 
 
 @app.command("lint", **example("store lint --vocab camvid"))

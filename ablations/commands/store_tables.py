@@ -19,8 +19,19 @@ _ONLY = {"first": ("red", "[-{}-]"), "second": ("green", "{{+{}+}}")}
 """What only one of two texts says: its colour, and how it is marked where there are no colours."""
 
 STATUS = ("store", "vocabulary", "llm", "done", "pairs", "failed", "review", "evaluations")
-COSTS = ("attempts", "failed", "input_tokens", "output_tokens", "cost_usd", "bound_usd", "unpriced")
-"""The columns of these tables where there is no room for all."""
+"""The columns of this table where there is no room for all."""
+
+_SPENT = {
+    "attempts": "attempts", "failed": "failed", "input_tokens": "tokens in",
+    "output_tokens": "tokens out", "reasoning_tokens": "thoughts", "cost_usd": "usd",
+    "bound_usd": "usd at most", "unpriced": "unpriced",
+}  # fmt: skip
+"""The columns of spending, and their headings."""
+
+_RARE = ("failed", "reasoning_tokens", "bound_usd", "unpriced")
+"""Those that are left out where they are nothing."""
+
+_A_THOUSAND = "usd, 1000 cells"
 
 
 def status(rows: list[dict[str, Any]]) -> None:
@@ -50,7 +61,60 @@ def edits(rows: list[dict[str, Any]]) -> None:
 
 def cells(rows: list[dict[str, Any]]) -> None:
     """The cells of a class: a table for one LLM, a column each for several."""
+    from lsmseg_prompts.curation.variance import differences
+
     llms = list(dict.fromkeys(row["llm"] for row in rows))
+    _texts_of_class(rows, llms)
+    if several := [row for row in differences(rows) if row["overlap"] is not None]:
+        print("\nHow the samples of a description differ:")
+        who = ["llm"] if len(llms) > 1 else []
+        columns = [*who, "attribute", "samples", "distinct", "tokens", "overlap"]
+        print_table([_spread(row) for row in several], columns)
+
+
+def _spread(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of `differences` with short numbers, and the deviation behind its mean."""
+    short = {key: _short(row[key], 2) for key in ("distinct", "overlap")}
+    return {**row, **short, "tokens": _around(row["tokens"], row["tokens_sd"], 1)}
+
+
+def _short(number: float | None, digits: int) -> str | None:
+    return None if number is None else f"{number:.{digits}f}"
+
+
+def _around(mean: float | None, deviation: float | None, digits: int) -> str | None:
+    """A mean and the standard deviation, where there is one."""
+    shown = _short(mean, digits)
+    return shown if shown is None or deviation is None else f"{shown}±{deviation:.{digits}f}"
+
+
+def costs(rows: list[dict[str, Any]]) -> None:
+    """What asking cost; by attribute what cells cost, and how their samples differ."""
+    if not rows:
+        print("Nothing was asked.")
+    elif "samples" in rows[0]:
+        columns = ["llm", "attribute", "samples", "distinct", "tokens", "overlap", _A_THOUSAND]
+        print_table([{**_spread(row), **_of_a_thousand(row)} for row in rows], columns)
+    else:
+        names = [name for name in _SPENT if name not in _RARE or any(row[name] for row in rows)]
+        by = next(iter(rows[0]))
+        shown = [
+            {by: row[by], **{_SPENT[name]: row[name] for name in names}, **_of_a_thousand(row)}
+            for row in rows
+        ]
+        print_table(shown)
+
+
+def _of_a_thousand(row: dict[str, Any]) -> dict[str, Any]:
+    """What a thousand cells cost: a single one may be a ten-thousandth of a dollar."""
+    mean, deviation = (
+        None if row[key] is None else 1000 * row[key] for key in ("cell_usd", "cell_usd_sd")
+    )
+    return {_A_THOUSAND: _around(mean, deviation, 3)}
+
+
+def _texts_of_class(rows: list[dict[str, Any]], llms: list[str]) -> None:
+    """The cells of a class: a table for one LLM, a column each for several."""
     if len(llms) == 1:
         shown = [{**row, "text": _text(row), "locked": bool(row["locked"])} for row in rows]
         more = [name for name in ("locked", "review") if any(row[name] for row in rows)]

@@ -8,16 +8,17 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from lsmseg_prompts.attributes.samples import sampled
+from lsmseg_prompts.attributes.samples import asked_of, sampled
+from lsmseg_prompts.curation.variance import differences, mean_and_sd, overlap
 from lsmseg_prompts.descriptions.loading import attributes_of, check_attributes, load, show
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path, working_store_path
-from lsmseg_prompts.store.store import open_store_readonly, read_rows
+from lsmseg_prompts.store.store import Store, open_store_readonly, read_rows
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 Path = str | os.PathLike[str]
-Grouping = Literal["llm", "model", "purpose", "day"]
+Grouping = Literal["llm", "model", "purpose", "day", "attribute"]
 
 _GROUPS = {
     "llm": "llm",
@@ -25,6 +26,17 @@ _GROUPS = {
     "purpose": "purpose",
     "day": "substr(started_at, 1, 10)",  # UTC
 }
+_CELL_COSTS = """
+    WITH shares AS (
+        SELECT {group} AS "group", llm, vocabulary, class_index,
+            coalesce(one.value, attribute) AS attribute,
+            cost_usd / coalesce(json_array_length(attributes), 1) AS usd
+        FROM attempts LEFT JOIN json_each(attempts.attributes) AS one
+        WHERE purpose = 'describe' AND state <> 'sent' AND class_index IS NOT NULL
+    )
+    SELECT "group", llm, attribute, sum(usd) AS usd FROM shares
+    GROUP BY "group", llm, vocabulary, class_index, attribute HAVING count(usd) = count(*)
+"""
 
 
 def costs(store: Path | None = None, by: Grouping = "llm") -> list[dict[str, Any]]:
@@ -33,15 +45,27 @@ def costs(store: Path | None = None, by: Grouping = "llm") -> list[dict[str, Any
     A row for each LLM, model served, purpose or day (UTC), and the total.
 
     Keys: the name of the grouping, attempts (of them: failed, lost, under_way), input_tokens,
-    output_tokens, cost_usd (known to be spent), bound_usd (of attempts whose cost is known only
-    as an upper bound, such as lost ones), unpriced (attempts of unknown cost). Raises StoreError.
+    output_tokens (of them: reasoning_tokens, as far as they were told), cost_usd (known to be
+    spent), bound_usd (of attempts whose cost is known only as an upper bound, such as lost ones),
+    unpriced (attempts of unknown cost), cells (those whose cost is known), cell_usd and
+    cell_usd_sd (what one cost: mean and standard deviation over them).
+
+    What a cell cost is what all questions about it cost, those that failed too; a question about
+    several is shared out equally. A sample is a cell.
+
+    By "attribute" it is a row for each LLM and attribute, with the last three keys and how the
+    samples of its cells differ, see `variance.differences`. Raises StoreError.
     """
+    if by == "attribute":
+        with open_store_readonly(working_store_path(store)) as file:
+            return _by_attribute(file)
     select = (
         "count(*) AS attempts, "
         "coalesce(sum(state = 'ended' AND error_class IS NOT NULL), 0) AS failed, "
         "coalesce(sum(state = 'lost'), 0) AS lost, coalesce(sum(state = 'sent'), 0) AS under_way, "
         "coalesce(sum(input_tokens), 0) AS input_tokens, "
         "coalesce(sum(output_tokens), 0) AS output_tokens, "
+        "coalesce(sum(reasoning_tokens), 0) AS reasoning_tokens, "
         "coalesce(sum(CASE WHEN NOT cost_is_bound THEN cost_usd END), 0.0) AS cost_usd, "
         "coalesce(sum(CASE WHEN cost_is_bound THEN cost_usd END), 0.0) AS bound_usd, "
         "coalesce(sum(cost_usd IS NULL), 0) AS unpriced FROM attempts"
@@ -49,7 +73,38 @@ def costs(store: Path | None = None, by: Grouping = "llm") -> list[dict[str, Any
     with open_store_readonly(working_store_path(store)) as file:
         rows = file.rows(f"SELECT {_GROUPS[by]} AS {by}, {select} GROUP BY 1 ORDER BY 1")
         total = file.rows(f"SELECT 'total' AS {by}, {select}")
-    return rows + total
+        costs_of: dict[str, list[float]] = {}
+        for group in (_GROUPS[by], "'total'"):
+            for cell in file.rows(_CELL_COSTS.format(group=group)):
+                costs_of.setdefault(cell["group"], []).append(cell["usd"])
+    return [{**row, **_of_a_cell(costs_of.get(row[by], ()))} for row in rows + total]
+
+
+def _of_a_cell(costs: Sequence[float]) -> dict[str, Any]:
+    mean, deviation = mean_and_sd(costs)
+    return {"cells": len(costs), "cell_usd": mean, "cell_usd_sd": deviation}
+
+
+def _by_attribute(file: Store) -> list[dict[str, Any]]:
+    """What a cell cost and how samples differ, LLM by LLM and attribute by attribute."""
+    costs_of: dict[tuple[str, str], list[float]] = {}
+    for cell in file.rows(_CELL_COSTS.format(group="llm")):
+        place = cell["llm"], asked_of(cell["attribute"])
+        costs_of.setdefault(place, []).append(cell["usd"])
+    found = differences(row for row in file.cells(status="done") if row["source"] == "llm")
+    there = {(row["llm"], row["attribute"]) for row in found}
+    nothing = [
+        {"llm": llm, "attribute": attribute, **dict.fromkeys(("cells", "samples"), 0)}
+        | dict.fromkeys(("distinct", "tokens", "tokens_sd", "overlap"))
+        for llm, attribute in costs_of
+        if (llm, attribute) not in there
+    ]
+    return [
+        {**row, "priced": len(costs), "cell_usd": mean, "cell_usd_sd": deviation}
+        for row in sorted(found + nothing, key=lambda row: row["llm"])
+        for costs in [costs_of.get((row["llm"], row["attribute"]), [])]
+        for mean, deviation in [mean_and_sd(costs)]
+    ]
 
 
 def attempts(
@@ -129,6 +184,9 @@ def cells_of(
 ) -> list[dict[str, Any]]:
     """The cells of a class (see Store.cells), LLM by LLM.
 
+    Beside the keys of Store.cells they have `overlap`: the mean `variance.overlap` of the text with
+    the other samples of its cell, None where there are none.
+
     Args:
         vocabulary: the vocabulary, or its name.
         name: the class.
@@ -143,11 +201,20 @@ def cells_of(
     """
     vocabulary = load_vocabulary(vocabulary)
     wanted = None if attributes is None else list(attributes)
-    return [
+    rows = [
         row
         for llm in llms or llms_of(vocabulary, name, store)
         for row in show(vocabulary, name, llm, wanted, store)
     ]
+    samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] == "done":
+            samples.setdefault((row["llm"], asked_of(row["attribute"])), []).append(row)
+    for row in rows:
+        others = samples.get((row["llm"], asked_of(row["attribute"])), []) if row["text"] else []
+        common = [overlap(row["text"], other["text"]) for other in others if other is not row]
+        row["overlap"] = mean_and_sd(common)[0]
+    return rows
 
 
 def diff(

@@ -582,7 +582,8 @@ def test_costs_add_up(store: Store, call) -> None:
     gpt, o3, total = rows("llm")
     assert gpt == {
         "llm": "gpt-4", "attempts": 4, "failed": 1, "lost": 1, "under_way": 1, "input_tokens": 11,
-        "output_tokens": 7, "cost_usd": 0.75, "bound_usd": 1.0, "unpriced": 1,
+        "output_tokens": 7, "reasoning_tokens": 0, "cost_usd": 0.75, "bound_usd": 1.0,
+        "unpriced": 1, "cells": 1, "cell_usd": 0.75, "cell_usd_sd": None,
     }  # fmt: skip
     assert (o3["cost_usd"], total["cost_usd"], total["attempts"]) == (2.0, 2.75, 5)
     names = {by: [row[by] for row in rows(by)] for by in ("model", "purpose", "day")}
