@@ -1,13 +1,14 @@
 """LLMs behind OpenAI's chat protocol: OpenAI itself and every server that speaks it.
 
-The SDK carries the bytes (`max_retries=0`: the retries are the engine's); the answer is parsed
-and its shape checked here, because the SDK hands on HTML or half an answer as if it were one.
-Proxies, NO_PROXY and SSL_CERT_FILE are honoured by its HTTP library. Redirects are not followed:
-a key is for the host that was named.
+Questions go out through the HTTP library of OpenAI's SDK, without the SDK: it takes half a second
+to load, and hands on HTML or half an answer as if it were one. Files and batches go through the
+SDK (`max_retries=0`: the retries are the engine's). Proxies, NO_PROXY and SSL_CERT_FILE are
+honoured by the library. Redirects are not followed: a key is for the host that was named.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +25,7 @@ from lsmseg_prompts.llm.errors import (
     unusable,
 )
 from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed, retry_after
+from lsmseg_prompts.llm.keys import PLACEHOLDER
 from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.providers import Provider, at, called
 from lsmseg_prompts.llm.streams import is_stream, whole_answer
@@ -31,9 +33,10 @@ from lsmseg_prompts.llm.time_limit import time_limit
 
 if TYPE_CHECKING:
     import httpx2
-    from openai import AsyncOpenAI
 
-CONNECTIONS = 2048
+MOST = 2048  # connections
+ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
+"""Which of OpenAI's accounts is to pay, in the variables of its SDK."""
 NOT_THERE = (404, 405, 410, 501)
 
 
@@ -71,7 +74,7 @@ class OpenAIChat(ChatLLM):
 
     def check(self) -> None:
         super().check()
-        import_module("openai")  # half a second that is not the first call's
+        import_module("httpx2")  # which is not the first call's time
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -87,7 +90,7 @@ class OpenAIChat(ChatLLM):
         return messages
 
     async def _exchange(self, body: dict[str, Any], request: Request) -> Reply:
-        reply, answer = await self._send("post", "/chat/completions", self.timeout, body=body)
+        reply, answer = await self._call("POST", "/chat/completions", body)
         if answer is None:
             return reply
         read = parsed(answer.content)
@@ -107,7 +110,7 @@ class OpenAIChat(ChatLLM):
 
         Some fail on a name they do not know (`transformers serve`): waiting would be of no use.
         """
-        _, answer = await self._send("get", "/models", self.timeout)
+        _, answer = await self._call("GET", "/models")
         listed = parsed(answer.content) if answer is not None else None
         data = listed.get("data") if isinstance(listed, dict) else None
         names = [str(one.get("id")) for one in data or () if isinstance(one, dict)]
@@ -193,15 +196,41 @@ class OpenAIChat(ChatLLM):
 
     # -- the wire ----------------------------------------------------------------------------
 
-    async def _send(
-        self, method: str, path: str, seconds: float, **more: Any
+    async def _call(
+        self, method: str, path: str, body: Any = None
     ) -> tuple[Reply, httpx2.Response | None]:
         """The raw answer, whatever its status; else None, and the reply says what was wrong."""
         import httpx2
-        import openai
 
         try:
             client = self._connected()
+            address = self._url + path
+            request = client.build_request(method, address, json=body, headers=self._headers())
+        except (httpx2.InvalidURL, ValueError, ImportError) as error:
+            return self._failed(unusable(error, self._url)), None
+        try:
+            async with time_limit(self.timeout):
+                return Reply(None, self.model), await client.send(request)
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            return self._failed(connection_failure(error, self._url, self.timeout)), None
+
+    async def _send(
+        self, method: str, path: str, seconds: float, **more: Any
+    ) -> tuple[Reply, httpx2.Response | None]:
+        """The same through the SDK, which knows files; `more` are arguments of its methods."""
+        import httpx2
+        import openai
+
+        header = self.provider.key_header
+        try:
+            client = openai.AsyncOpenAI(
+                api_key=self._key,
+                base_url=self._url,
+                max_retries=0,
+                timeout=httpx2.Timeout(None, connect=self._connect_seconds),
+                http_client=self._connected(),
+                default_headers={header: self._key} if header and self._key else None,
+            )
         except (httpx2.InvalidURL, ValueError, ImportError) as error:
             return self._failed(unusable(error, self._url)), None
         try:
@@ -213,19 +242,33 @@ class OpenAIChat(ChatLLM):
         except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             return self._failed(connection_failure(error, self._url, seconds)), None
 
-    def _new_client(self) -> AsyncOpenAI:
+    def _new_client(self) -> httpx2.AsyncClient:
         import httpx2
-        from openai import AsyncOpenAI
 
-        timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, 0.5 * self.timeout))
-        limits = httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        header = self.provider.key_header
-        http_client = httpx2.AsyncClient(timeout=timeout, limits=limits, follow_redirects=False)
-        return AsyncOpenAI(
-            api_key=self._key,
-            base_url=self._url,
-            max_retries=0,
-            timeout=timeout,
-            http_client=http_client,
-            default_headers={header: self._key} if header and self._key else None,
+        return httpx2.AsyncClient(
+            timeout=httpx2.Timeout(None, connect=self._connect_seconds),
+            limits=httpx2.Limits(
+                max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS
+            ),
+            follow_redirects=False,
         )
+
+    @property
+    def _connect_seconds(self) -> float:
+        return min(CONNECT_SECONDS, 0.5 * self.timeout)
+
+    def _headers(self) -> dict[str, str]:
+        """What goes along with a question: the key, and which account is to pay."""
+        key = self._key or PLACEHOLDER
+        headers = {"Authorization": f"Bearer {key}", "User-Agent": "lsmseg-prompts"}
+        if self.provider.key_header:
+            headers[self.provider.key_header] = key
+        if self.provider.name == "openai":
+            given = {header: os.environ.get(variable) for header, variable in ACCOUNT.items()}
+            headers |= {header: value for header, value in given.items() if value}
+        return headers
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
