@@ -247,9 +247,7 @@ class OpenAIChat(ChatLLM):
 
         return httpx2.AsyncClient(
             timeout=httpx2.Timeout(None, connect=self._connect_seconds),
-            limits=httpx2.Limits(
-                max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS
-            ),
+            limits=httpx2.Limits(max_connections=MOST, max_keepalive_connections=MOST),
             follow_redirects=False,
         )
 
