@@ -37,7 +37,7 @@ HEARTBEAT = 10.0
 BALLAST = 32 << 10  # bytes kept back on the disk for each reply on its way when it is full
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05  # seconds between tries at a locked store
-LAST_PATIENCE = 1.0  # seconds for the lock at the end of a run that was broken off
+LAST_PATIENCE = 1.0  # seconds for a lock that was waited for in vain, or at a run's early end
 
 Cell = tuple[int, str]
 _T = TypeVar("_T")
@@ -82,24 +82,29 @@ class Ledger:
 
     def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
         _drop_ballast(self.store, self.run)
-        hurry = self._gave_up or kind is not None
-        patience = LAST_PATIENCE if hurry else self.store.busy_seconds
         # An error that is already on its way says the same, and the next run does this too.
-        with suppress(StoreError), self.store.patience(patience):
+        with suppress(StoreError), self.store.patience(self._patience(hurry=kind is not None)):
             end_run(self.store, self.run, lost="the run was stopped before the reply came")
+
+    def _patience(self, hurry: bool = False) -> float:
+        """Seconds to wait for a lock."""
+        most = LAST_PATIENCE if hurry or self._gave_up else self.store.busy_seconds
+        return min(most, self.store.busy_seconds)
 
     async def patiently(self, work: Callable[[], _T], stop: Stop | None = None) -> _T:
         """Do some work in the store; while that is locked, the event loop goes on.
 
         Work that met a lock is begun anew, so it must change nothing but the store until its
-        transaction is committed. Raises StoreLocked after the store's `busy_seconds`, and Stopped
-        as soon as `stop` is set; nothing is written then.
+        transaction is committed. Raises StoreLocked after the store's `busy_seconds` (a second,
+        where that has just been so), and Stopped as soon as `stop` is set; nothing is written then.
         """
-        end, pause = time.monotonic() + self.store.busy_seconds, FIRST_PAUSE
+        end, pause = time.monotonic() + self._patience(), FIRST_PAUSE
         while True:
             try:
                 with self.store.patience(0.0):
-                    return work()
+                    result = work()
+                self._gave_up = False
+                return result
             except StoreLocked:
                 if time.monotonic() > end:
                     self._gave_up = True
