@@ -37,7 +37,7 @@ HEARTBEAT = 10.0
 BALLAST = 32 << 10  # bytes kept back on the disk for each reply on its way when it is full
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.001, 0.05  # seconds between tries at a locked store
-LAST_PATIENCE = 1.0  # seconds for a lock that was waited for in vain, or at a run's early end
+LAST_PATIENCE = 0.5  # seconds for a lock that was waited for in vain, or at a run's early end
 
 Cell = tuple[int, str]
 _T = TypeVar("_T")
@@ -95,8 +95,9 @@ class Ledger:
         """Do some work in the store; while that is locked, the event loop goes on.
 
         Work that met a lock is begun anew, so it must change nothing but the store until its
-        transaction is committed. Raises StoreLocked after the store's `busy_seconds` (a second,
-        where that has just been so), and Stopped as soon as `stop` is set; nothing is written then.
+        transaction is committed. Raises StoreLocked after the store's `busy_seconds`, or after
+        LAST_PATIENCE where that has just happened, and Stopped as soon as `stop` is set; nothing
+        is written then.
         """
         end, pause = time.monotonic() + self._patience(), FIRST_PAUSE
         while True:

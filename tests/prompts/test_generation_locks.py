@@ -21,7 +21,7 @@ NAMES = ("zebra", "cat", "tree", "car", "dog", "bus", "boat", "bird", "cow", "ho
 # Four calls are on their way together, after the first, and answered after 0.2 s.
 CALLS = 5
 SLOWLY = [{"match": {"from": 2, "to": CALLS}, "latency": 0.2}]
-LIMITS = ("-j", "4", "--timeout", "0.6")
+LIMITS = ("-j", "4", "--timeout", "0.5")
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def lock_for_a_second(server: Any, calls: int = CALLS) -> None:
     """Until the answers have come and the timeouts of their calls are over."""
     with locked(server, calls):
         began = time.monotonic()
-        wait_for(lambda: time.monotonic() > began + 0.9)
+        wait_for(lambda: time.monotonic() > began + 0.7)
         assert len(server.requests()) == len(attempts())  # nothing is sent that is not on file
 
 
@@ -70,6 +70,7 @@ def test_an_answer_that_cannot_be_filed_yet_is_not_a_timeout(server, generate, a
     once_each(server)
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_two_processes_wait_for_the_lock(server, aside):
     classes(*NAMES)
@@ -100,6 +101,7 @@ def test_a_lock_that_does_not_end(server, generate, aside, monkeypatch):
     once_each(server)
 
 
+@pytest.mark.slow
 @pytest.mark.process
 def test_an_interrupt_while_the_store_is_locked(server):
     classes(*NAMES)
