@@ -16,7 +16,7 @@ from lsmseg_prompts.attributes.words import named_attributes, names
 from lsmseg_prompts.descriptions.cleaning import clean
 from lsmseg_prompts.descriptions.lint import check_text
 from lsmseg_prompts.english import names_pattern
-from lsmseg_prompts.generation.replies import read_object
+from lsmseg_prompts.generation.replies import AMBIGUOUS, read_object
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
@@ -91,14 +91,16 @@ def judge(
         read = reply.asked_model == LLM_NAME
         verdict = _sentence(said, entry, attributes[0], find_duplicate, read, other)
         return {attributes[0]: verdict}
-    answers = read_object(said)
+    answers = read_object(said, map(asked_of, attributes))
     if answers is None:
         fault = "the reply is not a JSON object with a sentence for each attribute"
         return dict.fromkeys(attributes, Verdict("", 0, fault))
     verdicts = {}
     for attribute in attributes:
         given = answers.get(asked_of(attribute))
-        if not isinstance(given, str):
+        if given is AMBIGUOUS:
+            verdicts[attribute] = Verdict("", 0, "the reply has two sentences under this key")
+        elif not isinstance(given, str):
             verdicts[attribute] = Verdict("", 0, "the JSON object has no sentence under this key")
         elif _REFUSAL.match(given):
             verdicts[attribute] = _REFUSED

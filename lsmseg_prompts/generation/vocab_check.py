@@ -185,7 +185,7 @@ def read_answer(text: str, vocabulary: Vocabulary, entry: ClassEntry) -> ClassEn
 
     Single synonyms that cannot be used are left out.
     """
-    value = read_object(text)
+    value = read_object(text, ("readable", "sense", "synonyms"))
     if value is None:
         return "it is not a JSON object"
     readable = _name(value.get("readable"))
