@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
 from lsmseg_prompts.generation.batch_job import BatchJob
@@ -131,12 +131,9 @@ async def _collect_and_submit(job: BatchJob) -> None:
     for row in under_way:
         try:
             await collect(job, row)
+        except Gone as error:
+            wrong = wrong or _gone(job, row, error)
         except (ConfigurationError, ProviderError) as error:
-            long_ago = datetime.now(UTC) - timedelta(days=job.service.kept_days)
-            if isinstance(error, Gone) and row["created_at"] < long_ago.isoformat():
-                if close(job, row["id"], "gone"):
-                    job.on_message("A batch of long ago is gone; its cells are asked for again.")
-                continue
             wrong = wrong or error
             if isinstance(error, ProviderError) and row in job.under_way():
                 break  # the provider is down: the next would be waited for as long
@@ -149,6 +146,22 @@ async def _collect_and_submit(job: BatchJob) -> None:
     if redo:
         job.writer.store.mark_stale(job.writer.vocabulary, job.llm.name, plan.missing)
     await submit(job, plan)
+
+
+def _gone(job: BatchJob, row: dict[str, Any], error: Gone) -> ConfigurationError | None:
+    """What to say of a batch that the provider does not know; one of long ago is given up."""
+    days = job.service.kept_days
+    if row["created_at"] < (datetime.now(UTC) - timedelta(days=days)).isoformat():
+        if close(job, row["id"], "gone"):
+            job.on_message("A batch of long ago is gone; its cells are asked for again.")
+        return None
+    if not row["remote_id"]:  # it cannot even be looked for
+        return error
+    return ConfigurationError(
+        f"Batch {row['remote_id']} was made at {row['host']} and is not at {job.llm.host}: give "
+        f"the address and the key it was made with. Its cells are free again {days} days after it "
+        "was made."
+    )
 
 
 def _plan(job: BatchJob, redo: bool = False) -> Plan:

@@ -174,6 +174,8 @@ def dry_run(request: GenerationRequest) -> list[Estimate]:
     Raises UsageError, ConfigurationError (no price for a budget), StoreError.
     """
     request = replace(request, vocabulary=request.loaded_vocabulary())
+    if request.batch:
+        check_batches(request.providers())
     context: AbstractContextManager[Store | None] = nullcontext()
     if isinstance(request.store, Store):
         context = nullcontext(request.store)

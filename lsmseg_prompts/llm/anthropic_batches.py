@@ -155,14 +155,15 @@ def native(body: dict[str, Any]) -> dict[str, Any]:
     """The body of a chat completion as the parameters of a message."""
     rest = {key: value for key, value in body.items() if key not in _ONLY_CHAT}
     messages = rest.pop("messages")
-    system = [m["content"] for m in messages if m["role"] == "system"]
+    system = [m for m in messages if m["role"] == "system"]
     given = [rest.pop(name, None) for name in ("max_tokens", "max_completion_tokens")]
     stop = rest.pop("stop", None)
     return {
         "model": rest.pop("model"),
         "max_tokens": next((limit for limit in given if limit is not None), USUAL_TOKENS),
-        **({"system": "\n\n".join(system)} if system else {}),
-        "messages": [m for m in messages if m["role"] != "system"],
+        **({"system": "\n\n".join(m["content"] for m in system)} if system else {}),
+        # No message may be empty: what it did not say is asked for again.
+        "messages": [{**m, "content": m["content"] or "-"} for m in messages if m not in system],
         **({} if stop is None else {"stop_sequences": [stop] if isinstance(stop, str) else stop}),
         **rest,
     }
