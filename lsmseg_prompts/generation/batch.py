@@ -12,7 +12,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError, UsageError
+from lsmseg_prompts.errors import (
+    BudgetError,
+    ConfigurationError,
+    LsmsegPromptsError,
+    ProviderError,
+    UsageError,
+)
 from lsmseg_prompts.generation.batch_job import BatchJob
 from lsmseg_prompts.generation.batch_results import close, collect
 from lsmseg_prompts.generation.batch_submit import submit
@@ -127,13 +133,13 @@ async def _run(job: BatchJob) -> Summary:
 async def _collect_and_submit(job: BatchJob) -> None:
     """Collect every batch, also beside one that is wrong; then submit, if none was."""
     under_way = job.under_way()
-    wrong: ConfigurationError | ProviderError | None = None
+    wrong: LsmsegPromptsError | None = None
     for row in under_way:
         try:
             await collect(job, row)
         except Gone as error:
             wrong = wrong or _gone(job, row, error)
-        except (ConfigurationError, ProviderError) as error:
+        except (ConfigurationError, ProviderError, BudgetError) as error:
             wrong = wrong or error
             if isinstance(error, ProviderError) and row in job.under_way():
                 break  # the provider is down: the next would be waited for as long

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lsmseg_prompts.errors import ConfigurationError, LsmsegPromptsError, ProviderError
+from lsmseg_prompts.errors import BudgetError, ConfigurationError, LsmsegPromptsError, ProviderError
 from lsmseg_prompts.generation.batch_job import NO_RESULT, OVER_LIMIT, BatchJob
-from lsmseg_prompts.generation.breaker import Refusals
+from lsmseg_prompts.generation.breaker import MOST_CUT, Refusals
+from lsmseg_prompts.generation.cell_writer import TRIES
 from lsmseg_prompts.generation.engine import BATCH_PRICE, RESUME
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.batches import RemoteBatch, Result, Sought
@@ -53,7 +54,7 @@ class Found:
 async def collect(job: BatchJob, row: dict[str, Any]) -> None:
     """Enter the results of a batch, if it is over; free the cells it leaves open.
 
-    Raises ConfigurationError and ProviderError for what goes for every request of it.
+    Raises ConfigurationError, ProviderError and BudgetError for what goes for every request of it.
     """
     remote = await _remote(job, row)
     if remote is None:
@@ -156,6 +157,7 @@ class Entry:
         self.job, self.batch, self.remote = job, batch, remote
         self.found, self.requests = found, requests
         self.replies: list[Reply] = []
+        self.cut: set[int] = set()  # the last tries of a model that cuts every reply
         self.lost = 0
         self.lost_usd = 0.0
 
@@ -169,8 +171,12 @@ class Entry:
             read = [(n, result, self._read(n, result)) for n, result in asked]
             self.replies = [reply for _, _, reply in read]
             refused = self._refused_alike() is not None
+            last = {n for n, _, reply in read if reply.is_cut and self.requests[n]["try"] >= TRIES}
+            whole = any(reply.error_scope is None and not reply.is_cut for reply in self.replies)
+            self.cut = set() if whole or len(last) < MOST_CUT else last
             for place, result, reply in read:
-                self._enter_result(self.requests[place], result, reply, hold=refused)
+                hold = place in self.cut or (refused and reply.error_scope == "cell")
+                self._enter_result(self.requests[place], result, reply, hold)
             if self.found.missing or self.remote.status in ("completed", "ended"):
                 for place, sent in enumerate(self.requests):
                     if place not in self.found.results:
@@ -224,8 +230,7 @@ class Entry:
             verdict=reply.error_message if adapted else None,
         )
         job.usage.count(reply, cost, unknown)
-        held = hold and reply.error_scope == "cell"
-        if reply.error_scope in (None, "cell") and not held:
+        if reply.error_scope in (None, "cell") and not hold:
             # What is to be asked again goes into the next batch, with the reason.
             job.writer.settle(request, reply, attempt, sent["try"], job.tally)
 
@@ -281,6 +286,12 @@ class Entry:
     def error(self) -> LsmsegPromptsError | None:
         """What would fail for every other request too, where not one was answered."""
         name = self.job.llm.name
+        if self.cut:
+            return BudgetError(
+                f"{name} does not get to the end of its replies: {len(self.cut)} of a batch were "
+                "cut off for the third time. Let it think less with --reasoning off or low, or ask "
+                f"another model; {RESUME}."
+            )
         if any(reply.error_scope is None for reply in self.replies):
             return None
         for scope, kind in (("setup", ConfigurationError), ("account", ProviderError)):

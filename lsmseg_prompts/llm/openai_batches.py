@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lsmseg_prompts.errors import ConfigurationError, ProviderError
 from lsmseg_prompts.llm.batches import (
     FILE_SECONDS,
     RemoteBatch,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lsmseg_prompts.llm.openai import OpenAIChat
 
 FILE_POLL, FILE_POLLS = 2.0, 60  # seconds between looks at a file that is not ready, and looks
+OWN_NAME = "lsmseg_prompts"  # of the metadata that says which batch of ours it is
 OVER = ("completed", "expired", "cancelled", "failed")
 
 
@@ -49,7 +51,7 @@ class OpenAIBatches:
         return await self.upload_file(f"{batch}.jsonl", "".join(lines).encode("utf-8"))
 
     async def create(self, batch: str, uploaded: str) -> RemoteBatch:
-        return _remote(await self.create_batch(uploaded, {"lsmseg_prompts": batch}))
+        return _remote(await self.create_batch(uploaded, {OWN_NAME: batch}))
 
     async def look(self, remote_id: str) -> RemoteBatch:
         return _remote({"id": remote_id, **await self.retrieve_batch(remote_id)})
@@ -57,9 +59,20 @@ class OpenAIBatches:
     async def find(self, sought: Sought) -> RemoteBatch | None:
         for remote in await self.list_batches(sought):
             about = remote.get("metadata")
-            if isinstance(about, dict) and about.get("lsmseg_prompts") == sought.batch:
+            named = about.get(OWN_NAME) if isinstance(about, dict) else None
+            if named is None:  # some servers keep no metadata, but the name of the file
+                named = await self._name_of(remote.get("input_file_id"))
+            if named == sought.batch:
                 return _remote(remote)
         return None
+
+    async def _name_of(self, file_id: Any) -> str | None:
+        """The name that a file was uploaded under, without its ending."""
+        try:
+            about = await self.llm.fetch_json("get", f"/files/{file_id}")
+        except (ConfigurationError, ProviderError):
+            return None
+        return str(about.get("filename")).removesuffix(".jsonl")
 
     async def read(self, file: str) -> bytes:
         return await self.file_content(file)

@@ -77,8 +77,9 @@ class Batches:
             return 404, _absent(number)
         return 200, {"id": number, "object": "file", "deleted": True}
 
-    def create(self, body: dict[str, Any]) -> tuple[int, Any]:
+    def create(self, given: bytes, script: Script) -> tuple[int, Any]:
         """POST /v1/batches."""
+        body = json.loads(given)
         if body.get("input_file_id") not in self.files:
             return 400, _invalid(f"Invalid file id: {body.get('input_file_id')}", "input_file_id")
         if body.get("completion_window") != "24h":
@@ -97,7 +98,7 @@ class Batches:
             "created_at": now,
             "expires_at": now + 86_400,
             "request_counts": {"total": 0, "completed": 0, "failed": 0},
-            "metadata": body.get("metadata"),
+            "metadata": None if script.batch.get("nameless") else body.get("metadata"),
         }
         self.batches[batch["id"]] = batch
         self.polls[batch["id"]] = 0

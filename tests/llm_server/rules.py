@@ -31,7 +31,8 @@ one the call gets a good answer. All keys are optional.
             batch = {"polls": 1, "end": "completed", "expire_after": lines,
             "missing": ["output", "error", "results"]: files that are gone, "empty": no results,
             "junk": lines before the others, "twice": each line again, "bom": before all,
-            "token_limit": so many tokens in batches at once, "hang": "create" or "results"}
+            "token_limit": so many tokens in batches at once, "hang": "create" or "results",
+            "nameless": metadata is forgotten}
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ class Server:
             return batches.content(number) if verb == "content" else batches.file(number)
         if room == "batches":
             if method == "POST":
-                return batches.cancel(number) if number else batches.create(json.loads(body))
+                return batches.cancel(number) if number else batches.create(body, self.script)
             return batches.get(number, self.script) if number else batches.list(query)
         return 404, {"error": {"message": f"Invalid URL ({method} {room})",
                                "type": "invalid_request_error", "param": None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import threading
 import urllib.request
 from collections import Counter
@@ -165,6 +166,17 @@ def test_what_goes_for_every_request_is_not_filed_as_failed(batch: Any, server: 
 
 
 @only("anthropic")
+def test_a_model_that_cuts_every_reply_leaves_its_cells_missing(batch: Any, server: Any) -> None:
+    classes(*(f"cat {n}" for n in range(6)))
+    batch(rules=[{"reply": "A cat is", "finish_reason": "length"}], polls=1)
+    batch()
+    batch()
+    said = batch(code=7).err
+    assert "does not get to the end of its replies: 6 of a batch were cut off" in said
+    assert descriptions() == [] and {r["attempt_number"] for r in attempts()} == {1, 2, 3}
+
+
+@only("anthropic")
 def test_one_bad_question_fails_alone(batch: Any, server: Any) -> None:
     batch(rules=[{"match": {"class": "cat"}, "status": 400, "message": "Bad thing."}], polls=1)
     batch(code=3)
@@ -254,6 +266,18 @@ def test_killed_while_the_batch_is_created(batch: Any, server: Any) -> None:
     assert len(described()) == 7 and len(rows("SELECT * FROM batches")) == 1
     assert set(Counter(asked(server)).values()) == {1}
     whole()
+
+
+@only("openai")
+def test_a_batch_without_our_name_is_known_by_its_file(batch: Any, server: Any) -> None:
+    batch(nameless=True)
+    with sqlite3.connect("s.sqlite") as store:  # as if it had been killed before the answer
+        store.execute("UPDATE batches SET remote_id = NULL, status = 'creating'")
+    store.close()
+    batch()
+    batch()
+    assert len(described()) == len(attempts()) == 3
+    assert len(rows("SELECT * FROM batches")) == 1
 
 
 def look(server: Any, path: str) -> Any:
