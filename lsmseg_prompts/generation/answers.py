@@ -39,7 +39,8 @@ def answers(store: Store, llm: str, purpose: str, requests: Iterable[Request]) -
     rows = store.rows(
         "SELECT * FROM attempts WHERE question IN (SELECT value FROM json_each(?)) "
         "AND purpose = ? AND llm = ? AND state = 'ended' "
-        "AND (error_class IS NULL OR reply IS NOT NULL) ORDER BY id DESC",
+        "AND (error_class IS NULL OR reply IS NOT NULL) "
+        "AND error_class IS NOT 'OnlyThoughts' ORDER BY id DESC",
         [json.dumps([request.hash for request in requests]), purpose, llm],
     )
     return {

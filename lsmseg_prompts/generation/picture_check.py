@@ -19,7 +19,8 @@ from lsmseg_prompts.attributes.words import named_attributes
 from lsmseg_prompts.errors import ConfigurationError, ProviderError, UsageError
 from lsmseg_prompts.generation.asking import ask
 from lsmseg_prompts.generation.replies import read_json
-from lsmseg_prompts.llm.base import LLM, Image, Request
+from lsmseg_prompts.generation.verdicts import as_a_whole
+from lsmseg_prompts.llm.base import LLM, Image, Reply, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import query
@@ -129,12 +130,7 @@ def check_images(
     if store is not None:
         store.add_template(question)
     replies = ask(llm, requests, purpose="check-images", store=store, on_progress=on_progress)
-    checked = []
-    for path, reply in zip(pictures, replies, strict=True):
-        texts = split_sentences(reply.said)
-        sentences = tuple(Sentence(text, named_attributes(text)) for text in texts)
-        raw = reply.text if reply.text is not None else reply.refusal
-        checked.append(PictureCheck(str(path), sentences, raw, None if texts else reply.failure))
+    checked = [_checked(str(path), reply) for path, reply in zip(pictures, replies, strict=True)]
     result = ImageCheck(llm.name, tuple(checked))
     if len(result.failed) == len(checked):
         reason = (result.failed[0].error or "").rstrip(". ")
@@ -143,6 +139,17 @@ def check_images(
             "is it a vision model?"
         )
     return result
+
+
+def _checked(picture: str, reply: Reply) -> PictureCheck:
+    """What a reply says of a picture; one that is cut off or refuses says nothing."""
+    if reply.text is None:
+        return PictureCheck(picture, (), reply.refusal, reply.failure)
+    if whole := as_a_whole(reply):
+        return PictureCheck(picture, (), reply.text, whole.fault)
+    texts = split_sentences(reply.said)
+    sentences = tuple(Sentence(text, named_attributes(text)) for text in texts)
+    return PictureCheck(picture, sentences, reply.text, None if texts else "it says nothing")
 
 
 def read_picture(path: str | Path) -> Image:

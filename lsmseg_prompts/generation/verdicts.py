@@ -84,7 +84,7 @@ def judge(
     """
     entry, attributes = request.entry, request.attributes
     assert entry is not None
-    if whole := _as_a_whole(reply):
+    if whole := as_a_whole(reply):
         return dict.fromkeys(attributes, whole)
     said = reply.said
     if len(attributes) == 1:
@@ -109,8 +109,8 @@ def judge(
     return verdicts
 
 
-def _as_a_whole(reply: Reply) -> Verdict | None:
-    """What is wrong with all of a reply."""
+def as_a_whole(reply: Reply) -> Verdict | None:
+    """What is wrong with all of a reply: refused, cut off, empty; None if it can be read."""
     if reply.finish_reason == "content_filter":
         return Verdict("", 0, "the provider's content filter held the reply back", final=True)
     if reply.refusal:

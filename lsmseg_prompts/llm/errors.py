@@ -69,6 +69,18 @@ _BAD_KEY = re.compile(
 )
 
 
+_NO_PICTURES = re.compile(
+    r"not a (multi-?modal|vision)|image_url.{0,40}only supported|unknown variant .?image_url"
+    r"|at most 0 image|data required for image|content must be a string"
+    r"|(images?|pictures?|vision|multi-?modal)( inputs?| contents?| data)* (is|are) not "
+    r"(supported|enabled|allowed|available)"
+    r"|(not|n't) (support|accept|take|have|handle)( \w+){0,2} "
+    r"(images?|pictures?|vision|multi-?modal)"
+    r"|no endpoints found that support image",
+    re.I,
+)
+"""What servers say of a question with pictures, where the model takes none."""
+
 MOST_SAID = 400
 """So many characters of a server's words are shown."""
 
@@ -119,6 +131,8 @@ def openai_failure(status: int, body: Any, url: str, model: str) -> Failure:
     """
     code, message, said = _said(status, body, url)
     both = f"{code} {message}"
+    if status != 429 and _NO_PICTURES.search(message):
+        return _no_pictures(model, said)
     if status == 401 or (status in (400, 403) and _BAD_KEY.search(both)):
         return Failure("setup", "Key", f"The key was refused: {said}")
     if status in (400, 403) and _NO_MONEY_SAID.search(message):
@@ -166,6 +180,8 @@ def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
         model: the model that was asked.
     """
     code, message, said = _said(status, body, url)
+    if status != 429 and _NO_PICTURES.search(message):
+        return _no_pictures(model, said)
     if code.startswith("Arrearage") or status == 402:
         return Failure("account", "Payment", f"The account wants payment: {said}")
     if code.startswith(("AllocationQuota", "FreeTierOnly")) and status != 429:
@@ -186,11 +202,16 @@ def dashscope_failure(status: int, body: Any, url: str, model: str) -> Failure:
         return Failure("passing", f"HTTP{status}", f"The provider failed for now: {said}")
     if _FILTERED.search(code):
         return Failure("cell", "ContentFilter", f"The question was filtered: {said}")
-    if re.search(r"model not exist", message, re.I):
+    if re.search(r"model not exist|^url error", message, re.I):  # the address is the model's kind's
         return Failure("setup", "Unsupported", f"{model!r} cannot be asked like this: {said}")
     if re.search(r"range of input length|context", message, re.I):
         return Failure("cell", "TooLong", f"The question is too long for {model}: {said}")
     return Failure("cell", f"HTTP{status}", f"The question was refused: {said}")
+
+
+def _no_pictures(model: str, said: str) -> Failure:
+    cure = "Name one that does, such as --llm gpt-4o or qwen-vl-max."
+    return Failure("setup", "NoPictures", f"{model} does not take pictures: {said} {cure}")
 
 
 def _said(status: int, body: Any, url: str) -> tuple[str, str, str]:
