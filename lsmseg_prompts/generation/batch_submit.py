@@ -19,6 +19,7 @@ from lsmseg_prompts.generation.plan import Plan
 from lsmseg_prompts.generation.questions import Call
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.llm.batches import RemoteBatch
+from lsmseg_prompts.llm.capabilities import next_room
 from lsmseg_prompts.llm.chat import ONLY_THOUGHTS
 from lsmseg_prompts.llm.errors import Gone
 from lsmseg_prompts.llm.tokens import input_tokens
@@ -46,6 +47,8 @@ async def submit(job: BatchJob, plan: Plan) -> None:
     """
     failed_too = job.request.retry_errors or job.request.redo
     silent = set() if failed_too else _silent(job)
+    known = job.llm.capabilities
+    known.room = max(known.room, _room_for_thoughts(job))
     calls = [call for call in plan.calls if not silent & set(_cells(call))]
     for file in _files(job, calls):
         if file.lines:
@@ -56,6 +59,17 @@ async def submit(job: BatchJob, plan: Plan) -> None:
             f"{len(plan.calls) - len(calls)} requests, which are not submitted again: ask for them "
             "without --batch, or once more with --retry-errors."
         )
+
+
+def _room_for_thoughts(job: BatchJob) -> int:
+    """How much room was learnt by earlier commands, which a batch of cut replies is paid for."""
+    rows = job.writer.store.rows(
+        "SELECT json_extract(calls, '$[0].room') AS room, id IN (SELECT batch FROM attempts "
+        "WHERE batch IS NOT NULL AND error_class = ?) AS is_short FROM batches WHERE llm = ?",
+        [ONLY_THOUGHTS, job.llm.name],
+    )
+    had = [(row["room"] or 0, row["is_short"]) for row in rows]
+    return max((next_room(room) if is_short else room for room, is_short in had), default=0)
 
 
 def _cells(call: Call) -> list[tuple[int, str]]:

@@ -92,7 +92,7 @@ class Capabilities:
         had = request.room or 0
         if self.token_name is None or request.max_output_tokens is None or self.is_limited:
             return False
-        more = next((room for room in ROOMS if room > had), had)
+        more = next_room(had)
         if self.most is not None:
             more = min(more, self.most - (request.max_output_tokens - had))
         self.room = max(self.room, more)
@@ -183,6 +183,11 @@ class Capabilities:
         fits = max((n for n in named if n > answer), default=answer + (limit - answer) // 2)
         self.most = min(fits, self.most or fits)
         self.room = min(self.room, max(0, self.most - answer))
+
+
+def next_room(had: int) -> int:
+    """The next step of the room for thoughts; the last one has none after it."""
+    return next((room for room in ROOMS if room > had), had)
 
 
 _REASONING_NAMES = {

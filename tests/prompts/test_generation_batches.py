@@ -216,6 +216,20 @@ def test_thoughts_alone_are_asked_again_with_more_room(batch: Any, server: Any) 
     whole()
 
 
+@only("openai")
+def test_later_commands_know_how_much_room_thoughts_need(batch: Any, server: Any) -> None:
+    rules = [{"match": {"class": "cat", "nth": 2}, "refusal": True}, {"thinks": {"tokens": 3000}}]
+    batch(*PRICED, rules=rules, polls=1)
+    batch(*PRICED, "--max-cost", "1e-9", code=7)  # collected, and nothing is submitted
+    batch(*PRICED)
+    batch(*PRICED)  # the refused one is submitted in other words
+    batch(*PRICED)
+    kinds = [row["error_class"] for row in attempts()]
+    assert kinds == ["OnlyThoughts"] * 3 + [None, "Refusal", None, None], kinds
+    assert len(described()) == 3
+    whole()
+
+
 def test_too_many_tokens_are_submitted_in_parts(generate: Any, server: Any) -> None:
     classes(*(f"cat {n}" for n in range(6)))
     server.script(batch={"token_limit": 150})
