@@ -31,10 +31,6 @@ from lsmseg_prompts.generation import batch_results
 from lsmseg_prompts.generation.batch_results import Entry
 from lsmseg_prompts.generation.request import GenerationRequest
 from lsmseg_prompts.generation.run import generate_all
-from lsmseg_prompts.llm.anthropic_batches import AnthropicBatches, as_chat, native
-from lsmseg_prompts.llm.batches import Sought, json_lines
-from lsmseg_prompts.llm.openai import OpenAIChat
-from lsmseg_prompts.llm.openai_batches import OpenAIBatches
 from lsmseg_prompts.llm.registry import make_llm
 
 NAMES = ("zebra", "cat", "tree")
@@ -363,68 +359,3 @@ def test_a_server_without_batches(generate: Any, server: Any) -> None:
     said = generate(f"{server.root}/other", "--batch", code=4).err
     assert "There is no Batch API at" in said and "leave --batch out" in said
     assert rows("SELECT * FROM claims") == []
-
-
-# -- the two protocols -------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", ["ok", None, True, 10**12, {}, [], "200", " 200 ", -3, 1.5])
-def test_a_status_that_is_not_a_number(status: Any) -> None:
-    service = OpenAIBatches(OpenAIChat("openai/m", "m", "http://127.0.0.1:9/v1"))
-    body = {"choices": [{"message": {"content": "Stripes."}, "finish_reason": "stop"}]}
-    line = {"custom_id": "0", "response": {"status_code": status, "body": body, "request_id": {}}}
-    (result,) = service.results(json.dumps(line).encode())
-    assert result is not None
-    assert (result.status, result.body, result.request_id) == (200, body, None)
-    line["response"] = {"status_code": status, "body": "?"}
-    (result,) = service.results(json.dumps(line).encode())
-    assert result is not None and result.status == (200 if "200" in str(status) else 500)
-
-
-def test_lines_hold_what_a_store_takes() -> None:
-    data = '\ufeff{"a": "\\ud800", "n": 99999999999999999999}\n\n{"b": "x\u2028y"}\r\nnull\n'
-    assert list(json_lines(data.encode())) == [{"a": "\ufffd", "n": None}, {"b": "x\u2028y"}, None]
-
-
-def test_a_chat_question_as_a_message_and_back() -> None:
-    body = {
-        "model": "m", "max_completion_tokens": 9, "temperature": 0.5, "stop": "X", "seed": 1,
-        "response_format": {"type": "json_object"}, "thinking": {"type": "enabled"},
-        "messages": [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}],
-    }  # fmt: skip
-    assert native(body) == {
-        "model": "m", "max_tokens": 9, "system": "S", "temperature": 0.5, "stop_sequences": ["X"],
-        "thinking": {"type": "enabled"}, "messages": [{"role": "user", "content": "U"}],
-    }  # fmt: skip
-    llm = OpenAIChat("claude-x", "claude-x", "http://127.0.0.1:9/v1")
-    message = {
-        "model": "claude-x-1", "stop_reason": "end_turn",
-        "content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "A "},
-                    {"type": "other"}, "?", {"type": "text", "text": "cat."}],
-        "usage": {"input_tokens": 5, "cache_read_input_tokens": 2, "output_tokens": 3},
-    }  # fmt: skip
-    reply = llm.parse_body(200, as_chat(message))
-    assert (reply.text, reply.thoughts, reply.served_model) == ("A cat.", "Hm.", "claude-x-1")
-    assert (reply.input_tokens, reply.output_tokens, reply.is_cut) == (7, 3, False)
-    cut = llm.parse_body(200, as_chat({**message, "stop_reason": "max_tokens"}))
-    refused = llm.parse_body(200, as_chat({"content": [], "stop_reason": "refusal"}))
-    assert cut.is_cut and refused.refusal == "The model refused."
-    for odd in (None, [], "x", {}, {"content": 3}):
-        assert llm.parse_body(200, as_chat(odd)).error_scope == "passing"
-
-
-def test_ids_of_requests() -> None:
-    service = AnthropicBatches(OpenAIChat("claude-x", "claude-x", "http://127.0.0.1:9/v1"))
-    name = service.custom_id(f"{'a' * 32}.{'b' * 8}", 99_999)
-    assert name == f"{'a' * 32}-{'b' * 8}-99999" and len(name) <= 64
-
-
-def test_azure_has_its_version_in_the_address() -> None:
-    llm = make_llm("azure/d", "https://x.openai.azure.com/openai/v1")
-    assert isinstance(llm, OpenAIChat)
-    assert json.loads(OpenAIBatches(llm).line("0", {}))["url"] == "/chat/completions"
-
-
-def test_which_batches_may_be_the_one_that_is_sought() -> None:
-    sought = Sought("b", "2026-11-29T12:00:00.000Z", 1)
-    assert [sought.may_be(t) for t in (None, 1796000000.0, 1700000000.0)] == [True, True, False]
