@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.runs.request import AblationRequest
-from lsmseg_prompts.attributes.samples import sampled
+from lsmseg_prompts.attributes.samples import generate_options, sampled
 from lsmseg_prompts.llm.bundled import LLM_NAME
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ def commands(
     names = [request.vocab] if request.vocab else dict.fromkeys(vocabularies)
     searched, chosen = ",".join(request.searched), ",".join(best.attributes)
     steps = []
-    if llm != LLM_NAME and sampled(llm)[1] == 1:  # no command asks for further samples
+    if sampled(llm)[0] != LLM_NAME:
+        asked = generate_options(llm)
         for name in names:
-            words = ["generate", "--llm", llm, "--vocab", name, "--attributes", searched, *store]
+            words = ["generate", *asked, "--vocab", name, "--attributes", searched, *store]
             steps.append((f"What the store lacks of {llm}'s descriptions of {name}", words))
     steps += _refined(request, llm, directory) or [
         ("Stages 3 and 4, the tables and this page", ablate_command(request, llm, directory))

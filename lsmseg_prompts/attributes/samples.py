@@ -38,6 +38,12 @@ def asked_of(attribute: str) -> str:
     return attribute if other_of(attribute) is not None else sampled(attribute)[0]
 
 
+def generate_options(llm: str) -> list[str]:
+    """The words of `generate` that ask an LLM: those of `gpt-4#2` are --llm gpt-4 --samples 2."""
+    writer, number = sampled(llm)
+    return ["--llm", writer, *(["--samples", str(number)] if number > 1 else [])]
+
+
 def check_sample(attribute: str) -> None:
     """Raise UsageError for a number that a sample cannot have: the first has none."""
     base, number = sampled(attribute)

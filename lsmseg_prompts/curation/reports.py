@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from lsmseg_prompts.attributes.samples import asked_of, sampled
+from lsmseg_prompts.attributes.samples import asked_of, generate_options, sampled
 from lsmseg_prompts.curation.variance import differences, mean_and_sd, overlap
 from lsmseg_prompts.descriptions.loading import attributes_of, check_attributes, load, show
 from lsmseg_prompts.english import nearest
@@ -208,12 +208,13 @@ def cells_of(
     ]
     samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
+        row["overlap"] = None
         if row["status"] == "done":
             samples.setdefault((row["llm"], asked_of(row["attribute"])), []).append(row)
-    for row in rows:
-        others = samples.get((row["llm"], asked_of(row["attribute"])), []) if row["text"] else []
-        common = [overlap(row["text"], other["text"]) for other in others if other is not row]
-        row["overlap"] = mean_and_sd(common)[0]
+    for group in samples.values():
+        for row in group:
+            common = [overlap(row["text"], one["text"]) for one in group if one is not row]
+            row["overlap"] = mean_and_sd(common)[0]
     return rows
 
 
@@ -284,8 +285,9 @@ def _texts(
     texts = load(vocabulary, llm, attributes, store, require=False) if there else {}
     if not texts:
         near = nearest(llm, [name for name in names if name != llm])
+        asked = " ".join(generate_options(llm))
         raise ConfigurationError(
             f"There are no descriptions by {llm} of {vocabulary.name}{near}: run "
-            f"`lsmseg-prompts generate --llm {llm} --vocab {vocabulary.option}`."
+            f"`lsmseg-prompts generate {asked} --vocab {vocabulary.option}`."
         )
     return texts

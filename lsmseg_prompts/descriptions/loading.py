@@ -17,7 +17,13 @@ from lsmseg_prompts.attributes import (
     plain_names,
 )
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
-from lsmseg_prompts.attributes.samples import check_sample, sample, sampled, with_samples
+from lsmseg_prompts.attributes.samples import (
+    check_sample,
+    generate_options,
+    sample,
+    sampled,
+    with_samples,
+)
 from lsmseg_prompts.descriptions.lint import lint
 from lsmseg_prompts.english import nearest
 from lsmseg_prompts.errors import ConfigurationError, UsageError
@@ -224,16 +230,18 @@ def _working(
 
 def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
     """What to do about missing descriptions, as the end of a sentence."""
+    writer, _ = sampled(llm)
     try:
-        check_name(llm)
+        check_name(writer if writer != LLM_NAME else llm)
     except UsageError:
         return (
             f"{llm} cannot be asked for them, so import them for {vocabulary.name}, name only "
             "--attributes that are there, or see --missing of evaluate, ablate and export"
         )
     only = f" --attribute {attribute}" if "+" in attribute else ""
+    asked = " ".join(generate_options(llm))
     return (
-        f"run `lsmseg-prompts generate --llm {llm} --vocab {vocabulary.option}{only}` and see "
+        f"run `lsmseg-prompts generate {asked} --vocab {vocabulary.option}{only}` and see "
         "what it says about them, or see --missing of evaluate, ablate and export"
     )
 

@@ -68,8 +68,11 @@ def test_steps_are_commands_and_say_which_texts_are_asked_for() -> None:
     assert parsed(lines[0][1:])["vocab"] == "camvid"
     assert parsed(lines[4][1:])["composition"] == "ensemble"
     assert parsed(lines[4][1:])["attributes"] == "color,size"
-    steps = commands(mine, "gpt-4#2", ["camvid"], AVERAGED, Path("o"))  # no command asks for these
+    second, *steps = commands(mine, "gpt-4#2", ["camvid"], AVERAGED, Path("o"))
+    assert "generate --llm gpt-4 --samples 2 --vocab camvid" in second["command"]
     assert [shlex.split(step["command"])[1] for step in steps] == ["ablate", "report", "export"]
+    second = commands(mine, "bundled#2", ["camvid"], AVERAGED, Path("o"))[0]
+    assert " ablate " in second["command"]
     offline = commands(mine, "bundled", ["camvid"], COLOR, Path("o"))
     assert [shlex.split(step["command"])[1] for step in offline] == ["ablate", "report", "export"]
     (*_, own) = commands(request(vocab="a/my.txt"), "bundled", ["my"], COLOR, Path("o"))
