@@ -285,9 +285,9 @@ def _texts(
     texts = load(vocabulary, llm, attributes, store, require=False) if there else {}
     if not texts:
         near = nearest(llm, [name for name in names if name != llm])
-        asked = " ".join(generate_options(llm))
+        asked = " ".join(generate_options(llm)[1:])
         raise ConfigurationError(
             f"There are no descriptions by {llm} of {vocabulary.name}{near}: run "
-            f"`lsmseg-prompts generate {asked} --vocab {vocabulary.option}`."
+            f"`lsmseg-prompts generate --llm {asked} --vocab {vocabulary.option}`."
         )
     return texts
