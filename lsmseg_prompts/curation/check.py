@@ -13,7 +13,7 @@ from typing import Any
 from lsmseg_prompts.errors import LsmsegPromptsError, RefusedError, StoreError
 from lsmseg_prompts.store.migrations import migrate
 from lsmseg_prompts.store.runs import dead_runs
-from lsmseg_prompts.store.sqlite import working_store_path
+from lsmseg_prompts.store.sqlite import JSON_COLUMNS, working_store_path
 from lsmseg_prompts.store.store import Store, open_store_readonly
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
 
@@ -57,9 +57,9 @@ def check(store: str | os.PathLike[str] | None = None) -> Check:
     """Look at the working store; nothing is changed.
 
     damage: SQLite's integrity check, rows that hang loose, tables that are not as made, triggers of
-    others, values that are not UTF-8 or of the wrong kind. wrong: token counts that are not CLIP's,
-    done texts over 77. look: tables and views of others, cells for review, failed cells with
-    reasons, locked and stale cells, claims of dead runs, requests without a reply. Raises
+    others, values that are not UTF-8, broken JSON, of the wrong kind. wrong: token counts that are
+    not CLIP's, done texts over 77. look: tables and views of others, cells for review, failed cells
+    with reasons, locked and stale cells, claims of dead runs, requests without a reply. Raises
     StoreError for a file that cannot even be opened.
     """
     path = working_store_path(store)
@@ -115,6 +115,12 @@ def _values(file: Store, result: Check) -> None:
         bad = f'typeof("{column}") NOT IN ({allowed})'
         if (table, column) == ("descriptions", "text"):
             bad = "0"  # `_counts` names the cells
+        if (form := JSON_COLUMNS.get((table, column))) is not None:
+            form_name = "array" if form is list else "object"
+            bad += (
+                f' OR (typeof("{column}") = \'text\' AND CASE WHEN json_valid("{column}") '
+                f"THEN json_type(\"{column}\") <> '{form_name}' ELSE 1 END)"
+            )
         if kind == "TEXT":
             bad += f' OR (typeof("{column}") = \'text\' AND NOT is_utf8(CAST("{column}" AS BLOB)))'
         (row,) = file.rows(f'SELECT count(*) AS n FROM "{table}" WHERE {bad}')
@@ -140,7 +146,7 @@ def _made() -> dict[tuple[str, str], str]:
 
 def _counts(file: Store, result: Check) -> None:
     lost, wrong, over = [], [], []
-    for row in file.rows(f"{_CELLS} WHERE d.status = 'done' ORDER BY 1"):
+    for row in file.rows_as_they_are(f"{_CELLS} WHERE d.status = 'done' ORDER BY 1"):
         if not isinstance(row["text"], str):
             lost.append(row["cell"])
             continue
@@ -168,7 +174,7 @@ def _look(file: Store, result: Check) -> None:
         ("locked", "d.locked", None),
         ("stale", "d.stale", None),
     ):
-        rows = file.rows(f"{_CELLS} WHERE {where} ORDER BY 1")
+        rows = file.rows_as_they_are(f"{_CELLS} WHERE {where} ORDER BY 1")
         places = [f"{row['cell']}{f': {row[note]}' if note else ''}" for row in rows]
         result.add(title, "ok" if title == "locked" else "look", places)
     dead = dead_runs(file)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES
 from lsmseg_prompts.attributes.contrast import contrast_with, other_of
-from lsmseg_prompts.errors import StoreError, UsageError
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.sqlite import StoreFile, utc_now
 
 if TYPE_CHECKING:
@@ -156,10 +156,6 @@ class DescriptionStore(StoreFile):
             "WHERE vocabulary = ? AND llm = ? AND status = 'done' ORDER BY class_index, attribute",
             [vocabulary_name(vocabulary), llm],
         )
-        if any(not isinstance(row["text"], str) for row in rows):  # another program's hand
-            raise StoreError(
-                f"The store {self.path} is damaged (a description is no text): restore a backup."
-            )
         return {(row["class_index"], row["attribute"]): row["text"] for row in rows}
 
     def missing(

@@ -5,7 +5,9 @@ The way in is `store.py`; this is the part of it that knows SQLite.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +27,25 @@ if TYPE_CHECKING:
 STORE_NAME = "attribute_store.sqlite"
 STORE_VARIABLE = "LSMSEG_PROMPTS_STORE"
 BUSY_SECONDS = 30.0
+
+JSON_COLUMNS: Mapping[tuple[str, str], type] = {
+    ("answers", "files"): dict,
+    ("attempts", "attributes"): list,
+    ("attempts", "history"): list,
+    ("attempts", "parameters"): dict,
+    ("batches", "calls"): list,
+    ("classes", "synonyms"): list,
+    ("evaluations", "attributes"): list,
+    ("evaluations", "details"): dict,
+    ("refinement_candidates", "attempts"): list,
+    ("refinement_rounds", "attempts"): list,
+    ("refinement_rounds", "confusions"): list,
+    ("refinement_texts", "texts"): list,
+}
+"""(table, column) -> what its text is."""
+
+_TABLE = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)", re.I)
+_NUMBERS = ("INTEGER", "REAL")
 
 
 def shipped_store_path() -> Path:
@@ -80,6 +101,7 @@ class StoreFile:
         self.connection = connection
         self.busy_seconds = connection.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
         self._entered: set[tuple[str, str | None]] = set()
+        self._columns: dict[str, dict[str, str]] = {}  # of each table: their kinds
 
     @cached_property
     def db(self) -> Database:
@@ -107,7 +129,40 @@ class StoreFile:
             return cursor.execute(sql, parameters)
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """The rows of a SELECT as dictionaries."""
+        """The rows of a SELECT as dictionaries.
+
+        Raises StoreError also where a value is of another kind than its column, or is JSON that
+        cannot be read: SQLite lets other programs write anything.
+        """
+        rows = self.rows_as_they_are(sql, values)
+        if not rows:
+            return rows
+        tables = _TABLE.findall(sql)
+        for name in rows[0]:
+            column = [row[name] for row in rows]
+            types = set(map(type, column))
+            kinds = {kind for table in tables if (kind := self._kinds(table).get(name))}
+            is_wrong = bytes in types and "BLOB" not in kinds
+            if str in types:
+                forms = [JSON_COLUMNS[t, name] for t in tables if (t, name) in JSON_COLUMNS]
+                is_wrong |= bool(kinds) and kinds.issubset(_NUMBERS)
+                is_wrong |= not all(_is_json(value, form) for form in forms for value in column)
+            if is_wrong:
+                raise StoreError(
+                    f"The store {self.path} is damaged ({name} is not as it was written): "
+                    "`lsmseg-prompts store check` says where; restore a backup."
+                )
+        return rows
+
+    def _kinds(self, table: str) -> dict[str, str]:
+        """The columns of a table, and which kind of value is theirs."""
+        if table not in self._columns:
+            found = self.execute("SELECT name, type FROM pragma_table_info(?)", [table])
+            self._columns[table] = dict(found.fetchall())
+        return self._columns[table]
+
+    def rows_as_they_are(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """The rows of a SELECT, whatever another program has put into them."""
         with translated(self.path):
             cursor = self.connection.execute(sql, tuple(values))
             names = [column[0] for column in cursor.description]
@@ -197,6 +252,14 @@ def absent(path: Path) -> StoreError:
         f"There is no attribute store at {path}: `lsmseg-prompts generate` makes one, or name "
         "another with --store."
     )
+
+
+def _is_json(value: Any, form: type) -> bool:
+    """Whether a text is JSON of that form; what is no text is not looked at."""
+    try:
+        return not isinstance(value, str) or isinstance(json.loads(value), form)
+    except (ValueError, RecursionError):
+        return False
 
 
 @contextmanager

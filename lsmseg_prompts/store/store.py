@@ -207,29 +207,13 @@ class Store(DescriptionStore):
         return int(self.write("evaluations", row).lastrowid or 0)
 
     def evaluations(self, run: str | None = None) -> list[dict[str, Any]]:
-        """The scores entered, oldest first; `run` keeps those of one run.
-
-        Raises StoreError where another program has changed one into what is no score.
-        """
+        """The scores entered, oldest first; `run` keeps those of one run."""
         rows = self.rows(
             "SELECT * FROM evaluations WHERE run = coalesce(?, run) OR ? IS NULL ORDER BY id",
             [run, run],
         )
         for row in rows:
-            try:
-                row |= {key: json.loads(row[key]) for key in ("attributes", "details")}
-            except (TypeError, ValueError):
-                row["details"] = None
-            numbers = (row["pictures"], row["miou"], row["miou_low"], row["miou_high"])
-            if (
-                not isinstance(row["attributes"], list)
-                or not isinstance(row["details"], dict)
-                or not all(number is None or isinstance(number, int | float) for number in numbers)
-            ):
-                raise StoreError(
-                    f"The store {self.path} is damaged (evaluation {row['id']} is not as it was "
-                    "written): restore a backup."
-                )
+            row |= {key: json.loads(row[key]) for key in ("attributes", "details")}
         return rows
 
     def status(self) -> list[dict[str, Any]]:

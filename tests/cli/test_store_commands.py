@@ -30,6 +30,7 @@ from lsmseg_prompts.vocabularies import load_vocabulary
 
 CAMVID = load_vocabulary("camvid")
 FENCE = CAMVID.find("fence").index
+ASKED = "store show sky --vocab camvid --llm gpt-4 --attempts"
 ON = ("--vocab", "camvid")
 OLD, NEW = "A fence is brown or white.", "A fence is green or gray."
 
@@ -503,6 +504,8 @@ def test_what_a_person_should_look_at(store: Store, call) -> None:
         ("UPDATE descriptions SET text = CAST(x'ff41' AS TEXT), tokens = 6", "values"),
         ("UPDATE llms SET provenance = CAST(x'ff41' AS TEXT)", "values"),
         ("UPDATE descriptions SET reason = x'00'", "values"),
+        ("UPDATE classes SET synonyms = '[bad'", "values"),
+        ("UPDATE classes SET synonyms = '{}'", "values"),
     ],
 )
 def test_damage_exits_with_8(store: Store, call, statement, check_name) -> None:
@@ -519,19 +522,25 @@ def test_damage_exits_with_8(store: Store, call, statement, check_name) -> None:
 @pytest.mark.parametrize(
     ("change", "command", "code", "says"),
     [
-        ("descriptions SET text = x'ff00'", "store lint --llm gpt-4", 8, "is no text"),
+        ("descriptions SET text = x'ff00'", "store lint --llm gpt-4", 8, "(text is not as it was"),
         ("descriptions SET text = CAST(x'ff41' AS TEXT)", "store lint --llm gpt-4", 8, "UTF-8"),
         ("descriptions SET text = CAST(x'ff41' AS TEXT)", "store show sky --vocab camvid", 8,
          "damaged (Could not decode to UTF-8"),
         ("vocabularies SET title = CAST(x'ff41' AS TEXT)", "store status", 0, ""),
-        ("evaluations SET attributes = 'color'", "leaderboard", 8, "evaluation 1 is not as"),
-        ("evaluations SET details = '[]'", "leaderboard", 8, "evaluation 1 is not as"),
-        ("evaluations SET pictures = 'many'", "leaderboard", 8, "evaluation 1 is not as"),
+        ("evaluations SET attributes = 'color'", "leaderboard", 8, "(attributes is not as it was"),
+        ("evaluations SET details = '[]'", "leaderboard", 8, "(details is not as it was"),
+        ("evaluations SET pictures = 'many'", "leaderboard", 8, "(pictures is not as it was"),
+        ("evaluations SET split = x'ff00'", "leaderboard", 8, "(split is not as it was"),
+        ("attempts SET reply = x'ff00'", ASKED, 8, "(reply is not as it was"),
+        ("attempts SET cost_usd = 'dear'", ASKED, 8, "(cost_usd is not as it was"),
+        ("attempts SET attributes = '{bad'", ASKED, 8, "(attributes is not as it was"),
+        ("attempts SET attributes = '{}'", ASKED, 8, "(attributes is not as it was"),
         ("evaluations SET benchmark = 'a' || char(27) || '[31m'", "leaderboard", 0, ""),
     ],
 )  # fmt: skip
 def test_what_another_program_changed(store: Store, call, change, command, code, says) -> None:
     store.put_description(Description("camvid", 0, "color", "gpt-4", "The sky is blue.", 7))
+    store.record_attempt(CAMVID, 0, "color", "gpt-4", asked_model="gpt-4", prompt="p")
     scored = {"benchmark": "ministuff", "model": "m", "prompt_set": "color", "miou": 0.5}
     store.add_evaluation(**scored, attributes=["color"], pictures=20)
     store.execute(f"UPDATE {change}")
