@@ -130,8 +130,8 @@ def summary_row(summary: Summary) -> dict[str, Any]:
         "cells": summary.cells,
         "there": summary.skipped - summary.failed_before,
         "added": summary.done,
-        "failed": summary.failed + summary.failed_before,
-        "left": summary.left,
+        "failed": summary.failed - summary.passing + summary.failed_before,
+        "left": summary.left + summary.passing,
     }
     rare = {"by others": summary.elsewhere, "in batch": summary.in_batch, "review": summary.review}
     row |= {name: number for name, number in rare.items() if number}
@@ -148,8 +148,7 @@ def what_next(summaries: Sequence[Summary], resume: str) -> list[str]:
 
 
 def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
-    passing = sum(f.passing for f in summary.failures)
-    failed = summary.failed - passing + summary.failed_before
+    failed = summary.failed - summary.passing + summary.failed_before
     if summary.left_out:
         yield f"it does not take {', '.join(summary.left_out)}: that had no effect."
     if summary.thinking_replies:
@@ -161,7 +160,7 @@ def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
     if summary.uncertain_usd > 0:
         most = money(summary.uncertain_usd)
         yield f"up to {most} of the cost is an upper bound, of requests whose use was not told."
-    if left := summary.left + passing:
+    if left := summary.left + summary.passing:
         yield f"{left} cells are still to be asked for; the same command does that: {resume}"
     if summary.in_batch and "--batch" not in resume.split():
         yield f"{summary.in_batch} cells are in a batch; to collect it: {resume} --batch"

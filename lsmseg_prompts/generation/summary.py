@@ -98,6 +98,11 @@ class Summary:
     batches: tuple[dict[str, Any], ...] | None = None
     left_out: tuple[str, ...] = ()
 
+    @property
+    def passing(self) -> int:
+        """How many of `failed` are still missing, and asked for by the same command."""
+        return sum(failure.passing for failure in self.failures)
+
 
 def summarize(plan: Plan, tally: Tally, usage: Usage) -> Summary:
     """The summary of a run: what was wanted, what became of it, and what it took."""

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.scripted_llm import PETS, reply
 
@@ -111,14 +111,12 @@ _VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
 @given(value=_VALUES, ascii=st.booleans(), indent=st.sampled_from([None, 1]))
 def test_no_repair_changes_valid_json(value: Any, ascii: bool, indent: int | None) -> None:
     text = json.dumps(value, ensure_ascii=ascii, indent=indent)
     assert repaired(text) == (value, len(text))
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     texts=st.dictionaries(st.sampled_from(["color", "shape", "size"]), st.text(), min_size=1),
     before=st.text(st.characters(exclude_characters="{"), max_size=9),
@@ -130,7 +128,6 @@ def test_every_object_survives(texts: dict[str, str], before: str, after: str, a
     assert read_object(text) == read_object(text, texts) == texts
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.text(st.sampled_from("{}[]\"'“”:,\\ \nabN1`u")))
 def test_any_text_is_read_or_refused(text: str) -> None:
     read_object(text)
