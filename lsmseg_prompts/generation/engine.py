@@ -31,7 +31,7 @@ from lsmseg_prompts.llm.tokens import input_tokens_bound
 
 LONGEST_WAIT = 600.0  # seconds: a provider that asks for more is asked again another day
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
-MOST_ADAPTATIONS = 5
+MOST_ADAPTATIONS = 20  # of one question: each takes something away for good, so they end
 BATCH_PRICE = 0.5  # of the price of asking at once
 NEVER_REACHED = ("DNS", "Refused", "Proxy")
 RESUME = "what came back before is kept, and the same command goes on from there"
@@ -107,6 +107,11 @@ class Asker:
         retries = adaptations = 0
         while True:
             reply, attempt = await self._once(request, purpose, number)
+            if reply.error_scope == "adapted":
+                adaptations += 1
+                if adaptations <= MOST_ADAPTATIONS:
+                    continue
+                reply = replace(reply, error_scope="cell")
             scope = reply.error_scope
             self._end_if_for_all(reply)
             if scope in (None, "cell"):
@@ -117,11 +122,6 @@ class Asker:
                     # counting as failed.
                     return replace(reply, error_scope="passing"), attempt
                 return reply, attempt
-            if scope == "adapted":
-                adaptations += 1
-                if adaptations > MOST_ADAPTATIONS:
-                    return replace(reply, error_scope="cell"), attempt
-                continue
             # A throttled provider that answers others meanwhile is not failing.
             if not (scope == "throttled" and self._last_success > previous):
                 retries += 1

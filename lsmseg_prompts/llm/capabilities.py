@@ -23,10 +23,12 @@ TOKEN_NAMES = ("max_completion_tokens", "max_tokens")
 
 ROOMS = (4096, 16384, 32768)
 """The steps by which the room for thoughts grows."""
+LEAST_ROOM = 512
 
 _NOT_SUPPORTED = re.compile(
     r"unsupported|not.{0,3}support|n't support|unrecogni|unknown|unexpected|not (be )?permitted"
-    r"|not allowed|not available|forbidden|must be set to|does not accept|only the default",
+    r"|not allowed|not available|forbidden|must be set to|may only be set|does not accept"
+    r"|only the default",
     re.I,
 )
 _TOO_MANY = re.compile(
@@ -35,6 +37,7 @@ _TOO_MANY = re.compile(
 _LIMIT = re.compile(
     r"max_(completion_|output_|new_)?tokens|context (length|window)|(out|com)put", re.I
 )
+_CONTEXT = re.compile(r"context (length|window)", re.I)
 _JSON = re.compile(r"response_format|json_schema|json_object|json mode|structured output", re.I)
 _SYSTEM = re.compile(
     r"system.{0,3}(role|message|prompt|instruction)|role.{0,20}system|not support ['\"`]?system",
@@ -52,7 +55,7 @@ class Capabilities:
     model insists on. room: output tokens for thoughts, beside those for the answer; most: the most
     output tokens it takes; is_limited: whether the user set the limit. reasoning: sets of
     parameters for the level of reasoning that was asked for, of which the first is sent;
-    has_level: whether one was asked for.
+    given_up: those of them that were refused; has_level: whether one was asked for.
     """
 
     token_name: str | None
@@ -65,26 +68,29 @@ class Capabilities:
     most: int | None = None
     is_limited: bool = False
     reasoning: list[Mapping[str, Any]] = field(default_factory=list)
+    given_up: list[Mapping[str, Any]] = field(default_factory=list)
     has_level: bool = False
 
     def fitted(self, request: Request) -> Request:
         """`request` with room for thoughts, and without what the model is known not to take."""
-        wanted = {**request.parameters, **self.forced}
-        self.missed |= request.parameters.keys() & self.refused
-        if self.reasoning:
-            wanted = {**self.reasoning[0], **wanted}
-        limit = request.max_output_tokens
-        given = [wanted.pop(name) for name in TOKEN_NAMES if isinstance(wanted.get(name), int)]
-        self.is_limited = bool(given)
-        limit = given[0] if given else limit
-        room = self.room if limit is not None and self.token_name and not given else 0
+        first = self.reasoning[0] if self.reasoning else {}
+        wanted = {**first, **request.parameters, **self.forced}
+        limits = [wanted.pop(name) for name in TOKEN_NAMES if name in wanted]
+        given = next((limit for limit in limits if is_limit(limit)), None)
+        sent = {name: value for name, value in wanted.items() if name not in self.refused}
+        asked = request.parameters.items()
+        limit_names = set() if self.token_name is None else set(TOKEN_NAMES)
+        self.missed |= {name for name, value in asked if sent.get(name) != value} - limit_names
+        self.is_limited |= given is not None
+        limit = request.max_output_tokens if given is None else given
+        room = self.room if limit is not None and self.token_name and given is None else 0
         if limit is not None and self.most is not None:
             room = max(0, min(room, self.most - limit))
         return replace(
             request,
             max_output_tokens=None if limit is None else limit + room,
             room=room,
-            parameters={k: v for k, v in wanted.items() if k not in self.refused},
+            parameters=sent,
         )
 
     def more_room(self, request: Request) -> bool:
@@ -135,7 +141,8 @@ class Capabilities:
             return False
         code, message, parameter = error_details(answer)
         text = f"{code} {parameter} {message}"
-        if status < 500 and self._next_reasoning(text, sent):
+        named = parameter if parameter in _parameters(sent) else _first_named(message, sent)
+        if status < 500 and self._next_reasoning(named, text, sent):
             return True
         limit = sent.get(self.token_name or "")
         if room and isinstance(limit, int) and _LIMIT.search(text) and _TOO_MANY.search(text):
@@ -157,7 +164,6 @@ class Capabilities:
         if sent["messages"][0]["role"] == "system" and _SYSTEM.search(text):
             self.system = False
             return True
-        named = parameter if parameter in sent else _first_named(message, sent)
         if named is None or status >= 500:
             return False
         self.refused.add(named)
@@ -167,32 +173,38 @@ class Capabilities:
             self.token_name = None if other in self.refused else other
         return True
 
-    def _next_reasoning(self, text: str, sent: Mapping[str, Any]) -> bool:
+    def _next_reasoning(self, named: str | None, text: str, sent: Mapping[str, Any]) -> bool:
         """Whether the refusal is about a set of reasoning parameters that is given up now."""
-        tried = next((one for one in self.reasoning if one.items() <= sent.items()), None)
-        if tried is None:  # another question gave it up meanwhile
-            return self.has_level and _names_any(text, _REASONING_NAMES & sent.keys())
-        if not _names_any(text, tried.keys()):
-            return False
-        self.reasoning = [one for one in self.reasoning if one is not tried]
-        return True
+        sets = [one for one in (*self.given_up, *self.reasoning) if one.items() <= sent.items()]
+        tried = max(sets, key=len, default={})
+        about = named in tried if named is not None else _names_any(text, tried)
+        if about and tried in self.reasoning:  # else another question gave it up meanwhile
+            self.reasoning.remove(tried)
+            self.given_up.append(tried)
+        return about
 
     def _lower(self, message: str, limit: int, answer: int) -> None:
-        """Ask for fewer output tokens: what the message names as the most, else half the room."""
-        named = [int(n) for n in re.findall(r"\d+", message.replace(",", "")) if int(n) < limit]
-        fits = max((n for n in named if n > answer), default=answer + (limit - answer) // 2)
+        """Ask for fewer output tokens: what the message names as the most, else half the room.
+
+        Half also where the context is too short, whose numbers count the question too.
+        """
+        half = (limit - answer) // 2
+        fits = answer + (half if half >= LEAST_ROOM else 0)
+        if not _CONTEXT.search(message):
+            named = [int(n) for n in re.findall(r"\d+", message.replace(",", ""))]
+            fits = max((n for n in named if answer < n < limit), default=fits)
         self.most = min(fits, self.most or fits)
         self.room = min(self.room, max(0, self.most - answer))
+
+
+def is_limit(value: object) -> bool:
+    """Whether it can be an output limit."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def next_room(had: int) -> int:
     """The next step of the room for thoughts; the last one has none after it."""
     return next((room for room in ROOMS if room > had), had)
-
-
-_REASONING_NAMES = {
-    "reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs",
-}  # fmt: skip
 
 
 def _names_any(text: str, names: Iterable[str]) -> bool:
@@ -201,12 +213,15 @@ def _names_any(text: str, names: Iterable[str]) -> bool:
     )
 
 
+def _parameters(sent: Mapping[str, Any]) -> set[str]:
+    return sent.keys() - {"model", "messages"}
+
+
 def _first_named(message: str, sent: Mapping[str, Any]) -> str | None:
     """The parameter of `sent` that the message names first."""
     places = [
         (match.start(), name)
-        for name in sent
-        if name not in ("model", "messages")
-        and (match := re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", message))
+        for name in _parameters(sent)
+        if (match := re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", message))
     ]
     return min(places)[1] if places else None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lsmseg_prompts.llm.base import LLM, Reply, Request
-from lsmseg_prompts.llm.capabilities import JSON_FORMATS, Capabilities
+from lsmseg_prompts.llm.capabilities import JSON_FORMATS, TOKEN_NAMES, Capabilities
 from lsmseg_prompts.llm.errors import Failure, delay_in_error
 from lsmseg_prompts.llm.http import (
     check_certificates,
@@ -71,6 +71,7 @@ class ChatLLM(LLM):
             JSON_FORMATS.index(provider.json),
             room=provider.room(model, level),
             reasoning=list(provider.reasoning.get(level or "", ())),
+            is_limited=any(name in options.parameters for name in TOKEN_NAMES),
             has_level=level is not None,
         )
         self._mended = url.rstrip("/").removesuffix("/chat/completions") != url.rstrip("/")

@@ -318,4 +318,4 @@ def _host(url: str) -> str:
 
 def is_dashscope(url: str) -> bool:
     """Whether `url` is DashScope's, in whichever of its protocols."""
-    return (urlsplit(url).hostname or "").endswith("aliyuncs.com")
+    return (urlsplit(url).hostname or "").endswith(".aliyuncs.com")

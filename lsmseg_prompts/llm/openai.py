@@ -113,7 +113,8 @@ class OpenAIChat(ChatLLM):
         _, answer = await self._call("GET", "/models")
         listed = parsed(answer.content) if answer is not None else None
         data = listed.get("data") if isinstance(listed, dict) else None
-        names = [str(one.get("id")) for one in data or () if isinstance(one, dict)]
+        every = data if isinstance(data, list) else []
+        names = [str(one.get("id")) for one in every if isinstance(one, dict)]
         if not names or self.model in names:
             return reply
         shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")

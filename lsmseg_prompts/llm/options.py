@@ -10,9 +10,14 @@ from typing import Any
 
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import read_named
+from lsmseg_prompts.llm.capabilities import TOKEN_NAMES, is_limit
 from lsmseg_prompts.llm.providers import Level
 
-OURS = ("model", "messages", "stream", "n", "response_format")
+OURS = (
+    "model", "messages", "stream", "n", "response_format",
+    # Arguments of DashScope's SDK that are none of the model's.
+    "api_key", "base_address", "request_timeout", "result_format", "session",
+)  # fmt: skip
 """Parameters that are set for each question and cannot be given."""
 
 
@@ -31,6 +36,9 @@ class AskOptions:
     def __post_init__(self) -> None:
         if ours := sorted(self.parameters.keys() & set(OURS)):
             raise UsageError(f"-o cannot set {ours[0]}: each question has its own.")
+        for name in TOKEN_NAMES:
+            if name in self.parameters and not is_limit(self.parameters[name]):
+                raise UsageError(f"-o {name} is a number of tokens: write it like -o {name}=500.")
 
 
 def ask_options(
@@ -63,6 +71,6 @@ def _text(system: Path) -> str:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=str)  # no server takes a NaN
     except (ValueError, RecursionError):
         return text

@@ -166,11 +166,23 @@ def test_what_a_model_does_not_take_is_left_out_and_said(server, generate, provi
     assert "temperature" not in attempts()[-1]["parameters"]
 
 
+def test_however_many_parameters_are_refused_one_by_one(server, generate):
+    classes("zebra", "cat")
+    names = [f"knob_{number}" for number in range(7)]
+    said = "Unrecognized request argument supplied: "
+    server.script(
+        {"match": {"parameter": name}, "status": 400, "message": said + name} for name in names
+    )
+    generate(server, *(f"-o{name}=1" for name in names), "-j", "1", code=0)
+    assert [c["status"] for c in server.requests()] == [400] * 7 + [200] * 2
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["-o", "top_p"], "not KEY=VALUE"), (["-o", "model=x"], "cannot set model"),
-        (["-o", "a=1", "-o", "a=2"], "given twice"),
+        (["-o", "a=1", "-o", "a=2"], "given twice"), (["-o", "result_format=text"], "cannot set"),
+        *((["-o", f"max_tokens={odd}"], "number of tokens") for odd in ("null", "-1", "5e3", "x")),
     ],
 )  # fmt: skip
 def test_options_that_are_not_ones(server, generate, words, message):

@@ -191,6 +191,49 @@ def test_a_refusal_of_what_was_not_sent_is_no_adaptation() -> None:
     assert not Capabilities("max_tokens").learn(400, {"error": "json_schema not supported"}, body)
 
 
+def said(message: str, parameter: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "param": parameter}}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        said("'temperature' is not supported with reasoning_effort 'high'.", "temperature"),
+        said("`temperature` may only be set to 1 when reasoning_effort is high."),
+    ],
+)
+def test_of_two_parameters_the_one_that_is_meant_is_left_out(refusal: dict[str, Any]) -> None:
+    sets: list[Any] = [{"reasoning_effort": "high"}]
+    known = Capabilities("max_tokens", reasoning=sets, has_level=True)
+    request = Request("q", parameters={"temperature": 0.5})
+    sent = {"messages": [{"role": "user"}], **known.fitted(request).parameters}
+    assert known.learn(400, refusal, sent)
+    assert known.fitted(request).parameters == {"reasoning_effort": "high"}
+    assert known.missed == {"temperature"}
+
+
+def test_a_level_of_the_users_own_that_is_refused_is_left_out() -> None:
+    known = Capabilities("max_tokens", reasoning=[{"reasoning_effort": "low"}], has_level=True)
+    request = Request("q", parameters={"reasoning_effort": "xhigh"})
+    sent = {"messages": [{"role": "user"}], **known.fitted(request).parameters}
+    assert known.learn(400, said("Unsupported value.", "reasoning_effort"), sent)
+    assert known.fitted(request).parameters == {} and known.missed == {"reasoning_effort"}
+
+
+@pytest.mark.parametrize("name", ["model", "messages"])
+def test_what_every_question_needs_is_never_left_out(name: str) -> None:
+    sent = {"model": "m", "messages": [{"role": "user"}], "top_p": 1}
+    assert not Capabilities("max_tokens").learn(400, said("It is not supported.", name), sent)
+
+
+def test_a_limit_under_another_name_is_not_missed() -> None:
+    known = Capabilities("max_tokens")
+    request = Request("q", max_output_tokens=256, parameters={"max_tokens": 500})
+    sent = {"messages": [{"role": "user"}], "max_tokens": 500}
+    assert known.learn(400, said("max_tokens is not supported.", "max_tokens"), sent)
+    assert known.fitted(request).max_output_tokens == 500 and not known.missed
+
+
 # -- room ----------------------------------------------------------------------------------------
 
 
@@ -206,6 +249,29 @@ def test_models_that_are_known_to_think_get_room_from_the_start(model: str) -> N
     assert (fitted.max_output_tokens, fitted.room) == (100 + 4096, 4096)
     assert llm.fitted(fitted) is fitted
     assert llm.body(ASK)["max_completion_tokens"] == 4196
+
+
+@pytest.mark.parametrize(
+    ("question", "room", "refusals"), [(300, 2048, 1), (3000, 512, 3), (5000, 0, 4)]
+)
+def test_a_context_that_is_too_short_takes_the_room(
+    question: int, room: int, refusals: int
+) -> None:
+    """The numbers that such a refusal names count the question too: none of them is the most."""
+    known, count = Capabilities("max_tokens", room=4096), 0
+    while True:
+        request = known.fitted(Request("q", max_output_tokens=256))
+        most = request.max_output_tokens or 0
+        message = (
+            f"This model's maximum context length is 4096 tokens. However, you requested "
+            f"{question + most} tokens ({question} in the messages, {most} in the completion)."
+        )
+        sent = {"messages": [{"role": "user"}], "max_tokens": most}
+        fits = question + most <= 4096
+        if fits or not known.learn(400, said(message), sent, request.room or 0):
+            break
+        count += 1
+    assert (known.room, count) == (room, refusals)
 
 
 @pytest.mark.parametrize("model", ["gpt-4", "gpt-4o", "gpt-5-chat-latest", "olmo-7b"])
