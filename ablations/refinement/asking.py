@@ -47,7 +47,7 @@ class Asking:
         base_url: Of a server that speaks OpenAI's protocol.
         key_file: A file that holds the key.
         timeout: Seconds for each request.
-        options: Its reasoning, and parameters of each request.
+        options: Its reasoning, parameters of each request, a system message.
 
     Raises:
         UsageError: For an LLM that there is not, or that writes nothing new.
@@ -177,6 +177,8 @@ class Inquiry:
         Raises:
             LsmsegPromptsError: For what ends asking, but for the budget.
         """
+        # As they will be on file: with the system message.
+        requests = [replace(r, system=self.llm.fitted(r).system) for r in requests]
         with open_store(self.path) as store:
             store.add_vocabulary(vocabulary)
             store.add_template(template)

@@ -65,16 +65,14 @@ class AnthropicBatches:
 
     async def create(self, batch: str, uploaded: Sequence[str]) -> RemoteBatch:
         body = {"requests": [json.loads(line) for line in uploaded]}
-        options = {"headers": self._headers()}
         answer = await self.llm.fetch_json(
-            "post", PATH, "id", FILE_SECONDS, body=body, options=options
+            "POST", PATH, "id", FILE_SECONDS, json=body, headers=self._headers()
         )
         return _remote(answer)
 
     async def look(self, remote_id: str) -> RemoteBatch:
-        options = {"headers": self._headers()}
-        path = f"{PATH}/{remote_id}"
-        answer = await self.llm.fetch_json("get", path, "processing_status", options=options)
+        path, headers = f"{PATH}/{remote_id}", self._headers()
+        answer = await self.llm.fetch_json("GET", path, "processing_status", headers=headers)
         return _remote({"id": remote_id, **answer})
 
     async def find(self, sought: Sought) -> RemoteBatch | None:
@@ -95,14 +93,13 @@ class AnthropicBatches:
         return RemoteBatch(None, UNCONFIRMED) if unsure else None
 
     async def read(self, file: str) -> bytes:
-        options = {"headers": self._headers()}
-        return (await self.llm.fetch("get", file, FILE_SECONDS, options=options)).content
+        return (await self.llm.fetch("GET", file, FILE_SECONDS, headers=self._headers())).content
 
     def results(self, data: bytes) -> Iterator[Result | None]:
         for line in json_lines(data):
             yield None if line is None else _result(line)
 
-    def _headers(self) -> dict[str, Any]:
+    def _headers(self) -> dict[str, str | None]:
         return {**self.llm.key_in("x-api-key"), "anthropic-version": VERSION}
 
 

@@ -7,7 +7,7 @@ which one it has.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -143,7 +143,11 @@ def seconds(created: Any) -> float | None:
 
 
 async def listed(
-    llm: OpenAIChat, path: str, after: str, sought: Sought, headers: dict[str, Any] | None = None
+    llm: OpenAIChat,
+    path: str,
+    after: str,
+    sought: Sought,
+    headers: Mapping[str, str | None] | None = None,
 ) -> list[dict[str, Any]]:
     """The account's batches that may be the one that is sought, newest first.
 
@@ -158,8 +162,7 @@ async def listed(
     params: dict[str, Any] = {"limit": 100}
     seen: set[str] = set()
     while True:
-        options = {"params": params, **({"headers": headers} if headers else {})}
-        answer = await llm.fetch_json("get", path, options=options)
+        answer = await llm.fetch_json("GET", path, params=params, headers=headers)
         data = answer.get("data")
         page = [b for b in data if isinstance(b, dict)] if isinstance(data, list) else []
         new = [b for b in page if sought.may_be(seconds(b.get("created_at")))]

@@ -1,14 +1,15 @@
 """LLMs behind OpenAI's chat protocol: OpenAI itself and every server that speaks it.
 
-Questions go out through the HTTP library of OpenAI's SDK, without the SDK: it takes half a second
-to load, and hands on HTML or half an answer as if it were one. Files and batches go through the
-SDK (`max_retries=0`: the retries are the engine's). Proxies, NO_PROXY and SSL_CERT_FILE are
+All goes out through the HTTP library of OpenAI's SDK, without the SDK. That takes half a second to
+load, hands on HTML or half an answer as if it were one, and sends to any host what the environment
+holds for OpenAI (OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID). Proxies, NO_PROXY and SSL_CERT_FILE are
 honoured by the library. Redirects are not followed: a key is for the host that was named.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -90,7 +91,7 @@ class OpenAIChat(ChatLLM):
         return messages
 
     async def _exchange(self, body: dict[str, Any], request: Request) -> Reply:
-        reply, answer = await self._call("POST", "/chat/completions", body)
+        reply, answer = await self._call("POST", "/chat/completions", json=body)
         if answer is None:
             return reply
         read = parsed(answer.content)
@@ -146,11 +147,11 @@ class OpenAIChat(ChatLLM):
         """The JSON of an answer; `fetch` says more.
 
         Args:
-            method: "get" or "post".
+            method: "GET" or "POST".
             path: after the base URL.
             field: what must be a text in it.
             seconds: the least time it is given.
-            **more: arguments of the client's method.
+            **more: as of `_call`.
         """
         answer = parsed((await self.fetch(method, path, seconds, **more)).content)
         if not isinstance(answer, dict):
@@ -166,14 +167,14 @@ class OpenAIChat(ChatLLM):
         """The answer to a call that is not a question; raises unless its status is 2xx.
 
         Args:
-            method: "get" or "post".
+            method: "GET" or "POST".
             path: after the base URL.
             seconds: the least time it is given.
-            **more: arguments of the client's method.
+            **more: as of `_call`.
         """
         if self._key is None:
             self.check()
-        reply, answer = await self._send(method, path, max(self.timeout, seconds or 0.0), **more)
+        reply, answer = await self._call(method, path, seconds, **more)
         if answer is not None:
             if 200 <= answer.status_code < 300:
                 return answer
@@ -187,61 +188,45 @@ class OpenAIChat(ChatLLM):
         kind = ProviderError if reply.error_scope == "account" else ConfigurationError
         raise kind(message)
 
-    def key_in(self, header: str) -> dict[str, Any]:
+    def key_in(self, header: str) -> dict[str, str | None]:
         """Headers for a call that wants the key in `header` alone."""
-        import openai
-
         if self._key is None:
             self.check()
-        return {"Authorization": openai.Omit(), header: self._key}
+        return {"Authorization": None, header: self._key}
 
     # -- the wire ----------------------------------------------------------------------------
 
     async def _call(
-        self, method: str, path: str, body: Any = None
+        self,
+        method: str,
+        path: str,
+        seconds: float | None = None,
+        headers: Mapping[str, str | None] | None = None,
+        **content: Any,
     ) -> tuple[Reply, httpx2.Response | None]:
-        """The raw answer, whatever its status; else None, and the reply says what was wrong."""
+        """The raw answer, whatever its status; else None, and the reply says what was wrong.
+
+        Args:
+            method: "GET" or "POST".
+            path: after the base URL.
+            seconds: the least time it is given.
+            headers: beside the usual ones; None takes one of these away.
+            **content: json, data, files or params, as the HTTP library takes them.
+        """
         import httpx2
 
+        timeout = max(self.timeout, seconds or 0.0)
+        given = {k: v for k, v in {**self._headers(), **(headers or {})}.items() if v is not None}
         try:
             client = self._connected()
-            address = self._url + path
-            request = client.build_request(method, address, json=body, headers=self._headers())
+            request = client.build_request(method, self._url + path, headers=given, **content)
         except (httpx2.InvalidURL, ValueError, ImportError) as error:
             return self._failed(unusable(error, self._url)), None
         try:
-            async with time_limit(self.timeout):
+            async with time_limit(timeout):
                 return Reply(None, self.model), await client.send(request)
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            return self._failed(connection_failure(error, self._url, self.timeout)), None
-
-    async def _send(
-        self, method: str, path: str, seconds: float, **more: Any
-    ) -> tuple[Reply, httpx2.Response | None]:
-        """The same through the SDK, which knows files; `more` are arguments of its methods."""
-        import httpx2
-        import openai
-
-        header = self.provider.key_header
-        try:
-            client = openai.AsyncOpenAI(
-                api_key=self._key,
-                base_url=self._url,
-                max_retries=0,
-                timeout=httpx2.Timeout(None, connect=self._connect_seconds),
-                http_client=self._connected(),
-                default_headers={header: self._key} if header and self._key else None,
-            )
-        except (httpx2.InvalidURL, ValueError, ImportError) as error:
-            return self._failed(unusable(error, self._url)), None
-        try:
-            async with time_limit(seconds):
-                call = client.post if method == "post" else client.get
-                return Reply(None, self.model), await call(path, cast_to=httpx2.Response, **more)
-        except openai.APIStatusError as error:
-            return Reply(None, self.model), error.response
-        except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            return self._failed(connection_failure(error, self._url, seconds)), None
+            return self._failed(connection_failure(error, self._url, timeout)), None
 
     def _new_client(self) -> httpx2.AsyncClient:
         import httpx2
@@ -257,7 +242,7 @@ class OpenAIChat(ChatLLM):
         return min(CONNECT_SECONDS, 0.5 * self.timeout)
 
     def _headers(self) -> dict[str, str]:
-        """What goes along with a question: the key, and which account is to pay."""
+        """What goes along with a call: the key, and which account is to pay."""
         key = self._key or PLACEHOLDER
         headers = {"Authorization": f"Bearer {key}", "User-Agent": "lsmseg-prompts"}
         if self.provider.key_header:

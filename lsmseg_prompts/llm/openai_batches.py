@@ -69,7 +69,7 @@ class OpenAIBatches:
     async def _name_of(self, file_id: Any) -> str | None:
         """The name that a file was uploaded under, without its ending."""
         try:
-            about = await self.llm.fetch_json("get", f"/files/{file_id}")
+            about = await self.llm.fetch_json("GET", f"/files/{file_id}")
         except (ConfigurationError, ProviderError):
             return None
         return str(about.get("filename")).removesuffix(".jsonl")
@@ -86,19 +86,18 @@ class OpenAIBatches:
     async def upload_file(self, name: str, data: bytes) -> str:
         """Upload the input of a batch, JSON lines; returns the file's id."""
         answer = await self.llm.fetch_json(
-            "post",
+            "POST",
             "/files",
             "id",
             FILE_SECONDS,
-            body={"purpose": "batch"},
+            data={"purpose": "batch"},
             files={"file": (name, data, "application/jsonl")},
-            options={"headers": {"Content-Type": "multipart/form-data"}},
         )
         for _ in range(FILE_POLLS):
             if answer.get("status") != "pending":  # which Azure's is at first
                 break
             await asyncio.sleep(FILE_POLL)
-            answer = await self.llm.fetch_json("get", f"/files/{answer['id']}", "id")
+            answer = await self.llm.fetch_json("GET", f"/files/{answer['id']}", "id")
         return str(answer["id"])
 
     async def create_batch(self, input_file_id: str, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -109,11 +108,11 @@ class OpenAIBatches:
             "completion_window": "24h",
             "metadata": dict(metadata),
         }
-        return await self.llm.fetch_json("post", "/batches", "id", body=body)
+        return await self.llm.fetch_json("POST", "/batches", "id", json=body)
 
     async def retrieve_batch(self, batch_id: str) -> dict[str, Any]:
         """What has become of a batch."""
-        return await self.llm.fetch_json("get", f"/batches/{batch_id}", "status")
+        return await self.llm.fetch_json("GET", f"/batches/{batch_id}", "status")
 
     async def list_batches(self, sought: Sought) -> list[dict[str, Any]]:
         """The account's batches that may be the one that is sought, newest first."""
@@ -121,7 +120,7 @@ class OpenAIBatches:
 
     async def file_content(self, file_id: str) -> bytes:
         """The bytes of an output or errors file."""
-        return (await self.llm.fetch("get", f"/files/{file_id}/content", FILE_SECONDS)).content
+        return (await self.llm.fetch("GET", f"/files/{file_id}/content", FILE_SECONDS)).content
 
 
 def _remote(given: dict[str, Any]) -> RemoteBatch:

@@ -34,7 +34,9 @@ def whole_answer(content: bytes) -> Any:
         whole |= {key: value for key, value in event.items() if value}
         choices = event.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else {}
-        delta = choice.get("delta") or choice.get("message") or {}
+        choice = choice if isinstance(choice, dict) else {}
+        delta = choice.get("delta") or choice.get("message")
+        delta = delta if isinstance(delta, dict) else {}
         finish = choice.get("finish_reason") or finish
         for name, key in (
             ("content", "content"), ("reasoning_content", "reasoning_content"),

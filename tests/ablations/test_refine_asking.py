@@ -46,6 +46,7 @@ from lsmseg_prompts.errors import BudgetError, ConfigurationError, ProviderError
 from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.rewriting import question, sentences
 from lsmseg_prompts.llm import Reply, Request, make_llm
+from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.prices import Price
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.templates import query
@@ -404,7 +405,8 @@ def test_over_openais_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
             "choices": [choice], "usage": usage}  # fmt: skip
 
     async def use(server: Any) -> tuple[Any, list[Any]]:
-        llm = make_llm("openai/eye", f"{server.address}/v1")
+        options = AskOptions(system="You look closely.")
+        llm = make_llm("openai/eye", f"{server.address}/v1", options=options)
         limits = Limits(price=Price(1.0, 10.0, "test", ""))
         asked = partial(refine, llm, proposers=("picture",), rounds=1, look=True, limits=limits)
         return (await asyncio.to_thread(asked))[0], server.calls
@@ -414,6 +416,7 @@ def test_over_openais_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {trial.candidate.index for trial in one.tried} == {0}  # only it is named
     assert one.tried[0].candidate.cost == pytest.approx(0.002)
     assert one.cost == pytest.approx(0.002 * len(calls))
+    assert calls[0].body["messages"][0] == {"role": "system", "content": "You look closely."}
     parts = calls[0].body["messages"][-1]["content"]
     urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
     assert urls and all(url.startswith("data:image/jpeg;base64,/9j/") for url in urls)

@@ -282,7 +282,11 @@ def test_others_get_what_is_asked(model: str) -> None:
 # -- the Batch API -------------------------------------------------------------------------------
 
 
-def test_a_batch_from_upload_to_output() -> None:
+def test_a_batch_from_upload_to_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "not-for-strangers")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: not-for-strangers")
+
     async def use(llm: OpenAIChat) -> list[Any]:
         batches = OpenAIBatches(llm)
         return [
@@ -304,6 +308,7 @@ def test_a_batch_from_upload_to_output() -> None:
         "/v1/files", "/v1/batches", "/v1/batches/batch-1", "/v1/batches?limit=100",
         "/v1/files/file-2/content",
     ]  # fmt: skip
+    assert not any("not-for-strangers" in call.headers.values() for call in server.calls)
     upload = server.calls[0]
     assert upload.headers["content-type"].startswith("multipart/form-data; boundary=")
     assert b'name="purpose"\r\n\r\nbatch' in upload.data and b'{"a": 1}\n' in upload.data
