@@ -22,6 +22,7 @@ and of ours
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -59,6 +60,7 @@ class Query:
 
     name: str
     text: str
+    is_ours: bool = False
 
     @cached_property
     def hash(self) -> str:
@@ -75,11 +77,10 @@ class Query:
         from lsmseg_prompts.templates import sandbox
 
         try:
-            with sandbox.one_rendering():
-                template = _compiled(sandbox.short(self.text))
-                written = sandbox.short(template.render({"sense": None, **values}).strip())
-                written.encode()  # no half characters, such as "\\ud800" makes
-                return written
+            try:
+                return self._render(values)
+            except sandbox.TooLong:  # a pause of Python's own, for its garbage, counts too
+                return self._render(values)
         except UndefinedError as error:
             raise UsageError(f"The template {self.name} lacks a value: {error.message}.") from None
         except sandbox.TooMuch as error:
@@ -92,6 +93,15 @@ class Query:
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise UsageError(f"The template {self.name} cannot be used: {reason}.") from None
 
+    def _render(self, values: dict[str, Any]) -> str:
+        from lsmseg_prompts.templates import sandbox
+
+        with sandbox.one_rendering(math.inf if self.is_ours else sandbox.SECONDS):
+            template = _compiled(sandbox.short(self.text))
+            written: str = sandbox.short(template.render({"sense": None, **values}).strip())
+            written.encode()  # no half characters, such as "\ud800" makes
+            return written
+
 
 @cache
 def query(name: str) -> Query:
@@ -100,7 +110,7 @@ def query(name: str) -> Query:
         raise UsageError(
             f"There is no template {name!r}{nearest(name, NAMES)}; there are {', '.join(NAMES)}."
         )
-    return Query(name, (files(__name__) / f"{name}.j2").read_text("utf-8"))
+    return Query(name, (files(__name__) / f"{name}.j2").read_text("utf-8"), is_ours=True)
 
 
 def own_query(attribute: str) -> Query | None:

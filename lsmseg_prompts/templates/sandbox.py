@@ -44,12 +44,16 @@ class TooMuch(Exception):
     """A template went beyond a bound: how far, and what to do, as the end of a sentence."""
 
 
+class TooLong(TooMuch):
+    """It took too much processor time, which may have been something else's."""
+
+
 class Work:
     """What one rendering has done so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.steps = self.made = 0
-        self.end = thread_time() + SECONDS
+        self.end = thread_time() + seconds
 
     def step(self) -> None:
         """Count a turn of a loop, a call or a filter."""
@@ -59,7 +63,7 @@ class Work:
                 f"more than {STEPS:,} steps (turns of loops, calls, filters), so shorten its loops"
             )
         if thread_time() > self.end:
-            raise TooMuch(f"more than {SECONDS:g} s of work, so make it simpler")
+            raise TooLong(f"more than {SECONDS:g} s of work, so make it simpler")
 
     def measure(self, value: Any) -> Any:
         """`value`, once it is known to be small enough."""
@@ -224,9 +228,9 @@ def environment() -> SandboxedEnvironment:
 
 
 @contextmanager
-def one_rendering() -> Iterator[None]:
+def one_rendering(seconds: float = SECONDS) -> Iterator[None]:
     """What is compiled and rendered within the block has the bounds to itself."""
-    token = _WORK.set(Work())
+    token = _WORK.set(Work(seconds))
     try:
         yield
     finally:

@@ -23,7 +23,10 @@ def weights(name: str) -> dict[str, Tensor]:
 def published(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The names of Meta's files."""
     if name.startswith("sam"):
-        return {**{f"image_encoder.{k}": v for k, v in state.items()}, "mask_decoder.x": Tensor(1)}
+        return {
+            **{f"image_encoder.{k}": v for k, v in state.items()},
+            "mask_decoder.x": torch.zeros(1),
+        }
     return {**state, "mask_token": torch.zeros(1, state["pos_embed"].shape[2])}
 
 
