@@ -152,14 +152,7 @@ class ChatLLM(LLM):
             return self._malformed("NotJSON", message)
         usage, served = body.get("usage"), body.get("model")
         usage = usage if isinstance(usage, dict) else {}
-        into, out = (count(usage.get(name)) for name in self._counts)
-        total = count(usage.get("total_tokens"))
-        if (
-            into is not None and out is not None and total is not None
-        ):  # some count thoughts in the total alone
-            out = max(out, total - into)
-        if not into:  # no question takes no tokens: the server does not count
-            into = out = None
+        into, out = _tokens(usage, *self._counts)
         reply = Reply(
             text=None,
             asked_model=self.model,
@@ -320,3 +313,22 @@ class ChatLLM(LLM):
 
     def _masked(self, text: str) -> str:
         return mask_key(storable(text), self._key)
+
+
+def _tokens(usage: Mapping[str, Any], asked: str, answered: str) -> tuple[int | None, int | None]:
+    """The tokens in and out; None where the server does not count them.
+
+    Args:
+        usage: as an answer says it.
+        asked: the name of the tokens in.
+        answered: the name of the tokens out.
+    """
+    into, out = count(usage.get(asked)), count(usage.get(answered))
+    if not into or out is None:  # no question takes no tokens
+        return into or None, None
+    thoughts, details = count(reasoning_tokens(usage)) or 0, usage.get("prompt_tokens_details")
+    cached = count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    more = (count(usage.get("total_tokens")) or 0) - into - out  # in the total alone
+    if more > 0 and more == cached:
+        return into + more, out
+    return into, out + max(more, 0 if thoughts <= out else thoughts)

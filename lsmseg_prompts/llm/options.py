@@ -16,7 +16,8 @@ from lsmseg_prompts.llm.providers import Level
 OURS = (
     "model", "messages", "stream", "n", "response_format",
     # Arguments of DashScope's SDK that are none of the model's.
-    "api_key", "base_address", "request_timeout", "result_format", "session",
+    "api_key", "base_address", "function", "request_timeout", "result_format", "session", "task",
+    "task_group",
 )  # fmt: skip
 """Parameters that are set for each question and cannot be given."""
 

@@ -279,6 +279,29 @@ def test_others_get_what_is_asked(model: str) -> None:
     assert OpenAIChat(model, model).fitted(ASK).max_output_tokens == 100
 
 
+@pytest.mark.parametrize(
+    ("more", "tokens"),
+    [
+        ({}, (10, 20)),
+        ({"total_tokens": 30}, (10, 20)),
+        ({"total_tokens": 130}, (10, 120)),  # Gemini: thoughts in the total alone
+        ({"completion_tokens_details": {"reasoning_tokens": 15}, "total_tokens": 30}, (10, 20)),
+        ({"completion_tokens_details": {"reasoning_tokens": 100}, "total_tokens": 130}, (10, 120)),
+        ({"completion_tokens_details": {"reasoning_tokens": 100}}, (10, 120)),
+        ({"prompt_tokens_details": {"cached_tokens": 8}, "total_tokens": 30}, (10, 20)),
+        ({"prompt_tokens_details": {"cached_tokens": 90}, "total_tokens": 120}, (100, 20)),
+        ({"prompt_tokens": 0}, (None, None)),
+        ({"completion_tokens": None, "total_tokens": 30}, (10, None)),
+    ],
+)
+def test_thoughts_are_output_and_what_a_cache_held_is_input(
+    more: dict[str, Any], tokens: tuple[int | None, int | None]
+) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 20, **more}
+    reply = OpenAIChat("gpt-4", "gpt-4").parse_body(200, GOOD | {"usage": usage})
+    assert (reply.input_tokens, reply.output_tokens) == tokens
+
+
 # -- the Batch API -------------------------------------------------------------------------------
 
 
