@@ -38,7 +38,7 @@ class Provider:
     name: what stands before the slash in `--llm name/model`.
     models: patterns of model names that need no such prefix.
     endpoint: the base URL; None where `endpoint_variable`, an environment variable, must name it.
-    path, port: added to an address from there that has none.
+    path, port: added to an address from there that has none; the port where it has no scheme.
     hosts: patterns of the hosts that the key belongs to; "*" where the server is the user's own.
     key: the environment variable of the key; key_header: a header for it beside Authorization.
     protocol: "openai" or "dashscope". token_limit: what the output limit is called.
@@ -108,10 +108,9 @@ def _completed(address: str, path: str, port: int | None) -> str:
         parts = urlsplit(address if "://" in address else f"http://{address}")
     except ValueError:  # check_url says so
         return address
-    host = parts.netloc
-    if host.startswith("0.0.0.0"):  # what a server listens at is not what a client calls
-        host = host.replace("0.0.0.0", "127.0.0.1", 1)
-    if port is not None and not re.search(r":\d+$", host):
+    # What a server listens at is not what a client calls.
+    host = re.sub(r"^(0\.0\.0\.0|\[::\])?(?=:\d|$)", "127.0.0.1", parts.netloc)
+    if port is not None and "://" not in address and not re.search(r":\d+$", host):
         host = f"{host}:{port}"
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/") or path, parts.query, ""))
 
@@ -151,6 +150,9 @@ def _entry(given: dict[str, Any]) -> Provider:
     if not re.fullmatch(r"[a-z][a-z0-9-]*", str(given["name"])):
         raise ValueError(f"the name {given['name']!r} is not small letters and digits")
     entry: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
+    if prices := entry.get("prices"):
+        models = {model.lower(): price for model, price in prices["usd_per_million"].items()}
+        entry["prices"] = {**prices, "usd_per_million": models}
     return Provider(**entry)
 
 

@@ -13,6 +13,7 @@ from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.generation.stage1 import ask_attributes
 from lsmseg_prompts.llm import LLM, Reply, Request, make_llm
+from lsmseg_prompts.llm.providers import called
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 
@@ -92,6 +93,22 @@ def test_addresses_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("given", "address"),
+    [
+        ("box", "http://box:11434/v1"), ("box:1", "http://box:1/v1"),
+        ("http://box", "http://box/v1"), ("https://box/", "https://box/v1"),
+        ("0.0.0.0", "http://127.0.0.1:11434/v1"), ("[::]:1", "http://127.0.0.1:1/v1"),
+        (":1", "http://127.0.0.1:1/v1"), ("[::1]", "http://[::1]:11434/v1"),
+    ],
+)  # fmt: skip
+def test_ollamas_address_is_read_as_ollama_reads_it(
+    given: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", given)
+    assert called("ollama").address() == address
+
+
 def test_making_an_llm_touches_neither_key_nor_sdk() -> None:
     code = (
         "import sys; from lsmseg_prompts.llm import make_llm\n"

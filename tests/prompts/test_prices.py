@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +22,17 @@ def test_a_price_is_for_a_million_tokens() -> None:
 
 def test_the_case_of_a_name_does_not_matter() -> None:
     assert price_of("gpt-4o", OPENAI) == price_of("GPT-4o", OPENAI) is not None
+
+
+def test_the_case_of_a_name_of_ones_own_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = {"as_of": "2026-11", "source": "s", "usd_per_million": {"Lab-X": [1, 2]}}
+    entry = {"name": "lab", "hosts": ["lab.example"], "prices": prices}
+    (tmp_path / "mine.json").write_text(json.dumps({"providers": [entry]}))
+    monkeypatch.setenv("LSMSEG_PROMPTS_PROVIDERS", str(tmp_path / "mine.json"))
+    price = price_of("Lab-X", "https://lab.example/v1")
+    assert price is not None and price.cost(1_000_000, 1_000_000) == 3
 
 
 @pytest.mark.parametrize(
