@@ -1,9 +1,9 @@
 """LLMs behind OpenAI's chat protocol: OpenAI itself and every server that speaks it.
 
-All goes out through the HTTP library of OpenAI's SDK, without the SDK. That takes half a second to
-load, hands on HTML or half an answer as if it were one, and sends to any host what the environment
-holds for OpenAI (OPENAI_CUSTOM_HEADERS, OPENAI_ORG_ID). Proxies, NO_PROXY and SSL_CERT_FILE are
-honoured by the library. Redirects are not followed: a key is for the host that was named.
+Questions go out through the HTTP library of OpenAI's SDK without the SDK, which takes half a second
+to load and hands on HTML or half an answer as if it were one; files and batches go through the SDK
+(sdk.py). Proxies, NO_PROXY and SSL_CERT_FILE are honoured by the library. Redirects are not
+followed: a key is for the host that was named.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class OpenAIChat(ChatLLM):
         """
         if self._key is None:
             self.check()
-        reply, answer = await self._call(method, path, seconds, **more)
+        reply, answer = await self._call(method, path, seconds, by_sdk=True, **more)
         if answer is not None:
             if 200 <= answer.status_code < 300:
                 return answer
@@ -202,6 +202,7 @@ class OpenAIChat(ChatLLM):
         path: str,
         seconds: float | None = None,
         headers: Mapping[str, str | None] | None = None,
+        by_sdk: bool = False,
         **content: Any,
     ) -> tuple[Reply, httpx2.Response | None]:
         """The raw answer, whatever its status; else None, and the reply says what was wrong.
@@ -211,20 +212,29 @@ class OpenAIChat(ChatLLM):
             path: after the base URL.
             seconds: the least time it is given.
             headers: beside the usual ones; None takes one of these away.
+            by_sdk: whether OpenAI's SDK sends it.
             **content: json, data, files or params, as the HTTP library takes them.
         """
         import httpx2
 
         timeout = max(self.timeout, seconds or 0.0)
-        given = {k: v for k, v in {**self._headers(), **(headers or {})}.items() if v is not None}
+        given = {**self._headers(), **(headers or {})}
         try:
             client = self._connected()
-            request = client.build_request(method, self._url + path, headers=given, **content)
+            if by_sdk:
+                from lsmseg_prompts.llm import sdk
+
+                openais = self.provider.name == "openai"
+                sending = sdk.call(client, self._url, path, given, openais, **content)
+            else:
+                kept = {name: value for name, value in given.items() if value is not None}
+                request = client.build_request(method, self._url + path, headers=kept, **content)
+                sending = client.send(request)
         except (httpx2.InvalidURL, ValueError, ImportError) as error:
             return self._failed(unusable(error, self._url)), None
         try:
             async with time_limit(timeout):
-                return Reply(None, self.model), await client.send(request)
+                return Reply(None, self.model), await sending
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             return self._failed(connection_failure(error, self._url, timeout)), None
 
