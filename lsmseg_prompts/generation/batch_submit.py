@@ -16,7 +16,7 @@ from lsmseg_prompts.generation.batch_results import close
 from lsmseg_prompts.generation.cell_writer import TRIES, recorded
 from lsmseg_prompts.generation.engine import BATCH_PRICE, worst_case
 from lsmseg_prompts.generation.plan import Plan
-from lsmseg_prompts.generation.questions import Call
+from lsmseg_prompts.generation.questions import Call, QuestionBuilder
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.llm.batches import RemoteBatch
 from lsmseg_prompts.llm.capabilities import next_room
@@ -90,9 +90,9 @@ def _silent(job: BatchJob) -> set[tuple[int, str]]:
     return {(row["class_index"], a) for row in rows for a in json.loads(row["several"])}
 
 
-def _next_request(job: BatchJob, call: Call) -> tuple[Request, int]:
+def _next_request(job: BatchJob, questions: QuestionBuilder, call: Call) -> tuple[Request, int]:
     """The request for a call, and which try it is: a follow-up where a reply would not do."""
-    writer, questions = job.writer, job.request.questions()
+    writer = job.writer
     rows = writer.store.rows(
         "SELECT * FROM attempts WHERE vocabulary = ? AND class_index = ? AND llm = ? "
         "AND batch IS NOT NULL AND verdict IS NOT NULL AND error_class IS NOT ? "
@@ -122,7 +122,8 @@ def _files(job: BatchJob, calls: Sequence[Call]) -> Iterator[BatchFile]:
     service, room = job.service, _token_room(job)
     most = min(MOST_REQUESTS, service.most_requests)
     file = _new_file(job)
-    for asked, number in (_next_request(job, call) for call in calls):
+    questions = job.request.questions()
+    for asked, number in (_next_request(job, questions, call) for call in calls):
         request = job.llm.fitted(asked)
         _, at_once = worst_case(job.llm, request, job.price)
         worst = BATCH_PRICE * (at_once or 0.0)

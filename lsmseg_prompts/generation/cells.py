@@ -103,7 +103,8 @@ class Filling:
     def count_cut(self, reply: Reply, request: Request, number: int) -> None:
         """Count a reply that was cut or holds no answer; ends the run where many are so."""
         fitted = self.asker.llm.fitted(request)
-        if fitted.room and not reply.said.strip() and reply.thinks:
+        limit = fitted.max_output_tokens
+        if fitted.room and not reply.said.strip() and reply.thinks and not reply.had_room(limit):
             self.cuts.thought += 1
         elif number == 2 and reply.is_cut:
             self.cuts.cut += 1
@@ -112,7 +113,7 @@ class Filling:
             error = BudgetError(
                 f"{self.asker.llm.name} does not get to the end of its replies: {count} of the "
                 f"first {self.cuts.over + count} were cut off or nothing but thoughts, the last "
-                f"with {fitted.max_output_tokens} output tokens ({reply.finish_reason}). Let it "
+                f"with {limit} output tokens ({reply.finish_reason}). Let it "
                 f"think less with --reasoning off or low, or ask another model; {RESUME}."
             )
             self.asker.stop.set(error)

@@ -139,6 +139,11 @@ class Reply:
         """Whether it ends for another reason than being complete."""
         return bool(self.finish_reason) and str(self.finish_reason).lower() not in COMPLETE
 
+    def had_room(self, limit: int | None) -> bool:
+        """Whether it says that it is complete, and took fewer output tokens than `limit`."""
+        known = bool(self.finish_reason) and self.output_tokens is not None and limit is not None
+        return known and not self.is_cut and (self.output_tokens or 0) < (limit or 0)
+
     @property
     def failure(self) -> str:
         """Why there is no text."""

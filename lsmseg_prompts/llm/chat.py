@@ -203,7 +203,8 @@ class ChatLLM(LLM):
 
     def _with_more_room(self, reply: Reply, request: Request) -> Reply:
         """`reply`, to be asked for again where it is thoughts alone and there can be more room."""
-        if not (self._only_thought(reply) and self.capabilities.more_room(request)):
+        had_room = request.room and reply.had_room(request.max_output_tokens)
+        if had_room or not (self._only_thought(reply) and self.capabilities.more_room(request)):
             return reply
         return replace(
             reply,

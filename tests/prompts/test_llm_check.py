@@ -126,7 +126,7 @@ def test_attempts_go_to_a_store_that_is_named(server, check) -> None:
         ({"rules": [{"insufficient_quota": True}]}, 5, "The quota or credit is used up"),
         ({"rules": [{"status": 500}]}, 5, "keeps failing (3 times in a row)"),
         ({"rules": [{"content_filter": True}]}, 5, "did not answer the question about a zebra"),
-        ({"rules": [{"reply": "<think>a</think>"}]}, 5, "its thoughts took all of the room"),
+        ({"rules": [{"reply": "<think>a</think>"}]}, 5, "its answer is empty (stop)"),
         ({"rules": [{"thinks": {"tokens": 70000}}]}, 5, "took all of the room (32,768 tokens"),
     ],
     ids=["key", "model", "quota", "down", "filter", "empty", "thinks"],

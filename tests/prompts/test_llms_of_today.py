@@ -64,6 +64,17 @@ def test_room_for_thoughts_is_learnt_once_for_the_run(server, generate, provider
 
 
 @both
+def test_thoughts_alone_that_end_below_the_limit_need_no_more_room(server, generate, provider):
+    """They get room once; from then on they are asked for again as they were."""
+    classes(*MANY)
+    odd = {"thinks": {"tokens": 50}, "reply": ""}
+    server.script([{"match": {"class": ["cat", "dog", "bus"], "nth": 1}, **odd}])
+    generate(server, "-j", "1", provider=provider, code=0)
+    assert len(sentences()) == len(MANY) and len(server.requests()) == len(MANY) + 3
+    assert {c["parameters"]["max_tokens"] for c in server.requests()} == {256, 256 + 4096}
+
+
+@both
 def test_a_model_that_never_ends_stops_the_run(server, generate, provider):
     """Not 513 paid requests for 171 cells: exit 7, and nothing is filed as failed."""
     classes(*(f"{a} {b}" for a in MANY for b in ("lamp", "tree", "car")))
