@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,7 @@ def costs(rows: list[dict[str, Any]]) -> None:
         by = next(iter(rows[0]))
         shown = [
             {by: row[by], **{_SPENT[name]: row[name] for name in names}, **_of_a_thousand(row)}
+            | ({_SPENT["cost_usd"]: "unknown"} if row["unpriced"] and not row["cost_usd"] else {})
             for row in rows
         ]
         print_table(shown)
@@ -154,18 +156,36 @@ def attempts(rows: list[dict[str, Any]]) -> None:
         print_line(
             f"== attempt {row['id']}: {', '.join(row['attributes']) or 'the class'} by "
             f"{row['llm']}, try {row['try']}, {row['started_at']}\n"
+            f"model: {_model(row)}; host: {row['host'] or '-'}\n"
             f"state: {row['state']}; verdict: {row['verdict'] or '-'}; "
             f"tokens: {_number(row['input_tokens'])} in, {_number(row['output_tokens'])} out; "
             f"cost: {bound if row['cost_usd'] is not None else ''}{cost}; "
             f"HTTP status: {_number(row['http_status'])}"
         )
-        print_line("\n".join(f"> {line}" for line in printable(row["prompt"] or "").splitlines()))
+        if row["parameters"].keys() - {"max_output_tokens"}:
+            print_line(f"parameters: {json.dumps(row['parameters'], ensure_ascii=False)}")
+        if row["system"]:
+            print_line(_quoted(row["system"], "system> "))
+        print_line(_quoted(row["prompt"] or "", "> "))
         if row["error"]:
             print_line(f"error: {printable(row['error'])}")
+        if row["thoughts"]:
+            print_line(f"thoughts:\n{printable(row['thoughts'])}\nreply:")
         if row["reply"] is not None:
             print_line(printable(row["reply"]))
     if not rows:
         print_line("No question was asked about it.")
+
+
+def _model(row: dict[str, Any]) -> str:
+    """The model that was asked for, and the one that answered where it says that it is another."""
+    served = row["served_model"]
+    another = f", answered by {served}" if served and served != row["asked_model"] else ""
+    return f"{row['asked_model']}{another}"
+
+
+def _quoted(text: str, mark: str) -> str:
+    return "\n".join(f"{mark}{line}" for line in printable(text).splitlines())
 
 
 def _number(number: int | None) -> str:

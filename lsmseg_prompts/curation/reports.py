@@ -8,10 +8,16 @@ from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import Any, Literal
 
-from lsmseg_prompts.attributes.samples import asked_of, generate_options, sampled
+from lsmseg_prompts.attributes.samples import asked_of, sampled
 from lsmseg_prompts.curation.variance import differences, mean_and_sd, overlap
-from lsmseg_prompts.descriptions.loading import attributes_of, check_attributes, load, show
-from lsmseg_prompts.english import nearest
+from lsmseg_prompts.descriptions.loading import (
+    attributes_of,
+    check_attributes,
+    load,
+    remedy,
+    show,
+    writers,
+)
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path, working_store_path
 from lsmseg_prompts.store.store import Store, open_store_readonly, read_rows
@@ -116,8 +122,9 @@ def attempts(
 ) -> list[dict[str, Any]]:
     """Every question asked about a class, oldest first, with its raw reply.
 
-    Keys: id, started_at, llm, attributes, try, state, verdict, http_status, input_tokens,
-    output_tokens, cost_usd, cost_is_bound, prompt, reply, error.
+    Keys: id, started_at, llm, asked_model, served_model, host, attributes, try, state, verdict,
+    http_status, input_tokens, output_tokens, reasoning_tokens, cost_usd, cost_is_bound, parameters,
+    system, prompt, thoughts, reply, error.
 
     Args:
         vocabulary: the vocabulary, or its name.
@@ -132,16 +139,16 @@ def attempts(
     """
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
-    llms = llms or llms_of(vocabulary, name, store)
     wanted = set(attributes_of(entry, vocabulary, attributes))
+    asked = f"AND llm IN ({', '.join('?' * len(llms))}) " if llms else ""
     rows = read_rows(
         existing_store_path(store),
-        "SELECT id, started_at, llm, attribute, attributes, attempt_number AS try, "
-        "state, verdict, http_status, input_tokens, output_tokens, cost_usd, cost_is_bound, "
-        "prompt, reply, error_class, error_message FROM attempts "
-        "WHERE vocabulary = ? AND class_index = ? "
-        f"AND llm IN ({', '.join('?' * len(llms))}) ORDER BY id",
-        [vocabulary.name, entry.index, *llms],
+        "SELECT id, started_at, llm, asked_model, served_model, host, attribute, attributes, "
+        "attempt_number AS try, state, verdict, http_status, input_tokens, output_tokens, "
+        "reasoning_tokens, cost_usd, cost_is_bound, parameters, system, prompt, thoughts, reply, "
+        "error_class, error_message FROM attempts "
+        f"WHERE vocabulary = ? AND class_index = ? {asked}ORDER BY id",
+        [vocabulary.name, entry.index, *(llms or ())],
         vocabulary,
     )
     kept = []
@@ -151,25 +158,28 @@ def attempts(
         said = [row.pop(key) for key in ("error_class", "error_message")]
         row["error"] = ": ".join(filter(None, said)) or None
         row["cost_is_bound"] = bool(row["cost_is_bound"])
+        row["parameters"] = json.loads(row["parameters"])
         if not row["attributes"] or wanted & set(row["attributes"]):
             kept.append(row)
     return kept
 
 
-def llms_of(vocabulary: Vocabulary, name: str, store: Path | None = None) -> list[str]:
-    """Every LLM that a class has cells by, or that was asked about it; `bundled` first."""
-    index = vocabulary.find(name).index
-    sql = (
-        "SELECT llm FROM descriptions WHERE vocabulary = ? AND class_index = ? "
-        "UNION SELECT llm FROM attempts WHERE vocabulary = ? AND class_index = ? ORDER BY llm"
-    )
+def _llms_of(
+    vocabulary: Vocabulary, name: str, attributes: Sequence[str] | None, store: Path | None
+) -> list[str]:
+    """Every LLM that a class has cells by, of these attributes or any; `bundled` first."""
+    entry = vocabulary.find(name)
+    given = None if attributes is None else attributes_of(entry, vocabulary, attributes)
     llms: dict[str, None] = {}
     for path in (shipped_store_path(), existing_store_path(store)):
-        for row in read_rows(path, sql, [vocabulary.name, index] * 2, vocabulary):
-            llms[row["llm"]] = None
+        if path is not None:
+            with open_store_readonly(path) as file:
+                file.check_vocabulary(vocabulary)
+                cells = file.cells(vocabulary, attributes=given, index=entry.index)
+            llms |= dict.fromkeys(row["llm"] for row in cells)
     if not llms:
         raise ConfigurationError(
-            f"There is no description of {vocabulary[index].readable!r} yet: run "
+            f"There is no description of {entry.readable!r} yet: run "
             f"`lsmseg-prompts generate --vocab {vocabulary.option}`."
         )
     return list(llms)
@@ -203,7 +213,7 @@ def cells_of(
     wanted = None if attributes is None else list(attributes)
     rows = [
         row
-        for llm in llms or llms_of(vocabulary, name, store)
+        for llm in llms or _llms_of(vocabulary, name, wanted, store)
         for row in show(vocabulary, name, llm, wanted, store)
     ]
     samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -279,15 +289,12 @@ def words_apart(a: str, b: str) -> list[tuple[str, str]]:
 def _texts(
     vocabulary: Vocabulary, llm: str, attributes: Sequence[str], store: Path | None
 ) -> dict[tuple[int, str], str]:
-    rows = read_rows(existing_store_path(store), "SELECT DISTINCT llm FROM descriptions")
-    names = ["bundled", *(row["llm"] for row in rows)]
-    there = sampled(llm)[0] in names
+    existing_store_path(store)
+    there = sampled(llm)[0] in writers(vocabulary, store)
     texts = load(vocabulary, llm, attributes, store, require=False) if there else {}
     if not texts:
-        near = nearest(llm, [name for name in names if name != llm])
-        asked = " ".join(generate_options(llm)[1:])
         raise ConfigurationError(
-            f"There are no descriptions by {llm} of {vocabulary.name}{near}: run "
-            f"`lsmseg-prompts generate --llm {asked} --vocab {vocabulary.option}`."
+            f"There are no descriptions by {llm} of {vocabulary.name}: "
+            f"{remedy(llm, vocabulary, attributes, store)}."
         )
     return texts

@@ -18,6 +18,7 @@ from lsmseg_prompts.attributes import (
 )
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
 from lsmseg_prompts.attributes.samples import (
+    asked_of,
     check_sample,
     generate_options,
     sample,
@@ -30,7 +31,7 @@ from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER, Bundled
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path, working_store_path
-from lsmseg_prompts.store.store import open_store_readonly
+from lsmseg_prompts.store.store import open_store_readonly, read_rows
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     Vocabulary,
@@ -167,9 +168,12 @@ def load(
     lacking = [place for place in places if (place[0].index, place[1]) not in cells]
     if lacking and require:
         entry, attribute = lacking[0]
+        only = dict.fromkeys(attribute for _, attribute in lacking)
         raise ConfigurationError(
             f"{len(lacking)} of {len(places)} descriptions by {llm} are missing "
-            f"(first: {attribute} of {entry.readable!r}): {_remedy(llm, vocabulary, attribute)}."
+            f"(first: {attribute} of {entry.readable!r}): "
+            f"{remedy(llm, vocabulary, only if set(wanted) != set(DESCRIBED) else None, store)}, "
+            "or see --missing of evaluate, ablate and export."
         )
     wanted_cells = ((entry.index, attribute) for entry, attribute in places)
     chosen = {cell: cells[cell] for cell in wanted_cells if cell in cells}
@@ -228,21 +232,47 @@ def _working(
     return cells
 
 
-def _remedy(llm: str, vocabulary: Vocabulary, attribute: str) -> str:
-    """What to do about missing descriptions, as the end of a sentence."""
+def writers(vocabulary: Vocabulary, store: str | os.PathLike[str] | None = None) -> list[str]:
+    """The LLMs that the stores have texts of a vocabulary by; those of the shipped one first."""
+    sql = "SELECT DISTINCT llm FROM descriptions WHERE vocabulary = ? AND status = 'done'"
+    paths = (shipped_store_path(), working_store_path(store))
+    found = (row["llm"] for path in paths for row in read_rows(path, sql, [vocabulary.name]))
+    return list(dict.fromkeys(found))
+
+
+def remedy(
+    llm: str,
+    vocabulary: Vocabulary,
+    attributes: Iterable[str] | None = None,
+    store: str | os.PathLike[str] | None = None,
+) -> str:
+    """What to do about missing descriptions, as the end of a sentence.
+
+    Args:
+        llm: who lacks them; where it has none at all, the others are named.
+        vocabulary: what they are missing of.
+        attributes: which; None for all.
+        store: the path of the working store; None for the usual one.
+    """
     writer, _ = sampled(llm)
+    names = [] if writer == LLM_NAME else writers(vocabulary, store)
+    others = ""
+    if names and writer not in names:
+        others = f"there are some by {', '.join(names)}{nearest(writer, names)}; "
     try:
         check_name(writer if writer != LLM_NAME else llm)
     except UsageError:
         return (
-            f"{llm} cannot be asked for them, so import them for {vocabulary.name}, name only "
-            "--attributes that are there, or see --missing of evaluate, ablate and export"
+            f"{others}{llm} cannot be asked for them, so import them for {vocabulary.name}, or "
+            "name only --attributes that are there"
         )
-    only = f" --attribute {attribute}" if "+" in attribute else ""
-    asked = " ".join(generate_options(llm))
+    only = ",".join(
+        dict.fromkeys(asked_of(name) for name in attributes or () if other_of(name) is None)
+    )
+    asked = [*generate_options(llm), "--vocab", vocabulary.option]
+    asked += ["--attribute", only] if only else []
     return (
-        f"run `lsmseg-prompts generate {asked} --vocab {vocabulary.option}{only}` and see "
-        "what it says about them, or see --missing of evaluate, ablate and export"
+        f"{others}run `lsmseg-prompts generate {' '.join(asked)}` and see what it says about them"
     )
 
 
@@ -282,8 +312,8 @@ def show(
             rows |= {row["attribute"]: row for row in filled}
     if not rows:
         raise ConfigurationError(
-            f"There is no description of {entry.readable!r} by {llm}: run `lsmseg-prompts generate "
-            f"--llm {llm} --vocab {vocabulary.option}`."
+            f"There is no description of {entry.readable!r} by {llm}: "
+            f"{remedy(llm, vocabulary, given, store)}."
         )
     shown = wanted if given else with_samples(wanted, rows)
     return [rows[attribute] for attribute in shown if attribute in rows]

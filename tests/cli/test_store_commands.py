@@ -22,6 +22,7 @@ from support.command_line import listing, refused
 from lsmseg_prompts.curation.backup import backup
 from lsmseg_prompts.curation.check import check
 from lsmseg_prompts.curation.reports import words_apart
+from lsmseg_prompts.descriptions.loading import DESCRIBED
 from lsmseg_prompts.errors import ConfigurationError, RefusedError, StoreError
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
@@ -268,6 +269,51 @@ def test_attempts_are_shown_with_their_raw_replies(store: Store, call) -> None:
     assert "not one sentence" in text and "at most $0.500000" in text and "\x1b" not in text
     assert "state: lost" in text and text.count("== attempt") == 4 and text.count("\n> p\n") == 4
     assert "No question" in call("store", "show", "sky", "--attempts", *ON).out
+
+
+def test_an_llm_with_failed_requests_alone_hides_no_text(store: Store, call) -> None:
+    put(store, "color", OLD, "openai/good")
+    store.record_attempt(CAMVID, FENCE, "color", "openai/quota", asked_model="quota", prompt="p",
+                         error_class="Quota", http_status=429)  # fmt: skip
+    rows = json.loads(call("store", "show", "fence", "--json", *ON).out)
+    assert {row["llm"] for row in rows} == {"bundled", "openai/good"}
+    put(store, "shape", "A fence is long.", "openai/other")  # and has no color
+    rows = json.loads(call("store", "show", "fence", "--attributes", "color", "--json", *ON).out)
+    assert {row["llm"] for row in rows} == {"bundled", "openai/good"}
+    (asked,) = json.loads(call("store", "show", "fence", "--attempts", "--json", *ON).out)
+    assert asked["llm"] == "openai/quota"
+
+
+def test_attempts_say_what_was_asked_of_whom_and_what_it_thought(store: Store, call) -> None:
+    for parameters in ({"max_output_tokens": 9}, {"max_output_tokens": 9, "top_p": 0.5}):
+        store.record_attempt(
+            CAMVID, FENCE, "color", "openai/r1", asked_model="r1", served_model="r1-0528",
+            host="http://gpu7/v1", parameters=parameters, system="Be\nbrief.", prompt="p",
+            thoughts="Hm,\n\x1b[31mred?", reasoning_tokens=3, reply="A fence is red.",
+        )  # fmt: skip
+    shown = ("store", "show", "fence", "--attempts", *ON)
+    row = json.loads(call(*shown, "--json").out)[1]
+    assert (row["asked_model"], row["served_model"]) == ("r1", "r1-0528")
+    assert (row["host"], row["parameters"]["top_p"]) == ("http://gpu7/v1", 0.5)
+    assert (row["system"], row["thoughts"]) == ("Be\nbrief.", "Hm,\n\x1b[31mred?")
+    text = call(*shown).out
+    assert "model: r1, answered by r1-0528; host: http://gpu7/v1\n" in text
+    assert text.count("parameters: ") == 1 and '"top_p": 0.5' in text
+    assert "system> Be\nsystem> brief.\n> p\nthoughts:\nHm,\n[31mred?\nreply:\nA fence" in text
+
+
+def test_who_has_no_text_at_all_is_told_who_has(store: Store, call) -> None:
+    put(store, "color", OLD, "openai/good")
+    said = "there are some by bundled, openai/good (did you mean openai/good?); run"
+    refused(call("store", "show", "fence", "--llm", "openai/god", *ON), 4, said)
+    refused(call("store", "diff", "--llm", "openai/god", "--llm", "bundled", *ON), 4, said)
+    export = ("export", "-o", "x.json", *ON, "--llm")
+    refused(call(*export, "openai/god", "--attributes", "size,color"), 4, said)
+    some = call(*export, "openai/good", "--attributes", "color,size").err
+    assert "there are some by" not in some
+    assert "generate --llm openai/good --vocab camvid --attribute color,size`" in some
+    every = call(*export, "openai/good", "--attributes", ",".join(DESCRIBED)).err
+    assert "--vocab camvid` and" in every
 
 
 def test_diff_counts_and_marks_words(store: Store, call) -> None:
@@ -606,6 +652,14 @@ def test_costs_add_up(store: Store, call) -> None:
         for key in ("attempts", "cost_usd", "bound_usd", "input_tokens", "unpriced"):
             assert sum(row[key] for row in parts) == whole[key], (by, key)
     assert "total" in call("store", "costs", "--store", "s.sqlite").out
+
+
+def test_a_cost_that_is_not_known_is_not_nothing(store: Store, call) -> None:
+    for llm, cost in (("gpt-4", 0.25), ("gpt-4", None), ("openai/free", 0.0), ("vllm/mine", None)):
+        store.record_attempt(CAMVID, 0, "color", llm, asked_model="m", prompt="p", cost_usd=cost)
+    _, gpt, free, mine, total = call("store", "costs").out.splitlines()
+    assert "0.25" in gpt and "0.25" in total and "unknown" not in gpt + free + total
+    assert mine.split()[:5] == ["vllm/mine", "1", "0", "0", "unknown"]
 
 
 def test_costs_of_an_empty_store(store: Store, call) -> None:
