@@ -126,6 +126,13 @@ def generate(
         lsmseg_prompts.make_llm(name, server, key_file, timeout, how_asked)
         for name, server in zip(asked, servers, strict=True)
     ]
+    if key_file is not None and len({one.host for one in llms if not one.free}) > 1:
+        raise UsageError(
+            "--key-file holds one key, and these LLMs are asked at several hosts: put each key "
+            "into the variable that `lsmseg-prompts llm list` names."
+        )
+    if temperature is not None and "temperature" in how_asked.parameters:
+        raise UsageError("The temperature is given twice: by --temperature and by -o.")
     price = None
     if price_in is not None and price_out is not None:
         price = Price(price_in, price_out, "given on the command line", "")

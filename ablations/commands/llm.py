@@ -134,6 +134,9 @@ def _seen(found: LLMCheck) -> None:
     lines = {
         "LLM": f"{found.llm} at {found.host}",
         "answer": found.sentence,
+        "as a cell": "it would be kept"
+        if found.verdict == "kept"
+        else f"it would be asked for again: {found.verdict}",
         "model": found.served_model or "not told",
         "time": f"{found.seconds or 0:.2f} s",
         "thinks": _thinks(found),

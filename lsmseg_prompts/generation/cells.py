@@ -113,8 +113,8 @@ class Filling:
             error = BudgetError(
                 f"{self.asker.llm.name} does not get to the end of its replies: {count} of the "
                 f"first {self.cuts.over + count} were cut off or nothing but thoughts, the last "
-                f"with {limit} output tokens ({reply.finish_reason}). Let it "
-                f"think less with --reasoning off or low, or ask another model; {RESUME}."
+                f"with room for {limit} output tokens ({reply.finish_reason}). "
+                f"Let it think less with --reasoning off or low, or ask another model; {RESUME}."
             )
             self.asker.stop.set(error)
             raise Stopped

@@ -15,6 +15,7 @@ from lsmseg_prompts.generation.limits import Limits
 from lsmseg_prompts.generation.questions import Call
 from lsmseg_prompts.generation.replies import read_object
 from lsmseg_prompts.generation.request import GenerationRequest
+from lsmseg_prompts.generation.verdicts import judge
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.capabilities import JSON_FORMATS, Capabilities
 from lsmseg_prompts.llm.chat import ChatLLM
@@ -31,8 +32,9 @@ Taken = Literal["taken", "refused", "unknown"]
 class LLMCheck:
     """What was seen of one LLM.
 
-    sentence: its answer to the first question, a cell's. seconds: how long that took. thinks: of
-    thoughts were seen; thought_tokens: how many, None where the server does not count them. room:
+    sentence: its answer to the first question, a cell's. verdict: "kept", or why `generate` would
+    not keep it. seconds: how long that took. thinks: whether thoughts were seen; thought_tokens:
+    how many, None where the server does not count them. room:
     output tokens for thoughts that each question is sent with. output_limit: the parameter that
     limits the output. json: how it is asked for JSON: json_schema, json_object, or words alone;
     unknown where it was not asked or did not answer. is_json: whether JSON came back. rate_limits:
@@ -44,6 +46,7 @@ class LLMCheck:
     llm: str
     host: str | None
     sentence: str
+    verdict: str
     served_model: str | None
     seconds: float | None
     thinks: bool
@@ -89,6 +92,13 @@ def llm_check(llm: LLM, *, store: str | os.PathLike[str] | None = None) -> LLMCh
         left = MOST_REQUESTS - first.usage.requests
         second = _ask(llm, as_json, opened, left) if left else None
     return _seen(llm, reply, first, second)
+
+
+def _verdict(reply: Reply) -> str:
+    """What `generate` would make of the answer to the first question."""
+    zebra = GenerationRequest().loaded_vocabulary().find("zebra")
+    asked = Request("", entry=zebra, attributes=("color",))
+    return judge(reply, asked, lambda attribute, text: None)["color"].fault or "kept"
 
 
 def _questions() -> tuple[Request, Request]:
@@ -153,9 +163,10 @@ def _seen(llm: ChatLLM, reply: Reply, first: Asked, second: Asked | None) -> LLM
         llm=llm.name,
         host=llm.host,
         sentence=" ".join(reply.said.split()),
+        verdict=_verdict(reply),
         served_model=reply.served_model,
         seconds=reply.duration_seconds,
-        thinks=bool(reply.reasoning_tokens or reply.thoughts or reply.said != reply.text),
+        thinks=reply.thinks,
         thought_tokens=reply.reasoning_tokens,
         room=known.room,
         output_limit=known.token_name,

@@ -90,7 +90,8 @@ def ask_attributes(llm: LLM, wording: str = "paper", store: Store | None = None)
     attributes = parse_attributes(reply.said)
     if not attributes:
         raise ProviderError(
-            f"{llm.name} answered without naming an attribute: ask again, or name them yourself."
+            f"{llm.name} answered without naming an attribute: ask again, or name them yourself. "
+            f"It said: {' '.join(reply.said.split())[:200]!r}."
         )
     return AttributeAnswer(tuple(attributes), reply.text)
 

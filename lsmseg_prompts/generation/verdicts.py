@@ -30,6 +30,14 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 
+# A model thinking aloud without marks, or repeating what it was told.
+_ABOUT_THE_QUESTION = re.compile(
+    r"\bthe user('s)?\b|\b(the|this|your) (question|prompt|request) (asks|is|wants|says|seems)\b"
+    r"|^\W*(okay,? )?(let me|let's|i (need|should|must|have|will|want|think)"
+    r"|we (need|should|must))\b",
+    re.IGNORECASE,
+)
+
 CLOSED = ("color", "shape", "size", "texture", "material", "pattern")
 """The attributes whose words are few enough to be listed; any word may tell of a position, an
 action or a context."""
@@ -139,6 +147,8 @@ def _sentence(
     if not text:
         return Verdict("", 0, "the reply says nothing", kind="empty")
     tokens = count_tokens(text)
+    if _ABOUT_THE_QUESTION.search(text):
+        return Verdict(text, tokens, f"it is about the question, not about {entry.readable}")
     faults = dict(check_text(text, entry, other))
     if "tokens" in faults:
         faults["tokens"] = f"it takes {tokens} CLIP tokens and {CONTEXT_LENGTH} are the most"

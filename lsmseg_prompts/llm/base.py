@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from lsmseg_prompts.llm.thoughts import without_thoughts
+from lsmseg_prompts.llm.thoughts import has_thoughts, without_thoughts
 from lsmseg_prompts.vocabularies import ClassEntry
 
 ErrorScope = Literal["cell", "adapted", "passing", "throttled", "account", "setup"]
@@ -131,8 +131,7 @@ class Reply:
     @property
     def thinks(self) -> bool:
         """Whether thoughts came with it, or were counted."""
-        apart = self.text is not None and self.said.strip() != self.text.strip()
-        return bool(self.thoughts or self.reasoning_tokens or apart)
+        return bool(self.thoughts or self.reasoning_tokens or has_thoughts(self.text or ""))
 
     @property
     def is_cut(self) -> bool:

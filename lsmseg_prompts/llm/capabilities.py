@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.llm.errors import error_details
@@ -20,6 +20,9 @@ JSON_FORMATS = ("json_schema", "json_object", None)
 """How JSON is asked for, strictest first."""
 
 TOKEN_NAMES = ("max_completion_tokens", "max_tokens")
+
+TWO_SENTENCES = 512
+"""Output tokens; a limit of more, such as one doubled after a cut, may be lowered."""
 
 ROOMS = (4096, 16384, 32768)
 """The steps by which the room for thoughts grows."""
@@ -84,7 +87,8 @@ class Capabilities:
         self.is_limited |= given is not None
         limit = request.max_output_tokens if given is None else given
         room = self.room if limit is not None and self.token_name and given is None else 0
-        if limit is not None and self.most is not None:
+        if limit is not None and self.most is not None and given is None:
+            limit = min(limit, self.most)
             room = max(0, min(room, self.most - limit))
         return replace(
             request,
@@ -145,8 +149,9 @@ class Capabilities:
         if status < 500 and self._next_reasoning(named, text, sent):
             return True
         limit = sent.get(self.token_name or "")
-        if room and isinstance(limit, int) and _LIMIT.search(text) and _TOO_MANY.search(text):
-            self._lower(message, limit, limit - room)
+        spare = room or (is_limit(limit) and limit > TWO_SENTENCES and not self.is_limited)
+        if spare and is_limit(limit) and _LIMIT.search(text) and _TOO_MANY.search(text):
+            self._lower(message, limit, limit - room if room else TWO_SENTENCES // 2)
             return True
         if (
             "response_format" in sent
@@ -197,7 +202,7 @@ class Capabilities:
         self.room = min(self.room, max(0, self.most - answer))
 
 
-def is_limit(value: object) -> bool:
+def is_limit(value: object) -> TypeGuard[int]:
     """Whether it can be an output limit."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lsmseg_prompts.english import nearest
 from lsmseg_prompts.llm.base import LLM, Reply, Request
 from lsmseg_prompts.llm.capabilities import JSON_FORMATS, TOKEN_NAMES, Capabilities
 from lsmseg_prompts.llm.errors import Failure, delay_in_error
@@ -291,7 +292,15 @@ class ChatLLM(LLM):
     def _failed(self, failure: Failure, status: int | None = None) -> Reply:
         message = failure.message
         if failure.kind == "Key" and self._key == PLACEHOLDER:
-            message += f" It wants a key: set {self.provider.key}, or give --key-file."
+            said = message.removeprefix("The key was refused: ")
+            how = f"set {self.provider.key}, or give --key-file"
+            message = f"{self.host} wants a key: {how} ({said.rstrip('. ')})."
+        elif failure.kind == "Key":
+            source = self._key_file or self.provider.key
+            message = f"{message.rstrip('. ')}. The key came from {source}."
+        elif failure.kind == "NotFound":
+            known = self.provider.prices.get("usd_per_million", ())
+            message = message.rstrip(". ") + nearest(self.model, known) + "."
         return Reply(
             text=None,
             asked_model=self.model,

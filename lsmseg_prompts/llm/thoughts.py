@@ -29,6 +29,11 @@ def without_thoughts(text: str) -> str:
     return text
 
 
+def has_thoughts(text: str) -> bool:
+    """Whether there are thoughts in `text`."""
+    return any(p.search(text) for p in (_WHOLE, _UNOPENED, _UNCLOSED, _BARE_HARMONY))
+
+
 def thoughts_of(message: Mapping[str, Any]) -> str | None:
     """The thoughts that a message holds beside its text, under whichever name they go."""
     for name in ("reasoning_content", "reasoning", "thinking", "thoughts"):

@@ -209,6 +209,37 @@ def test_an_output_limit_of_the_users_is_kept(server, generate):
     assert {c["parameters"]["max_tokens"] for c in server.requests()} == {100}
 
 
+def test_a_context_that_a_doubled_limit_does_not_fit_in(server, generate):
+    """After a cut the limit doubles; a model whose context is less is asked with what fits."""
+    classes("zebra")
+    refusal = "max_tokens=512 cannot be greater than max_model_len=400. Request fewer."
+    server.script(
+        [
+            {"match": {"n": [1, 2]}, "finish_reason": "length", "reply": "A {class} has black"},
+            {"match": {"n": 3}, "status": 400, "message": refusal.replace("512", "1024")},
+        ]
+    )
+    generate(server, code=0)
+    limits = [call["parameters"]["max_tokens"] for call in server.requests()]
+    assert limits == [256, 512, 1024, 400] and len(described()) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "The user asks about the {attribute} of a {class}, so I describe it.",
+        "We need to describe a {class} by its {attribute}: black and white.",
+        "Let me think about the {attribute} of a {class} in black and white.",
+    ],
+)
+def test_talk_of_the_question_is_not_a_description(server, generate, reply):
+    classes("zebra")
+    server.script([{"times": 1, "reply": reply}])
+    generate(server, code=0)
+    assert len(server.requests()) == 2 and "user" not in sentences()[0]
+    assert "about the question" in attempts()[0]["verdict"]
+
+
 # -- errors read for what they are -------------------------------------------------------
 
 CREDIT = {
@@ -340,7 +371,7 @@ def test_openais_key_is_openais_alone(server, generate):
     server.reset(key=KEY)
     said = generate(server, env=env, code=4).err
     assert "OPENAI_API_KEY is not sent to" in said
-    assert "It wants a key: set LSMSEG_PROMPTS_KEY, or give --key-file" in said
+    assert "wants a key: set LSMSEG_PROMPTS_KEY, or give --key-file" in said
     Path("key").write_text(KEY)
     generate(server, "--key-file", "key", env=env, code=0)
     generate(server, "--redo", env={"OPENAI_API_KEY": "x", "LSMSEG_PROMPTS_KEY": KEY}, code=0)

@@ -35,8 +35,8 @@ ASK = Request(
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("DASHSCOPE_API_KEY", KEY)
+    for name in ("OPENAI_API_KEY", "DASHSCOPE_API_KEY", "LSMSEG_PROMPTS_KEY"):
+        monkeypatch.setenv(name, KEY)
 
 
 def with_llm(script: list[Any], use: Callable[[OpenAIChat], Awaitable[T]]) -> tuple[T, Scripted]:
