@@ -20,6 +20,7 @@ _UNOPENED = re.compile(rf"^.*{_CLOSE}", _FLAGS)
 _UNCLOSED = re.compile(rf"{_OPEN}.*$", _FLAGS)
 _BARE_HARMONY = re.compile(r"^analysis.*assistantfinal", re.DOTALL)  # its marks left out
 _SPECIAL = re.compile(r"<\|\w+\|>")
+_MARKS = re.compile(rf"{_OPEN}|{_CLOSE}|<\|\w+\|>", _FLAGS)
 
 
 def without_thoughts(text: str) -> str:
@@ -30,8 +31,8 @@ def without_thoughts(text: str) -> str:
 
 
 def has_thoughts(text: str) -> bool:
-    """Whether there are thoughts in `text`."""
-    return any(p.search(text) for p in (_WHOLE, _UNOPENED, _UNCLOSED, _BARE_HARMONY))
+    """Whether thoughts stand in `text`, and not just marks with nothing between them."""
+    return without_thoughts(text).split() != _MARKS.sub("", text).split()
 
 
 def thoughts_of(message: Mapping[str, Any]) -> str | None:

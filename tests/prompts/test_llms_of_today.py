@@ -17,6 +17,8 @@ from support.generating import (
     whole,
 )
 
+from lsmseg_prompts.llm.base import Reply
+
 both = pytest.mark.parametrize("provider", ["openai", "dashscope"])
 MANY = (
     "zebra", "cat", "dog", "bus", "boat", "bird", "cow", "horse", "sheep", "bear", "mouse", "clock",
@@ -45,6 +47,20 @@ def test_thoughts_never_become_a_description(server, generate, provider, form):
     used = [row["reasoning_tokens"] for row in attempts()]
     assert used == ([90] * 3 if form == "field" else [None] * 3)
     whole()
+
+
+@pytest.mark.parametrize(
+    ("text", "thinks"),
+    [
+        ("A zebra.", False), ("A zebra.<|im_end|>", False),
+        ("<think>\n\n</think>\nA zebra.", False), ("<|channel|>final<|message|>A zebra.", False),
+        ("<think>Hm.</think>A zebra.", True), ("Hm.</think>A zebra.", True),
+        ("A zebra.[THINK]Hm.", True),
+    ],
+)  # fmt: skip
+def test_marks_with_nothing_between_them_are_no_thoughts(text, thinks):
+    reply = Reply(text, "m")
+    assert reply.said.strip() == "A zebra." and reply.thinks is thinks
 
 
 @both
