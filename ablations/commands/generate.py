@@ -105,8 +105,10 @@ def generate(
     from lsmseg_prompts.generation import run as generation
     from lsmseg_prompts.generation.limits import Limits
     from lsmseg_prompts.generation.pairs import pair_cells
+    from lsmseg_prompts.generation.settings import asked_otherwise
     from lsmseg_prompts.llm.options import ask_options
     from lsmseg_prompts.llm.prices import Price
+    from lsmseg_prompts.store.store import open_store_readonly
 
     asked = llm or ["bundled"]
     free = set(asked) == {"bundled"}
@@ -165,6 +167,11 @@ def generate(
                 "it out.")  # fmt: skip
         if "bundled" in asked:
             note_meanings(vocabulary)
+        if path.exists() and not redo:
+            with open_store_readonly(path) as opened:
+                for one in llms:
+                    if line := asked_otherwise(opened, vocabulary, one, request.parameters):
+                        say(line)
     if probe is not None:
         with progress.watching(shown) as update:
             probed = probing.probe(request, probe, on_update=update)

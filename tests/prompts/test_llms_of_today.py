@@ -204,6 +204,19 @@ def test_however_many_parameters_are_refused_one_by_one(server, generate):
     assert [c["status"] for c in server.requests()] == [400] * 7 + [200] * 2
 
 
+@both
+def test_texts_that_were_asked_for_otherwise_are_told(server, generate, provider):
+    """One name, two ways of asking: the set is not mixed in silence."""
+    classes("zebra", "cat", "dog")
+    said = "of its texts in the store were asked for otherwise"
+    assert said not in generate(server, "--limit", "1", provider=provider, code=0).err
+    assert said not in generate(server, "--limit", "1", provider=provider, code=0).err
+    warm = generate(server, "--temperature", "0.9", provider=provider, code=0).err
+    assert f"2 {said} (no parameters): they stay" in warm
+    again = generate(server, provider=provider, code=0).err
+    assert f"1 {said} (temperature=0.9)" in again
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
