@@ -153,6 +153,8 @@ class Capabilities:
         if spare and is_limit(limit) and _LIMIT.search(text) and _TOO_MANY.search(text):
             self._lower(message, limit, limit - room if room else TWO_SENTENCES // 2)
             return True
+        if _CONTEXT.search(text):  # the question alone is too long: others may have more
+            self.most = None
         if (
             "response_format" in sent
             and _JSON.search(text)
