@@ -36,10 +36,17 @@ _A_THOUSAND = "usd, 1000 cells"
 
 
 def status(rows: list[dict[str, Any]]) -> None:
-    """The table, with one word for each store, and the path of the working one below."""
+    """The table, with one word for each store; below batches and the path of the working one."""
     paths = dict.fromkeys(row["store"] for row in rows if row["store"] != "shipped")
     shown = [{**row, "store": "working" if row["store"] in paths else "shipped"} for row in rows]
-    show(shown, as_json=False, brief=STATUS)
+    show([{k: row[k] for k in row if k != "batches"} for row in shown], False, brief=STATUS)
+    for row in rows:
+        for batch in row["batches"]:
+            print_line(
+                f"Batch {batch['remote_id'] or '(id unknown)'} of {row['llm']}, "
+                f"{row['vocabulary']}: {batch['status']}, {batch['requests']} requests, since "
+                f"{batch['created_at'][:16].replace('T', ' ')} UTC"
+            )
     for path in paths:
         print_line(f"Working store: {path}")
 

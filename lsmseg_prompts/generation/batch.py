@@ -29,7 +29,7 @@ from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Stop
 from lsmseg_prompts.generation.plan import Plan, make_plan
 from lsmseg_prompts.generation.request import GenerationRequest
-from lsmseg_prompts.generation.summary import Summary, summarize
+from lsmseg_prompts.generation.summary import Summary, alike, summarize
 from lsmseg_prompts.generation.workers import run_async, run_workers
 from lsmseg_prompts.llm.anthropic_batches import AnthropicBatches
 from lsmseg_prompts.llm.base import LLM
@@ -126,12 +126,16 @@ async def _run(job: BatchJob) -> Summary:
         seconds=time.monotonic() - began,
         error=error,
         batches=tuple(job.under_way(_SHOWN)),
+        alike=alike(job.writer.store, job.llm.name, job.request),
         left_out=tuple(job.llm.left_out()),
     )
 
 
 async def _collect_and_submit(job: BatchJob) -> None:
-    """Collect every batch, also beside one that is wrong; then submit, if none was."""
+    """Collect every batch, also beside one that is wrong; then submit, if none was.
+
+    With a limit nothing is submitted beside what is collected: each look at a batch would add more.
+    """
     under_way = job.under_way()
     wrong: LsmsegPromptsError | None = None
     for row in under_way:
@@ -145,6 +149,12 @@ async def _collect_and_submit(job: BatchJob) -> None:
                 break  # the provider is down: the next would be waited for as long
     if wrong is not None:
         raise wrong
+    if under_way and job.request.limit is not None:
+        job.on_message(
+            "With --limit a command that finds a batch under way only collects; one that finds "
+            "none submits the next."
+        )
+        return
     redo = job.request.redo and not under_way
     if job.request.redo and not redo:
         job.on_message("--redo waits for a command that finds no batch under way.")

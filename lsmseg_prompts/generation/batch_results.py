@@ -6,11 +6,13 @@ A result that cannot be read is said and left out; it never keeps the others fro
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lsmseg_prompts.english import excerpt
 from lsmseg_prompts.errors import BudgetError, ConfigurationError, LsmsegPromptsError, ProviderError
 from lsmseg_prompts.generation.batch_job import NO_RESULT, OVER_LIMIT, BatchJob
 from lsmseg_prompts.generation.breaker import MOST_CUT, Refusals
@@ -143,6 +145,17 @@ def _refused(job: BatchJob, row: dict[str, Any], remote: RemoteBatch) -> None:
     )
 
 
+def _of_any_class(fault: str) -> str:
+    """Why a reply will not do, without what differs from class to class."""
+    for said, alike in (
+        (r"does not name [^;]*", "does not name the class"),
+        (r"what was said of [^;]*", "what was said of another class"),
+        (r"takes \d+ CLIP tokens and (\d+) are the most", r"takes more than \1 CLIP tokens"),
+    ):
+        fault = re.sub(said, alike, fault)
+    return fault
+
+
 class Entry:
     """The entering of one batch's results."""
 
@@ -157,7 +170,9 @@ class Entry:
         self.job, self.batch, self.remote = job, batch, remote
         self.found, self.requests = found, requests
         self.replies: list[Reply] = []
+        self.asked_again = 0
         self.cut: set[int] = set()  # the last tries of a model that cuts every reply
+        self.again: Counter[str] = Counter()  # why results are asked for again
         self.lost = 0
         self.lost_usd = 0.0
 
@@ -232,7 +247,12 @@ class Entry:
         job.usage.count(reply, cost, unknown)
         if reply.error_scope in (None, "cell") and not hold:
             # What is to be asked again goes into the next batch, with the reason.
-            job.writer.settle(request, reply, attempt, sent["try"], job.tally)
+            again = job.writer.settle(request, reply, attempt, sent["try"], job.tally)
+            self.again.update({_of_any_class(verdict.fault or "") for verdict in again.values()})
+            self.asked_again += bool(again)
+        elif reply.error_scope in ("adapted", "passing"):
+            self.again.update([reply.failure])
+            self.asked_again += 1
 
     def _enter_lost(self, sent: dict[str, Any]) -> None:
         """A request without a result: it may have been answered, and paid for."""
@@ -262,6 +282,13 @@ class Entry:
         unusable = [f"{n} {what}" for what, n in self.found.unusable.items()]
         said = f"Batch {self.remote.id}: {self.remote.status}, {len(self.found.results)} results"
         self.job.on_message(said + (f" ({', '.join(unusable)})." if unusable else "."))
+        if self.again and self.error() is None:
+            ((why, _),) = self.again.most_common(1)
+            self.job.on_message(
+                f"Batch {self.remote.id}: {self.asked_again} of the {len(self.replies)} replies "
+                f"will not do (most often: {excerpt(why.rstrip('. '), 200)}); the next batch asks "
+                "again."
+            )
         if self.lost:
             gone = ", whose file is gone at the provider's" if self.found.missing else ""
             paid = f"up to ${self.lost_usd:.4f}" if self.lost_usd else "nothing, as far as is known"

@@ -171,6 +171,11 @@ def _next_steps(summary: Summary, resume: str) -> Iterator[str]:
         )
     elif failed:
         yield f"{failed} cells have failed; to ask for them again: {resume} --retry-errors"
+    if summary.alike:
+        yield (
+            f"the samples of {summary.alike} descriptions are word for word alike: a higher "
+            "--temperature makes them differ, where the model takes it."
+        )
     if summary.review:
         yield (
             f"{summary.review} descriptions are marked for review: lsmseg-prompts store check -v; "
@@ -228,10 +233,16 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
             note(line)
     if error is not None:
         raise error
-    failed = sum(s.failed + s.failed_before for s in summaries)
-    if failed:
+    passing = sum(s.passing for s in summaries)
+    if failed := sum(s.failed + s.failed_before for s in summaries) - passing:
         cells = sum(s.cells for s in summaries)
         raise PartialError(f"{failed} of {cells} descriptions could not be had.")
+    if passing:
+        asked = sum(s.asked for s in summaries)
+        raise PartialError(
+            f"{passing} of the {asked} descriptions that were asked for could not be had this "
+            "time: the same command asks again."
+        )
 
 
 def _is_told(failure: Failure, error: BaseException | None) -> bool:

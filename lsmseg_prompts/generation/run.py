@@ -17,7 +17,7 @@ from lsmseg_prompts.generation.ledger import Ledger
 from lsmseg_prompts.generation.limits import Budget, Stop
 from lsmseg_prompts.generation.plan import Estimate, estimate, make_plan
 from lsmseg_prompts.generation.request import GenerationRequest
-from lsmseg_prompts.generation.summary import Summary, Tally, gravest, summarize
+from lsmseg_prompts.generation.summary import Summary, Tally, alike, gravest, summarize
 from lsmseg_prompts.generation.verdicts import warm_up
 from lsmseg_prompts.generation.workers import run_async, run_workers, signals_stop
 from lsmseg_prompts.store.sqlite import working_store_path
@@ -127,6 +127,7 @@ async def _fill_all(
             summarize(f.plan, f.tally, f.asker.usage),
             seconds=seconds,
             error=f.asker.stop.error,
+            alike=alike(store, f.writer.llm, request),
             left_out=tuple(f.asker.llm.left_out()),
         )
         for f in fillings

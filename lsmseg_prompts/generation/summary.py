@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lsmseg_prompts.attributes.samples import asked_of
 from lsmseg_prompts.errors import LsmsegPromptsError
 from lsmseg_prompts.generation.engine import Usage
+from lsmseg_prompts.generation.ledger import Cell
 from lsmseg_prompts.generation.plan import Plan
+from lsmseg_prompts.generation.request import GenerationRequest
 from lsmseg_prompts.generation.verdicts import Verdict
+from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.vocabularies import ClassEntry
 
 
@@ -69,7 +73,8 @@ class Summary:
     known; up to `uncertain_usd` of it may not have been charged. `error` is what ended the run
     before its time, None if nothing did. `batches` are those under way, None where none are used.
     `thinking_replies` are those of `requests` that came with thoughts. `left_out` are parameters
-    that were asked for and that the model does not take.
+    that were asked for and that the model does not take. `alike` is how many descriptions have
+    samples that are all word for word alike.
     """
 
     vocabulary: str
@@ -97,6 +102,7 @@ class Summary:
     error: BaseException | None = None
     batches: tuple[dict[str, Any], ...] | None = None
     left_out: tuple[str, ...] = ()
+    alike: int = 0
 
     @property
     def passing(self) -> int:
@@ -123,6 +129,18 @@ def summarize(plan: Plan, tally: Tally, usage: Usage) -> Summary:
         **vars(usage),
         failed_before=plan.failed_before,
     )
+
+
+def alike(store: Store, llm: str, request: GenerationRequest) -> int:
+    """How many of the descriptions asked for have several samples, all word for word alike."""
+    if request.samples < 2:
+        return 0
+    there = store.descriptions(request.loaded_vocabulary(), llm)
+    texts: dict[Cell, list[str]] = {}
+    for index, attribute in request.wanted_cells():
+        if (index, attribute) in there:
+            texts.setdefault((index, asked_of(attribute)), []).append(there[index, attribute])
+    return sum(len(several) > 1 == len(set(several)) for several in texts.values())
 
 
 def gravest(summaries: Sequence[Summary]) -> BaseException | None:

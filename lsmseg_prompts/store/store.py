@@ -221,12 +221,13 @@ class Store(DescriptionStore):
 
         Keys: vocabulary, classes, llm, attributes, done (of these attributes), pairs (pair cells
         that are done), samples (further ones that are done), and of all cells failed, review,
-        locked, stale; attempts, cost_usd, evaluations.
+        locked, stale; attempts, cost_usd, evaluations; batches (those under way: remote_id, status,
+        requests, created_at).
         """
         pair, sample = "d.attribute GLOB 'contrast:*'", "d.attribute GLOB '*#[1-9]*'"
         alone = f"NOT {pair} AND NOT {sample}"
-        return self.rows(
-            "SELECT v.name AS vocabulary, v.class_count AS classes, d.llm, "
+        rows = self.rows(
+            "SELECT v.name AS vocabulary, v.class_count AS classes, w.llm, "
             f"count(DISTINCT CASE WHEN {alone} THEN d.attribute END) AS attributes, "
             f"coalesce(sum(d.status = 'done' AND {alone}), 0) AS done, "
             f"coalesce(sum(d.status = 'done' AND {pair}), 0) AS pairs, "
@@ -235,14 +236,27 @@ class Store(DescriptionStore):
             "coalesce(sum(d.review IS NOT NULL), 0) AS review, "
             "coalesce(sum(d.locked), 0) AS locked, coalesce(sum(d.stale), 0) AS stale, "
             "(SELECT count(*) FROM attempts AS a "
-            " WHERE a.vocabulary = v.name AND a.llm = d.llm) AS attempts, "
+            " WHERE a.vocabulary = v.name AND a.llm = w.llm) AS attempts, "
             "(SELECT sum(cost_usd) FROM attempts AS a "
-            " WHERE a.vocabulary = v.name AND a.llm = d.llm) AS cost_usd, "
+            " WHERE a.vocabulary = v.name AND a.llm = w.llm) AS cost_usd, "
             "(SELECT count(*) FROM evaluations AS e "
-            " WHERE e.vocabulary = v.name AND (e.llm = d.llm OR d.llm IS NULL)) AS evaluations "
-            "FROM vocabularies AS v LEFT JOIN descriptions AS d ON d.vocabulary = v.name "
-            "GROUP BY v.name, d.llm ORDER BY v.name, d.llm"
+            " WHERE e.vocabulary = v.name AND (e.llm = w.llm OR w.llm IS NULL)) AS evaluations "
+            "FROM vocabularies AS v LEFT JOIN ("
+            " SELECT vocabulary, llm FROM descriptions UNION"
+            " SELECT vocabulary, llm FROM batches WHERE ended_at IS NULL"
+            ") AS w ON w.vocabulary = v.name "
+            "LEFT JOIN descriptions AS d ON d.vocabulary = v.name AND d.llm = w.llm "
+            "GROUP BY v.name, w.llm ORDER BY v.name, w.llm"
         )
+        under_way: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for batch in self.rows(
+            "SELECT vocabulary, llm, remote_id, status, json_array_length(calls) AS requests, "
+            "created_at FROM batches WHERE ended_at IS NULL ORDER BY created_at"
+        ):
+            under_way.setdefault((batch.pop("vocabulary"), batch.pop("llm")), []).append(batch)
+        return [
+            {**row, "batches": under_way.get((row["vocabulary"], row["llm"]), [])} for row in rows
+        ]
 
 
 def status(store: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:

@@ -143,6 +143,33 @@ def test_batches_that_end_without_results_are_not_made_for_ever(
     whole()
 
 
+@only("openai")
+def test_with_a_limit_a_batch_under_way_is_only_collected(
+    batch: Any, server: Any, call: Any
+) -> None:
+    batch("--limit", "1", polls=2)
+    said = batch("--limit", "1")
+    assert "a batch under way only collects" in said.err
+    (row,) = json.loads(call("store", "status", "--store", "s.sqlite", "--json").out)[:1]
+    assert row["llm"] == "openai/test-model" and row["done"] == 0
+    (under_way,) = row["batches"]
+    assert (under_way["status"], under_way["requests"]) == ("in_progress", 1)
+    shown = call("store", "status", "--store", "s.sqlite").out
+    assert "of openai/test-model, classes: in_progress, 1 requests, since 20" in shown
+    batch("--limit", "1")
+    assert len(described()) == 1 and len(rows("SELECT * FROM batches")) == 1
+    batch("--limit", "1")
+    assert len(rows("SELECT * FROM batches")) == 2
+
+
+def test_what_will_not_do_is_said_when_it_is_collected(batch: Any, server: Any) -> None:
+    bad = {"match": {"class": "cat"}, "reply": "It is gray."}
+    batch(rules=[bad, {"match": {"class": "tree"}, "reply": "It is green."}], polls=1)
+    said = " ".join(batch(code=0).err.split())
+    why = "it does not name the class"
+    assert f"2 of the 3 replies will not do (most often: {why}); the next batch asks again." in said
+
+
 # -- refusals ----------------------------------------------------------------------------
 
 

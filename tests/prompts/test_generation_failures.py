@@ -210,6 +210,7 @@ def test_one_cell_that_keeps_failing_stays_missing(server, generate):
     server.script([keeps])
     said = generate(server, "-j", "2", "--max-retries", "2", attribute="color,size", code=3).err
     assert "1 cells are still to be asked for" in said
+    assert "Error: 1 of the 6 descriptions that were asked for could not be had this time" in said
     assert asked(server).count(("cat", "color")) == 3 and len(server.requests()) == 8
     assert len(descriptions()) == len(described()) == 5
     server.script()
