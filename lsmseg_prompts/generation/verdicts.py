@@ -32,8 +32,10 @@ _REFUSAL = re.compile(
 
 # A model thinking aloud without marks, or repeating what it was told.
 _ABOUT_THE_QUESTION = re.compile(
-    r"\bthe user('s)?\b|\b(the|this|your) (question|prompt|request) (asks|is|wants|says|seems)\b"
-    r"|^\W*(okay,? )?(let me|let's|i (need|should|must|have|will|want|think)"
+    r"\bthe user (is |has )?(ask|request|said|say)"
+    r"|\bthe user['’]s (question|prompt|request|query)\b"
+    r"|\b(the|this|your) (question|prompt|request) (asks|is|wants|says|seems)\b"
+    r"|^\W*(okay,? )?(the user|let me|let's|i (need|should|must|have|will|want|think)"
     r"|we (need|should|must))\b",
     re.IGNORECASE,
 )

@@ -28,6 +28,7 @@ def verdict(answer: Reply | str, attribute: str = "color", entry: ClassEntry = C
     "text",
     [
         "A cat is often black, white, orange or gray.",
+        "On the desk, close to the user's hand, a cat may be black.",
         'Sure! Here is a description: "A **cat** is often black."',
         "Cats come in black and white. They also purr.",
         "- A cat is black.\n- A cat is white.",
