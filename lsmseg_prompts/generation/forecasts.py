@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lsmseg_prompts.errors import PartialError
 from lsmseg_prompts.generation.plan import Estimate
 from lsmseg_prompts.generation.probe import Interval, Probe, Probed
-from lsmseg_prompts.generation.progress import failures_by_class, money
+from lsmseg_prompts.generation.progress import check_failures, failures_by_class, money
 from lsmseg_prompts.generation.summary import Summary, gravest
 from lsmseg_prompts.terminal import note, print_json, print_wrapped
 
@@ -53,9 +52,7 @@ def show_probed(probed: Sequence[Probed], per_call: str, json: bool) -> None:
             note(f"failed: {line}")
     if error is not None:
         raise error
-    if failed := sum(summary.failed for summary in summaries):
-        cells = sum(summary.cells for summary in summaries)
-        raise PartialError(f"{failed} of {cells} descriptions could not be had.")
+    check_failures(summaries)
 
 
 def _show(one: Probed, per_call: str) -> None:

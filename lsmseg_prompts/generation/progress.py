@@ -233,8 +233,13 @@ def show_summaries(summaries: Sequence[Summary], store: Path, json: bool, shown:
             note(line)
     if error is not None:
         raise error
+    check_failures(summaries, sum(s.failed_before for s in summaries))
+
+
+def check_failures(summaries: Sequence[Summary], failed_before: int = 0) -> None:
+    """Raise PartialError where descriptions failed, for good or this time only."""
     passing = sum(s.passing for s in summaries)
-    if failed := sum(s.failed + s.failed_before for s in summaries) - passing:
+    if failed := sum(s.failed for s in summaries) - passing + failed_before:
         cells = sum(s.cells for s in summaries)
         raise PartialError(f"{failed} of {cells} descriptions could not be had.")
     if passing:
