@@ -25,7 +25,7 @@ class _Client(openai.AsyncOpenAI):
     def default_headers(self) -> dict[str, str | openai.Omit]:
         if self.is_openais:
             return super().default_headers
-        return super(openai.AsyncOpenAI, self).default_headers
+        return {"Accept": "application/json", "Content-Type": "application/json"}
 
 
 async def call(

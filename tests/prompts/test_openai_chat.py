@@ -310,7 +310,8 @@ def test_thoughts_are_output_and_what_a_cache_held_is_input(
 def test_a_batch_from_upload_to_output(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, "not-for-strangers")
-    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: not-for-strangers")
+    custom = "Authorization: not-for-strangers\nX-Gateway: not-for-strangers"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", custom)
 
     async def use(llm: OpenAIChat) -> list[Any]:
         batches = OpenAIBatches(llm)
