@@ -1,5 +1,6 @@
 """`generate`: ask LLMs for the descriptions that the store lacks."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.meanings import note_meanings
 from ablations.commands.output import Shown, say
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import StoreError, UsageError
 
 # Pairs have one question and one text each.
 _OF_ATTRIBUTES = ("attribute", "classes", "samples", "wording", "template")
@@ -168,7 +169,8 @@ def generate(
         if "bundled" in asked:
             note_meanings(vocabulary)
         if path.exists() and not redo:
-            with open_store_readonly(path) as opened:
+            # What is wrong with the store, or not there yet, is the run's to say.
+            with suppress(StoreError), open_store_readonly(path) as opened:
                 for one in llms:
                     if line := asked_otherwise(opened, vocabulary, one, request.parameters):
                         say(line)
