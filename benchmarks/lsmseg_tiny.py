@@ -20,7 +20,7 @@ from ablations.search.single import TEMPLATES
 from ablations.search.statistics import Draws, bootstrap
 from lsmseg_model.data import load_benchmark
 from lsmseg_model.metrics import iou
-from lsmseg_model.networks.backbones.clip import load_clip
+from lsmseg_model.networks.backbones.load import load_backbone
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.prompts.controls import CONTROLS
@@ -39,7 +39,7 @@ Pairs = list[tuple[Candidate, Candidate]]
 
 def open_board(weights: str | None, limit: int | None, samples: int) -> Scoreboard:
     """MiniStuff's two splits with the bundled descriptions."""
-    vocabulary, clip = load_vocabulary("coco-stuff"), load_clip(pretrained=weights)
+    vocabulary, clip = load_vocabulary("coco-stuff"), load_backbone(pretrained=weights)
     parts = {split: load_benchmark("ministuff", split=split, limit=limit) for split in SPLITS}
     scorers = {split: FrozenScorer(clip, part) for split, part in parts.items()}
     descriptions = load(vocabulary) | load(vocabulary, attributes=["typical"])

@@ -27,7 +27,7 @@ from ablations.scoring.frozen import FrozenScorer
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from lsmseg_model.data import load_benchmark
 from lsmseg_model.errors import LsmsegModelError
-from lsmseg_model.networks.backbones.clip import load_clip
+from lsmseg_model.networks.backbones.load import load_backbone
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import LsmsegPromptsError
 from lsmseg_prompts.vocabularies import load_vocabulary
@@ -40,7 +40,7 @@ def draw_story(record: Mapping[str, Any], folder: Path) -> tuple[Path, list[str]
     """Draw into a folder what a run's record tells; also what the unseen classes gain there."""
     request, vocabulary = record["request"], load_vocabulary("coco-stuff")
     benchmark = load_benchmark("ministuff", split="report", limit=request["limit"])
-    scorer = FrozenScorer(load_clip(pretrained=request["pretrained"]), benchmark)
+    scorer = FrozenScorer(load_backbone(pretrained=request["pretrained"]), benchmark)
     bench = Bench("ministuff", vocabulary, load(vocabulary), {"report": scorer})
     combination = (record["refinement"] or {}).get("start") or record["best"]["prompts"]
     titles = {

@@ -24,15 +24,13 @@ from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.data.ministuff.shown import is_false
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.files import named_file, write_csv
-from lsmseg_model.networks.backbones.clip import (
-    Clip,
-    View,
-    build_clip,
+from lsmseg_model.networks.backbones.base import Backbone, View
+from lsmseg_model.networks.backbones.load import (
+    build_backbone,
     check_device,
-    load_clip,
+    load_backbone,
     read_config,
 )
-from lsmseg_model.networks.backbones.text import tokenize
 from lsmseg_model.networks.cost_map import upsample
 from lsmseg_model.training.dataset import Augment, TrainingItem
 from lsmseg_model.training.loop import Run, training_folder
@@ -167,7 +165,7 @@ class ClipRun(Run):
     def _embed(self, sentences: list[str]) -> Tensor:
         """[T, D] embeddings of the batch's sentences, some of their tokens dropped at random."""
         clip = self.clip
-        tokens = tokenize(sentences, clip.model.context_length)
+        tokens = clip.tokenizer(sentences)
         ends = tokens.argmax(dim=-1)
         tokens = tokens[:, : int(ends.max()) + 1]
         generator = torch.Generator().manual_seed(self.request.seed + self.step)
@@ -266,7 +264,9 @@ def choose_texts(
     return sentences, keys
 
 
-def _start(settings: dict[str, Any], options: PretrainOptions, request: PretrainRequest) -> Clip:
+def _start(
+    settings: dict[str, Any], options: PretrainOptions, request: PretrainRequest
+) -> Backbone:
     """The CLIP to train, from scratch or from weights.
 
     From scratch every token starts at zero: a word that training never meets keeps a zero
@@ -274,7 +274,7 @@ def _start(settings: dict[str, Any], options: PretrainOptions, request: Pretrain
     """
     init = request.init
     if init is None:
-        clip = build_clip(settings)
+        clip = build_backbone(settings)
         with torch.no_grad():
             clip.model.token_embedding.weight.zero_()
             clip.model.logit_scale.fill_(math.log(options.logit_scale))
@@ -282,7 +282,7 @@ def _start(settings: dict[str, Any], options: PretrainOptions, request: Pretrain
         return clip.to(request.device)
     own = init == settings["name"]
     weights = None if own else named_file(Path(init), "weights of --init")
-    clip = load_clip(request.config, weights, request.device)
+    clip = load_backbone(request.config, weights, request.device)
     clip.view = View(**settings["view"])
     return clip
 
@@ -290,7 +290,7 @@ def _start(settings: dict[str, Any], options: PretrainOptions, request: Pretrain
 class Optimizers:
     """Muon for the matrices of the transformer blocks, AdamW for everything else."""
 
-    def __init__(self, clip: Clip, helpers: nn.Module, options: PretrainOptions) -> None:
+    def __init__(self, clip: Backbone, helpers: nn.Module, options: PretrainOptions) -> None:
         named = [*clip.named_parameters(), *helpers.named_parameters()]
         named = [(n, p) for n, p in named if p.requires_grad]
         words = [p for n, p in named if "token_embedding" in n]

@@ -31,8 +31,9 @@ from lsmseg_model.inference.pictures import (
 )
 from lsmseg_model.inference.prediction import BACKGROUND, Prediction
 from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed, some_texts
-from lsmseg_model.networks.backbones.clip import WEIGHTS, Clip, load_clip
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.dense import NEEDS_PROXY, SAM_PROXY
+from lsmseg_model.networks.backbones.load import WEIGHTS, load_backbone
 from lsmseg_model.networks.backbones.text import check_groups
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.networks.catseg import Loaded, published_texts
@@ -64,7 +65,7 @@ Texts = Sequence[Sequence[str]] | Prompts
 class ModelOptions:
     """Which model is loaded, and where to.
 
-    model, pretrained: a CLIP, see `load_clip`. checkpoint: a whole network instead; format
+    model, pretrained: a CLIP, see `load_backbone`. checkpoint: a whole network instead; format
     "lsmseg" (as `train` leaves it) or "cat-seg" (as published), see `load_network`; a ``model``
     other than the default then says which network it must be.
     dense, sam: of a CLIP, the last block's variant, and the weights of the encoder that the
@@ -104,12 +105,12 @@ class ModelOptions:
             )
 
 
-def load_model(options: ModelOptions) -> Clip | LsmSeg:
+def load_model(options: ModelOptions) -> Backbone | LsmSeg:
     """The model that options, or a request that has them, name. Raises CheckpointError."""
     if options.checkpoint is None:
         device, sam = options.device, options.sam
         proxy = None if sam is None else load_second_encoder(None, sam, device=device)
-        return load_clip(options.model, options.pretrained, device, options.dense, proxy)
+        return load_backbone(options.model, options.pretrained, device, options.dense, proxy)
     network = load_network(
         options.checkpoint,
         name=None if options.model == DEFAULT else options.model,
@@ -167,7 +168,7 @@ class Segmenter:
         self.model = load_model(options)
 
     @classmethod
-    def of(cls, model: Clip | LsmSeg) -> Segmenter:
+    def of(cls, model: Backbone | LsmSeg) -> Segmenter:
         """Of a model that is there already; it should be in evaluation mode."""
         made = cls.__new__(cls)
         made.model = model
@@ -187,7 +188,7 @@ class Segmenter:
         return getattr(self.model, "loaded", None)
 
     @property
-    def clip(self) -> Clip:
+    def clip(self) -> Backbone:
         return self.model.clip if isinstance(self.model, LsmSeg) else self.model
 
     @property
@@ -209,7 +210,7 @@ class Segmenter:
     ) -> Tensor:
         """texts: N classes of one or more sentences -> [N, D] embeddings of length 1.
 
-        See `Clip.encode_texts`. Raises UsageError for no text and for one over 77 tokens.
+        See `Backbone.encode_texts`. Raises UsageError for no text and for one over 77 tokens.
         """
         return encode_texts(self.clip, texts, on_progress)
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import TrainingError
-from lsmseg_model.networks.backbones.clip import check_device
+from lsmseg_model.networks.backbones.load import check_device
 from lsmseg_model.networks.build import read_network, save_network, start_network
 from lsmseg_model.training.dataset import Augment, TrainingItem
 from lsmseg_model.training.loop import Run, training_folder

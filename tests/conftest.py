@@ -155,11 +155,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from lsmseg_model.encoders.checkpoints import save_weights
-    from lsmseg_model.networks.backbones.clip import build_clip, read_config
+    from lsmseg_model.networks.backbones.load import build_backbone, read_config
 
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
     torch.manual_seed(0)
-    save_weights(path, build_clip(SMALL).model.state_dict(), {"config": SMALL})
+    save_weights(path, build_backbone(SMALL).model.state_dict(), {"config": SMALL})
     train = {**read_config("lsmseg-tiny")["train"], "iterations": 6, "batch_size": 2}
     config = {**SMALL, "train": {**train, "warmup": 1, "loss_size": 8}}
     path.with_suffix(".json").write_text(json.dumps(config))

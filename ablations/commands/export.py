@@ -118,11 +118,11 @@ def export(
         check_free(file, force, options.inputs(ctx, "output", "card"))
     if output is not None and format == "embeddings":
         from ablations.scoring.embeddings import export_embeddings
-        from lsmseg_model.networks.backbones.clip import load_clip
+        from lsmseg_model.networks.backbones.load import load_backbone
         from lsmseg_model.segmenter import drawings_only
 
         chosen = fitted(chosen, vocabulary, format, form)
-        export_embeddings(chosen, load_clip(model, pretrained, device), output, force)
+        export_embeddings(chosen, load_backbone(model, pretrained, device), output, force)
         if warning := drawings_only(model, pretrained):
             say(warning)
     elif output is not None:

@@ -116,7 +116,7 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
         planner = TrainingPlanner(recipe, request, directory, settings)
         vocabularies += planner.vocabularies
     texts = Texts(vocabularies, settings.values(), request.store, request.seed)
-    from lsmseg_model.networks.backbones.clip import check_device
+    from lsmseg_model.networks.backbones.load import check_device
 
     check_device(request.device)
     trials = []

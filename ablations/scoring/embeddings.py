@@ -19,7 +19,7 @@ import numpy as np
 
 from lsmseg_model.files import write_whole
 from lsmseg_model.inference.reading import embed, some_texts
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.export.native import check_class_names
 from lsmseg_prompts.files import check_free, read_named
@@ -43,7 +43,7 @@ class Embeddings:
 
 
 def export_embeddings(
-    prompts: PromptSet, clip: Clip, path: str | Path, force: bool = False
+    prompts: PromptSet, clip: Backbone, path: str | Path, force: bool = False
 ) -> Path:
     """Embed `prompts` and write them, whole or not at all, as safetensors or npz by the suffix.
 

@@ -27,7 +27,7 @@ from lsmseg_model.inference.counting import (
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
 from lsmseg_model.inference.pictures import CostMaps
 from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed, some_texts
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
@@ -195,7 +195,7 @@ class FrozenScorer(Scorer):
 
     def __init__(
         self,
-        clip: Clip,
+        clip: Backbone,
         benchmark: Benchmark,
         cache: FeatureCache | None = None,
         count_store: CountStore | None = None,

@@ -23,7 +23,7 @@ from lsmseg_model.inference.counting import positions
 from lsmseg_model.inference.feature_cache import state_hash
 from lsmseg_model.inference.reading import MEAN, Reading, embed, some_texts
 from lsmseg_model.metrics import confusion_counts
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -114,7 +114,7 @@ class TrainedScorer(NetworkScorer):
 
     def reading(self, prompt_set: PromptSet) -> Reading:
         reading = super().reading(prompt_set)
-        return reading if isinstance(self.model.model, Clip) else reading.for_network()
+        return reading if isinstance(self.model.model, Backbone) else reading.for_network()
 
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         return self.model

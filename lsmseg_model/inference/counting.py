@@ -21,7 +21,7 @@ from lsmseg_model.kernels.counting import count_sets
 from lsmseg_model.kernels.replacing import count_replacements
 from lsmseg_model.kernels.threads import in_threads
 from lsmseg_model.metrics import accuracy, confusion_counts, confusion_matrix, iou, miou
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.lsmseg import LsmSeg
 
 
@@ -46,7 +46,7 @@ def positions(benchmark: Benchmark) -> np.ndarray:
 
 
 def dense_features(
-    clip: Clip,
+    clip: Backbone,
     benchmark: Benchmark,
     on_progress: OnProgress | None = None,
     cache: FeatureCache | None = None,
@@ -88,7 +88,7 @@ def digest(picture: np.ndarray, labels: np.ndarray) -> str:
 
 
 def count_prompt_sets(
-    clip: Clip,
+    clip: Backbone,
     features: Features,
     texts: Sequence[Sequence[Sequence[str]]],
     on_progress: OnProgress | None = None,
@@ -180,7 +180,7 @@ def add_replacements(
 
 
 def count_pictures(
-    model: Clip | LsmSeg,
+    model: Backbone | LsmSeg,
     benchmark: Benchmark,
     text: Tensor | ClassEmbeddings,
     pictures: Iterable[int] | None = None,

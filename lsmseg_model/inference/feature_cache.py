@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from lsmseg_model.data.feature_files import FeatureFiles
 from lsmseg_model.errors import DataError
 from lsmseg_model.inference.windows import picture_features
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.base import Backbone
 
 VERSION = 1  # of what windows.py makes of a picture: another one finds none of the old files
 
@@ -34,7 +34,7 @@ class FeatureCache:
 
     def __init__(
         self,
-        clip: Clip,
+        clip: Backbone,
         folder: str | Path | None,
         half: bool = False,
         on_message: Callable[[str], None] | None = None,
@@ -67,7 +67,7 @@ class FeatureCache:
         return features
 
 
-def identity(clip: Clip) -> str:
+def identity(clip: Backbone) -> str:
     """What the dense features and text embeddings of a CLIP depend on, for keys.
 
     The name too: ViT-B-16 and ViT-B-16-quickgelu make different features of the same file.

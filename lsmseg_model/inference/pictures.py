@@ -20,7 +20,7 @@ from lsmseg_model.inference.finite import check_finite
 from lsmseg_model.inference.reading import ClassEmbeddings
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.kernels.argmax import best_class
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.cost_map import cost_map, upsample
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -29,11 +29,11 @@ TEXTS_AT_ONCE = 256
 
 
 def encode_texts(
-    clip: Clip, texts: Sequence[Sequence[str]], on_progress: OnProgress | None = None
+    clip: Backbone, texts: Sequence[Sequence[str]], on_progress: OnProgress | None = None
 ) -> Tensor:
     """texts: N classes of one or more sentences -> [N, D] embeddings of length 1.
 
-    See `Clip.encode_texts`. Raises UsageError for no text and for one over 77 tokens.
+    See `Backbone.encode_texts`. Raises UsageError for no text and for one over 77 tokens.
     """
     if not texts:
         raise UsageError("Name at least one class.")
@@ -46,7 +46,7 @@ def encode_texts(
 
 
 def encode_picture(
-    model: Clip | LsmSeg, image: np.ndarray, name: str = "a picture"
+    model: Backbone | LsmSeg, image: np.ndarray, name: str = "a picture"
 ) -> EncodedPicture:
     """The features of a picture, uint8 [H, W, 3], which no text changes.
 
@@ -55,7 +55,7 @@ def encode_picture(
     """
     features: Any
     with torch.inference_mode(), enough_memory():
-        if isinstance(model, Clip):
+        if isinstance(model, Backbone):
             features = check_finite(picture_features(model, image), model, name)
         else:
             protocol = model.protocol or Protocol()
@@ -68,7 +68,7 @@ def encode_picture(
 class EncodedPicture:
     """Features of one picture: dense ones of a CLIP, or what a network's `encode` makes."""
 
-    model: Clip | LsmSeg
+    model: Backbone | LsmSeg
     features: Any
     size: tuple[int, int]
     name: str = "a picture"
@@ -78,7 +78,7 @@ class EncodedPicture:
         model = self.model
         if isinstance(text, Tensor):
             text = ClassEmbeddings(text)
-        if isinstance(model, Clip):
+        if isinstance(model, Backbone):
             return CostMaps(self.features, text.to(self.features.device), self.size)
         with enough_memory():
             rows = text.rows.to(model.clip.device)

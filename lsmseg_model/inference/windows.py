@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lsmseg_model.encoders.base import resized
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.dense import SAM_PROXY
 
 LONGEST = 16  # times the short side; longer pictures are squashed to it
@@ -14,7 +14,7 @@ AT_ONCE = 8  # windows
 
 
 @torch.inference_mode()
-def picture_features(clip: Clip, picture: np.ndarray) -> Tensor:
+def picture_features(clip: Backbone, picture: np.ndarray) -> Tensor:
     """picture: uint8 [H, W, 3] -> [h, w, D] dense features on the patch grid.
 
     The picture's short side is resized to ``clip.view.short_side`` and seen through windows;

@@ -15,15 +15,14 @@ from lsmseg_model.encoders.checkpoints import (
 from lsmseg_model.encoders.sources import no_checkpoint, no_clip, no_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.files import is_path, named_file, read_json
-from lsmseg_model.networks.backbones.clip import (
+from lsmseg_model.networks.backbones.base import View
+from lsmseg_model.networks.backbones.load import (
     CONFIGS,
     WEIGHTS,
-    Clip,
-    View,
-    build_clip,
+    build_backbone,
     check_device,
     fill,
-    open_clip_model,
+    named_backbone,
     read_config,
 )
 from lsmseg_model.networks.config import NetworkConfig, NetworkFile, Protocol, changed, overlay
@@ -80,11 +79,10 @@ def build(settings: dict[str, Any]) -> LsmSeg:
     name, crop = settings["name"], settings["crop"]
     view = View(crop, crop, crop)
     if own := _own_clip(settings["clip"]):
-        clip = build_clip(own)
-        clip.dense, clip.view = "catseg", view
+        clip = build_backbone(own)
+        clip.dense, clip.view = clip.TRAINED, view
     else:
-        model = open_clip_model(settings["clip"], openai_layout=False)
-        clip = Clip(model, settings["clip"], "catseg", view, "random")
+        clip = named_backbone(settings["clip"], view)
     network = LsmSeg(clip, read_fields(NetworkConfig, settings["network"], name))
     network.name, network.settings = name, settings
     network.protocol = read_fields(Protocol, settings.get("test", {}), name, "the test")
@@ -179,8 +177,8 @@ def start_network(
 
     Args:
         settings: See `read_network`.
-        pretrained: CLIP's weights, as `load_clip` takes them, or "random" (None: those that ship
-            with one of our own configurations).
+        pretrained: CLIP's weights, as `load_backbone` takes them, or "random" (None: those that
+            ship with one of our own configurations).
         encoder: The second encoder's weights, or "random".
         half: Compute the second encoder in bf16.
 

@@ -19,7 +19,7 @@ from lsmseg_model.encoders.cache import CachedEncoder
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.kernels.onednn import use_onednn
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.config import CLIP_PARTS, PUBLISHED_PROTOCOL, REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.fusion import Fusion
 from lsmseg_model.networks.head import Aggregator
@@ -31,7 +31,7 @@ Encoded = tuple[Tensor, Tensor, list[Tensor]]
 class LsmSeg(nn.Module):
     """The network. Its logits are of the classes that the category filter keeps."""
 
-    def __init__(self, clip: Clip, config: NetworkConfig) -> None:
+    def __init__(self, clip: Backbone, config: NetworkConfig) -> None:
         super().__init__()
         # Who this is and how it is tested; `networks.build` and `load_network` fill them in.
         self.name, self.weights_hash = "", "random"
@@ -40,11 +40,11 @@ class LsmSeg(nn.Module):
         self.loaded: Any = None  # catseg.Loaded
         self._masks: list[Any] = []  # handles of what `trainable` hung on CLIP's projections
         self.clip, self.config = clip, config
-        width = clip.model.visual.conv1.out_channels
-        dim = clip.embed_dim
         _check_fit(clip, config)
-        self.upsample1 = nn.ConvTranspose2d(width, config.guidance[0], 2, stride=2)
-        self.upsample2 = nn.ConvTranspose2d(width, config.guidance[1], 4, stride=4)
+        first, second = (clip.widths[block] for block in config.blocks)
+        dim = clip.embed_dim
+        self.upsample1 = nn.ConvTranspose2d(first, config.guidance[0], 2, stride=2)
+        self.upsample2 = nn.ConvTranspose2d(second, config.guidance[1], 4, stride=4)
         self.sam: FrozenEncoder | None = None
         self.cached: CachedEncoder | None = None
         self.fusion: Fusion | None = None
@@ -56,7 +56,7 @@ class LsmSeg(nn.Module):
                     f"The encoder_size is {config.encoder_size}, but {config.encoder} takes "
                     f"multiples of {self.sam.patch} pixels."
                 )
-            self.fusion = Fusion(config.fusion, [width, width, dim], [self.sam.width] * 3)
+            self.fusion = Fusion(config.fusion, [first, second, dim], [self.sam.width] * 3)
         self.transformer = Aggregator(config, dim)
 
     def train(self, mode: bool = True) -> LsmSeg:
@@ -137,21 +137,19 @@ class LsmSeg(nn.Module):
         self._masks.clear()
         if clip in ("full", "freeze"):
             return
-        towers = self.clip.model.visual.transformer, self.clip.model.transformer
-        for block in (block for tower in towers for block in tower.resblocks):
-            attention = block.attn
-            attention.in_proj_weight.requires_grad_(True)
+        for weight in self.clip.joint_projections():
+            weight.requires_grad_(True)
             learn = torch.tensor([[part in clip] for part in "qkv"])
-            mask = learn.repeat_interleave(attention.embed_dim, dim=0)
-            hook = attention.in_proj_weight.register_hook(
+            mask = learn.repeat_interleave(weight.shape[1], dim=0)
+            hook = weight.register_hook(
                 lambda grad, mask=mask: grad * mask.to(grad.device, grad.dtype)
             )
             self._masks.append(hook)
 
 
-def _check_fit(clip: Clip, config: NetworkConfig) -> None:
+def _check_fit(clip: Backbone, config: NetworkConfig) -> None:
     """Raise ConfigError where CLIP does not have what the configuration asks for."""
-    depth = len(clip.model.visual.transformer.resblocks)
+    depth = len(clip.widths)
     if max(config.blocks) >= depth - 1:
         raise ConfigError(
             f"The blocks are {config.blocks[0]},{config.blocks[1]}, but {clip.name} has {depth} "

@@ -35,7 +35,6 @@ PARTS = {
     "decoder": ("transformer.",),
 }  # fmt: skip
 MOST, LARGEST = 100_000, 4096  # classes, and pixels of a side
-TOKENS = 77  # of each text: the most that CLIP takes
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,8 @@ class NetworkProfile:
 
     A picture of `side` x `side` pixels is seen in `views` views of `crop` x `crop` pixels;
     `gflops`: of a view, `gflops_picture`: of all of them, `gflops_texts`: of the classes' texts,
-    one of 77 tokens each. memory: megabytes of 32-bit floats, estimated (`memory.py`):
+    one of `tokens` tokens each, all that its tower reads. memory: megabytes of 32-bit floats,
+    estimated (`memory.py`):
     `weights`; in a forward pass of one view `forward`, of all at once `picture`; in training
     beside the weights `gradients`, `adamw`, and for a batch of one picture `kept` for the
     gradients, `kept_texts` of the texts, where the text tower learns.
@@ -63,6 +63,7 @@ class NetworkProfile:
     side: int
     views: int
     classes: int
+    tokens: int
     paper: dict[str, float] | None
 
 
@@ -95,7 +96,7 @@ def profile(
         views, crop = len(protocol.places) + 1, settings["crop"]
         images = torch.empty(views, 3, crop, crop)
         texts = torch.empty(classes, network.clip.embed_dim)
-        tokens = torch.zeros(classes, TOKENS, dtype=torch.long)
+        tokens = torch.zeros(classes, network.clip.token_budget, dtype=torch.long)
         operations, forward = _operations(network, images[:1], texts, tokens[:1])
         operations["CLIP, texts"] *= classes
         memory = _memory(network, images, texts, tokens, forward)
@@ -116,6 +117,7 @@ def profile(
         side=protocol.side,
         views=views,
         classes=classes,
+        tokens=network.clip.token_budget,
         paper=None if changes else PAPER.get(settings["name"]),
     )
 
@@ -153,7 +155,11 @@ def _memory(
 ) -> dict[str, float]:
     """Megabytes, see `NetworkProfile`; `forward` of them, in bytes, is known."""
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    text_tower = any(p.requires_grad for p in network.clip.model.transformer.parameters())
+    texts_learn = any(
+        p.requires_grad
+        for name, p in network.clip.model.named_parameters()
+        if not name.startswith("visual.")
+    )
     sizes = {
         "weights": 4 * sum(p.numel() for p in network.parameters()),
         "forward": forward,
@@ -164,7 +170,7 @@ def _memory(
     network.train()
     sizes["kept"] = kept_for_backward(lambda: network(images[:1], texts), network)
     sizes["kept_texts"] = (
-        kept_for_backward(lambda: network.clip.encode_tokens(tokens), network) if text_tower else 0
+        kept_for_backward(lambda: network.clip.encode_tokens(tokens), network) if texts_learn else 0
     )
     return {name: size / 1e6 for name, size in sizes.items()}
 
@@ -174,20 +180,20 @@ def _parts(network: LsmSeg, clip: str, operations: dict[str, float]) -> list[dic
         part: {"part": part, "parameters": 0, "trainable": 0, "gflops": round(operations[part], 1)}
         for part in PARTS
     }
+    some = clip not in ("full", "freeze")
+    joint = {id(weight) for weight in network.clip.joint_projections()} if some else set()
     for name, parameter in network.named_parameters():
         part = next(p for p, starts in PARTS.items() if name.startswith(starts))
         rows[part]["parameters"] += parameter.numel()
-        rows[part]["trainable"] += _learning(name, parameter, clip)
+        rows[part]["trainable"] += _learning(parameter, clip, id(parameter) in joint)
     return [row for row in rows.values() if row["parameters"]]
 
 
-def _learning(name: str, parameter: nn.Parameter, clip: str) -> int:
-    """How many numbers of a parameter learn: of CLIP's joint projections only some rows do."""
+def _learning(parameter: nn.Parameter, clip: str, joint: bool) -> int:
+    """How many numbers of a parameter learn: of joint projections only some rows do."""
     if not parameter.requires_grad:
         return 0
-    if name.endswith("attn.in_proj_weight") and clip not in ("full", "freeze"):
-        return parameter.numel() * len(clip) // 3
-    return parameter.numel()
+    return parameter.numel() * len(clip) // 3 if joint else parameter.numel()
 
 
 def summary_lines(p: NetworkProfile) -> list[str]:
@@ -200,7 +206,7 @@ def summary_lines(p: NetworkProfile) -> list[str]:
         f"A picture of {p.side} x {p.side} pixels, {p.classes} classes: "
         f"{p.gflops_picture:.1f} GFLOPs, {p.views} views of {p.crop} x {p.crop} "
         f"pixels and {p.gflops:.1f} each; once for all pictures {p.gflops_texts:.1f} for "
-        f"texts of {TOKENS} tokens",
+        f"texts of {p.tokens} tokens",
         f"Memory, estimated: weights {need['weights']:.0f} MB; beside them {need['forward']:.0f} "
         f"MB for a view, {need['picture']:.0f} MB for all views of a picture at once",
         f"In training, estimated, a batch of one: {beside:.0f} MB beside the weights (gradients "

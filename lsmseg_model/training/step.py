@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.networks.backbones.clip import Clip
-from lsmseg_model.networks.backbones.text import tokenize
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.training.options import PretrainOptions, TrainOptions
 
@@ -59,7 +58,9 @@ def pixels(labels: Tensor, ignored: str) -> int:
     return int((labels >= 0).sum()) if ignored == "leave" else labels.numel()
 
 
-def embed(clip: Clip, tokens: Tensor, dropped: Tensor | None = None, together: int = 32) -> Tensor:
+def embed(
+    clip: Backbone, tokens: Tensor, dropped: Tensor | None = None, together: int = 32
+) -> Tensor:
     """The sentences' embeddings with a gradient, in batches cut to their longest sentence.
 
     Args:
@@ -90,7 +91,7 @@ class Texts:
         self.row = {sentence: row for row, sentence in enumerate(sentences)}
         device = network.clip.device
         if trains:
-            self.table = tokenize(sentences, network.clip.model.context_length).to(device)
+            self.table = network.clip.tokenizer(sentences).to(device)
         else:
             self.table = network.clip.encode_texts([[s] for s in sentences]).clone()
 

@@ -15,7 +15,7 @@ from ablations.report.classwise import most_changed, pair_rows, per_class
 from ablations.report.lengths import length_rows
 from ablations.search.scoreboard import Candidate
 from lsmseg_model.encoders.checkpoints import save_weights
-from lsmseg_model.networks.backbones.clip import build_clip, read_config
+from lsmseg_model.networks.backbones.load import build_backbone, read_config
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config["view"] = {"short_side": 32, "window": 32, "stride": 16}
     (top / "atom.json").write_text(json.dumps(config))
     torch.manual_seed(0)
-    save_weights(top / "atom.safetensors", build_clip(config).model.state_dict(), {})
+    save_weights(top / "atom.safetensors", build_backbone(config).model.state_dict(), {})
     (top / "four.txt").write_text("\n".join(CLASSES))
     for kind in ("images", "annotations"):
         (top / "pictures" / kind / "val").mkdir(parents=True)

@@ -240,7 +240,7 @@ def test_an_unwritable_place_is_found_out_first(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "lsmseg_model.networks.backbones.clip.load_clip", lambda *a: pytest.fail("too late")
+        "lsmseg_model.networks.backbones.load.load_backbone", lambda *a: pytest.fail("too late")
     )
     Path("file").write_text("")
     with pytest.raises(DataError, match="Cannot write into file/run: file is a file, not a folder"):

@@ -26,7 +26,7 @@ from ablations.runs.compare import compare, safe_names
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import Comparison
 from ablations.search.scoreboard import Bench, Candidate, Scoreboard
-from lsmseg_model.networks.backbones.clip import WEIGHTS
+from lsmseg_model.networks.backbones.load import WEIGHTS
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompts.controls import shuffle
@@ -426,7 +426,7 @@ def test_llms_are_checked_before_anything_runs(
     says: str,
 ) -> None:
     monkeypatch.setattr(
-        "lsmseg_model.networks.backbones.clip.load_clip", lambda *a: pytest.fail("too late")
+        "lsmseg_model.networks.backbones.load.load_backbone", lambda *a: pytest.fail("too late")
     )
     with pytest.raises(error, match=says):
         compare(AblationRequest(**options(world, out="out")), llms=llms, progress=False)

@@ -16,7 +16,7 @@ from support.small_clip import SMALL
 
 from ablations.scoring.count_store import CountStore, MemoryCountStore, SqliteCountStore, key_of
 from ablations.scoring.frozen import FrozenScorer, Scorer
-from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_prompts.errors import StoreError
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 from lsmseg_prompts.store.store import open_store
@@ -112,7 +112,7 @@ def test_other_labels_and_models_are_scored_anew() -> None:
 
 def test_the_frozen_scorers_key() -> None:
     torch.manual_seed(0)
-    clip = build_clip(SMALL, "0123").eval()
+    clip = build_backbone(SMALL, "0123").eval()
     keys = [FrozenScorer(clip, FakeBenchmark(pictures=2)).key for _ in range(2)]
     clip.dense = "sclip"
     keys.append(FrozenScorer(clip, FakeBenchmark(pictures=2)).key)

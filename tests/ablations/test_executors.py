@@ -31,7 +31,7 @@ from ablations.scoring.networks import RetrainScorer
 from ablations.scoring.options import ScorerOptions
 from ablations.scoring.splits import BenchmarkSource, Part
 from ablations.scoring.training import TrainedNetwork, Training, TrainingJob, train_network
-from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 
@@ -45,7 +45,7 @@ def test_local_is_map() -> None:
 
 def test_shards_read_texts_as_the_whole_does(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    clip, whole = build_clip(SMALL).eval(), FakeBenchmark(pictures=8)
+    clip, whole = build_backbone(SMALL).eval(), FakeBenchmark(pictures=8)
     several = build_prompt_set(DESCRIPTIONS, VOCABULARY, ["color", "shape"], "ensemble")
     sets = [several, replace(several, weights=((1.0, -0.5),) * 4)]
     sets += [replace(several, composition=how) for how in ("max", "mean-score", "adaptive")]
@@ -64,7 +64,7 @@ def test_shards_read_texts_as_the_whole_does(monkeypatch: pytest.MonkeyPatch) ->
 def test_replacements_in_shards_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a shard has pictures of one part only, or of none."""
     torch.manual_seed(0)
-    clip, whole = build_clip(SMALL).eval(), FakeBenchmark(pictures=16)
+    clip, whole = build_backbone(SMALL).eval(), FakeBenchmark(pictures=16)
     own, executor = FrozenScorer(clip, whole), SimpleNamespace(places=1, map=map)
     spread = shards.SpreadScorer(own, ScorerOptions(), BenchmarkSource("x"), executor)  # type: ignore[arg-type]
     assert len(spread.shards) == 4

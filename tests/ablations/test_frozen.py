@@ -15,7 +15,8 @@ from ablations.scoring.frozen import FrozenScorer
 from ablations.scoring.splits import halves
 from lsmseg_model.data import scored_names
 from lsmseg_model.metrics import confusion_counts
-from lsmseg_model.networks.backbones.clip import Clip, build_clip
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 
@@ -26,7 +27,7 @@ BOTH = build_prompt_set(DESCRIPTIONS, VOCABULARY, ["color", "shape"], "ensemble"
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     torch.manual_seed(1)
-    return build_clip(SMALL).eval()
+    return build_backbone(SMALL).eval()
 
 
 @pytest.mark.parametrize("indices", [(0, 1, 2, 3), (3, 1)])

@@ -27,7 +27,7 @@ from PIL import Image
 from support.command_line import Outcome
 from support.commands import leaves, options, parse, tree
 
-from lsmseg_model.networks.backbones.clip import WEIGHTS
+from lsmseg_model.networks.backbones.load import WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [

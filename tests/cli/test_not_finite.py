@@ -12,7 +12,7 @@ from support.whole_network import small_network
 
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import CheckpointError, DataError
-from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_model.segmenter import Segmenter
 
 LARGE = 3e38  # finite in 32 bits; a product with anything above 1.2 is not
@@ -30,7 +30,7 @@ def overflowing(path: Path, part: str) -> Path:
     import torch
 
     torch.manual_seed(0)
-    state = build_clip(SMALL).model.state_dict()
+    state = build_backbone(SMALL).model.state_dict()
     state[part] = torch.full_like(state[part], LARGE)
     save_weights(path, state, {"config": SMALL})
     return path

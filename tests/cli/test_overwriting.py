@@ -27,7 +27,7 @@ WRITERS = {
         "lsmseg_prompts.export.formats.fitted"
     ),
     "export --attributes color --vocab camvid --format embeddings -o": (
-        "lsmseg_model.networks.backbones.clip.load_clip"
+        "lsmseg_model.networks.backbones.load.load_backbone"
     ),
     "vocab check mine.txt -o": "lsmseg_prompts.generation.vocab_check.vocab_check",
     "recipes show table3 -o": "lsmseg_prompts.files.write_whole",

@@ -16,7 +16,7 @@ from lsmseg_model.encoders.checkpoints import check_finite, read_metadata, read_
 from lsmseg_model.encoders.checkpoints import save_weights as save
 from lsmseg_model.encoders.registry import load_second_encoder, second_encoder
 from lsmseg_model.errors import CheckpointError
-from lsmseg_model.networks.backbones.clip import load_clip
+from lsmseg_model.networks.backbones.load import load_backbone
 from lsmseg_model.networks.build import FORMAT, load_network, read_network
 from lsmseg_model.networks.catseg import load_catseg
 from lsmseg_model.training.state import read_last
@@ -76,7 +76,7 @@ def of_clip(path: Path, weights: Path) -> tuple[str, Callable[[], object]]:
     state = load_file(weights)
     name = spoil(state)
     save(path, state, read_metadata(weights))
-    return name, lambda: load_clip("lsmseg-tiny", path)
+    return name, lambda: load_backbone("lsmseg-tiny", path)
 
 
 def of_network(path: Path, weights: Path) -> tuple[str, Callable[[], object]]:

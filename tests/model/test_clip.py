@@ -11,8 +11,10 @@ from torch.nn import functional as F
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
-from lsmseg_model.networks.backbones.clip import Clip, View, build_clip, load_clip, read_config
+from lsmseg_model.networks.backbones.base import View
+from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.dense import DENSE, DENSE_NAMES, SAM_PROXY, sam_proxy
+from lsmseg_model.networks.backbones.load import build_backbone, load_backbone, read_config
 from lsmseg_model.networks.backbones.text import tokenize
 from lsmseg_model.networks.cost_map import cost_map, upsample
 
@@ -22,7 +24,7 @@ GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "catseg_cli
 @pytest.fixture(scope="module")
 def small() -> Clip:
     torch.manual_seed(0)
-    return build_clip(SMALL).eval()
+    return build_backbone(SMALL).eval()
 
 
 def test_text_features_equal_open_clip_zero_shot_classifier(small: Clip) -> None:
@@ -78,7 +80,7 @@ def test_dense_variants_differ(small: Clip) -> None:
 def test_naclip_attention_by_hand() -> None:
     """Two positions one apart: the Gaussian adds 1 at home and exp(-1/50) next door."""
     torch.manual_seed(1)
-    block = build_clip(SMALL).model.visual.transformer.resblocks[-1]
+    block = build_backbone(SMALL).model.visual.transformer.resblocks[-1]
     x = torch.randn(1, 3, 16)
     qkv = F.linear(block.ln_1(x), block.attn.in_proj_weight, block.attn.in_proj_bias)
     k, v = qkv[0, :, 16:32], qkv[0, :, 32:]
@@ -131,16 +133,16 @@ def test_sam_proxy_looks_with_the_other_encoder(small: Clip, tmp_path: Path) -> 
     save_weights(path, small.model.state_dict(), {"config": SMALL})
     torch.manual_seed(0)
     encoder = second_encoder("sam-tiny")
-    clip = load_clip("lsmseg-tiny", path, dense=SAM_PROXY, proxy=encoder)
+    clip = load_backbone("lsmseg-tiny", path, dense=SAM_PROXY, proxy=encoder)
     image = torch.rand(2, 3, 16, 16)
     large = F.interpolate(image, (128, 128), mode="bilinear")
     expected = clip.encode_dense(image, proxy=encoder(large)[-1])
     torch.testing.assert_close(clip.encode_dense(image), expected)
     for dense, proxy in ((SAM_PROXY, None), ("naclip", encoder), (None, encoder)):
         with pytest.raises(UsageError, match="--dense sam-proxy --sam FILE"):
-            load_clip("lsmseg-tiny", path, dense=dense, proxy=proxy)
+            load_backbone("lsmseg-tiny", path, dense=dense, proxy=proxy)
     with pytest.raises(UsageError, match=r"no dense variant 'sclop'; .* sam-proxy"):
-        load_clip("lsmseg-tiny", path, dense="sclop")
+        load_backbone("lsmseg-tiny", path, dense="sclop")
     clip.proxy = None
     with pytest.raises(UsageError, match="go together"):
         clip.encode_dense(image)
@@ -178,7 +180,7 @@ def reference() -> tuple[Clip, dict[str, torch.Tensor]]:
         "view": {"short_side": 64, "window": 64, "stride": 32},
         "train": {},
     }
-    clip = build_clip(config).eval()
+    clip = build_backbone(config).eval()
     weights["logit_bias"] = torch.zeros(())
     clip.model.load_state_dict(weights)
     return clip, tensors
@@ -216,7 +218,7 @@ def test_our_weights_round_trip_with_their_configuration(tmp_path: Path, small: 
     path = tmp_path / "small.safetensors"
     config = {**SMALL, "view": {"short_side": 32, "window": 16, "stride": 8}}
     save_weights(path, small.model.state_dict(), {"config": config}, half=True)
-    loaded = load_clip("lsmseg-tiny", path)
+    loaded = load_backbone("lsmseg-tiny", path)
     assert loaded.view == View(32, 16, 8)
     image = torch.rand(1, 3, 16, 16)
     torch.testing.assert_close(
@@ -229,7 +231,7 @@ def test_truncated_weights_are_one_sentence(tmp_path: Path, small: Clip) -> None
     save_weights(path, small.model.state_dict(), {})
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="truncated"):
-        load_clip("lsmseg-tiny", path)
+        load_backbone("lsmseg-tiny", path)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +239,7 @@ def test_truncated_weights_are_one_sentence(tmp_path: Path, small: Clip) -> None
     [
         ("ViT-B-16", None, CheckpointError, "--pretrained"),
         ("ViT-B-61", "here", UsageError, "did you mean ViT-B-16"),
-        ("RN50", "here", UsageError, "not a ViT"),
+        ("RN50", "here", UsageError, "no dense features here"),
         ("lsmseg-tiny", "missing.pt", CheckpointError, "no weights of lsmseg-tiny at missing.pt"),
     ],
 )
@@ -248,14 +250,14 @@ def test_wrong_names(
         pretrained = str(tmp_path / "some.safetensors")
         save_weights(Path(pretrained), small.model.state_dict(), {})
     with pytest.raises(error, match=words):
-        load_clip(name, pretrained)
+        load_backbone(name, pretrained)
 
 
 def test_weights_of_another_architecture(tmp_path: Path, small: Clip) -> None:
     path = tmp_path / "other.pt"
     torch.save(small.model.state_dict(), path)
     with pytest.raises(CheckpointError, match="does not hold the weights of ViT-B-16"):
-        load_clip("ViT-B-16", path)
+        load_backbone("ViT-B-16", path)
 
 
 def test_pickled_code_is_refused(tmp_path: Path) -> None:
@@ -268,7 +270,7 @@ def test_pickled_code_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "evil.pt"
     path.write_bytes(pickle.dumps({"x": Evil()}))
     with pytest.raises(CheckpointError):
-        load_clip("lsmseg-tiny", path)
+        load_backbone("lsmseg-tiny", path)
 
 
 def test_unknown_configuration_and_damaged_one(tmp_path: Path) -> None:

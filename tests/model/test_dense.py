@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from lsmseg_model.encoders.base import resized
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.inference.windows import picture_features
-from lsmseg_model.networks.backbones.clip import Clip, load_clip
+from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.dense import SAM_PROXY
+from lsmseg_model.networks.backbones.load import load_backbone
 from lsmseg_model.networks.build import build_network, save_network
 from lsmseg_model.segmenter import Segmenter
 
@@ -52,7 +53,7 @@ def test_windows_see_their_part_of_the_whole_picture(weights: Path, sam: Path) -
 
 
 def test_what_computed_a_score_tells_the_encoder(weights: Path, sam: Path) -> None:
-    plain = load_clip(pretrained=weights)
+    plain = load_backbone(pretrained=weights)
     proxied: Clip = Segmenter(pretrained=weights, dense=SAM_PROXY, sam=sam).clip
     assert proxied.weights_hash.startswith(f"{plain.weights_hash}-")
     assert proxied.dense == "sam-proxy"

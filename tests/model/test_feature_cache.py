@@ -17,7 +17,8 @@ from ablations.scoring.options import cache_folder
 from lsmseg_model.inference import feature_cache
 from lsmseg_model.inference.feature_cache import FeatureCache
 from lsmseg_model.inference.windows import picture_features
-from lsmseg_model.networks.backbones.clip import Clip, build_clip
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 
 PICTURE = FakeBenchmark().picture(0)
@@ -26,7 +27,7 @@ PICTURE = FakeBenchmark().picture(0)
 @pytest.fixture
 def clip() -> Clip:
     torch.manual_seed(1)
-    return build_clip(SMALL, "0123").eval()
+    return build_backbone(SMALL, "0123").eval()
 
 
 def files(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from lsmseg_model.kernels import onednn
 from lsmseg_model.networks import decoder, refinement
-from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_model.networks.config import NetworkConfig
 from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -49,7 +49,7 @@ def test_both_towers_of_clip(always: None, activation: bool) -> None:
     settings = copy.deepcopy(SMALL)
     settings["clip"]["quick_gelu"] = activation
     torch.manual_seed(0)
-    clip = build_clip(settings).eval()
+    clip = build_backbone(settings).eval()
     images, tokens = torch.rand(2, 3, 16, 16), torch.randint(1, 400, (3, 9))
     plain = clip.encode_dense(images), clip.encode_tokens(tokens)  # with gradients: PyTorch's
     names = list(clip.state_dict())
@@ -114,7 +114,7 @@ def test_the_whole_network_computes_the_same(
         "blocks": [0, 1], "hidden": 32, "guidance": [24, 24], "projected": [16, 16],
         "decoder": [32, 16], "layers": 2, "window": 2, "resolution": 4, "k": 4, "pad_len": 9,
     }  # fmt: skip
-    network = LsmSeg(build_clip(settings), read_fields(NetworkConfig, sizes, "test")).eval()
+    network = LsmSeg(build_backbone(settings), read_fields(NetworkConfig, sizes, "test")).eval()
     images, texts = torch.rand(3, 3, 16, 16), torch.randn(7, 8)
     logits, kept = network(images, texts)
     with onednn.disabled():

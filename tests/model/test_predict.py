@@ -23,7 +23,9 @@ from lsmseg_model.inference.prediction import Prediction, _figure
 from lsmseg_model.inference.windows import offsets, picture_features
 from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.metrics import confusion_counts
-from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
+from lsmseg_model.networks.backbones.base import View
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_model.predict import PredictRequest, file_names, find_pictures, predict
 from lsmseg_model.segmenter import Segmenter, drawings_only
 
@@ -32,7 +34,7 @@ from lsmseg_model.segmenter import Segmenter, drawings_only
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_weights(path, build_clip(SMALL).model.state_dict(), {"config": SMALL})
+    save_weights(path, build_backbone(SMALL).model.state_dict(), {"config": SMALL})
     return path
 
 
@@ -45,7 +47,7 @@ def test_windows_cover_every_pixel_and_stay_inside(side: int) -> None:
 
 def test_overlapping_windows_average_features() -> None:
     torch.manual_seed(0)
-    clip = build_clip(SMALL).eval()
+    clip = build_backbone(SMALL).eval()
     picture = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
     image = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
     with torch.inference_mode():
@@ -57,7 +59,7 @@ def test_overlapping_windows_average_features() -> None:
 
 
 def test_small_and_odd_pictures_are_resized() -> None:
-    clip = build_clip(SMALL).eval()
+    clip = build_backbone(SMALL).eval()
     clip.view = View(16, 16, 8)
     assert picture_features(clip, np.zeros((5, 9, 3), np.uint8)).shape == (4, 7, 8)
 
@@ -86,7 +88,7 @@ class Two:
 
 def test_many_prompt_sets_in_one_pass_equal_one_by_one() -> None:
     torch.manual_seed(0)
-    clip: Clip = build_clip(SMALL).eval()
+    clip: Clip = build_backbone(SMALL).eval()
     features = dense_features(clip, Two())
     sets = [[["a zebra"], ["the sky"]], [["grass", "a lawn"], ["a zebra"]], [["x"], ["y"]]]
     together = count_prompt_sets(clip, features, sets)

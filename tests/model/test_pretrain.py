@@ -14,7 +14,7 @@ from PIL import Image
 from lsmseg_model.data.ministuff.captions import VALUES, Sentence
 from lsmseg_model.data.ministuff.looks import LOOKS
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError
-from lsmseg_model.networks.backbones.clip import CONFIGS, load_clip
+from lsmseg_model.networks.backbones.load import CONFIGS, load_backbone
 from lsmseg_model.pretrain import choose_texts, pretrain
 from lsmseg_model.training.dataset import TrainingItem, places
 from lsmseg_model.training.losses import agreement, bce, pixel_weights, softmax, text_targets
@@ -163,8 +163,8 @@ def test_resumed_run_equals_unbroken_run(tmp_path: Path, config: str, data: Path
     broken = run(config, data, tmp_path / "two", resume=True)
     assert len(unbroken) == 6
     np.testing.assert_allclose(broken, unbroken, rtol=1e-6)
-    one = load_clip(config, tmp_path / "one/mini.safetensors").model.state_dict()
-    two = load_clip(config, tmp_path / "two/mini.safetensors").model.state_dict()
+    one = load_backbone(config, tmp_path / "one/mini.safetensors").model.state_dict()
+    two = load_backbone(config, tmp_path / "two/mini.safetensors").model.state_dict()
     for key in one:
         torch.testing.assert_close(one[key], two[key], atol=1e-6, rtol=0)
 
@@ -182,8 +182,8 @@ def test_resumed_run_equals_unbroken_run_with_word_vectors(
     monkeypatch.setattr(module, "word_vectors", None)
     broken = run(config, data, tmp_path / "two", token_table="minilm", resume=True)
     np.testing.assert_allclose(broken, unbroken, rtol=1e-6)
-    one = load_clip(config, tmp_path / "one/mini.safetensors").model.state_dict()
-    two = load_clip(config, tmp_path / "two/mini.safetensors").model.state_dict()
+    one = load_backbone(config, tmp_path / "one/mini.safetensors").model.state_dict()
+    two = load_backbone(config, tmp_path / "two/mini.safetensors").model.state_dict()
     for key in one:
         torch.testing.assert_close(one[key], two[key], atol=1e-6, rtol=0)
     table = one["token_embedding.weight"]
@@ -217,7 +217,7 @@ def test_training_learns_and_leaves_its_files(tmp_path: Path, config: str, data:
 
 def test_words_never_met_keep_a_zero_embedding(tmp_path: Path, config: str, data: Path) -> None:
     run(config, data, tmp_path / "out")
-    table = load_clip(config, tmp_path / "out/mini.safetensors").model.token_embedding.weight
+    table = load_backbone(config, tmp_path / "out/mini.safetensors").model.token_embedding.weight
     used = table.abs().sum(dim=1) > 0
     assert 5 < int(used.sum()) < 60
 

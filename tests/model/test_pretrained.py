@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lsmseg_model.networks.backbones.clip import load_clip
+from lsmseg_model.networks.backbones.load import load_backbone
 
 SMALL = {
     "embed_dim": 16,
@@ -89,7 +89,7 @@ def test_every_layout_computes_what_open_clip_computes(
 ) -> None:
     openai = layout.startswith("OpenAI")
     model, state = weights(name, quick_gelu=openai)
-    clip = load_clip(name, save(state, layout, tmp_path / "weights"))
+    clip = load_backbone(name, save(state, layout, tmp_path / "weights"))
     image = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         expected = model.encode_image((image - clip.mean) / clip.std)  # type: ignore[operator]
@@ -105,6 +105,6 @@ def test_vit_b_16_at_full_size(tmp_path: Path, layout: str) -> None:
     """Random weights in the published layouts of ViT-B/16 (about 600 MB, deleted afterwards)."""
     _, state = weights("ViT-B-16", quick_gelu=layout.startswith("OpenAI"))
     path = save(state, layout, tmp_path / "weights")
-    clip = load_clip("ViT-B-16", path)
+    clip = load_backbone("ViT-B-16", path)
     assert clip.encode_dense(torch.rand(1, 3, 224, 224)).shape == (1, 14, 14, 512)
     path.unlink()

@@ -19,7 +19,7 @@ from support.whole_network import small_network
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.networks.backbones.clip import View
+from lsmseg_model.networks.backbones.base import View
 from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.segmenter import Segmenter

@@ -27,7 +27,9 @@ from lsmseg_model.inference.protocol import decode, encode, label, scores
 from lsmseg_model.inference.reading import Reading
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.kernels.argmax import best_class
-from lsmseg_model.networks.backbones.clip import Clip, View, build_clip
+from lsmseg_model.networks.backbones.base import View
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_model.networks.cost_map import cost_map, upsample
 from lsmseg_model.segmenter import sentence
 
@@ -36,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def clip() -> Clip:
     torch.manual_seed(0)
-    return build_clip(SMALL).eval()
+    return build_backbone(SMALL).eval()
 
 
 @pytest.fixture(scope="module")

@@ -399,7 +399,7 @@ def test_background_that_no_text_stands_for_is_not_taught(
 
 
 def test_files_of_something_else_are_no_networks(config: str, data: Path, tmp_path: Path) -> None:
-    from lsmseg_model.networks.backbones.clip import WEIGHTS
+    from lsmseg_model.networks.backbones.load import WEIGHTS
 
     with pytest.raises(CheckpointError, match="not a network that `train` left"):
         load_network(WEIGHTS / "lsmseg-tiny.safetensors")

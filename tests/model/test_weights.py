@@ -10,7 +10,7 @@ from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from ablations.search.statistics import Draws
 from lsmseg_model.data import load_benchmark
 from lsmseg_model.encoders.checkpoints import read_metadata
-from lsmseg_model.networks.backbones.clip import WEIGHTS, load_clip, read_config
+from lsmseg_model.networks.backbones.load import WEIGHTS, load_backbone, read_config
 from lsmseg_model.training.options import PretrainOptions
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.vocabularies import load_vocabulary
@@ -33,7 +33,7 @@ def test_at_most_20_megabytes_with_the_configuration_of_today() -> None:
 @pytest.fixture(scope="module")
 def board() -> Scoreboard:
     vocabulary = load_vocabulary("coco-stuff")
-    scorer = FrozenScorer(load_clip(), load_benchmark("ministuff", split="report"))
+    scorer = FrozenScorer(load_backbone(), load_benchmark("ministuff", split="report"))
     bench = Bench("ministuff", vocabulary, load(vocabulary), {"report": scorer})
     return Scoreboard([bench], llm="bundled", samples=500, seed=1)
 

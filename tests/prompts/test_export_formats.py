@@ -25,7 +25,7 @@ from support.small_clip import SMALL
 
 from ablations.scoring.embeddings import export_embeddings, load_embeddings, text_hashes
 from lsmseg_model.data.layouts import background_prompts
-from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.export import FORMATS, export, load_export
 from lsmseg_prompts.export.consumers import CONSUMERS, writing_for
@@ -470,7 +470,7 @@ def test_names_that_are_keys_must_differ(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_embeddings(suffix: str, tmp_path: Path) -> None:
-    clip = build_clip(SMALL)
+    clip = build_backbone(SMALL)
     path = export_embeddings(prompts(SEVERAL), clip, tmp_path / f"e{suffix}")
     found = load_embeddings(path, prompts(SEVERAL))
     np.testing.assert_allclose(found.matrix, clip.encode_texts(SEVERAL).numpy(), atol=1e-6)
@@ -530,7 +530,7 @@ def test_what_a_reader_cannot_hold_is_refused(format: str, tmp_path: Path) -> No
 
 
 def test_embeddings_of_other_readings(tmp_path: Path) -> None:
-    clip = build_clip(SMALL)
+    clip = build_backbone(SMALL)
     refined = dataclasses.replace(prompts(SEVERAL), composition="refined")
     one, two = clip.encode_texts([[text] for text in SEVERAL[0]]).numpy()
     weighted = dataclasses.replace(refined, weights=((2.0, -1.0), (1.0,), (1.0,)))

@@ -27,7 +27,7 @@ from support.small_clip import SMALL
 
 import lsmseg_prompts
 from ablations.scoring.embeddings import export_embeddings
-from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_prompts.export import export
 from lsmseg_prompts.export.checking.recording import Encoder, Recorder, clip_tokenize
 from lsmseg_prompts.export.checking.stand_ins import MetadataCatalog
@@ -170,7 +170,7 @@ def clip_benchmark(command: str) -> None:
 
 def embeddings(code: str) -> None:
     made = lsmseg_prompts.prompt_set(CAMVID, ["color"])
-    export_embeddings(made, build_clip(SMALL), Path("pc59.safetensors"))
+    export_embeddings(made, build_backbone(SMALL), Path("pc59.safetensors"))
     assert ran(code)["text_features"].shape == (11, 8)
 
 

@@ -6,7 +6,7 @@ import copy
 
 import torch
 
-from lsmseg_model.networks.backbones.clip import build_clip
+from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_model.networks.config import NetworkConfig
 from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -25,4 +25,6 @@ def network(**changes: object) -> LsmSeg:
     torch.manual_seed(0)
     settings = copy.deepcopy(CLIP)
     settings["clip"]["vision_cfg"]["layers"] = 3
-    return LsmSeg(build_clip(settings), read_fields(NetworkConfig, {**SIZES, **changes}, "test"))
+    return LsmSeg(
+        build_backbone(settings), read_fields(NetworkConfig, {**SIZES, **changes}, "test")
+    )

@@ -5,6 +5,7 @@ Written from the papers. Shapes: x is [B, L, D], the class token first; the grid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -105,13 +106,20 @@ DENSE = {
     "naclip": _naclip,
 }
 DENSE_NAMES = (*DENSE, SAM_PROXY)
+ALL_NAMES = DENSE_NAMES  # and what only other families have
 NEEDS_PROXY = (
     "The dense variant sam-proxy and a second encoder go together: --dense sam-proxy --sam FILE "
     "(weights of SAM or DINOv2)."
 )
 
 
-def check_dense(dense: str) -> None:
-    """Raise UsageError for an unknown variant of the last block."""
-    if dense not in DENSE_NAMES:
-        raise UsageError(f"There is no dense variant {dense!r}; {nearest(dense, DENSE_NAMES)}")
+def check_dense(dense: str, variants: Sequence[str] = DENSE_NAMES, model: str = "") -> None:
+    """Raise UsageError for an unknown variant, and for one that a model's tower cannot do."""
+    if dense not in ALL_NAMES:
+        raise UsageError(f"There is no dense variant {dense!r}; {nearest(dense, ALL_NAMES)}")
+    if dense not in variants:
+        able = "ViT-B-16 and other CLIPs of that make" if dense in DENSE_NAMES else "other models"
+        raise UsageError(
+            f"{model} has no dense variant {dense!r}: it can do {', '.join(variants)}; {able} "
+            f"can do {dense}."
+        )

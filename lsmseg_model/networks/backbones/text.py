@@ -1,4 +1,4 @@
-"""Sentences to CLIP tokens, never cut silently."""
+"""Sentences to tokens, never cut silently, and tokens to embeddings."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lsmseg_model.errors import UsageError
 
 
 @cache
-def _tokenizer() -> Any:
+def clip_bpe() -> Any:
+    """open_clip's tokenizer with CLIP's byte pairs."""
     from open_clip.tokenizer import SimpleTokenizer
 
     return SimpleTokenizer()
@@ -23,27 +25,70 @@ def check_groups(texts: Sequence[Sequence[str]]) -> None:
         raise UsageError("Texts are a list of sentences for each class, not one string each.")
 
 
-def tokenize(sentences: Sequence[str], context_length: int = 77) -> Tensor:
-    """sentences: T strings -> int64 [T, context_length], zero-padded, start and end included.
+class Tokenizer:
+    """CLIP's byte pairs, with a start and an end token.
 
-    Raises UsageError when a sentence needs more tokens: it is not truncated.
+    context_length: tokens that the text tower reads.
     """
-    clip = _tokenizer()
-    tokens = torch.zeros(len(sentences), context_length, dtype=torch.int64)
-    for row, sentence in enumerate(sentences):
-        ids = [clip.sot_token_id, *clip.encode(sentence), clip.eot_token_id]
-        if len(ids) > context_length:
+
+    name = "CLIP"
+
+    def __init__(self, context_length: int = 77) -> None:
+        self.context_length = context_length
+
+    def ids(self, sentence: str) -> list[int]:
+        """All tokens of a sentence, start and end included."""
+        clip = clip_bpe()
+        return [clip.sot_token_id, *clip.encode(sentence), clip.eot_token_id]
+
+    def __call__(self, sentences: Sequence[str]) -> Tensor:
+        """sentences: T strings -> int64 [T, context_length], zero-padded.
+
+        Raises UsageError when a sentence needs more tokens: it is not cut.
+        """
+        tokens = torch.zeros(len(sentences), self.context_length, dtype=torch.int64)
+        for row, sentence in enumerate(sentences):
+            ids = self.checked(sentence)
+            tokens[row, : len(ids)] = torch.tensor(ids)
+        return tokens
+
+    def checked(self, sentence: str) -> list[int]:
+        """`ids`; UsageError where there are more than the text tower reads."""
+        ids = self.ids(sentence)
+        if (over := len(ids) - self.context_length) > 0:
             raise UsageError(
-                f"A text has {len(ids)} CLIP tokens, {len(ids) - context_length} too many: "
-                f"{sentence!r}; shorten it."
+                f"A text has {len(ids)} {self.name} tokens, {over} too many: {sentence!r}; "
+                "shorten it."
             )
-        tokens[row, : len(ids)] = torch.tensor(ids)
-    return tokens
+        return ids
+
+    def lengths(self, tokens: Tensor) -> Tensor:
+        """tokens: [T, L] -> int64 [T], how many of each sentence the text tower must see."""
+        return tokens.argmax(dim=-1) + 1  # the end token is the highest
+
+
+def tokenize(sentences: Sequence[str], context_length: int = 77) -> Tensor:
+    """CLIP's tokens, see `Tokenizer`."""
+    return Tokenizer(context_length)(sentences)
+
+
+def encode_tokens(model: Any, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
+    """tokens: [T, L] with L <= context length -> [T, D] text features of length 1.
+
+    CLIP's tower is causal and pooled at the end token, so cutting L to the longest sentence of
+    the batch is exact. ``embeddings`` [T, L, width] replace the token table (for dropout).
+    """
+    length = tokens.shape[1]
+    x = model.token_embedding(tokens) if embeddings is None else embeddings
+    x = x + model.positional_embedding[:length]
+    x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
+    x = model.ln_final(x[torch.arange(x.shape[0]), tokens.argmax(dim=-1)])
+    return F.normalize(x @ model.text_projection, dim=-1)
 
 
 def token_strings() -> list[str]:
     """What each of CLIP's 49,408 tokens spells, without the mark of a word's end."""
-    clip = _tokenizer()
+    clip = clip_bpe()
     strings = []
     for token in range(len(clip.decoder)):
         spelled = clip.decoder[token].removesuffix("</w>")

@@ -1,0 +1,193 @@
+"""What every backbone is: a picture tower with dense features and a text tower beside it.
+
+A family says in a file of its own how a picture goes through its tower (`_walk`) and what its
+model makes of the whole picture (`pooled`). All families go through one suite of tests
+(tests/model/test_backbones.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.errors import CheckpointError, UsageError
+from lsmseg_model.kernels.onednn import use_onednn
+from lsmseg_model.kernels.threads import in_threads
+from lsmseg_model.networks.backbones.dense import NEEDS_PROXY, check_dense
+from lsmseg_model.networks.backbones.text import Tokenizer, encode_tokens
+from lsmseg_model.networks.fields import Whole
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, RGB in 0..1
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a picture is shown to a backbone, in pixels: resized, then cut into windows."""
+
+    short_side: Whole
+    window: Whole
+    stride: Whole
+
+
+class Backbone(nn.Module):
+    """An open_clip model seen as a segmentation network: dense features and text embeddings.
+
+    ``name``, ``view`` and ``weights_hash`` identify what computed a score. ``dense`` names how
+    the picture tower's end gives a feature for each position, one of ``VARIANTS``; ``proxy`` is the
+    encoder that "sam-proxy" takes. patch_size: pixels a position. image_size: the side that it was
+    trained with. embed_dim: channels of texts and dense features. widths: channels that each block
+    puts out. Of the variants ``TRAINING_FREE`` is the default of a model that is used as it is,
+    ``TRAINED`` that of a network that is trained on top.
+    """
+
+    VARIANTS: ClassVar[tuple[str, ...]]
+    TRAINING_FREE: ClassVar[str]
+    TRAINED: ClassVar[str]
+    patch_size: int
+    image_size: int
+    embed_dim: int
+    widths: list[int]
+
+    def __init__(
+        self,
+        model: Any,
+        name: str,
+        dense: str,
+        view: View,
+        weights_hash: str,
+        tokenizer: Tokenizer | None = None,
+    ) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
+        check_dense(dense, self.VARIANTS, name)
+        self.model = model
+        self.proxy: FrozenEncoder | None = None
+        self.name, self.dense, self.view, self.weights_hash = name, dense, view, weights_hash
+        self.tokenizer = tokenizer or Tokenizer(model.context_length)
+        shown = getattr(model.visual, "preprocess_cfg", {})
+        mean, std = shown.get("mean", MEAN), shown.get("std", STD)
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        use_onednn(model)
+
+    @classmethod
+    def fits(cls, model: Any) -> bool:
+        """Whether an open_clip model is of this family."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def token_budget(self) -> int:
+        """The tokens of a text, start and end included, that the text tower reads."""
+        return self.tokenizer.context_length
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Positions down and across of a picture of `image_size`."""
+        side = self.image_size // self.patch_size
+        return side, side
+
+    def _walk(
+        self, images: Tensor, wanted: tuple[int, ...], proxy: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Dense features [B, h, w, D] and the wanted blocks' outputs, [B, h, w, width] each.
+
+        images: [B, 3, H, W] RGB in 0..1. proxy: see `encode_dense`.
+        """
+        raise NotImplementedError
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """images: [B, 3, H, W] RGB in 0..1 -> [B, D], the model's own embeddings, of length 1.
+
+        By the walk of the dense features, pooled as the model pools.
+        """
+        raise NotImplementedError
+
+    def joint_projections(self) -> list[nn.Parameter]:
+        """The weights [3 C, C] that make queries, keys and values in both towers' attentions.
+
+        Raises UsageError where the picture tower has none.
+        """
+        raise NotImplementedError
+
+    def encode_dense(self, images: Tensor, proxy: Tensor | None = None) -> Tensor:
+        """images: [B, 3, H, W] RGB in 0..1, H and W multiples of the patch size.
+
+        proxy: [B, C, h, w], what another encoder sees there, for the variant "sam-proxy" (by
+        default from `proxy_features`); resized to this grid.
+        Returns [B, H / patch, W / patch, D] features of length 1 (F_c of Eq. 1).
+        """
+        return F.normalize(self._walk(images, (), proxy)[0], dim=-1)
+
+    @torch.no_grad()
+    def proxy_features(self, images: Tensor) -> Tensor:
+        """images: [B, 3, H, W] RGB in 0..1 -> [B, C, h, w], the last features of ``proxy``.
+
+        It sees them squashed to the size that it was trained with. Raises UsageError without one.
+        """
+        if self.proxy is None:
+            raise UsageError(NEEDS_PROXY)
+        side = self.proxy.size
+        large = F.interpolate(
+            images, (side, side), mode="bilinear", align_corners=False, antialias=True
+        )
+        return self.proxy(large)[-1]
+
+    def encode_layers(self, images: Tensor, blocks: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
+        """Dense features and what some blocks (from 0) put out, without the class token.
+
+        images: as `encode_dense`. Returns [B, D, h, w], not normalised, and [B, width, h, w] each.
+        """
+        dense, between = self._walk(images, tuple(blocks))
+        return dense.permute(0, 3, 1, 2), [x.permute(0, 3, 1, 2) for x in between]
+
+    def encode_tokens(self, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        """tokens: [T, L] -> [T, D] text features of length 1; see `text.encode_tokens`."""
+        return encode_tokens(self.model, tokens, embeddings)
+
+    @torch.inference_mode()
+    def encode_texts(self, texts: Sequence[Sequence[str]], batch_size: int = 256) -> Tensor:
+        """texts: N classes of one or more sentences -> [N, D] class embeddings of length 1.
+
+        Each sentence is embedded and normalised, a class's sentences are averaged and the mean
+        normalised again (open_clip's zero-shot classifier). Equal sentences are embedded once.
+        Raises UsageError for a class without text or a sentence over the token budget,
+        CheckpointError for embeddings that are NaN or infinite.
+        """
+        sentences = list(dict.fromkeys(s for group in texts for s in group))
+        if any(not group for group in texts) or not sentences:
+            raise UsageError("Every class needs at least one text.")
+        tokens = self.tokenizer(sentences)
+        lengths = self.tokenizer.lengths(tokens)
+        order = sorted(range(len(sentences)), key=lambda i: int(lengths[i]))
+        features = torch.empty(len(sentences), self.embed_dim, device=self.device)
+
+        def embed(rows: list[int]) -> Tensor:
+            with torch.inference_mode():  # each thread's own
+                batch = tokens[rows, : int(lengths[rows].max())]
+                return self.encode_tokens(batch.to(self.device))
+
+        batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
+        for rows, embedded in zip(batches, in_threads(embed, batches, self.device), strict=True):
+            features[rows] = embedded
+        where = {s: i for i, s in enumerate(sentences)}
+        means = [features[[where[s] for s in group]].mean(dim=0) for group in texts]
+        embeddings = F.normalize(torch.stack(means), dim=-1)
+        if not bool(embeddings.isfinite().all()):
+            wrong = int((~embeddings.isfinite().all(dim=-1)).nonzero()[0])
+            raise CheckpointError(
+                f"{self.name} (weights {self.weights_hash}) gives NaN or infinite values for the "
+                f"text {texts[wrong][0]!r}: nothing can be scored with these weights."
+            )
+        return embeddings
