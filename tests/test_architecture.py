@@ -32,7 +32,7 @@ ORDER = {
     ),
     "lsmseg_model": (
         "train pretrain predict evaluate", "segmenter", "training", "inference", "networks",
-        "encoders", "data", "kernels", "metrics", "files", "seeds", "errors",
+        "encoders", "data", "pull", "kernels", "metrics", "files", "seeds", "errors",
     ),
     "ablations": ("commands", "recipes", "runs", "report", "refinement", "search", "scoring"),
 }  # fmt: skip
