@@ -165,7 +165,7 @@ class ClipRun(Run):
     def _embed(self, sentences: list[str]) -> Tensor:
         """[T, D] embeddings of the batch's sentences, some of their tokens dropped at random."""
         clip = self.clip
-        tokens = clip.tokenizer(sentences)
+        tokens = clip.tokenizer.cut(sentences)
         ends = tokens.argmax(dim=-1)
         tokens = tokens[:, : int(ends.max()) + 1]
         generator = torch.Generator().manual_seed(self.request.seed + self.step)

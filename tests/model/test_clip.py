@@ -15,7 +15,7 @@ from lsmseg_model.networks.backbones.base import View
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.dense import DENSE, DENSE_NAMES, SAM_PROXY, sam_proxy
 from lsmseg_model.networks.backbones.load import build_backbone, load_backbone, read_config
-from lsmseg_model.networks.backbones.text import tokenize
+from lsmseg_model.networks.backbones.text import Tokenizer, tokenize
 from lsmseg_model.networks.cost_map import cost_map, upsample
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "catseg_clip_small.safetensors"
@@ -283,3 +283,10 @@ def test_unknown_configuration_and_damaged_one(tmp_path: Path) -> None:
     path.write_text('{"name": "mine"}')
     with pytest.raises(ConfigError, match="lacks the field"):
         read_config(str(path))
+
+
+def test_training_reads_a_long_sentence_to_its_last_token() -> None:
+    long, short = "zebra " * 80, "a zebra"
+    tokens = Tokenizer(12).cut([long, short])
+    assert tokens[0].tolist() == [49406, *[22548] * 10, 49407]
+    assert tokens[1].tolist() == Tokenizer(12)([short])[0].tolist()

@@ -46,10 +46,18 @@ class Tokenizer:
 
         Raises UsageError when a sentence needs more tokens: it is not cut.
         """
-        tokens = torch.zeros(len(sentences), self.context_length, dtype=torch.int64)
-        for row, sentence in enumerate(sentences):
-            ids = self.checked(sentence)
-            tokens[row, : len(ids)] = torch.tensor(ids)
+        return self._padded([self.checked(sentence) for sentence in sentences])
+
+    def cut(self, sentences: Sequence[str]) -> Tensor:
+        """The same of sentences of any length, as models are trained: their end token stays."""
+        most = self.context_length
+        rows = [self.ids(sentence) for sentence in sentences]
+        return self._padded([r if len(r) <= most else [*r[: most - 1], r[-1]] for r in rows])
+
+    def _padded(self, rows: Sequence[list[int]]) -> Tensor:
+        tokens = torch.zeros(len(rows), self.context_length, dtype=torch.int64)
+        for row, ids in zip(tokens, rows, strict=True):
+            row[: len(ids)] = torch.tensor(ids)
         return tokens
 
     def checked(self, sentence: str) -> list[int]:
