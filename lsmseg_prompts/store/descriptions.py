@@ -6,14 +6,15 @@ A cell is a (class, attribute) place of a vocabulary, filled by one LLM, a perso
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES
 from lsmseg_prompts.attributes.contrast import contrast_with, other_of
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import StoreError, UsageError
 from lsmseg_prompts.store.sqlite import StoreFile, utc_now
+from lsmseg_prompts.tokens import CONTEXT_LENGTH
 
 if TYPE_CHECKING:
     from lsmseg_prompts.templates import Query
@@ -25,6 +26,8 @@ class Description:
     """What a cell is filled with: a `text` and its count of CLIP tokens, or why there is none.
 
     status: "done", or "failed" for the `reason` given.
+    budget: the name of the token budget that it was written for; None is CLIP's 77.
+    other_tokens: its counts by other tokenizers than CLIP's.
     template_hash, attempt_id: the question that it answers and the attempt that brought it.
     updated_at: when it was written; None is now.
     source: who wrote it: "llm", "human" or "import".
@@ -44,6 +47,8 @@ class Description:
     updated_at: str | None = None
     source: str = "llm"
     review: str | None = None
+    budget: str | None = None
+    other_tokens: Mapping[str, int] = field(default_factory=dict)
 
 
 class DescriptionStore(StoreFile):
@@ -129,9 +134,17 @@ class DescriptionStore(StoreFile):
         """Fill a cell.
 
         A failure never replaces a description that is done, and nothing replaces a locked one.
-        The schema refuses a done text of more than 77 tokens (StoreError).
+        Raises StoreError for a done cell without a text, and where it takes more than CLIP's tokens
+        and no other budget is named.
         """
+        is_long = description.budget is None and (description.tokens or 0) > CONTEXT_LENGTH
+        if is_long and description.status == "done":
+            raise StoreError(
+                f"The store {self.path} refused a row: it has {description.tokens} tokens, and no "
+                f"budget is named above CLIP's {CONTEXT_LENGTH}."
+            )
         row = vars(description) | {"stale": 0}
+        row["other_tokens"] = json.dumps(description.other_tokens) if row["other_tokens"] else None
         row["updated_at"] = description.updated_at or utc_now()
         fresh = list(row)[4:]  # the first four are the key
         with self.transaction():

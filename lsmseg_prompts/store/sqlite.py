@@ -35,6 +35,7 @@ JSON_COLUMNS: Mapping[tuple[str, str], type] = {
     ("attempts", "parameters"): dict,
     ("batches", "calls"): list,
     ("classes", "synonyms"): list,
+    ("descriptions", "other_tokens"): dict,
     ("evaluations", "attributes"): list,
     ("evaluations", "details"): dict,
     ("refinement_candidates", "attempts"): list,

@@ -359,7 +359,7 @@ def test_tables_and_columns_read_well_in_a_shell(store: Store) -> None:
         "evaluations", "runs", "batches", "claims", "edits", "counts", "answers",
         "refinements", "refinement_rounds", "refinement_texts", "refinement_candidates",
     }  # fmt: skip
-    assert store.db.view_names() == ["current_descriptions", "pairs"]
+    assert store.db.view_names() == ["current_descriptions", "pairs", "token_counts"]
     put(store, 0, "color", "A cat is black.")
     (row,) = store.rows("SELECT * FROM current_descriptions")
     assert (row["class"], row["attribute"], row["text"]) == ("cat", "color", "A cat is black.")

@@ -235,3 +235,46 @@ def test_a_store_of_schema_6_keeps_its_attempts(tmp_path: Path) -> None:
             store.record_attempt(
                 None, None, None, "gpt-4", asked_model="m", prompt="p", purpose="x"
             )
+
+
+def test_a_store_of_schema_8_keeps_its_texts_and_takes_longer_ones(tmp_path: Path) -> None:
+    path = tmp_path / "eight.sqlite"
+    db = sqlite3.connect(path)
+    for step in MIGRATIONS[:8]:
+        step(db)
+    for table in ("vocabularies", "classes", "attributes", "llms", "templates"):
+        for row in ROWS[table]:
+            places = ", ".join("?" * len(row))
+            db.execute(
+                f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", list(row.values())
+            )
+    row = {"vocabulary": "pets", "attribute": "color", "llm": "gpt-4", "text": "A cat is black.",
+           "tokens": 7, "status": "done", "updated_at": "t", "source": "human", "locked": 1,
+           "stale": 1, "review": "look"}  # fmt: skip
+    rows = [row | {"class_index": index, "text": f"{index} cats."} for index in (1, 0)]
+    for one in rows:
+        places = ", ".join("?" * len(one))
+        sql = f"INSERT INTO descriptions ({', '.join(one)}) VALUES ({places})"
+        db.execute(sql, list(one.values()))
+    with pytest.raises(sqlite3.IntegrityError):
+        db.execute("UPDATE descriptions SET tokens = 78")
+    db.execute("PRAGMA user_version = 8")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.commit()
+    db.close()
+    with open_store(path) as store:
+        kept = store.rows("SELECT * FROM descriptions ORDER BY rowid")
+        assert [{key: new[key] for key in row} for new, row in zip(kept, rows, strict=True)] == rows
+        assert {(new["budget"], new["other_tokens"]) for new in kept} == {(None, None)}
+        store.execute("UPDATE descriptions SET tokens = 248 WHERE class_index = 1")
+        store.execute("UPDATE descriptions SET other_tokens = '{\"b\": 3}' WHERE class_index = 0")
+        counts = "SELECT class_index, tokenizer, tokens FROM token_counts ORDER BY 1, 2"
+        assert [tuple(row.values()) for row in store.rows(counts)] == [
+            (0, "b", 3), (0, "clip", 7), (1, "clip", 248)
+        ]  # fmt: skip
+        for wrong in ("tokens = 2", "tokens = NULL", "text = NULL"):
+            with pytest.raises(StoreError, match="CHECK"):
+                store.execute(f"UPDATE descriptions SET {wrong}")
+    with open_store(path) as store, open_store(tmp_path / "new.sqlite") as new:
+        made = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+        assert store.rows(made) == new.rows(made)
