@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lsmseg_model.errors import UsageError, nearest
 
-# Per channel, RGB in 0..1: ImageNet's, which SAM (123.675 / 255 ...) and DINOv2 both take.
+# Per channel, RGB in 0..1: ImageNet's, which SAM (123.675 / 255 ...) takes too.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 # Looked at together: attention over 64 x 64 takes gigabytes, and one such picture fills a GPU.
@@ -26,13 +26,13 @@ class FrozenEncoder(nn.Module):
     pictures that it was trained with. sizes: what `build` takes.
     """
 
-    def __init__(self, name: str, sizes: dict[str, Any]) -> None:
+    def __init__(self, name: str, sizes: dict[str, Any], encoder: nn.Module | None = None) -> None:
         super().__init__()
         self.mean: Tensor
         self.std: Tensor
         self.name, self.sizes, self.width = name, sizes, sizes["embed_dim"]
         self.patch, self.size = sizes["patch_size"], sizes["img_size"]
-        self.encoder: Any = self.build(**sizes)
+        self.encoder: Any = encoder or self.build(**sizes)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
         self.requires_grad_(False)

@@ -11,24 +11,29 @@ from torch import Tensor
 
 from lsmseg_model.encoders.base import FrozenEncoder
 from lsmseg_model.encoders.checkpoints import differences, read_state_dict
-from lsmseg_model.encoders.dino import Dino
 from lsmseg_model.encoders.sam import Sam
 from lsmseg_model.encoders.sources import no_encoder
+from lsmseg_model.encoders.timm_encoder import TimmEncoder
 from lsmseg_model.errors import CheckpointError, UsageError, nearest
 
 ENCODERS: dict[str, tuple[type[FrozenEncoder], dict[str, Any]]] = {
     name: (kind, sizes)
-    for kind, file in ((Sam, "sam.json"), (Dino, "dino.json"))
+    for kind, file in ((Sam, "sam.json"), (TimmEncoder, "timm.json"))
     for name, sizes in json.loads((Path(__file__).parent / file).read_text("utf-8")).items()
 }
 
 
 def second_encoder(name: str) -> FrozenEncoder:
-    """An encoder by name with random weights. Raises UsageError for an unknown name."""
-    if name not in ENCODERS:
-        raise UsageError(f"There is no second encoder {name!r}; {nearest(name, ENCODERS)}")
-    kind, sizes = ENCODERS[name]
-    return kind(name, sizes)
+    """An encoder with random weights, by a name of ours or timm's own.
+
+    Raises UsageError for an unknown name.
+    """
+    if name in ENCODERS:
+        kind, sizes = ENCODERS[name]
+        return kind(name, sizes)
+    if "_" in name:
+        return TimmEncoder(name, {"timm": name})
+    raise UsageError(f"There is no second encoder {name!r}; {nearest(name, ENCODERS)}")
 
 
 def load_second_encoder(
@@ -76,7 +81,10 @@ def load_second_encoder(
 
 def _fitting(state: dict[str, Tensor]) -> str | None:
     """The encoder that these weights fit."""
-    for name in ENCODERS:
+    widths = {side for value in state.values() for side in value.shape}
+    for name, (_, sizes) in ENCODERS.items():
+        if sizes["embed_dim"] not in widths:
+            continue
         with torch.device("meta"):
             made = second_encoder(name)
         own = made.translate(state, made.encoder)

@@ -57,7 +57,8 @@ class NetworkConfig:
     """What a network is made of, beside its CLIP.
 
     blocks: CLIP's blocks (from 0) whose outputs guide the decoder. encoder: the second encoder
-    ("sam-b", "dinov2-b", ... or "none"), fused by `fusion`, which sees pictures of `encoder_size`
+    ("sam-b", "dinov3-b", ..., a name of
+    timm's, or "none"), fused by `fusion`, which sees pictures of `encoder_size`
     pixels (0: as it was trained, SAM 1024, DINOv2 518). cost_map: from CLIP's dense features
     ("clip", the paper) or the fused ones ("fused", the thesis). refinement: "both", "spatial",
     "class" or "none". k: classes that the category filter keeps. pad_len: classes that
@@ -69,7 +70,7 @@ class NetworkConfig:
     """
 
     blocks: PairOrZero = (3, 7)
-    encoder: Annotated[str, OneOf(*ENCODERS, "none")] = "none"
+    encoder: Annotated[str, OneOf(*ENCODERS, "none", like=r"^\w+_[\w.]+$")] = "none"
     encoder_size: WholeOrZero = 0
     fusion: Annotated[str, OneOf(*FUSIONS, "none")] = "none"
     cost_map: Annotated[str, OneOf("clip", "fused")] = "clip"

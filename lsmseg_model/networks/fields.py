@@ -19,13 +19,16 @@ T = TypeVar("T")
 
 
 class OneOf:
-    """Text that is one of some names; none given: any text."""
+    """Text that is one of some names, or matches the pattern `like`."""
 
-    def __init__(self, *names: str) -> None:
-        self.names = names
+    def __init__(self, *names: str, like: str | None = None) -> None:
+        self.names, self.like = names, like
 
     def __get_pydantic_core_schema__(self, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.literal_schema(list(self.names))
+        named = core_schema.literal_schema(list(self.names))
+        if self.like is None:
+            return named
+        return core_schema.union_schema([named, core_schema.str_schema(pattern=self.like)])
 
 
 # The descriptions end a sentence that begins with the field's name and "must".

@@ -22,12 +22,14 @@ def weights(name: str) -> dict[str, Tensor]:
 
 def published(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The names of Meta's files."""
-    if name.startswith("sam"):
+    if name.startswith("sam-"):
         return {
             **{f"image_encoder.{k}": v for k, v in state.items()},
             "mask_decoder.x": torch.zeros(1),
         }
-    return {**state, "mask_token": torch.zeros(1, state["pos_embed"].shape[2])}
+    if name.startswith("dinov2"):
+        return {**state, "mask_token": torch.zeros(1, state["pos_embed"].shape[2])}
+    return state
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -49,7 +51,7 @@ def test_meta_keeps_the_place_of_the_class_token_apart_with_registers(tmp_path: 
     """timm adds the class token's position to the token itself."""
     from timm.models.vision_transformer import VisionTransformer
 
-    from lsmseg_model.encoders.dino import Dino
+    from lsmseg_model.encoders.timm_encoder import TimmEncoder
 
     encoder = VisionTransformer(
         56, 14, num_classes=0, embed_dim=8, depth=1, num_heads=1, reg_tokens=4, no_embed_class=True
@@ -57,7 +59,7 @@ def test_meta_keeps_the_place_of_the_class_token_apart_with_registers(tmp_path: 
     place = torch.randn(1, 17, 8)
     given = {"mask_token": torch.zeros(1, 8), "register_tokens": torch.ones(1, 4, 8),
              "cls_token": torch.ones(1, 1, 8), "pos_embed": place}  # fmt: skip
-    found = Dino.translate(given, encoder)
+    found = TimmEncoder.translate(given, encoder)
     assert found.keys() == {"reg_token", "cls_token", "pos_embed"}
     assert torch.equal(found["cls_token"][0], 1 + place[0, :1])
     assert torch.equal(found["pos_embed"], place[:, 1:])
@@ -79,5 +81,5 @@ def test_wrong_files_are_one_sentence(tmp_path: Path) -> None:
         load_second_encoder("sam-tiny", tmp_path / "cut.pth")
     with pytest.raises(CheckpointError, match=r"fetch sam_vit_b_01ec64\.pth of"):
         load_second_encoder("sam-b", tmp_path / "none.pth")
-    with pytest.raises(UsageError, match="did you mean dinov2-b"):
+    with pytest.raises(UsageError, match="did you mean dinov[23]-b"):
         second_encoder("dino-b")
