@@ -78,10 +78,9 @@ class TimmEncoder(FrozenEncoder):
                 timm, pretrained=False, num_classes=0, **sides, **(options or {})
             )
         except TypeError:  # takes no pictures of other sizes, or is not a transformer at all
-            encoder = None
-        if not hasattr(encoder, "global_att_blocks") and not (
-            hasattr(encoder, "blocks") and hasattr(encoder, "embed_dim")
-        ):
+            encoder = nn.Module()
+        plain_vit = hasattr(encoder, "blocks") and hasattr(encoder, "embed_dim")
+        if not plain_vit and not hasattr(encoder, "global_att_blocks"):
             raise UsageError(
                 f"{timm} has no three blocks with features of one size: as a second encoder take "
                 "a plain Vision Transformer, such as vit_base_patch16_dinov3, or SAM 2's."

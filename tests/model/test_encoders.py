@@ -81,5 +81,5 @@ def test_wrong_files_are_one_sentence(tmp_path: Path) -> None:
         load_second_encoder("sam-tiny", tmp_path / "cut.pth")
     with pytest.raises(CheckpointError, match=r"fetch sam_vit_b_01ec64\.pth of"):
         load_second_encoder("sam-b", tmp_path / "none.pth")
-    with pytest.raises(UsageError, match="did you mean dinov[23]-b"):
+    with pytest.raises(UsageError, match=r"did you mean dinov[23]-b"):
         second_encoder("dino-b")

@@ -129,7 +129,7 @@ def test_changes_as_text(texts: list[str], changes: dict[str, object]) -> None:
         ("refinment=both", "no field 'refinment'; did you mean refinement"),
         ("colour=3", "no field 'colour'; there are blocks"),
         ("fusion=maen", "fusion is 'maen'; did you mean mean. There are weight_generator"),
-        ("encoder=dino-b", "did you mean dinov[23]-b"),
+        ("encoder=dino-b", r"did you mean dinov[23]-b"),
         ("k=many", "k must be a whole number from 1 on, such as 32, not 'many'"),
         ("k=0", "k must be a whole number from 1 on"),
         ("k=1.5", "k must be a whole number"),
