@@ -57,7 +57,9 @@ class TimmEncoder(FrozenEncoder):
         return converted
 
     @staticmethod
-    def build(timm: str, embed_dim: int = 0, options: dict[str, Any] | None = None) -> nn.Module:
+    def build(  # type: ignore[override]
+        timm: str, embed_dim: int = 0, options: dict[str, Any] | None = None
+    ) -> nn.Module:
         """The network of timm's of that name, with random weights.
 
         options: sizes other than those that timm has for it. embed_dim: channels of its features,
