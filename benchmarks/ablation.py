@@ -106,7 +106,9 @@ def sets(options: argparse.Namespace) -> None:
 
     torch.manual_seed(0)
     classes = 2 if options.small else 150
-    clip = Backbone(open_clip_model("ViT-B-16", True), "ViT-B-16", "naclip", DEFAULT_VIEW, "")
+    clip = Backbone(
+        open_clip_model("ViT-B-16", quick_gelu=True), "ViT-B-16", "naclip", DEFAULT_VIEW, ""
+    )
     clip.eval()
     rng = np.random.default_rng(0)
     pictures = [

@@ -4,6 +4,8 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+from lsmseg_model.pull.catalogue import tags_of
+
 CATSEG = "github.com/KU-CVLAB/CAT-Seg"
 
 
@@ -13,26 +15,14 @@ def encoder_source(name: str) -> str:
     return " of ".join(published.get(name, ()))
 
 
-def clip_source(name: str) -> str:
-    """A published file of an open_clip model, by open_clip's own list; "" where it has none."""
-    from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
-
-    for tag in list_pretrained_tags_by_model(name):
-        published = get_pretrained_cfg(name, tag)
-        if published.get("url"):
-            return str(published["url"])
-        if published.get("hf_hub"):
-            return f"huggingface.co/{published['hf_hub'].strip('/')}"
-    return ""
-
-
 def no_clip(name: str, path: Path | None = None) -> str:
     """The message about weights of a CLIP that are not there, or not named."""
-    source = clip_source(name)
-    fetch = f"fetch them, for example from {source}, and name" if source else "name"
+    tags = tags_of(name)
+    more = " ..." if len(tags) > 3 else ""
+    fetched = f"{', '.join(tags[:3])}{more} (fetched by that name), " if tags else ""
     return (
-        f"There are no weights of {name}{'' if path is None else f' at {path}'}, and nothing is "
-        f"downloaded: {fetch} the file with --pretrained FILE."
+        f"There are no weights of {name}{'' if path is None else f' at {path}'}: give --pretrained "
+        f"{fetched}hf-hub:org/model or a FILE."
     )
 
 

@@ -12,26 +12,27 @@ from lsmseg_model.encoders.checkpoints import (
     read_state_dict,
     save_weights,
 )
-from lsmseg_model.encoders.sources import no_checkpoint, no_clip, no_encoder
+from lsmseg_model.encoders.sources import no_checkpoint, no_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.files import is_path, named_file, read_json
 from lsmseg_model.networks.backbones.base import View
 from lsmseg_model.networks.backbones.load import (
     CONFIGS,
-    WEIGHTS,
     build_backbone,
     check_device,
-    fill,
     named_backbone,
     read_config,
+    weights_of,
 )
+from lsmseg_model.networks.backbones.weights import fill, read_weights
 from lsmseg_model.networks.config import NetworkConfig, NetworkFile, Protocol, changed, overlay
 from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.pull.find import Found
 
 HERE = Path(__file__).parent
 FORMAT = "lsmseg-prompts/network"
-OR_RANDOM = "Or give `random` instead of a file, for a trial of speed and memory."
+OR_RANDOM = " Or give `random` instead of a file, for a trial of speed and memory."
 
 
 def available() -> list[str]:
@@ -188,31 +189,42 @@ def start_network(
     """
     if encoder is not None and settings["network"].get("encoder", "none") == "none":
         raise UsageError(f"{settings['name']} has no second encoder: leave out --encoder.")
-    path = clip_weights(settings, pretrained)
+    found = clip_weights(settings, pretrained)
     network = build(settings)
-    if path is not None:
-        state, _ = read_state_dict(path)
-        fill(network.clip.model, state, path, network.clip.name)
-        network.clip.weights_hash = file_hash(path)
+    if found is not None:
+        _check_reading(network, found)
+        state, _ = read_weights(found.weights)
+        fill(network.clip.model, state, found.weights, network.clip.name)
+        network.clip.weights_hash = file_hash(found.weights)
     fill_encoder(network, encoder, half)
     return network
 
 
-def clip_weights(settings: dict[str, Any], pretrained: str | Path | None) -> Path | None:
-    """The file of CLIP's weights that `start_network` starts from; None: random ones.
+def clip_weights(settings: dict[str, Any], pretrained: str | Path | None) -> Found | None:
+    """CLIP's weights that `start_network` starts from, fetched if need be; None: random ones.
 
-    Raises CheckpointError where there is none.
+    Raises CheckpointError where there are none.
     """
     if str(pretrained) == "random":
         return None
     clip = _own_clip(settings["clip"]) or {"name": settings["clip"]}
-    shipped = WEIGHTS / f"{clip['name']}.safetensors"
-    if pretrained is None and not shipped.is_file():
-        raise CheckpointError(f"{no_clip(clip['name'])} {OR_RANDOM}")
-    path = Path(pretrained or shipped)
-    if not path.is_file():
-        raise CheckpointError(no_clip(clip["name"], path))
-    return path
+    return weights_of(clip["name"], pretrained, OR_RANDOM)
+
+
+def _check_reading(network: LsmSeg, found: Found) -> None:
+    """Raise UsageError for weights that are known to see pictures otherwise than the network."""
+    clip = network.clip
+    mean = [round(value, 4) for value in clip.mean.flatten().tolist()]
+    if mean != [round(value, 4) for value in found.preprocess.get("mean", mean)]:
+        raise UsageError(
+            f"{found.weights} was trained on pictures of another mean than {clip.name} shows them "
+            "with: take other weights."
+        )
+    if found.quick_gelu and not clip.name.endswith("-quickgelu"):
+        raise UsageError(
+            f"{found.weights} was trained with QuickGELU: the network must name "
+            f"{clip.name}-quickgelu as its clip."
+        )
 
 
 def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> None:
@@ -223,5 +235,5 @@ def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> Non
     if kind == "none" or str(weights) == "random" or (weights is None and kind.endswith("-tiny")):
         return
     if weights is None:
-        raise CheckpointError(f"{no_encoder(kind)} {OR_RANDOM}")
+        raise CheckpointError(f"{no_encoder(kind)}{OR_RANDOM}")
     network.sam = load_second_encoder(kind, weights, half=half)

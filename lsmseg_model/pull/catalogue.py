@@ -38,7 +38,7 @@ def tags() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
 
 
 def _table(folder: Path) -> dict[str, dict[str, Any]]:
-    """The table in open_clip's pretrained.py: its constants and the small functions it is made by."""
+    """The table in open_clip's pretrained.py, by its constants and the functions that make it."""
     from copy import deepcopy
     from types import SimpleNamespace
 
@@ -77,7 +77,9 @@ def clean(tag: str) -> str:
 @cache
 def models() -> tuple[str, ...]:
     """The models that open_clip has a configuration of."""
-    return tuple(sorted(path.stem for path in (open_clip_folder() / "model_configs").glob("*.json")))
+    return tuple(
+        sorted(path.stem for path in (open_clip_folder() / "model_configs").glob("*.json"))
+    )
 
 
 def configuration(model: str) -> dict[str, Any]:
@@ -93,9 +95,7 @@ def preprocessing(model: str) -> dict[str, Any]:
     """Mean, std and resizing that all weights of a model share; what they differ in is left out."""
     those = list(tags().get(model, {}).values())
     names = ("mean", "std", "interpolation", "resize_mode")
-    return {
-        name: those[0][name] for name in names if those and len({c[name] for c in those}) == 1
-    }
+    return {name: those[0][name] for name in names if those and len({c[name] for c in those}) == 1}
 
 
 @cache
@@ -113,9 +113,13 @@ def licence(model: str, tag: str) -> str:
     return ""
 
 
-def size(model: str, url: str = "") -> int | None:
-    """The bytes of weights: as published, or about, from the number of parameters."""
-    sizes = _known("sizes.json")
-    published = sizes["files"].get(url.rpartition("/")[2])
-    parameters = sizes["parameters"].get(model.removesuffix("-quickgelu"))
-    return published or (parameters and parameters * BYTES)
+def size(model: str) -> int | None:
+    """About how many bytes the weights of a model have, by its parameters."""
+    parameters = _known("sizes.json")["parameters"].get(model.removesuffix("-quickgelu"))
+    return parameters and parameters * BYTES
+
+
+def published_size(url: str) -> int | None:
+    """The bytes of the file at an address, where they are published."""
+    found: int | None = _known("sizes.json")["files"].get(url.rpartition("/")[2])
+    return found

@@ -15,7 +15,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -59,7 +59,7 @@ class Sums:
             kind, published = self.checksum
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, kind).hexdigest()
-            if found != published.lower():
+            if not found.startswith(published.lower()):
                 return f"its {kind} is {found} instead of {published}"
         return None
 
@@ -75,6 +75,8 @@ def download(
     sha256: str | None = None,
     md5: str | None = None,
     on_progress: OnProgress | None = None,
+    headers: Mapping[str, str] | None = None,
+    wait: bool = False,
 ) -> bool:
     """Fetch a file, or go on with what an earlier call has of it.
 
@@ -83,9 +85,11 @@ def download(
         path: Where it goes; folders that are missing are made. A file that is there is checked
             and never replaced.
         size: Its published size in bytes, if known.
-        sha256: Its published checksum, if known.
+        sha256: Its published checksum, if known, or the beginning of it.
         md5: The same; not read where there is a sha256.
         on_progress: Called with the bytes done and the bytes in all, 0 if unknown.
+        headers: Sent to this server alone, not to where it sends us, such as Authorization.
+        wait: Wait for another run that is fetching the same file, instead of refusing.
 
     Returns:
         Whether it was fetched; False where it was there.
@@ -103,11 +107,11 @@ def download(
     part = path.with_name(path.name + PART)
     with (
         new_folder(path.parent, path),
-        locked(path.with_name(f".{path.name}.lock"), "download"),
+        locked(path.with_name(f".{path.name}.lock"), "download", wait),
     ):
         if _is_there(path, sums):  # another run has just finished it
             return False
-        _fetch(url, part, sums, on_progress)
+        _fetch(url, part, sums, on_progress, headers or {})
         if what := sums.wrong(part):
             _forget(part)
             raise DataError(
@@ -132,7 +136,9 @@ def _is_there(path: Path, sums: Sums) -> bool:
     return True
 
 
-def _fetch(url: str, part: Path, sums: Sums, on_progress: OnProgress | None) -> None:
+def _fetch(
+    url: str, part: Path, sums: Sums, on_progress: OnProgress | None, private: Mapping[str, str]
+) -> None:
     """Fill the part, in as many tries as it takes.
 
     Raises DataError where tries without a byte more have used up PAUSES, and at once where the
@@ -142,7 +148,7 @@ def _fetch(url: str, part: Path, sums: Sums, on_progress: OnProgress | None) -> 
     while True:
         before = _size(part)
         try:
-            _transfer(url, part, sums, on_progress)
+            _transfer(url, part, sums, on_progress, private)
             return
         except _Refused as error:
             raise DataError(f"{url} cannot be fetched: {error}") from error
@@ -159,7 +165,9 @@ def _fetch(url: str, part: Path, sums: Sums, on_progress: OnProgress | None) -> 
             time.sleep(pause)
 
 
-def _transfer(url: str, part: Path, sums: Sums, on_progress: OnProgress | None) -> None:
+def _transfer(
+    url: str, part: Path, sums: Sums, on_progress: OnProgress | None, private: Mapping[str, str]
+) -> None:
     """One request, of what is still missing, written behind what is there."""
     known = _known(part, url)
     start = _size(part) if known or sums.checksum else 0
@@ -173,9 +181,10 @@ def _transfer(url: str, part: Path, sums: Sums, on_progress: OnProgress | None) 
         if known:
             headers["If-Range"] = known
     try:
-        response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=TIMEOUT
-        )
+        request = urllib.request.Request(url, headers=headers)
+        for name, value in private.items():
+            request.add_unredirected_header(name, value)
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with closing(error):
             if error.code == 416 and start:  # no such part: of another file

@@ -52,8 +52,8 @@ def test_every_part_has_a_cause_and_a_cure_and_every_code_a_part() -> None:
          "class names.", 2, "class-lists-and-vocabularies"),
         ("No such option: --nope (Possible options: --model)", 2, "options"),
         ("something that nobody wrote", 4, "exit-code-4-set-up-files-data-weights"),
-        ("There are no weights of ViT-B-16 at x.pt, and nothing is downloaded: name the file with "
-         "--pretrained FILE.", 4, "weights-that-are-not-there"),
+        ("There are no weights of ViT-B-16 at x.pt: give --pretrained hf-hub:org/model or a FILE.",
+         4, "weights-that-are-not-there"),
     ],
 )  # fmt: skip
 def test_a_message_has_the_address_of_its_part(message: str, code: int, anchor: str) -> None:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from torch import Tensor, nn
 
 from lsmseg_model.encoders.base import FrozenEncoder
-from lsmseg_model.encoders.checkpoints import differences, file_hash, read_metadata, read_state_dict
+from lsmseg_model.encoders.checkpoints import file_hash, read_metadata
 from lsmseg_model.encoders.sources import no_clip
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.files import is_path, named_file, read_json
 from lsmseg_model.networks.backbones.base import Backbone, View
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.dense import DENSE, NEEDS_PROXY, SAM_PROXY, check_dense
+from lsmseg_model.networks.backbones.weights import fill, read_weights
 from lsmseg_model.networks.fields import Fields, OneOf, Text, read_fields
+from lsmseg_model.pull import catalogue
+from lsmseg_model.pull.find import Found, find, is_repository
 
 CONFIGS = Path(__file__).parent
 WEIGHTS = Path(__file__).parents[2] / "weights"
+DEFAULT = "lsmseg-tiny"
 FAMILIES: Sequence[type[Backbone]] = (Clip,)
 
 
@@ -104,26 +107,28 @@ def build_backbone(config: dict[str, Any], weights_hash: str = "random") -> Back
     return family(model, config["name"], config.get("dense", family.TRAINED), view, weights_hash)
 
 
-def named_backbone(name: str, view: View, openai_layout: bool = False) -> Backbone:
+def named_backbone(name: str, view: View) -> Backbone:
     """An open_clip model by name, for a network to be trained on it, with random weights."""
-    model = open_clip_model(name, openai_layout)
+    model = open_clip_model(name, catalogue.preprocessing(name))
     family = family_of(model, name)
     return family(model, name, family.TRAINED, view, "random")
 
 
 def load_backbone(
-    name: str = "lsmseg-tiny",
+    name: str = DEFAULT,
     pretrained: str | Path | None = None,
     device: str = "cpu",
     dense: str | None = None,
     proxy: FrozenEncoder | None = None,
 ) -> Backbone:
-    """Load a backbone by name; nothing is downloaded.
+    """Load a backbone by name. A tag or a repository is fetched, see `find`; nothing else is.
 
     Args:
-        name: A configuration of ours, or a model that open_clip has.
-        pretrained: A local file: safetensors, an open_clip or OpenAI state dict, or OpenAI's
-            TorchScript archive. Our own configurations find their shipped weights by themselves.
+        name: A configuration of ours, a model that open_clip has, hf-hub:org/model, or
+            local-dir:FOLDER.
+        pretrained: A tag of the model, hf-hub:org/model, local-dir:FOLDER, or a file: safetensors,
+            an open_clip or OpenAI state dict, or OpenAI's TorchScript archive. Our own
+            configurations find their shipped weights by themselves.
         device: Where it computes.
         dense: The variant of dense features (default: that of the configuration, else the family's
             for models that are used as they are).
@@ -132,90 +137,90 @@ def load_backbone(
     Raises:
         UsageError: For an unknown name, variant or device.
         ConfigError: For a configuration that is not there.
-        CheckpointError: For weights that are missing, damaged or of another model.
+        CheckpointError: For weights that are missing, cannot be had, or are of another model.
+        DataError: For weights that could not be fetched whole.
     """
-    ours = is_path(name) or (CONFIGS / f"{name}.json").is_file()
-    if not ours:
-        _check_name(name)
-    elif is_path(name):
-        named_file(Path(name), "configuration")
+    if name == DEFAULT and is_repository(pretrained):
+        name, pretrained = str(pretrained), None  # the repository says which network it is
+    ours = not is_repository(name) and (is_path(name) or (CONFIGS / f"{name}.json").is_file())
+    _check_name(name, ours)
     if dense is not None:
         check_dense(dense)
     if (dense == SAM_PROXY) != (proxy is not None):
         raise UsageError(NEEDS_PROXY)
     check_device(device)
-    path = Path(pretrained) if pretrained else WEIGHTS / f"{name}.safetensors"
-    if not path.is_file():
-        raise CheckpointError(no_clip(name, path))
-    state, openai_layout = read_state_dict(path)
-    weights_hash = file_hash(path)
+    found = weights_of(name, pretrained)
+    state, openai_layout = read_weights(found.weights)
+    weights_hash = file_hash(found.weights)
     if ours:
         # Weights of ours carry the configuration that they were trained with.
-        config = read_metadata(path).get("config") or read_config(name)
+        config = read_metadata(found.weights).get("config") or read_config(name)
         backbone = build_backbone(config, weights_hash)
         check_dense(dense or backbone.dense, backbone.VARIANTS, name)
         backbone.dense = dense or backbone.dense
     else:
-        model = open_clip_model(name, openai_layout)
+        quick_gelu = openai_layout or found.quick_gelu
+        model = open_clip_model(found.architecture, found.preprocess, quick_gelu)
         family = family_of(model, name)
         backbone = family(model, name, dense or family.TRAINING_FREE, DEFAULT_VIEW, weights_hash)
-    fill(backbone.model, state, path, name)
+    fill(backbone.model, state, found.weights, name)
     if proxy is not None:
         backbone.proxy = proxy
         backbone.weights_hash += f"-{proxy.fingerprint()}"
     return backbone.to(device).eval()
 
 
-def _check_name(name: str) -> None:
-    """Raise UsageError, with the nearest names, for a model that open_clip does not know."""
-    import open_clip
+def weights_of(name: str, pretrained: str | Path | None, otherwise: str = "") -> Found:
+    """The weights that a model is loaded with, fetched where `pretrained` is a name.
 
-    models = open_clip.list_models()
-    if name not in models:
-        names = [*(path.stem for path in CONFIGS.glob("*.json")), *models]
+    otherwise: what else may be done where there are none, a sentence. Raises CheckpointError there,
+    and what `find` raises.
+    """
+    shipped = WEIGHTS / f"{name}.safetensors"
+    if pretrained is None and not is_repository(name):
+        if not shipped.is_file():
+            raise CheckpointError(f"{no_clip(name)}{otherwise}")
+        pretrained = shipped
+    found = find(name, pretrained)
+    if not found.weights.is_file():
+        raise CheckpointError(no_clip(name, found.weights))
+    return found
+
+
+def _check_name(name: str, ours: bool) -> None:
+    """Raise an error, with the nearest names, for a model that neither we nor open_clip know."""
+    if ours and is_path(name):
+        named_file(Path(name), "configuration")
+    elif not ours and not is_repository(name) and name not in catalogue.models():
+        names = [*(path.stem for path in CONFIGS.glob("*.json")), *catalogue.models()]
         hint = nearest(name, names, 3, "try lsmseg-tiny or ViT-B-16.")
         raise UsageError(f"There is no model {name!r}; {hint}")
 
 
-def open_clip_model(name: str, openai_layout: bool) -> Any:
-    """An empty open_clip model. OpenAI's own files were trained with QuickGELU."""
+def open_clip_model(
+    name: str, preprocess: Mapping[str, Any] | None = None, quick_gelu: bool = False
+) -> Any:
+    """An empty open_clip model.
+
+    name: one of open_clip's, or local-dir: with the folder of a configuration. preprocess: mean,
+    std and resizing in place of the configuration's. quick_gelu: the activation that OpenAI's own
+    files were trained with.
+    """
     import logging
 
     import open_clip
 
-    _check_name(name)
+    _check_name(name, ours=False)
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it warns of random weights, which ours soon replace
     try:
         return open_clip.create_model(
             name,
             load_weights=False,
-            force_quick_gelu=openai_layout,
+            pretrained_text=False,  # else it fetches those of a text tower of transformers
+            force_quick_gelu=quick_gelu,
+            force_preprocess_cfg=dict(preprocess or {}),
             device=torch.get_default_device(),  # "meta" where only shapes are wanted
         )
     finally:
         logging.disable(before)
-
-
-def fill(model: nn.Module, state: dict[str, Tensor], path: Path, name: str) -> None:
-    """Load weights into a model; every key and shape must fit.
-
-    Args:
-        model: Takes them.
-        state: The weights.
-        path: Their file, for messages.
-        name: The model's, for messages.
-
-    Raises:
-        CheckpointError: Where they do not fit.
-    """
-    expected = model.state_dict()
-    if "logit_bias" in expected and "logit_bias" not in state:
-        state["logit_bias"] = torch.zeros(())
-    if odd := differences(state, expected):
-        raise CheckpointError(
-            f"{path} does not hold the weights of {name}: {len(odd)} keys are missing, unexpected "
-            f"or of another shape (for example {odd[0]}); name the model that they belong to with "
-            "--model."
-        )
-    model.load_state_dict({k: v.to(expected[k].dtype) for k, v in state.items()})
