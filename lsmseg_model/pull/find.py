@@ -157,9 +157,9 @@ def _place(name: str, weights: Path | None = None) -> Found:
     if name.startswith(FOLDER):
         return _folder(Path(name.removeprefix(FOLDER)), weights)
     repo, inside, revision = split_hub(name)
-    config = obtain(name, [HubFile(repo, (CONFIG,), revision)], INSTEAD)
+    config = obtain(name, [HubFile(repo, (CONFIG,), revision, hint=True)], INSTEAD)
     described = read_config(config)
-    file = HubFile(repo, _names(inside), revision)
+    file = HubFile(repo, _names(inside), revision, hint=True)
     weights = weights or obtain(name, [file], INSTEAD)
     folder = tokenizer_folder(described, config.parent)
     return Found(weights, f"{FOLDER}{config.parent}", tokenizer=folder)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lsmseg_model.errors import CheckpointError, DataError
 from lsmseg_model.pull.download import download
@@ -22,12 +21,16 @@ SHA256 = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class HubFile:
-    """A file in a repository of the hub; of several names the first that is there."""
+    """A file in a repository of the hub; of several names the first that is there.
+
+    hint: whether the message about a file that is not there names the weights that are.
+    """
 
     repo: str
     names: tuple[str, ...]
     revision: str = "main"
     size: int | None = None
+    hint: bool = False
 
     @property
     def folder(self) -> Path:
@@ -46,11 +49,15 @@ class HubFile:
 
     def local(self) -> Path | None:
         from huggingface_hub import constants, try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
 
         for name in self.names:
-            found = try_to_load_from_cache(
-                self.repo, name, revision=self.revision, cache_dir=constants.HF_HUB_CACHE
-            )
+            try:
+                found = try_to_load_from_cache(
+                    self.repo, name, revision=self.revision, cache_dir=constants.HF_HUB_CACHE
+                )
+            except HFValidationError as error:
+                raise CheckpointError(unavailable(self, error)) from error
             if isinstance(found, str):
                 return Path(found)
             if (by_hand := self.folder / name).is_file():
@@ -62,8 +69,8 @@ class HubFile:
         from huggingface_hub.errors import EntryNotFoundError
 
         for name in self.names:
-            address = self._address(name)
             try:
+                address = self._address(name)
                 found = get_hf_file_metadata(address, timeout=TIMEOUT)
             except EntryNotFoundError:
                 continue
@@ -76,15 +83,16 @@ class HubFile:
                 )
             return Offered(name, address, found.size, found.etag, found.commit_hash)
         raise CheckpointError(
-            f"hf-hub:{self.repo} has no {' and no '.join(self.names)}{self._others()}."
+            f"hf-hub:{self.repo} has no {' and no '.join(self.names)}{self._others() if self.hint else ''}."
         )
 
     def _others(self) -> str:
         """The weights that the repository has under other names, for the message."""
-        from huggingface_hub import list_repo_files
+        from huggingface_hub import HfApi, constants
 
         try:
-            files = list_repo_files(self.repo, revision=self.revision)
+            hub = HfApi(endpoint=constants.ENDPOINT)
+            files = hub.list_repo_files(self.repo, revision=self.revision)
         except Exception:  # it was only for a hint
             return ""
         weights = [name for name in files if name.endswith((".safetensors", ".bin", ".pt", ".pth"))]
@@ -95,12 +103,13 @@ class HubFile:
     def take(self, offered: Offered) -> Path:
         from huggingface_hub import constants, get_token, hf_hub_download, hf_hub_url
 
-        where = {"repo_id": self.repo, "filename": offered.name}
         announce(offered)
         if SHA256.fullmatch(offered.mark):  # a large file, kept by its checksum
             token = get_token()
             headers = {"Authorization": f"Bearer {token}"} if token else {}
-            url = hf_hub_url(**where, revision=offered.version, endpoint=constants.ENDPOINT)
+            url = hf_hub_url(
+                self.repo, offered.name, revision=offered.version, endpoint=constants.ENDPOINT
+            )
             blob = self.folder / "blobs" / offered.mark
             with progress_bar(offered.name) as shown:
                 download(
@@ -108,8 +117,9 @@ class HubFile:
                     on_progress=shown, headers=headers, wait=True,
                 )  # fmt: skip
         try:
-            found: Any = hf_hub_download(
-                **where,
+            found = hf_hub_download(
+                self.repo,
+                offered.name,
                 revision=self.revision,
                 cache_dir=constants.HF_HUB_CACHE,
                 endpoint=constants.ENDPOINT,

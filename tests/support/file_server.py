@@ -36,10 +36,12 @@ class FileServer:
 
 
 @contextmanager
-def serving() -> Iterator[FileServer]:
-    """The server while the block runs."""
-    about = FileServer()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(about))
+def serving(
+    about: FileServer | None = None, kind: type[BaseHTTPRequestHandler] | None = None
+) -> Iterator[FileServer]:
+    """The server while the block runs; `kind` answers otherwise than `handler`."""
+    about = about or FileServer()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind or handler(about))
     server.daemon_threads = True
     about.address = f"http://127.0.0.1:{server.server_port}"
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
@@ -52,7 +54,7 @@ def serving() -> Iterator[FileServer]:
         thread.join()
 
 
-def _handler(about: FileServer) -> type[BaseHTTPRequestHandler]:
+def handler(about: FileServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
