@@ -82,9 +82,9 @@ class HubFile:
                     "HF_ENDPOINT and the proxy."
                 )
             return Offered(name, address, found.size, found.etag, found.commit_hash)
-        raise CheckpointError(
-            f"hf-hub:{self.repo} has no {' and no '.join(self.names)}{self._others() if self.hint else ''}."
-        )
+        lacks = " and no ".join(self.names)
+        others = self._others() if self.hint else ""
+        raise CheckpointError(f"hf-hub:{self.repo} has no {lacks}{others}.")
 
     def _others(self) -> str:
         """The weights that the repository has under other names, for the message."""
