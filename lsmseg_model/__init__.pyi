@@ -7,6 +7,10 @@ from lsmseg_model.data.check import DataCheckRequest as DataCheckRequest
 from lsmseg_model.data.check import data_check as data_check
 from lsmseg_model.data.prepare import DataPrepareRequest as DataPrepareRequest
 from lsmseg_model.data.prepare import data_prepare as data_prepare
+from lsmseg_model.data.pull import DataPullRequest as DataPullRequest
+from lsmseg_model.data.pull import PullPlan as PullPlan
+from lsmseg_model.data.pull import data_pull as data_pull
+from lsmseg_model.data.pull import pull_plan as pull_plan
 from lsmseg_model.errors import CheckpointError as CheckpointError
 from lsmseg_model.errors import ConfigError as ConfigError
 from lsmseg_model.errors import DataError as DataError
@@ -40,6 +44,7 @@ __all__ = [
     "DataCheckRequest",
     "DataError",
     "DataPrepareRequest",
+    "DataPullRequest",
     "EvaluateRequest",
     "Evaluation",
     "LsmsegModelError",
@@ -51,6 +56,7 @@ __all__ = [
     "PretrainOptions",
     "PretrainRequest",
     "PretrainResult",
+    "PullPlan",
     "Segmenter",
     "TrainOptions",
     "TrainRequest",
@@ -59,10 +65,12 @@ __all__ = [
     "UsageError",
     "data_check",
     "data_prepare",
+    "data_pull",
     "evaluate",
     "load_benchmark",
     "predict",
     "pretrain",
     "profile",
+    "pull_plan",
     "train",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ GENERAL = "General"
 PANELS = {
     "Data": """
         data data_root source benchmark split vocab classes classes_file limit train_data train_root
-        variant missing_ok
+        variant missing_ok mirror offline
     """,
     "Texts": """
         llm attributes attribute pairs prompts composition missing all_samples store shipped wording

@@ -1,6 +1,8 @@
 """The commands `data ...`: is a benchmark's folder whole; label maps from original downloads."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +13,8 @@ from typer import Option
 import lsmseg_model
 from ablations.commands import completion, options
 from ablations.commands.app import example, group
-from ablations.commands.output import Shown, show
-from lsmseg_prompts.terminal import note, progress_bar
+from ablations.commands.output import Shown, say, show
+from lsmseg_prompts.terminal import note, print_line, progress_bar
 
 app = group("The benchmarks on your disk.")
 
@@ -56,6 +58,62 @@ def data_check(
         stopping = sum(finding.stops for finding in report.findings)
         note(f"Error: {stopping} finding(s) would stop a run; see docs/benchmarks.md.")
         raise typer.Exit(4)
+
+
+@app.command("pull", **example("data pull --data coco-stuff --out datasets --dry-run"))
+def data_pull(
+    ctx: typer.Context,
+    data: Annotated[str, Option(autocompletion=completion.benchmarks, help="A benchmark's name.")],
+    out: Annotated[Path, Option(help="The folder for benchmarks; --data-root afterwards.")] = Path(
+        "datasets"
+    ),
+    split: Split = None,
+    mirror: Annotated[
+        str | None, Option(metavar="URL", help="Another address that has the same archives.")
+    ] = None,
+    offline: Annotated[
+        bool, Option("--offline", help="Fetch nothing: unpack what was put in place by hand.")
+    ] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Only say what would be fetched, and where it would lie.")
+    ] = False,
+    workers: Workers = None,
+    json: options.Json = False,
+) -> None:
+    """Fetch a benchmark that anybody may fetch, unpack it, and make its label maps."""
+    request = options.request_from(
+        lsmseg_model.DataPullRequest, ctx, workers=workers or os.cpu_count() or 1
+    )
+    plan = lsmseg_model.pull_plan(request)
+    if dry_run:
+        show(asdict(plan), json, printed=lambda _: _plan(plan, print_line))
+        return
+    _plan(plan, say)
+    made = lsmseg_model.data_pull(request, on_progress=_working, on_message=say)
+    say(
+        f"Check it with: lsmseg-prompts data check --data {data} --data-root {out} --split "
+        f"{plan.split}"
+    )
+    show([asdict(one) for one in made], json)
+
+
+def _plan(plan: lsmseg_model.PullPlan, line: Callable[[str], None]) -> None:
+    """What is fetched, from where, under which licence, and where it lies."""
+    line(f"{plan.data}, split {plan.split}, into {plan.folder}")
+    line(f"Licence: {plan.licence} ({plan.terms})")
+    for one in plan.files:
+        there = f", of which {one.there} bytes are there" if one.there else ""
+        line(f"{one.url}: {one.size}{there}; checksum: {one.verified}; as {one.path}")
+    if not plan.files:
+        line("Nothing is to be fetched: it is there already.")
+
+
+@contextmanager
+def _working(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar; of what is fetched in megabytes."""
+    unit = 10**6 if title.startswith("fetching") else 1
+    with progress_bar(f"{title}, MB" if unit > 1 else title, not Shown.quiet) as progress:
+        yield progress and (lambda done, total: progress(done // unit, total // unit))
 
 
 @app.command(

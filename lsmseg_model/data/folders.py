@@ -29,7 +29,7 @@ from lsmseg_model.data.layouts import LAYOUTS, OWN, Layout, Place, check_root, m
 from lsmseg_model.data.listing import by_stem, ends, files_of, list_names
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 
-UNFINISHED = ".unfinished"  # stands among label maps while `data prepare` makes them
+UNFINISHED = ".unfinished"  # stands among label maps while they are made
 TURNED = ", turned upright by its EXIF orientation, and the label map is not"
 
 
@@ -52,7 +52,8 @@ class Split:
         """
         if (self.labels / UNFINISHED).exists():
             raise DataError(
-                f"{self.labels} is unfinished: data prepare was interrupted; run it again."
+                f"{self.labels} is unfinished: data pull or data prepare was interrupted; run it "
+                "again."
             )
         place = self.place
         pictures, no_pictures = by_stem(

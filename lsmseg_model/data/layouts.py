@@ -7,7 +7,7 @@ are aeroplane, diningtable, motorbike, sofa and tvmonitor.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -139,9 +139,19 @@ def must_be_folder(data: str) -> None:
         return
     if is_path(data):
         raise DataError(f"{data} is not a folder: --data takes one, or a name.")
-    names = ["ministuff", *LAYOUTS]
-    among = f"there are {', '.join(names)}, or a folder with images/ and annotations/."
-    raise UsageError(f"There is no benchmark {data!r}; {nearest(data, names, 1, among)}")
+    raise _unknown(data, ["ministuff", *LAYOUTS], ", or a folder with images/ and annotations/")
+
+
+def must_be_named(data: str) -> None:
+    """Raise UsageError for what is not a benchmark of LAYOUTS."""
+    if data not in LAYOUTS:
+        raise _unknown(data, LAYOUTS)
+
+
+def _unknown(data: str, names: Iterable[str], more: str = "") -> UsageError:
+    names = list(names)
+    among = f"there are {', '.join(names)}{more}."
+    return UsageError(f"There is no benchmark {data!r}; {nearest(data, names, 1, among)}")
 
 
 def background_prompts(name: str) -> tuple[int, ...]:

@@ -123,6 +123,16 @@ def download(
     return True
 
 
+def require_room(folder: Path, needed: int) -> None:
+    """Raise DataError where a folder's disk, which may not exist yet, has less than is needed."""
+    place = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if needed > (free := shutil.disk_usage(place).free):
+        raise DataError(
+            f"There is no room in {folder}: {needed} bytes are needed and {free} are free; make "
+            "room, or name another place."
+        )
+
+
 def _is_there(path: Path, sums: Sums) -> bool:
     """Whether the whole file is there. Raises DataError for another one in its place."""
     if not os.path.lexists(path):
@@ -223,13 +233,8 @@ def _write(
     total: int | None,
     on_progress: OnProgress | None,
 ) -> None:
+    require_room(part.parent, (total or 0) - _size(part))
     with _disk(part):
-        free = shutil.disk_usage(part.parent).free + _size(part) - start
-        if total is not None and total - start > free:
-            raise DataError(
-                f"There is no room for {part.with_suffix('')}: {total - start} bytes are needed "
-                f"and {free} are free; make room, or name another place."
-            )
         file = part.open("r+b" if start else "wb")
         if not start:
             _remember(part, url, response.headers)

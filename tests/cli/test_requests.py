@@ -14,6 +14,7 @@ from ablations import AblationRequest, RecipeRequest
 from ablations.commands.options import given, request_from
 from lsmseg_model.data.check import DataCheckRequest
 from lsmseg_model.data.prepare import DataPrepareRequest
+from lsmseg_model.data.pull import DataPullRequest
 from lsmseg_model.errors import UsageError
 from lsmseg_model.evaluate import EvaluateRequest
 from lsmseg_model.predict import PredictRequest
@@ -92,6 +93,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     "data check --data camvid": (
         DataCheckRequest, {"class_names": [], "workers": 1}, "class_names", "vocab json"
     ),
+    "data pull --data voc-20": (DataPullRequest, {"workers": 1}, "", "dry_run json"),
     "data prepare --data pc-59 --from f": (
         DataPrepareRequest, {"class_names": [], "workers": 1}, "class_names", "json"
     ),
@@ -102,6 +104,7 @@ GIVEN = {  # what the words above say
     "evaluate": {"data": "ministuff"},
     "predict a.png b.png": {"pictures": [Path("a.png"), Path("b.png")]},
     "data check --data camvid": {"data": "camvid"},
+    "data pull --data voc-20": {"data": "voc-20", "out": Path("datasets")},
     "data prepare --data pc-59 --from f": {"data": "pc-59", "source": Path("f")},
 }
 
