@@ -28,6 +28,55 @@ def confusion_matrix(prediction: np.ndarray, label: np.ndarray, classes: int) ->
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
+def boundary_counts(
+    prediction: np.ndarray, label: np.ndarray, classes: int, ratio: float = 0.02
+) -> np.ndarray:
+    """[C, 3] as `confusion_counts`, of the pixels at the boundaries of the classes' masks alone.
+
+    The Boundary IoU of Cheng et al. (CVPR 2021): of each mask the pixels that are at most
+    ``ratio`` of the picture's diagonal from its edge, where the border of the picture is an edge
+    too. Ignored pixels are in no mask of either map.
+
+    Args:
+        prediction: int [H, W], class positions.
+        label: The same, below 0 where ignored.
+        classes: C.
+        ratio: The width of the boundary.
+    """
+    kept = label >= 0
+    prediction, label = np.where(kept, prediction, -1), np.where(kept, label, -1)
+    width = max(1, round(ratio * float(np.hypot(*label.shape))))
+    predicted, labelled = (at_edges(one, width) & kept for one in (prediction, label))
+    both = predicted & labelled & (prediction == label)
+    columns = [
+        np.bincount(of[there], minlength=classes)
+        for of, there in ((label, both), (prediction, predicted), (label, labelled))
+    ]
+    return np.stack(columns, axis=-1).astype(np.int64)
+
+
+def at_edges(regions: np.ndarray, width: int) -> np.ndarray:
+    """bool [H, W]: the pixels at most `width` pixels, in both directions, from another region.
+
+    regions: int [H, W]; what lies beyond the picture is another region.
+    """
+    height, wide = regions.shape
+    edges = np.ones(regions.shape, dtype=bool)
+    if min(height, wide) > 2 * width:
+        across = _in_windows(regions[:, 1:] != regions[:, :-1], 2 * width + 1, 2 * width)
+        down = _in_windows(regions[1:] != regions[:-1], 2 * width, 2 * width + 1)
+        edges[width : height - width, width : wide - width] = (across > 0) | (down > 0)
+    return edges
+
+
+def _in_windows(marks: np.ndarray, height: int, width: int) -> np.ndarray:
+    """How many marks, bool [H, W], are in each window: int [H - height + 1, W - width + 1]."""
+    total = np.zeros((marks.shape[0] + 1, marks.shape[1] + 1), dtype=np.int32)
+    np.cumsum(np.cumsum(marks, axis=0, dtype=np.int32), axis=1, out=total[1:, 1:])
+    low = total[height:] - total[:-height]
+    return low[:, width:] - low[:, :-width]
+
+
 def iou(counts: np.ndarray) -> np.ndarray:
     """counts: [..., C, 3] -> [..., C] intersection over union, nan for a class never met."""
     intersection, predicted, labelled = np.moveaxis(counts.astype(np.float64), -1, 0)
@@ -62,6 +111,12 @@ def miou(
     if definition == "union":
         met |= total[:, 1] > 0
     return float(iou(total[met]).mean()) if met.any() else float("nan")
+
+
+def frequency_weighted_iou(counts: np.ndarray) -> float:
+    """IoU of counts [C, 3], each class weighted by its part of the labelled pixels; nan of none."""
+    met = counts[:, 2] > 0
+    return float(np.average(iou(counts[met]), weights=counts[met, 2])) if met.any() else np.nan
 
 
 def open_iou(confusion: np.ndarray, similarity: np.ndarray) -> np.ndarray:

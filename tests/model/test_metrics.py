@@ -10,8 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from lsmseg_model.metrics import (
     accuracy,
+    boundary_counts,
     confusion_counts,
     confusion_matrix,
+    frequency_weighted_iou,
     iou,
     miou,
     open_iou,
@@ -160,3 +162,62 @@ def test_open_iou_without_near_words_is_iou(confusion: np.ndarray) -> None:
     total = np.stack([confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)], axis=-1)
     np.testing.assert_allclose(open_iou(confusion, np.eye(4)), iou(total))
     np.testing.assert_allclose(open_miou(confusion, np.eye(4)), miou(total, definition="union"))
+
+
+# -- Boundary IoU and frequency-weighted IoU -------------------------------------------------
+
+
+def published_boundary(mask: np.ndarray, ratio: float) -> np.ndarray:
+    """The pixels of a mask that erosions by 3 x 3, as many as the ratio says, take away."""
+    from scipy.ndimage import binary_erosion
+
+    times = max(1, round(ratio * math.sqrt(mask.shape[0] ** 2 + mask.shape[1] ** 2)))
+    return mask & ~binary_erosion(mask, np.ones((3, 3)), iterations=times, border_value=0)
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.05, 0.2, 0.5])
+def test_boundaries_are_those_of_the_published_erosion(ratio: float) -> None:
+    pytest.importorskip("scipy", reason="erodes the masks for comparison")
+    rng = np.random.default_rng(0)
+    for shape in ((30, 41), (12, 50), (7, 7)):
+        label = np.kron(rng.integers(-1, 4, shape), np.ones((4, 3), int))
+        moved = np.roll(label, (1, 2), (0, 1))
+        prediction = np.where(moved < 0, 0, moved)
+        expected = []
+        for position in range(5):
+            mine, theirs = (
+                published_boundary((one == position) & (label >= 0), ratio)
+                for one in (prediction, label)
+            )
+            expected.append([(mine & theirs).sum(), mine.sum(), theirs.sum()])
+        assert boundary_counts(prediction, label, 5, ratio).tolist() == np.array(expected).tolist()
+
+
+def test_boundary_iou_by_hand() -> None:
+    """A square of 4 x 4 in 8 x 8, found one column to the right: its frame is one pixel wide."""
+    label, prediction = np.zeros((8, 8), int), np.zeros((8, 8), int)
+    label[2:6, 2:6] = prediction[2:6, 3:7] = 1
+    counts = boundary_counts(prediction, label, 2)
+    # Of class 1 two frames of 12 pixels: top and bottom rows share 3 pixels each, and label's
+    # right column (x = 5) lies inside the prediction, whose left one (x = 3) lies inside the label.
+    assert counts[1].tolist() == [6, 12, 12]
+    assert iou(counts)[1] == pytest.approx(6 / 18)
+    assert boundary_counts(label, label, 2)[:, 0].tolist() == [28 + 20, 12]
+
+
+def test_frequency_weighted_iou_by_hand() -> None:
+    counts = confusion_counts(PREDICTION, LABEL, 4)
+    # IoU 2/3 of the class of 2 of the 6 labelled pixels, 1/2 of that of 4.
+    assert frequency_weighted_iou(counts) == pytest.approx(2 / 6 * 2 / 3 + 4 / 6 * 1 / 2)
+    assert math.isnan(frequency_weighted_iou(np.zeros((2, 3), np.int64)))
+
+
+def test_frequency_weighted_iou_is_that_of_torchmetrics() -> None:
+    torchmetrics = pytest.importorskip("torchmetrics", reason="an independent count")
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    prediction, label = rng.integers(0, 6, (20, 30)), rng.integers(0, 5, (20, 30))
+    theirs = torchmetrics.JaccardIndex("multiclass", num_classes=6, average="weighted")
+    expected = theirs(torch.from_numpy(prediction), torch.from_numpy(label))
+    ours = frequency_weighted_iou(confusion_counts(prediction, label, 6))
+    assert ours == pytest.approx(float(expected), abs=1e-6)
