@@ -56,7 +56,7 @@ def boundary_counts(
 
 
 def at_edges(regions: np.ndarray, width: int) -> np.ndarray:
-    """bool [H, W]: the pixels at most `width` pixels, in both directions, from another region.
+    """The pixels, bool [H, W], at most `width` rows and columns from another region.
 
     regions: int [H, W]; what lies beyond the picture is another region.
     """

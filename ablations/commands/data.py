@@ -1,5 +1,7 @@
 """The commands `data ...`: is a benchmark's folder whole; label maps from original downloads."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
