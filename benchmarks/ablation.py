@@ -101,14 +101,13 @@ def sets(options: argparse.Namespace) -> None:
     from lsmseg_model.inference.windows import picture_features
     from lsmseg_model.kernels.counting import count_sets
     from lsmseg_model.kernels.threads import in_threads
-    from lsmseg_model.networks.backbones.base import Backbone
-    from lsmseg_model.networks.backbones.load import DEFAULT_VIEW, open_clip_model
+    from lsmseg_model.networks.backbones.clip import Clip
+    from lsmseg_model.networks.backbones.load import open_clip_model
 
     torch.manual_seed(0)
     classes = 2 if options.small else 150
-    clip = Backbone(
-        open_clip_model("ViT-B-16", quick_gelu=True), "ViT-B-16", "naclip", DEFAULT_VIEW, ""
-    )
+    model = open_clip_model("ViT-B-16", quick_gelu=True)
+    clip = Clip(model, "ViT-B-16", "naclip", None, "")
     clip.eval()
     rng = np.random.default_rng(0)
     pictures = [

@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -126,7 +125,7 @@ class LsmSeg(nn.Module):
         """Set which parameters learn: the head, and of CLIP what `clip` says.
 
         In both towers' blocks the queries and values ("qv"), "qk", "kv", or everything ("full") or
-        nothing ("freeze"). The rows of the joint projections that are not named get no gradient; no
+        nothing ("freeze"). The rows of joint projections that are not named get no gradient; no
         weight is copied.
         """
         if clip not in CLIP_PARTS:
@@ -137,12 +136,10 @@ class LsmSeg(nn.Module):
         self._masks.clear()
         if clip in ("full", "freeze"):
             return
-        for weight in self.clip.joint_projections():
+        for weight, rows in self.clip.learning_rows(clip):
             weight.requires_grad_(True)
-            learn = torch.tensor([[part in clip] for part in "qkv"])
-            mask = learn.repeat_interleave(weight.shape[1], dim=0)
             hook = weight.register_hook(
-                lambda grad, mask=mask: grad * mask.to(grad.device, grad.dtype)
+                lambda grad, rows=rows: grad * rows.to(grad.device, grad.dtype)
             )
             self._masks.append(hook)
 

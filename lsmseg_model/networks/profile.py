@@ -180,20 +180,20 @@ def _parts(network: LsmSeg, clip: str, operations: dict[str, float]) -> list[dic
         part: {"part": part, "parameters": 0, "trainable": 0, "gflops": round(operations[part], 1)}
         for part in PARTS
     }
-    some = clip not in ("full", "freeze")
-    joint = {id(weight) for weight in network.clip.joint_projections()} if some else set()
+    projections = network.clip.learning_rows(clip) if clip not in ("full", "freeze") else []
+    learning = {id(weight): int(learn.sum()) for weight, learn in projections}
     for name, parameter in network.named_parameters():
         part = next(p for p, starts in PARTS.items() if name.startswith(starts))
         rows[part]["parameters"] += parameter.numel()
-        rows[part]["trainable"] += _learning(parameter, clip, id(parameter) in joint)
+        rows[part]["trainable"] += _learning(parameter, learning.get(id(parameter)))
     return [row for row in rows.values() if row["parameters"]]
 
 
-def _learning(parameter: nn.Parameter, clip: str, joint: bool) -> int:
-    """How many numbers of a parameter learn: of joint projections only some rows do."""
+def _learning(parameter: nn.Parameter, rows: int | None) -> int:
+    """How many numbers of a parameter learn; rows: of a projection of CLIP's, how many of them."""
     if not parameter.requires_grad:
         return 0
-    return parameter.numel() * len(clip) // 3 if joint else parameter.numel()
+    return parameter.numel() if rows is None else rows * parameter.shape[1]
 
 
 def summary_lines(p: NetworkProfile) -> list[str]:

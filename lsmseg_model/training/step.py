@@ -115,19 +115,17 @@ class Optimizer:
             if isinstance(m, nn.LayerNorm | nn.GroupNorm)
             for p in m.parameters()
         }
+        some = options.clip not in ("full", "freeze")
+        projections = network.clip.learning_rows(options.clip) if some else []
+        self.partly = [(weight, rows.to(weight.device)) for weight, rows in projections]
+        decayed_here = {id(parameter) for parameter, _ in self.partly}
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        self.partly: list[tuple[nn.Parameter, Tensor]] = []
         for name, parameter in network.named_parameters():
             if not parameter.requires_grad:
                 continue
-            partly = name.endswith("attn.in_proj_weight") and options.clip not in ("full", "freeze")
-            decay = 0.0 if id(parameter) in norms or partly else options.weight_decay
+            decay = 0.0 if id(parameter) in norms | decayed_here else options.weight_decay
             factor = options.clip_lr_factor if name.startswith("clip.") else 1.0
             groups.setdefault((factor, decay), []).append(parameter)
-            if partly:
-                learn = torch.tensor([[part in options.clip] for part in "qkv"])
-                rows = learn.repeat_interleave(len(parameter) // 3, dim=0)
-                self.partly.append((parameter, rows.to(parameter.device)))
         self.options = options
         self.parameters = [p for group in groups.values() for p in group]
         self.adamw = torch.optim.AdamW(

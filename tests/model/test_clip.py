@@ -13,7 +13,13 @@ from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError
 from lsmseg_model.networks.backbones.base import View
 from lsmseg_model.networks.backbones.clip import Clip
-from lsmseg_model.networks.backbones.dense import DENSE, DENSE_NAMES, SAM_PROXY, sam_proxy
+from lsmseg_model.networks.backbones.dense import (
+    DENSE,
+    DENSE_NAMES,
+    SAM_PROXY,
+    OpenClipBlock,
+    sam_proxy,
+)
 from lsmseg_model.networks.backbones.load import build_backbone, load_backbone, read_config
 from lsmseg_model.networks.backbones.text import Tokenizer, tokenize
 from lsmseg_model.networks.cost_map import cost_map, upsample
@@ -54,7 +60,9 @@ def test_catseg_block_by_hand(small: Clip) -> None:
     v = F.linear(F.linear(y, weight, bias), block.attn.out_proj.weight, block.attn.out_proj.bias)
     z = v + x[:, :1]
     expected = z + block.mlp(block.ln_2(z))
-    torch.testing.assert_close(DENSE["catseg"](block, x, (4, 4)), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        DENSE["catseg"](OpenClipBlock(block), x, (4, 4)), expected, atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize("dense", DENSE_NAMES)
@@ -90,7 +98,9 @@ def test_naclip_attention_by_hand() -> None:
     for h in (slice(0, 8), slice(8, 16)):
         heads.append(((k[:, h] @ k[:, h].T / 8**0.5) + near).softmax(-1) @ v[:, h])
     expected = block.attn.out_proj(torch.cat(heads, dim=-1))[None]
-    torch.testing.assert_close(DENSE["naclip"](block, x, (1, 2)), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        DENSE["naclip"](OpenClipBlock(block), x, (1, 2)), expected, atol=1e-5, rtol=0
+    )
 
 
 def test_sam_proxy_attention_by_hand(small: Clip) -> None:
@@ -107,7 +117,9 @@ def test_sam_proxy_attention_by_hand(small: Clip) -> None:
     x = torch.randn(1, 3, 16)
     weight, bias = block.attn.in_proj_weight[32:], block.attn.in_proj_bias[32:]
     expected = block.attn.out_proj(attention @ F.linear(block.ln_1(x), weight, bias))
-    torch.testing.assert_close(sam_proxy(block, x, other), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        sam_proxy(OpenClipBlock(block), x, other), expected, atol=1e-6, rtol=0
+    )
 
 
 def test_sam_proxy_sees_alike_and_unlike_positions(small: Clip) -> None:

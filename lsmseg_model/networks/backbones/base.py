@@ -15,16 +15,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.encoders.base import FrozenEncoder
+from lsmseg_model.encoders.base import FrozenEncoder, resized
 from lsmseg_model.errors import CheckpointError, UsageError
 from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.kernels.threads import in_threads
-from lsmseg_model.networks.backbones.dense import NEEDS_PROXY, check_dense
-from lsmseg_model.networks.backbones.text import Tokenizer, encode_tokens
+from lsmseg_model.networks.backbones.dense import (
+    DENSE,
+    NEEDS_PROXY,
+    SAM_PROXY,
+    LastBlock,
+    check_dense,
+    sam_proxy,
+)
+from lsmseg_model.networks.backbones.text import Tokenizer, encode_tokens, text_projections
 from lsmseg_model.networks.fields import Whole
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, RGB in 0..1
 STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+Projection = tuple[nn.Parameter, str]
+"""A weight whose rows make queries, keys or values, and which, in their order: "qkv", "q", "kv"."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class Backbone(nn.Module):
         model: Any,
         name: str,
         dense: str,
-        view: View,
+        view: View | None,
         weights_hash: str,
         tokenizer: Tokenizer | None = None,
     ) -> None:
@@ -70,7 +81,9 @@ class Backbone(nn.Module):
         check_dense(dense, self.VARIANTS, name)
         self.model = model
         self.proxy: FrozenEncoder | None = None
-        self.name, self.dense, self.view, self.weights_hash = name, dense, view, weights_hash
+        self._measure()
+        self.name, self.dense, self.weights_hash = name, dense, weights_hash
+        self.view = view or self.default_view()
         self.tokenizer = tokenizer or Tokenizer(model.context_length)
         shown = getattr(model.visual, "preprocess_cfg", {})
         mean, std = shown.get("mean", MEAN), shown.get("std", STD)
@@ -82,6 +95,18 @@ class Backbone(nn.Module):
     def fits(cls, model: Any) -> bool:
         """Whether an open_clip model is of this family."""
         raise NotImplementedError
+
+    def _measure(self) -> None:
+        """Set patch_size, image_size, embed_dim and widths from the model."""
+        raise NotImplementedError
+
+    def default_view(self) -> View:
+        """How a picture is shown where nothing else is said: as large as trained, half overlapping.
+
+        The short side is one and a half windows, as in NACLIP's protocol for 224 pixels.
+        """
+        window, patch = self.image_size, self.patch_size
+        return View(3 * window // 2, window, max(1, window // patch // 2) * patch)
 
     @property
     def device(self) -> torch.device:
@@ -114,12 +139,41 @@ class Backbone(nn.Module):
         """
         raise NotImplementedError
 
-    def joint_projections(self) -> list[nn.Parameter]:
-        """The weights [3 C, C] that make queries, keys and values in both towers' attentions.
+    def _projections(self) -> list[Projection]:
+        """The weights that make queries, keys and values in the picture tower's attentions.
 
-        Raises UsageError where the picture tower has none.
+        Raises UsageError where there are none.
         """
         raise NotImplementedError
+
+    def learning_rows(self, parts: str) -> list[tuple[nn.Parameter, Tensor]]:
+        """The weights of both towers whose rows make queries, keys or values of ``parts`` ("qv").
+
+        With each bool [rows, 1], which rows these are. Raises UsageError where a tower has none.
+        """
+        rows = []
+        for weight, makes in [*self._projections(), *text_projections(self.model, self.name)]:
+            learn = torch.tensor([[part in parts] for part in makes], device="cpu")
+            if learn.any():
+                rows.append((weight, learn.repeat_interleave(len(weight) // len(makes), dim=0)))
+        return rows
+
+    def _positions(
+        self,
+        block: LastBlock,
+        x: Tensor,
+        grid: tuple[int, int],
+        images: Tensor,
+        proxy: Tensor | None,
+    ) -> Tensor:
+        """What the last block gives for each position by the variant ``dense``, [B, h*w, D].
+
+        For towers with a class token; x: [B, 1 + h*w, D], what the block sees.
+        """
+        if self.dense == SAM_PROXY:
+            other = resized(self.proxy_features(images) if proxy is None else proxy, grid)
+            return sam_proxy(block, x[:, 1:], other.flatten(2).mT)
+        return DENSE[self.dense](block, x, grid)[:, 1:]
 
     def encode_dense(self, images: Tensor, proxy: Tensor | None = None) -> Tensor:
         """images: [B, 3, H, W] RGB in 0..1, H and W multiples of the patch size.

@@ -8,23 +8,22 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from lsmseg_model.encoders.base import resized, resized_positions
-from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.backbones.dense import DENSE, SAM_PROXY, sam_proxy
+from lsmseg_model.encoders.base import resized_positions
+from lsmseg_model.networks.backbones.base import Backbone, Projection, View
+from lsmseg_model.networks.backbones.dense import DENSE_NAMES, OpenClipBlock
 
 
 class Clip(Backbone):
     """A ViT of open_clip's own code whose class token is the picture's embedding."""
 
-    VARIANTS = (*DENSE, SAM_PROXY)
+    VARIANTS = DENSE_NAMES
     TRAINING_FREE, TRAINED = "naclip", "catseg"
 
-    def __init__(self, model: Any, *args: Any, **options: Any) -> None:
-        super().__init__(model, *args, **options)
-        visual = model.visual
+    def _measure(self) -> None:
+        visual = self.model.visual
         self.patch_size, self.image_size = visual.patch_size[0], visual.image_size[0]
         self.embed_dim = visual.proj.shape[1]
         blocks = visual.transformer.resblocks
@@ -34,9 +33,13 @@ class Clip(Backbone):
     def fits(cls, model: Any) -> bool:
         return hasattr(model.visual, "class_embedding") and hasattr(model, "token_embedding")
 
-    def joint_projections(self) -> list[nn.Parameter]:
-        towers = self.model.visual.transformer, self.model.transformer
-        return [block.attn.in_proj_weight for tower in towers for block in tower.resblocks]
+    def default_view(self) -> View:
+        """NACLIP's protocol and its neighbours', whatever size a model was trained with."""
+        return View(short_side=336, window=224, stride=112)
+
+    def _projections(self) -> list[Projection]:
+        blocks = self.model.visual.transformer.resblocks
+        return [(block.attn.in_proj_weight, "qkv") for block in blocks]
 
     def _position(self, grid: tuple[int, int]) -> Tensor:
         """Positional embedding [1 + h*w, D], bicubically resized if the grid differs (CAT-Seg)."""
@@ -64,11 +67,7 @@ class Clip(Backbone):
             x = block(x)
             if index in wanted:
                 between.append(x[:, 1:].unflatten(1, grid))
-        if self.dense == SAM_PROXY:
-            other = resized(self.proxy_features(images) if proxy is None else proxy, grid)
-            x = sam_proxy(blocks[-1], x[:, 1:], other.flatten(2).mT)
-        else:
-            x = DENSE[self.dense](blocks[-1], x, grid)[:, 1:]
+        x = self._positions(OpenClipBlock(blocks[-1]), x, grid, images, proxy)
         return (visual.ln_post(x) @ visual.proj).unflatten(1, grid), between
 
     def pooled(self, images: Tensor) -> Tensor:

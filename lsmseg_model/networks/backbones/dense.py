@@ -1,99 +1,118 @@
-"""CLIP's last block changed for dense features: the variants by name.
+"""A picture tower's last block changed for dense features: the variants by name.
 
-Written from the papers. Shapes: x is [B, L, D], the class token first; the grid is h x w.
+Written from the papers, once for all towers with a class token: a family gives its last block in
+the parts of `LastBlock`. Shapes: x is [B, L, D], the class token first; the grid is h x w.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from lsmseg_model.errors import UsageError, nearest
 from lsmseg_model.kernels.onednn import linear
 
 
-def _qkv(block: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """x: [B, L, D] -> queries, keys, values, each [B, heads, L, D / heads]."""
-    attention: Any = block.attn
-    joint = linear(x, attention.in_proj_weight, attention.in_proj_bias)
-    q, k, v = joint.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
-    return q, k, v
+class LastBlock(Protocol):
+    """The parts of a transformer's block that the variants put together in other ways."""
+
+    def norm(self, x: Tensor) -> Tensor:
+        """What the attention sees of x."""
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """x: [B, L, D], from `norm` -> queries, keys, values, each [B, heads, L, D / heads]."""
+
+    def values(self, x: Tensor) -> Tensor:
+        """The values of `qkv` alone."""
+
+    def out(self, heads: Tensor) -> Tensor:
+        """heads: [B, heads, L, D / heads] -> what is added to x, [B, L, D]."""
+
+    def mlp(self, x: Tensor) -> Tensor:
+        """The block's second half: x and its MLP."""
 
 
-def _out(block: Any, heads: Tensor) -> Tensor:
-    """heads: [B, heads, L, D / heads] -> [B, L, D] through the block's output projection."""
-    return _project(block, heads.transpose(1, 2).flatten(2))
+class OpenClipBlock:
+    """A block of open_clip's own transformer."""
+
+    def __init__(self, block: Any) -> None:
+        self.block, self.attention = block, block.attn
+
+    def norm(self, x: Tensor) -> Tensor:
+        return self.block.ln_1(x)
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        attention = self.attention
+        joint = linear(x, attention.in_proj_weight, attention.in_proj_bias)
+        q, k, v = joint.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def values(self, x: Tensor) -> Tensor:
+        width, attention = x.shape[-1], self.attention
+        weight, bias = attention.in_proj_weight[-width:], attention.in_proj_bias[-width:]
+        return linear(x, weight, bias).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+
+    def out(self, heads: Tensor) -> Tensor:
+        out = self.attention.out_proj
+        return linear(heads.transpose(1, 2).flatten(2), out.weight, out.bias)
+
+    def mlp(self, x: Tensor) -> Tensor:
+        return x + self.block.mlp(self.block.ln_2(x))
 
 
-def _project(block: Any, x: Tensor) -> Tensor:
-    return linear(x, block.attn.out_proj.weight, block.attn.out_proj.bias)
+def _catseg(block: LastBlock, x: Tensor, grid: tuple[int, int]) -> Tensor:
+    """CAT-Seg's: values only, the class token added to every position, then the MLP."""
+    return block.mlp(block.out(block.values(block.norm(x))) + x[:, :1])
 
 
-def _values(block: Any, x: Tensor) -> Tensor:
-    """x: [B, L, D] -> what attention puts out where each position sees itself alone."""
-    width = x.shape[-1]
-    attention = block.attn
-    values = linear(x, attention.in_proj_weight[-width:], attention.in_proj_bias[-width:])
-    return _project(block, values)
-
-
-def _mlp(block: Any, x: Tensor) -> Tensor:
-    return x + block.mlp(block.ln_2(x))
-
-
-def _catseg(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
-    """CAT-Seg's last block: values only, the class token added to every position, then the MLP."""
-    return _mlp(block, _values(block, block.ln_1(x)) + x[:, :1])
-
-
-def _maskclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+def _maskclip(block: LastBlock, x: Tensor, grid: tuple[int, int]) -> Tensor:
     """MaskCLIP: identity attention, no residual, no MLP."""
-    return _values(block, block.ln_1(x))
+    return block.out(block.values(block.norm(x)))
 
 
-def _sclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+def _sclip(block: LastBlock, x: Tensor, grid: tuple[int, int]) -> Tensor:
     """SCLIP: softmax(q q^T) + softmax(k k^T), residual and MLP kept."""
-    q, k, v = _qkv(block, block.ln_1(x))
+    q, k, v = block.qkv(block.norm(x))
     scale = q.shape[-1] ** -0.5
     attention = (q @ q.mT * scale).softmax(-1) + (k @ k.mT * scale).softmax(-1)
-    return _mlp(block, x + _out(block, attention @ v))
+    return block.mlp(x + block.out(attention @ v))
 
 
-def _clearclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+def _clearclip(block: LastBlock, x: Tensor, grid: tuple[int, int]) -> Tensor:
     """ClearCLIP: softmax(q q^T), no residual, no MLP."""
-    q, _, v = _qkv(block, block.ln_1(x))
-    return _out(block, (q @ q.mT * q.shape[-1] ** -0.5).softmax(-1) @ v)
+    q, _, v = block.qkv(block.norm(x))
+    return block.out((q @ q.mT * q.shape[-1] ** -0.5).softmax(-1) @ v)
 
 
-def _naclip(block: Any, x: Tensor, grid: tuple[int, int]) -> Tensor:
+def _naclip(block: LastBlock, x: Tensor, grid: tuple[int, int]) -> Tensor:
     """NACLIP: softmax(k k^T / sqrt(d) + Gaussian of the distance, sigma 5), no residual, no MLP."""
-    _, k, v = _qkv(block, block.ln_1(x))
+    _, k, v = block.qkv(block.norm(x))
     rows = torch.arange(grid[0], device=x.device).repeat_interleave(grid[1])
     columns = torch.arange(grid[1], device=x.device).repeat(grid[0])
     distance = (rows[:, None] - rows) ** 2 + (columns[:, None] - columns) ** 2
     near = torch.exp(-distance / (2 * 5.0**2)).to(x.dtype)
     attention = (k @ k.mT * k.shape[-1] ** -0.5) + F.pad(near, (1, 0, 1, 0))
-    return _out(block, attention.softmax(-1) @ v)
+    return block.out(attention.softmax(-1) @ v)
 
 
-def sam_proxy(block: Any, x: Tensor, other: Tensor) -> Tensor:
+def sam_proxy(block: LastBlock, x: Tensor, other: Tensor) -> Tensor:
     """ProxyCLIP: another encoder says which positions belong together, for all heads alike.
 
     x: [B, L, D] without the class token; other: [B, L, C]. With c their cosines, the scores are
     GAMMA (c - BETA mean(c)), those below zero left out: softmax, no residual, no MLP. A position
     always sees itself: where all features are much alike the threshold would leave it nothing.
     """
-    _, _, v = _qkv(block, block.ln_1(x))
+    v = block.values(block.norm(x))
     other = F.normalize(other.float(), dim=-1)
     cosines = other @ other.mT
     scores = GAMMA * (cosines - BETA * cosines.mean(dim=(1, 2), keepdim=True))
     itself = torch.eye(scores.shape[1], dtype=torch.bool, device=scores.device)
     scores = scores.masked_fill((scores < 0) & ~itself, -torch.inf)
-    return _out(block, scores.softmax(-1)[:, None].to(v.dtype) @ v)
+    return block.out(scores.softmax(-1)[:, None].to(v.dtype) @ v)
 
 
 GAMMA, BETA = 3.0, 1.2  # ProxyCLIP's, for all data and encoders
@@ -105,8 +124,15 @@ DENSE = {
     "clearclip": _clearclip,
     "naclip": _naclip,
 }
-DENSE_NAMES = (*DENSE, SAM_PROXY)
-ALL_NAMES = DENSE_NAMES  # and what only other families have
+DENSE_NAMES = (*DENSE, SAM_PROXY)  # of towers with a class token
+VALUES = "values"  # of attention pooling: what it gives of a position that it sees alone
+PLAIN = "plain"  # of mean pooling: each position through the layers that follow it
+ALL_NAMES = (*DENSE_NAMES, VALUES, PLAIN)
+ABLE = {
+    **dict.fromkeys(DENSE_NAMES, "ViT-B-16, EVA02-B-16 and other models with a class token"),
+    VALUES: "ViT-B-16-SigLIP2, PE-Core-B-16 and other models with attention pooling",
+    PLAIN: "convnext_base, ViTamin-B and other models that take a mean of positions",
+}
 NEEDS_PROXY = (
     "The dense variant sam-proxy and a second encoder go together: --dense sam-proxy --sam FILE "
     "(weights of SAM or DINOv2)."
@@ -118,8 +144,7 @@ def check_dense(dense: str, variants: Sequence[str] = DENSE_NAMES, model: str = 
     if dense not in ALL_NAMES:
         raise UsageError(f"There is no dense variant {dense!r}; {nearest(dense, ALL_NAMES)}")
     if dense not in variants:
-        able = "ViT-B-16 and other CLIPs of that make" if dense in DENSE_NAMES else "other models"
         raise UsageError(
-            f"{model} has no dense variant {dense!r}: it can do {', '.join(variants)}; {able} "
-            f"can do {dense}."
+            f"{model} has no dense variant {dense!r}: it can do {', '.join(variants)}; "
+            f"{ABLE[dense]} can do {dense}."
         )

@@ -17,6 +17,9 @@ from lsmseg_model.files import is_path, named_file, read_json
 from lsmseg_model.networks.backbones.base import Backbone, View
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.dense import DENSE, NEEDS_PROXY, SAM_PROXY, check_dense
+from lsmseg_model.networks.backbones.eva import Eva
+from lsmseg_model.networks.backbones.siglip import Siglip
+from lsmseg_model.networks.backbones.vitamin import Vitamin
 from lsmseg_model.networks.backbones.weights import fill, read_weights
 from lsmseg_model.networks.fields import Fields, OneOf, Text, read_fields
 from lsmseg_model.pull import catalogue
@@ -25,7 +28,7 @@ from lsmseg_model.pull.find import Found, find, is_repository
 CONFIGS = Path(__file__).parent
 WEIGHTS = Path(__file__).parents[2] / "weights"
 DEFAULT = "lsmseg-tiny"
-FAMILIES: Sequence[type[Backbone]] = (Clip,)
+FAMILIES: Sequence[type[Backbone]] = (Clip, Eva, Siglip, Vitamin)
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,6 @@ class BackboneFile:
     view: Fields
     train: Fields
     dense: Annotated[str, OneOf(*DENSE)] = "catseg"
-
-
-# Training-free protocol of NACLIP and its neighbours for models that no configuration names.
-DEFAULT_VIEW = View(short_side=336, window=224, stride=112)
 
 
 def check_device(device: str) -> None:
@@ -162,7 +161,7 @@ def load_backbone(
         quick_gelu = openai_layout or found.quick_gelu
         model = open_clip_model(found.architecture, found.preprocess, quick_gelu)
         family = family_of(model, name)
-        backbone = family(model, name, dense or family.TRAINING_FREE, DEFAULT_VIEW, weights_hash)
+        backbone = family(model, name, dense or family.TRAINING_FREE, None, weights_hash)
     fill(backbone.model, state, found.weights, name)
     if proxy is not None:
         backbone.proxy = proxy

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.errors import UsageError
@@ -92,6 +92,20 @@ def encode_tokens(model: Any, tokens: Tensor, embeddings: Tensor | None = None) 
     x = model.transformer(x, attn_mask=model.attn_mask[:length, :length])
     x = model.ln_final(x[torch.arange(x.shape[0]), tokens.argmax(dim=-1)])
     return F.normalize(x @ model.text_projection, dim=-1)
+
+
+def text_projections(model: Any, name: str) -> list[tuple[nn.Parameter, str]]:
+    """The joint weights that make queries, keys and values in the text tower.
+
+    Raises UsageError where they are not of open_clip's own transformer.
+    """
+    tower: Any = getattr(getattr(model, "text", model), "transformer", None)
+    if not hasattr(tower, "resblocks"):
+        raise UsageError(
+            f"Queries and values cannot be trained in {name}'s text tower; choose --clip freeze or "
+            "full, or a model with CLIP's text tower, such as ViT-B-16."
+        )
+    return [(block.attn.in_proj_weight, "qkv") for block in tower.resblocks]
 
 
 def token_strings() -> list[str]:

@@ -1,0 +1,207 @@
+"""All families of backbones, each a small model of open_clip's with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.small_backbones import KINDS, Kind, registered, small_backbone, small_model
+from torch import Tensor
+from torch.nn import functional as F
+
+from lsmseg_model.encoders.checkpoints import save_weights
+from lsmseg_model.errors import UsageError
+from lsmseg_model.networks.backbones.dense import ALL_NAMES, DENSE_NAMES, OpenClipBlock
+from lsmseg_model.networks.backbones.load import FAMILIES, family_of, load_backbone
+from lsmseg_model.networks.backbones.siglip import Siglip
+from lsmseg_model.networks.backbones.timm_vit import TimmBlock
+
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
+timm_vits = pytest.mark.parametrize("kind", [k for k in KINDS if k.trunk], ids=str)
+class_tokens = pytest.mark.parametrize(
+    "kind", [k for k in KINDS if k.family.VARIANTS == DENSE_NAMES], ids=str
+)
+
+
+def pictures(kind: Kind, down: int, across: int, count: int = 2) -> Tensor:
+    """Random pictures of so many positions."""
+    patch = small_backbone(kind).patch_size
+    shape = (count, 3, down * patch, across * patch)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(3))
+
+
+def close(found: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_every_family_is_here() -> None:
+    assert {kind.family for kind in KINDS} == set(FAMILIES)
+
+
+@every_kind
+def test_a_models_family_and_sizes(kind: Kind) -> None:
+    model, backbone = small_model(kind), small_backbone(kind)
+    assert family_of(model, "it") is kind.family
+    assert backbone.image_size == kind.config["vision_cfg"]["image_size"]
+    assert backbone.embed_dim == kind.config["embed_dim"] or kind.name == "siglip"
+    side = backbone.image_size // backbone.patch_size
+    assert backbone.grid == (side, side) == (4, 4)
+    view = backbone.default_view()
+    if kind.name != "clip":
+        assert (view.short_side, view.window) == (1.5 * backbone.image_size, backbone.image_size)
+        assert view.stride == view.window / 2
+
+
+@every_kind
+@torch.no_grad()
+def test_pooled_as_the_model_pools(kind: Kind) -> None:
+    """The walk is the model's own: its end gives open_clip's `encode_image`."""
+    model, backbone = small_model(kind), small_backbone(kind)
+    images = pictures(kind, 4, 4)
+    shown = (images - backbone.mean) / backbone.std
+    close(backbone.pooled(images), model.encode_image(shown, normalize=True))
+
+
+@timm_vits
+@torch.no_grad()
+def test_other_grids_are_timms(kind: Kind) -> None:
+    """As the same tower built for any size of picture."""
+    backbone = small_backbone(kind)
+    visual: Any = backbone.model.visual
+    trunk = visual.trunk
+    flexible = kind.trunk(  # type: ignore[misc]
+        num_classes=trunk.num_classes, global_pool=trunk.global_pool, dynamic_img_size=True
+    ).eval()
+    flexible.load_state_dict(trunk.state_dict())
+    for down, across in ((4, 4), (3, 5), (6, 2)):
+        images = pictures(kind, down, across)
+        expected = visual.head(flexible((images - backbone.mean) / backbone.std))
+        close(backbone.pooled(images), F.normalize(expected, dim=-1))
+
+
+@every_kind
+@torch.no_grad()
+def test_dense_features(kind: Kind) -> None:
+    """By every variant: of length 1, on any grid, of a picture whatever is beside it."""
+    found = {}
+    for dense in kind.family.VARIANTS:
+        backbone = small_backbone(kind, dense)
+        for down, across in ((4, 4), (2, 6), (1, 1)):
+            images = pictures(kind, down, across)
+            proxy = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(5))
+            features = backbone.encode_dense(images, proxy)
+            assert features.shape == (2, down, across, backbone.embed_dim)
+            close(features.norm(dim=-1), torch.ones(2, down, across))
+            close(backbone.encode_dense(images[1:], proxy[1:]), features[1:])
+            found[dense, down] = features
+    several = [features for (_, down), features in found.items() if down == 4]
+    for i, first in enumerate(several):
+        assert all((first - other).abs().max() > 1e-4 for other in several[:i])
+
+
+@every_kind
+@torch.no_grad()
+def test_one_position_is_the_picture(kind: Kind) -> None:
+    """Where no class token is pooled, what is seen at the only position is the embedding."""
+    images = pictures(kind, 1, 1)
+    backbone = small_backbone(kind)
+    if not kind.alone:
+        pytest.skip("the class token counts, too")
+    close(backbone.encode_dense(images)[:, 0, 0], backbone.pooled(images))
+
+
+@every_kind
+@torch.no_grad()
+def test_what_blocks_put_out(kind: Kind) -> None:
+    backbone = small_backbone(kind)
+    images, blocks = pictures(kind, 3, 5), (0, len(backbone.widths) - 2)
+    dense, between = backbone.encode_layers(images, blocks)
+    close(F.normalize(dense, dim=1).permute(0, 2, 3, 1), backbone.encode_dense(images))
+    widths = [backbone.widths[block] for block in blocks]
+    assert [tuple(layer.shape) for layer in between] == [(2, width, 3, 5) for width in widths]
+    assert (between[0] - between[1]).abs().max() > 1e-3
+
+
+@every_kind
+def test_other_variants_are_refused(kind: Kind) -> None:
+    for dense in set(ALL_NAMES) - set(kind.family.VARIANTS):
+        able = ", ".join(kind.family.VARIANTS)
+        with pytest.raises(UsageError, match=f"can do {able}; .* can do {dense}"):
+            small_backbone(kind, dense)
+
+
+@every_kind
+def test_queries_and_values_learn(kind: Kind) -> None:
+    """Of the picture tower: where queries, keys or values are asked for, their rows alone."""
+    backbone = small_backbone(kind)
+    tower = {id(p): n for n, p in backbone.model.visual.named_parameters()}
+    rows = [(tower[id(w)], w, on) for w, on in backbone.learning_rows("qv") if id(w) in tower]
+    every = [on.sum() for w, on in backbone.learning_rows("qkv") if id(w) in tower]
+    assert len(backbone.learning_rows("q")) >= len(backbone.widths)
+    for name, weight, learn in rows:
+        assert learn.shape == (len(weight), 1)
+        thirds = learn.view(-1, 16).all(dim=1).tolist()
+        if weight.shape[0] == 48:
+            assert thirds == [True, False, True]
+        elif weight.shape[0] == 32:
+            assert thirds == [False, True] and "kv" in name
+        else:
+            assert thirds == [True] and ("q_proj" in name or "v_proj" in name)
+    assert sum(every) * 2 == sum(on.sum() for _, _, on in rows) * 3 or "map" in str(kind.vision)
+
+
+@class_tokens
+@torch.no_grad()
+def test_the_last_blocks_parts_make_the_block(kind: Kind) -> None:
+    """Put together as the model does, they give what the block itself gives."""
+    backbone: Any = small_backbone(kind)
+    images = pictures(kind, 3, 5)
+    if kind.trunk:
+        x, rope, _ = backbone._begin(images)
+        own = backbone.model.visual.trunk.blocks[-1]
+        block: Any = TimmBlock(own, rope)
+        expected = own(x) if rope is None else own(x, rope=rope)
+    else:
+        x, _ = backbone._begin(images)
+        own = backbone.model.visual.transformer.resblocks[-1]
+        block, expected = OpenClipBlock(own), own(x)
+    q, k, v = block.qkv(block.norm(x))
+    close(block.values(block.norm(x)), v)
+    attention = (q @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1)
+    close(block.mlp(x + block.out(attention @ v)), expected)
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k.family is Siglip], ids=str)
+@torch.no_grad()
+def test_the_query_weighs_what_positions_give_alone(kind: Kind) -> None:
+    """Values weighted as the pooling does, on the dense features' path: the embedding."""
+    backbone: Any = small_backbone(kind)
+    images = pictures(kind, 3, 5)
+    trunk = backbone.model.visual.trunk
+    x, rope, grid = backbone._begin(images)
+    x = trunk.norm(backbone._through(trunk.blocks, x, rope, grid)[0])
+    pool = trunk.attn_pool
+    q = pool.q(pool.latent).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+    k = pool.kv(x).chunk(2, -1)[0].unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+    weights = (q @ k.mT * pool.head_dim**-0.5).softmax(dim=-1)  # [B, heads, 1, L]
+    values = backbone._values(x).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+    mean = (weights @ values).transpose(1, 2).flatten(2)[:, 0]
+    close(F.normalize(backbone._after_attention(mean), dim=-1), backbone.pooled(images))
+
+
+@every_kind
+@torch.no_grad()
+def test_weights_from_a_file(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import open_clip
+
+    registered(kind)
+    name = f"small-{kind}"
+    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, kind.config)
+    save_weights(tmp_path / "it.safetensors", small_model(kind).state_dict(), {})
+    loaded = load_backbone(name, tmp_path / "it.safetensors")
+    images = pictures(kind, 4, 4)
+    assert (type(loaded), loaded.dense) == (kind.family, kind.family.TRAINING_FREE)
+    assert loaded.view == loaded.default_view()
+    close(loaded.encode_dense(images), small_backbone(kind, loaded.dense).encode_dense(images))
