@@ -82,7 +82,8 @@ def family_of(model: Any, name: str) -> type[Backbone]:
         if family.fits(model):
             return family
     raise UsageError(
-        f"{name} has no dense features here; try ViT-B-16, ViT-L-14 or another model of theirs."
+        f"{name} has no dense features here; try ViT-B-16, EVA02-B-16, PE-Core-B-16 or another "
+        "model of their kind."
     )
 
 
