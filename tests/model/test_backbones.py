@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -193,15 +194,16 @@ def test_the_query_weighs_what_positions_give_alone(kind: Kind) -> None:
 
 @every_kind
 @torch.no_grad()
-def test_weights_from_a_file(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import open_clip
-
+def test_weights_from_a_folder(kind: Kind, tmp_path: Path) -> None:
     registered(kind)
-    name = f"small-{kind}"
-    monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, kind.config)
-    save_weights(tmp_path / "it.safetensors", small_model(kind).state_dict(), {})
-    loaded = load_backbone(name, tmp_path / "it.safetensors")
-    images = pictures(kind, 4, 4)
+    shown = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    described = {"model_cfg": kind.config, "preprocess_cfg": shown}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(described))
+    save_weights(tmp_path / "open_clip_model.safetensors", small_model(kind).state_dict(), {})
+    loaded = load_backbone(f"local-dir:{tmp_path}")
     assert (type(loaded), loaded.dense) == (kind.family, kind.family.TRAINING_FREE)
     assert loaded.view == loaded.default_view()
-    close(loaded.encode_dense(images), small_backbone(kind, loaded.dense).encode_dense(images))
+    assert loaded.mean.unique().tolist() == loaded.std.unique().tolist() == [0.5]
+    images, own = pictures(kind, 4, 4), small_backbone(kind, loaded.dense)
+    expected = own.encode_dense((images - 0.5) / 0.5 * own.std + own.mean)
+    close(loaded.encode_dense(images), expected)
