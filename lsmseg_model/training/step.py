@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.networks.backbones.base import Backbone
+from lsmseg_model.networks.backbones.text_tower import reading_lengths
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.training.options import PretrainOptions, TrainOptions
 
@@ -71,11 +72,11 @@ def embed(
 
     Returns [T, D] of length 1.
     """
-    ends = tokens.argmax(dim=-1)
-    order = ends.argsort(stable=True)
+    lengths = reading_lengths(clip.model, tokens)
+    order = lengths.argsort(stable=True)
     parts = []
     for rows in order.split(together):  # short sentences do not pay for the longest
-        length = int(ends[rows].max()) + 1
+        length = int(lengths[rows].max())
         some = None if dropped is None else dropped[rows, :length]
         parts.append(clip.encode_tokens(tokens[rows, :length], some))
     return torch.cat(parts)[order.argsort()]

@@ -27,7 +27,13 @@ from lsmseg_model.networks.backbones.dense import (
     check_dense,
     sam_proxy,
 )
-from lsmseg_model.networks.backbones.text import Tokenizer, encode_tokens, text_projections
+from lsmseg_model.networks.backbones.text import Tokenizer
+from lsmseg_model.networks.backbones.text_tower import (
+    encode_tokens,
+    reading_lengths,
+    text_projections,
+    text_tower,
+)
 from lsmseg_model.networks.fields import Whole
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI CLIP, RGB in 0..1
@@ -84,7 +90,7 @@ class Backbone(nn.Module):
         self._measure()
         self.name, self.dense, self.weights_hash = name, dense, weights_hash
         self.view = view or self.default_view()
-        self.tokenizer = tokenizer or Tokenizer(model.context_length)
+        self._tokenizer = tokenizer or Tokenizer(text_tower(model).context_length)
         shown = getattr(model.visual, "preprocess_cfg", {})
         mean, std = shown.get("mean", MEAN), shown.get("std", STD)
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
@@ -113,9 +119,21 @@ class Backbone(nn.Module):
         return next(self.model.parameters()).device
 
     @property
+    def tokenizer(self) -> Tokenizer:
+        """Raises CheckpointError where the text tower would read its tokens as other words."""
+        known, tokenizer = text_tower(self.model).vocab_size, self._tokenizer
+        if tokenizer.vocab_size != known:
+            raise CheckpointError(
+                f"The text tower of {self.name} knows {known} tokens, but its tokenizer "
+                f"({tokenizer.name}) has {tokenizer.vocab_size}: it would read other words; its "
+                "configuration must name its own tokenizer (hf_tokenizer_name)."
+            )
+        return tokenizer
+
+    @property
     def token_budget(self) -> int:
         """The tokens of a text, start and end included, that the text tower reads."""
-        return self.tokenizer.context_length
+        return self._tokenizer.context_length
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -207,7 +225,7 @@ class Backbone(nn.Module):
         return dense.permute(0, 3, 1, 2), [x.permute(0, 3, 1, 2) for x in between]
 
     def encode_tokens(self, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
-        """tokens: [T, L] -> [T, D] text features of length 1; see `text.encode_tokens`."""
+        """tokens: [T, L] -> [T, D] text features of length 1; see `text_tower.encode_tokens`."""
         return encode_tokens(self.model, tokens, embeddings)
 
     @torch.inference_mode()
@@ -223,7 +241,7 @@ class Backbone(nn.Module):
         if any(not group for group in texts) or not sentences:
             raise UsageError("Every class needs at least one text.")
         tokens = self.tokenizer(sentences)
-        lengths = self.tokenizer.lengths(tokens)
+        lengths = reading_lengths(self.model, tokens)
         order = sorted(range(len(sentences)), key=lambda i: int(lengths[i]))
         features = torch.empty(len(sentences), self.embed_dim, device=self.device)
 

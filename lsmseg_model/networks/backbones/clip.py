@@ -17,7 +17,7 @@ from lsmseg_model.networks.backbones.dense import DENSE_NAMES, OpenClipBlock
 
 
 class Clip(Backbone):
-    """A ViT of open_clip's own code whose class token is the picture's embedding."""
+    """A ViT of open_clip's own code: its class token is the picture, of CLIPA the mean of all."""
 
     VARIANTS = DENSE_NAMES
     TRAINING_FREE, TRAINED = "naclip", "catseg"
@@ -31,7 +31,7 @@ class Clip(Backbone):
 
     @classmethod
     def fits(cls, model: Any) -> bool:
-        return hasattr(model.visual, "class_embedding") and hasattr(model, "token_embedding")
+        return hasattr(model.visual, "class_embedding") and model.visual.attn_pool is None
 
     def default_view(self) -> View:
         """NACLIP's protocol and its neighbours', whatever size a model was trained with."""
@@ -73,6 +73,5 @@ class Clip(Backbone):
     def pooled(self, images: Tensor) -> Tensor:
         visual = self.model.visual
         x, _ = self._begin(images)
-        for block in visual.transformer.resblocks:
-            x = block(x)
-        return F.normalize(visual.ln_post(x[:, 0]) @ visual.proj, dim=-1)
+        x, _ = visual._pool(visual.transformer(x))  # the class token, or the mean of the positions
+        return F.normalize(x @ visual.proj, dim=-1)

@@ -18,6 +18,13 @@ from lsmseg_model.networks.backbones.base import Backbone, View
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.dense import DENSE, NEEDS_PROXY, SAM_PROXY, check_dense
 from lsmseg_model.networks.backbones.eva import Eva
+from lsmseg_model.networks.backbones.hf_tokenizer import tokenizer_of
+from lsmseg_model.networks.backbones.open_clip_models import (
+    create,
+    local_text,
+    stretch,
+    text_settings,
+)
 from lsmseg_model.networks.backbones.siglip import Siglip
 from lsmseg_model.networks.backbones.vitamin import Vitamin
 from lsmseg_model.networks.backbones.weights import fill, read_weights
@@ -89,29 +96,24 @@ def family_of(model: Any, name: str) -> type[Backbone]:
 
 def build_backbone(config: dict[str, Any], weights_hash: str = "random") -> Backbone:
     """A backbone of the configuration's size with freshly drawn weights."""
-    from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
-
     sizes = config["clip"]
     try:
-        model = CLIP(
-            embed_dim=sizes["embed_dim"],
-            vision_cfg=CLIPVisionCfg(**sizes["vision_cfg"]),
-            text_cfg=CLIPTextCfg(**sizes["text_cfg"]),
-            quick_gelu=sizes.get("quick_gelu", False),
-            init_logit_bias=0.0,
-        )
+        model = create(sizes)
     except (TypeError, KeyError) as error:
         raise ConfigError(f"{config['name']}: the field clip does not fit: {error}.") from error
     view = read_fields(View, config["view"], config["name"], "the view")
     family = family_of(model, config["name"])
-    return family(model, config["name"], config.get("dense", family.TRAINED), view, weights_hash)
+    tokenizer = tokenizer_of(model, config["name"], sizes["text_cfg"])
+    dense = config.get("dense", family.TRAINED)
+    return family(model, config["name"], dense, view, weights_hash, tokenizer)
 
 
 def named_backbone(name: str, view: View) -> Backbone:
     """An open_clip model by name, for a network to be trained on it, with random weights."""
     model = open_clip_model(name, catalogue.preprocessing(name))
     family = family_of(model, name)
-    return family(model, name, family.TRAINED, view, "random")
+    tokenizer = tokenizer_of(model, name, text_settings(name))
+    return family(model, name, family.TRAINED, view, "random", tokenizer)
 
 
 def load_backbone(
@@ -159,10 +161,13 @@ def load_backbone(
         check_dense(dense or backbone.dense, backbone.VARIANTS, name)
         backbone.dense = dense or backbone.dense
     else:
-        quick_gelu = openai_layout or found.quick_gelu
-        model = open_clip_model(found.architecture, found.preprocess, quick_gelu)
+        context_length, long_clip = stretch(state)
+        quick_gelu = openai_layout or found.quick_gelu or long_clip
+        model = open_clip_model(found.architecture, found.preprocess, quick_gelu, context_length)
         family = family_of(model, name)
-        backbone = family(model, name, dense or family.TRAINING_FREE, None, weights_hash)
+        tokenizer = tokenizer_of(model, name, text_settings(found.architecture), found.tokenizer)
+        dense = dense or family.TRAINING_FREE
+        backbone = family(model, name, dense, None, weights_hash, tokenizer)
     fill(backbone.model, state, found.weights, name)
     if proxy is not None:
         backbone.proxy = proxy
@@ -198,13 +203,21 @@ def _check_name(name: str, ours: bool) -> None:
 
 
 def open_clip_model(
-    name: str, preprocess: Mapping[str, Any] | None = None, quick_gelu: bool = False
+    name: str,
+    preprocess: Mapping[str, Any] | None = None,
+    quick_gelu: bool = False,
+    context_length: int | None = None,
 ) -> Any:
     """An empty open_clip model.
 
-    name: one of open_clip's, or local-dir: with the folder of a configuration. preprocess: mean,
-    std and resizing in place of the configuration's. quick_gelu: the activation that OpenAI's own
-    files were trained with.
+    Args:
+        name: One of open_clip's, or local-dir: with the folder of a configuration.
+        preprocess: Mean, std and resizing in place of the configuration's.
+        quick_gelu: Use the activation that OpenAI's own files were trained with.
+        context_length: Tokens that the text tower reads (default: the configuration's).
+
+    Raises:
+        CheckpointError: Where the sizes of a text tower of the transformers library are not here.
     """
     import logging
 
@@ -220,7 +233,9 @@ def open_clip_model(
             pretrained_text=False,  # else it fetches those of a text tower of transformers
             force_quick_gelu=quick_gelu,
             force_preprocess_cfg=dict(preprocess or {}),
+            force_context_length=context_length,
             device=torch.get_default_device(),  # "meta" where only shapes are wanted
+            **local_text(name),
         )
     finally:
         logging.disable(before)
