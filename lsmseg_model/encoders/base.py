@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.errors import UsageError, nearest
+from lsmseg_model.kernels.pieces import pieces
 
 # Per channel, RGB in 0..1: ImageNet's, which SAM (123.675 / 255 ...) takes too.
 MEAN = (0.485, 0.456, 0.406)
@@ -67,7 +68,7 @@ class FrozenEncoder(nn.Module):
         dtype = next(self.encoder.parameters()).dtype
         shown = ((images - self.mean) / self.std).to(dtype)
         positions = height * width // self.patch**2
-        parts = shown.split(max(1, POSITIONS // positions))
+        parts = pieces(shown, max(1, POSITIONS // positions))
         layers = zip(*(self._features(part) for part in parts), strict=True)
         return [torch.cat(layer).to(images.dtype) for layer in layers]
 

@@ -8,6 +8,8 @@ gradient.
 import torch
 from torch import Tensor
 
+from lsmseg_model.kernels.pieces import pieces
+
 CLASSES_AT_ONCE = 1024
 
 
@@ -18,7 +20,7 @@ def respond(features: Tensor, texts: Tensor) -> Tensor:
     features: [B, D, H, W], texts: [B, N, D], both of length 1. Some classes at a time.
     """
     flat = features.flatten(2)
-    return torch.cat([(t @ flat).amax(dim=2) for t in texts.split(CLASSES_AT_ONCE, dim=1)], dim=1)
+    return torch.cat([(t @ flat).amax(dim=2) for t in pieces(texts, CLASSES_AT_ONCE, dim=1)], dim=1)
 
 
 def keep(response: Tensor, k: int, wanted: Tensor | None = None) -> Tensor:
@@ -29,7 +31,7 @@ def keep(response: Tensor, k: int, wanted: Tensor | None = None) -> Tensor:
     """
     if wanted is not None:
         response = torch.where(wanted, response + 3.0, response)  # a cosine is at most 1
-    return response.topk(min(k, response.shape[1]), dim=1, sorted=False).indices
+    return response.topk(torch.sym_min(k, response.shape[1]), dim=1, sorted=False).indices
 
 
 def gather(texts: Tensor, kept: Tensor) -> Tensor:

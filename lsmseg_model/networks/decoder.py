@@ -101,5 +101,5 @@ class Decoder(nn.Module):
                 y = up(y, kernel, what)
             return self.head(y)[:, 0].unflatten(0, (x.shape[0], -1))
 
-        parts = x.split(AT_ONCE if is_supported(x) else x.shape[1], dim=1)
+        parts = x.split(AT_ONCE, dim=1) if is_supported(x) else (x,)
         return torch.cat(map_threads(decode, parts), dim=1)

@@ -14,7 +14,7 @@ code below does differently changes no number:
 Shapes: B pictures, N classes, D channels, H x W positions; cost maps are [B, N, H, W, D].
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -71,9 +71,9 @@ class WindowAttention(GuidedAttention):
         return linear(out, self.proj.weight, self.proj.bias)
 
 
-def _at_once(x: Tensor, rows: int) -> int:
-    """How many of x's parts, `rows` rows each, go through a block together."""
-    return max(1, ROWS // rows) if is_supported(x) else max(x.shape[1:3])
+def _parts(x: Tensor, rows: int, dim: int) -> Sequence[Tensor]:
+    """The parts of x along a dimension that go through a block; each place is `rows` rows."""
+    return x.split(max(1, ROWS // rows), dim) if is_supported(x) else (x,)
 
 
 class Mlp(nn.Module):
@@ -112,7 +112,7 @@ class SwinBlock(nn.Module):
         mask = None
         if self.shift or height % self.window or width % self.window:
             mask = shift_mask(height, width, self.window, self.shift).to(x.device)
-        parts = x.split(_at_once(x, x.shape[0] * height * width), dim=1)
+        parts = _parts(x, x.shape[0] * height * width, dim=1)
         return torch.cat(map_threads(lambda part: self._block(part, guided, mask), parts), dim=1)
 
     def _block(self, x: Tensor, guided: Tensor, mask: Tensor | None) -> Tensor:
@@ -253,9 +253,10 @@ class ClassRefinement(nn.Module):
         flat = pooled.flatten(2, 3)
         guided = self.attention.guided(guidance[:, :, None])
         padding = None
-        if count := max(0, self.pad_len - x.shape[1]):
+        count = torch.sym_max(0, self.pad_len - x.shape[1])
+        if self.pad_len and (torch.compiler.is_exporting() or count):
             padding = (self.norm1(self.padding_tokens), self.padding_guidance, count)
-        parts = flat.split(_at_once(flat, x.shape[0] * x.shape[1]), dim=2)
+        parts = _parts(flat, x.shape[0] * x.shape[1], dim=2)
         done = map_threads(lambda part: self._block(part, guided, padding), parts)
         refined = torch.cat(done, dim=2).view(pooled.shape)
         if self.pooling > 1:
