@@ -11,6 +11,9 @@ from lsmseg_model.data.pull import DataPullRequest as DataPullRequest
 from lsmseg_model.data.pull import PullPlan as PullPlan
 from lsmseg_model.data.pull import data_pull as data_pull
 from lsmseg_model.data.pull import pull_plan as pull_plan
+from lsmseg_model.deploy.export import ModelExportRequest as ModelExportRequest
+from lsmseg_model.deploy.export import ModelExportResult as ModelExportResult
+from lsmseg_model.deploy.export import model_export as model_export
 from lsmseg_model.errors import CheckpointError as CheckpointError
 from lsmseg_model.errors import ConfigError as ConfigError
 from lsmseg_model.errors import DataError as DataError
@@ -27,8 +30,8 @@ from lsmseg_model.predict import PredictResult as PredictResult
 from lsmseg_model.predict import predict as predict
 from lsmseg_model.pretrain import PretrainResult as PretrainResult
 from lsmseg_model.pretrain import pretrain as pretrain
-from lsmseg_model.segmenter import ModelOptions as ModelOptions
-from lsmseg_model.segmenter import Prediction as Prediction
+from lsmseg_model.inference.options import ModelOptions as ModelOptions
+from lsmseg_model.inference.prediction import Prediction as Prediction
 from lsmseg_model.segmenter import Segmenter as Segmenter
 from lsmseg_model.train import TrainResult as TrainResult
 from lsmseg_model.train import train as train
@@ -48,6 +51,8 @@ __all__ = [
     "EvaluateRequest",
     "Evaluation",
     "LsmsegModelError",
+    "ModelExportRequest",
+    "ModelExportResult",
     "ModelOptions",
     "NetworkProfile",
     "PredictRequest",
@@ -68,6 +73,7 @@ __all__ = [
     "data_pull",
     "evaluate",
     "load_benchmark",
+    "model_export",
     "predict",
     "pretrain",
     "profile",

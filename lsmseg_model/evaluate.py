@@ -19,10 +19,12 @@ from lsmseg_model.data.label_maps import check_count, write_classes, write_label
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_csv
+from lsmseg_model.inference.class_prompts import Prompts
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
+from lsmseg_model.inference.options import ModelOptions
 from lsmseg_model.inference.reading import some_texts
 from lsmseg_model.metrics import open_iou, open_miou
-from lsmseg_model.segmenter import ModelOptions, Prompts, Segmenter, drawings_only, load_model
+from lsmseg_model.segmenter import Segmenter, drawings_only, load_model
 
 CLASSES = "classes.json"
 

@@ -16,17 +16,12 @@ from lsmseg_model.data.label_maps import check_count, write_classes
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_whole
-from lsmseg_model.inference.pictures import CostMaps, Probabilities
+from lsmseg_model.inference.class_prompts import ClassPrompts, Decoded, Model, Texts
+from lsmseg_model.inference.options import ModelOptions
 from lsmseg_model.inference.prediction import LargeArray, check_picture_format, write_arrays
-from lsmseg_model.segmenter import (
-    ClassPrompts,
-    ModelOptions,
-    Segmenter,
-    Texts,
-    drawings_only,
-    load_model,
-)
 
+RUNTIMES = ("torch", "onnx")
+Tokenize = Callable[[str], Sequence[int]]
 OVERLAYS, LABELS, CLASSES = "overlays", "labels", "classes.json"
 MAPS_AT_ONCE = 8  # cost maps that are enlarged together
 
@@ -35,6 +30,8 @@ MAPS_AT_ONCE = 8  # cost maps that are enlarged together
 class PredictRequest(ModelOptions):
     """Picture files and folders to segment, with a model of `ModelOptions`.
 
+    runtime: "torch", or "onnx": ``model`` is then a folder that `export_model` wrote, and torch is
+    not loaded.
     pictures: files, and folders of pictures. classes, texts, background, threshold: see
     `Segmenter.predict`. out: for one file the overlay's; for more, or where it ends in "/", a
     folder that takes overlays/, labels/ and classes.json, with ``cost_maps`` also cost_maps/ with
@@ -43,6 +40,7 @@ class PredictRequest(ModelOptions):
     """
 
     pictures: Sequence[str | Path]
+    runtime: str = "torch"
     classes: Sequence[str] | None = None
     texts: Texts | None = None
     background: str | Sequence[str] | None = None
@@ -54,6 +52,7 @@ class PredictRequest(ModelOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_runtime(self)
         if isinstance(self.pictures, str | Path):
             object.__setattr__(self, "pictures", (self.pictures,))
 
@@ -91,16 +90,25 @@ class PredictResult:
 def predict(
     request: PredictRequest,
     *,
+    tokenize: Tokenize | None = None,
     on_progress: OnProgress | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> PredictResult:
     """Segment picture files and all pictures of folders.
 
-    on_ready is called once, before the first picture, when nothing more can be refused.
-
     A picture among several that cannot be read has its error in its row, and the rest is done; a
-    single one raises DataError, and so does a place that holds other files. Raises UsageError for
-    no picture and for two that would be written to the same file.
+    single one raises DataError, and so does a place that holds other files.
+
+    Args:
+        request: Pictures, classes and model.
+        tokenize: Of an exported model, CLIP's tokens of a text, without start and end (default:
+            open_clip's tokenizer, which loads torch).
+        on_progress: Called after each picture.
+        on_ready: Called once, before the first picture, when nothing more can be refused.
+
+    Raises:
+        UsageError: For no picture and for two that would be written to the same file.
+        DataError: See above.
     """
     files, skipped = find_pictures(request.pictures)
     folder = _folder(request, files)
@@ -108,12 +116,10 @@ def predict(
     _check_free(request, files, folder, names)
     if len(files) == 1:
         as_picture(files[0])  # before a model is loaded for nothing
-    segmenter = Segmenter.of(load_model(request))
+    model, keys, note = _load(request, tokenize)
     prompts = ClassPrompts(
-        segmenter, request.classes, request.texts, request.background, request.threshold
+        model, request.classes, request.texts, request.background, request.threshold
     )
-    keys = None if segmenter.loaded is None else str(segmenter.loaded)
-    note = drawings_only(request.model, request.pretrained, request.checkpoint)
     result = PredictResult(prompts.classes, [], keys, skipped, note)
     if on_ready:
         on_ready()
@@ -125,6 +131,38 @@ def predict(
             if on_progress:
                 on_progress(done, len(files))
     return result
+
+
+def _check_runtime(request: PredictRequest) -> None:
+    """Raise UsageError for an unknown runtime, and for options that it does not have."""
+    if request.runtime not in RUNTIMES:
+        raise UsageError(f"There is no runtime {request.runtime!r}; choose torch or onnx.")
+    if request.runtime == "onnx":
+        for option in ("pretrained", "checkpoint", "dense", "sam", "cache"):
+            if getattr(request, option) is not None:
+                raise UsageError(
+                    f"--{option} has no effect with --runtime onnx: what `model export` wrote into "
+                    "the folder --model has its weights; leave it out."
+                )
+        if request.device != "cpu":
+            raise UsageError("--runtime onnx computes on the CPU: leave out --device.")
+
+
+def _load(
+    request: PredictRequest, tokenize: Tokenize | None
+) -> tuple[Model, str | None, str | None]:
+    """The model; what became of a checkpoint's keys; the note about drawings."""
+    if request.runtime == "onnx":
+        from lsmseg_model.deploy.runtime import OnnxModel
+
+        exported = OnnxModel(request.model, tokenize)
+        return exported, None, exported.note
+    from lsmseg_model.segmenter import Segmenter, drawings_only, load_model
+
+    segmenter = Segmenter.of(load_model(request))
+    keys = None if segmenter.loaded is None else str(segmenter.loaded)
+    note = drawings_only(request.model, request.pretrained, request.checkpoint)
+    return segmenter, keys, note
 
 
 def _folder(request: PredictRequest, files: Sequence[Path]) -> Path | None:
@@ -241,7 +279,7 @@ def _predict_file(
     return row
 
 
-def write_heat_maps(folder: Path, names: Sequence[str], decoded: CostMaps | Probabilities) -> None:
+def write_heat_maps(folder: Path, names: Sequence[str], decoded: Decoded) -> None:
     """A PNG for every text: dark where its score is the lowest of all, bright where the highest.
 
     All share one scale: a CLIP's from the lowest to the highest cosine in the picture, a
@@ -270,9 +308,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w]+", "-", name).strip("-")[:60]
 
 
-def _cost_maps(
-    names: Sequence[str], decoded: CostMaps | Probabilities
-) -> Iterator[tuple[int, np.ndarray]]:
+def _cost_maps(names: Sequence[str], decoded: Decoded) -> Iterator[tuple[int, np.ndarray]]:
     """A few at a time: the first one's position, and float32 [w, H, W]."""
     for start in range(0, len(names), MAPS_AT_ONCE):
         yield start, decoded.scores(range(start, min(start + MAPS_AT_ONCE, len(names))))

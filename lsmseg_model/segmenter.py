@@ -9,9 +9,8 @@ A model is a CLIP with its training-free cost map, or a whole network (`checkpoi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
@@ -20,89 +19,25 @@ from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.encoders.checkpoints import read_metadata
 from lsmseg_model.encoders.registry import load_second_encoder
-from lsmseg_model.errors import UsageError
+from lsmseg_model.inference.class_prompts import ClassPrompts, Texts, published_texts, sentence
+from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
+from lsmseg_model.inference.options import DEFAULT, ModelOptions, drawings_note
 from lsmseg_model.inference.pictures import (
-    CostMaps,
     EncodedPicture,
-    Probabilities,
     encode_picture,
     encode_texts,
     enough_memory,
 )
-from lsmseg_model.inference.prediction import BACKGROUND, Prediction
-from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed, some_texts
+from lsmseg_model.inference.prediction import Prediction
+from lsmseg_model.inference.reading import MEAN, Reading
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.backbones.dense import NEEDS_PROXY, SAM_PROXY
 from lsmseg_model.networks.backbones.load import WEIGHTS, load_backbone
-from lsmseg_model.networks.backbones.text import check_groups
 from lsmseg_model.networks.build import load_network
-from lsmseg_model.networks.catseg import Loaded, published_texts
+from lsmseg_model.networks.catseg import Loaded
 from lsmseg_model.networks.lsmseg import LsmSeg
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-DEFAULT = "lsmseg-tiny"
-
-
-@runtime_checkable
-class Prompts(Protocol):
-    """A prompt set as `lsmseg_prompts` makes it, or anything else with names and texts."""
-
-    @property
-    def class_names(self) -> Sequence[str]:
-        """The classes."""
-
-    @property
-    def texts(self) -> Sequence[Sequence[str]]:
-        """One or more sentences for each."""
-
-
-Texts = Sequence[Sequence[str]] | Prompts
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """Which model is loaded, and where to.
-
-    model, pretrained: a CLIP, see `load_backbone`. checkpoint: a whole network instead; format
-    "lsmseg" (as `train` leaves it) or "cat-seg" (as published), see `load_network`; a ``model``
-    other than the default then says which network it must be.
-    dense, sam: of a CLIP, the last block's variant, and the weights of the encoder that the
-    variant "sam-proxy" uses. cache: of a network, a folder that keeps the features of its second
-    encoder (`LsmSeg.keep_features`).
-    Raises UsageError for options that exclude each other.
-    """
-
-    model: str = DEFAULT
-    pretrained: str | Path | None = None
-    checkpoint: str | Path | None = None
-    format: str = "lsmseg"
-    device: str = "cpu"
-    dense: str | None = None
-    sam: str | Path | None = None
-    cache: str | Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.checkpoint is None:
-            if (self.sam is not None) != (self.dense == SAM_PROXY):
-                raise UsageError(NEEDS_PROXY)
-            if self.format != "lsmseg":
-                raise UsageError(f"--format {self.format} is about a --checkpoint FILE: name one.")
-            if self.cache is not None:
-                raise UsageError(
-                    "--cache keeps the features of a network's second encoder: give --checkpoint "
-                    "FILE too."
-                )
-        elif self.pretrained is not None:
-            raise UsageError(
-                "Give --checkpoint, a whole network, or --pretrained, a CLIP's weights; not both."
-            )
-        elif self.dense is not None or self.sam is not None:
-            raise UsageError(
-                "--dense and --sam change a CLIP (--model, --pretrained); a whole network "
-                "(--checkpoint) has its own."
-            )
 
 
 def load_model(options: ModelOptions) -> Backbone | LsmSeg:
@@ -132,10 +67,7 @@ def drawings_only(
     path = Path(given or WEIGHTS / f"{model}.safetensors")
     if not path.is_file() or read_metadata(path).get("data") != "ministuff":
         return None
-    return (
-        f"WARNING: {given or model} knows drawings only and finds next to nothing in photographs; "
-        "for those give a real CLIP: --model ViT-B-16 --pretrained FILE (docs/data.md: which file)."
-    )
+    return drawings_note(str(given or model))
 
 
 class Segmenter:
@@ -219,11 +151,12 @@ class Segmenter:
 
         Raises UsageError as `encode_texts`, and for a reading that a whole network cannot do.
         """
-        if reading == MEAN:
-            return ClassEmbeddings(self.encode_texts(texts))
         if isinstance(self.model, LsmSeg):
             reading = reading.for_network()
-        return embed(self.clip, [(texts, reading)])[0]
+        with enough_memory():
+            if reading == MEAN:
+                return ClassEmbeddings(self.encode_texts(texts))
+            return embed(self.clip, [(texts, reading)])[0]
 
     def encode(self, image: np.ndarray, name: str = "a picture") -> EncodedPicture:
         """The features of a picture, uint8 [H, W, 3], to be decoded with any number of texts.
@@ -278,119 +211,3 @@ class Segmenter:
         """
         prompts = ClassPrompts(self, classes, texts, background, threshold)
         return prompts.predict(as_picture(image))
-
-
-class ClassPrompts:
-    """The prompts of classes, encoded once, then used for any number of pictures.
-
-    Arguments as of `Segmenter.predict`. ``classes``: the names that predictions have; ``names``:
-    those of the prompts that compete.
-    """
-
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        classes: Sequence[str] | None,
-        texts: Texts | None = None,
-        background: str | Sequence[str] | None = None,
-        threshold: float | None = None,
-    ) -> None:
-        if classes is not None or not isinstance(texts, Prompts):
-            _check_names(classes)
-        reading = MEAN
-        if isinstance(texts, Prompts):
-            classes, texts, reading = _of_prompt_set(texts, classes)
-        assert classes
-        if threshold is not None:
-            _check_threshold(threshold, segmenter)
-        if texts:
-            check_groups(texts)
-        texts = segmenter.default_texts(classes) if texts is None else texts
-        if len(texts) != len(classes):
-            raise UsageError(f"There are {len(classes)} classes but texts for {len(texts)}.")
-        apart = [background] if isinstance(background, str) else list(background or ())
-        if apart == [BACKGROUND] and threshold is not None and BACKGROUND not in classes:
-            apart = []  # only the name that it has anyway
-        added = [name for name in apart if name not in classes]
-        self.segmenter, self.threshold = segmenter, threshold
-        self.names = (*classes, *added)
-        kept = [name for name in classes if name not in apart]
-        if not kept:
-            raise UsageError("Every class is background: name at least one that is not.")
-        with_background = bool(apart) or threshold is not None
-        if with_background and BACKGROUND not in kept:
-            kept.append(BACKGROUND)
-        self.classes = tuple(kept)
-        self._background = kept.index(BACKGROUND) if with_background else None
-        place = {name: i for i, name in enumerate(kept)}
-        self.owners = [place.get(name, place.get(BACKGROUND, 0)) for name in self.names]
-        with enough_memory():
-            others = segmenter.default_texts(added)
-            self.texts = [*texts, *others]
-            self.text = segmenter.embed(self.texts, reading.followed_by(others))
-
-    def decode(self, image: np.ndarray, name: str = "a picture") -> CostMaps | Probabilities:
-        """The scores of all prompts in a picture, uint8 [H, W, 3]."""
-        return self.segmenter.encode(image, name).decode(self.text)
-
-    def predict(
-        self, image: np.ndarray, decoded: CostMaps | Probabilities | None = None
-    ) -> Prediction:
-        """The prediction for a picture, uint8 [H, W, 3]. decoded: what `decode` gave of it."""
-        masks, scores = (decoded or self.decode(image)).label(self.owners)
-        if self.threshold is not None and self._background is not None:
-            masks[scores < self.threshold] = self._background
-        counts = np.bincount(masks.ravel(), minlength=len(self.classes)) / masks.size
-        shares = {self.classes[i]: float(counts[i]) for i in np.argsort(-counts, kind="stable")}
-        texts = tuple(map(tuple, self.texts))
-        owners = tuple(self.owners)
-        return Prediction(self.classes, masks, scores, shares, image, self.names, texts, owners)
-
-
-def _check_names(classes: Sequence[str] | None) -> None:
-    """Raise UsageError for names that would give other classes than was meant."""
-    if not classes:
-        raise UsageError("Name at least one class.")
-    if isinstance(classes, str):
-        raise UsageError(f"Classes are a list of names, not one string: give [{classes!r}].")
-    for name in classes:
-        if not isinstance(name, str) or not name.strip():
-            raise UsageError(f"{name!r} is not the name of a class: give a word or words.")
-        if classes.count(name) > 1:
-            raise UsageError(f"The class {name!r} is named twice.")
-
-
-def _check_threshold(threshold: float, segmenter: Segmenter) -> None:
-    """Raise UsageError for one that all scores, or none, would reach."""
-    low, scores = (-1, "cosines") if segmenter.score == "cosine" else (0, "probabilities")
-    if not low <= threshold <= 1:
-        raise UsageError(
-            f"The threshold {threshold:g} is out of range: the scores of {segmenter.name} are "
-            f"{scores}, between {low} and 1."
-        )
-
-
-def _of_prompt_set(
-    prompts: Prompts, classes: Sequence[str] | None
-) -> tuple[Sequence[str], Sequence[Sequence[str]], Reading]:
-    """The classes, by default all, with their texts in a prompt set, and how these are read."""
-    place = {name: index for index, name in enumerate(prompts.class_names)}
-    classes = prompts.class_names if classes is None else classes
-    if missing := [name for name in classes if name not in place]:
-        raise UsageError(
-            f"The prompt set has no texts for {missing[0]!r}; it has {', '.join(list(place)[:5])}"
-            f"{' ...' if len(place) > 5 else ''}."
-        )
-    return classes, *some_texts(prompts, [place[name] for name in classes])
-
-
-def sentence(name: str) -> str:
-    """A class as a text: what has an article, or is a sentence, is left as it is.
-
-    "zebra" -> "a photo of a zebra"; "a zebra with stripes" -> "a photo of a zebra with stripes".
-    """
-    name = " ".join(name.split())
-    if name.endswith("."):
-        return name
-    first = name.partition(" ")[0].lower()
-    return f"a photo of {'' if first in ('a', 'an', 'the', 'some') else 'a '}{name}"

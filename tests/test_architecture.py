@@ -31,8 +31,8 @@ ORDER = {
         "attributes", "vocabularies", "tokens", "terminal", "files", "english", "errors",
     ),
     "lsmseg_model": (
-        "train pretrain predict evaluate", "segmenter", "training", "inference", "networks",
-        "encoders", "data", "pull", "kernels", "metrics", "files", "seeds", "errors",
+        "train pretrain predict evaluate", "deploy", "segmenter", "training", "inference",
+        "networks", "encoders", "data", "pull", "kernels", "metrics", "files", "seeds", "errors",
     ),
     "ablations": ("commands", "recipes", "runs", "report", "refinement", "search", "scoring"),
 }  # fmt: skip

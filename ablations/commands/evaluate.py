@@ -86,7 +86,7 @@ def evaluate(
         named = "fail" if missing == "fail" else "name"  # all classes compete for pixels
         chosen = prompt_set(vocabulary, wanted, composition, llm, store, named, all_samples)
     if as_published:
-        from lsmseg_model.networks.catseg import published_texts
+        from lsmseg_model.inference.class_prompts import published_texts
 
         texts = published_texts([entry.name for entry in vocabulary])
         chosen = replace(chosen, name="cat-seg's template", texts=tuple(map(tuple, texts)))

@@ -1,6 +1,7 @@
-"""The commands `model ...`: the networks."""
+"""The commands `model ...`: the networks, and models as files for other runtimes."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -8,7 +9,7 @@ from typer import Option
 
 from ablations.commands import completion, options
 from ablations.commands.app import example, group
-from ablations.commands.output import show
+from ablations.commands.output import say, show
 from lsmseg_prompts.terminal import print_wrapped
 
 app = group("The networks.")
@@ -55,3 +56,44 @@ def model_describe(
         show(profiled.parts, json)
         for line in summary_lines(profiled):
             print_wrapped(line)
+
+
+@app.command("export", **example("model export lsmseg-tiny -o exported/ --format onnx"))
+def model_export(
+    ctx: typer.Context,
+    output: Annotated[Path, Option("-o", "--output", help="A new folder for the files.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=completion.models, help="lsmseg-tiny, or an open_clip model name."
+        ),
+    ] = "lsmseg-tiny",
+    format: Annotated[
+        Literal["onnx", "torch"], Option(help="For onnxruntime and others, or torch.export's.")
+    ] = "onnx",
+    pretrained: options.Pretrained = None,
+    checkpoint: options.Checkpoint = None,
+    checkpoint_format: Annotated[
+        Literal["lsmseg", "cat-seg"], Option(help="Whose layout the checkpoint has.")
+    ] = "lsmseg",
+    dense: options.Dense = None,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """A model as files for other runtimes: features, texts, a whole network."""
+    import lsmseg_model
+
+    options.unused(ctx, checkpoint is None, "without --checkpoint", "checkpoint_format")
+    request = options.request_from(
+        lsmseg_model.ModelExportRequest,
+        ctx,
+        model=name,
+        out=output,
+        runtime=format,
+        format=checkpoint_format,
+    )
+    result = lsmseg_model.model_export(request, on_message=say)
+    if json:
+        show({"folder": str(result.folder), **asdict(result.model)}, json)
+    else:
+        print(result.folder)

@@ -113,6 +113,10 @@ Format = Annotated[
     Literal["lsmseg", "cat-seg"],
     Option(help="Whose layout the checkpoint has.", rich_help_panel="Model"),
 ]
+Runtime = Annotated[
+    Literal["torch", "onnx"],
+    Option(help="What computes; onnx: --model is a folder that model export wrote."),
+]
 Device = Annotated[str, Option(help="Where to compute: cpu, cuda, cuda:1, ...")]
 Executor = Annotated[Literal["local", "ray"], Option(help="This machine, or a Ray cluster.")]
 MaybeFormat = Annotated[

@@ -56,6 +56,7 @@ def predict(
     llm: options.Llm = "bundled",
     store: options.StorePath = None,
     model: options.Model = "lsmseg-tiny",
+    runtime: options.Runtime = "torch",
     pretrained: options.Pretrained = None,
     checkpoint: options.Checkpoint = None,
     format: options.Format = "lsmseg",

@@ -12,6 +12,7 @@ from lsmseg_model.predict import PredictRequest, PredictResult
 from lsmseg_model.predict import predict as predict_pictures
 from lsmseg_prompts.prompts.class_texts import ClassTexts, read_as, texts_for_classes
 from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.tokens import token_ids
 from lsmseg_prompts.vocabularies import Vocabulary
 
 LISTED = 30  # classes whose texts are shown one by one
@@ -58,6 +59,7 @@ def predict(
     texts = None if as_published else read
     result = predict_pictures(
         replace(request, classes=chosen.classes, texts=texts),
+        tokenize=token_ids,
         on_progress=on_progress,
         on_ready=tell,
     )

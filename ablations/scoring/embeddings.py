@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from lsmseg_model.files import write_whole
-from lsmseg_model.inference.reading import embed, some_texts
+from lsmseg_model.inference.embeddings import embed
+from lsmseg_model.inference.reading import some_texts
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.export.native import check_class_names

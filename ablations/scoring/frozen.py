@@ -24,9 +24,10 @@ from lsmseg_model.inference.counting import (
     digest,
     positions,
 )
+from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
 from lsmseg_model.inference.pictures import CostMaps
-from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed, some_texts
+from lsmseg_model.inference.reading import MEAN, Reading, some_texts
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet

@@ -20,8 +20,9 @@ from ablations.scoring.training import Map, TrainedNetwork, Training, TrainingJo
 from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.inference.counting import positions
+from lsmseg_model.inference.embeddings import embed
 from lsmseg_model.inference.feature_cache import state_hash
-from lsmseg_model.inference.reading import MEAN, Reading, embed, some_texts
+from lsmseg_model.inference.reading import MEAN, Reading, some_texts
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.build import load_network

@@ -13,10 +13,11 @@ from lsmseg_model.data.benchmark import Benchmark, competing, scored_names
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
+from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
 from lsmseg_model.inference.feature_cache import FeatureCache
 from lsmseg_model.inference.finite import check_finite
 from lsmseg_model.inference.pictures import encode_picture
-from lsmseg_model.inference.reading import MEAN, ClassEmbeddings, Reading, embed
+from lsmseg_model.inference.reading import MEAN, Reading
 from lsmseg_model.kernels.counting import count_sets
 from lsmseg_model.kernels.replacing import count_replacements
 from lsmseg_model.kernels.threads import in_threads

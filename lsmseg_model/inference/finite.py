@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Protocol
 
 from lsmseg_model.errors import DataError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Named(Protocol):
@@ -30,8 +31,13 @@ def check_finite(values: Tensor, model: Named, of: str) -> Tensor:
         of: What from, such as "picture a.png".
     """
     if not bool(values.isfinite().all()):
-        raise DataError(
-            f"{model.name} (weights {model.weights_hash}) gives NaN or infinite values for {of}: "
-            "nothing can be scored with these weights."
-        )
+        raise not_finite(model, of)
     return values
+
+
+def not_finite(model: Named, of: str) -> DataError:
+    """The error of a model that gives NaN or infinite values."""
+    return DataError(
+        f"{model.name} (weights {model.weights_hash}) gives NaN or infinite values for {of}: "
+        "nothing can be scored with these weights."
+    )

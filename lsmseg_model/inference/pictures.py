@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference import protocol as sliding
+from lsmseg_model.inference.embeddings import ClassEmbeddings
 from lsmseg_model.inference.finite import check_finite
-from lsmseg_model.inference.reading import ClassEmbeddings
+from lsmseg_model.inference.geometry import resized_for_views
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.cost_map import cost_map, upsample
 from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.protocol import Protocol
 
 TEXTS_AT_ONCE = 256
 
@@ -165,13 +165,6 @@ def _owned(
 
 
 def _resized(image: np.ndarray, side: int) -> Tensor:
-    """float32 [3, h, w] in 0..1, as CAT-Seg's loader resizes pictures before they are squashed.
-
-    The short side to ``side``, the long one to at most four times that, bilinear and smoothed.
-    """
-    height, width = image.shape[:2]
-    scale = min(side / min(height, width), 4 * side / max(height, width))
-    size = (max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5)))
-    if size != (width, height):
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255)
+    """float32 [3, h, w] in 0..1, see `resized_for_views`."""
+    shown = np.array(resized_for_views(image, side))
+    return torch.from_numpy(shown).permute(2, 0, 1).float().div(255)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lsmseg_model.networks.config import PUBLISHED_PROTOCOL, Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.protocol import PUBLISHED_PROTOCOL, Protocol
 
 AT_ONCE = 8  # classes that are enlarged together
 TILES = 20  # parts a side in which classes are compared roughly

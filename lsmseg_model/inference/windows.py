@@ -6,10 +6,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lsmseg_model.encoders.base import resized
+from lsmseg_model.inference.geometry import offsets, window_picture_size
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.dense import SAM_PROXY
 
-LONGEST = 16  # times the short side; longer pictures are squashed to it
 AT_ONCE = 8  # windows
 
 
@@ -23,12 +23,7 @@ def picture_features(clip: Backbone, picture: np.ndarray) -> Tensor:
     once.
     """
     view, patch = clip.view, clip.patch_size
-    height, width = picture.shape[:2]
-    scale = view.short_side / min(height, width)
-    size = [
-        max(view.window, round(min(side * scale, LONGEST * view.short_side) / patch) * patch)
-        for side in (height, width)
-    ]
+    size = window_picture_size(picture.shape[:2], view.short_side, view.window, patch)
     image = _resized(picture, size)
     tops, lefts = (offsets(side, view.window, view.stride) for side in size)
     boxes = [(top, left) for top in tops for left in lefts]
@@ -52,18 +47,12 @@ def picture_features(clip: Backbone, picture: np.ndarray) -> Tensor:
     return total / count
 
 
-def offsets(side: int, window: int, stride: int) -> list[int]:
-    """Window starts that cover ``side``; the last one ends at the border."""
-    starts = list(range(0, side - window, stride))
-    return [*starts, side - window]
-
-
-def _resized(picture: np.ndarray, size: list[int]) -> Tensor:
+def _resized(picture: np.ndarray, size: tuple[int, int]) -> Tensor:
     """float32 [3, *size] in 0..1; a channel at a time, as pictures may be large."""
     channels = []
     for channel in range(3):
         plane = torch.from_numpy(np.array(picture[..., channel])).float().div_(255)[None, None]
-        if size != list(plane.shape[-2:]):
+        if size != tuple(plane.shape[-2:]):
             plane = F.interpolate(plane, size=size, mode="bilinear", antialias=True).clamp_(0, 1)
         channels.append(plane[0, 0])
     return torch.stack(channels)

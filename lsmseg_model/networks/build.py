@@ -25,9 +25,10 @@ from lsmseg_model.networks.backbones.load import (
     weights_of,
 )
 from lsmseg_model.networks.backbones.weights import fill, read_weights
-from lsmseg_model.networks.config import NetworkConfig, NetworkFile, Protocol, changed, overlay
+from lsmseg_model.networks.config import NetworkConfig, NetworkFile, changed, overlay
 from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.protocol import Protocol
 from lsmseg_model.pull.find import Found
 
 HERE = Path(__file__).parent

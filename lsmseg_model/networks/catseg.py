@@ -10,7 +10,6 @@ is reported, not loaded.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,11 +67,6 @@ def load_catseg(network: LsmSeg, path: str | Path) -> Loaded:
     network.load_state_dict(used, strict=False)
     unexpected = tuple(sorted(state.keys() - expected.keys()))
     return Loaded(len(used), unexpected, tuple(sorted(optional - state.keys())))
-
-
-def published_texts(names: Sequence[str]) -> list[list[str]]:
-    """The text of each class as CAT-Seg was trained and tested: of synonyms the first."""
-    return [[f"A photo of a {name.split(', ')[0]} in the scene"] for name in names]
 
 
 def size_of(path: str | Path) -> str:

@@ -19,9 +19,10 @@ from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.config import CLIP_PARTS, PUBLISHED_PROTOCOL, REFINEMENTS, NetworkConfig
+from lsmseg_model.networks.config import CLIP_PARTS, REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.fusion import Fusion
 from lsmseg_model.networks.head import Aggregator
+from lsmseg_model.networks.protocol import PUBLISHED_PROTOCOL
 
 Encoded = tuple[Tensor, Tensor, list[Tensor]]
 """Features of pictures: for the cost map, for the refinement, for the decoder."""

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from lsmseg_model.errors import UsageError
 from lsmseg_model.networks.build import build, read_network
-from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.networks.memory import kept_for_backward, peak
+from lsmseg_model.networks.protocol import Protocol
 
 # Table 7 of the paper: learnable parameters in millions, GFLOPs and milliseconds (ViT-L/14).
 PAPER = {

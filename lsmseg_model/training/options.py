@@ -15,8 +15,8 @@ from pydantic import Field
 
 from lsmseg_model.data.ministuff.captions import Told
 from lsmseg_model.errors import ConfigError
+from lsmseg_model.inference.reading import check_groups
 from lsmseg_model.networks.backbones.load import read_config
-from lsmseg_model.networks.backbones.text import check_groups
 from lsmseg_model.networks.build import read_network
 from lsmseg_model.networks.config import CLIP_PARTS
 from lsmseg_model.networks.fields import (

@@ -19,8 +19,9 @@ from lsmseg_model.data.palette import palette
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference.counting import count_prompt_sets, dense_features
+from lsmseg_model.inference.geometry import offsets
 from lsmseg_model.inference.prediction import Prediction, _figure
-from lsmseg_model.inference.windows import offsets, picture_features
+from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.base import View

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.networks.backbones.base import View
-from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.protocol import Protocol
 from lsmseg_model.segmenter import Segmenter
 
 

@@ -13,15 +13,9 @@ from torch.nn import functional as F
 
 from lsmseg_model.errors import UsageError
 from lsmseg_model.inference.counting import Features, count_prompt_sets
+from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
 from lsmseg_model.inference.pictures import CostMaps
-from lsmseg_model.inference.reading import (
-    MEAN,
-    ClassEmbeddings,
-    Groups,
-    Reading,
-    embed,
-    some_texts,
-)
+from lsmseg_model.inference.reading import MEAN, Groups, Reading, some_texts
 
 DIRECTIONS = {"east": (1.0, 0.0), "north": (0.0, 1.0), "three": (0.6, 0.8), "four": (0.8, 0.6)}
 

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from lsmseg_model import Prediction, Segmenter
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
+from lsmseg_model.inference.class_prompts import sentence
 from lsmseg_model.inference.pictures import _resized
 from lsmseg_model.inference.protocol import decode, encode, label, scores
 from lsmseg_model.inference.reading import Reading
@@ -31,7 +32,6 @@ from lsmseg_model.networks.backbones.base import View
 from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_model.networks.cost_map import cost_map, upsample
-from lsmseg_model.segmenter import sentence
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from lsmseg_model.networks.catseg import CLIP, HEAD
-from lsmseg_model.networks.config import Protocol
 from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.protocol import Protocol
 from support.small_network import network
 
 

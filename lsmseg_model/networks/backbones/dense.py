@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from lsmseg_model.errors import UsageError, nearest
 from lsmseg_model.kernels.onednn import linear
+from lsmseg_model.networks.backbones.proxy import NEEDS_PROXY as NEEDS_PROXY
+from lsmseg_model.networks.backbones.proxy import SAM_PROXY as SAM_PROXY
 
 
 class LastBlock(Protocol):
@@ -116,7 +118,6 @@ def sam_proxy(block: LastBlock, x: Tensor, other: Tensor) -> Tensor:
 
 
 GAMMA, BETA = 3.0, 1.2  # ProxyCLIP's, for all data and encoders
-SAM_PROXY = "sam-proxy"  # needs another encoder's features, so stands apart
 DENSE = {
     "catseg": _catseg,
     "maskclip": _maskclip,
@@ -133,10 +134,6 @@ ABLE = {
     VALUES: "ViT-B-16-SigLIP2, PE-Core-B-16 and other models with attention pooling",
     PLAIN: "convnext_base, ViTamin-B and other models that take a mean of positions",
 }
-NEEDS_PROXY = (
-    "The dense variant sam-proxy and a second encoder go together: --dense sam-proxy --sam FILE "
-    "(weights of SAM or DINOv2)."
-)
 
 
 def check_dense(dense: str, variants: Sequence[str] = DENSE_NAMES, model: str = "") -> None:

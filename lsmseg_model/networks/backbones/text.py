@@ -20,12 +20,6 @@ def clip_bpe() -> Any:
     return SimpleTokenizer()
 
 
-def check_groups(texts: Sequence[Sequence[str]]) -> None:
-    """Raise UsageError for texts that would be read letter by letter."""
-    if any(isinstance(group, str) for group in texts):
-        raise UsageError("Texts are a list of sentences for each class, not one string each.")
-
-
 class Tokenizer:
     """CLIP's byte pairs, with a start and an end token.
 

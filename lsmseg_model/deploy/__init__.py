@@ -1,0 +1,1 @@
+"""Models as files for other runtimes, and such files run without torch."""

@@ -1,0 +1,63 @@
+"""Which model is loaded, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsmseg_model.errors import UsageError
+from lsmseg_model.networks.backbones.proxy import NEEDS_PROXY, SAM_PROXY
+
+DEFAULT = "lsmseg-tiny"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Which model is loaded, and where to.
+
+    model, pretrained: a CLIP, see `load_backbone`. checkpoint: a whole network instead; format
+    "lsmseg" (as `train` leaves it) or "cat-seg" (as published), see `load_network`; a ``model``
+    other than the default then says which network it must be.
+    dense, sam: of a CLIP, the last block's variant, and the weights of the encoder that the
+    variant "sam-proxy" uses. cache: of a network, a folder that keeps the features of its second
+    encoder (`LsmSeg.keep_features`).
+    Raises UsageError for options that exclude each other.
+    """
+
+    model: str = DEFAULT
+    pretrained: str | Path | None = None
+    checkpoint: str | Path | None = None
+    format: str = "lsmseg"
+    device: str = "cpu"
+    dense: str | None = None
+    sam: str | Path | None = None
+    cache: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is None:
+            if (self.sam is not None) != (self.dense == SAM_PROXY):
+                raise UsageError(NEEDS_PROXY)
+            if self.format != "lsmseg":
+                raise UsageError(f"--format {self.format} is about a --checkpoint FILE: name one.")
+            if self.cache is not None:
+                raise UsageError(
+                    "--cache keeps the features of a network's second encoder: give --checkpoint "
+                    "FILE too."
+                )
+        elif self.pretrained is not None:
+            raise UsageError(
+                "Give --checkpoint, a whole network, or --pretrained, a CLIP's weights; not both."
+            )
+        elif self.dense is not None or self.sam is not None:
+            raise UsageError(
+                "--dense and --sam change a CLIP (--model, --pretrained); a whole network "
+                "(--checkpoint) has its own."
+            )
+
+
+def drawings_note(model: str) -> str:
+    """The warning about a model that was trained on MiniStuff's drawings alone."""
+    return (
+        f"WARNING: {model} knows drawings only and finds next to nothing in photographs; "
+        "for those give a real CLIP: --model ViT-B-16 --pretrained FILE (docs/data.md: which file)."
+    )
