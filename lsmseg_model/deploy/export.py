@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 from lsmseg_model.deploy.description import (
@@ -28,7 +27,7 @@ from lsmseg_model.deploy.graphs import (
     write_onnx,
     write_torch,
 )
-from lsmseg_model.deploy.sessions import NEEDS_ONNX
+from lsmseg_model.deploy.sessions import check_packages
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.files import check_folder, check_free, new_folder
 from lsmseg_model.inference.options import ModelOptions
@@ -91,8 +90,7 @@ def model_export(
     folder = Path(request.out)
     check_folder(folder, "model export", is_exported, request.force)
     check_free([folder / MODEL], request.force, (request.pretrained, request.checkpoint))
-    if not all(find_spec(name) for name in PACKAGES[request.runtime]):
-        raise UsageError(NEEDS_ONNX)
+    check_packages(*PACKAGES[request.runtime])
     model = load_model(request).eval()
     backbone = model.clip if isinstance(model, LsmSeg) else model
     short_texts = may_be_short(backbone)

@@ -97,15 +97,15 @@ def text_graph(backbone: Backbone, short_texts: bool) -> Graph:
 
 def network_graph(network: LsmSeg) -> Graph:
     """Pictures [B, 3, S, S] and texts [N, D] to logits [B, K, h, w] and the classes kept [B, K]."""
-    inputs = [
+    example, other = (
         {
             "images": _pictures(network.clip, pictures),
             "texts": F.normalize(torch.randn(classes, network.clip.embed_dim), dim=-1),
         }
         for pictures, classes in ((2, CLASSES), (3, 2 * CLASSES))
-    ]
+    )
     free = {"images": {0: "pictures"}, "texts": {0: "classes"}}
-    return Graph("network", _Network(network), *inputs, free, ("logits", "kept"), {})
+    return Graph("network", _Network(network), example, other, free, ("logits", "kept"), {})
 
 
 def may_be_short(backbone: Backbone) -> bool:

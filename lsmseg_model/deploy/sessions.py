@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from lsmseg_model.errors import DataError, UsageError
 
-NEEDS_ONNX = 'ONNX needs packages that are not installed: pip install "lsmseg-prompts[onnx]".'
+
+def check_packages(*names: str) -> None:
+    """Raise UsageError where one of the packages for ONNX is not installed."""
+    if not all(find_spec(name) for name in names):
+        raise UsageError(
+            'This needs packages that are not installed: pip install "lsmseg-prompts[onnx]".'
+        )
 
 
 def open_session(path: Path) -> Any:
@@ -16,10 +23,9 @@ def open_session(path: Path) -> Any:
 
     Raises UsageError without onnxruntime, DataError for a file that it cannot read.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise UsageError(NEEDS_ONNX) from error
+    check_packages("onnxruntime")
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     threads = os.environ.get("OMP_NUM_THREADS", "")

@@ -253,7 +253,7 @@ class ClassRefinement(nn.Module):
         flat = pooled.flatten(2, 3)
         guided = self.attention.guided(guidance[:, :, None])
         padding = None
-        count = torch.sym_max(0, self.pad_len - x.shape[1])
+        count: Any = torch.sym_max(0, self.pad_len - x.shape[1])
         if self.pad_len and (torch.compiler.is_exporting() or count):
             padding = (self.norm1(self.padding_tokens), self.padding_guidance, count)
         parts = _parts(flat, x.shape[0] * x.shape[1], dim=2)
