@@ -276,4 +276,4 @@ def test_a_prediction_without_torch(tmp_path: Path, root: Path) -> None:
     assert sum(json.loads(done.stdout)["shares"].values()) == pytest.approx(1)
     with np.load(tmp_path / "out/npz/example.npz") as arrays:
         np.testing.assert_allclose(arrays["cost_maps"].max(axis=0), arrays["scores"], atol=1e-6)
-    assert arrays["labels"].shape[0] > SIDE
+        assert arrays["labels"].shape[0] > SIDE
