@@ -27,8 +27,8 @@ PANELS = {
         text file background threshold replace attempts edits vary words calibrate form
     """,
     "Model": """
-        model pretrained checkpoint checkpoint_format runtime config changes change init encoder
-        dense sam size clip scorer short_side
+        model pretrained checkpoint checkpoint_format runtime backbones config changes change init
+        encoder dense sam size clip scorer short_side
     """,
     "Requests": """
         base_url key_file reasoning option system template per_call temperature concurrency rpm

@@ -33,7 +33,7 @@ def recipes_list(json: options.Json = False) -> None:
         {
             **{field: getattr(r, field) for field in ("name", "source", "title", "varies")},
             "variants": len(r.variants),
-            "trains": "networks" if r.kind == "networks" else "nothing",
+            "trains": {"networks": "networks", "prompts": "nothing"}.get(r.kind, "small backbones"),
         }
         for r in recipes
     ]
@@ -125,6 +125,14 @@ def recipes_run(
     dense: options.Dense = None,
     sam: options.SamFile = None,
     checkpoint: options.Checkpoint = None,
+    backbones: Annotated[
+        Many,
+        Option(
+            "--backbone",
+            autocompletion=completion.models,
+            help="Of the recipe backbones: MODEL, MODEL:TAG or MODEL:FILE; give two or more.",
+        ),
+    ] = None,
     config: Annotated[
         str | None,
         Option(
@@ -195,6 +203,12 @@ def recipes_run(
     elif format == "table":
         print_rows(result.rows, recipe.reference, title, Shown.verbose)
         print_line()
+        for ranking in result.rankings:
+            from ablations.recipes.ranks import pair_sheet, rank_sheet
+            from ablations.report.tables import print_sheet
+
+            print_sheet(rank_sheet(ranking), Shown.verbose)
+            print_sheet(pair_sheet(ranking), Shown.verbose)
         for line in result.notes:
             print_wrapped(line)
         if Shown.verbose:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ablations.recipes.backbones import Compared, read_compared
 from ablations.scoring.options import SCORERS
 from ablations.search.enough import check_samples
 from lsmseg_model.errors import ConfigError
@@ -28,7 +29,7 @@ from lsmseg_prompts.prompts.prompt_set import BUILT, READ_BY_CLIP
 from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
 HERE = Path(__file__).parent
-KINDS = ("prompts", "networks")
+KINDS = ("prompts", "networks", "backbones")
 NUMBERS = ("latency_ms", "learnable_millions", "gflops", "training_minutes")
 MEASURES = ("miou", "seen", "classes", *NUMBERS)
 AVERAGE = "average"
@@ -69,14 +70,19 @@ class Varied:
     @property
     def given(self) -> dict[str, Any]:
         """The settings that are given, by name."""
-        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) not in (None, {})}
+        return {
+            f.name: v
+            for f in fields(self)
+            if f.name != "backbones" and (v := getattr(self, f.name)) not in (None, {})
+        }
 
 
 @dataclass(frozen=True)
 class Settings(Varied):
     """All settings: those of a scale are not a variant's, whose results are compared.
 
-    model: the name of a CLIP. dense: that of its last block.
+    model: the name of a CLIP. dense: that of its last block. backbones: of a recipe that compares
+    them.
     """
 
     data: Texts = field(default_factory=list)
@@ -84,6 +90,9 @@ class Settings(Varied):
     scorer: Annotated[str | None, OneOf(*SCORERS)] = None
     model: MaybeText = None
     dense: MaybeText = None
+    backbones: Annotated[list[Compared], Field(description="be a list of backbones")] = field(
+        default_factory=list
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,13 +129,13 @@ class Variant:
 class Recipe:
     """What is varied (`variants`), what is fixed (`full`, `small`: settings), what was published.
 
-    kind: "prompts" (one model scores many prompt sets) or "networks" (a network is trained for
-    every variant). measures: of MEASURES. benchmarks: those of the published table, in its order.
-    reference: the variant that the others are compared with. retrained: the published table has a
-    network for every row, though the recipe is one of prompts. iterations: of the published
-    trainings. samples: bootstrap resamples. timed: pictures whose latency is measured; the median
-    counts. profiled: texts that operations are counted for. validated: pictures scored at the end
-    of a training at full scale (all are scored afterwards).
+    kind: "prompts" (one model scores many prompt sets), "backbones" (several models do) or
+    "networks" (a network is trained for every variant). measures: of MEASURES. benchmarks: those
+    of the published table, in its order. reference: the variant that the others are compared with.
+    retrained: the published table has a network for every row, though the recipe is one of prompts.
+    iterations: of the published trainings. samples: bootstrap resamples. timed: pictures whose
+    latency is measured; the median counts. profiled: texts that operations are counted for.
+    validated: pictures scored at the end of a training at full scale (all are scored afterwards).
 
     Raises UsageError for a benchmark that does not exist and for too few samples, ConfigError for
     other wrong names.
@@ -221,7 +230,7 @@ def read_recipe(name: str | Path) -> Recipe:
         raise ConfigurationError(f"{where} must be an object with fields.")
     try:
         read: dict[str, Any] = {
-            scale: read_fields(Settings, values[scale], f"{where}, {scale}", "a scale")
+            scale: _read_scale(values[scale], f"{where}, {scale}")
             for scale in ("small", "full")
             if scale in values
         }
@@ -230,6 +239,14 @@ def read_recipe(name: str | Path) -> Recipe:
         return read_fields(Recipe, {"name": path.stem, **values, **read}, where, "the recipe")
     except ConfigError as error:
         raise ConfigurationError(str(error)) from error
+
+
+def _read_scale(values: Any, where: str) -> Settings:
+    """The settings of a scale as the file has them."""
+    if isinstance(values, dict) and isinstance(values.get("backbones"), list):
+        read = [read_compared(one, f"{where}, backbones") for one in values["backbones"]]
+        values = {**values, "backbones": read}
+    return read_fields(Settings, values, where, "a scale")
 
 
 def _read_variant(values: Any, where: str) -> Variant:

@@ -7,10 +7,11 @@ folders, descriptions of every vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ablations.recipes.backbones import Compared, named
 from ablations.recipes.files import Recipe, Settings, Variant
 from ablations.recipes.request import RecipeRequest
 from ablations.recipes.texts import Texts
@@ -29,26 +30,36 @@ if TYPE_CHECKING:
 OF_NETWORKS = ("config", "train_data", "train_root", "encoder", "iterations", "batch_size",
                "precision", "workers")  # fmt: skip
 OF_CLIP = ("model", "dense", "sam")
+OF_BACKBONES = ("backbones",)
 FOREIGN = {  # options that do not go with a scorer
-    "retrain": (*OF_CLIP, "checkpoint"),
-    "frozen": (*OF_NETWORKS, "checkpoint"),
-    "trained": (*OF_NETWORKS, *OF_CLIP, "pretrained"),
-}
+    "retrain": (*OF_CLIP, *OF_BACKBONES, "checkpoint"),
+    "frozen": (*OF_NETWORKS, *OF_BACKBONES, "checkpoint"),
+    "trained": (*OF_NETWORKS, *OF_CLIP, *OF_BACKBONES, "pretrained"),
+    "backbones": (
+        *(option for option in OF_NETWORKS if option != "iterations"),
+        *OF_CLIP, "pretrained", "checkpoint", "scorer",
+    ),
+}  # fmt: skip
 DOES = {
     "retrain": "trains networks",
     "frozen": "trains no network without --scorer retrain",
     "trained": "has the network of --checkpoint score all prompts",
+    "backbones": "has every --backbone score all prompts",
 }
 
 
 @dataclass(frozen=True)
 class Place:
-    """A benchmark with its vocabulary; ``title`` tells two of the same name apart."""
+    """A benchmark with its vocabulary; ``title`` tells two of the same name apart.
+
+    backbone: what scores there, where a recipe compares backbones: each is a place of its own.
+    """
 
     title: str
     vocabulary: Vocabulary
     benchmark: Benchmark
     source: BenchmarkSource
+    backbone: Compared | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,8 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
     chosen = [recipe.variant(name) for name in request.variants or ()] or recipe.variants
     splits = splits_of(data, request.split)
     places = _places(data, roots, splits, request.vocab, request.limit or base.limit)
+    if scorer == "backbones":
+        places = _for_each(places, [named(b) for b in request.backbones or ()] or base.backbones)
     skipped = _skipped(recipe, chosen, small)
     settings = {
         v.name: _overridden(recipe.settings(v, small), v, request)
@@ -133,6 +146,8 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
 
 def _scorer(recipe: Recipe, request: RecipeRequest, default: str | None) -> str:
     """frozen, trained or retrain. Raises UsageError for options that go with another one."""
+    if recipe.kind == "backbones":
+        return _allowed(recipe, request, "backbones")
     scorer = request.scorer or ("trained" if request.checkpoint else default or "frozen")
     if recipe.kind == "networks":
         if request.scorer not in (None, "retrain"):
@@ -141,13 +156,19 @@ def _scorer(recipe: Recipe, request: RecipeRequest, default: str | None) -> str:
                 "retrain."
             )
         scorer = "retrain"
+    _allowed(recipe, request, scorer)
+    if scorer == "trained" and request.checkpoint is None:
+        raise UsageError("--scorer trained is a network that is there: name it with --checkpoint.")
+    return scorer
+
+
+def _allowed(recipe: Recipe, request: RecipeRequest, scorer: str) -> str:
+    """The scorer; UsageError for an option that goes with another one."""
     defaults = {field.name: field.default for field in fields(request)}
     foreign = FOREIGN[scorer]
     if wrong := [option for option in foreign if getattr(request, option) != defaults[option]]:
         option = wrong[0].replace("_", "-")
         raise UsageError(f"{recipe.name} {DOES[scorer]}: --{option} does not go with it.")
-    if scorer == "trained" and request.checkpoint is None:
-        raise UsageError("--scorer trained is a network that is there: name it with --checkpoint.")
     return scorer
 
 
@@ -175,7 +196,7 @@ def _overridden(settings: Settings, variant: Variant, request: RecipeRequest) ->
 
 def _check_settings(recipe: str, settings: Mapping[str, Settings], scorer: str, scale: str) -> None:
     """Raise ConfigurationError for a variant that lacks a setting."""
-    needed = ["config", "train_data"] if scorer == "retrain" else ["model"]
+    needed = {"retrain": ["config", "train_data"], "backbones": []}.get(scorer, ["model"])
     for name, own in settings.items():
         if lacking := [f for f in ["attributes", "llm", *needed] if getattr(own, f) is None]:
             raise ConfigurationError(
@@ -203,3 +224,23 @@ def _places(
         title = f"{benchmark.name}#{same + 1}" if same else benchmark.name
         places.append(Place(title, vocabulary, benchmark, source))
     return tuple(places)
+
+
+def _for_each(places: Sequence[Place], backbones: Sequence[Compared]) -> tuple[Place, ...]:
+    """Each benchmark once for each backbone. Raises UsageError for fewer than two backbones."""
+    names = [one.name for one in backbones]
+    if len(set(names)) < max(2, len(names)):
+        raise UsageError(
+            "A recipe of backbones compares at least two different ones: give --backbone twice or "
+            "more, such as --backbone ViT-B-16:openai --backbone ViT-B-16-SigLIP2:webli."
+        )
+    several = len(places) > 1
+    return tuple(
+        replace(
+            place,
+            title=f"{one.name}, {place.title}" if several else one.name,
+            backbone=one,
+        )
+        for place in places
+        for one in backbones
+    )

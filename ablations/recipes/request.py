@@ -12,7 +12,9 @@ from ablations.search.enough import check_samples
 from lsmseg_model.seeds import check_seed
 from lsmseg_prompts.store.sqlite import working_store_path
 
-SEVERAL = ("variants", "data", "data_root", "split", "train_data", "train_root", "encoder")
+SEVERAL = (
+    "variants", "data", "data_root", "split", "train_data", "train_root", "encoder", "backbones"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class RecipeRequest:
         scorer: Of a recipe of prompts, "frozen" (default), "trained" (with ``checkpoint``) or
             "retrain" (a network for every variant).
         model, pretrained, dense, sam, checkpoint: See `Segmenter`.
+        backbones: Of a recipe that compares backbones, those: MODEL, MODEL:TAG or MODEL:FILE.
         config, train_data, train_root, iterations, batch_size, precision, workers: Of trainings,
             see `TrainRequest`.
         encoder: The second encoder's weights: FILE, or NAME=FILE where variants need several.
@@ -57,6 +60,7 @@ class RecipeRequest:
     dense: str | None = None
     sam: str | None = None
     checkpoint: str | None = None
+    backbones: Sequence[str] | None = None
     config: str | None = None
     train_data: Sequence[str] | None = None
     train_root: Sequence[str] | None = None

@@ -36,18 +36,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def result_rows(plan: Plan, counts: Counts, numbers: Numbers, samples: int, seed: int) -> list[Row]:
+def result_rows(plan: Plan, scores: Scores, numbers: Numbers) -> list[Row]:
     """A row for every variant, benchmark (and average) and metric: the keys are COLUMNS.
 
     Args:
         plan: What was run.
-        counts: int64 [P, C, 3] of each variant on each benchmark.
+        scores: See `scores_of`.
         numbers: What else was measured of each variant.
-        samples: Bootstrap resamples.
-        seed: Of the resamples.
     """
     recipe = plan.recipe
-    scores = _scores(plan, counts, samples, seed)
     cells = list(dict.fromkeys((b, m) for _, b, m in scores))
     rows = []
     for variant in recipe.variants:
@@ -61,14 +58,24 @@ def result_rows(plan: Plan, counts: Counts, numbers: Numbers, samples: int, seed
     return rows
 
 
-def _scores(plan: Plan, counts: Counts, samples: int, seed: int) -> Scores:
+def scores_of(plan: Plan, counts: Counts, samples: int, seed: int) -> Scores:
+    """The scores of each variant on each benchmark, with their draws.
+
+    Args:
+        plan: What was run.
+        counts: int64 [P, C, 3] of each variant on each benchmark.
+        samples: Bootstrap resamples.
+        seed: Of the resamples.
+    """
     scores: Scores = {}
-    for stream, place in enumerate(plan.places):
+    benchmarks = list(dict.fromkeys(id(place.benchmark) for place in plan.places))
+    for place in plan.places:
         names = [v for v, by_place in counts.items() if place.title in by_place]
         if not names:
             continue
         subsets = _subsets(plan.recipe, place)
         of_all = [counts[v][place.title] for v in names]
+        stream = benchmarks.index(id(place.benchmark))  # backbones see the same resamples
         how = samples, seed, stream, place.benchmark.groups
         drawn = bootstrap(of_all, subsets, *how)
         for name, draws in zip(names, drawn, strict=True):
@@ -210,11 +217,11 @@ def _evaluation(plan: Plan, measured: Measured, row: Row) -> Row:
         return {}
     place = plan.places[at[0]]
     prompts = {t.variant.name: t for t in plan.trials}[row["variant"]].prompts[at[0]]
-    model, weights_hash = measured.models[row["variant"]]
+    model, weights_hash = measured.models[row["variant"], place.title]
     return {
         "run": plan.directory.name,
         "stage": f"recipe {plan.recipe.name}",
-        "benchmark": place.title,
+        "benchmark": place.title if place.backbone is None else place.benchmark.name,
         "split": place.benchmark.split,
         "pictures": len(place.benchmark),
         "model": model,

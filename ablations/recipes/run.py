@@ -7,16 +7,21 @@ A recipe is a file (files.py); a request is checked as a whole (plan.py) before 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ablations.recipes.files import Recipe, read_recipe
-from ablations.recipes.plan import Plan, make_plan
+from ablations.recipes.plan import Place, Plan, make_plan
 from ablations.recipes.request import RecipeRequest
 from ablations.runs.directory import is_recipe, run_directory
 from ablations.runs.reproduce import command_of
 from lsmseg_prompts.terminal import note
+
+if TYPE_CHECKING:
+    from ablations.recipes.ranks import Ranking
+    from ablations.recipes.results import Scores
+    from ablations.recipes.trials import Counts
 
 __all__ = ["RecipeRequest", "RecipeResult", "run_recipe"]
 
@@ -32,7 +37,8 @@ class RecipeResult:
     """What a recipe measured: a row per variant, benchmark and metric (`results.COLUMNS`).
 
     files: what each file of ``directory`` is. notes: what a reader must know. reused, made: of
-    how many prompt sets on a benchmark the counts were there, and how many are new.
+    how many prompt sets on a benchmark the counts were there, and how many are new. rankings: of a
+    recipe that compares backbones.
     """
 
     recipe: Recipe
@@ -43,6 +49,7 @@ class RecipeResult:
     small: bool
     reused: int
     made: int
+    rankings: tuple[Ranking, ...] = ()
 
 
 def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult:
@@ -56,7 +63,7 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
     plan = make_plan(recipe, request)
     with run_directory(plan.directory, request.force, "recipes run", is_recipe) as directory:
         # torch from here on
-        from ablations.recipes import results, tables
+        from ablations.recipes import ranks, results, tables
         from ablations.recipes.trials import carry_out
 
         notes = _notes(plan)
@@ -65,7 +72,8 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
                 note(line)
         measured = carry_out(plan, progress)
         samples = request.samples or recipe.samples
-        rows = results.result_rows(plan, measured.counts, measured.numbers, samples, request.seed)
+        scores = results.scores_of(plan, measured.counts, samples, request.seed)
+        rows = results.result_rows(plan, scores, measured.numbers)
         about = {
             "recipe": recipe.name,
             **{key: getattr(recipe, key) for key in OF_RECIPE},
@@ -73,6 +81,7 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
             "scorer": plan.scorer,
             "notes": notes,
             "command": command_of("run_recipe", request),
+            "backbones": [asdict(p.backbone) for p in plan.places if p.backbone],
             "settings": {t.variant.name: t.settings.given for t in plan.trials},
             "samples": samples,
             "seed": request.seed,
@@ -80,9 +89,41 @@ def run_recipe(request: RecipeRequest, *, progress: bool = True) -> RecipeResult
             "seconds": round(time.monotonic() - started, 1),
         }
         files = tables.write(directory, rows, about)
+        rankings = _rankings(plan, scores, measured.counts)
+        if rankings:
+            files |= ranks.write(directory, rankings)
         results.enter(plan, measured, rows)
     reused = sum(map(len, measured.counts.values())) - measured.made
-    return RecipeResult(recipe, rows, directory, files, notes, request.small, reused, measured.made)
+    return RecipeResult(
+        recipe, rows, directory, files, notes, request.small, reused, measured.made, rankings
+    )
+
+
+def _rankings(plan: Plan, scores: Scores, counts: Counts) -> tuple[Ranking, ...]:
+    """How each of the backbones that are compared ranks the attributes, on each benchmark."""
+    from ablations.recipes.ranks import ranking
+
+    attributes = [t.variant.name for t in plan.trials if t.variant.name != plan.recipe.reference]
+    benchmarks: dict[int, list[Place]] = {}
+    for place in plan.places:
+        if place.backbone is not None:
+            benchmarks.setdefault(id(place.benchmark), []).append(place)
+    if len(attributes) < 3:
+        return ()
+    return tuple(
+        ranking(
+            places[0].benchmark.name,
+            {_name(p): {a: scores[a, p.title, "miou"] for a in attributes} for p in places},
+            {_name(p): {a: counts[a][p.title] for a in attributes} for p in places},
+            places[0].benchmark.groups,
+            plan.request.seed,
+        )
+        for places in benchmarks.values()
+    )
+
+
+def _name(place: Place) -> str:
+    return place.title if place.backbone is None else place.backbone.name
 
 
 def _notes(plan: Plan) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ablations.recipes.backbones import Compared, ready
 from ablations.recipes.plan import Place, Plan, Trial
 from ablations.scoring.count_store import SqliteCountStore, key_of
 from ablations.scoring.executors import open_executor
@@ -40,7 +41,7 @@ class Measured:
 
     counts: Counts
     numbers: Numbers
-    models: dict[str, tuple[str, str]]  # variant -> name, hash of the weights
+    models: dict[tuple[str, str], tuple[str, str]]  # variant, benchmark -> name, hash of weights
     made: int = 0
 
 
@@ -63,23 +64,13 @@ def carry_out(plan: Plan, progress: bool) -> Measured:
 
 def _score_prompts(plan: Plan, measured: Measured, store: SqliteCountStore, progress: bool) -> None:
     """All prompt sets on each benchmark: one pass over the pictures for those that are missing."""
-    request, own = plan.request, plan.trials[0].settings
-    frozen = plan.scorer == "frozen"
-    options = ScorerOptions(
-        scorer=plan.scorer,
-        model=str(own.model) if frozen else "lsmseg-tiny",
-        pretrained=request.pretrained,
-        dense=own.dense if frozen else None,
-        sam=request.sam,
-        checkpoint=request.checkpoint,
-        device=request.device,
-        cache=request.cache,
-        executor=request.executor,
-        seed=request.seed,
-    )
-    model, make = open_scorers(options, store)
-    measured.models = {t.variant.name: (model.name, model.weights_hash) for t in plan.trials}
+    opened: Compared | None = None
+    model = make = None
     for number, place in enumerate(plan.places):
+        if make is None or place.backbone is not opened:
+            model, make = open_scorers(_options(plan, place, progress), store)
+            opened = place.backbone
+        assert model is not None
         scorer = make(place.benchmark, place.source)
         with progress_bar(f"{place.title}: encoding pictures", progress) as on_progress:
             scorer.encode_pictures(on_progress)
@@ -88,6 +79,32 @@ def _score_prompts(plan: Plan, measured: Measured, store: SqliteCountStore, prog
         measured.made += scorer.counted_anew
         for trial, counts in zip(plan.trials, scores, strict=True):
             measured.counts[trial.variant.name][place.title] = counts
+            measured.models[trial.variant.name, place.title] = model.name, model.weights_hash
+
+
+def _options(plan: Plan, place: Place, progress: bool) -> ScorerOptions:
+    """What scores at a place; a small backbone is trained first."""
+    request, own = plan.request, plan.trials[0].settings
+    common: dict[str, Any] = {
+        "device": request.device,
+        "cache": request.cache,
+        "executor": request.executor,
+        "seed": request.seed,
+    }
+    if place.backbone is not None:
+        folder = plan.directory / "backbones"
+        one = ready(place.backbone, folder, request.iterations, request.device, progress)
+        return ScorerOptions(model=one.model, pretrained=one.pretrained, dense=one.dense, **common)
+    frozen = plan.scorer == "frozen"
+    return ScorerOptions(
+        scorer=plan.scorer,
+        model=str(own.model) if frozen else "lsmseg-tiny",
+        pretrained=request.pretrained,
+        dense=own.dense if frozen else None,
+        sam=request.sam,
+        checkpoint=request.checkpoint,
+        **common,
+    )
 
 
 def _spread_trainings(plan: Plan, progress: bool) -> None:
@@ -118,7 +135,7 @@ def _measure_network(
     numbers = measured.numbers[name]
     numbers["training_minutes"] = trained.seconds / 60
     numbers["extrapolated_minutes"] = trained.seconds / trained.iterations * recipe.iterations / 60
-    measured.models[name] = (job.name, job.out.name)
+    measured.models |= {(name, p.title): (job.name, job.out.name) for p in plan.places}
     if {"miou", "seen", "classes"} & set(recipe.measures):
         for place, prompts in zip(plan.places, trial.prompts, strict=True):
             scorer = RetrainScorer(

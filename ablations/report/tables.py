@@ -266,11 +266,11 @@ def _print(
 ) -> None:
     """last: the tables that stand below the summary."""
     for sheet in sheets:
-        _print_sheet(sheet, verbose)
+        print_sheet(sheet, verbose)
     print_wrapped(summary)
     print_line()
     for sheet in last:
-        _print_sheet(sheet, verbose)
+        print_sheet(sheet, verbose)
     print_line(f"Results: {result.directory}")
     if verbose:
         for name, what in result.files.items():
@@ -278,7 +278,7 @@ def _print(
     print_line(f"Report: {result.directory / 'report.html'}")
 
 
-def _print_sheet(sheet: Sheet, verbose: bool) -> None:
+def print_sheet(sheet: Sheet, verbose: bool) -> None:
     right = dict(zip(sheet.columns, numeric(sheet), strict=True))
     heads, cells, left_out = [*sheet.columns], [[*line.cells] for line in sheet.lines], ""
     if not verbose:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from lsmseg_model.data.ministuff.captions import Told
 from lsmseg_model.data.ministuff.looks import LOOKS, seen_classes
 from lsmseg_model.data.ministuff.scenes import CLASS_INDICES, UNSEEN
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.english import names_pattern
-from lsmseg_prompts.prompts.training_texts import texts_of_things
+from lsmseg_prompts.prompts.training_texts import texts_of_things, training_texts
 from lsmseg_prompts.vocabularies import load_vocabulary
 
 OF_UNSEEN = ["brick", "bricked", "brickwork", "firebrick", "sandy", "snowy"]
@@ -52,3 +53,15 @@ def about_things(seed: int) -> dict[str, Sequence[Told]]:
             told = texts_of_things(true, entries, avoid, borrowed, seed)
             found |= {look.key: told[look.index] for look in some}
     return found
+
+
+def texts_of_ministuff(
+    seed: int,
+) -> tuple[str, list[list[str]], Callable[[], dict[str, Sequence[Told]]]]:
+    """What a CLIP reads that is trained on MiniStuff: vocabulary, texts, and what is told.
+
+    Of the bundled descriptions; none names an unseen class.
+    """
+    vocabulary = load_vocabulary("coco-stuff")
+    texts = training_texts(load(vocabulary), vocabulary, seed)
+    return vocabulary.name, without_unseen(texts), partial(about_things, seed)
