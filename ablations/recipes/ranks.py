@@ -137,7 +137,10 @@ def _pair(benchmark: str, pair: str, rho: Draws) -> dict[str, Any]:
 
 def _spread(benchmark: str, pair: str, values: np.ndarray) -> dict[str, Any]:
     """The median of many, and what 95 % of them lie between."""
-    low, middle, high = np.nanpercentile(values, [2.5, 50, 97.5])
+    defined = values[~np.isnan(values)]
+    low, middle, high = (
+        np.percentile(defined, [2.5, 50, 97.5]) if len(defined) else [float("nan")] * 3
+    )
     return {
         "benchmark": benchmark, "pair": pair, "rho": float(middle), "low": float(low),
         "high": float(high),
@@ -179,7 +182,7 @@ def pair_sheet(one: Ranking) -> Sheet:
 
 def _rho(pair: Mapping[str, Any]) -> str:
     interval = "" if np.isnan(pair["low"]) else f" [{pair['low']:+.2f}, {pair['high']:+.2f}]"
-    return f"{pair['rho']:+.2f}{interval}"
+    return "-" if np.isnan(pair["rho"]) else f"{pair['rho']:+.2f}{interval}"
 
 
 def write(folder: Path, rankings: Sequence[Ranking]) -> dict[str, str]:
@@ -222,7 +225,7 @@ def figure(rankings: Sequence[Ranking], path: Path) -> Path:
                 color=line.get_color(),
             )  # fmt: skip
         axis.set_xticks(list(across), [name.replace(" ", "\n") for name in one.backbones])
-        axis.set_xlim(-0.3, len(one.backbones) - 0.2 + 0.5)
+        axis.set_xlim(-0.3, len(one.backbones) - 0.4)
         axis.invert_yaxis()
         axis.set_ylabel("rank of the attribute, 1 the best")
         axis.set_title(one.benchmark)

@@ -27,8 +27,9 @@ __all__ = ["RecipeRequest", "RecipeResult", "run_recipe"]
 
 SMALL = (
     "Small scale: drawings (MiniStuff) and lsmseg-tiny{trained}. These numbers show that the "
-    "recipe runs; they are not comparable with the published ones, which stand beside them."
+    "recipe runs; they are not comparable with {others}."
 )
+PUBLISHED, REAL = "the published ones, which stand beside them", "those of real backbones"
 OF_RECIPE = ("source", "title", "varies", "fixed", "reference")
 
 
@@ -129,7 +130,8 @@ def _name(place: Place) -> str:
 def _notes(plan: Plan) -> tuple[str, ...]:
     steps = _steps(plan)
     trained = f", networks trained for {steps} iterations" if steps else ""
-    scale = [SMALL.format(trained=trained)] if plan.request.small else []
+    others = REAL if plan.recipe.kind == "backbones" else PUBLISHED
+    scale = [SMALL.format(trained=trained, others=others)] if plan.request.small else []
     if not plan.request.small and plan.recipe.kind == "prompts" and plan.scorer == "frozen":
         scale.append("A frozen CLIP scored the prompts; the published networks were trained.")
     return (*scale, *plan.recipe.notes)

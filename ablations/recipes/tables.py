@@ -31,7 +31,8 @@ def sheet_of(rows: Sequence[Row], reference: str, title: str = "") -> Sheet:
         ("", lambda row: "" if row["status"] == "measured" else row["status"]),
     ]
     columns = [(h, cell) for h, cell in columns if any(cell(row) not in ("", "-") for row in rows)]
-    note = "Measured with 95 % intervals, beside what was published."
+    beside = any(row["published"] is not None for row in rows)
+    note = f"Measured with 95 % intervals{', beside what was published' if beside else ''}."
     return make_sheet(title, rows, columns, note, lambda row: "")
 
 

@@ -37,7 +37,7 @@ def table(name: str) -> list[dict[str, str]]:
 
 
 def test_the_recipes_are_those_promised() -> None:
-    assert set(available()) == {*FILES, "thesis-5.2"}
+    assert set(available()) == {*FILES, "thesis-5.2", "backbones"}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -67,7 +67,7 @@ def test_rows_by_hand() -> None:
         "size": {"pc-59": counts(5), "voc-20": counts(9)},
         "size+shape": {"pc-59": counts(6), "voc-20": counts(9)},
     }
-    rows = results.result_rows(plan, found, {}, 20, 0)
+    rows = results.result_rows(plan, results.scores_of(plan, found, 20, 0), {})
     by = {(r["variant"], r["benchmark"]): r for r in rows}
     size, both = by["size", "pc-59"], by["size+shape", "pc-59"]
     assert (size["measured"], size["published"], size["difference"]) == (50, 55.8, -5.8)
@@ -89,7 +89,7 @@ def test_the_whole_table_has_the_published_average() -> None:
     recipe = read_recipe("table3")
     plan = plan_of(recipe, *recipe.benchmarks)
     found = {"size": {name: counts(5) for name in recipe.benchmarks}}
-    rows = results.result_rows(plan, found, {}, 5, 0)
+    rows = results.result_rows(plan, results.scores_of(plan, found, 5, 0), {})
     assert [r["benchmark"] for r in rows if r["variant"] == "size"][-1] == "average"
     assert rows[6]["published"] == 47.4  # as printed; the parts' mean is 47.4 too
     # What nothing was published for stands beside nothing, MiniStuff beside the average.
@@ -107,13 +107,17 @@ def test_rows_of_classes() -> None:
     recipe = read_recipe("thesis-5.2")
     plan = plan_of(recipe, "voc-21")
     # camvid's first two classes are none of VOC's: seen and unseen remain.
-    rows = results.result_rows(plan, {"CAT-Seg": {"voc-21": counts(8)}}, {}, 5, 0)
+    rows = results.result_rows(
+        plan, results.scores_of(plan, {"CAT-Seg": {"voc-21": counts(8)}}, 5, 0), {}
+    )
     seen = [(r["metric"], r["measured"], r["published"]) for r in rows if r["variant"] == "CAT-Seg"]
     assert seen == [("seen", 80, 83.9), ("unseen", 80, 78.8)]
     # Without a label of an unseen class their IoU is undefined, not 0.
     none = counts(8)
     none[:, 1] = 0
-    rows = results.result_rows(plan, {"CAT-Seg": {"voc-21": none}}, {}, 5, 0)
+    rows = results.result_rows(
+        plan, results.scores_of(plan, {"CAT-Seg": {"voc-21": none}}, 5, 0), {}
+    )
     assert [r["measured"] for r in rows[:2]] == [80, None]
     assert rows[1]["difference"] is None and rows[1]["published"] == 78.8
 
@@ -125,7 +129,7 @@ def test_numbers_stand_beside_theirs() -> None:
         "LSMSeg with SAM-L": {"latency_ms": 400.0},
     }
     plan = plan_of(recipe, "ministuff")
-    rows = results.result_rows(plan, {}, numbers, 5, 0)
+    rows = results.result_rows(plan, {}, numbers)
     by = {(r["variant"], r["metric"]): r for r in rows}
     latency = by["LSMSeg with SAM-L", "latency_ms"]
     assert (latency["change"], latency["published_change"]) == (-100, pytest.approx(-109.2))
