@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.networks.fields import Whole
@@ -42,6 +42,11 @@ class Protocol:
             return ()
         steps = range(0, self.side - self.crop + 1, self.stride)
         return tuple((top, left) for top in steps for left in steps)
+
+    def scaled(self, scale: float) -> Protocol:
+        """The same crops of a picture squashed to the nearest side that they cover exactly."""
+        steps = max(0, round((self.side * scale - self.crop) / self.stride))
+        return self if scale == 1 else replace(self, side=self.crop + steps * self.stride)
 
 
 PUBLISHED_PROTOCOL = Protocol()

@@ -1,0 +1,159 @@
+"""Test-time augmentation: a picture mirrored and at several scales, its scores averaged.
+
+Each view goes the model's own way; its scores (a CLIP's cosines, a network's probabilities) are
+enlarged to the picture's size and mirrored back, then averaged, and only then compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from math import isfinite
+
+import numpy as np
+from torch import Tensor
+
+from lsmseg_model.errors import UsageError
+from lsmseg_model.inference.pictures import (
+    CostMaps,
+    EncodedPicture,
+    Probabilities,
+    encode_picture,
+)
+from lsmseg_model.inference.reading import ClassEmbeddings
+from lsmseg_model.networks.backbones.base import Backbone
+from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.protocol import Protocol
+
+AT_ONCE = 8  # texts whose scores are averaged together
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Which views of a picture are averaged: at each scale one, with ``flip`` its mirror image too.
+
+    Raises UsageError for scales that are no sizes, and where one comes twice.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(self.scales))
+        wrong = [s for s in self.scales if not (isfinite(s) and 0 < s <= 16)]
+        if wrong or not self.scales or len(set(self.scales)) < len(self.scales):
+            raise UsageError(
+                f"--scales {','.join(f'{s:g}' for s in self.scales)}: give different numbers above "
+                "0, at most 16, such as 0.5,1,1.5."
+            )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the picture as it is would be the only view."""
+        return not self.flip and self.scales == (1.0,)
+
+
+NONE = Augmentation()
+
+
+def encode_views(
+    model: Backbone | LsmSeg, image: np.ndarray, augmentation: Augmentation, name: str = "a picture"
+) -> EncodedPicture | EncodedViews:
+    """The features of all views of a picture, uint8 [H, W, 3]; see `encode_picture`.
+
+    Args:
+        model: A CLIP, or a whole network.
+        image: The picture.
+        augmentation: The views.
+        name: What an error calls the picture.
+    """
+    if augmentation.plain:
+        return encode_picture(model, image, name)
+    shown = [(image, False)]
+    if augmentation.flip:
+        shown.append((np.ascontiguousarray(image[:, ::-1]), True))
+    return EncodedViews(
+        [
+            (encode_picture(scaled(model, scale), picture, name), flip)
+            for scale in augmentation.scales
+            for picture, flip in shown
+        ]
+    )
+
+
+def scaled(model: Backbone | LsmSeg, scale: float) -> Backbone | LsmSeg:
+    """The same model, by which pictures are seen larger or smaller; the weights are shared.
+
+    A CLIP resizes the short side to so much more, but never to less than its window; a network
+    squashes to the nearest side that its crops cover exactly (`Protocol.scaled`).
+    """
+    if scale == 1:
+        return model
+    other = copy(model)
+    if isinstance(other, Backbone):
+        view = other.view
+        short_side = max(view.window, round(view.short_side * scale))
+        other.view = replace(view, short_side=short_side)
+    else:
+        other.protocol = (other.protocol or Protocol()).scaled(scale)
+    return other
+
+
+@dataclass(frozen=True)
+class EncodedViews:
+    """Encoded views of one picture, each with whether it is mirrored; see `EncodedPicture`."""
+
+    views: Sequence[tuple[EncodedPicture, bool]]
+
+    def decode(self, text: Tensor | ClassEmbeddings) -> MeanScores:
+        """The averaged scores of texts in the picture."""
+        return MeanScores([(view.decode(text), flip) for view, flip in self.views], len(text))
+
+
+class MeanScores:
+    """Scores averaged over views; methods as of `CostMaps`."""
+
+    def __init__(self, views: Sequence[tuple[CostMaps | Probabilities, bool]], texts: int) -> None:
+        self.views, self.texts = views, texts
+
+    def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The best text of every pixel and its score: int64 [H, W] and float32 [H, W].
+
+        owners: for each text the class that it stands for; the classes are returned then.
+        """
+        size = self.views[0][0].size
+        where, best = np.zeros(size, np.int64), np.full(size, -np.inf, np.float32)
+        able = self._able()
+        for start in range(0, len(able), AT_ONCE):
+            some = able[start : start + AT_ONCE]
+            scores = self.scores(some)
+            first = scores.argmax(axis=0)
+            score = np.take_along_axis(scores, first[None], axis=0)[0]
+            better = score > best
+            best = np.where(better, score, best)
+            where = np.where(better, np.asarray(some)[first], where)
+        return (where if owners is None else np.asarray(owners)[where]), best
+
+    def scores(self, wanted: Sequence[int]) -> np.ndarray:
+        """float32 [W, H, W]: the mean scores of some of the texts."""
+        total = None
+        for view, flip in self.views:
+            scores = view.scores(wanted)
+            scores = scores[..., ::-1] if flip else scores
+            total = scores.copy() if total is None else total + scores
+        assert total is not None
+        return total / np.float32(len(self.views))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest score of any view."""
+        low, high = zip(*(view.range for view, _ in self.views), strict=True)
+        return min(low), max(high)
+
+    def _able(self) -> list[int]:
+        """The texts that may win, in order: those that any view of a network has kept."""
+        kept = [view.views.kept for view, _ in self.views if isinstance(view, Probabilities)]
+        if not kept:
+            return list(range(self.texts))
+        return sorted({int(one) for some in kept for one in some.unique()})
