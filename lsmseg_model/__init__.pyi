@@ -23,6 +23,7 @@ from lsmseg_model.errors import UsageError as UsageError
 from lsmseg_model.evaluate import EvaluateRequest as EvaluateRequest
 from lsmseg_model.evaluate import Evaluation as Evaluation
 from lsmseg_model.evaluate import evaluate as evaluate
+from lsmseg_model.inference.options import Augmentation as Augmentation
 from lsmseg_model.networks.profile import NetworkProfile as NetworkProfile
 from lsmseg_model.networks.profile import profile as profile
 from lsmseg_model.predict import PredictRequest as PredictRequest
@@ -41,6 +42,7 @@ from lsmseg_model.training.options import TrainOptions as TrainOptions
 from lsmseg_model.training.options import TrainRequest as TrainRequest
 
 __all__ = [
+    "Augmentation",
     "Benchmark",
     "CheckpointError",
     "ConfigError",

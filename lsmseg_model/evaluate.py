@@ -1,8 +1,8 @@
 """Scoring one prompt set on a benchmark with any model."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,9 +21,9 @@ from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_csv
 from lsmseg_model.inference.class_prompts import Prompts
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
-from lsmseg_model.inference.options import ModelOptions
+from lsmseg_model.inference.options import Augmentation, ModelOptions
 from lsmseg_model.inference.reading import some_texts
-from lsmseg_model.metrics import open_iou, open_miou
+from lsmseg_model.metrics import frequency_weighted_iou, iou, miou, open_iou, open_miou
 from lsmseg_model.segmenter import Segmenter, drawings_only, load_model
 
 CLASSES = "classes.json"
@@ -47,6 +47,8 @@ class EvaluateRequest(ModelOptions):
     are: with it the scores have Open IoU too (`lsmseg_model.metrics.open_iou`).
     left_out: indices of classes that do not count: their pixels are others' errors, but they have
     no row and no part in the mean IoUs.
+    boundary: Boundary IoU too (`lsmseg_model.metrics.boundary_counts`). flip, scales: views of each
+    picture that are averaged, see `Augmentation`.
     force: replace files that are there, but never what is read.
     """
 
@@ -59,6 +61,9 @@ class EvaluateRequest(ModelOptions):
     csv: str | Path | None = None
     similarity: np.ndarray | None = field(default=None, repr=False, compare=False)
     left_out: Collection[int] = ()
+    boundary: bool = False
+    flip: bool = False
+    scales: Sequence[float] = (1.0,)
     force: bool = False
 
 
@@ -80,6 +85,7 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
     Raises UsageError, DataError for data and vocabulary that do not fit and for files in the way,
     CheckpointError.
     """
+    augmentation = Augmentation(request.flip, tuple(request.scales))
     prompts, benchmark = request.prompts, _open(request)
     kept = [at for at, i in enumerate(benchmark.class_indices) if i not in request.left_out]
     if not kept:
@@ -89,6 +95,7 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
     text = segmenter.embed(*some_texts(prompts, competing(benchmark)[0]))
     classes = len(benchmark.class_indices)
     confusion = np.zeros((classes, classes), dtype=np.int64)
+    boundary = np.zeros((classes, 3), dtype=np.int64) if request.boundary else None
     with _predictions(request, benchmark) as save:
         counts = count_pictures(
             segmenter.model,
@@ -97,6 +104,8 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
             on_progress=on_progress,
             save=save,
             confusion=confusion,
+            boundary=boundary,
+            augmentation=augmentation,
         )
     rows = [class_rows(counts, benchmark, prompts.class_names)[at] for at in kept]
     summary: dict[str, Any] = {
@@ -105,13 +114,17 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
         "model": segmenter.name,
         "weights": segmenter.weights_hash,
         "dense": segmenter.clip.dense,
+        **({} if augmentation.plain else asdict(augmentation)),
         **summarise(counts, benchmark, kept),
+        "fwiou": frequency_weighted_iou(counts.sum(axis=0)[kept]),
     }
     if request.similarity is not None:
         similarity = scored_similarity(benchmark, request.similarity)
         summary["open_iou"] = open_miou(confusion, similarity, kept)
-        for row, value in zip(rows, open_iou(confusion, similarity)[kept], strict=True):
-            row["open_iou"] = None if np.isnan(value) else float(value)
+        _add_column(rows, "open_iou", open_iou(confusion, similarity)[kept])
+    if boundary is not None:
+        summary["boundary_iou"] = miou(boundary, kept)
+        _add_column(rows, "boundary_iou", iou(boundary)[kept])
     if request.cache is not None:
         summary["cache"] = str(getattr(segmenter.model, "cached", ""))
     loaded = segmenter.loaded
@@ -125,6 +138,12 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
     if benchmark.name != "ministuff":
         note = drawings_only(request.model, request.pretrained, request.checkpoint)
     return Evaluation(rows, summary, counts, confusion, loaded_keys, note)
+
+
+def _add_column(rows: list[dict[str, Any]], name: str, values: np.ndarray) -> None:
+    """A value for each row; None where there is none."""
+    for row, value in zip(rows, values, strict=True):
+        row[name] = None if np.isnan(value) else float(value)
 
 
 def _open(request: EvaluateRequest) -> Benchmark:

@@ -17,7 +17,7 @@ from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_whole
 from lsmseg_model.inference.class_prompts import ClassPrompts, Decoded, Model, Texts
-from lsmseg_model.inference.options import ModelOptions
+from lsmseg_model.inference.options import Augmentation, ModelOptions
 from lsmseg_model.inference.prediction import LargeArray, check_picture_format, write_arrays
 
 RUNTIMES = ("torch", "onnx")
@@ -36,7 +36,8 @@ class PredictRequest(ModelOptions):
     `Segmenter.predict`. out: for one file the overlay's; for more, or where it ends in "/", a
     folder that takes overlays/, labels/ and classes.json, with ``cost_maps`` also cost_maps/ with
     a heat map for every class, with ``npz`` also npz/ with the label map, the scores and the cost
-    maps as numbers. force: replace files that are there, but never what is read.
+    maps as numbers. flip, scales: views of each picture whose scores are averaged, see
+    `Augmentation`. force: replace files that are there, but never what is read.
     """
 
     pictures: Sequence[str | Path]
@@ -48,6 +49,8 @@ class PredictRequest(ModelOptions):
     out: str | Path | None = None
     cost_maps: bool = False
     npz: bool = False
+    flip: bool = False
+    scales: Sequence[float] = (1.0,)
     force: bool = False
 
     def __post_init__(self) -> None:
@@ -144,6 +147,8 @@ def _check_runtime(request: PredictRequest) -> None:
                     f"--{option} has no effect with --runtime onnx: what `model export` wrote into "
                     "the folder --model has its weights; leave it out."
                 )
+        if not Augmentation(request.flip, tuple(request.scales)).plain:
+            raise UsageError("--flip and --scales need --runtime torch: leave them out.")
         if request.device != "cpu":
             raise UsageError("--runtime onnx computes on the CPU: leave out --device.")
 
@@ -160,6 +165,7 @@ def _load(
     from lsmseg_model.segmenter import Segmenter, drawings_only, load_model
 
     segmenter = Segmenter.of(load_model(request))
+    segmenter.augmentation = Augmentation(request.flip, tuple(request.scales))
     keys = None if segmenter.loaded is None else str(segmenter.loaded)
     note = drawings_only(request.model, request.pretrained, request.checkpoint)
     return segmenter, keys, note

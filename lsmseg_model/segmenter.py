@@ -19,15 +19,11 @@ from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.encoders.checkpoints import read_metadata
 from lsmseg_model.encoders.registry import load_second_encoder
+from lsmseg_model.inference.augmented import EncodedViews, encode_views
 from lsmseg_model.inference.class_prompts import ClassPrompts, Texts, published_texts, sentence
 from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
-from lsmseg_model.inference.options import DEFAULT, ModelOptions, drawings_note
-from lsmseg_model.inference.pictures import (
-    EncodedPicture,
-    encode_picture,
-    encode_texts,
-    enough_memory,
-)
+from lsmseg_model.inference.options import DEFAULT, NONE, Augmentation, ModelOptions, drawings_note
+from lsmseg_model.inference.pictures import EncodedPicture, encode_texts, enough_memory
 from lsmseg_model.inference.prediction import Prediction
 from lsmseg_model.inference.reading import MEAN, Reading
 from lsmseg_model.networks.backbones.base import Backbone
@@ -73,8 +69,11 @@ def drawings_only(
 class Segmenter:
     """A loaded model; ``name`` and ``weights_hash`` identify it. Arguments: see `ModelOptions`.
 
+    ``augmentation``: the views of each picture whose scores are averaged; the picture as it is.
     Raises UsageError, CheckpointError.
     """
+
+    augmentation: Augmentation = NONE
 
     def __init__(
         self,
@@ -158,13 +157,13 @@ class Segmenter:
                 return ClassEmbeddings(self.encode_texts(texts))
             return embed(self.clip, [(texts, reading)])[0]
 
-    def encode(self, image: np.ndarray, name: str = "a picture") -> EncodedPicture:
+    def encode(self, image: np.ndarray, name: str = "a picture") -> EncodedPicture | EncodedViews:
         """The features of a picture, uint8 [H, W, 3], to be decoded with any number of texts.
 
         Raises DataError where the GPU's memory does not suffice, and for features that are NaN or
         infinite, which names the picture.
         """
-        return encode_picture(self.model, image, name)
+        return encode_views(self.model, image, self.augmentation, name)
 
     def label(
         self,

@@ -28,7 +28,7 @@ PANELS = {
     """,
     "Model": """
         model pretrained checkpoint checkpoint_format runtime backbones config changes change init
-        encoder dense sam size clip scorer short_side
+        encoder dense sam size clip scorer short_side flip scales
     """,
     "Requests": """
         base_url key_file reasoning option system template per_call temperature concurrency rpm
@@ -45,7 +45,7 @@ PANELS = {
     "Run": "seed device workers executor cache no_cache seconds gpus",
     "Output": """
         out output read check card force picture csv format save_predictions cost_maps npz raw
-        strict yes json
+        boundary strict yes json
     """,
     GENERAL: "quiet verbose debug version help install_completion show_completion",
 }

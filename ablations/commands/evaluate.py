@@ -42,6 +42,11 @@ def evaluate(
     cache: Annotated[
         Path | None, Option(help="A folder that keeps what a network's second encoder sees.")
     ] = None,
+    flip: options.Flip = False,
+    scales: options.Scales = "1",
+    boundary: Annotated[
+        bool, Option("--boundary", help="Also IoU of the masks' boundaries alone.")
+    ] = False,
     limit: Annotated[int | None, Option(min=1, help="Use only the first pictures.")] = None,
     save_predictions: Annotated[
         Path | None, Option(help="A folder for the label maps found.")
@@ -93,7 +98,12 @@ def evaluate(
     words = word_similarity(vocabulary)
     left_out = chosen.undescribed if missing == "skip" else ()
     request = options.request_from(
-        lsmseg_model.EvaluateRequest, ctx, prompts=chosen, similarity=words, left_out=left_out
+        lsmseg_model.EvaluateRequest,
+        ctx,
+        prompts=chosen,
+        similarity=words,
+        left_out=left_out,
+        scales=options.numbers("--scales", scales),
     )
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         result = lsmseg_model.evaluate(request, on_progress=progress)

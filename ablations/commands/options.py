@@ -117,6 +117,12 @@ Runtime = Annotated[
     Literal["torch", "onnx"],
     Option(help="What computes; onnx: --model is a folder that model export wrote."),
 ]
+Flip = Annotated[
+    bool, Option("--flip", help="Average the scores with those of the mirrored picture.")
+]
+Scales = Annotated[
+    str, Option(help="Average the scores at several sizes of the picture, such as 0.5,1,1.5.")
+]
 Device = Annotated[str, Option(help="Where to compute: cpu, cuda, cuda:1, ...")]
 Executor = Annotated[Literal["local", "ray"], Option(help="This machine, or a Ray cluster.")]
 MaybeFormat = Annotated[
@@ -208,6 +214,14 @@ def spare_inputs(ctx: Context, output: str, *files: str | Path | None) -> None:
 def names(option: str | None) -> list[str] | None:
     """The names between the commas of an option."""
     return None if option is None else [name.strip() for name in option.split(",") if name.strip()]
+
+
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    """The numbers between the commas of an option; UsageError for anything else."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"{option} {text}: give numbers between commas, such as 1,2.") from None
 
 
 def class_names(option: str, text: str | None) -> list[str] | None:

@@ -62,6 +62,8 @@ def predict(
     format: options.Format = "lsmseg",
     dense: options.Dense = None,
     sam: options.SamFile = None,
+    flip: options.Flip = False,
+    scales: options.Scales = "1",
     device: options.Device = "cpu",
     json: options.Json = False,
 ) -> None:
@@ -84,6 +86,7 @@ def predict(
         classes=options.class_names("--classes", classes),
         background=options.class_names("--background", background),
         out=output,
+        scales=options.numbers("--scales", scales),
     )
     with progress_bar("segmenting", not Shown.quiet) as progress:
         result = ablations.predict(

@@ -9,52 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from math import isfinite
 
 import numpy as np
 from torch import Tensor
 
-from lsmseg_model.errors import UsageError
+from lsmseg_model.inference.embeddings import ClassEmbeddings
+from lsmseg_model.inference.options import Augmentation
 from lsmseg_model.inference.pictures import (
     CostMaps,
     EncodedPicture,
     Probabilities,
     encode_picture,
 )
-from lsmseg_model.inference.reading import ClassEmbeddings
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.networks.protocol import Protocol
 
 AT_ONCE = 8  # texts whose scores are averaged together
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """Which views of a picture are averaged: at each scale one, with ``flip`` its mirror image too.
-
-    Raises UsageError for scales that are no sizes, and where one comes twice.
-    """
-
-    flip: bool = False
-    scales: tuple[float, ...] = (1.0,)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "scales", tuple(self.scales))
-        wrong = [s for s in self.scales if not (isfinite(s) and 0 < s <= 16)]
-        if wrong or not self.scales or len(set(self.scales)) < len(self.scales):
-            raise UsageError(
-                f"--scales {','.join(f'{s:g}' for s in self.scales)}: give different numbers above "
-                "0, at most 16, such as 0.5,1,1.5."
-            )
-
-    @property
-    def plain(self) -> bool:
-        """Whether the picture as it is would be the only view."""
-        return not self.flip and self.scales == (1.0,)
-
-
-NONE = Augmentation()
 
 
 def encode_views(

@@ -13,15 +13,24 @@ from lsmseg_model.data.benchmark import Benchmark, competing, scored_names
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
+from lsmseg_model.inference.augmented import encode_views
 from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
 from lsmseg_model.inference.feature_cache import FeatureCache
 from lsmseg_model.inference.finite import check_finite
+from lsmseg_model.inference.options import NONE, Augmentation
 from lsmseg_model.inference.pictures import encode_picture
 from lsmseg_model.inference.reading import MEAN, Reading
 from lsmseg_model.kernels.counting import count_sets
 from lsmseg_model.kernels.replacing import count_replacements
 from lsmseg_model.kernels.threads import in_threads
-from lsmseg_model.metrics import accuracy, confusion_counts, confusion_matrix, iou, miou
+from lsmseg_model.metrics import (
+    accuracy,
+    boundary_counts,
+    confusion_counts,
+    confusion_matrix,
+    iou,
+    miou,
+)
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.lsmseg import LsmSeg
 
@@ -188,6 +197,8 @@ def count_pictures(
     on_progress: OnProgress | None = None,
     save: Callable[[int, np.ndarray], None] | None = None,
     confusion: np.ndarray | None = None,
+    boundary: np.ndarray | None = None,
+    augmentation: Augmentation = NONE,
 ) -> np.ndarray:
     """int64 [P, C, 3] counts (see ``metrics``) of the scored classes for each picture.
 
@@ -201,6 +212,8 @@ def count_pictures(
         on_progress: Called after each picture.
         save: Called with each picture's index and int64 [H, W] positions in ``class_indices``.
         confusion: int64 [C, C] to which each picture's `confusion_matrix` is added.
+        boundary: int64 [C, 3] to which each picture's `boundary_counts` are added.
+        augmentation: The views of a picture that are averaged.
     """
     position, owners = positions(benchmark), competing(benchmark)[1]
     classes = len(benchmark.class_indices)
@@ -210,11 +223,17 @@ def count_pictures(
         labels = position[benchmark.labels(index)]
         if save or (labels != IGNORE).any():
             name = f"picture {benchmark.key(index)}"
-            encoded = encode_picture(model, benchmark.picture(index), name)
-            predicted, _ = encoded.decode(text).label(owners)
+            picture = benchmark.picture(index)
+            if augmentation.plain:
+                predicted, _ = encode_picture(model, picture, name).decode(text).label(owners)
+            else:
+                views = encode_views(model, picture, augmentation, name)
+                predicted, _ = views.decode(text).label(owners)
             counts[at] = confusion_counts(predicted, labels, classes)
             if confusion is not None:
                 confusion += confusion_matrix(predicted, labels, classes)
+            if boundary is not None:
+                boundary += boundary_counts(predicted, labels, classes)
             if save:
                 save(index, predicted)
         if on_progress:

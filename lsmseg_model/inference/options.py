@@ -1,8 +1,9 @@
-"""Which model is loaded, as values."""
+"""Which model is loaded, and how it is shown pictures, as values; loads no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from lsmseg_model.errors import UsageError
@@ -53,6 +54,34 @@ class ModelOptions:
                 "--dense and --sam change a CLIP (--model, --pretrained); a whole network "
                 "(--checkpoint) has its own."
             )
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Which views of a picture are averaged: at each scale one, with ``flip`` its mirror image too.
+
+    Raises UsageError for scales that are no sizes, and where one comes twice.
+    """
+
+    flip: bool = False
+    scales: tuple[float, ...] = (1.0,)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(self.scales))
+        wrong = [s for s in self.scales if not (isfinite(s) and 0 < s <= 16)]
+        if wrong or not self.scales or len(set(self.scales)) < len(self.scales):
+            raise UsageError(
+                f"--scales {','.join(f'{s:g}' for s in self.scales)}: give different numbers above "
+                "0, at most 16, such as 0.5,1,1.5."
+            )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the picture as it is would be the only view."""
+        return not self.flip and self.scales == (1.0,)
+
+
+NONE = Augmentation()
 
 
 def drawings_note(model: str) -> str:

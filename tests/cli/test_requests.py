@@ -83,11 +83,11 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         "vocab prompts llm store iterations batch_size lr token_table json",
     ),
     "evaluate": (
-        EvaluateRequest, {"prompts": None}, "similarity left_out",
+        EvaluateRequest, {"prompts": None, "scales": (1.0,)}, "similarity left_out",
         "vocab attributes composition llm missing all_samples store json",
     ),
     "predict a.png b.png": (
-        PredictRequest, {}, "texts out cache",
+        PredictRequest, {"scales": (1.0,)}, "texts out cache",
         "classes_file output prompts attributes llm store json",
     ),
     "data check --data camvid": (

@@ -10,7 +10,8 @@ from support.whole_network import small_network
 
 from lsmseg_model import Segmenter
 from lsmseg_model.errors import UsageError
-from lsmseg_model.inference.augmented import NONE, Augmentation, encode_views, scaled
+from lsmseg_model.inference.augmented import encode_views, scaled
+from lsmseg_model.inference.options import NONE, Augmentation
 from lsmseg_model.inference.pictures import EncodedPicture
 from lsmseg_model.networks.backbones.load import build_backbone
 from lsmseg_model.networks.protocol import PUBLISHED_PROTOCOL, Protocol

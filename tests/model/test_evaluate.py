@@ -185,6 +185,27 @@ def test_everything_from_the_saved_predictions(data: Path, weights: Path) -> Non
     assert (count_prompt_sets(clip, features, [TEXTS])[0] == result.counts).all()
 
 
+def test_boundaries_and_views(data: Path, weights: Path) -> None:
+    plain, more = run(weights), run(weights, boundary=True, flip=True, scales=(1.0, 2.0))
+    assert (run(weights, flip=False, scales=[1.0]).confusion == plain.confusion).all()
+    assert (more.confusion != plain.confusion).any()
+    summary = more.summary
+    assert (summary["flip"], summary["scales"]) == (True, (1.0, 2.0))
+    assert not {"flip", "scales", "boundary_iou"} & plain.summary.keys()
+    # Pictures of 32 x 24: boundaries are one pixel wide; noise is nothing but boundaries.
+    assert [row["boundary_iou"] for row in more.rows] == pytest.approx(
+        [row["iou"] for row in more.rows], abs=0.05
+    )
+    assert summary["boundary_iou"] == pytest.approx(
+        np.mean([row["boundary_iou"] for row in more.rows])
+    )
+    weights_of = np.array([row["labelled"] for row in more.rows])
+    ious = np.array([row["iou"] for row in more.rows])
+    assert summary["fwiou"] == pytest.approx((ious * weights_of).sum() / weights_of.sum())
+    with pytest.raises(UsageError, match="--scales 0: give different numbers"):
+        run(weights, scales=(0,))
+
+
 def test_classes_left_out_have_no_part_in_the_means(data: Path, weights: Path) -> None:
     whole, some = run(weights), run(weights, left_out=(0, 3))
     kept = [row for row in whole.rows if row["index"] not in (0, 3)]
