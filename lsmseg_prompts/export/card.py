@@ -23,7 +23,7 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.prompts.word_lists import WORDS
 from lsmseg_prompts.store.sqlite import existing_store_path
 from lsmseg_prompts.store.store import open_store_readonly
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, merges_file
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 FORMAT, VERSION = "lsmseg-prompts/vocabulary-card", 1
@@ -40,6 +40,7 @@ def vocabulary_card(
     background: Sequence[int] = (),
     threshold: float | None = None,
     store: str | os.PathLike[str] | None = None,
+    budget: TokenBudget = CLIP,
 ) -> Card:
     """The card of a prompt set and its vocabulary, as JSON can hold it.
 
@@ -49,6 +50,7 @@ def vocabulary_card(
         background: indices of the words whose pixels count as background.
         threshold: a pixel whose best score is below it is background.
         store: where the scores are; None for the working store.
+        budget: that of the model which reads the texts.
 
     Raises:
         UsageError: the prompt set is of another vocabulary.
@@ -60,7 +62,7 @@ def vocabulary_card(
             f"The prompt set {prompts.name} was made for the vocabulary {prompts.vocabulary}, not "
             f"for {vocabulary.name}: make the card with its own."
         )
-    words = _words(prompts, vocabulary)
+    words = _words(prompts, vocabulary, budget)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -72,10 +74,10 @@ def vocabulary_card(
         },
         "threshold": threshold,
         "tokenizer": {
-            "name": "CLIP's byte pairs, in lower case",
-            "file": merges_file().name,
-            "sha256": hashlib.sha256(merges_file().read_bytes()).hexdigest(),
-            "context": CONTEXT_LENGTH,
+            "name": budget.tokenizer_name,
+            "file": budget.file.name,
+            "sha256": hashlib.sha256(budget.file.read_bytes()).hexdigest(),
+            "context": budget.limit,
             "longest": max(max(w["tokens"], default=0) for w in words),
         },
         "scores": _scores(prompts, store),
@@ -111,7 +113,7 @@ def _read(prompts: PromptSet) -> dict[str, Any]:
     }
 
 
-def _words(prompts: PromptSet, vocabulary: Vocabulary) -> list[dict[str, Any]]:
+def _words(prompts: PromptSet, vocabulary: Vocabulary, budget: TokenBudget) -> list[dict[str, Any]]:
     """A row a class."""
     return [
         {
@@ -122,7 +124,7 @@ def _words(prompts: PromptSet, vocabulary: Vocabulary) -> list[dict[str, Any]]:
             "synonyms": list(entry.synonyms),
             "seen": entry.seen,
             "texts": list(texts),
-            "tokens": [count_tokens(text) for text in texts],
+            "tokens": [budget.count(text) for text in texts],
             "weights": None if prompts.weights is None else list(prompts.weights[entry.index]),
         }
         for entry, texts in zip(vocabulary, prompts.texts, strict=True)

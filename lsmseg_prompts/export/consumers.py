@@ -1,7 +1,7 @@
 """What other projects do to a class string: where they split it, and what they put around it.
 
 docs/export.md names the lines of their sources, and the commits. Here a prompt set is fitted to one
-of them: written as it reads (`--form`), shortened to CLIP's 77 tokens inside its longest template,
+of them: written as it reads (`--form`), shortened to the token budget inside its longest template,
 and spelled so that nothing in a text is taken for a separator while the tokens stay the same.
 """
 
@@ -11,12 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from lsmseg_prompts.english import has_word
+from lsmseg_prompts.english import has_word, sentences
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import Writing, compose
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, plain_name, without_template
 from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens, token_ids
+from lsmseg_prompts.tokens import CLIP, TokenBudget, token_ids
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 SHOWN = 3  # classes that a message names
@@ -58,13 +58,16 @@ class Consumer:
 
     @property
     def room(self) -> int:
-        """The tokens that a text may take, start and end included."""
-        around = max(count_tokens(template.format("x")) for template in self.templates)
-        return CONTEXT_LENGTH - around + count_tokens("x")
+        """The tokens of CLIP that a text may take, start and end included."""
+        return self.room_in(CLIP)
 
-    def tokens(self, text: str) -> int:
-        """CLIP tokens of the text inside the longest template."""
-        return max(count_tokens(template.format(text)) for template in self.templates)
+    def room_in(self, budget: TokenBudget) -> int:
+        """The tokens that a text may take, start and end included."""
+        return budget.limit - self.tokens("x", budget) + budget.count("x")
+
+    def tokens(self, text: str, budget: TokenBudget = CLIP) -> int:
+        """The tokens of the text inside the longest template."""
+        return max(budget.count(template.format(text)) for template in self.templates)
 
     def spell(self, text: str) -> str:
         """The text on one line, without what would be taken for a separator."""
@@ -102,17 +105,22 @@ CONSUMERS = {
 }
 
 
-def writing_for(format: str, form: str | None = None) -> Writing:
+def writing_for(format: str, form: str | None = None, budget: TokenBudget = CLIP) -> Writing:
     """How texts are written for a format: in its own form, or the given one."""
     if format not in CONSUMERS:
-        return Writing(form or "sentence")
+        return Writing(form or "sentence", budget.limit, budget)
     consumer = CONSUMERS[format]
     own = consumer.form == "descriptor"
-    return Writing(consumer.form if own else form or consumer.form, consumer.room)
+    written = consumer.form if own else form or consumer.form
+    return Writing(written, consumer.room_in(budget), budget)
 
 
 def fitted(
-    prompts: PromptSet, vocabulary: Vocabulary, format: str, form: str | None = None
+    prompts: PromptSet,
+    vocabulary: Vocabulary,
+    format: str,
+    form: str | None = None,
+    budget: TokenBudget = CLIP,
 ) -> PromptSet:
     """The prompt set as the reader of a format takes it: its form, its number of texts, its room.
 
@@ -123,6 +131,7 @@ def fitted(
         vocabulary: its own vocabulary.
         format: a format of CONSUMERS, or another, whose texts stand alone.
         form: "sentence" or "phrase"; None for the reader's own.
+        budget: the tokens that a text may take with what the reader puts around it.
 
     Raises:
         UsageError: the prompt set is of another vocabulary.
@@ -139,7 +148,7 @@ def fitted(
     consumer = CONSUMERS.get(format)
     if consumer is not None:
         _check_readable(prompts, vocabulary, consumer)
-    writing = writing_for(format, form)
+    writing = writing_for(format, form, budget)
     texts, shortened, dropped = [], set(prompts.shortened), set(prompts.dropped)
     for entry, group in zip(vocabulary, prompts.texts, strict=True):
         one = consumer is not None and not consumer.several
@@ -148,6 +157,8 @@ def fitted(
             if len(part) == 1 and (kept := _as_it_is(part[0], entry, writing)):
                 made.append(kept)
                 continue
+            if len(part) == 1 and writing.form == "sentence":  # joined before
+                part = sentences(part[0])
             composed = compose(part, entry, writing)
             made.append(composed.text)
             shortened |= {entry.index} if composed.cuts or composed.kept < len(part) else set()
@@ -170,7 +181,7 @@ def _described(group: Sequence[str], entry: ClassEntry) -> Sequence[str]:
 def _as_it_is(text: str, entry: ClassEntry, writing: Writing) -> str | None:
     """A text that is not composed anew: a sentence that fits, a name without its template."""
     if writing.form == "sentence":
-        return text if count_tokens(text) <= writing.room else None
+        return text if writing.budget.count(text) <= writing.room else None
     name = plain_name(text, entry)
     return None if name is None else without_template(name, entry, writing.form)
 
@@ -193,17 +204,26 @@ def _check_readable(prompts: PromptSet, vocabulary: Vocabulary, consumer: Consum
         )
 
 
-def spelled(prompts: PromptSet, vocabulary: Vocabulary, consumer: Consumer) -> list[list[str]]:
+def spelled(
+    prompts: PromptSet, vocabulary: Vocabulary, consumer: Consumer, budget: TokenBudget = CLIP
+) -> list[list[str]]:
     """The texts of a fitted prompt set as they stand in the consumer's file.
 
-    Raises RefusedError where they are still too long, or would come apart or change.
+    Args:
+        prompts: the prompt set.
+        vocabulary: its own vocabulary.
+        consumer: who reads the file.
+        budget: the tokens that a text may take with what the reader puts around it.
+
+    Raises:
+        RefusedError: they are still too long, or would come apart or change.
     """
     if long := _classes(
-        prompts.texts, vocabulary, lambda text: consumer.tokens(text) > CONTEXT_LENGTH
+        prompts.texts, vocabulary, lambda text: consumer.tokens(text, budget) > budget.limit
     ):
         raise RefusedError(
-            f"Inside the template of {consumer.name} the texts of {long} are over CLIP's "
-            f"{CONTEXT_LENGTH} tokens, beyond which it {consumer.over}: use --composition "
+            f"Inside the template of {consumer.name} the texts of {long} are over "
+            f"{budget.shown} tokens, beyond which it {consumer.over}: use --composition "
             "sentence, fewer --attributes, or --format embeddings."
         )
     if changed := _classes(

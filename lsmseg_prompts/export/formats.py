@@ -18,6 +18,7 @@ from lsmseg_prompts.files import STREAMS, check_free, write_whole
 from lsmseg_prompts.prompts.from_store import provenance
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.prompts.relative import descriptor
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ def export(
     form: str | None = None,
     background: Sequence[int] = (),
     force: bool = False,
+    budget: TokenBudget = CLIP,
 ) -> PromptSet:
     """Write `prompts` as the file of `format`, whole or not at all; the prompt set as written.
 
@@ -60,6 +62,7 @@ def export(
         background: indices of the words whose pixels count as background, which some readers want
             in one line ahead.
         force: replace a file that is there.
+        budget: the tokens that a text may take with what the reader puts around it.
 
     Raises:
         UsageError: there is no such format, or the prompt set is of another vocabulary.
@@ -75,11 +78,13 @@ def export(
         )
     check_free(path, force)
     if format == "native":
-        made = prompts if form is None else fitted(prompts, vocabulary, format, form)
-        export_native(made, vocabulary, path, provenance=provenance(made), force=force)
+        as_it_is = form is None and budget == CLIP
+        made = prompts if as_it_is else fitted(prompts, vocabulary, format, form, budget)
+        about = provenance(made)
+        export_native(made, vocabulary, path, provenance=about, force=force, budget=budget)
         return made
-    made = fitted(prompts, vocabulary, format, form)
-    texts = Texts(spelled(made, vocabulary, CONSUMERS[format]), vocabulary, background)
+    made = fitted(prompts, vocabulary, format, form, budget)
+    texts = Texts(spelled(made, vocabulary, CONSUMERS[format], budget), vocabulary, background)
     seen = seen_file(path, format, vocabulary)
     if seen is not None:
         check_free(seen, force)

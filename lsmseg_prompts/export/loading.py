@@ -20,14 +20,18 @@ from lsmseg_prompts.export.native import load_native
 from lsmseg_prompts.files import parse_json, read_named
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 from lsmseg_prompts.prompts.relative import which
-from lsmseg_prompts.tokens import check_fits
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 Groups = list[list[str]]
 
 
 def load_export(
-    path: str | Path, format: str, vocabulary: Vocabulary, background: Sequence[int] = ()
+    path: str | Path,
+    format: str,
+    vocabulary: Vocabulary,
+    background: Sequence[int] = (),
+    budget: TokenBudget | None = CLIP,
 ) -> PromptSet:
     """The prompt set that a file of `format` (native or one of FORMATS) holds.
 
@@ -36,16 +40,17 @@ def load_export(
         format: whose file it is.
         vocabulary: the classes that it was made for.
         background: indices of the words that share the line of the background, if it has one.
+        budget: the tokens that a text may take; None where that is seen to later.
 
     Raises:
         UsageError: a misshapen file, another format, or other classes than `vocabulary` has, as far
             as the file tells: their names or count.
         ConfigurationError: there is no such file.
-        RefusedError: a text is over CLIP's 77 tokens.
+        RefusedError: a text is over the token budget.
     """
     names = tuple(entry.name for entry in vocabulary)
     if format == "native":
-        prompts = load_native(path)
+        prompts = load_native(path, budget=budget)
         if (prompts.vocabulary, prompts.class_names) != (vocabulary.name, names):
             raise UsageError(
                 f"{path} was made for the vocabulary {prompts.vocabulary} with other classes than "
@@ -58,7 +63,7 @@ def load_export(
             f"Files of {format} are not read back{nearest(format, known)}: {', '.join(known)} are."
         )
     path = Path(path)
-    texts = _texts(path, _Content(vocabulary, background, format))
+    texts = _texts(path, _Content(vocabulary, background, format), budget)
     several = any(len(group) > 1 for group in texts)
     return PromptSet(
         name=path.stem,
@@ -71,7 +76,9 @@ def load_export(
     )
 
 
-def _texts(path: Path, content: _Content) -> tuple[tuple[str, ...], ...]:
+def _texts(
+    path: Path, content: _Content, budget: TokenBudget | None
+) -> tuple[tuple[str, ...], ...]:
     """The texts of every class in a file; raises as `load_export` does."""
     format, vocabulary = content.format, content.vocabulary
     data = read_named(path, f"{format} file")
@@ -95,8 +102,8 @@ def _texts(path: Path, content: _Content) -> tuple[tuple[str, ...], ...]:
             "the vocabulary that it was made for."
         )
     for entry, group in zip(vocabulary, texts, strict=True):
-        for text in group:
-            check_fits(text, entry.name)
+        for text in group if budget is not None else ():
+            budget.check(text, entry.name)
     return texts
 
 

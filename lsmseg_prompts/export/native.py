@@ -16,7 +16,7 @@ from lsmseg_prompts.english import has_hidden, has_word
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import check_free, parse_json, plain, read_named, write_whole
 from lsmseg_prompts.prompts.prompt_set import COMPOSITIONS, PromptSet
-from lsmseg_prompts.tokens import check_fits, count_tokens
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary, available_vocabularies, load_vocabulary
 
 FORMAT = "lsmseg-prompts/native"
@@ -31,6 +31,7 @@ def export_native(
     scores: Any = None,
     provenance: Any = None,
     force: bool = False,
+    budget: TokenBudget = CLIP,
 ) -> Path:
     """Write `prompt_set` to `path`, whole or not at all, and return the path.
 
@@ -41,9 +42,10 @@ def export_native(
         scores: what it scored, as JSON can hold it; NaN and infinite numbers become null.
         provenance: where it comes from, likewise.
         force: replace a file that is there.
+        budget: the tokens that a text may take; the file names another one than CLIP's.
 
     Raises:
-        RefusedError: a text is over CLIP's 77 tokens.
+        RefusedError: a text is over the token budget.
         UsageError: the prompt set is of another vocabulary.
         ConfigurationError: the file exists or cannot be written.
     """
@@ -57,14 +59,14 @@ def export_native(
     classes = []
     for entry, texts in zip(vocabulary, prompt_set.texts, strict=True):
         for text in texts:
-            check_fits(text, entry.name)
+            budget.check(text, entry.name)
         classes.append(
             {
                 "index": entry.index,
                 "name": entry.name,
                 "readable": entry.readable,
                 "texts": list(texts),
-                "tokens": [count_tokens(text) for text in texts],
+                "tokens": [budget.count(text) for text in texts],
             }
         )
         if prompt_set.weights is not None:
@@ -78,6 +80,7 @@ def export_native(
         "format": FORMAT,
         "version": VERSION,
         **fields,
+        **({} if budget == CLIP else {"budget": budget.described}),
         "scores": plain(scores),
         "provenance": plain(provenance),
         "classes": classes,
@@ -86,19 +89,24 @@ def export_native(
     return write_whole(path, text + "\n")
 
 
-def load_native(path: str | Path, on_message: Callable[[str], object] | None = None) -> PromptSet:
+def load_native(
+    path: str | Path,
+    on_message: Callable[[str], object] | None = None,
+    budget: TokenBudget | None = CLIP,
+) -> PromptSet:
     """Read a prompt set back.
 
     Args:
         path: the file.
         on_message: takes a sentence of a threshold, and where nothing tells whether texts belong:
             in a file by an earlier version, for classes of the user's own.
+        budget: the tokens that a text may take; None where that is seen to later.
 
     Raises:
         ConfigurationError: the file is missing or cannot be read.
         UsageError: it is not JSON, of another format or a newer version, not of the right shape, or
             its classes are not those of its vocabulary or do not hold what was exported for them.
-        RefusedError: a text in it is over CLIP's 77 tokens.
+        RefusedError: a text in it is over the token budget.
     """
     raw = _read(Path(path))
     classes = raw.get("classes")
@@ -115,7 +123,8 @@ def load_native(path: str | Path, on_message: Callable[[str], object] | None = N
         for text in group:
             if not has_word(text) or has_hidden(text):
                 raise _misshapen(path, f"classes[{index}] says nothing, or what nobody sees")
-            check_fits(text, names[-1])
+            if budget is not None:
+                budget.check(text, names[-1])
         texts.append(group)
     composition = _text(raw, "composition", path)
     if composition not in COMPOSITIONS:

@@ -13,9 +13,11 @@ from lsmseg_prompts.descriptions.loading import check_attributes, described_by, 
 from lsmseg_prompts.english import normalise
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.bundled import LLM_NAME
+from lsmseg_prompts.prompts.compose import Writing, written_for
 from lsmseg_prompts.prompts.from_store import DEFAULT_ATTRIBUTES
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set
 from lsmseg_prompts.store.sqlite import existing_store_path
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     Vocabulary,
@@ -40,6 +42,7 @@ def texts_for_classes(
     llm: str = "bundled",
     store: str | os.PathLike[str] | None = None,
     prompts: PromptSet | None = None,
+    budget: TokenBudget = CLIP,
 ) -> ClassTexts:
     """The texts of freely named classes: descriptions where a class has them, else the template.
 
@@ -53,9 +56,11 @@ def texts_for_classes(
         llm: who wrote the descriptions.
         store: the path of the store; None for the usual one.
         prompts: a prompt set to take the texts from.
+        budget: the tokens that a text may take.
 
     Raises:
         UsageError: no class is named, or one twice; a prompt set and what it makes needless.
+        RefusedError: a text is over the budget and cannot be shortened.
     """
     if isinstance(classes, str):
         raise UsageError(f"Classes are a list of names, not one string: give [{classes!r}].")
@@ -71,7 +76,9 @@ def texts_for_classes(
     doubles = {name for name in names if counts[normalise(name)] > 1}
     if doubles:
         raise UsageError(f"The class {min(doubles)!r} is named twice.")
-    plain = build_prompt_set({}, Vocabulary("classes", "classes", entries), ("name",), llm=llm)
+    writing = written_for(budget)
+    own_words = Vocabulary("classes", "classes", entries)
+    plain = build_prompt_set({}, own_words, ("name",), llm=llm, writing=writing)
     texts = [list(group) for group in plain.texts]
     if prompts is not None:
         if attributes is not None or store is not None or llm != LLM_NAME:
@@ -87,7 +94,7 @@ def texts_for_classes(
         own = {}
         if isinstance(classes, Vocabulary) and llm != LLM_NAME:
             own = load(classes, llm, wanted, store, require=False)
-        written = _described(entries, own, wanted, llm, store)
+        written = _composed(*_described(entries, own, wanted, llm, store), wanted, writing)
     existing_store_path(store)
     described = [bool(written.get(entry.index)) for entry in entries]
     for index, group in written.items():
@@ -130,10 +137,11 @@ def _described(
     attributes: tuple[str, ...],
     llm: str,
     store: str | os.PathLike[str] | None,
-) -> dict[int, list[str]]:
-    """Composed texts of those classes that `llm` described, here or in the shipped vocabularies.
+) -> tuple[list[ClassEntry], dict[tuple[int, str], str]]:
+    """The classes that `llm` described, here or in the shipped vocabularies, and its sentences.
 
-    own: what it wrote for these very classes.
+    These by a class's place among them, and by attribute. own: what it wrote for these very
+    classes.
     """
     texts: dict[str, dict[tuple[int, str], str]] = {}
     members: list[ClassEntry] = []
@@ -157,9 +165,19 @@ def _described(
                     sentences[len(members), attribute] = call_it(text or "", shipped, entry)
                 members.append(entry)
                 break
+    return members, sentences
+
+
+def _composed(
+    members: Sequence[ClassEntry],
+    sentences: Mapping[tuple[int, str], str],
+    attributes: tuple[str, ...],
+    writing: Writing,
+) -> dict[int, list[str]]:
+    """The texts of the described classes, by their indices."""
     if not members:
         return {}
     renumbered = tuple(replace(e, index=i) for i, e in enumerate(members))
     vocabulary = Vocabulary("classes", "classes", renumbered)
-    built = build_prompt_set(sentences, vocabulary, attributes, llm=llm)
+    built = build_prompt_set(sentences, vocabulary, attributes, writing=writing)
     return {e.index: list(group) for e, group in zip(members, built.texts, strict=True)}

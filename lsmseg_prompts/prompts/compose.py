@@ -1,8 +1,8 @@
 """The `concat` composition: several descriptions of a class as one text.
 
-They stand one after another as they are worded. Over CLIP's 77 tokens first trailing parts of the
-descriptions are left out (shortening.py), then whole descriptions, the last first. What other ways
-of joining score: docs/stages.md.
+They stand one after another as they are worded. Over the token budget (CLIP's 77, where the model
+has no other) first trailing parts of the descriptions are left out (shortening.py), then whole
+descriptions, the last first. What other ways of joining score: docs/stages.md.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from lsmseg_prompts.prompts.clauses import is_finished
 from lsmseg_prompts.prompts.noun_phrase import phrase
 from lsmseg_prompts.prompts.relative import relative
 from lsmseg_prompts.prompts.shortening import shorten
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.tokens import CLIP, CONTEXT_LENGTH, TokenBudget
 from lsmseg_prompts.vocabularies import ClassEntry
 
 
@@ -25,11 +25,13 @@ class Writing:
 
     form: "sentence"; "phrase" for readers that put it into a template (noun_phrase.py);
     "descriptor" for one that puts it behind "which" (relative.py).
-    room: the tokens that it may take, start and end included.
+    room: the tokens that it may take, start and end included; with a template of the reader's
+    around it fewer than the budget's. budget: how they are counted, see `written_for`.
     """
 
     form: str = "sentence"
     room: int = CONTEXT_LENGTH
+    budget: TokenBudget = CLIP
 
     def write(self, descriptions: Sequence[str], entry: ClassEntry) -> str:
         """All the descriptions as one text, however long."""
@@ -41,6 +43,11 @@ class Writing:
 
 
 SENTENCE = Writing()
+
+
+def written_for(budget: TokenBudget) -> Writing:
+    """Sentences that the model of a budget reads whole."""
+    return Writing("sentence", budget.limit, budget)
 
 
 class Composed(NamedTuple):
@@ -65,7 +72,7 @@ def compose(
     """
     composed = _composed(tuple(descriptions), entry, writing)
     if composed is None:
-        tokens = count_tokens(writing.write(descriptions[:1], entry))
+        tokens = writing.budget.count(writing.write(descriptions[:1], entry))
         raise RefusedError(
             f"The description of {entry.readable!r} takes {tokens} tokens where {writing.room} fit "
             "and cannot be shortened by whole clauses: write a shorter one."
@@ -80,7 +87,7 @@ def _composed(
     descriptions: tuple[str, ...], entry: ClassEntry, writing: Writing
 ) -> Composed | None:
     """`compose`, or None where not even the first description fits."""
-    held, room = list(descriptions), writing.room
+    held, room, count_tokens = list(descriptions), writing.room, writing.budget.count
     text = writing.write(held, entry)
     if count_tokens(text) <= room:
         return Composed(text, len(held), 0)

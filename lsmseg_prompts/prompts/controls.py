@@ -14,7 +14,7 @@ from lsmseg_prompts.english import is_named
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import packaged_json
 from lsmseg_prompts.prompts.name_templates import name_texts
-from lsmseg_prompts.tokens import check_fits, count_tokens
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 from lsmseg_prompts.vocabularies.renaming import rename
 
@@ -84,9 +84,24 @@ def _random_words() -> list[str]:
 
 
 def random_like(
-    texts: Sequence[tuple[str, ...]], vocabulary: Vocabulary, seed: int
+    texts: Sequence[tuple[str, ...]],
+    vocabulary: Vocabulary,
+    seed: int,
+    budget: TokenBudget = CLIP,
 ) -> list[tuple[str, ...]]:
-    """Texts like "a photo of a zebra, again chapter ..." with as many tokens as each text has."""
+    """Texts like "a photo of a zebra, again chapter ..." with as many tokens as each text has.
+
+    With another tokenizer than CLIP's, of which a word may take several, with at most as many.
+
+    Args:
+        texts: those of every class.
+        vocabulary: the classes.
+        seed: of the drawing of the words.
+        budget: how tokens are counted.
+
+    Raises:
+        RefusedError: a class's name is over the budget.
+    """
     named = [name for entry in vocabulary for name in entry.names]
     taken = set(re.findall(r"[a-z]+", " ".join(named).lower()))
     words = [word for word in _random_words() if word not in taken]
@@ -96,9 +111,12 @@ def random_like(
         controls = []
         for text in group:
             (head,) = name_texts(entry)
-            missing = count_tokens(text) - count_tokens(head + ",")
+            tokens = budget.count(text)
+            missing = tokens - budget.count(head + ",")
             drawn = [generator.choice(words) for _ in range(missing)]
+            while drawn and budget.count(f"{head}, {' '.join(drawn)}") > tokens:
+                drawn.pop()
             controls.append(f"{head}, {' '.join(drawn)}" if drawn else head)
-            check_fits(controls[-1], entry.readable)
+            budget.check(controls[-1], entry.readable)
         result.append(tuple(controls))
     return result

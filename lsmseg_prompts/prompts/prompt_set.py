@@ -17,10 +17,10 @@ from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined, n
 from lsmseg_prompts.attributes.samples import with_samples
 from lsmseg_prompts.english import has_hidden, has_word, nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
-from lsmseg_prompts.prompts.compose import SENTENCE, Writing, compose
+from lsmseg_prompts.prompts.compose import SENTENCE, Writing, compose, written_for
 from lsmseg_prompts.prompts.controls import CONTROLS, Descriptions, random_like, shuffle
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, name_texts, without_template
-from lsmseg_prompts.tokens import check_fits
+from lsmseg_prompts.tokens import TokenBudget
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 COMPOSITIONS = ("concat", "ensemble", "sentence", "mean-score", "max", "adaptive", "refined")
@@ -44,7 +44,7 @@ class PromptSet:
 
     name: see `set_name`.
     class_names: the benchmark's names, in order.
-    shortened: indices of the classes where something was left out to fit CLIP's 77 tokens.
+    shortened: indices of the classes where something was left out to fit the token budget.
     dropped: indices of those that lost the whole description of an attribute, or several.
     undescribed: indices of those without any of the descriptions, see `build_prompt_set`.
     weights: of every text of every class, signed (None: all 1): the mean of a class's embeddings
@@ -193,7 +193,7 @@ def build_prompt_set(
         descriptions, vocabulary, read, composition, only, missing == "name", writing
     )
     if control == "random":
-        texts = random_like(texts, vocabulary, seed)
+        texts = random_like(texts, vocabulary, seed, writing.budget)
     shortened, dropped, undescribed = (tuple(one) for one in lists)
     of = set_name(attributes, composition, control), vocabulary.name, attributes, composition
     made = tuple(texts), shortened, dropped
@@ -242,14 +242,14 @@ def check_missing(missing: str) -> None:
 def named_texts(entry: ClassEntry, kind: str, writing: Writing = SENTENCE) -> tuple[str, ...]:
     """The name alone: in templates of ours, or as a reader with a template of its own wants it."""
     if writing.form == "sentence":
-        return _checked(name_texts(entry, kind), entry)
+        return _checked(name_texts(entry, kind), entry, writing.budget)
     return (without_template(entry.readable, entry, writing.form),)
 
 
-def _checked(texts: Sequence[str], entry: ClassEntry) -> tuple[str, ...]:
-    """A class's texts, once it is sure that CLIP reads each as a whole."""
+def _checked(texts: Sequence[str], entry: ClassEntry, budget: TokenBudget) -> tuple[str, ...]:
+    """A class's texts, once it is sure that the model reads each as a whole."""
     for text in texts:
-        check_fits(text, entry.readable)
+        budget.check(text, entry.readable)
     return tuple(texts)
 
 
@@ -268,8 +268,8 @@ def _composed(
                 f"A description of {entry.readable!r} has control characters or invisible signs: "
                 f"{sentence!r}. Write it anew."
             )
-    if composition == "sentence" and writing == SENTENCE:
-        return _checked(sentences, entry), False, len(sentences)
+    if composition == "sentence" and writing == written_for(writing.budget):
+        return _checked(sentences, entry, writing.budget), False, len(sentences)
     # One alone is shortened in the same way whatever the composition.
     groups = [sentences] if composition == "concat" else [[sentence] for sentence in sentences]
     composed = [compose(group, entry, writing) for group in groups]

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.english import names_pattern
+from lsmseg_prompts.prompts.compose import SENTENCE, Writing, written_for
 from lsmseg_prompts.prompts.prompt_set import build_prompt_set
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 from lsmseg_prompts.vocabularies.renaming import rename
 
@@ -26,6 +27,7 @@ def training_texts(
     vocabulary: Vocabulary,
     seed: int = 0,
     combos: int = 40,
+    budget: TokenBudget = CLIP,
 ) -> list[list[str]]:
     """For every class of the vocabulary the texts to train with.
 
@@ -40,15 +42,19 @@ def training_texts(
         vocabulary: the classes.
         seed: of the random choices.
         combos: how many combinations a class gets.
+        budget: the tokens that a text may take.
     """
     rng = random.Random(seed)
-    names = [group[0] for group in build_prompt_set({}, vocabulary, ("name",)).texts]
+    writing = written_for(budget)
+    plain = build_prompt_set({}, vocabulary, ("name",), writing=writing)
+    names = [group[0] for group in plain.texts]
     cells = _by_class(descriptions)
     texts = []
     for entry, name in zip(vocabulary, names, strict=True):
-        described = [text for text, _ in _told(entry, cells[entry.index], rng, combos)]
+        told = _told(entry, cells[entry.index], rng, combos, writing)
+        described = [text for text, _ in told]
         anonymous = [_called(text, entry, rng.choice(STAND_INS)) for text in described]
-        anonymous = [text for text in anonymous if count_tokens(text) <= CONTEXT_LENGTH]
+        anonymous = [text for text in anonymous if budget.fits(text)]
         templates = [name] * max(1, (len(described) + len(anonymous)) // 10)
         texts.append(templates + described + anonymous)
     return texts
@@ -91,7 +97,7 @@ def texts_of_things(
         for text, attributes in _told(entry, about, rng, combos):
             names = others if others and rng.random() < 0.5 else STAND_INS
             text = _called(text, entry, rng.choice(names))
-            if count_tokens(text) <= CONTEXT_LENGTH and not banned.search(text):
+            if CLIP.fits(text) and not banned.search(text):
                 kept.append((text, attributes))
         told[entry.index] = kept
     return told
@@ -105,9 +111,14 @@ def _by_class(descriptions: Mapping[tuple[int, str], str]) -> dict[int, dict[str
 
 
 def _told(
-    entry: ClassEntry, about: Mapping[str, str], rng: random.Random, combos: int
+    entry: ClassEntry,
+    about: Mapping[str, str],
+    rng: random.Random,
+    combos: int,
+    writing: Writing = SENTENCE,
 ) -> list[Told]:
     """Single descriptions twice, so as often as combinations, and these."""
+    about = {attribute: text for attribute, text in about.items() if writing.budget.fits(text)}
     alone = [(text, frozenset([attribute])) for attribute, text in about.items()]
     have = [attribute for attribute in ATTRIBUTES if attribute in about]
     if len(have) < 2:
@@ -117,7 +128,7 @@ def _told(
     together = []
     for _ in range(combos):
         chosen = rng.sample(have, rng.randint(2, min(4, len(have))))
-        ((text,),) = build_prompt_set(cells, only, chosen).texts
+        ((text,),) = build_prompt_set(cells, only, chosen, writing=writing).texts
         together.append((text, frozenset(chosen)))
     return [*alone, *alone, *together]
 

@@ -14,9 +14,6 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from lsmseg_prompts.english import excerpt
-from lsmseg_prompts.errors import RefusedError
-
 CONTEXT_LENGTH = 77
 """Tokens CLIP reads, with one start and one end token: 75 are left for the text."""
 
@@ -37,28 +34,22 @@ def fits(text: str) -> bool:
     return count_tokens(text) <= CONTEXT_LENGTH
 
 
-def check_fits(text: str, name: str) -> None:
-    """Raise RefusedError for a text of the class `name` that CLIP would cut."""
-    tokens = count_tokens(text)
-    if tokens > CONTEXT_LENGTH:
-        raise RefusedError(
-            f"A text of the class {excerpt(name)!r} takes {tokens} of CLIP's {CONTEXT_LENGTH} "
-            f"tokens and would be cut: shorten it: {excerpt(text, 160)}"
-        )
-
-
 @lru_cache(maxsize=16384)
 def token_ids(text: str) -> tuple[int, ...]:
     """CLIP's tokens of `text` in lower case, without start and end: SimpleTokenizer.encode."""
-    plain = text
-    if not text.isascii() or not text.isprintable() or "&" in text:  # else nothing to repair
-        import ftfy
-
-        plain = html.unescape(html.unescape(ftfy.fix_text(text)))
     ids: list[int] = []
-    for word in _words()(" ".join(plain.split()).lower()):
+    for word in _words()(" ".join(repaired(text).split()).lower()):
         ids += _word(word)
     return tuple(ids)
+
+
+def repaired(text: str) -> str:
+    """The text without broken signs and HTML's names of signs, as every tokenizer of open_clip."""
+    if text.isascii() and text.isprintable() and "&" not in text:  # nothing to repair
+        return text
+    import ftfy
+
+    return html.unescape(html.unescape(ftfy.fix_text(text)))
 
 
 @lru_cache(maxsize=65536)
