@@ -1,7 +1,7 @@
 """What is wrong with descriptions, cell by cell.
 
 Rules
-    tokens          more than CLIP's 77 tokens
+    tokens          more than the token budget: CLIP's 77, where no other is given
     one-sentence    not exactly one sentence that ends with a period
     hidden          control characters, or signs that nobody sees
     class-named     none of the class's names, singular or plural, is in it
@@ -30,7 +30,7 @@ from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.english import has_hidden, has_word, is_named, names_pattern, sentences
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import packaged_json
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 RULES = (
@@ -63,7 +63,9 @@ class Finding:
     message: str
 
 
-def lint(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[Finding]:
+def lint(
+    cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary, budget: TokenBudget = CLIP
+) -> list[Finding]:
     """All findings in `cells`, {(class index, attribute): sentence}, sorted by cell.
 
     Raises IndexError for a class index outside the vocabulary.
@@ -73,9 +75,10 @@ def lint(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[F
     for (index, attribute), text in cells.items():
         entry = vocabulary[index]
         try:
-            broken = check_text(text, entry, other_class(attribute, entry, vocabulary))
+            other_entry = other_class(attribute, entry, vocabulary)
+            broken = check_text(text, entry, other_entry, budget)
         except UsageError as error:
-            broken = [*check_text(text, entry), ("other-class", str(error))]
+            broken = [*check_text(text, entry, None, budget), ("other-class", str(error))]
         for owner, word in _foreign(text, attribute):
             if not _is_in_name(word, entry):
                 broken.append(("leak", f'the {owner} word "{word}" leaks into {attribute}'))
@@ -93,16 +96,23 @@ def lint(cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary) -> list[F
 
 
 def check_text(
-    text: str, entry: ClassEntry, other: ClassEntry | None = None
+    text: str,
+    entry: ClassEntry,
+    other: ClassEntry | None = None,
+    budget: TokenBudget = CLIP,
 ) -> list[tuple[str, str]]:
     """(rule, message) of each rule that `text` breaks by itself.
 
-    other: the other class, where the text is a pair cell's.
+    Args:
+        text: the text.
+        entry: its class.
+        other: the other class, where it is a pair cell's.
+        budget: the tokens that it may take.
     """
     broken = []
-    tokens = count_tokens(text)
-    if tokens > CONTEXT_LENGTH:
-        broken.append(("tokens", f"{tokens} tokens, {tokens - CONTEXT_LENGTH} too many"))
+    tokens = budget.count(text)
+    if tokens > budget.limit:
+        broken.append(("tokens", f"{tokens} tokens, {tokens - budget.limit} too many"))
     if not is_one_sentence(text):
         broken.append(("one-sentence", "not exactly one sentence ending with a period"))
     if has_hidden(text):

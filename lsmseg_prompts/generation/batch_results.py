@@ -23,6 +23,7 @@ from lsmseg_prompts.llm.batches import RemoteBatch, Result, Sought
 from lsmseg_prompts.llm.errors import Gone
 from lsmseg_prompts.store.runs import is_under_way
 from lsmseg_prompts.store.sqlite import utc_now
+from lsmseg_prompts.tokens import find_budget
 
 
 @dataclass
@@ -222,6 +223,7 @@ class Entry:
             parameters=sent["parameters"],
             max_output_tokens=sent["parameters"].get("max_output_tokens"),
             room=sent.get("room") or 0,
+            budget=find_budget(sent.get("budget")),
         )
 
     def _enter_result(self, sent: dict[str, Any], result: Result, reply: Reply, hold: bool) -> None:

@@ -243,4 +243,5 @@ def _kept(request: Request, number: int, body: dict[str, Any]) -> dict[str, Any]
         "room": request.room,
         "sent": {**parameters, "messages": first},
         "try": number,
+        "budget": request.budget.named,
     }

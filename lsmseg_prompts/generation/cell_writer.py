@@ -18,6 +18,7 @@ from lsmseg_prompts.generation.verdicts import Verdict, judge
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.templates import own_query
+from lsmseg_prompts.tokens import find_budget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 TRIES = 3  # replies that are looked at for one cell before it counts as failed
@@ -226,6 +227,8 @@ class CellWriter:
                     reason=None if keep else verdict.fault,
                     attempt_id=attempt or None,
                     review=verdict.fault if keep else None,
+                    budget=request.budget.named,
+                    other_tokens=request.budget.other_counts(verdict.text) if keep else {},
                 )
             )
             if not keep:  # an earlier text stays, and is not to be asked for anew for ever
@@ -262,5 +265,6 @@ def recorded(row: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[Request, R
         entry=vocabulary[row["class_index"]],
         attributes=tuple(json.loads(row["attributes"] or "[]")) or (row["attribute"],),
         template_hash=row["template_hash"],
+        budget=find_budget(row["budget"]),
     )
     return request, recorded_reply(row)

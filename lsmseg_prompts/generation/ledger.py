@@ -153,6 +153,7 @@ class Ledger:
             history=json.dumps(request.history, ensure_ascii=False) if request.history else None,
             template_hash=request.template_hash,
             question=request.hash,
+            budget=request.budget.named,
             **fields,
         )
 

@@ -13,7 +13,7 @@ from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.llm.tokens import input_tokens
 from lsmseg_prompts.store.store import Store
 
-USUAL_OUTPUT = 45  # tokens of one description: CLIP's 77 at most, 30 to 60 in the usual reply
+USUAL_OUTPUT = 45  # tokens of one description, of the 30 to 60 in the usual reply
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def estimate(plan: Plan, llm: LLM, request: GenerationRequest) -> Estimate:
         room = max(room, fitted.room or 0)
         shown = {"class": call.entry.readable, "tokens": count, "prompt": question.prompt}
         sizes[call.entry.index, question.prompt] = shown
-    out = USUAL_OUTPUT * len(plan.missing)
+    out = min(USUAL_OUTPUT, questions.budget.limit) * len(plan.missing)
     price = price_for(llm, request.limits)
     factor = BATCH_PRICE if request.batch else 1.0
     return Estimate(

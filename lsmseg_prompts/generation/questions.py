@@ -17,9 +17,10 @@ from lsmseg_prompts.attributes.samples import asked_of, sampled
 from lsmseg_prompts.generation.verdicts import Verdict
 from lsmseg_prompts.llm.base import Request
 from lsmseg_prompts.templates import Query, own_query, with_article
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
-WORDS = 45  # so many plain words always fit into CLIP's 77 tokens
+IN_QUESTIONS = "77 tokens"  # in ours: what the paper's say of CLIP's budget
 FIRST_LENGTH = 256  # output tokens for one sentence; the longest kept takes about 100
 LENGTH_EACH = 160  # in a JSON object with several
 
@@ -48,11 +49,15 @@ def calls_for(
 
 @dataclass(frozen=True)
 class QuestionBuilder:
-    """Which questions a run asks, and with which parameters of the provider."""
+    """Which questions a run asks, and with which parameters of the provider.
+
+    budget: the tokens that a description may take. Another than CLIP's is asked for in words.
+    """
 
     vocabulary: Vocabulary
     describe: Query
     parameters: Mapping[str, Any]
+    budget: TokenBudget = CLIP
 
     def query(self, attribute: str) -> Query:
         return own_query(attribute) or self.describe
@@ -60,7 +65,8 @@ class QuestionBuilder:
     def question(self, entry: ClassEntry, attribute: str) -> str:
         """The paper's question, the user's own, or ours, about one cell."""
         other = other_class(attribute, entry, self.vocabulary)
-        return self.query(attribute).render(
+        asked = self.query(attribute)
+        rendered = asked.render(
             class_name=entry.readable,
             attribute=spoken(attribute),
             meaning=ATTRIBUTES.get(asked_of(attribute), ""),
@@ -70,6 +76,8 @@ class QuestionBuilder:
             other=other and other.readable,
             other_sense=other and other.sense,
         )
+        own = f"{self.budget.limit} tokens"
+        return rendered.replace(IN_QUESTIONS, own) if asked.is_ours else rendered
 
     def about(self, entry: ClassEntry, attribute: str) -> str:
         """What a cell is about, in a talk that goes on: "its color"."""
@@ -81,13 +89,16 @@ class QuestionBuilder:
     def first(self, call: Call, length: int = 1) -> Request:
         """The first request of a call; `length` multiplies the usual output tokens."""
         if len(call.attributes) == 1:
-            return self._request(call, self.question(call.entry, call.attributes[0]), length)
+            question = self.question(call.entry, call.attributes[0])
+            words = f" Use at most {self.budget.words} words." * self._is_bounded
+            return self._request(call, question + words, length)
         questions = "\n".join(
             f"{asked_of(attribute)}: {self.question(call.entry, attribute)}"
             for attribute in call.attributes
         )
         prompt = (
-            f"{questions}\n\nAnswer each question in one sentence that names the class. "
+            f"{questions}\n\nAnswer each question in one sentence{self._in_words} that names the "
+            "class. "
             f"{_as_json(call.attributes)}"
         )
         return self._request(call, prompt, length)
@@ -99,7 +110,8 @@ class QuestionBuilder:
         about = ", ".join(self.about(call.entry, a).removeprefix("its ") for a in call.attributes)
         prompt = (
             "For labelling everyday photographs: in one neutral, factual sentence"
-            f"{' each' if len(call.attributes) > 1 else ''}, what is usual for {name}{sense} as "
+            f"{' each' if len(call.attributes) > 1 else ''}{self._in_words}, what is usual for "
+            f"{name}{sense} as "
             f"to {about}?"
         )
         if len(call.attributes) > 1:
@@ -132,27 +144,27 @@ class QuestionBuilder:
             about = self.about(call.entry, attribute)
             prompt = (
                 f"That will not do: {verdicts[attribute].fault or ''}. Describe {about} again in "
-                f"one sentence of at most {WORDS} words that names {name}. Reply with the "
+                f"one sentence of at most {self.budget.words} words that names {name}. Reply with the "
                 "sentence only."
             )
         else:
             listed = "\n".join(f"{asked_of(a)}: {v.fault or ''}" for a, v in verdicts.items())
             prompt = (
                 f"These will not do:\n{listed}\nWrite them again, each one sentence of at most "
-                f"{WORDS} words that names {name}. {_as_json(call.attributes)}"
+                f"{self.budget.words} words that names {name}. {_as_json(call.attributes)}"
             )
         return self._request(call, prompt, length, (*request.history, (request.prompt, said)))
 
     def _request(
         self, call: Call, prompt: str, length: int, history: tuple[tuple[str, str], ...] = ()
     ) -> Request:
-        count = len(call.attributes)
+        count, least = len(call.attributes), 2 * self.budget.limit
+        first, each = max(FIRST_LENGTH, least), max(LENGTH_EACH, least)
         return Request(
             prompt=prompt,
             history=history,
             schema=None if count == 1 else schema(call.attributes),
-            max_output_tokens=length
-            * (FIRST_LENGTH if count == 1 else FIRST_LENGTH + LENGTH_EACH * count),
+            max_output_tokens=length * (first if count == 1 else first + each * count),
             vocabulary=self.vocabulary.name,
             entry=call.entry,
             attributes=call.attributes,
@@ -160,7 +172,16 @@ class QuestionBuilder:
                 min(call.attributes, key=lambda a: asked_of(a) == "typical")
             ).hash,
             parameters=self.parameters,
+            budget=self.budget,
         )
+
+    @property
+    def _is_bounded(self) -> bool:
+        return self.budget != CLIP
+
+    @property
+    def _in_words(self) -> str:
+        return f" of at most {self.budget.words} words" * self._is_bounded
 
 
 def spoken(attribute: str) -> str:

@@ -19,6 +19,7 @@ from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.llm.registry import make_llm
 from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import Query, query, read_query
+from lsmseg_prompts.tokens import find_budget
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
 
@@ -33,6 +34,7 @@ class GenerationRequest:
     so many cells. template: a query's name, or a Jinja2 file's path. per_call: a "cell" or all
     attributes of a "class" in one request. redo: ask anew for what is there and not locked.
     retry_errors: ask again for what failed before. batch: through the provider's batch API.
+    budget: the name of the token budget that a text must fit, see `tokens`; None is CLIP's 77.
     parameters: of the provider, such as temperature. store: the file that takes the descriptions,
     or an open store; None is the usual working store.
     """
@@ -49,6 +51,7 @@ class GenerationRequest:
     redo: bool = False
     retry_errors: bool = False
     batch: bool = False
+    budget: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     store: Store | str | os.PathLike[str] | None = None
@@ -78,6 +81,7 @@ class GenerationRequest:
                 raise UsageError("Pair cells are asked for one by one: leave out --per-call class.")
         check_attributes(self.attributes)
         _query(self.template)
+        find_budget(self.budget)
 
     def loaded_vocabulary(self) -> Vocabulary:
         """The vocabulary, read if it is given by name."""
@@ -108,7 +112,8 @@ class GenerationRequest:
     def questions(self) -> QuestionBuilder:
         """The questions about classes of the vocabulary."""
         vocabulary = self.loaded_vocabulary()
-        return QuestionBuilder(vocabulary, _query(self.template), dict(self.parameters))
+        how = dict(self.parameters), find_budget(self.budget)
+        return QuestionBuilder(vocabulary, _query(self.template), *how)
 
 
 def _checked(index: int, attribute: str, vocabulary: Vocabulary) -> Cell:

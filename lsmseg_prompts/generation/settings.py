@@ -10,11 +10,16 @@ from typing import Any
 from lsmseg_prompts.llm.base import LLM
 from lsmseg_prompts.llm.chat import ChatLLM
 from lsmseg_prompts.store.store import Store
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 
 def asked_otherwise(
-    store: Store, vocabulary: Vocabulary, llm: LLM, parameters: Mapping[str, Any]
+    store: Store,
+    vocabulary: Vocabulary,
+    llm: LLM,
+    parameters: Mapping[str, Any],
+    budget: TokenBudget = CLIP,
 ) -> str | None:
     """A sentence where texts of `llm` in the store were asked for with other settings.
 
@@ -23,6 +28,7 @@ def asked_otherwise(
         vocabulary: the classes.
         llm: who is asked.
         parameters: those of this run beside the LLM's own options.
+        budget: the tokens that a text may take.
 
     Raises:
         StoreError: The store cannot be read.
@@ -30,9 +36,9 @@ def asked_otherwise(
     if not isinstance(llm, ChatLLM):
         return None
     rows = store.rows(
-        "SELECT a.parameters, a.system, a.host, count(*) AS texts FROM descriptions AS d "
+        "SELECT a.parameters, a.system, a.host, d.budget, count(*) AS texts FROM descriptions AS d "
         "JOIN attempts AS a ON a.id = d.attempt_id WHERE d.vocabulary = ? AND d.llm = ? "
-        "AND d.status = 'done' GROUP BY a.parameters, a.system, a.host",
+        "AND d.status = 'done' GROUP BY a.parameters, a.system, a.host, d.budget",
         [vocabulary.name, llm.name],
     )
     levels = llm.provider.reasoning
@@ -54,6 +60,8 @@ def asked_otherwise(
             differing.append("another system message" if row["system"] else "no system message")
         if row["host"] != llm.host:
             differing.append(f"at {row['host']}")
+        if row["budget"] != budget.named:
+            differing.append(f"for the budget {row['budget'] or CLIP.name}")
         if differing:
             found[", ".join(differing)] += row["texts"]
     if not found:

@@ -19,7 +19,7 @@ from lsmseg_prompts.english import names_pattern
 from lsmseg_prompts.generation.replies import AMBIGUOUS, read_object
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.tokens import CLIP, TokenBudget, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry
 
 _REFUSAL = re.compile(
@@ -55,7 +55,7 @@ FindDuplicate = Callable[[str, str], str | None]
 class Verdict:
     """What became of one attribute of a reply.
 
-    text, tokens: the cleaned sentence. fault: why it will not do, None if it will. soft: it may
+    text, tokens: the cleaned sentence, and how many of CLIP's it takes. fault: why it will not do, None if it will. soft: it may
     be kept all the same, for review. final: asking again is of no use. kind: what to do about
     it ("refused" is asked in other words, "cut" with a larger limit, "empty" once more as it was).
     """
@@ -99,7 +99,8 @@ def judge(
     said = reply.said
     if len(attributes) == 1:
         read = reply.asked_model == LLM_NAME
-        verdict = _sentence(said, entry, attributes[0], find_duplicate, read, other)
+        budget = request.budget
+        verdict = _sentence(said, entry, attributes[0], find_duplicate, budget, read, other)
         return {attributes[0]: verdict}
     answers = read_object(said, map(asked_of, attributes))
     if answers is None:
@@ -115,7 +116,7 @@ def judge(
         elif _REFUSAL.match(given):
             verdicts[attribute] = _REFUSED
         else:
-            verdicts[attribute] = _sentence(given, entry, attribute, find_duplicate)
+            verdicts[attribute] = _sentence(given, entry, attribute, find_duplicate, request.budget)
     return verdicts
 
 
@@ -142,6 +143,7 @@ def _sentence(
     entry: ClassEntry,
     attribute: str,
     find_duplicate: FindDuplicate,
+    budget: TokenBudget = CLIP,
     read: bool = False,
     other: ClassEntry | None = None,
 ) -> Verdict:
@@ -151,9 +153,11 @@ def _sentence(
     tokens = count_tokens(text)
     if _ABOUT_THE_QUESTION.search(text):
         return Verdict(text, tokens, f"it is about the question, not about {entry.readable}")
-    faults = dict(check_text(text, entry, other))
+    faults = dict(check_text(text, entry, other, budget))
     if "tokens" in faults:
-        faults["tokens"] = f"it takes {tokens} CLIP tokens and {CONTEXT_LENGTH} are the most"
+        faults["tokens"] = (
+            f"it takes {budget.count(text)} {budget.unit} and {budget.limit} are the most"
+        )
     if "class-named" in faults:
         sense = f" in the sense of {entry.sense}" if entry.sense else ""
         faults["class-named"] = f"it does not name {entry.readable}{sense}"

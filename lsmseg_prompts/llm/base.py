@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from lsmseg_prompts.llm.thoughts import has_thoughts, without_thoughts
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import ClassEntry
 
 ErrorScope = Literal["cell", "adapted", "passing", "throttled", "account", "setup"]
@@ -54,7 +55,8 @@ class Request:
     JSON schema of the wanted answer, where JSON is wanted. The cell (vocabulary name, class,
     attributes) goes along for providers that answer from a table. `parameters` are the
     provider's own (temperature, seed, ...). `room`: how many of `max_output_tokens` are for
-    thoughts; None until `LLM.fitted` has seen to it.
+    thoughts; None until `LLM.fitted` has seen to it. `budget`: the tokens that a description in the
+    answer may take.
     """
 
     prompt: str
@@ -69,6 +71,7 @@ class Request:
     template_hash: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     room: int | None = None
+    budget: TokenBudget = CLIP
 
     @property
     def attribute(self) -> str | None:

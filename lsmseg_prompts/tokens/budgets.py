@@ -78,6 +78,11 @@ class TokenBudget:
         return "CLIP tokens" if self.tokenizer == OF_CLIP else f"tokens of {self.name}"
 
     @property
+    def named(self) -> str | None:
+        """The name as the store and files have it; None of CLIP's."""
+        return None if self.name == OF_CLIP else self.name
+
+    @property
     def tokenizer_name(self) -> str:
         """What the tokenizer is called where files say which it was."""
         return "CLIP's byte pairs, in lower case" if self.tokenizer == OF_CLIP else self.tokenizer
@@ -124,11 +129,13 @@ def find_budget(name: str | None) -> TokenBudget:
     short = _short_names().get(name)
     if short is not None and "limit" in short:
         return TokenBudget(name, short["limit"])
+    if name.startswith(LOCAL):  # it is kept, and read from another folder too
+        name = LOCAL + str(Path(name.removeprefix(LOCAL)).expanduser().resolve())
     model = short["model"] if short else name
     text = _config(model).get("text_cfg", {})
     source = text.get("hf_tokenizer_name")
     if source is not None and model.startswith(LOCAL):
-        source = LOCAL + str(Path(model.removeprefix(LOCAL)).expanduser().resolve())
+        source = model
     if text.get("tokenizer_mode"):
         raise ConfigurationError(
             f"{name} reads texts in a mode of its own ({text['tokenizer_mode']}), whose tokens "
@@ -165,7 +172,7 @@ def _short_names() -> dict[str, Any]:
 def _config(model: str) -> dict[str, Any]:
     """open_clip's configuration of a model: its own, a folder's, or one fetched from the hub."""
     if model.startswith(LOCAL):
-        return _read(Path(model.removeprefix(LOCAL)).expanduser() / CONFIG)
+        return _read(Path(model.removeprefix(LOCAL)) / CONFIG)
     if model.startswith(HUB):
         repository = model.removeprefix(HUB)
         path = hub.cached(repository, CONFIG)
