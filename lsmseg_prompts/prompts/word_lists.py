@@ -17,7 +17,7 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import parse_json, read_named
 from lsmseg_prompts.prompts.name_templates import name_texts
 from lsmseg_prompts.prompts.prompt_set import PromptSet
-from lsmseg_prompts.tokens import CLIP, TokenBudget
+from lsmseg_prompts.tokens import check_fits
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 BACKGROUND = "background"
@@ -28,10 +28,7 @@ Names = Mapping[int, Sequence[str]]
 
 
 def word_lists(
-    vocabulary: Vocabulary,
-    files: Iterable[str | Path] = (),
-    background: Sequence[int] = (),
-    budget: TokenBudget = CLIP,
+    vocabulary: Vocabulary, files: Iterable[str | Path] = (), background: Sequence[int] = ()
 ) -> dict[str, PromptSet]:
     """The word lists of a vocabulary by their names; those equal to an earlier one are left out.
 
@@ -43,12 +40,11 @@ def word_lists(
         vocabulary: the classes.
         files: lists of the user's own, see `read_words`.
         background: indices of the words whose pixels count as background.
-        budget: the tokens that a text may take.
 
     Raises:
         UsageError: for a file that is no word list, two of one name, and where all are equal.
         ConfigurationError: for a file that is missing or cannot be read.
-        RefusedError: for a name over the token budget.
+        RefusedError: for a name over CLIP's 77 tokens.
     """
     named: dict[str, Names] = {
         "name": {},
@@ -64,7 +60,7 @@ def word_lists(
         named[f"{WORDS}{stem}"] = read_words(file, vocabulary, background)
     lists: dict[str, PromptSet] = {}
     for name, names in named.items():
-        made = word_list(name, vocabulary, names, budget)
+        made = word_list(name, vocabulary, names)
         if all(made.texts != other.texts for other in lists.values()):
             lists[name] = made
     if len(lists) == 1:
@@ -75,25 +71,13 @@ def word_lists(
     return lists
 
 
-def word_list(
-    name: str, vocabulary: Vocabulary, names: Names, budget: TokenBudget = CLIP
-) -> PromptSet:
-    """The prompt set of one list.
-
-    Args:
-        name: what it is called.
-        vocabulary: the classes.
-        names: of classes by their indices.
-        budget: the tokens that a text may take.
-
-    Raises:
-        RefusedError: for a name over the token budget.
-    """
+def word_list(name: str, vocabulary: Vocabulary, names: Names) -> PromptSet:
+    """The prompt set of one list."""
     texts = []
     for entry in vocabulary:
         group = tuple(dict.fromkeys(written(entry, w) for w in names.get(entry.index, ()) or [""]))
         for text in group:
-            budget.check(text, entry.readable)
+            check_fits(text, entry.readable)
         texts.append(group)
     spelled = tuple(entry.name for entry in vocabulary)
     return PromptSet(name, vocabulary.name, (name,), "ensemble", "none", spelled, tuple(texts))
