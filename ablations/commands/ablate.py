@@ -55,6 +55,7 @@ def ablate(
         ),
     ] = "fail",
     all_samples: options.AllSamples = False,
+    budget: options.Budget = None,
     vary: Annotated[
         Literal["attributes", "vocabulary"],
         Option(

@@ -24,7 +24,7 @@ PANELS = {
     """,
     "Texts": """
         llm attributes attribute pairs prompts composition missing all_samples store shipped wording
-        text file background threshold replace attempts edits vary words calibrate form
+        text file background threshold replace attempts edits vary words calibrate form budget
     """,
     "Model": """
         model pretrained checkpoint checkpoint_format runtime backbones config changes change init

@@ -56,6 +56,13 @@ def models(incomplete: str) -> list[str]:
     return _matching(names, incomplete, files=False)
 
 
+def budgets(incomplete: str) -> list[str]:
+    """Short names of token budgets."""
+    from lsmseg_prompts.tokens import budget_names
+
+    return _matching(budget_names(), incomplete, files=False)
+
+
 def networks(incomplete: str) -> list[str]:
     """Names of networks, and files."""
     return _matching(_stems(VISION / "networks"), incomplete)

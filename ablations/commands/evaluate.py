@@ -32,6 +32,7 @@ def evaluate(
     llm: options.Llm = "bundled",
     missing: options.Missing = "fail",
     all_samples: options.AllSamples = False,
+    budget: options.Budget = None,
     store: options.StorePath = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
@@ -57,7 +58,9 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
+    from ablations.scoring.budgets import budget_for
     from lsmseg_prompts.export.native import load_native
+    from lsmseg_prompts.prompts.compose import written_for
     from lsmseg_prompts.prompts.from_store import (
         DEFAULT_ATTRIBUTES,
         default_attributes,
@@ -76,8 +79,9 @@ def evaluate(
     as_published = format == "cat-seg" and prompts is None and attributes is None
     how = "without --attributes for a network of CAT-Seg, which is given names"
     options.unused(ctx, as_published, how, *made)
+    tokens = budget_for(budget, model if checkpoint is None else None, pretrained)
     if prompts is not None:
-        chosen = load_native(prompts, say)
+        chosen = load_native(prompts, say, tokens)
         vocabulary = named_vocabulary(chosen.vocabulary, chosen.class_names)
     else:
         vocabulary = benchmark_vocabulary(data, vocab)
@@ -89,7 +93,8 @@ def evaluate(
             if wanted == ["name"]:
                 say(f"{llm} does not describe all classes of {vocabulary.name}: names alone.")
         named = "fail" if missing == "fail" else "name"  # all classes compete for pixels
-        chosen = prompt_set(vocabulary, wanted, composition, llm, store, named, all_samples)
+        how_written = named, all_samples, written_for(tokens)
+        chosen = prompt_set(vocabulary, wanted, composition, llm, store, *how_written)
     if as_published:
         from lsmseg_model.inference.class_prompts import published_texts
 

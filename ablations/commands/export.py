@@ -10,10 +10,12 @@ from typer import BadParameter, Context, Option
 import lsmseg_prompts
 from ablations.commands import completion, options
 from ablations.commands.output import say
+from ablations.scoring.budgets import budget_for
 from lsmseg_prompts.export import load_native
 from lsmseg_prompts.export.consumers import CONSUMERS, fitted, writing_for
 from lsmseg_prompts.export.formats import check_whole, seen_file
 from lsmseg_prompts.files import STREAMS, check_free
+from lsmseg_prompts.tokens import CLIP
 
 
 def export(
@@ -67,6 +69,7 @@ def export(
     composition: options.Composition = "concat",
     missing: options.Missing = "fail",
     all_samples: options.AllSamples = False,
+    budget: options.Budget = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
     device: options.Device = "cpu",
@@ -93,17 +96,21 @@ def export(
     )
     of_clip = ("model", "pretrained", "device")
     options.unused(ctx, format != "embeddings", "without --format embeddings", *of_clip)
+    encodes = format == "embeddings"
+    tokens = budget_for(budget, model if encodes else None, pretrained if encodes else None)
     vocabulary, background = _vocabulary(vocab, prompts)
     one = read is None and format in CONSUMERS and not CONSUMERS[format].several
     how = "concat" if one and composition == "ensemble" else composition
     if read is not None:
-        chosen = lsmseg_prompts.load_export(read, format, vocabulary, background)
+        chosen = lsmseg_prompts.load_export(read, format, vocabulary, background, tokens)
         format = "native"
     elif prompts is not None:
-        chosen = lsmseg_prompts.load_export(prompts, "native", vocabulary)
+        chosen = lsmseg_prompts.load_export(prompts, "native", vocabulary, budget=None)
+        if tokens != CLIP:
+            chosen = fitted(chosen, vocabulary, "native", budget=tokens)
     else:
         names = options.names(attributes) or []
-        from_store = (llm, store, missing, all_samples, writing_for(format, form))
+        from_store = (llm, store, missing, all_samples, writing_for(format, form, tokens))
         chosen = lsmseg_prompts.prompt_set(vocabulary, names, how, *from_store)
         if output is not None:
             check_whole(chosen, format)
@@ -121,18 +128,22 @@ def export(
         from lsmseg_model.networks.backbones.load import load_backbone
         from lsmseg_model.segmenter import drawings_only
 
-        chosen = fitted(chosen, vocabulary, format, form)
+        chosen = fitted(chosen, vocabulary, format, form, tokens)
         export_embeddings(chosen, load_backbone(model, pretrained, device), output, force)
         if warning := drawings_only(model, pretrained):
             say(warning)
     elif output is not None:
-        chosen = lsmseg_prompts.export(chosen, vocabulary, output, format, form, background, force)
+        how_written = format, form, background, force, tokens
+        chosen = lsmseg_prompts.export(chosen, vocabulary, output, *how_written)
         if (seen := seen_file(output, format, vocabulary)) is not None:
             files.append(seen)
     if card is not None:
         from lsmseg_prompts.export.card import export_card, vocabulary_card
 
-        export_card(vocabulary_card(chosen, vocabulary, background=background, store=store), card)
+        made_card = vocabulary_card(
+            chosen, vocabulary, background=background, store=store, budget=tokens
+        )
+        export_card(made_card, card)
     if chosen.undescribed:
         they = {"name": "stand with their plain name", "skip": "are left out"}[missing]
         say(
@@ -140,7 +151,7 @@ def export(
             f"descriptions and {they}."
         )
     if chosen.shortened:
-        say(_shortened(chosen, vocabulary, writing_for(format, form).room))
+        say(_shortened(chosen, vocabulary, writing_for(format, form, tokens).room))
     for file in files:
         if str(file) not in STREAMS:
             print(file)
@@ -158,7 +169,7 @@ def _vocabulary(
     from lsmseg_model.data.layouts import background_prompts
 
     if vocab is None and prompts is not None:
-        vocab = load_native(prompts, say).vocabulary
+        vocab = load_native(prompts, say, budget=None).vocabulary
     vocabulary = lsmseg_prompts.load_vocabulary(vocab or "coco-stuff")
     return vocabulary, background_prompts(vocabulary.name)
 
@@ -168,6 +179,7 @@ def _shortened(
 ) -> str:
     lost = [vocabulary[index].readable for index in prompts.dropped]
     which = f": {', '.join(lost[:8])}{', ...' if len(lost) > 8 else ''}" if lost else ""
+    which += "; --composition ensemble keeps them all" if lost else ""
     return (
         f"{len(prompts.shortened)} of {len(vocabulary)} classes have texts that were over {room} "
         f"tokens and were shortened by whole clauses; {len(lost)} of them lost a whole "

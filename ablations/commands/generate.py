@@ -11,6 +11,7 @@ from ablations.commands import completion, options
 from ablations.commands.meanings import note_meanings
 from ablations.commands.output import Shown, say
 from lsmseg_prompts.errors import StoreError, UsageError
+from lsmseg_prompts.tokens import find_budget
 
 # Pairs have one question and one text each.
 _OF_ATTRIBUTES = ("attribute", "classes", "samples", "wording", "template")
@@ -49,6 +50,7 @@ def generate(
     limit: Annotated[
         int | None, Option(min=1, help="At most so many descriptions in this run.")
     ] = None,
+    budget: options.Budget = None,
     base_url: options.BaseUrl = None,
     key_file: options.KeyFile = None,
     reasoning: options.Reasoning = None,
@@ -172,7 +174,8 @@ def generate(
             # What is wrong with the store, or not there yet, is the run's to say.
             with suppress(StoreError), open_store_readonly(path) as opened:
                 for one in llms:
-                    if line := asked_otherwise(opened, vocabulary, one, request.parameters):
+                    now = request.parameters, find_budget(budget)
+                    if line := asked_otherwise(opened, vocabulary, one, *now):
                         say(line)
     if probe is not None:
         with progress.watching(shown) as update:

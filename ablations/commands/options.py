@@ -13,6 +13,7 @@ from ablations.commands import completion
 from ablations.commands.output import say
 from lsmseg_model.seeds import LAST
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 
 Vocab = Annotated[
     str,
@@ -91,6 +92,15 @@ Missing = Annotated[
 AllSamples = Annotated[
     bool,
     Option("--all-samples", help="Average all samples of a description, not the first alone."),
+]
+Budget = Annotated[
+    str | None,
+    Option(
+        autocompletion=completion.budgets,
+        metavar="NAME|N",
+        help="Tokens that a text may take: siglip2, pe-core, an open_clip model, 32 ... (default: "
+        "those of the model in use, 77 of CLIP).",
+    ),
 ]
 Prompts = Annotated[Path | None, Option(help="A prompt set exported as native JSON.")]
 
@@ -262,11 +272,26 @@ def unused_model(ctx: Context) -> None:
 
 
 def sentences(
-    prompts: Path | None, data: str, vocab: str | None, llm: str, store: Path | None, seed: int
+    prompts: Path | None,
+    data: str,
+    vocab: str | None,
+    llm: str,
+    store: Path | None,
+    seed: int,
+    budget: TokenBudget = CLIP,
 ) -> tuple[str, list[list[str]], bool]:
     """The texts to train with, of every class, from a prompt set or from the descriptions.
 
     Returns the name of their vocabulary, the texts, and whether they are a prompt set's.
+
+    Args:
+        prompts: A prompt set.
+        data: The data trained on, whose vocabulary counts.
+        vocab: Or the vocabulary.
+        llm: Who wrote the descriptions.
+        store: Where they are.
+        seed: Of the combinations.
+        budget: The tokens that a text may take.
     """
     from lsmseg_prompts.descriptions.loading import load
     from lsmseg_prompts.export.native import load_native
@@ -275,11 +300,11 @@ def sentences(
     from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     if prompts is not None:
-        loaded = load_native(prompts, say)
+        loaded = load_native(prompts, say, budget)
         return loaded.vocabulary, [list(group) for group in loaded.for_training()], True
     vocabulary = benchmark_vocabulary(data, vocab)
     existing_store_path(store)
     descriptions = load(vocabulary, llm, store=store, require=False)
     if llm != "bundled" and not descriptions:
         load(vocabulary, llm, store=store)  # says what makes them
-    return vocabulary.name, training_texts(descriptions, vocabulary, seed), False
+    return vocabulary.name, training_texts(descriptions, vocabulary, seed, budget=budget), False

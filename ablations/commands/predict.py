@@ -78,8 +78,10 @@ def predict(
     vocabulary = None if classes_file is None else lsmseg_prompts.load_vocabulary(classes_file)
     if output is not None:
         options.spare_inputs(ctx, "output", output, Path(output, "classes.json"))
+    from ablations.scoring.budgets import budget_for
     from lsmseg_prompts.export.native import load_native
 
+    tokens = budget_for(None, model if checkpoint is None else None, pretrained)
     request = options.request_from(
         lsmseg_model.PredictRequest,
         ctx,
@@ -94,7 +96,7 @@ def predict(
             attributes=options.names(attributes),
             llm=llm,
             store=store,
-            prompts=None if prompts is None else load_native(prompts, say),
+            prompts=None if prompts is None else load_native(prompts, say, tokens),
             vocabulary=vocabulary,
             on_progress=progress,
             on_message=say,

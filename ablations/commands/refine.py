@@ -17,7 +17,7 @@ from lsmseg_prompts.llm.bundled import LLM_NAME
 
 OF_THE_RUN = (
     *("data", "data_root", "split", "vocab", "model", "pretrained", "dense", "sam", "limit"),
-    *("samples", "seed", "scorer", "checkpoint", "format"),
+    *("samples", "seed", "scorer", "checkpoint", "format", "budget"),
 )
 """Options that a run has settled."""
 
@@ -53,6 +53,7 @@ def refine(
     data_root: options.DataRoot = None,
     split: options.OneSplit = None,
     vocab: options.MaybeVocab = None,
+    budget: options.Budget = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
     dense: options.Dense = None,

@@ -14,6 +14,7 @@ from ablations.commands.output import show
 from lsmseg_prompts.curation.sources import Format
 from lsmseg_prompts.errors import PartialError, RefusedError
 from lsmseg_prompts.terminal import print_line
+from lsmseg_prompts.tokens import find_budget
 
 app = group("The attribute store: where it is and what it holds.")
 
@@ -93,6 +94,7 @@ def store_edit(
     ] = False,
     vocab: options.Vocab = "coco-stuff",
     llm: options.Llm = "bundled",
+    budget: options.Budget = None,
     store: options.StorePath = None,
     json: options.Json = False,
 ) -> None:
@@ -100,10 +102,11 @@ def store_edit(
     from ablations.commands.editor import text_from
     from lsmseg_prompts.curation.edits import editable
 
-    vocabulary = lsmseg_prompts.load_vocabulary(vocab)
+    vocabulary, tokens = lsmseg_prompts.load_vocabulary(vocab), find_budget(budget)
     now = editable(vocabulary, name, attribute, llm, store)
     given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
-    cell = lsmseg_prompts.store_edit(vocabulary, name, attribute, given, llm, store, force)
+    into = (vocabulary, name, attribute, given, llm, store, force, tokens)
+    cell = lsmseg_prompts.store_edit(*into)
     show(cell, json, printed=lambda cell: store_tables.cells([cell]))
 
 
@@ -224,11 +227,13 @@ def store_lint(
         ),
     ] = None,
     llm: options.Llm = "bundled",
+    budget: options.Budget = None,
     store: options.StorePath = None,
     json: options.Json = False,
 ) -> None:
     """Check the descriptions: tokens, class named, one sentence, duplicates, leaks."""
-    cells, findings = lsmseg_prompts.store_lint(None if vocab is None else [vocab], llm, store)
+    vocabularies, tokens = None if vocab is None else [vocab], find_budget(budget)
+    cells, findings = lsmseg_prompts.store_lint(vocabularies, llm, store, tokens)
     if json:
         show({"cells": cells, "findings": findings}, json)
     elif findings:

@@ -125,8 +125,11 @@ def _of_a_thousand(row: dict[str, Any]) -> dict[str, Any]:
 def _texts_of_class(rows: list[dict[str, Any]], llms: list[str]) -> None:
     """The cells of a class: a table for one LLM, a column each for several."""
     if len(llms) == 1:
-        shown = [{**row, "text": _text(row), "locked": bool(row["locked"])} for row in rows]
-        more = [name for name in ("locked", "review") if any(row[name] for row in rows)]
+        shown = [
+            {**row, "text": _text(row), "locked": bool(row["locked"]), "budget": _budget(row)}
+            for row in rows
+        ]
+        more = [n for n in ("budget", "locked", "review") if any(row[n] for row in shown)]
         print_table(shown, ["attribute", "tokens", "source", *more, "text"])
     else:
         by_attribute: dict[str, dict[str, Any]] = {}
@@ -147,6 +150,14 @@ def _text(row: dict[str, Any]) -> str:
     if row["status"] == "done":
         return str(row["text"])
     return f"(failed: {row['reason']})" + (f" {row['text']}" if row["text"] else "")
+
+
+def _budget(row: dict[str, Any]) -> str | None:
+    """What a text takes of the budget that it was written for, where that is not CLIP's."""
+    if row["budget"] is None or row["tokens"] is None:
+        return row["budget"]
+    (count,) = json.loads(row["other_tokens"] or "{}").values() or (row["tokens"],)
+    return f"{count} of {row['budget']}"
 
 
 def _marked(row: dict[str, Any]) -> str:

@@ -29,6 +29,7 @@ from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.registry import make_llm
 from lsmseg_prompts.store.store import open_store, open_store_readonly
 from lsmseg_prompts.templates import Query, query
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 Pair = tuple[int, int]
@@ -127,7 +128,7 @@ class Inquiry:
         written = {
             (index, place[other]): text
             for (index, attribute), text in cells.items()
-            if (other := other_of(attribute)) in place
+            if (other := other_of(attribute)) in place and texts.budget.fits(text)
         }
         return replace(texts, pairs={**written, **texts.pairs})
 
@@ -136,16 +137,25 @@ class Inquiry:
         read, self._read = self._read, {}
         return read
 
-    def pairs(self, vocabulary: Vocabulary, wanted: Sequence[Pair]) -> dict[Pair, tuple[str, Paid]]:
+    def pairs(
+        self, vocabulary: Vocabulary, wanted: Sequence[Pair], budget: TokenBudget = CLIP
+    ) -> dict[Pair, tuple[str, Paid]]:
         """What tells classes from others: asked for where the store does not have it.
 
         Failed ones are left out. Raises LsmsegPromptsError for what ends asking, but for the
-        budget.
+        limit of dollars and requests.
+
+        budget: the tokens that a text may take; longer ones are left out.
         """
         cells = {(i, contrast_with(vocabulary[o].name)): (i, o) for i, o in wanted}
         if cells and self.spent is None:
             asked = GenerationRequest(
-                vocabulary, [self.llm], cells=list(cells), limits=self._left(), store=self.path
+                vocabulary,
+                [self.llm],
+                cells=list(cells),
+                budget=budget.named,
+                limits=self._left(),
+                store=self.path,
             )
             (summary,) = generate_all(asked)
             self._count(summary.requests, summary.cost_usd, summary.error)
@@ -153,7 +163,11 @@ class Inquiry:
             found = described(store, vocabulary, self.llm.name, cells)
         for _, paid in found.values():
             self._read |= paid
-        return {cells[cell]: (text, paid) for cell, (text, paid) in found.items() if text}
+        return {
+            cells[cell]: (text, paid)
+            for cell, (text, paid) in found.items()
+            if text and budget.fits(text)
+        }
 
     def answers(
         self,

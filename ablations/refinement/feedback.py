@@ -13,6 +13,7 @@ from ablations.scoring.frozen import Scorer
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.metrics import iou
 from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 
@@ -73,6 +74,7 @@ class Feedback:
             on, the best first.
         views: These pictures as they are segmented with the current texts.
         try_out: What candidates gain on these pictures.
+        budget: The tokens that a text may take.
     """
 
     vocabulary: Vocabulary
@@ -85,6 +87,7 @@ class Feedback:
     tried: dict[int, list[tuple[Group, float]]]
     views: Views | None = None
     try_out: Callable[[Sequence[Candidate]], list[float]] = lambda _: []
+    budget: TokenBudget = CLIP
 
     @cached_property
     def iou(self) -> dict[int, float]:

@@ -224,6 +224,7 @@ class Refiner:
             tried=_with({}, before),
             views=Views(evaluation.scorer, so_far.prompts, pictures, evaluation.labelled),
             try_out=lambda some: evaluation.try_out(so_far.prompts, some, half).gains.tolist(),
+            budget=self.store.budget,
         )
 
     def _propose(

@@ -20,6 +20,7 @@ from ablations.scoring.count_store import key_of
 from ablations.scoring.frozen import FrozenScorer, OnProgress, Scorer
 from lsmseg_prompts.prompts.name_templates import name_texts
 from lsmseg_prompts.prompts.prompt_set import PromptSet
+from lsmseg_prompts.tokens import CLIP
 
 VERSION = 1  # of how rounds come about: with another one those in the store are not found
 
@@ -75,6 +76,11 @@ class Job:
         recipes = dict.fromkeys(range(len(self.start)), self.recipe)
         return Refinement(self.start, self.start, recipes)
 
+    @property
+    def _other_budget(self) -> list[str]:
+        """What is known of a budget by its hash, where it is not CLIP's."""
+        return [] if self.store.budget == CLIP else [str(self.store.budget.described)]
+
     def rounds(self, evaluation: Evaluation, labels: str, names: Sequence[str]) -> RoundStore:
         """Where the rounds of this job are kept, under the hash of all they depend on."""
         texts = self.store
@@ -93,7 +99,7 @@ class Job:
                     ),
                 ],
                 "proposers": list(names),
-                "options": [self.options.rule, self.options.candidates],
+                "options": [self.options.rule, self.options.candidates, *self._other_budget],
                 "statistics": [self.samples, self.seed, self.stream],
                 "labels": labels,
                 "asked": self.inquiry and self.inquiry.key,

@@ -70,4 +70,4 @@ def judged(feedback: Feedback, index: int, answer: Answer) -> list[Verdict]:
                 return feedback.vocabulary[other].readable
         return None
 
-    return sentences(answer.reply, feedback.vocabulary[index], said_of)
+    return sentences(answer.reply, feedback.vocabulary[index], said_of, feedback.budget)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from lsmseg_prompts.prompts.controls import donors, shuffle
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 from lsmseg_prompts.vocabularies.renaming import rename
 
@@ -22,6 +24,7 @@ class TextStore:
         descriptions: {(class index, attribute): sentence}.
         pairs: {(class index, index of the other class): sentence}.
         others: Descriptions by others than ``llm``, by their names.
+        budget: The tokens that a text may take; these all fit.
     """
 
     vocabulary: Vocabulary
@@ -29,6 +32,21 @@ class TextStore:
     descriptions: Cells
     pairs: Mapping[tuple[int, int], str] = field(default_factory=dict)
     others: Mapping[str, Cells] = field(default_factory=dict)
+    budget: TokenBudget = CLIP
+
+    def within(self, budget: TokenBudget) -> TextStore:
+        """The same for a model of another budget: what it reads whole."""
+
+        def fitting(cells: Mapping[Any, str]) -> dict[Any, str]:
+            return {cell: text for cell, text in cells.items() if budget.fits(text)}
+
+        return replace(
+            self,
+            descriptions=fitting(self.descriptions),
+            pairs=fitting(self.pairs),
+            others={llm: fitting(cells) for llm, cells in self.others.items()},
+            budget=budget,
+        )
 
     def attributes(self, index: int) -> list[str]:
         """The attributes, typical among them, that a class is described by."""

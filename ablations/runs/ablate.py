@@ -67,6 +67,7 @@ def run(
                 vocabulary,
                 [provider],
                 list(dict.fromkeys([*attributes, "typical"])),
+                budget=request.token_budget.named,
                 store=request.store_path,
             )
             (summary,) = generate(asked, on_progress=on_progress)
@@ -181,6 +182,7 @@ class OpenAblation:
             samples=request.samples,
             seed=request.seed,
             missing=missing,
+            budget=request.token_budget,
         )
         whose = f"{llm}: " if self.several else ""
         with progress_bar(f"Stage 3  {whose}every attribute alone", self.progress) as on_progress:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ablations.scoring.budgets import budget_for
 from lsmseg_model.data.images import by_suffix
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.predict import PredictRequest, PredictResult
@@ -26,6 +27,7 @@ def predict(
     store: str | Path | None = None,
     prompts: PromptSet | None = None,
     vocabulary: Vocabulary | None = None,
+    budget: str | None = None,
     on_progress: OnProgress | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> PredictResult:
@@ -38,6 +40,7 @@ def predict(
         store: Where they are.
         prompts: A prompt set that has the texts instead.
         vocabulary: The classes, with their senses, in place of the request's.
+        budget: The token budget that the texts must fit; None is that of the model.
         on_progress: Called after each picture.
         on_message: Is told the text of every class, what became of a checkpoint's keys, which
             files of folders are no pictures, and where the model knows drawings only.
@@ -48,7 +51,9 @@ def predict(
     as_published = request.format == "cat-seg" and prompts is None and attributes is None
     wanted = ("name",) if as_published else attributes
     classes = vocabulary or request.classes or ()
-    chosen = texts_for_classes(classes, wanted, llm, store, prompts)
+    model = request.model if request.checkpoint is None else None
+    tokens = budget_for(budget, model, request.pretrained)
+    chosen = texts_for_classes(classes, wanted, llm, store, prompts, tokens)
 
     def tell() -> None:
         if on_message and not as_published:

@@ -146,7 +146,7 @@ def _job(
 def _start_from(path: str, board: Scoreboard, searched: Search) -> None:
     """Enter a prompt set of a file as the step that refinement starts from."""
     (bench,) = board.benches
-    prompts = load_native(path)
+    prompts = load_native(path, budget=board.budget)
     bench.scorers["selection"].texts(prompts)  # raises where it is of another vocabulary
     if prompts.composition in READ_BY_CLIP or prompts.weights is not None:
         raise UsageError(
@@ -184,7 +184,8 @@ def text_store(
         for llm in sorted(names - {request.llm})
     }
     filled = {llm: cells for llm, cells in others.items() if cells}
-    return TextStore(vocabulary, request.llm, dict(descriptions), pairs, filled)
+    texts = TextStore(vocabulary, request.llm, dict(descriptions), pairs, filled)
+    return texts.within(request.token_budget)
 
 
 def _enter(found: RunRefinement, board: Scoreboard, searched: Search) -> None:
@@ -196,7 +197,8 @@ def _enter(found: RunRefinement, board: Scoreboard, searched: Search) -> None:
     if not found.changed:
         return
     board.add(bench, REFINED, _called(labelled.prompts, REFINED))
-    texts = tuple(random_like(labelled.prompts.texts, bench.vocabulary, board.seed))
+    like = labelled.prompts.texts, bench.vocabulary, board.seed, board.budget
+    texts = tuple(random_like(*like))
     board.add(bench, RANDOM, _called(replace(labelled.prompts, texts=texts), RANDOM))
     board.add(bench, SHUFFLED, _called(found.refined.control.prompts, SHUFFLED))
     searched.steps.append(Step(REFINED, BY_CLASS, "accepted", None))

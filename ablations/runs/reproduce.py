@@ -34,7 +34,7 @@ BESIDE = ("store", "device", "executor", "again")
 """The options that `refine` takes beside a run too."""
 TAKEN = (
     *("data", "data_root", "split", "vocab", "model", "pretrained", "dense", "sam", "limit"),
-    *("samples", "seed", "scorer", "checkpoint", "format"),
+    *("samples", "seed", "scorer", "checkpoint", "format", "budget"),
 )
 """Those that it takes in place of one."""
 OWN = ("out", "force", "again", "refinement")
@@ -78,12 +78,13 @@ def commands(
         return [{"what": what, "command": shlex.join([PROGRAM, *words])} for what, words in steps]
     store = _option("store", request.store)
     names = [request.vocab] if request.vocab else dict.fromkeys(vocabularies)
+    budget = _option("budget", request.token_budget.named)
     searched, chosen = ",".join(request.searched), ",".join(best.attributes)
     steps = []
     if sampled(llm)[0] != LLM_NAME:
         asked = generate_options(llm)
         for name in names:
-            words = ["generate", *asked, "--vocab", name, "--attributes", searched, *store]
+            words = ["generate", *asked, "--vocab", name, "--attributes", searched, *store, *budget]
             steps.append((f"What the store lacks of {llm}'s descriptions of {name}", words))
     steps += _refined(request, llm, directory) or [
         ("Stages 3 and 4, the tables and this page", ablate_command(request, llm, directory))
@@ -92,10 +93,17 @@ def commands(
     if best.name in CLASS_BY_CLASS:
         file = str(directory / "best_prompts.json")
         own = ["--vocab", request.vocab] if request.vocab else []
-        words = ["export", "--prompts", file, *own, "--format", "cupl", "-o", "cupl.json"]
+        words = ["export", "--prompts", file, *own, "--format", "cupl", *budget, "-o", "cupl.json"]
         steps.append(("The best prompts as a file for other code, here in CuPL's format", words))
         names = []
-    how = ["--composition", best.made_by, *store, "-o", f"{'-'.join(best.attributes)}.json"]
+    how = [
+        "--composition",
+        best.made_by,
+        *store,
+        *budget,
+        "-o",
+        f"{'-'.join(best.attributes)}.json",
+    ]
     for name in names:
         words = ["export", "--attributes", chosen, "--vocab", name, "--llm", llm, *how]
         steps.append((f"The best prompts for {name} as a file", words))

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ablations.scoring.budgets import budget_for
 from ablations.scoring.executors import check_executor, everywhere
 from lsmseg_model.seeds import check_seed
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.tokens import TokenBudget, find_budget
 
 SCORERS = ("frozen", "trained", "retrain")
 OWN = {
@@ -39,6 +41,7 @@ class ScorerOptions:
         cache: the folder that keeps features and trainings, see `cache_folder`; False: none.
         executor: where the work is done, "local" or "ray" (docs/scale.md).
         seed: of trainings, and of how pictures are dealt out to the splits.
+        budget: the token budget that the texts must fit; None is that of the model.
 
     Raises:
         UsageError: For a scorer or an executor that does not exist, for options that go with
@@ -59,6 +62,7 @@ class ScorerOptions:
     cache: str | Path | bool | None = None
     executor: str = "local"
     seed: int = 0
+    budget: str | None = None
 
     def __post_init__(self) -> None:
         if self.scorer not in SCORERS:
@@ -84,6 +88,19 @@ class ScorerOptions:
             )
         check_executor(self.executor)
         check_seed(self.seed)
+        find_budget(self.budget)
+
+    @property
+    def token_budget(self) -> TokenBudget:
+        """The budget that was asked for, else that of the model that reads the texts."""
+        if self.scorer == "frozen":
+            return budget_for(self.budget, self.model, self.pretrained)
+        if self.scorer == "retrain" and self.budget is None:
+            from lsmseg_model.networks.build import read_network
+
+            own = read_network(self.config or "lsmseg-tiny")["clip"]
+            return budget_for(None, own if isinstance(own, str) else None)
+        return budget_for(self.budget)
 
     @property
     def cache_folder(self) -> Path | None:

@@ -17,9 +17,11 @@ from ablations.scoring.frozen import OnProgress, Scorer
 from ablations.search.options import GIVEN_SET
 from ablations.search.statistics import TINY, Draws, Interval, Subset, average, bootstrap
 from lsmseg_model.data.benchmark import Benchmark, group_count
+from lsmseg_prompts.prompts.compose import written_for
 from lsmseg_prompts.prompts.controls import CONTROLS
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, set_name
 from lsmseg_prompts.prompts.word_lists import WORDS
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 Sizes = tuple[int, int | None]
@@ -156,8 +158,9 @@ class Scoreboard:
         samples: int = 2000,
         seed: int = 0,
         missing: str = "fail",
+        budget: TokenBudget = CLIP,
     ) -> None:
-        self.benches, self.llm = list(benches), llm
+        self.benches, self.llm, self.budget = list(benches), llm, budget
         self.missing = "fail" if missing == "fail" else "name"  # all classes compete for pixels
         self.samples, self.seed = samples, seed
         self._scores: dict[tuple[str, Candidate], Score] = {}
@@ -192,6 +195,7 @@ class Scoreboard:
             seed=self.seed,
             only=only,
             missing=self.missing,
+            writing=written_for(self.budget),
         )
 
     def _described(self, bench: Bench, made: PromptSet) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections import Counter
@@ -15,7 +16,7 @@ from lsmseg_prompts.store.migrations import migrate
 from lsmseg_prompts.store.runs import dead_runs
 from lsmseg_prompts.store.sqlite import JSON_COLUMNS, working_store_path
 from lsmseg_prompts.store.store import Store, open_store_readonly
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.tokens import CONTEXT_LENGTH, TokenBudget, count_tokens, find_budget
 
 
 @dataclass
@@ -58,8 +59,9 @@ def check(store: str | os.PathLike[str] | None = None) -> Check:
 
     damage: SQLite's integrity check, rows that hang loose, tables that are not as made, triggers of
     others, values that are not UTF-8, broken JSON, of the wrong kind. wrong: token counts that are
-    not CLIP's, done texts over 77. look: tables and views of others, cells for review, failed cells
-    with reasons, locked and stale cells, claims of dead runs, requests without a reply. Raises
+    not those of their tokenizers, done texts over 77 or the budget they were written for. look:
+    tables and views of others, cells for review, failed cells with reasons, locked and stale cells,
+    claims of dead runs, requests without a reply, budgets whose tokenizers are not here. Raises
     StoreError for a file that cannot even be opened.
     """
     path = working_store_path(store)
@@ -145,7 +147,8 @@ def _made() -> dict[tuple[str, str], str]:
 
 
 def _counts(file: Store, result: Check) -> None:
-    lost, wrong, over = [], [], []
+    lost, wrong, over, beyond = [], [], [], []
+    budgets, unknown = _budgets(file)
     for row in file.rows_as_they_are(f"{_CELLS} WHERE d.status = 'done' ORDER BY 1"):
         if not isinstance(row["text"], str):
             lost.append(row["cell"])
@@ -153,16 +156,37 @@ def _counts(file: Store, result: Check) -> None:
         counted = count_tokens(row["text"])
         if counted != row["tokens"]:
             wrong.append(f"{row['cell']}: {row['tokens']} instead of {counted}")
-        if counted > CONTEXT_LENGTH:
+        if row["budget"] is None and counted > CONTEXT_LENGTH:
             over.append(f"{row['cell']}: {counted}")
+        if (budget := budgets.get(row["budget"])) is not None:
+            if not budget.fits(row["text"]):
+                beyond.append(f"{row['cell']}: {budget.count(row['text'])} of {budget.shown}")
+            counts = budget.other_counts(row["text"])
+            if counts != json.loads(row["other_tokens"] or "{}"):
+                wrong.append(f"{row['cell']}: {row['other_tokens']} instead of {counts}")
     result.add("texts", "damage", lost)
     result.add("token counts", "wrong", wrong)
     result.add(f"over {CONTEXT_LENGTH} tokens", "wrong", over)
+    result.add("over another budget", "wrong", beyond)
+    result.add("budgets that cannot be counted here", "look", unknown)
+
+
+def _budgets(file: Store) -> tuple[dict[str, TokenBudget], list[str]]:
+    """The other budgets that texts were written for, and those whose files are not here."""
+    found: dict[str, TokenBudget] = {}
+    unknown = []
+    for row in file.rows_as_they_are("SELECT DISTINCT budget FROM descriptions WHERE budget <> ''"):
+        try:
+            found[row["budget"]] = find_budget(str(row["budget"]))
+        except LsmsegPromptsError as error:
+            unknown.append(str(error))
+    return found, unknown
 
 
 _CELLS = (
     "SELECT d.vocabulary || ' ' || coalesce(c.name, d.class_index) || ' ' || d.attribute || "
-    "' by ' || d.llm AS cell, d.text, d.tokens, d.reason, d.review FROM descriptions AS d "
+    "' by ' || d.llm AS cell, d.text, d.tokens, d.reason, d.review, d.budget, d.other_tokens "
+    "FROM descriptions AS d "
     "LEFT JOIN classes AS c USING (vocabulary, class_index)"
 )
 

@@ -25,7 +25,7 @@ from lsmseg_prompts.store.sqlite import (
     working_store_path,
 )
 from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, read_rows
-from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
+from lsmseg_prompts.tokens import CLIP, TokenBudget, count_tokens
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
 Path = str | os.PathLike[str]
@@ -39,6 +39,7 @@ def edit(
     llm: str = "bundled",
     store: Path | None = None,
     force: bool = False,
+    budget: TokenBudget = CLIP,
 ) -> dict[str, Any]:
     """Put a person's text into a cell, and lock it; returns the cell (see Store.cells).
 
@@ -46,10 +47,11 @@ def edit(
         vocabulary: the vocabulary, or its name.
         name: the class.
         attribute: the attribute.
-        text: one sentence of at most 77 CLIP tokens that names the class.
+        text: one sentence that names the class and fits the budget.
         llm: under whom the cell is filed.
         store: the path of the store; None for the usual one.
         force: take a text that is not a sentence or does not name the class.
+        budget: the tokens that it may take.
 
     Raises:
         RefusedError: the text may not stand there.
@@ -60,7 +62,7 @@ def edit(
     entry = vocabulary.find(name)
     (attribute,) = attributes_of(entry, vocabulary, [attribute])
     text = " ".join(text.split())
-    check(text, entry, force)
+    check(text, entry, force, budget)
     if not read_rows(existing_store_path(store), "SELECT 1 FROM llms WHERE name = ?", [llm]):
         check_name(llm)
     with open_store(working_store_path(store)) as file, file.transaction():
@@ -69,9 +71,11 @@ def edit(
         old = _cell(file, vocabulary, entry, attribute, llm)
         if old is None or (old["text"], old["source"]) != (text, "human"):
             _set_locks(file, vocabulary, entry, [attribute], llm, False)
-            tokens = count_tokens(text)
             new = Description(
-                vocabulary.name, entry.index, attribute, llm, text, tokens, source="human"
+                *(vocabulary.name, entry.index, attribute, llm, text, count_tokens(text)),
+                source="human",
+                budget=budget.named,
+                other_tokens=budget.other_counts(text),
             )
             file.put_description(new)
             keep_old(file, old["text"] if old else None, new)
@@ -80,21 +84,31 @@ def edit(
     return cell
 
 
-def check(text: str, entry: ClassEntry, force: bool = False) -> None:
-    """Raise RefusedError unless `text` may stand in a cell of the class; see `edit`."""
+def check(text: str, entry: ClassEntry, force: bool = False, budget: TokenBudget = CLIP) -> None:
+    """Whether `text` may stand in a cell of the class; see `edit`.
+
+    Args:
+        text: the text.
+        entry: the class.
+        force: also if it is not a sentence or does not name the class.
+        budget: the tokens that it may take.
+
+    Raises:
+        RefusedError: it may not.
+    """
     if has_hidden(text):
         raise RefusedError(
             "The text has control characters or invisible signs in it: take them out."
         )
     if not has_word(text):
         raise RefusedError("The text says nothing: give a sentence about the class.")
-    tokens = count_tokens(text)
-    if tokens > CONTEXT_LENGTH:
+    tokens = budget.count(text)
+    if tokens > budget.limit:
         raise RefusedError(
-            f"The text has {tokens} CLIP tokens, {tokens - CONTEXT_LENGTH} more than CLIP reads: "
-            "shorten it."
+            f"The text has {tokens} {budget.unit}, {tokens - budget.limit} more than fit: shorten "
+            "it, or name a larger --budget."
         )
-    if not force and (broken := check_text(text, entry)):
+    if not force and (broken := check_text(text, entry, None, budget)):
         said = "; ".join(message for _, message in broken)
         raise RefusedError(f"The text was not taken: {said} (--force takes it as it is).")
 

@@ -32,6 +32,7 @@ from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHE
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path, working_store_path
 from lsmseg_prompts.store.store import open_store_readonly, read_rows
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import (
     ClassEntry,
     Vocabulary,
@@ -323,11 +324,17 @@ def lint_store(
     vocabularies: Iterable[str] | None = None,
     llm: str = "bundled",
     store: str | os.PathLike[str] | None = None,
+    budget: TokenBudget = CLIP,
 ) -> tuple[int, list[dict[str, Any]]]:
     """Lint every description there is by `llm`: (how many, findings as rows).
 
-    Keys of a row: vocabulary, class, attribute, rule, message, text. `vocabularies` default to
-    those that ship inside (see `described_by`).
+    Keys of a row: vocabulary, class, attribute, rule, message, text.
+
+    Args:
+        vocabularies: their names; None for those that ship inside (see `described_by`).
+        llm: who wrote them.
+        store: the path of the working store; None for the usual one.
+        budget: the tokens that a text may take.
     """
     existing_store_path(store)
     count = 0
@@ -338,7 +345,7 @@ def lint_store(
         cells |= load(vocabulary, llm, [TOGETHER], store, require=False, samples=True)
         cells |= load_pairs(vocabulary, llm, store)
         count += len(cells)
-        for finding in lint(cells, vocabulary):
+        for finding in lint(cells, vocabulary, budget):
             rows.append(
                 {
                     "vocabulary": vocabulary.name,

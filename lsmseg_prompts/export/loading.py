@@ -102,8 +102,9 @@ def _texts(
             "the vocabulary that it was made for."
         )
     for entry, group in zip(vocabulary, texts, strict=True):
-        for text in group if budget is not None else ():
-            budget.check(text, entry.name)
+        for text in group:
+            if budget is not None:
+                budget.check(text, entry.name)
     return texts
 
 

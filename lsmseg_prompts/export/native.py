@@ -56,22 +56,7 @@ def export_native(
             f"The prompt set {prompt_set.name} was made for the vocabulary "
             f"{prompt_set.vocabulary}, not for {vocabulary.name}: export it with its own."
         )
-    classes = []
-    for entry, texts in zip(vocabulary, prompt_set.texts, strict=True):
-        for text in texts:
-            budget.check(text, entry.name)
-        classes.append(
-            {
-                "index": entry.index,
-                "name": entry.name,
-                "readable": entry.readable,
-                "texts": list(texts),
-                "tokens": [budget.count(text) for text in texts],
-            }
-        )
-        if prompt_set.weights is not None:
-            classes[-1]["weights"] = list(prompt_set.weights[entry.index])
-        classes[-1]["sha256"] = _hash(vocabulary.name, len(vocabulary), classes[-1])
+    classes = _classes(prompt_set, vocabulary, budget)
     fields = asdict(prompt_set)
     del fields["class_names"], fields["texts"], fields["weights"]
     if prompt_set.temperature is None:
@@ -87,6 +72,29 @@ def export_native(
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     return write_whole(path, text + "\n")
+
+
+def _classes(
+    prompt_set: PromptSet, vocabulary: Vocabulary, budget: TokenBudget
+) -> list[dict[str, Any]]:
+    """An item a class; raises RefusedError for a text over the budget."""
+    classes: list[dict[str, Any]] = []
+    for entry, texts in zip(vocabulary, prompt_set.texts, strict=True):
+        for text in texts:
+            budget.check(text, entry.name)
+        classes.append(
+            {
+                "index": entry.index,
+                "name": entry.name,
+                "readable": entry.readable,
+                "texts": list(texts),
+                "tokens": [budget.count(text) for text in texts],
+            }
+        )
+        if prompt_set.weights is not None:
+            classes[-1]["weights"] = list(prompt_set.weights[entry.index])
+        classes[-1]["sha256"] = _hash(vocabulary.name, len(vocabulary), classes[-1])
+    return classes
 
 
 def load_native(
@@ -112,20 +120,7 @@ def load_native(
     classes = raw.get("classes")
     if not isinstance(classes, list) or not classes:
         raise _misshapen(path, "classes is not a list of classes")
-    names, texts = [], []
-    for index, item in enumerate(classes):
-        if not isinstance(item, dict) or item.get("index") != index:
-            raise _misshapen(path, f"classes[{index}] is not the class with index {index}")
-        names.append(_text(item, "name", path, f"classes[{index}]"))
-        group = _texts(item, "texts", path, f"classes[{index}]")
-        if not group:
-            raise _misshapen(path, f"classes[{index}] has no text")
-        for text in group:
-            if not has_word(text) or has_hidden(text):
-                raise _misshapen(path, f"classes[{index}] says nothing, or what nobody sees")
-            if budget is not None:
-                budget.check(text, names[-1])
-        texts.append(group)
+    names, texts = _read_classes(classes, path, budget)
     composition = _text(raw, "composition", path)
     if composition not in COMPOSITIONS:
         raise _misshapen(path, f"the composition {composition!r} is unknown")
@@ -155,6 +150,27 @@ def load_native(
         dropped=_indices(raw.get("dropped", list(shortened)), "dropped", len(texts), path),
     )
     return _with_reading(made, raw, path)
+
+
+def _read_classes(
+    classes: Sequence[Any], path: str | Path, budget: TokenBudget | None
+) -> tuple[list[str], list[tuple[str, ...]]]:
+    """The names and the texts of all classes; raises as `load_native` does."""
+    names, texts = [], []
+    for index, item in enumerate(classes):
+        if not isinstance(item, dict) or item.get("index") != index:
+            raise _misshapen(path, f"classes[{index}] is not the class with index {index}")
+        names.append(_text(item, "name", path, f"classes[{index}]"))
+        group = _texts(item, "texts", path, f"classes[{index}]")
+        if not group:
+            raise _misshapen(path, f"classes[{index}] has no text")
+        for text in group:
+            if not has_word(text) or has_hidden(text):
+                raise _misshapen(path, f"classes[{index}] says nothing, or what nobody sees")
+            if budget is not None:
+                budget.check(text, names[-1])
+        texts.append(group)
+    return names, texts
 
 
 def _with_reading(made: PromptSet, raw: Mapping[str, Any], path: str | Path) -> PromptSet:

@@ -144,8 +144,8 @@ class QuestionBuilder:
             about = self.about(call.entry, attribute)
             prompt = (
                 f"That will not do: {verdicts[attribute].fault or ''}. Describe {about} again in "
-                f"one sentence of at most {self.budget.words} words that names {name}. Reply with the "
-                "sentence only."
+                f"one sentence of at most {self.budget.words} words that names {name}. Reply with "
+                "the sentence only."
             )
         else:
             listed = "\n".join(f"{asked_of(a)}: {v.fault or ''}" for a, v in verdicts.items())

@@ -55,9 +55,10 @@ FindDuplicate = Callable[[str, str], str | None]
 class Verdict:
     """What became of one attribute of a reply.
 
-    text, tokens: the cleaned sentence, and how many of CLIP's it takes. fault: why it will not do, None if it will. soft: it may
-    be kept all the same, for review. final: asking again is of no use. kind: what to do about
-    it ("refused" is asked in other words, "cut" with a larger limit, "empty" once more as it was).
+    text, tokens: the cleaned sentence, and how many of CLIP's it takes. fault: why it will not do,
+    None if it will. soft: it may be kept all the same, for review. final: asking again is of no
+    use. kind: what to do about it ("refused" is asked in other words, "cut" with a larger limit,
+    "empty" once more as it was).
     """
 
     text: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -48,7 +47,8 @@ def texts_for_classes(
 
     It has them if `prompts` or else a shipped vocabulary has the class (see meanings.py), with
     descriptions by `llm` of all `attributes` (default: DEFAULT_ATTRIBUTES; ("name",): none). What
-    another LLM than `bundled` wrote for a vocabulary of the user's own comes before that.
+    another LLM than `bundled` wrote for a vocabulary of the user's own comes before that. A class
+    whose descriptions cannot be shortened to the budget stands with its template.
 
     Args:
         classes: their names, or a vocabulary, whose senses and `bundled` count.
@@ -60,23 +60,10 @@ def texts_for_classes(
 
     Raises:
         UsageError: no class is named, or one twice; a prompt set and what it makes needless.
-        RefusedError: a text is over the budget and cannot be shortened.
+        RefusedError: a name is over the budget.
     """
-    if isinstance(classes, str):
-        raise UsageError(f"Classes are a list of names, not one string: give [{classes!r}].")
-    if isinstance(classes, Vocabulary):
-        entries = classes.classes
-    else:
-        tidy = (" ".join(name.split()) for name in classes)
-        entries = tuple(ClassEntry(i, name, name) for i, name in enumerate(filter(None, tidy)))
-    names = [entry.readable for entry in entries]
-    if not names:
-        raise UsageError('No class is named: give some, such as --classes "sky, grass, zebra".')
-    counts = Counter(map(normalise, names))
-    doubles = {name for name in names if counts[normalise(name)] > 1}
-    if doubles:
-        raise UsageError(f"The class {min(doubles)!r} is named twice.")
-    writing = written_for(budget)
+    entries = _entries(classes)
+    names, writing = [entry.readable for entry in entries], written_for(budget)
     own_words = Vocabulary("classes", "classes", entries)
     plain = build_prompt_set({}, own_words, ("name",), llm=llm, writing=writing)
     texts = [list(group) for group in plain.texts]
@@ -100,6 +87,24 @@ def texts_for_classes(
     for index, group in written.items():
         texts[index] = group or texts[index]
     return ClassTexts(names, texts, described)
+
+
+def _entries(classes: Sequence[str] | Vocabulary) -> tuple[ClassEntry, ...]:
+    """The classes; raises UsageError for none, and for one that is named twice."""
+    if isinstance(classes, str):
+        raise UsageError(f"Classes are a list of names, not one string: give [{classes!r}].")
+    if isinstance(classes, Vocabulary):
+        entries = classes.classes
+    else:
+        tidy = (" ".join(name.split()) for name in classes)
+        entries = tuple(ClassEntry(i, name, name) for i, name in enumerate(filter(None, tidy)))
+    if not entries:
+        raise UsageError('No class is named: give some, such as --classes "sky, grass, zebra".')
+    names = [normalise(entry.readable) for entry in entries]
+    doubles = {e.readable for e in entries if names.count(normalise(e.readable)) > 1}
+    if doubles:
+        raise UsageError(f"The class {min(doubles)!r} is named twice.")
+    return entries
 
 
 def read_as(prompts: PromptSet, chosen: ClassTexts) -> PromptSet:
@@ -179,5 +184,5 @@ def _composed(
         return {}
     renumbered = tuple(replace(e, index=i) for i, e in enumerate(members))
     vocabulary = Vocabulary("classes", "classes", renumbered)
-    built = build_prompt_set(sentences, vocabulary, attributes, writing=writing)
+    built = build_prompt_set(sentences, vocabulary, attributes, missing="skip", writing=writing)
     return {e.index: list(group) for e, group in zip(members, built.texts, strict=True)}

@@ -75,9 +75,15 @@ def compose(
         tokens = writing.budget.count(writing.write(descriptions[:1], entry))
         raise RefusedError(
             f"The description of {entry.readable!r} takes {tokens} tokens where {writing.room} fit "
-            "and cannot be shortened by whole clauses: write a shorter one."
+            "and cannot be shortened by whole clauses: write a shorter one, ask for shorter ones "
+            "with `generate --budget`, or use --missing name."
         )
     return composed
+
+
+def can_be_written(description: str, entry: ClassEntry, writing: Writing = SENTENCE) -> bool:
+    """Whether a description alone fits, whole or shortened."""
+    return _composed((description,), entry, writing) is not None
 
 
 # A set that loses its last description is the set without it: among all combinations of

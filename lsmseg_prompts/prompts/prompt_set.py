@@ -17,7 +17,7 @@ from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES, combined, n
 from lsmseg_prompts.attributes.samples import with_samples
 from lsmseg_prompts.english import has_hidden, has_word, nearest
 from lsmseg_prompts.errors import RefusedError, UsageError
-from lsmseg_prompts.prompts.compose import SENTENCE, Writing, compose, written_for
+from lsmseg_prompts.prompts.compose import SENTENCE, Writing, can_be_written, compose
 from lsmseg_prompts.prompts.controls import CONTROLS, Descriptions, random_like, shuffle
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, name_texts, without_template
 from lsmseg_prompts.tokens import TokenBudget
@@ -166,8 +166,9 @@ def build_prompt_set(
         seed: of the control.
         only: indices of the classes to compose, which takes most of the time; the others have no
             text.
-        missing: one of `MISSING`. Without "fail" a class is described by what there is of it;
-            without anything it has its plain name ("name") or no text ("skip").
+        missing: one of `MISSING`. Without "fail" a class is described by what there is of it that
+            fits the token budget; without anything it has its plain name ("name") or no text
+            ("skip").
         writing: as sentences or phrases, and the tokens that each may take.
 
     Raises:
@@ -189,9 +190,7 @@ def build_prompt_set(
         composition = "ensemble" if composition == "concat" and len(read) > 1 else composition
     if control == "shuffled":
         descriptions = shuffle(descriptions, vocabulary, read, seed)
-    texts, *lists = _texts(
-        descriptions, vocabulary, read, composition, only, missing == "name", writing
-    )
+    texts, *lists = _texts(descriptions, vocabulary, read, composition, only, missing, writing)
     if control == "random":
         texts = random_like(texts, vocabulary, seed, writing.budget)
     shortened, dropped, undescribed = (tuple(one) for one in lists)
@@ -206,13 +205,10 @@ def _texts(
     read: Sequence[str],
     composition: str,
     only: Collection[int] | None,
-    named: bool,
+    missing: str,
     writing: Writing,
 ) -> tuple[list[tuple[str, ...]], list[int], list[int], list[int]]:
-    """Every class's texts, and the `shortened`, `dropped` and `undescribed` of a `PromptSet`.
-
-    named: whether a class without descriptions has its plain name.
-    """
+    """Every class's texts, and the `shortened`, `dropped` and `undescribed` of a `PromptSet`."""
     texts: list[tuple[str, ...]] = []
     shortened: list[int] = []
     dropped: list[int] = []
@@ -220,11 +216,13 @@ def _texts(
     for entry in vocabulary:
         places = ((entry.index, attribute) for attribute in read)
         sentences = [descriptions[place] for place in places if place in descriptions]
+        if missing != "fail":
+            sentences = [text for text in sentences if can_be_written(text, entry, writing)]
         undescribed += [entry.index] * (not sentences)
         if only is not None and entry.index not in only:
             texts.append(())
         elif not sentences:
-            texts.append(named_texts(entry, "name", writing) if named else ())
+            texts.append(named_texts(entry, "name", writing) if missing == "name" else ())
         else:
             group, cut, kept = _composed(sentences, entry, composition, writing)
             texts.append(group)
@@ -268,7 +266,7 @@ def _composed(
                 f"A description of {entry.readable!r} has control characters or invisible signs: "
                 f"{sentence!r}. Write it anew."
             )
-    if composition == "sentence" and writing == written_for(writing.budget):
+    if composition == "sentence" and writing == SENTENCE:
         return _checked(sentences, entry, writing.budget), False, len(sentences)
     # One alone is shortened in the same way whatever the composition.
     groups = [sentences] if composition == "concat" else [[sentence] for sentence in sentences]

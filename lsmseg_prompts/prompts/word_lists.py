@@ -17,7 +17,7 @@ from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import parse_json, read_named
 from lsmseg_prompts.prompts.name_templates import name_texts
 from lsmseg_prompts.prompts.prompt_set import PromptSet
-from lsmseg_prompts.tokens import check_fits
+from lsmseg_prompts.tokens import CLIP
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
 
 BACKGROUND = "background"
@@ -77,7 +77,7 @@ def word_list(name: str, vocabulary: Vocabulary, names: Names) -> PromptSet:
     for entry in vocabulary:
         group = tuple(dict.fromkeys(written(entry, w) for w in names.get(entry.index, ()) or [""]))
         for text in group:
-            check_fits(text, entry.readable)
+            CLIP.check(text, entry.readable)
         texts.append(group)
     spelled = tuple(entry.name for entry in vocabulary)
     return PromptSet(name, vocabulary.name, (name,), "ensemble", "none", spelled, tuple(texts))

@@ -276,9 +276,9 @@ class DescriptionStore(StoreFile):
     ) -> list[dict[str, Any]]:
         """Filled cells, done and failed, as rows; each argument narrows them.
 
-        Keys: vocabulary, class_index, class, readable, attribute, llm, text, tokens, status,
-        reason, source, locked, review, template_hash, updated_at. In the paper's order of the
-        attributes.
+        Keys: vocabulary, class_index, class, readable, attribute, llm, text, tokens (of CLIP),
+        other_tokens (JSON), budget, status, reason, source, locked, review, template_hash,
+        updated_at. In the paper's order of the attributes.
 
         Args:
             vocabulary: the vocabulary, or its name.
@@ -302,8 +302,8 @@ class DescriptionStore(StoreFile):
             values.extend(attributes)
         rows = self.rows(
             "SELECT d.vocabulary, d.class_index, c.name AS class, c.readable, d.attribute, d.llm, "
-            "d.text, d.tokens, d.status, d.reason, d.source, d.locked, d.review, "
-            "d.template_hash, d.updated_at "
+            "d.text, d.tokens, d.other_tokens, d.budget, d.status, d.reason, d.source, d.locked, "
+            "d.review, d.template_hash, d.updated_at "
             "FROM descriptions AS d JOIN classes AS c USING (vocabulary, class_index) "
             f"WHERE {' AND '.join(wheres)}",
             values,

@@ -13,7 +13,8 @@ from ablations.refinement.candidates import Candidate
 from ablations.refinement.feedback import Feedback
 from ablations.refinement.texts import TextStore
 from lsmseg_prompts.errors import RefusedError
-from lsmseg_prompts.prompts.compose import compose
+from lsmseg_prompts.prompts.compose import compose, written_for
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import ClassEntry
 
 NAME = "attributes"
@@ -41,7 +42,7 @@ def propose(feedback: Feedback, store: TextStore) -> Iterator[Candidate]:
             yield averaged(index, subset, sentences)
         entry = feedback.vocabulary[index]
         for pair in combinations([a for a in described if a != "typical"], 2):
-            if (one := joined(pair, sentences, entry)) is not None:
+            if (one := joined(pair, sentences, entry, store.budget)) is not None:
                 yield one
 
 
@@ -52,11 +53,21 @@ def averaged(index: int, subset: Sequence[str], sentences: Mapping[str, str]) ->
 
 
 def joined(
-    subset: Sequence[str], sentences: Mapping[str, str], entry: ClassEntry
+    subset: Sequence[str],
+    sentences: Mapping[str, str],
+    entry: ClassEntry,
+    budget: TokenBudget = CLIP,
 ) -> Candidate | None:
-    """The candidate of some attributes in one text; None where they do not all fit."""
+    """The candidate of some attributes in one text; None where they do not all fit.
+
+    Args:
+        subset: The attributes.
+        sentences: What the class is described by.
+        entry: The class.
+        budget: The tokens that a text may take.
+    """
     try:
-        composed = compose([sentences[a] for a in subset], entry)
+        composed = compose([sentences[a] for a in subset], entry, written_for(budget))
     except RefusedError:
         return None
     if composed.kept < len(subset):

@@ -48,7 +48,7 @@ class _Asking:
     def propose(self, feedback: Feedback, store: TextStore) -> Iterator[Candidate]:
         """The store's pair cells and those of the costliest confusions, in both directions."""
         lacking = [pair for pair in wanted(feedback) if pair not in store.pairs]
-        written = self.inquiry.pairs(feedback.vocabulary, lacking)
+        written = self.inquiry.pairs(feedback.vocabulary, lacking, feedback.budget)
         texts = {pair: text for pair, (text, _) in written.items()}
         paid = dict(written.values())
         for candidate in propose(feedback, replace(store, pairs={**store.pairs, **texts})):

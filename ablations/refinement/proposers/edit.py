@@ -8,7 +8,7 @@ from ablations.refinement.candidates import Candidate
 from ablations.refinement.feedback import Feedback
 from ablations.refinement.texts import TextStore
 from lsmseg_prompts.errors import RefusedError
-from lsmseg_prompts.prompts.compose import compose
+from lsmseg_prompts.prompts.compose import compose, written_for
 from lsmseg_prompts.prompts.shortening import shorten
 
 NAME = "edit"
@@ -31,7 +31,7 @@ def propose(feedback: Feedback, store: TextStore) -> Iterator[Candidate]:
         if len(now) > 1:
             for order, said in ((now, "joined"), (now[::-1], "joined in the other order")):
                 try:
-                    composed = compose(order, entry)
+                    composed = compose(order, entry, written_for(store.budget))
                 except RefusedError:
                     continue
                 yield Candidate(index, (composed.text,), NAME, f"{recipe}, {said}")

@@ -118,7 +118,8 @@ class _Evolution:
 
     def _rewritten(self, candidate: Mapping[str, str], name: str, shown: Mapping[str, Any]) -> str:
         template, vocabulary = query("rewrite"), self.feedback.vocabulary
-        asked = question(template, vocabulary, vocabulary[self.index], **shown)
+        budget, entry = self.feedback.budget, vocabulary[self.index]
+        asked = question(template, vocabulary, entry, budget=budget, **shown)
         (answer,) = self.inquiry.answers(vocabulary, "rewrite", template, [asked])
         if answer is None:
             return candidate[name]

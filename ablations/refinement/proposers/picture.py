@@ -34,6 +34,7 @@ class _Asking:
                 vocabulary,
                 vocabulary[index],
                 [crop.image for crop in shown],
+                feedback.budget,
                 now=list(feedback.texts[index]),
                 shown=[_in_words(feedback, crop) for crop in shown],
             )

@@ -27,7 +27,13 @@ class _Asking:
         """Each new sentence alone, and beside the current texts."""
         template, vocabulary = query("rewrite"), feedback.vocabulary
         asked = {
-            index: question(template, vocabulary, vocabulary[index], **seen(feedback, index))
+            index: question(
+                template,
+                vocabulary,
+                vocabulary[index],
+                budget=feedback.budget,
+                **seen(feedback, index),
+            )
             for index in costliest(feedback, CLASSES)
         }
         yield from rewritten(self.inquiry, feedback, NAME, template, asked)
