@@ -3,6 +3,7 @@
 python benchmarks/corpus.py                  # tables of docs/corpus.md
 python benchmarks/corpus.py --information    # how much of a class its texts tell
 python benchmarks/corpus.py --sample 5       # cells to read again, in %
+python benchmarks/corpus.py --budgets        # how many texts fit 32, 64, 72, 77 tokens
 python benchmarks/corpus.py --judge          # how often the judge of replies takes them for others
 """
 
@@ -35,9 +36,11 @@ from lsmseg_prompts.descriptions.bundled import (
 )
 from lsmseg_prompts.descriptions.lint import lint, name_leaks
 from lsmseg_prompts.english import names_pattern
+from lsmseg_prompts.errors import RefusedError
 from lsmseg_prompts.generation.verdicts import CLOSED, of_other_attributes
 from lsmseg_prompts.llm.bundled import BUNDLED_ATTRIBUTES, DESCRIBED_VOCABULARIES, TOGETHER
-from lsmseg_prompts.tokens import count_tokens
+from lsmseg_prompts.prompts.compose import Writing, compose, written_for
+from lsmseg_prompts.tokens import count_tokens, find_budget
 from lsmseg_prompts.vocabularies import ClassEntry, load_vocabulary
 
 Encode = Callable[[Sequence[str]], np.ndarray]
@@ -46,6 +49,7 @@ Encode = Callable[[Sequence[str]], np.ndarray]
 MEASURED = ("coco-stuff", "ade20k-847")
 SECOND = "coco-stuff"  # all of whose classes have second samples of their own
 CONTRAST = "pairs"  # the pair cells' row
+LIMITS = (32, 64, 72, 77)  # tokens that PE-Core, SigLIP, PE-Core G and CLIP read
 SEED = 20261127  # of the sample that was read a second time
 
 
@@ -206,6 +210,41 @@ def samples_table() -> str:
     return "\n".join(lines)
 
 
+def budgets() -> str:
+    """How many texts fit token budgets, in CLIP's tokens, as Markdown.
+
+    As they are, and after what can be left out; of four joined, with something of each of them.
+    """
+    vocabularies = [load_vocabulary(name) for name in DESCRIBED_VOCABULARIES]
+    cells = [read_bundled(name) for name in DESCRIBED_VOCABULARIES]
+    head = " | ".join(f"{limit}: whole, shortened" for limit in LIMITS)
+    lines = [f"| text | texts | {head} |", "|---|---|" + "---|" * len(LIMITS)]
+    rows: list[tuple[str, ...]] = [(attribute,) for attribute in BUNDLED_ATTRIBUTES]
+    for attributes in (*rows, tuple(TOGETHER.split("+"))):
+        texts = [
+            ([texts[entry.index, attribute] for attribute in attributes], entry)
+            for vocabulary, texts in zip(vocabularies, cells, strict=True)
+            for entry in vocabulary
+        ]
+        shares = []
+        for limit in LIMITS:
+            writing = written_for(find_budget(str(limit)))
+            whole = sum(count_tokens(writing.write(*one)) <= limit for one in texts)
+            short = sum(_all_said(said, entry, writing) for said, entry in texts)
+            shares.append(f"{100 * whole / len(texts):.1f}, {100 * short / len(texts):.1f}")
+        name = attributes[0] if len(attributes) == 1 else f"{', '.join(attributes)} joined"
+        lines.append(f"| {name} | {len(texts)} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
+def _all_said(descriptions: list[str], entry: ClassEntry, writing: Writing) -> bool:
+    """Whether all descriptions are in the text that is composed of them."""
+    try:
+        return compose(descriptions, entry, writing).kept == len(descriptions)
+    except RefusedError:
+        return False
+
+
 def in_common(text: str, other: str) -> float:
     """The share of the words of two texts that stand in both, in the same order."""
     return SequenceMatcher(None, text.lower().split(), other.lower().split()).ratio()
@@ -216,11 +255,15 @@ def main() -> None:
     parser.add_argument(
         "--information", action="store_true", help="find classes by their texts, names masked"
     )
+    parser.add_argument("--budgets", action="store_true", help="how many texts fit token budgets")
     parser.add_argument("--judge", action="store_true", help="judge them as replies")
     parser.add_argument("--sample", type=float, metavar="PERCENT", help="print cells to read again")
     options = parser.parse_args()
     if options.information:
         print(information(sentence_model()))
+        return
+    if options.budgets:
+        print(budgets())
         return
     if options.judge:
         print(judged())

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ablations.recipes.files import Settings
+from ablations.scoring.budgets import budget_for
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import ConfigurationError
+from lsmseg_prompts.prompts.compose import written_for
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, cells
+from lsmseg_prompts.tokens import CLIP
 from lsmseg_prompts.vocabularies import Vocabulary
 
 
@@ -45,7 +48,7 @@ class Texts:
 
     def prompt_set(self, vocabulary: Vocabulary, settings: Settings) -> PromptSet:
         """The prompts of a variant for a vocabulary."""
-        llm = str(settings.llm)
+        llm, budget = str(settings.llm), budget_for(None, settings.model)
         return build_prompt_set(
             self._loaded[vocabulary.name, llm],
             vocabulary,
@@ -54,4 +57,7 @@ class Texts:
             llm,
             settings.control,
             self.seed,
+            # All descriptions are there: only what cannot be shortened stands with its name.
+            missing="fail" if budget == CLIP else "name",
+            writing=written_for(budget),
         )

@@ -125,7 +125,7 @@ def _labels(axis: Any, points: Sequence[tuple[str, Row]]) -> None:
 
 
 def length_plot(rows: Sequence[Row], path: Path) -> Path:
-    """How the lengths of each prompt set's texts are spread, against the 77 tokens CLIP reads.
+    """How the lengths of each prompt set's texts are spread, against what the model reads.
 
     rows: of one vocabulary, see `ablations.report.lengths.length_rows`, with ``chosen``.
     """
@@ -138,11 +138,11 @@ def length_plot(rows: Sequence[Row], path: Path) -> Path:
         heights = [-0.8 * number / most for _, number in row["lengths"]]  # the axis points down
         axis.bar(tokens, heights, 1.0, bottom=y + 0.4, color=colour, alpha=0.55, lw=0)
         axis.plot([row["median"]] * 2, [y - 0.42, y + 0.42], color=INK, lw=1.4)
-    axis.axvline(CONTEXT_LENGTH, color=INK, lw=0.8, ls=":")
+    limit = rows[0].get("limit", CONTEXT_LENGTH)
+    axis.axvline(limit, color=INK, lw=0.8, ls=":")
     rows_down(axis, [short(row["prompts"]) for row in rows])
-    axis.set_xlim(0, CONTEXT_LENGTH + 2)
-    axis.set_xlabel(
-        f"tokens of CLIP, start and end included; dotted: the {CONTEXT_LENGTH} it reads"
-    )
+    axis.set_xlim(0, limit + 2)
+    whose = rows[0].get("budget", "CLIP")
+    axis.set_xlabel(f"tokens of {whose}, start and end included; dotted: the {limit} it reads")
     grid(axis)
     return save(figure, path)

@@ -168,6 +168,7 @@ def confusion_sheet(rows: Sequence[Row]) -> Sheet:
 
 def length_sheet(rows: Sequence[Row]) -> Sheet:
     """How long the texts of each prompt set are."""
+    whose, limit = rows[0].get("budget", "CLIP") + "'s", rows[0].get("limit", 77)
     quantiles = ("shortest", "quarter", "median", "three_quarters", "longest")
     return make_sheet(
         "Lengths of the prompts",
@@ -178,8 +179,8 @@ def length_sheet(rows: Sequence[Row]) -> Sheet:
             *texts("texts", *quantiles, "shortened"),
             ("attribute lost", lambda row: str(row["dropped"])),
         ],
-        "CLIP's tokens, of which it reads 77, start and end included. Shortened: classes whose "
-        "text lost a clause to fit; attribute lost: those that lost an attribute's whole "
+        f"{whose} tokens, of which it reads {limit}, start and end included. Shortened: classes "
+        "whose text lost a clause to fit; attribute lost: those that lost an attribute's whole "
         "description. * is the set that was chosen.",
         lambda row: "baseline" if row["prompts"] == "name" else "attribute",
     )

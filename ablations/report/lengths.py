@@ -1,4 +1,4 @@
-"""How long prompts are, in CLIP's tokens: of 77, start and end included."""
+"""How long prompts are, in the model's tokens: start and end included."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 
 from lsmseg_prompts.prompts.prompt_set import PromptSet
-from lsmseg_prompts.tokens import count_tokens
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 
 
-def length_rows(sets: Sequence[PromptSet]) -> list[dict[str, Any]]:
+def length_rows(sets: Sequence[PromptSet], budget: TokenBudget = CLIP) -> list[dict[str, Any]]:
     """A row for every prompt set: quantiles of its texts' lengths, and how many have each length.
 
     shortened, dropped: classes whose text lost a clause, or an attribute's whole description.
+    budget: how tokens are counted; a row names another than CLIP's, with its limit.
     """
     rows = []
+    other = {} if budget == CLIP else {"budget": budget.name, "limit": budget.limit}
     for one in sets:
-        tokens = [count_tokens(text) for group in one.texts for text in group]
+        tokens = [budget.count(text) for group in one.texts for text in group]
         low, quarter, median, three, high = (
             float(q) for q in np.percentile(tokens, [0, 25, 50, 75, 100])
         )
@@ -33,6 +35,7 @@ def length_rows(sets: Sequence[PromptSet]) -> list[dict[str, Any]]:
                 "longest": int(high),
                 "shortened": len(one.shortened),
                 "dropped": len(one.dropped),
+                **other,
                 "lengths": [list(pair) for pair in sorted(Counter(tokens).items())],
             }
         )

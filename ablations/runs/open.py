@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.runs.request import AblationRequest
+from lsmseg_prompts.attributes.samples import asked_of
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.prompts.compose import Writing, can_be_written, compose, written_for
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.terminal import note, progress_bar
+from lsmseg_prompts.tokens import CLIP
 from lsmseg_prompts.vocabularies import Vocabulary, benchmark_vocabulary
 
 if TYPE_CHECKING:
@@ -48,7 +51,8 @@ def load_descriptions(
     """What each LLM has written, `typical` too where it is there.
 
     With "skip" only what all of them have. Raises ConfigurationError that says which commands make
-    what is missing, of all LLMs at once; also where not a single description is left.
+    what is missing, of all LLMs at once; also where not a single description is left; and with
+    "fail" RefusedError for one that cannot be shortened to the model's token budget.
     """
     if request.store_path.is_file():
         open_store(request.store_path).close()  # brings one of an older schema up to date
@@ -69,7 +73,26 @@ def load_descriptions(
             lacking[str(error)] = None
     if lacking:
         raise ConfigurationError(" ".join(lacking))
+    if request.missing == "fail" and (budget := request.token_budget) != CLIP:
+        for of_llm in loaded.values():
+            for at, vocabulary in enumerate(vocabularies):
+                of_llm[at] = _within(of_llm[at], vocabulary, written_for(budget))
     return _in_common(loaded, vocabularies) if request.missing == "skip" else loaded
+
+
+def _within(
+    cells: Mapping[tuple[int, str], str], vocabulary: Vocabulary, writing: Writing
+) -> dict[tuple[int, str], str]:
+    """The descriptions; of `typical`, which need not be there, those that can be short enough."""
+    kept = {}
+    for (index, attribute), text in cells.items():
+        entry = vocabulary[index]
+        if asked_of(attribute) != "typical":
+            compose([text], entry, writing)  # raises where it cannot
+        elif not can_be_written(text, entry, writing):
+            continue
+        kept[index, attribute] = text
+    return kept
 
 
 def _in_common(

@@ -25,7 +25,7 @@ from lsmseg_prompts.attributes.samples import sampled
 from lsmseg_prompts.export.card import texts_sha256
 from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.store.store import open_store_readonly
-from lsmseg_prompts.tokens import count_tokens
+from lsmseg_prompts.tokens import CLIP
 
 SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
 SETTINGS = (
@@ -168,6 +168,8 @@ class RunRecord:
         """What the scores were made from and how, for the records."""
         settings = {name: getattr(self.request, name) for name in SETTINGS}
         settings |= {"attributes": self.stage3, "device": self.request.device}
+        if self.board.budget != CLIP:
+            settings["budget"] = self.board.budget.described
         return {
             "llm": self.llm,
             "model": {
@@ -195,7 +197,7 @@ class RunRecord:
         rows = []
         for bench, _ in self.vocabularies():
             sets = [self.board.prompt_set(bench, candidate) for candidate in shown]
-            for row, candidate in zip(length_rows(sets), shown, strict=True):
+            for row, candidate in zip(length_rows(sets, self.board.budget), shown, strict=True):
                 rows.append({**row, "chosen": candidate == self.candidate})
         return rows
 
@@ -213,7 +215,7 @@ class RunRecord:
                         "index": entry.index,
                         "name": entry.readable,
                         "texts": list(texts),
-                        "tokens": [count_tokens(text) for text in texts],
+                        "tokens": [self.board.budget.count(text) for text in texts],
                     }
                     for entry, texts in zip(bench.vocabulary, prompt_set.texts, strict=True)
                 ],

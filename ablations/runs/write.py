@@ -129,6 +129,7 @@ def _write_prompts(record: RunRecord) -> dict[str, str]:
             scores=record.best["scores"],
             provenance=_whence(record, record.candidate),
             force=True,
+            budget=record.board.budget,
         )
         files[name] = f"the best prompts ({record.candidate.name}) for training and evaluation"
     return files | _write_beside(record)
@@ -152,6 +153,7 @@ def _write_beside(record: RunRecord) -> dict[str, str]:
             scores=record.scores(candidate),
             provenance=_whence(record, candidate),
             force=True,
+            budget=record.board.budget,
         )
         files[name] = what
     return files

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from lsmseg_prompts.english import has_word, sentences
 from lsmseg_prompts.errors import RefusedError, UsageError
-from lsmseg_prompts.prompts.compose import Writing, compose
+from lsmseg_prompts.prompts.clauses import is_finished
+from lsmseg_prompts.prompts.compose import Composed, Writing, can_be_written, compose
 from lsmseg_prompts.prompts.name_templates import NAME_TEMPLATES, plain_name, without_template
 from lsmseg_prompts.prompts.prompt_set import NOT_ONE_ROW, PromptSet
 from lsmseg_prompts.tokens import CLIP, TokenBudget, token_ids
@@ -157,12 +158,10 @@ def fitted(
             if len(part) == 1 and (kept := _as_it_is(part[0], entry, writing)):
                 made.append(kept)
                 continue
-            if len(part) == 1 and writing.form == "sentence":  # joined before
-                part = sentences(part[0])
-            composed = compose(part, entry, writing)
+            composed, is_whole = _composed(part, entry, writing)
             made.append(composed.text)
-            shortened |= {entry.index} if composed.cuts or composed.kept < len(part) else set()
-            dropped |= {entry.index} if composed.kept < len(part) else set()
+            shortened |= set() if is_whole and not composed.cuts else {entry.index}
+            dropped |= set() if is_whole else {entry.index}
         once = writing.form != "sentence" and prompts.weights is None
         texts.append(tuple(dict.fromkeys(made) if once else made))
     return replace(
@@ -171,6 +170,19 @@ def fitted(
         shortened=tuple(sorted(shortened)),
         dropped=tuple(sorted(dropped)),
     )
+
+
+def _composed(part: Sequence[str], entry: ClassEntry, writing: Writing) -> tuple[Composed, bool]:
+    """One text of a class's texts, and whether something of each is in it.
+
+    A text that was joined before comes apart at its sentences where it is too long as it is.
+    """
+    if len(part) > 1 or can_be_written(part[0], entry, writing):
+        composed = compose(part, entry, writing)
+    else:
+        part = [one if is_finished(one) else f"{one}." for one in sentences(part[0])]
+        composed = compose(part, entry, writing)
+    return composed, composed.kept == len(part)
 
 
 def _described(group: Sequence[str], entry: ClassEntry) -> Sequence[str]:

@@ -6,6 +6,7 @@ descriptions of another. Both depend only on the seed and what they are given.
 
 import random
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -112,11 +113,11 @@ def random_like(
         for text in group:
             (head,) = name_texts(entry)
             tokens = budget.count(text)
-            missing = tokens - budget.count(head + ",")
+            missing = max(0, tokens - budget.count(head + ","))
             drawn = [generator.choice(words) for _ in range(missing)]
-            while drawn and budget.count(f"{head}, {' '.join(drawn)}") > tokens:
-                drawn.pop()
-            controls.append(f"{head}, {' '.join(drawn)}" if drawn else head)
+            written = [f"{head}, {' '.join(drawn[:n])}" if n else head for n in range(missing + 1)]
+            most = bisect_right(written, tokens, key=budget.count) - 1
+            controls.append(written[max(0, most)])
             budget.check(controls[-1], entry.readable)
         result.append(tuple(controls))
     return result
