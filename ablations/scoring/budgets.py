@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.tokens import CLIP, TokenBudget, find_budget
 
 OF_A_PLACE = ("hf-hub:", "local-dir:")
@@ -23,12 +23,16 @@ def budget_for(
     Raises:
         UsageError: For a budget that does not exist.
         ConfigurationError: Where the files of the model's tokenizer are not here.
+        CheckpointError, DataError: For what the names ask for and cannot be had.
     """
     if asked is not None:
         return find_budget(asked)
-    if str(pretrained).startswith(OF_A_PLACE):
-        model = str(pretrained)
+    named = str(pretrained) if str(pretrained).startswith(OF_A_PLACE) else model
     try:
-        return find_budget(model)
+        return find_budget(named)
     except UsageError:  # a network of ours, or a name that loading it will refuse
         return CLIP
+    except ConfigurationError:  # its tokenizer may lie beside the weights, or be fetched with them
+        from lsmseg_model.pull.find import find
+
+        return find_budget(named, find(str(model), str(pretrained or "") or None).tokenizer)

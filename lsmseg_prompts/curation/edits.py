@@ -105,8 +105,8 @@ def check(text: str, entry: ClassEntry, force: bool = False, budget: TokenBudget
     tokens = budget.count(text)
     if tokens > budget.limit:
         raise RefusedError(
-            f"The text has {tokens} {budget.unit}, {tokens - budget.limit} more than fit: shorten "
-            "it, or name a larger --budget."
+            f"The text has {tokens} {budget.unit}, {tokens - budget.limit} more than "
+            f"{budget.reader} reads: shorten it, or name a larger --budget."
         )
     if not force and (broken := check_text(text, entry, None, budget)):
         said = "; ".join(message for _, message in broken)

@@ -6,7 +6,7 @@ configuration has its context length and its tokenizer, or a folder of such a mo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,14 +34,15 @@ class TokenBudget:
 
     name: as `--budget` has it. limit: the model's context length, start and end included.
     tokenizer: "clip", or whose files count: a repository, or "local-dir:" and a folder. clean: what
-    open_clip does to a text before it is counted so. model: what `model pull` fetches the files by.
+    open_clip does to a text before it is counted so. folder: where the files are, if neither there
+    nor where huggingface_hub keeps them.
     """
 
     name: str
     limit: int
     tokenizer: str = OF_CLIP
     clean: str = "whitespace"
-    model: str = ""
+    folder: str = ""
 
     def count(self, text: str) -> int:
         """How many tokens `text` takes, special ones included.
@@ -50,7 +51,12 @@ class TokenBudget:
         """
         if self.tokenizer == OF_CLIP:
             return count_tokens(text)
-        return hub.count(self.tokenizer, self.clean, text)
+        return hub.count(self.place, self.clean, text)
+
+    @property
+    def place(self) -> str:
+        """Where the tokenizer's files are, as `hub` names it."""
+        return LOCAL + self.folder if self.folder else self.tokenizer
 
     def fits(self, text: str) -> bool:
         """Whether the model reads the whole of `text`."""
@@ -68,9 +74,14 @@ class TokenBudget:
     @property
     def shown(self) -> str:
         """Whose tokens there are how many of, in a message: "CLIP's 77"."""
+        return f"the {self.limit}" if self.name.isdigit() else f"{self.reader}'s {self.limit}"
+
+    @property
+    def reader(self) -> str:
+        """Who reads so many, in a message: "CLIP"."""
         if self.name == OF_CLIP:
-            return f"CLIP's {self.limit}"
-        return f"the {self.limit}" if self.name.isdigit() else f"{self.name}'s {self.limit}"
+            return "CLIP"
+        return "the model" if self.name.isdigit() else self.name
 
     @property
     def unit(self) -> str:
@@ -90,7 +101,7 @@ class TokenBudget:
     @property
     def file(self) -> Path:
         """The file that counts; ConfigurationError where it is not here."""
-        return merges_file() if self.tokenizer == OF_CLIP else hub.tokenizer_file(self.tokenizer)
+        return merges_file() if self.tokenizer == OF_CLIP else hub.tokenizer_file(self.place)
 
     @property
     def described(self) -> dict[str, str | int]:
@@ -111,8 +122,12 @@ CLIP = TokenBudget(OF_CLIP, CONTEXT_LENGTH)
 """CLIP's 77: what texts are written for where no other budget is named."""
 
 
-def find_budget(name: str | None) -> TokenBudget:
+def find_budget(name: str | None, folder: Path | None = None) -> TokenBudget:
     """The budget of a name; None is CLIP's.
+
+    Args:
+        name: as `--budget` has it.
+        folder: where the files of its tokenizer are, if not where they usually are.
 
     Raises:
         UsageError: there is none of that name.
@@ -143,12 +158,12 @@ def find_budget(name: str | None) -> TokenBudget:
         )
     options = text.get("tokenizer_kwargs") or {}
     clean = options.get("clean", "whitespace")
-    budget = TokenBudget(
-        name, text.get("context_length", CONTEXT_LENGTH), source or OF_CLIP, clean, model
-    )
-    if source:
-        hub.check(budget.tokenizer, name, model)
-    return _plain(budget)
+    limit = text.get("context_length", CONTEXT_LENGTH)
+    if not source:
+        return _plain(TokenBudget(name, limit))
+    budget = TokenBudget(name, limit, source, clean, "" if folder is None else str(folder))
+    hub.check(budget.place, name, model)
+    return budget
 
 
 def budget_names() -> list[str]:
@@ -157,11 +172,8 @@ def budget_names() -> list[str]:
 
 
 def _plain(budget: TokenBudget) -> TokenBudget:
-    """CLIP's budget under its own name, whatever model has it."""
-    same = (budget.limit, budget.tokenizer) == (CLIP.limit, CLIP.tokenizer)
-    if same:
-        return CLIP
-    return replace(budget, clean="whitespace", model="") if budget.tokenizer == OF_CLIP else budget
+    """A budget of CLIP's tokens; that of 77 under its own name, whatever model has it."""
+    return CLIP if budget.limit == CLIP.limit else budget
 
 
 @cache

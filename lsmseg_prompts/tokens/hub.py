@@ -3,7 +3,7 @@
 The files are read from a folder, or from where huggingface_hub keeps what it has fetched; nothing
 is downloaded here. The library tokenizers, which transformers is built on, reads tokenizer.json;
 what transformers and open_clip do around it is repeated, and the tests hold the counts against
-those of open_clip's `HFTokenizer`.
+those of open_clip's `HFTokenizer`. A tokenizer of other files is left to transformers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from lsmseg_prompts.tokens.clip import repaired
 
 LOCAL = "local-dir:"
 FILE, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+OTHERS = ("spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "vocab.txt")
+"""Files that transformers makes a tokenizer of where there is no tokenizer.json."""
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -86,22 +88,27 @@ def check(tokenizer: str, name: str, model: str) -> None:
             f"Counting the tokens of {name} takes the package tokenizers: run "
             "`pip install 'lsmseg-prompts[hf]'`."
         )
+    if _vocabulary(tokenizer) is not None:
+        return
     if tokenizer.startswith(LOCAL):
-        folder = tokenizer.removeprefix(LOCAL)
-        if not (Path(folder) / FILE).is_file():
-            raise ConfigurationError(
-                f"The folder {folder} has no {FILE}: put the files of the model's tokenizer there."
-            )
-    elif _file(tokenizer, FILE) is None:
-        raise absent(FILE, tokenizer, name, model)
+        raise ConfigurationError(
+            f"The folder {tokenizer.removeprefix(LOCAL)} has no {FILE}: put the files of the "
+            "model's tokenizer there."
+        )
+    raise absent(FILE, tokenizer, name, model)
 
 
 def tokenizer_file(tokenizer: str) -> Path:
     """The file that counts; ConfigurationError where it is not here any more."""
-    path = _file(tokenizer, FILE)
+    path = _vocabulary(tokenizer)
     if path is None:
         raise absent(FILE, tokenizer, tokenizer, tokenizer)
     return path
+
+
+def _vocabulary(tokenizer: str) -> Path | None:
+    found = (_file(tokenizer, name) for name in (FILE, *OTHERS))
+    return next((path for path in found if path is not None), None)
 
 
 def _file(tokenizer: str, name: str) -> Path | None:
@@ -118,6 +125,8 @@ def _counter(tokenizer: str) -> Callable[[str], int]:
 
     path = tokenizer_file(tokenizer)
     try:
+        if path.name != FILE:
+            return _by_transformers(path.parent)
         read = Tokenizer.from_file(str(path))
         read.no_truncation()
         read.no_padding()
@@ -129,6 +138,15 @@ def _counter(tokenizer: str) -> Callable[[str], int]:
     if special is None and read.post_processor is not None:
         return lambda text: len(read.encode(text).ids)
     return lambda text: len(read.encode(text, add_special_tokens=False).ids) + (special or 0)
+
+
+def _by_transformers(folder: Path) -> Callable[[str], int]:
+    from transformers import AutoTokenizer
+
+    read = AutoTokenizer.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    )
+    return lambda text: len(read(text, verbose=False).input_ids)
 
 
 def _own_special_tokens(settings: dict[str, object]) -> int | None:

@@ -110,6 +110,28 @@ def test_a_folder_that_is_not_whole(tmp_path: Path) -> None:
             find_budget(name)
 
 
+def test_a_vocabulary_without_tokenizer_json_is_left_to_transformers(tmp_path: Path) -> None:
+    from open_clip import get_tokenizer
+
+    name = f"local-dir:{model_folder(tmp_path, 'bert')}"
+    whole = find_budget(name)
+    pieces = json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+    counts = [whole.count(text) for text in TEXTS]
+    (tmp_path / "vocab.txt").write_text("".join(f"{p}\n" for p in sorted(pieces, key=pieces.get)))
+    (tmp_path / "tokenizer.json").unlink()
+    hub._counter.cache_clear()
+    hub.count.cache_clear()
+    assert [find_budget(name).count(text) for text in TEXTS] == counts
+    assert [int((get_tokenizer(name)(t, context_length=99) != 0).sum()) for t in TEXTS] == counts
+
+
+def test_files_that_lie_elsewhere(cache: Path, tmp_path: Path) -> None:
+    folder = unigram(tmp_path / "beside")
+    budget = find_budget("siglip", folder)
+    assert budget.tokenizer == "timm/ViT-B-16-SigLIP" and budget.file.parent == folder
+    assert budget.count("a cat") == find_budget("ViT-B-16-SigLIP-384", folder).count("a cat")
+
+
 def test_a_hub_model_and_what_a_text_over_its_budget_is_told(cache: Path, tmp_path: Path) -> None:
     in_cache(model_folder(tmp_path / "made", "bert"), cache, "org/model")
     in_cache(bert(tmp_path / "words"), cache, "some/where")
