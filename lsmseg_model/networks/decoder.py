@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.kernels.onednn import is_supported, map_threads
+from lsmseg_model.kernels.onednn import is_supported, last_convolution, map_threads
 
 AT_ONCE = 4  # classes, on the CPU without gradients: what lies between stays in the cache
 
@@ -99,7 +99,7 @@ class Decoder(nn.Module):
             y = part.flatten(0, 1).permute(0, 3, 1, 2)
             for up, kernel, what in zip(ups, kernels, guided, strict=True):
                 y = up(y, kernel, what)
-            return self.head(y)[:, 0].unflatten(0, (x.shape[0], -1))
+            return last_convolution(self.head, y)[:, 0].unflatten(0, (x.shape[0], -1))
 
         parts = x.split(AT_ONCE, dim=1) if is_supported(x) else (x,)
         return torch.cat(map_threads(decode, parts), dim=1)

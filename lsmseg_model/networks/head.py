@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.kernels.onednn import is_supported
+from lsmseg_model.kernels.onednn import first_convolution, is_supported
 from lsmseg_model.networks import category_filter
 from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.decoder import Decoder
@@ -78,8 +78,8 @@ class Aggregator(nn.Module):
                 kept = category_filter.keep(response, self.k, wanted)
                 texts = category_filter.gather(texts, kept)  # Eq. 4
             cost = (texts @ features.flatten(2)).unflatten(2, features.shape[2:])  # Eq. 1 and 5
-        x = self.conv1(cost.flatten(0, 1)[:, None])
-        x = x.permute(0, 2, 3, 1).unflatten(0, cost.shape[:2])  # [B, N, H, W, D]
+        x = first_convolution(self.conv1, cost.flatten(0, 1)[:, None])
+        x = x.unflatten(0, cost.shape[:2])  # [B, N, H, W, D]
         visual = textual = None
         if self.guidance_projection is not None:
             visual = self.guidance_projection(appearance).permute(0, 2, 3, 1)

@@ -8,6 +8,7 @@ code below does differently changes no number:
 - the guidance of the pictures is the same for every class, and that of the texts the same at
   every position: their part of queries and keys is computed once, not once for each class;
 - the padding classes of CAT-Seg are all alike: they are one key and value, counted so many times;
+- shifted windows are cut where CAT-Seg masks what does not belong together, see `windows`;
 - on the CPU without gradients, a few classes (or positions) at a time go through a block, so that
   what lies between its steps stays in the cache.
 
@@ -15,14 +16,14 @@ Shapes: B pictures, N classes, D channels, H x W positions; cost maps are [B, N,
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lsmseg_model.kernels.onednn import is_supported, linear, map_threads
+from lsmseg_model.kernels.onednn import elu_plus_1, linear, map_parts
 from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
 
 ROWS = 2304  # positions times classes at once
@@ -52,41 +53,35 @@ class WindowAttention(GuidedAttention):
         self.proj = nn.Linear(dim, dim)
 
     def added(self, guidance: Tensor) -> Tensor:
-        """What the guidance [B, W, M, G] and the biases add to q, k and v: [B, 1, W, M, 3 D]."""
+        """What the guidance [B, P, G] and the biases add to q, k and v: [B, 1, P, 3 D]."""
         q, k = self.guided(guidance)
         return torch.cat([q, k, self.v.bias.expand_as(q)], dim=-1)[:, None]
 
-    def forward(self, x: Tensor, guided: Tensor, mask: Tensor | None) -> Tensor:
-        """x: [B, N, W, M, D] in W windows of M positions; guided: what `added` made.
+    def forward(self, x: Tensor, added: Tensor, sizes: Sequence[int]) -> Tensor:
+        """x: [B, N, P, D], window after window, so many positions each -> [B, N, P, D].
 
-        mask: [W, M, M] added to the scores, or None. Returns [B, N, W, M, D].
+        added: what `added` made.
         """
         weight = [self.q.weight[:, : self.dim], self.k.weight[:, : self.dim], self.v.weight]
-        qkv = linear(x, torch.cat(weight)).add_(guided).unflatten(-1, (3, self.heads, -1))
-        if mask is not None:
-            mask = mask.to(x.dtype)[:, None].repeat(qkv.shape[0] * qkv.shape[1], 1, 1, 1)
-        q, k, v = qkv.flatten(0, 2).permute(2, 0, 3, 1, 4)  # [B N W, heads, M, D / heads] each
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        out = out.transpose(1, 2).reshape(x.shape)
-        return linear(out, self.proj.weight, self.proj.bias)
-
-
-def _parts(x: Tensor, rows: int, dim: int) -> Sequence[Tensor]:
-    """The parts of x along a dimension that go through a block; each place is `rows` rows."""
-    return x.split(max(1, ROWS // rows), dim) if is_supported(x) else (x,)
+        qkv = linear(x, torch.cat(weight)).add_(added)
+        out = []
+        for window in qkv.flatten(0, 1).split(sizes, dim=1):
+            q, k, v = window.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            out.append(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return linear(torch.cat(out, dim=1).view(x.shape), self.proj.weight, self.proj.bias)
 
 
 class Mlp(nn.Module):
-    """Two linear layers with GELU between them."""
+    """Two linear layers with GELU between them, added to what comes in beside."""
 
     def __init__(self, dim: int, ratio: int = 4) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, ratio * dim)
         self.fc2 = nn.Linear(ratio * dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, plus: Tensor) -> Tensor:
         hidden = linear(x, self.fc1.weight, self.fc1.bias, "gelu")
-        return linear(hidden, self.fc2.weight, self.fc2.bias)
+        return linear(hidden, self.fc2.weight, self.fc2.bias, plus=plus)
 
 
 class SwinBlock(nn.Module):
@@ -101,42 +96,56 @@ class SwinBlock(nn.Module):
         self.attn = WindowAttention(dim, guidance_dim, heads)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim)
-        # CAT-Seg saves the mask of its training resolution; others are made as they come up.
+        # CAT-Seg's files have it; `windows` does without.
         mask = shift_mask(resolution, resolution, window, shift).clone() if shift else None
         self.register_buffer("attn_mask", mask)
 
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]."""
-        height, width = x.shape[2:4]
-        guided = self.attn.added(self._windows(guidance[:, None])[:, 0])
-        mask = None
-        if self.shift or height % self.window or width % self.window:
-            mask = shift_mask(height, width, self.window, self.shift).to(x.device)
-        parts = _parts(x, x.shape[0] * height * width, dim=1)
-        return torch.cat(map_threads(lambda part: self._block(part, guided, mask), parts), dim=1)
+        return self.guided(guidance)(x)
 
-    def _block(self, x: Tensor, guided: Tensor, mask: Tensor | None) -> Tensor:
-        attended = self.attn(self._windows(self.norm1(x)), guided, mask)
-        x = x + self._whole(attended, *x.shape[2:4])
-        return x + self.mlp(self.norm2(x))
+    def guided(self, guidance: Tensor) -> Callable[[Tensor], Tensor]:
+        """The block for pictures with that guidance, see `forward`: for some classes or all."""
+        order, back, sizes = windows(guidance.shape[1], guidance.shape[2], self.window, self.shift)
+        order, back = order.to(guidance.device), back.to(guidance.device)
+        added = self.attn.added(guidance.flatten(1, 2).index_select(1, order))
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """[B, N, H, W, D] -> [B, N, windows, window * window, D], padded with zeros."""
-        m = self.window
-        down, right = -x.shape[2] % m, -x.shape[3] % m
-        x = F.pad(x, (0, 0, 0, right, 0, down)) if down or right else x
-        x = x.roll((-self.shift, -self.shift), dims=(2, 3)) if self.shift else x
-        x = x.unflatten(3, (-1, m)).unflatten(2, (-1, m))  # [B, N, rows, m, columns, m, D]
-        return x.transpose(3, 4).flatten(4, 5).flatten(2, 3)
+        def block(x: Tensor) -> Tensor:
+            ordered = self.norm1(x).flatten(2, 3).index_select(2, order)
+            attended = self.attn(ordered, added, sizes).index_select(2, back)
+            x = x + attended.view(x.shape)
+            return self.mlp(self.norm2(x), x)
 
-    def _whole(self, parts: Tensor, height: int, width: int) -> Tensor:
-        """What `_windows` took apart, without the padding."""
-        m = self.window
-        rows, columns = -(-height // m), -(-width // m)
-        x = parts.unflatten(3, (m, m)).unflatten(2, (rows, columns)).transpose(3, 4)
-        x = x.flatten(4, 5).flatten(2, 3)
-        x = x.roll((self.shift, self.shift), dims=(2, 3)) if self.shift else x
-        return x[:, :, :height, :width]
+        return block
+
+
+@lru_cache(maxsize=32)
+@torch.inference_mode(False)
+def windows(height: int, width: int, window: int, shift: int) -> tuple[Tensor, Tensor, list[int]]:
+    """The positions of a grid window after window, where each then stands, and the windows' sizes.
+
+    Windows begin at `shift`; those at the border are smaller. So no position attends to one that
+    only a shift around the border, or padding, would bring into its window: there CAT-Seg adds
+    -100 to the scores, which leaves a weight of about e^-100.
+
+    Args:
+        height: Positions down.
+        width: Positions across.
+        window: Positions a side of a window.
+        shift: Positions that the windows are moved by.
+    """
+
+    def bands(side: int) -> list[Tensor]:
+        place = torch.arange(side, device="cpu")
+        cuts = list(range(shift or window, side, window))
+        return list(place.tensor_split(cuts))
+
+    places = torch.arange(height * width, device="cpu").view(height, width)
+    parts = [
+        places[rows][:, columns].flatten() for rows in bands(height) for columns in bands(width)
+    ]
+    order = torch.cat(parts)
+    return order, order.argsort(), [len(part) for part in parts]
 
 
 @lru_cache(maxsize=32)
@@ -184,7 +193,8 @@ class SpatialRefinement(nn.Module):
     def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
         """x: [B, N, H, W, D], guidance: [B, H, W, G] -> [B, N, H, W, D]."""
         guidance = self.guidance_norm(guidance)
-        return self.block_2(self.block_1(x, guidance), guidance)
+        first, second = self.block_1.guided(guidance), self.block_2.guided(guidance)
+        return map_parts(lambda part: second(first(part)), x, ROWS, dim=1)
 
 
 class LinearAttention(GuidedAttention):
@@ -206,7 +216,7 @@ class LinearAttention(GuidedAttention):
             return t.unflatten(-1, (self.heads, -1)).flatten(-3, -2)
 
         q, k = (
-            split(F.elu(linear(x, t.weight[:, : self.dim]).add_(what)).add_(1))
+            split(elu_plus_1(linear(x, t.weight[:, : self.dim]).add_(what)))
             for t, what in zip((self.q, self.k), guided, strict=True)
         )
         v = split(linear(x, self.v.weight, self.v.bias))
@@ -215,7 +225,7 @@ class LinearAttention(GuidedAttention):
         if padding is not None:
             token, guide, count = padding
             one = F.linear(token, self.k.weight[:, : self.dim]) + self.guided(guide)[1]
-            one = split(F.elu(one) + 1)[0]  # [heads, d]
+            one = split(elu_plus_1(one))[0]  # [heads, d]
             value = split(F.linear(token, self.v.weight, self.v.bias))[0]
             again = x.shape[2]
             both = both + (count * one[:, :, None] * value[:, None]).repeat(again, 1, 1)
@@ -256,15 +266,15 @@ class ClassRefinement(nn.Module):
         count: Any = torch.sym_max(0, self.pad_len - x.shape[1])
         if self.pad_len and (torch.compiler.is_exporting() or count):
             padding = (self.norm1(self.padding_tokens), self.padding_guidance, count)
-        parts = _parts(flat, x.shape[0] * x.shape[1], dim=2)
-        done = map_threads(lambda part: self._block(part, guided, padding), parts)
-        refined = torch.cat(done, dim=2).view(pooled.shape)
-        if self.pooling > 1:
-            refined = _resized(
-                refined,
-                lambda maps: F.interpolate(maps, x.shape[2:4], mode="bilinear", align_corners=True),
-            )
-        return x + refined
+        block = partial(self._block, guided=guided, padding=padding)
+        if self.pooling == 1:
+            done = map_parts(lambda part: part + block(part), flat, ROWS, dim=2)
+            return done.view(x.shape)
+        refined = map_parts(block, flat, ROWS, dim=2)
+        return x + _resized(
+            refined.view(pooled.shape),
+            lambda maps: F.interpolate(maps, x.shape[2:4], mode="bilinear", align_corners=True),
+        )
 
     def _block(
         self, x: Tensor, guided: tuple[Tensor, Tensor], padding: tuple[Tensor, Tensor, int] | None
@@ -273,7 +283,7 @@ class ClassRefinement(nn.Module):
         first: Any = self.MLP[0]
         second: Any = self.MLP[2]
         hidden = linear(self.norm2(x), first.weight, first.bias, "relu")
-        return x + linear(hidden, second.weight, second.bias)
+        return linear(hidden, second.weight, second.bias, plus=x)
 
 
 def _resized(x: Tensor, resize: Callable[[Tensor], Tensor]) -> Tensor:
