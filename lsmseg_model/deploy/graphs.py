@@ -133,7 +133,12 @@ def _pictures(backbone: Backbone, count: int) -> Tensor:
 
 
 def trace(graph: Graph) -> Any:
-    """The graph as torch.export has it."""
+    """The graph as torch.export has it.
+
+    Sizes that the tracer cannot compare, such as min(k, classes), become assertions in the graph,
+    some of them needless, such as that there is more than one class: they are taken out. Results
+    are compared with torch's instead.
+    """
     dims = {
         name: torch.export.Dim(name, max=graph.at_most.get(name))
         for axes in graph.free.values()
@@ -143,14 +148,20 @@ def trace(graph: Graph) -> Any:
         name: {axis: dims[free] for axis, free in axes.items()} for name, axes in graph.free.items()
     }
     with torch.no_grad(), _quiet():
-        return torch.export.export(
+        traced = torch.export.export(
             graph.module.eval(),
             tuple(graph.inputs.values()),
             dynamic_shapes=shapes,
             strict=False,
-            # Of sizes that the tracer cannot compare, such as min(k, classes).
             prefer_deferred_runtime_asserts_over_guards=True,
         )
+    nodes = traced.graph_module.graph
+    for node in list(nodes.nodes):
+        if node.target is torch.ops.aten._assert_scalar.default:
+            nodes.erase_node(node)
+    nodes.eliminate_dead_code()
+    traced.graph_module.recompile()
+    return traced
 
 
 def write_onnx(graph: Graph, traced: Any, path: Path) -> float:
@@ -163,6 +174,13 @@ def write_onnx(graph: Graph, traced: Any, path: Path) -> float:
             output_names=list(graph.outputs),
             dynamo=True,
             verbose=False,
+        )
+        program.rename_axes(
+            {
+                given.shape[axis]: name
+                for given in program.model.graph.inputs
+                for axis, name in graph.free[given.name].items()
+            }
         )
         program.save(path)
     session = open_session(path)
