@@ -112,10 +112,15 @@ def _plan(plan: lsmseg_model.PullPlan, line: Callable[[str], None]) -> None:
 
 @contextmanager
 def _working(title: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar; of what is fetched in megabytes."""
+    """A bar; of what is fetched in megabytes, where the server says how many there are."""
     unit = 10**6 if title.startswith("fetching") else 1
     with progress_bar(f"{title}, MB" if unit > 1 else title, not Shown.quiet) as progress:
-        yield progress and (lambda done, total: progress(done // unit, total // unit))
+
+        def advance(done: int, total: int) -> None:
+            if progress and total:
+                progress(done // unit, total // unit)
+
+        yield advance
 
 
 @app.command(
