@@ -32,6 +32,7 @@ from lsmseg_model.networks.backbones.load import (
     read_config,
 )
 from lsmseg_model.networks.cost_map import upsample
+from lsmseg_model.pull.find import find, is_repository
 from lsmseg_model.training.dataset import Augment, TrainingItem
 from lsmseg_model.training.loop import Run, training_folder
 from lsmseg_model.training.losses import LOSSES, agreement, pixel_weights, text_targets
@@ -280,8 +281,12 @@ def _start(
             clip.model.logit_scale.fill_(math.log(options.logit_scale))
             clip.model.logit_bias.fill_(options.logit_bias)
         return clip.to(request.device)
-    own = init == settings["name"]
-    weights = None if own else named_file(Path(init), "weights of --init")
+    if init == settings["name"]:
+        weights = None
+    elif is_repository(init):
+        weights = find(settings["name"], init).weights
+    else:
+        weights = named_file(Path(init), "weights of --init")
     clip = load_backbone(request.config, weights, request.device)
     clip.view = View(**settings["view"])
     return clip

@@ -20,6 +20,8 @@ import cli
 from lsmseg_prompts.llm.providers import shipped
 
 CLEARED = (
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
     "LSMSEG_PROMPTS_CACHE",
     "LSMSEG_PROMPTS_STORE",
     "LSMSEG_PROMPTS_PROVIDERS",
@@ -117,6 +119,7 @@ def call(
     def run(*arguments: str, env: Mapping[str, str | None] | None = None) -> Outcome:
         capfd.readouterr()
         with monkeypatch.context() as patched:
+            patched.setenv("HF_HUB_OFFLINE", os.environ.get("HF_HUB_OFFLINE", ""))  # --offline
             for name, value in (env or {}).items():
                 if value is None:
                     patched.delenv(name, raising=False)

@@ -34,8 +34,9 @@ def ablate(
     vocab: options.MaybeVocab = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
+    offline: options.Offline = False,
     dense: options.Dense = None,
-    sam: options.SamFile = None,
+    sam: options.Sam = None,
     attributes: options.Attributes = None,
     composition: Annotated[
         str,
@@ -117,9 +118,7 @@ def ablate(
     iterations: Annotated[
         int | None, Option(min=1, help="Steps of each training of retrain.")
     ] = None,
-    encoder: Annotated[
-        Path | None, Option(help="The second encoder's weights, for --scorer retrain.")
-    ] = None,
+    encoder: options.Encoder = None,
     executor: options.Executor = "local",
     json: options.Json = False,
 ) -> None:

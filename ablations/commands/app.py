@@ -20,7 +20,7 @@ GENERAL = "General"
 PANELS = {
     "Data": """
         data data_root source benchmark split vocab classes classes_file limit train_data train_root
-        variant missing_ok mirror offline
+        variant missing_ok mirror
     """,
     "Texts": """
         llm attributes attribute pairs prompts composition missing all_samples store shipped wording
@@ -42,7 +42,7 @@ PANELS = {
     "Search": """
         rule strategy beam_width orders refine rounds proposers samples again top sort by
     """,
-    "Run": "seed device workers executor cache no_cache seconds gpus",
+    "Run": "seed device workers executor cache no_cache offline seconds gpus",
     "Output": """
         out output read check card force picture csv format save_predictions cost_maps npz raw
         boundary strict yes json

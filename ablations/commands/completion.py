@@ -11,6 +11,8 @@ from glob import escape, glob
 from importlib.util import find_spec
 from pathlib import Path
 
+from typer import Context
+
 import ablations
 import lsmseg_model
 from ablations.refinement.options import KNOWN
@@ -61,6 +63,31 @@ def budgets(incomplete: str) -> list[str]:
     from lsmseg_prompts.tokens import budget_names
 
     return _matching(budget_names(), incomplete, files=False)
+
+
+def weights(ctx: Context, incomplete: str) -> list[str]:
+    """Tags of open_clip, those of --model where it has some, and files."""
+    from lsmseg_model.pull.catalogue import tags, tags_of
+
+    every = dict.fromkeys(tag for those in tags().values() for tag in those)
+    names = tags_of(str(ctx.params.get("model"))) or every
+    return _matching([*names, "hf-hub:", "local-dir:"], incomplete)
+
+
+def pulled(incomplete: str) -> list[str]:
+    """What `model pull` fetches: a model and a tag of its, or a second encoder."""
+    from lsmseg_model.encoders.sources import encoder_names
+    from lsmseg_model.pull.catalogue import tags
+
+    named = [f"{model}:{tag}" for model, those in tags().items() for tag in those]
+    return _matching([*named, *encoder_names(), "hf-hub:"], incomplete, files=False)
+
+
+def encoders(incomplete: str) -> list[str]:
+    """Names of second encoders whose weights are published, and files."""
+    from lsmseg_model.encoders.sources import encoder_names
+
+    return _matching(encoder_names(), incomplete)
 
 
 def networks(incomplete: str) -> list[str]:

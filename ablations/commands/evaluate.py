@@ -36,10 +36,11 @@ def evaluate(
     store: options.StorePath = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
+    offline: options.Offline = False,
     checkpoint: options.Checkpoint = None,
     format: options.Format = "lsmseg",
     dense: options.Dense = None,
-    sam: options.SamFile = None,
+    sam: options.Sam = None,
     cache: Annotated[
         Path | None, Option(help="A folder that keeps what a network's second encoder sees.")
     ] = None,

@@ -72,6 +72,7 @@ def export(
     budget: options.Budget = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
+    offline: options.Offline = False,
     device: options.Device = "cpu",
     store: options.StorePath = None,
     force: options.Force = False,

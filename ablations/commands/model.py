@@ -15,12 +15,54 @@ from lsmseg_prompts.terminal import print_wrapped
 app = group("The networks.")
 
 
-@app.command("list", **example("model list"))
-def model_list(json: options.Json = False) -> None:
-    """The networks that have a name."""
+@app.command("list", **example("model list --pretrained siglip2"))
+def model_list(
+    wanted: Annotated[
+        str, typer.Argument(metavar="[FILTER]", help="Only those with this in the name.")
+    ] = "",
+    pretrained: Annotated[
+        bool, Option("--pretrained", help="The published weights: models with tags, encoders.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """The networks that have a name; with --pretrained the weights that --pretrained fetches."""
+    if pretrained:
+        from lsmseg_model.encoders.sources import encoder_rows
+        from lsmseg_model.pull.listing import tag_rows
+
+        rows = [*tag_rows(wanted), *encoder_rows(wanted)]
+        show(rows, json, ["model", "tag", "context", "tokenizer", "licence", "size", "here"])
+        return
     from lsmseg_model.networks.build import available, read_network
 
-    show([{"name": name, "title": read_network(name)["title"]} for name in available()], json)
+    names = [name for name in available() if wanted.lower() in name]
+    show([{"name": name, "title": read_network(name)["title"]} for name in names], json)
+
+
+@app.command("pull", **example("model pull ViT-B-16:openai"))
+def model_pull(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            autocompletion=completion.pulled,
+            help="MODEL:TAG as in ViT-B-16:openai, hf-hub:org/model, or an encoder such as sam-b.",
+        ),
+    ],
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> None:
+    """Fetch published weights, with the configuration and tokenizer that they need."""
+    from lsmseg_model.encoders.sources import pull
+
+    rows = []
+    for name in names:
+        found = pull(name)
+        size = found.weights.stat().st_size
+        tokenizer = found.tokenizer and str(found.tokenizer)
+        rows.append(
+            {"name": name, "bytes": size, "file": str(found.weights), "tokenizer": tokenizer}
+        )
+    show(rows, json)
 
 
 @app.command("describe", **example("model describe lsmseg-b --classes 150 --set k=64"))

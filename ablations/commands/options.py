@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from typer import Context, Option
 
 from ablations.commands import completion
-from ablations.commands.output import say
+from ablations.commands.output import offline, say
 from lsmseg_model.seeds import LAST
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.tokens import CLIP, TokenBudget
@@ -105,9 +105,26 @@ Budget = Annotated[
 Prompts = Annotated[Path | None, Option(help="A prompt set exported as native JSON.")]
 
 Model = Annotated[
-    str, Option(autocompletion=completion.models, help="lsmseg-tiny, or an open_clip model name.")
+    str,
+    Option(
+        autocompletion=completion.models,
+        help="lsmseg-tiny, a model of open_clip, hf-hub:org/model or local-dir:FOLDER.",
+    ),
 ]
-Pretrained = Annotated[Path | None, Option(help="A weights file for the model, on this machine.")]
+Pretrained = Annotated[
+    str | None,
+    Option(
+        autocompletion=completion.weights,
+        help="Its weights: a FILE, or a tag (openai ...) or hf-hub:org/model, which are fetched.",
+    ),
+]
+Encoder = Annotated[
+    str | None,
+    Option(
+        autocompletion=completion.encoders,
+        help="The second encoder's weights: a FILE, or its name, by which they are fetched.",
+    ),
+]
 Dense = Annotated[
     str | None,
     Option(
@@ -115,7 +132,13 @@ Dense = Annotated[
         help="Another last block of CLIP, such as sclip or sam-proxy.",
     ),
 ]
-SamFile = Annotated[Path | None, Option(help="Weights of SAM or DINOv2, for --dense sam-proxy.")]
+Sam = Annotated[
+    str | None,
+    Option(
+        autocompletion=completion.encoders,
+        help="For --dense sam-proxy: a name such as sam-b or dinov2-b (fetched), or a FILE.",
+    ),
+]
 Checkpoint = Annotated[
     Path | None, Option(help="A whole network in place of a CLIP: what train left, or CAT-Seg.")
 ]
@@ -132,6 +155,15 @@ Flip = Annotated[
 ]
 Scales = Annotated[
     str, Option(help="Average the scores at several sizes of the picture, such as 0.5,1,1.5.")
+]
+Offline = Annotated[
+    bool,
+    Option(
+        "--offline",
+        callback=offline,
+        expose_value=False,
+        help="Fetch no weights: those of a name must be here already.",
+    ),
 ]
 Device = Annotated[str, Option(help="Where to compute: cpu, cuda, cuda:1, ...")]
 Executor = Annotated[Literal["local", "ray"], Option(help="This machine, or a Ray cluster.")]

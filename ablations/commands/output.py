@@ -1,10 +1,12 @@
 """What the commands share of showing results, and the global options that decide on it."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from typer import CallbackParam
 
+from lsmseg_model.pull.notes import Notes
 from lsmseg_prompts.terminal import cell_text, note, print_json, print_line, print_table
 
 
@@ -18,17 +20,24 @@ class Shown:
 
 def reset() -> None:
     """No global option is given."""
-    Shown.debug = Shown.quiet = Shown.verbose = False
+    Shown.debug = Shown.quiet = Shown.verbose = Notes.quiet = False
 
 
 def turn_on(param: CallbackParam, value: bool) -> None:
     """Take a global option, wherever on the command line it stands."""
     if value:
         setattr(Shown, param.name, True)
+        Notes.quiet = Shown.quiet
         if param.name == "verbose":
             import logging
 
             logging.basicConfig(level=logging.INFO, format="%(message)s")  # on stderr
+
+
+def offline(value: bool) -> None:
+    """Take --offline: the libraries that fetch weights, and other processes, read it too."""
+    if value:
+        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def say(text: str) -> None:

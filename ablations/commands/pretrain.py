@@ -31,9 +31,11 @@ def pretrain(
     init: Annotated[
         str | None,
         Option(
-            autocompletion=completion.models, help="Weights to start from: a file or a model name."
+            autocompletion=completion.models,
+            help="Weights to start from: a file, hf-hub:org/model (fetched) or a model name.",
         ),
     ] = None,
+    offline: options.Offline = False,
     resume: options.Resume = False,
     force: options.FolderForce = False,
     iterations: options.Iterations = None,

@@ -122,8 +122,9 @@ def recipes_run(
         ),
     ] = None,
     pretrained: options.Pretrained = None,
+    offline: options.Offline = False,
     dense: options.Dense = None,
-    sam: options.SamFile = None,
+    sam: options.Sam = None,
     checkpoint: options.Checkpoint = None,
     backbones: Annotated[
         Many,
@@ -150,7 +151,11 @@ def recipes_run(
         Many, Option(help="The folder of each --train-data, in the same order.")
     ] = None,
     encoder: Annotated[
-        Many, Option(help="The second encoder's weights: FILE, or sam-b=FILE, repeated.")
+        Many,
+        Option(
+            autocompletion=completion.encoders,
+            help="The second encoder's weights: a name (fetched), FILE, or sam-b=FILE; repeated.",
+        ),
     ] = None,
     iterations: Annotated[int | None, Option(min=1, help="Steps of each training.")] = None,
     batch_size: Annotated[int | None, Option(min=1, help="Pictures of each step.")] = None,

@@ -56,8 +56,9 @@ def refine(
     budget: options.Budget = None,
     model: options.Model = "lsmseg-tiny",
     pretrained: options.Pretrained = None,
+    offline: options.Offline = False,
     dense: options.Dense = None,
-    sam: options.SamFile = None,
+    sam: options.Sam = None,
     limit: options.Limit = None,
     samples: Annotated[
         int, Option(min=MIN_SAMPLES, max=MAX_SAMPLES, help="Bootstrap resamples.")

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Literal
 
 from typer import Context, Option
@@ -39,9 +38,8 @@ def train(
     llm: options.Llm = "bundled",
     store: options.StorePath = None,
     pretrained: options.Pretrained = None,
-    encoder: Annotated[
-        Path | None, Option(help="The second encoder's weights: Meta's file of SAM or DINOv2.")
-    ] = None,
+    encoder: options.Encoder = None,
+    offline: options.Offline = False,
     resume: options.Resume = False,
     force: options.FolderForce = False,
     iterations: options.Iterations = None,

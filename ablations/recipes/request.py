@@ -35,7 +35,8 @@ class RecipeRequest:
         backbones: Of a recipe that compares backbones, those: MODEL, MODEL:TAG or MODEL:FILE.
         config, train_data, train_root, iterations, batch_size, precision, workers: Of trainings,
             see `TrainRequest`.
-        encoder: The second encoder's weights: FILE, or NAME=FILE where variants need several.
+        encoder: The second encoder's weights: its name, by which they are fetched, or FILE;
+            NAME=FILE where variants need several.
         cache: The folder that keeps dense features (False: none).
         samples: Bootstrap resamples, at least 200 (default: the recipe's).
         store: The attribute store; by default the working store.

@@ -16,7 +16,7 @@ from ablations.scoring.executors import everywhere
 from ablations.scoring.splits import BenchmarkSource
 from ablations.scoring.training import Training, TrainingJob, training_pictures
 from lsmseg_model.encoders.registry import second_encoder
-from lsmseg_model.encoders.sources import encoder_source
+from lsmseg_model.encoders.sources import encoder_names
 from lsmseg_model.errors import CheckpointError, ConfigError
 from lsmseg_model.networks.build import build, clip_weights, read_network
 from lsmseg_model.training.options import TrainOptions
@@ -97,9 +97,8 @@ class TrainingPlanner:
             return None
         if encoder is None:
             raise CheckpointError(
-                f"{here} needs the weights of {kind}: give --encoder {kind}=FILE"
-                f"{f' ({source})' if (source := encoder_source(kind)) else ''}, or "
-                f"{kind}=random for a trial."
+                f"{here} needs the weights of {kind}: give --encoder {kind}, by which they are "
+                f"fetched where they are published, {kind}=FILE, or {kind}=random for a trial."
             )
         networks = [self.recipe.settings(v, False).network for v in self.recipe.variants]
         kinds = sorted({str(n.get("encoder", "none")) for n in networks} - {"none"})
@@ -137,14 +136,16 @@ def _training_data(
 
 
 def _encoders(given: Sequence[str]) -> dict[str | None, str]:
-    """--encoder FILE or NAME=FILE, checked: name (None: whichever is needed) -> file."""
+    """--encoder NAME, FILE or NAME=FILE, checked: name (None: whichever is needed) -> weights."""
     files: dict[str | None, str] = {}
     for text in given:
         name, equals, path = text.partition("=")
         kind, path = (name, path) if equals and not Path(text).exists() else (None, text)
+        if kind is None and text in encoder_names():
+            kind = text
         if kind is not None:
             second_encoder(kind)  # raises for an unknown name
-        if path != "random" and not Path(path).is_file():
+        if path not in ("random", *encoder_names()) and not Path(path).is_file():
             raise ConfigurationError(f"There is no file {path}; give it with --encoder FILE.")
         files[kind] = path
     return files

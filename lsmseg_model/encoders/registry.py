@@ -12,7 +12,7 @@ from torch import Tensor
 from lsmseg_model.encoders.base import FrozenEncoder
 from lsmseg_model.encoders.checkpoints import differences, read_state_dict
 from lsmseg_model.encoders.sam import Sam
-from lsmseg_model.encoders.sources import no_encoder
+from lsmseg_model.encoders.sources import encoder_weights
 from lsmseg_model.encoders.timm_encoder import TimmEncoder
 from lsmseg_model.errors import CheckpointError, UsageError, nearest
 
@@ -43,23 +43,22 @@ def load_second_encoder(
     device: str = "cpu",
     half: bool | str = False,
 ) -> FrozenEncoder:
-    """An encoder with the weights of a file.
+    """An encoder with the weights of a file, or with published ones, by its name.
 
     Args:
         name: The network (None: whichever the file fits).
-        checkpoint: As Meta publishes it (.pth; of SAM `image_encoder.*` is taken), or safetensors
-            of the same names or timm's.
+        checkpoint: A name of `encoder_names` or of timm, whose weights are fetched if they are not
+            here; or a file: as Meta publishes it (.pth; of SAM `image_encoder.*` is taken), or
+            safetensors of the same names or timm's.
         device: Where it computes.
         half: Compute in "bf16" (True; on a CPU a third of the time) or "fp16" (GPUs; nearer to
             full precision).
 
     Raises:
-        CheckpointError: If the file is missing, damaged or of another network.
+        CheckpointError: If the file is missing, cannot be had, is damaged or of another network.
         UsageError: For an unknown name.
     """
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise CheckpointError(no_encoder(name or "sam-b", path))
+    name, path = encoder_weights(name, checkpoint)
     state, _ = read_state_dict(path)
     if name is None and (name := _fitting(state)) is None:
         raise CheckpointError(

@@ -19,9 +19,9 @@ class ModelOptions:
     model, pretrained: a CLIP, see `load_backbone`. checkpoint: a whole network instead; format
     "lsmseg" (as `train` leaves it) or "cat-seg" (as published), see `load_network`; a ``model``
     other than the default then says which network it must be.
-    dense, sam: of a CLIP, the last block's variant, and the weights of the encoder that the
-    variant "sam-proxy" uses. cache: of a network, a folder that keeps the features of its second
-    encoder (`LsmSeg.keep_features`).
+    dense, sam: of a CLIP, the last block's variant, and the encoder that the variant "sam-proxy"
+    uses, see `load_second_encoder`. cache: of a network, a folder that keeps the features of its
+    second encoder (`LsmSeg.keep_features`).
     Raises UsageError for options that exclude each other.
     """
 
@@ -88,5 +88,5 @@ def drawings_note(model: str) -> str:
     """The warning about a model that was trained on MiniStuff's drawings alone."""
     return (
         f"WARNING: {model} knows drawings only and finds next to nothing in photographs; "
-        "for those give a real CLIP: --model ViT-B-16 --pretrained FILE (docs/data.md: which file)."
+        "for those give a real CLIP: --model ViT-B-16 --pretrained openai (docs/data.md: others)."
     )

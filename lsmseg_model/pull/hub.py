@@ -47,6 +47,9 @@ class HubFile:
 
         return hf_hub_url(self.repo, name, revision=self.revision, endpoint=constants.ENDPOINT)
 
+    def here(self) -> bool:
+        return self.folder.is_dir() and self.local() is not None
+
     def local(self) -> Path | None:
         from huggingface_hub import constants, try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError

@@ -39,8 +39,11 @@ class Place(Protocol):
     def expected(self) -> Offered:
         """What it should have, as far as is known without asking."""
 
+    def here(self) -> bool:
+        """Whether the file is on this machine, as far as its name tells."""
+
     def local(self) -> Path | None:
-        """The file on this machine, if it is there."""
+        """The file on this machine, if it is there. Raises CheckpointError for a damaged one."""
 
     def look(self) -> Offered:
         """Ask what is there. Raises CheckpointError where it cannot be had."""

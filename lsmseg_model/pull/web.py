@@ -51,11 +51,15 @@ class WebFile:
         sha256 = found and (found[1] or found[2])
         return Sums(self.size, sha256, self.md5)
 
+    def here(self) -> bool:
+        return (self.folder / self.name).is_file()
+
     def local(self) -> Path | None:
         path = self.folder / self.name
         if not path.is_file():
             return None
-        if wrong := self.sums.wrong(path):
+        sums = Sums(self.size) if self.size else self.sums  # gigabytes are not read each time
+        if wrong := sums.wrong(path):
             raise CheckpointError(
                 f"{path} is not the published file: {wrong}. Remove it and run the command again, "
                 f"or fetch it anew from {self.url}."

@@ -79,7 +79,7 @@ def test_wrong_files_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "cut.pth").write_bytes((tmp_path / "short.pth").read_bytes()[:5000])
     with pytest.raises(CheckpointError, match="truncated"):
         load_second_encoder("sam-tiny", tmp_path / "cut.pth")
-    with pytest.raises(CheckpointError, match=r"fetch sam_vit_b_01ec64\.pth of"):
+    with pytest.raises(CheckpointError, match=r"none\.pth: give --encoder sam-b"):
         load_second_encoder("sam-b", tmp_path / "none.pth")
     with pytest.raises(UsageError, match=r"did you mean dinov[23]-b"):
         second_encoder("dino-b")

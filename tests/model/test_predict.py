@@ -373,7 +373,7 @@ def test_a_model_that_knows_drawings_only_is_told_once(call, weights: Path, draw
     done = call(*arguments, str(drawings))
     assert done.code == 0 and done.err.count("WARNING") == 1
     assert f"WARNING: {drawings} knows drawings only" in done.err
-    assert "--model ViT-B-16 --pretrained FILE" in done.err
+    assert "--model ViT-B-16 --pretrained openai" in done.err
     quiet = call("-q", *arguments, str(drawings), "--json")
     assert quiet.err == ""
     assert all(row["note"].startswith("WARNING") for row in json.loads(quiet.out))

@@ -105,7 +105,7 @@ def test_a_full_disk(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100))
-        with pytest.raises(DataError, match=r"There is no room for .*10240 bytes are needed and"):
+        with pytest.raises(DataError, match=r"There is no room in .*: 10240 bytes are needed and"):
             find("ViT-B-16", "laion2b_s34b_b88k")
     assert below(tmp_path / "hub") == []
 

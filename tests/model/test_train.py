@@ -372,7 +372,7 @@ def test_what_cannot_be_trained_is_refused(config: str, data: Path, tmp_path: Pa
         run(config, data, tmp_path / "out", options={"accumulate": 3})
     with pytest.raises(ConfigError, match="crop of 8 pixels has only 1 positions"):
         run(config, data, tmp_path / "out", changes={"crop": 8})
-    with pytest.raises(CheckpointError, match="--pretrained FILE"):
+    with pytest.raises(CheckpointError, match="give --pretrained hf-hub:org/model or a FILE"):
         run(config, data, tmp_path / "out", pretrained=None)
     run(config, data, tmp_path / "out", options={"iterations": 2})
     with pytest.raises(DataError, match="add --resume"):

@@ -26,10 +26,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
-def process(*arguments: str, **options: Any) -> Outcome:
-    """Run the command as a process of its own."""
-    done = subprocess.run([*COMMAND, *arguments], env=environment(), capture_output=True, text=True,
-                          timeout=120, check=False, **options)  # fmt: skip
+def process(*arguments: str, more: dict[str, str] | None = None, **options: Any) -> Outcome:
+    """Run the command as a process of its own; `more`: variables of its environment."""
+    done = subprocess.run([*COMMAND, *arguments], env=environment(**(more or {})),
+                          capture_output=True, text=True, timeout=120, check=False,
+                          **options)  # fmt: skip
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 

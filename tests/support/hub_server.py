@@ -32,6 +32,7 @@ class HubServer(FileServer):
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
     gated: set[str] = field(default_factory=set)
     wrong: set[str] = field(default_factory=set)
+    heads: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)  # the files whose bytes were asked for
 
 
@@ -67,6 +68,7 @@ def at_hub(hub: HubServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 def _hub_handler(about: HubServer) -> type:
     class Handler(handler(about)):
         def do_HEAD(self) -> None:
+            about.heads.append(self.path)
             if self.path in about.files:  # a plain address
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(about.files[self.path])))
