@@ -75,15 +75,14 @@ def train(
     json: options.Json = False,
 ) -> None:
     """Train a network on pictures and prompts; leaves weights and checkpoints in --out."""
-    from ablations.scoring.budgets import budget_for
+    from ablations.scoring.budgets import budget_of_network
     from lsmseg_model.networks.build import read_network
     from lsmseg_model.networks.config import parse_changes
 
     options.unused(ctx, prompts is not None, "beside --prompts", "vocab", "llm", "store")
     different = parse_changes(changes or [])
     recipe = lsmseg_model.TrainOptions.of(config, **options.given(lsmseg_model.TrainOptions, ctx))
-    own = read_network(config, **different)["clip"]
-    reads = budget_for(None, own if isinstance(own, str) else None)
+    reads = budget_of_network(read_network(config, **different))
     name, texts, of_prompts = options.sentences(prompts, data, vocab, llm, store, seed, reads)
     request = options.request_from(
         lsmseg_model.TrainRequest,

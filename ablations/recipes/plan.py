@@ -135,7 +135,7 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
     trials = []
     for name, own in settings.items():
         variant = recipe.variant(name)
-        sets = tuple(texts.prompt_set(place.vocabulary, own) for place in places)
+        sets = tuple(texts.prompt_set(p.vocabulary, own, p.backbone) for p in places)
         job = planner.job(variant, own, texts) if planner else None
         trials.append(Trial(variant, own, sets, job))
     if request.encoder and planner and not planner.encoded:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ablations.recipes.backbones import Compared
 from ablations.recipes.files import Settings
-from ablations.scoring.budgets import budget_for
+from ablations.scoring.budgets import budget_for, context_budget
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.prompts.compose import written_for
 from lsmseg_prompts.prompts.prompt_set import PromptSet, build_prompt_set, cells
-from lsmseg_prompts.tokens import CLIP
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary
 
 
@@ -46,9 +47,11 @@ class Texts:
         if lacking:
             raise ConfigurationError(" ".join([*lacking, "Or name another LLM with --llm."]))
 
-    def prompt_set(self, vocabulary: Vocabulary, settings: Settings) -> PromptSet:
-        """The prompts of a variant for a vocabulary."""
-        llm, budget = str(settings.llm), budget_for(None, settings.model)
+    def prompt_set(
+        self, vocabulary: Vocabulary, settings: Settings, backbone: Compared | None = None
+    ) -> PromptSet:
+        """The prompts of a variant for a vocabulary and what scores them there."""
+        llm, budget = str(settings.llm), _budget(settings, backbone)
         return build_prompt_set(
             self._loaded[vocabulary.name, llm],
             vocabulary,
@@ -61,3 +64,12 @@ class Texts:
             missing="fail" if budget == CLIP else "name",
             writing=written_for(budget),
         )
+
+
+def _budget(settings: Settings, backbone: Compared | None) -> TokenBudget:
+    """The tokens that the CLIP of a variant, or a backbone that is compared, reads."""
+    if backbone is None:
+        return budget_for(None, settings.model)
+    if backbone.small is not None:
+        return context_budget(backbone.small.clip)
+    return budget_for(None, backbone.model, backbone.pretrained)

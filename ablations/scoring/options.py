@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.scoring.budgets import budget_for
+from ablations.scoring.budgets import budget_for, budget_of_network
 from ablations.scoring.executors import check_executor, everywhere
 from lsmseg_model.seeds import check_seed
 from lsmseg_prompts.errors import UsageError
@@ -98,8 +98,7 @@ class ScorerOptions:
         if self.scorer == "retrain" and self.budget is None:
             from lsmseg_model.networks.build import read_network
 
-            own = read_network(self.config or "lsmseg-tiny")["clip"]
-            return budget_for(None, own if isinstance(own, str) else None)
+            return budget_of_network(read_network(self.config or "lsmseg-tiny"))
         return budget_for(self.budget)
 
     @property

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from ablations import AblationRequest
+from ablations.recipes.backbones import Compared, Small
+from ablations.recipes.files import Settings
+from ablations.recipes.texts import _budget
 from ablations.refinement.proposers.attributes import joined
 from ablations.refinement.texts import TextStore
 from ablations.report.lengths import length_rows
 from ablations.runs.open import load_descriptions
 from ablations.runs.reproduce import ablate_command
-from ablations.scoring.budgets import budget_for
+from ablations.scoring.budgets import budget_for, budget_of_network
 from ablations.search.scoreboard import Candidate
+from lsmseg_model.encoders.checkpoints import save_weights
+from lsmseg_model.networks.backbones.load import read_config
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.training_texts import training_texts
 from lsmseg_prompts.tokens import CLIP, count_tokens, find_budget, hub
@@ -37,6 +44,23 @@ def test_it_is_that_of_the_model_unless_another_is_asked_for() -> None:
         AblationRequest(budget="siglip9")
     words = ablate_command(AblationRequest(budget="32"), "bundled", Path("run"))
     assert words[words.index("--budget") + 1] == "32"
+
+
+def test_it_is_that_of_a_configuration_of_ours(tmp_path: Path) -> None:
+    config = read_config("lsmseg-tiny")
+    config["clip"]["text_cfg"]["context_length"] = 32
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps(config))
+    assert budget_for(None, str(own)).limit == 32
+    save_weights(tmp_path / "w.safetensors", {"a": torch.zeros(1)}, {"config": config})
+    assert budget_for(None, "lsmseg-tiny", tmp_path / "w.safetensors").limit == 32
+    assert budget_for(None, str(tmp_path / "none.json")) is CLIP
+    assert budget_of_network({"clip": config}).limit == 32
+    assert budget_of_network({"clip": "PE-Core-B-16"}).limit == 32
+    small = Compared("x", small=Small(clip={"text_cfg": {"context_length": 32}}))
+    assert _budget(Settings(), small).limit == 32
+    assert _budget(Settings(model="PE-Core-B-16"), None).limit == 32
+    assert _budget(Settings(), Compared("y", "PE-Core-bigG-14-448")).limit == 72
 
 
 def test_a_tokenizer_beside_the_weights_counts(
