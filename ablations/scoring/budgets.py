@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import lsmseg_model
 from lsmseg_prompts.errors import ConfigurationError, UsageError
+from lsmseg_prompts.files import is_path
 from lsmseg_prompts.tokens import CLIP, CONTEXT_LENGTH, TokenBudget, find_budget
 
 TINY = "lsmseg-tiny"
+CONFIGS = Path(lsmseg_model.__file__).parent / "networks" / "backbones"
+MOST = 100_000_000  # bytes of a header, as the library safetensors has it
 OF_A_PLACE = ("hf-hub:", "local-dir:")
 """How a model is named that brings its own configuration, wherever open_clip's users write it."""
 
@@ -43,19 +48,29 @@ def budget_for(
 
 
 def _of_ours(model: str, pretrained: object) -> TokenBudget:
-    """What a backbone of our configurations reads; CLIP's of a name that loading will refuse."""
+    """What a backbone of our configurations reads; CLIP's of a name that loading will refuse.
+
+    Read without torch, as an ablation that is on file is answered without it.
+    """
     if model == TINY and pretrained is None:
         return CLIP
-    from lsmseg_model.encoders.checkpoints import read_metadata
-    from lsmseg_model.errors import LsmsegModelError
-    from lsmseg_model.networks.backbones.load import read_config
-
+    named = Path(model) if is_path(model) else CONFIGS / f"{model}.json"
     try:
-        file = Path(str(pretrained))
-        own = read_metadata(file).get("config") if pretrained and file.is_file() else None
-        return context_budget((own or read_config(model))["clip"])
-    except (LsmsegModelError, LookupError, TypeError):
+        own = _inside(Path(str(pretrained))) if pretrained else None
+        return context_budget((own or json.loads(named.read_text("utf-8")))["clip"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return CLIP
+
+
+def _inside(file: Path) -> dict[str, Any] | None:
+    """The configuration that weights of ours carry, in the header of their safetensors file."""
+    if file.suffix != ".safetensors" or not file.is_file():
+        return None
+    with file.open("rb") as opened:
+        size = int.from_bytes(opened.read(8), "little")
+        header = json.loads(opened.read(min(size, MOST)))
+    config: dict[str, Any] = json.loads(header.get("__metadata__", {}).get("config", "null"))
+    return config
 
 
 def budget_of_network(settings: Mapping[str, Any]) -> TokenBudget:
