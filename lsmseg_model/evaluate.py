@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from lsmseg_model.data.benchmark import (
     Benchmark,
@@ -21,9 +22,12 @@ from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_csv
 from lsmseg_model.inference.class_prompts import Prompts
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
-from lsmseg_model.inference.options import Augmentation, ModelOptions
+from lsmseg_model.inference.embeddings import ClassEmbeddings
+from lsmseg_model.inference.options import Augmentation, ModelOptions, RunOptions
+from lsmseg_model.inference.precision import how
 from lsmseg_model.inference.reading import some_texts
 from lsmseg_model.metrics import frequency_weighted_iou, iou, miou, open_iou, open_miou
+from lsmseg_model.processes import Processes, processes
 from lsmseg_model.segmenter import Segmenter, drawings_only, load_model
 
 CLASSES = "classes.json"
@@ -38,8 +42,8 @@ class VocabularyPrompts(Prompts, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateRequest(ModelOptions):
-    """A prompt set to score on a benchmark, with a model of `ModelOptions`.
+class EvaluateRequest(ModelOptions, RunOptions):
+    """A prompt set to score on a benchmark, with a model of `ModelOptions`; see `RunOptions` too.
 
     data, data_root, split, limit: see `load_benchmark`. prompts: of the vocabulary that the data
     are labelled with. save_predictions: a folder for label maps in the vocabulary's indices.
@@ -66,6 +70,10 @@ class EvaluateRequest(ModelOptions):
     scales: Sequence[float] = (1.0,)
     force: bool = False
 
+    def __post_init__(self) -> None:
+        ModelOptions.__post_init__(self)
+        RunOptions.__post_init__(self)
+
 
 @dataclass
 class Evaluation:
@@ -82,31 +90,29 @@ class Evaluation:
 def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None) -> Evaluation:
     """Score one prompt set on the pictures of a benchmark.
 
+    Of several processes, as torchrun starts them, each takes a part of the pictures; their counts
+    are added up, and the first one reports and writes the table.
+
     Raises UsageError, DataError for data and vocabulary that do not fit and for files in the way,
     CheckpointError.
     """
+    with processes(request.device) as team:
+        return _evaluate(replace(request, device=team.device), team, on_progress)
+
+
+def _evaluate(
+    request: EvaluateRequest, team: Processes, on_progress: OnProgress | None
+) -> Evaluation:
     augmentation = Augmentation(request.flip, tuple(request.scales))
     prompts, benchmark = request.prompts, _open(request)
     kept = [at for at, i in enumerate(benchmark.class_indices) if i not in request.left_out]
     if not kept:
         raise UsageError(f"No class of {benchmark.name} is left to score: leave out fewer.")
-    _check_free(request, benchmark)
+    if team.first:  # before another one writes
+        _check_free(request, benchmark)
     segmenter = Segmenter.of(load_model(request))
     text = segmenter.embed(*some_texts(prompts, competing(benchmark)[0]))
-    classes = len(benchmark.class_indices)
-    confusion = np.zeros((classes, classes), dtype=np.int64)
-    boundary = np.zeros((classes, 3), dtype=np.int64) if request.boundary else None
-    with _predictions(request, benchmark) as save:
-        counts = count_pictures(
-            segmenter.model,
-            benchmark,
-            text,
-            on_progress=on_progress,
-            save=save,
-            confusion=confusion,
-            boundary=boundary,
-            augmentation=augmentation,
-        )
+    counts, confusion, boundary = _count(request, segmenter, benchmark, text, team, on_progress)
     rows = [class_rows(counts, benchmark, prompts.class_names)[at] for at in kept]
     summary: dict[str, Any] = {
         "benchmark": benchmark.name,
@@ -115,6 +121,7 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
         "weights": segmenter.weights_hash,
         "dense": segmenter.clip.dense,
         **({} if augmentation.plain else asdict(augmentation)),
+        **({"computed": computed} if (computed := how(segmenter.model)) else {}),
         **summarise(counts, benchmark, kept),
         "fwiou": frequency_weighted_iou(counts.sum(axis=0)[kept]),
     }
@@ -131,7 +138,7 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
     if loaded is not None:
         keys = {"used": loaded.used, "missing": loaded.missing, "unexpected": loaded.unexpected}
         summary["checkpoint_keys"] = keys
-    if request.csv is not None:
+    if request.csv is not None and team.first:
         write_csv(Path(request.csv), list(rows[0]), [list(row.values()) for row in rows])
     loaded_keys = None if loaded is None else str(loaded)
     note = None
@@ -144,6 +151,43 @@ def _add_column(rows: list[dict[str, Any]], name: str, values: np.ndarray) -> No
     """A value for each row; None where there is none."""
     for row, value in zip(rows, values, strict=True):
         row[name] = None if np.isnan(value) else float(value)
+
+
+def _count(
+    request: EvaluateRequest,
+    segmenter: Segmenter,
+    benchmark: Benchmark,
+    text: ClassEmbeddings,
+    team: Processes,
+    on_progress: OnProgress | None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """The counts of all pictures, the confusions and the counts at boundaries, of all processes."""
+    classes = len(benchmark.class_indices)
+    counts = np.zeros((len(benchmark), classes, 3), dtype=np.int64)
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    boundary = np.zeros((classes, 3), dtype=np.int64) if request.boundary else None
+    mine = range(team.rank, len(benchmark), team.count)
+    team.wait()  # until the first one has seen what lies in the folder
+    with _predictions(request, benchmark, team.first) as save:
+        counts[mine] = count_pictures(
+            segmenter.model,
+            benchmark,
+            text,
+            pictures=mine,
+            on_progress=on_progress if team.first else None,
+            save=save,
+            confusion=confusion,
+            boundary=boundary,
+            augmentation=Augmentation(request.flip, tuple(request.scales)),
+            how=request,
+        )
+        counts, confusion = _summed(team, counts), _summed(team, confusion)
+        return counts, confusion, None if boundary is None else _summed(team, boundary)
+
+
+def _summed(team: Processes, numbers: np.ndarray) -> np.ndarray:
+    """The sum over all processes: exact, as they are whole numbers."""
+    return team.sum(torch.from_numpy(numbers).to(team.device)).cpu().numpy()
 
 
 def _open(request: EvaluateRequest) -> Benchmark:
@@ -193,7 +237,7 @@ def is_label_maps(folder: Path) -> bool:
 
 @contextmanager
 def _predictions(
-    request: EvaluateRequest, benchmark: Benchmark
+    request: EvaluateRequest, benchmark: Benchmark, first: bool
 ) -> Iterator[Callable[[int, np.ndarray], None] | None]:
     """What saves the positions predicted for a picture; None where nothing is to be saved."""
     if request.save_predictions is None:
@@ -205,7 +249,8 @@ def _predictions(
     with new_folder(Path(request.save_predictions)) as folder:
         for index, name in zip(indices, scored_names(benchmark, names), strict=True):
             names[index] = name
-        write_classes(folder / CLASSES, names)
+        if first:
+            write_classes(folder / CLASSES, names)
 
         def save(picture: int, positions: np.ndarray) -> None:
             path = folder / f"{benchmark.key(picture)}.png"

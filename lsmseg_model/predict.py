@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,9 +17,15 @@ from lsmseg_model.data.label_maps import check_count, write_classes
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, LsmsegModelError, UsageError
 from lsmseg_model.files import check_folder, check_free, new_folder, write_whole
-from lsmseg_model.inference.class_prompts import ClassPrompts, Decoded, Model, Texts
-from lsmseg_model.inference.options import Augmentation, ModelOptions
-from lsmseg_model.inference.prediction import LargeArray, check_picture_format, write_arrays
+from lsmseg_model.inference.class_prompts import ClassPrompts, Decoded, Encoded, Model, Texts
+from lsmseg_model.inference.options import Augmentation, ModelOptions, RunOptions
+from lsmseg_model.inference.prediction import (
+    LargeArray,
+    Prediction,
+    check_picture_format,
+    write_arrays,
+)
+from lsmseg_model.processes import Processes, processes
 
 RUNTIMES = ("torch", "onnx")
 Tokenize = Callable[[str], Sequence[int]]
@@ -27,8 +34,8 @@ MAPS_AT_ONCE = 8  # cost maps that are enlarged together
 
 
 @dataclass(frozen=True, kw_only=True)
-class PredictRequest(ModelOptions):
-    """Picture files and folders to segment, with a model of `ModelOptions`.
+class PredictRequest(ModelOptions, RunOptions):
+    """Picture files and folders to segment, with a model of `ModelOptions`; see `RunOptions`.
 
     runtime: "torch", or "onnx": ``model`` is then a folder that `export_model` wrote, and torch is
     not loaded.
@@ -54,7 +61,8 @@ class PredictRequest(ModelOptions):
     force: bool = False
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        ModelOptions.__post_init__(self)
+        RunOptions.__post_init__(self)
         _check_runtime(self)
         if isinstance(self.pictures, str | Path):
             object.__setattr__(self, "pictures", (self.pictures,))
@@ -99,6 +107,8 @@ def predict(
 ) -> PredictResult:
     """Segment picture files and all pictures of folders.
 
+    Of several processes, as torchrun starts them, each takes a part of the pictures.
+
     A picture among several that cannot be read has its error in its row, and the rest is done; a
     single one raises DataError, and so does a place that holds other files.
 
@@ -113,10 +123,23 @@ def predict(
         UsageError: For no picture and for two that would be written to the same file.
         DataError: See above.
     """
+    with processes(request.device) as team:
+        here = replace(request, device=team.device)
+        return _predict(here, team, tokenize, on_progress, on_ready)
+
+
+def _predict(
+    request: PredictRequest,
+    team: Processes,
+    tokenize: Tokenize | None,
+    on_progress: OnProgress | None,
+    on_ready: Callable[[], None] | None,
+) -> PredictResult:
     files, skipped = find_pictures(request.pictures)
     folder = _folder(request, files)
     names = [file.stem for file in files] if folder is None else file_names(files)
-    _check_free(request, files, folder, names)
+    if team.first:  # before another one writes
+        _check_free(request, files, folder, names)
     if len(files) == 1:
         as_picture(files[0])  # before a model is loaded for nothing
     model, keys, note = _load(request, tokenize)
@@ -124,15 +147,21 @@ def predict(
         model, request.classes, request.texts, request.background, request.threshold
     )
     result = PredictResult(prompts.classes, [], keys, skipped, note)
-    if on_ready:
+    if on_ready and team.first:
         on_ready()
+    team.wait()
     with nullcontext() if folder is None else new_folder(folder):
-        if folder is not None:
+        if folder is not None and team.first:
             write_classes(folder / CLASSES, prompts.classes)
-        for done, (file, name) in enumerate(zip(files, names, strict=True), 1):
-            result.pictures.append(_predict_file(request, prompts, file, folder, name))
-            if on_progress:
-                on_progress(done, len(files))
+        names_of = dict(zip(files, names, strict=True))
+        mine, rows = files[team.rank :: team.count], {}
+        for done, seen in enumerate(_predictions(request, prompts, mine), 1):
+            rows[seen.file] = _written(request, prompts, seen, folder, names_of[seen.file])
+            if on_progress and team.first:
+                on_progress(done, len(mine))
+        for some in team.gather(rows):
+            rows |= some
+    result.pictures += [rows[file] for file in files]
     return result
 
 
@@ -141,11 +170,12 @@ def _check_runtime(request: PredictRequest) -> None:
     if request.runtime not in RUNTIMES:
         raise UsageError(f"There is no runtime {request.runtime!r}; choose torch or onnx.")
     if request.runtime == "onnx":
-        for option in ("pretrained", "checkpoint", "dense", "sam", "cache"):
-            if getattr(request, option) is not None:
+        own = {f.name: f.default for f in fields(ModelOptions) if f.name not in ("model", "device")}
+        for option, default in {**own, "batch_size": None, "workers": None}.items():
+            if getattr(request, option) != default:
                 raise UsageError(
-                    f"--{option} has no effect with --runtime onnx: what `model export` wrote into "
-                    "the folder --model has its weights; leave it out."
+                    f"--{option.replace('_', '-')} has no effect with --runtime onnx: what `model "
+                    "export` wrote into the folder --model has its weights; leave it out."
                 )
         if not Augmentation(request.flip, tuple(request.scales)).plain:
             raise UsageError("--flip and --scales need --runtime torch: leave them out.")
@@ -169,6 +199,55 @@ def _load(
     keys = None if segmenter.loaded is None else str(segmenter.loaded)
     note = drawings_only(request.model, request.pretrained, request.checkpoint)
     return segmenter, keys, note
+
+
+class _Predicted(NamedTuple):
+    """A file with its prediction and scores, or the error instead."""
+
+    file: Path
+    image: np.ndarray | None = None
+    error: str | None = None
+    prediction: Prediction | None = None
+    decoded: Decoded | None = None
+
+
+def _read(file: Path) -> _Predicted:
+    try:
+        return _Predicted(file, as_picture(file))
+    except LsmsegModelError as error:
+        return _Predicted(file, error=str(error))
+
+
+def _predictions(
+    request: PredictRequest, prompts: ClassPrompts, files: Sequence[Path]
+) -> Iterator[_Predicted]:
+    """The files one by one; torch is at the next while one is written."""
+
+    def segment(seen: _Predicted, encoded: Encoded) -> _Predicted:
+        assert seen.image is not None
+        decoded = encoded.decode(prompts.text)
+        return seen._replace(prediction=prompts.predict(seen.image, decoded), decoded=decoded)
+
+    if request.runtime == "onnx":
+        for seen in map(_read, files):
+            if seen.image is None:
+                yield seen
+            else:
+                yield segment(seen, prompts.model.encode(seen.image, f"picture {seen.file}"))
+        return
+    from lsmseg_model.inference.pipeline import Picture, Pipeline
+
+    def read(file: Path) -> Picture:
+        seen = _read(file)
+        return Picture(seen.image, f"picture {file}", seen)
+
+    def work(picture: Picture, encoded: Encoded | None) -> _Predicted:
+        return picture.about if encoded is None else segment(picture.about, encoded)
+
+    segmenter: Any = prompts.model
+    views = Augmentation(request.flip, tuple(request.scales))
+    pipeline = Pipeline(segmenter.model, read, request, alone=True, augmentation=views)
+    yield from pipeline.run(files, work)
 
 
 def _folder(request: PredictRequest, files: Sequence[Path]) -> Path | None:
@@ -252,18 +331,14 @@ def file_names(files: Sequence[Path]) -> list[str]:
     return names
 
 
-def _predict_file(
-    request: PredictRequest, prompts: ClassPrompts, file: Path, folder: Path | None, name: str
+def _written(
+    request: PredictRequest, prompts: ClassPrompts, seen: _Predicted, folder: Path | None, name: str
 ) -> PredictedPicture:
-    """One file: its row, and what is to be written."""
-    row = PredictedPicture(file)
-    try:
-        image = as_picture(file)
-    except LsmsegModelError as error:
-        row.error = str(error)
+    """One file's row, once what is wanted of it is written."""
+    row = PredictedPicture(seen.file, error=seen.error)
+    prediction, decoded = seen.prediction, seen.decoded
+    if prediction is None or decoded is None:
         return row
-    decoded = prompts.decode(image, f"picture {file}")
-    prediction = prompts.predict(image, decoded)
     row.shares = prediction.shares
     if folder is None:
         row.overlay = None if request.out is None else Path(request.out)

@@ -32,12 +32,12 @@ from lsmseg_model.networks.backbones.load import (
     read_config,
 )
 from lsmseg_model.networks.cost_map import upsample
+from lsmseg_model.processes import Processes
 from lsmseg_model.pull.find import find, is_repository
 from lsmseg_model.training.dataset import Augment, TrainingItem
 from lsmseg_model.training.loop import Run, training_folder
 from lsmseg_model.training.losses import LOSSES, agreement, pixel_weights, text_targets
 from lsmseg_model.training.options import PretrainOptions, PretrainRequest, training_options
-from lsmseg_model.training.processes import Processes
 from lsmseg_model.training.prototypes import Prototypes, rows_of
 from lsmseg_model.training.state import STEP_COLUMNS, plot
 from lsmseg_model.training.step import embed

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -21,6 +21,7 @@ from lsmseg_model.encoders.checkpoints import read_metadata
 from lsmseg_model.encoders.registry import load_second_encoder
 from lsmseg_model.inference.augmented import EncodedViews, encode_views
 from lsmseg_model.inference.class_prompts import ClassPrompts, Texts, published_texts, sentence
+from lsmseg_model.inference.compiled import compile_model
 from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
 from lsmseg_model.inference.options import DEFAULT, NONE, Augmentation, ModelOptions, drawings_note
 from lsmseg_model.inference.pictures import EncodedPicture, encode_texts, enough_memory
@@ -35,13 +36,16 @@ from lsmseg_model.networks.lsmseg import LsmSeg
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+Model = TypeVar("Model", Backbone, LsmSeg)
+
 
 def load_model(options: ModelOptions) -> Backbone | LsmSeg:
     """The model that options, or a request that has them, name. Raises CheckpointError."""
     if options.checkpoint is None:
         device, sam = options.device, options.sam
         proxy = None if sam is None else load_second_encoder(None, sam, device=device)
-        return load_backbone(options.model, options.pretrained, device, options.dense, proxy)
+        clip = load_backbone(options.model, options.pretrained, device, options.dense, proxy)
+        return _set_up(clip, options)
     network = load_network(
         options.checkpoint,
         name=None if options.model == DEFAULT else options.model,
@@ -50,7 +54,14 @@ def load_model(options: ModelOptions) -> Backbone | LsmSeg:
     )
     if options.cache is not None:
         network.keep_features(options.cache)
-    return network
+    return _set_up(network, options)
+
+
+def _set_up(model: Model, options: ModelOptions) -> Model:
+    model.precision = options.precision
+    if options.compile:
+        compile_model(model)
+    return model
 
 
 def drawings_only(

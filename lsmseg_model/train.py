@@ -23,10 +23,10 @@ from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import TrainingError
 from lsmseg_model.networks.backbones.load import check_device
 from lsmseg_model.networks.build import read_network, save_network, start_network
+from lsmseg_model.processes import Processes, processes
 from lsmseg_model.training.dataset import Augment, TrainingItem
 from lsmseg_model.training.loop import Run, training_folder
 from lsmseg_model.training.options import TrainOptions, TrainRequest, training_options
-from lsmseg_model.training.processes import Processes, processes
 from lsmseg_model.training.state import History, write_history
 from lsmseg_model.training.step import Optimizer, Step, Texts, pixels
 from lsmseg_model.training.validation import validate

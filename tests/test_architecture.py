@@ -32,7 +32,8 @@ ORDER = {
     ),
     "lsmseg_model": (
         "train pretrain predict evaluate", "deploy", "segmenter", "training", "inference",
-        "networks", "encoders", "data", "pull", "kernels", "metrics", "files", "seeds", "errors",
+        "networks", "encoders", "data", "pull", "kernels", "metrics", "processes", "files", "seeds",
+        "errors",
     ),
     "ablations": ("commands", "recipes", "runs", "report", "refinement", "search", "scoring"),
 }  # fmt: skip

@@ -95,6 +95,10 @@ def ablate(
     out: options.ResultFolder = None,
     force: options.FolderForce = False,
     device: options.Device = "cpu",
+    precision: options.Bits = "fp32",
+    compile: options.Compile = False,
+    batch_size: options.BatchSize = None,
+    workers: options.Threads = None,
     cache: Annotated[
         Path | None,
         Option(help="Keeps pictures' features (default: $LSMSEG_PROMPTS_CACHE, else runs/cache)."),
@@ -127,6 +131,8 @@ def ablate(
     With several --llm this is done for each of them, and they are compared. With --vary vocabulary
     the names of the classes take the place of attributes.
     """
+    from ablations.scoring.executors import first_of_torchrun
+
     options.unused(ctx, strategy != "beam", "without --strategy beam", "beam_width")
     described = (
         *("llm", "attributes", "composition", "missing", "all_samples"),
@@ -143,6 +149,12 @@ def ablate(
         words=None if words is None else [str(file) for file in words],
         cache=False if no_cache else cache,
     )
+    with first_of_torchrun(device) as first:
+        if first:
+            _run(request, llm, json)
+
+
+def _run(request: ablations.AblationRequest, llm: list[str] | None, json: bool) -> None:
     if llm is None or len(llm) == 1:
         show_result(ablations.ablate(request, progress=not Shown.quiet), json)
         return

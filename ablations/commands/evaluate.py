@@ -8,7 +8,7 @@ from typer import Context, Option
 
 import lsmseg_model
 from ablations.commands import completion, options
-from ablations.commands.output import Shown, say, show
+from ablations.commands.output import Shown, is_first, say, show
 from lsmseg_prompts.terminal import progress_bar
 
 
@@ -56,6 +56,10 @@ def evaluate(
     csv: Annotated[Path | None, Option(help="A file for the table of the classes.")] = None,
     force: options.Force = False,
     device: options.Device = "cpu",
+    precision: options.Bits = "fp32",
+    compile: options.Compile = False,
+    batch_size: options.BatchSize = None,
+    workers: options.Threads = None,
     json: options.Json = False,
 ) -> None:
     """Score one prompt set on pictures with labels: IoU of every class, and the mean."""
@@ -113,6 +117,8 @@ def evaluate(
     )
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         result = lsmseg_model.evaluate(request, on_progress=progress)
+    if not is_first():
+        return
     summary = {"prompt_set": chosen.name, "llm": chosen.llm, **result.summary}
     if missing != "fail":
         described = len(vocabulary) - len(chosen.undescribed)

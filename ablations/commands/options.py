@@ -7,13 +7,23 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from typer import Context, Option
+from typer import BadParameter, Context, Option
 
 from ablations.commands import completion
 from ablations.commands.output import offline, say
 from lsmseg_model.seeds import LAST
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.tokens import CLIP, TokenBudget
+
+
+def batch_size(text: str) -> int | None:
+    """The value of --batch-size: a number, or None for "auto"."""
+    if text == "auto":
+        return None
+    if not text.isdecimal() or not int(text):
+        raise BadParameter(f"{text!r} is neither auto nor a number from 1.")
+    return int(text)
+
 
 Vocab = Annotated[
     str,
@@ -198,6 +208,25 @@ Iterations = Annotated[int | None, Option(min=1, help="Steps (default: the confi
 LearningRate = Annotated[float | None, Option(min=0, help="Learning rate (default: the config's).")]
 Precision = Annotated[
     Literal["auto", "fp32", "bf16"], Option(help="auto takes bf16 where the processor has it.")
+]
+BatchSize = Annotated[
+    int | None,
+    Option(
+        parser=batch_size,
+        metavar="N|auto",
+        help="Views at a time on a GPU, pictures side by side on a CPU (default: auto).",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    Option("--workers", min=1, max=256, help="Threads for pictures (default: one a core)."),
+]
+Bits = Annotated[
+    Literal["fp32", "bf16", "fp16"],
+    Option("--precision", help="In how many bits pictures go through the model."),
+]
+Compile = Annotated[
+    bool, Option("--compile", help="Compile the model first: worth it for many pictures.")
 ]
 Minutes = Annotated[float | None, Option(min=0, help="Stop after so long; --resume goes on.")]
 Workers = Annotated[int, Option(min=0, max=256, help="Processes that read pictures.")]

@@ -20,7 +20,8 @@ class Shown:
 
 def reset() -> None:
     """No global option is given."""
-    Shown.debug = Shown.quiet = Shown.verbose = Notes.quiet = False
+    Shown.debug = Shown.verbose = False
+    Shown.quiet = Notes.quiet = not is_first()
 
 
 def turn_on(param: CallbackParam, value: bool) -> None:
@@ -38,6 +39,11 @@ def offline(value: bool) -> None:
     """Take --offline: the libraries that fetch weights, and other processes, read it too."""
     if value:
         os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def is_first() -> bool:
+    """Whether this process speaks: of those that torchrun started, the first."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def say(text: str) -> None:

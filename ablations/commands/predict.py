@@ -12,7 +12,7 @@ import ablations
 import lsmseg_model
 import lsmseg_prompts
 from ablations.commands import completion, options
-from ablations.commands.output import Shown, say, show
+from ablations.commands.output import Shown, is_first, say, show
 from lsmseg_prompts.errors import PartialError
 from lsmseg_prompts.terminal import note, progress_bar
 
@@ -66,6 +66,10 @@ def predict(
     flip: options.Flip = False,
     scales: options.Scales = "1",
     device: options.Device = "cpu",
+    precision: options.Bits = "fp32",
+    compile: options.Compile = False,
+    batch_size: options.BatchSize = None,
+    workers: options.Threads = None,
     json: options.Json = False,
 ) -> None:
     """Segment pictures with any class names; known ones are described by attributes."""
@@ -102,6 +106,8 @@ def predict(
             on_progress=progress,
             on_message=say,
         )
+    if not is_first():
+        return
     _show(result, json)
     if result.failed:
         for one in result.failed:

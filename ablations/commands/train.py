@@ -1,6 +1,5 @@
 """`train`: a whole network from pictures and prompts."""
 
-import os
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -8,7 +7,7 @@ from typer import Context, Option
 
 import lsmseg_model
 from ablations.commands import completion, options
-from ablations.commands.output import Shown, show
+from ablations.commands.output import Shown, is_first, show
 
 
 def train(
@@ -96,5 +95,5 @@ def train(
         progress=not Shown.quiet,
     )
     result = lsmseg_model.train(request)
-    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes one speaks
+    if is_first():
         show(asdict(result), json)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 CODE = (".py", ".j2", ".css", ".js", ".json", ".mplstyle")
 # Arguments that change where results go and how they come about, not what they are.
-ASIDE = ("out", "force", "store", "again", "cache", "executor", "llm")
+ASIDE = ("out", "force", "store", "again", "cache", "executor", "llm", "batch_size", "workers")
 
 
 def request_key(

@@ -1,4 +1,4 @@
-"""Where work is done: in this process, one job after the other, or on a Ray cluster.
+"""Where work is done: in this process, in those that torchrun started, or on a Ray cluster.
 
 An executor calls a function with each of some jobs and gives the results in the jobs' order; what
 comes back is the same wherever it ran. Ray is an optional extra, and imported only when asked for.
@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lsmseg_model.processes import Processes, processes
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 
 EXECUTORS = ("local", "ray")
@@ -89,13 +92,76 @@ class Ray:
             yield result
 
 
-Executor = Local | Ray
+class Torchrun:
+    """The processes that torchrun started: this first one deals out jobs, one to each at a time."""
+
+    def __init__(self, team: Processes) -> None:
+        self._team, self.places = team, team.count
+
+    def map(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+        jobs = list(jobs)
+        for start in range(0, len(jobs), self.places):
+            some = jobs[start : start + self.places]
+            yield from _round(self._team, (function, some)) or ()
+
+
+@contextmanager
+def first_of_torchrun(device: str = "cpu") -> Iterator[bool]:
+    """Whether this process is the one that goes on: the first of torchrun's, or the only one.
+
+    The others do the jobs that its executor deals out, and are at the end here when it is.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield True
+        return
+    with processes(device, "gloo", timedelta(days=30)) as team:
+        if not team.first:
+            while _round(team, None) is not None:
+                pass
+            yield False
+            return
+        _teams.append(team)
+        try:
+            yield True
+        finally:
+            _teams.clear()
+            with suppress(Exception):  # another process may have ended: its message says why
+                _round(team, None)
+
+
+_teams: list[Processes] = []  # the one that this process deals out jobs to
+
+
+def _round(
+    team: Processes, work: tuple[Callable[[Any], Any], list[Any]] | None
+) -> list[Any] | None:
+    """Each process does its own of the first one's jobs; their results, None at the end."""
+    work = team.gather(work)[0]
+    if work is None:
+        return None
+    function, jobs = work
+    mine: tuple[Any, Exception | None] = None, None
+    if team.rank < len(jobs):
+        try:
+            mine = function(jobs[team.rank]), None
+        except Exception as raised:
+            mine = None, raised
+    done = team.gather(mine)[: len(jobs)]
+    for _, error in done:
+        if error is not None and team.first:
+            raise error
+    return [result for result, _ in done]
+
+
+Executor = Local | Ray | Torchrun
 
 
 def open_executor(name: str, device: str = "cpu") -> Executor:
     """The executor called ``name``, one of `EXECUTORS`. Raises UsageError, ConfigurationError."""
     check_executor(name)
-    return Ray(device) if name == "ray" else Local()
+    if name == "ray":
+        return Ray(device)
+    return Torchrun(_teams[0]) if _teams else Local()
 
 
 def check_executor(name: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ablations.scoring.count_store import CountStore
-from ablations.scoring.executors import Executor, everywhere, open_executor
+from ablations.scoring.executors import Executor, Local, Torchrun, everywhere, open_executor
 from ablations.scoring.frozen import Scorer
 from ablations.scoring.models import Model, open_model
 from ablations.scoring.networks import RetrainScorer
@@ -17,6 +17,7 @@ from ablations.scoring.training import Training
 from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_model.files import may_be_folder
 from lsmseg_model.networks.build import read_network
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import is_path
 
 Make = Callable[[Benchmark, BenchmarkSource], Scorer]
@@ -35,10 +36,15 @@ def open_scorers(
     if (folder := options.cache_folder) is not None:
         may_be_folder(folder)
     executor = open_executor(options.executor, options.device)
+    if isinstance(executor, Torchrun) and options.scorer == "retrain":
+        raise UsageError(
+            "torchrun deals out pictures, and --scorer retrain trains a network for each prompt "
+            "set: leave torchrun out, or train on several GPUs by --executor ray."
+        )
     if options.scorer == "retrain":
         return _retrain(options, counts, executor)
     model, scorer = open_model(options, counts, on_message)
-    if options.executor == "local":
+    if isinstance(executor, Local):
         return model, lambda part, source: scorer(part)
     return model, lambda part, source: SpreadScorer(scorer(part), options, source, executor)
 

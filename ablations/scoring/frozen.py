@@ -26,6 +26,7 @@ from lsmseg_model.inference.counting import (
 )
 from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
 from lsmseg_model.inference.feature_cache import FeatureCache, identity
+from lsmseg_model.inference.options import AUTO, RunOptions
 from lsmseg_model.inference.pictures import CostMaps
 from lsmseg_model.inference.reading import MEAN, Reading, some_texts
 from lsmseg_model.networks.backbones.base import Backbone
@@ -192,7 +193,10 @@ class Scorer(ABC):
 
 
 class FrozenScorer(Scorer):
-    """Scores prompt sets with a frozen CLIP on one benchmark. cache: keeps dense features."""
+    """Scores prompt sets with a frozen CLIP on one benchmark.
+
+    cache: keeps dense features. how: pictures at a time.
+    """
 
     def __init__(
         self,
@@ -200,9 +204,10 @@ class FrozenScorer(Scorer):
         benchmark: Benchmark,
         cache: FeatureCache | None = None,
         count_store: CountStore | None = None,
+        how: RunOptions = AUTO,
     ) -> None:
         super().__init__(benchmark, count_store)
-        self.clip, self.cache = clip, cache
+        self.clip, self.cache, self.how = clip, cache, how
         self._features: Features | None = None
         self._embeddings: dict[str, ClassEmbeddings] = {}  # of what was segmented
         self._groups: dict[tuple[str, ...], torch.Tensor] = {}  # of texts tried again and again
@@ -221,7 +226,9 @@ class FrozenScorer(Scorer):
     def features(self, on_progress: OnProgress | None = None) -> Features:
         """The pictures' dense features and label maps, computed at the first call."""
         if self._features is None:
-            self._features = dense_features(self.clip, self.benchmark, on_progress, self.cache)
+            self._features = dense_features(
+                self.clip, self.benchmark, on_progress, self.cache, self.how
+            )
         return self._features
 
     def count_texts(

@@ -12,7 +12,7 @@ from ablations.scoring.options import ScorerOptions
 from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_model.inference.feature_cache import FeatureCache
 from lsmseg_model.networks.lsmseg import LsmSeg
-from lsmseg_model.segmenter import Segmenter
+from lsmseg_model.segmenter import ModelOptions, Segmenter, load_model
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def open_model(
     on_message: Callable[[str], None] | None = None,
 ) -> tuple[Model, Callable[[Benchmark], Scorer]]:
     """The model of the scorers frozen and trained, and what makes its scorer of a benchmark."""
-    segmenter = Segmenter(
+    wanted = ModelOptions(
         model=options.model,
         pretrained=options.pretrained,
         checkpoint=options.checkpoint,
@@ -38,19 +38,22 @@ def open_model(
         device=options.device,
         dense=options.dense,
         sam=options.sam,
+        precision=options.precision,
+        compile=options.compile,
     )
+    segmenter = Segmenter.of(load_model(wanted))
     cache = options.cache_folder
     if options.scorer == "frozen":
         clip = segmenter.clip
         features = FeatureCache(clip, cache, on_message=on_message)
         return (
             Model(clip.name, clip.weights_hash, clip.dense),
-            lambda part: FrozenScorer(clip, part, features, counts),
+            lambda part: FrozenScorer(clip, part, features, counts, options),
         )
     network = segmenter.model
     if cache is not None and isinstance(network, LsmSeg) and network.sam is not None:
         network.keep_features(cache / "encoder", half=False)
     return (
         Model(segmenter.name, segmenter.weights_hash, None),
-        lambda part: TrainedScorer(segmenter, part, counts),
+        lambda part: TrainedScorer(segmenter, part, counts, options),
     )

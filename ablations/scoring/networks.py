@@ -22,6 +22,9 @@ from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.inference.counting import positions
 from lsmseg_model.inference.embeddings import embed
 from lsmseg_model.inference.feature_cache import state_hash
+from lsmseg_model.inference.options import AUTO, RunOptions
+from lsmseg_model.inference.pipeline import Encoded, Picture, Pipeline
+from lsmseg_model.inference.precision import how
 from lsmseg_model.inference.reading import MEAN, Reading, some_texts
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.base import Backbone
@@ -31,7 +34,12 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 
 
 class NetworkScorer(Scorer):
-    """What both have in common: pictures through a network. ``segmenter`` is that of a set."""
+    """What both have in common: pictures through a network. ``segmenter`` is that of a set.
+
+    ``how``: pictures at a time.
+    """
+
+    how: RunOptions = AUTO
 
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         """The network that a prompt set is scored with."""
@@ -76,14 +84,24 @@ class NetworkScorer(Scorer):
         texts = embed(segmenter.clip, zip(sets, readings, strict=True))
         classes = len(benchmark.class_indices)
         counts = np.zeros((len(sets), len(benchmark), classes, 3), dtype=np.int64)
-        for picture in range(len(benchmark)):
-            labels = position[benchmark.labels(picture)]
-            if (labels != IGNORE).any():
-                name = f"picture {benchmark.key(picture)}"
-                encoded = segmenter.encode(benchmark.picture(picture), name)
-                for at, text in enumerate(texts):
-                    predicted, _ = encoded.decode(text).label(owners)
-                    counts[at, picture] = confusion_counts(predicted, labels, classes)
+
+        def read(index: int) -> Picture:
+            labels = position[benchmark.labels(index)]
+            image = benchmark.picture(index) if (labels != IGNORE).any() else None
+            return Picture(image, f"picture {benchmark.key(index)}", labels)
+
+        def count(picture: Picture, encoded: Encoded | None) -> np.ndarray:
+            counted = np.zeros((len(sets), classes, 3), dtype=np.int64)
+            for at, text in enumerate(texts):
+                if encoded is None:
+                    break
+                predicted, _ = encoded.decode(text).label(owners)
+                counted[at] = confusion_counts(predicted, picture.about, classes)
+            return counted
+
+        pipeline = Pipeline(segmenter.model, read, self.how)
+        for picture, counted in enumerate(pipeline.run(range(len(benchmark)), count)):
+            counts[:, picture] = counted
             if on_progress:
                 on_progress(picture + 1, len(benchmark))
         return counts
@@ -93,19 +111,24 @@ class TrainedScorer(NetworkScorer):
     """One network (or a CLIP) that decodes with each prompt set's texts."""
 
     def __init__(
-        self, segmenter: Segmenter, benchmark: Benchmark, count_store: CountStore | None = None
+        self,
+        segmenter: Segmenter,
+        benchmark: Benchmark,
+        count_store: CountStore | None = None,
+        how: RunOptions = AUTO,
     ) -> None:
         super().__init__(benchmark, count_store)
-        self.model = segmenter
+        self.model, self.how = segmenter, how
 
     def identity(self) -> dict[str, Any]:
-        weights = self.model.weights_hash
+        weights, computed = self.model.weights_hash, how(self.model.model)
         return {
             "kind": "trained",
             "model": self.model.name,
             "weights": state_hash(self.model.model) if weights == "random" else weights,
             "protocol": str(getattr(self.model.model, "protocol", None)),
             "view": str(self.model.clip.view),
+            **({"computed": computed} if computed else {}),
         }
 
     @property

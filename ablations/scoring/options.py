@@ -10,6 +10,7 @@ from typing import Any
 
 from ablations.scoring.budgets import budget_for, budget_of_network
 from ablations.scoring.executors import check_executor, everywhere
+from lsmseg_model.inference.options import RunOptions, check_precision
 from lsmseg_model.seeds import check_seed
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.tokens import TokenBudget, find_budget
@@ -27,7 +28,7 @@ CACHE_VARIABLE = "LSMSEG_PROMPTS_CACHE"
 
 
 @dataclass(frozen=True)
-class ScorerOptions:
+class ScorerOptions(RunOptions):
     """How prompt sets are scored.
 
     Attributes:
@@ -39,6 +40,8 @@ class ScorerOptions:
         config, iterations, encoder: the network to train, for how many steps, and the weights of
             its second encoder.
         cache: the folder that keeps features and trainings, see `cache_folder`; False: none.
+        precision: in how many bits pictures go through the model, "fp32", "bf16" or "fp16".
+        compile: whether torch.compile makes it faster.
         executor: where the work is done, "local" or "ray" (docs/scale.md).
         seed: of trainings, and of how pictures are dealt out to the splits.
         budget: the token budget that the texts must fit; None is that of the model.
@@ -60,11 +63,15 @@ class ScorerOptions:
     encoder: str | None = None
     device: str = "cpu"
     cache: str | Path | bool | None = None
+    precision: str = "fp32"
+    compile: bool = False
     executor: str = "local"
     seed: int = 0
     budget: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_precision(self.precision)
         if self.scorer not in SCORERS:
             raise UsageError(f"There is no scorer {self.scorer!r}: choose {', '.join(SCORERS)}.")
         for other, options in OWN.items():

@@ -1,6 +1,7 @@
 """A benchmark: pictures, label maps and the classes of a vocabulary that they are scored on."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -153,7 +154,6 @@ class MiniStuff:
         self.seen: frozenset[int] | None = frozenset(scenes.SEEN)
         size = scenes.SPLITS[split].size
         self._count = min(size, limit) if limit else size
-        self._last: tuple[int, np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -161,19 +161,19 @@ class MiniStuff:
     def key(self, index: int) -> str:
         return f"{self.split}-{index:04d}"
 
-    def _scene(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        if self._last is None or self._last[0] != index:
-            from lsmseg_model.data.ministuff.scenes import draw
-
-            scene = draw(self.split, index)
-            self._last = (index, scene.image, scene.labels)
-        return self._last[1], self._last[2]
-
     def picture(self, index: int) -> np.ndarray:
-        return self._scene(index)[0]
+        return _scene(self.split, index)[0]
 
     def labels(self, index: int) -> np.ndarray:
-        return self._scene(index)[1]
+        return _scene(self.split, index)[1]
+
+
+@lru_cache(maxsize=64)  # its labels are asked for next, in a thread among others
+def _scene(split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
+    from lsmseg_model.data.ministuff.scenes import draw
+
+    scene = draw(split, index)
+    return scene.image, scene.labels
 
 
 def load_benchmark(

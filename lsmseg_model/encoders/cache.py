@@ -7,6 +7,7 @@ other prompts need not run it again.
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ class CachedEncoder:
         self.encoder, self.grid = encoder, grid
         self.files = FeatureFiles(folder, f"{encoder.fingerprint()} {grid}", half)
         self.read = self.computed = 0
+        self._lock = Lock()
 
     def __call__(self, images: Tensor) -> list[Tensor]:
         """images: [B, 3, H, W] as the encoder takes them -> its features, [B, width, *grid].
@@ -44,12 +46,14 @@ class CachedEncoder:
     def _features(self, image: Tensor) -> list[Tensor]:
         path = self.files.path(image)
         if (kept := self.files.load(path)) is not None:
-            self.read += 1
+            with self._lock:
+                self.read += 1
             return kept
         features = self.encoder(image[None])
         if self.grid is not None:
             features = [resized(f, self.grid).to(f.dtype) for f in features]
-        self.computed += 1
+        with self._lock:
+            self.computed += 1
         # What is kept is used at once: the next time must give the same numbers.
         return self.files.save(path, features)
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,12 +13,11 @@ from lsmseg_model.data.benchmark import Benchmark, competing, scored_names
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError
-from lsmseg_model.inference.augmented import encode_views
 from lsmseg_model.inference.embeddings import ClassEmbeddings, embed
 from lsmseg_model.inference.feature_cache import FeatureCache
-from lsmseg_model.inference.finite import check_finite
-from lsmseg_model.inference.options import NONE, Augmentation
-from lsmseg_model.inference.pictures import encode_picture
+from lsmseg_model.inference.options import AUTO, NONE, Augmentation, RunOptions
+from lsmseg_model.inference.pictures import EncodedPicture
+from lsmseg_model.inference.pipeline import Encoded, Picture, Pipeline
 from lsmseg_model.inference.reading import MEAN, Reading
 from lsmseg_model.kernels.counting import count_sets
 from lsmseg_model.kernels.replacing import count_replacements
@@ -60,6 +59,7 @@ def dense_features(
     benchmark: Benchmark,
     on_progress: OnProgress | None = None,
     cache: FeatureCache | None = None,
+    how: RunOptions = AUTO,
 ) -> Features:
     """Run the picture tower once over every picture; labels become class positions.
 
@@ -68,23 +68,33 @@ def dense_features(
         benchmark: The pictures.
         on_progress: Called after each picture.
         cache: Keeps the features on disk, and reads them from there.
+        how: How many pictures at a time.
 
     Raises:
         DataError: Where there are no pictures, and for features that are NaN or infinite.
     """
-    cache = cache or FeatureCache(clip, None)
     if len(benchmark) == 0:
         raise DataError(f"{benchmark.name} ({benchmark.split}) has no pictures.")
     position = positions(benchmark)
     features = Features([], [], np.array(competing(benchmark)[1]))
-    for index in range(len(benchmark)):
-        picture = benchmark.picture(index)
-        labels = position[benchmark.labels(index)]
-        features.digests.append(digest(picture, labels))
-        features.maps.append(check_finite(cache(picture), clip, f"picture {benchmark.key(index)}"))
+
+    def read(index: int) -> Picture:
+        picture, labels = benchmark.picture(index), position[benchmark.labels(index)]
+        about = digest(picture, labels), labels
+        return Picture(picture, f"picture {benchmark.key(index)}", about)
+
+    def take(picture: Picture, encoded: Encoded | None) -> tuple[Tensor, np.ndarray, str]:
+        assert isinstance(encoded, EncodedPicture)
+        made, labels = picture.about
+        return encoded.features, labels, made
+
+    pipeline = Pipeline(clip, read, how, cache or FeatureCache(clip, None))
+    for done, (found, labels, made) in enumerate(pipeline.run(range(len(benchmark)), take), 1):
+        features.maps.append(found)
         features.labels.append(labels)
+        features.digests.append(made)
         if on_progress:
-            on_progress(index + 1, len(benchmark))
+            on_progress(done, len(benchmark))
     return features
 
 
@@ -199,6 +209,7 @@ def count_pictures(
     confusion: np.ndarray | None = None,
     boundary: np.ndarray | None = None,
     augmentation: Augmentation = NONE,
+    how: RunOptions = AUTO,
 ) -> np.ndarray:
     """int64 [P, C, 3] counts (see ``metrics``) of the scored classes for each picture.
 
@@ -214,31 +225,49 @@ def count_pictures(
         confusion: int64 [C, C] to which each picture's `confusion_matrix` is added.
         boundary: int64 [C, 3] to which each picture's `boundary_counts` are added.
         augmentation: The views of a picture that are averaged.
+        how: How many pictures at a time.
     """
     position, owners = positions(benchmark), competing(benchmark)[1]
     classes = len(benchmark.class_indices)
     chosen = list(range(len(benchmark)) if pictures is None else pictures)
     counts = np.zeros((len(chosen), classes, 3), dtype=np.int64)
-    for at, index in enumerate(chosen):
+
+    def read(index: int) -> Picture:
         labels = position[benchmark.labels(index)]
-        if save or (labels != IGNORE).any():
-            name = f"picture {benchmark.key(index)}"
-            picture = benchmark.picture(index)
-            if augmentation.plain:
-                predicted, _ = encode_picture(model, picture, name).decode(text).label(owners)
-            else:
-                views = encode_views(model, picture, augmentation, name)
-                predicted, _ = views.decode(text).label(owners)
-            counts[at] = confusion_counts(predicted, labels, classes)
-            if confusion is not None:
-                confusion += confusion_matrix(predicted, labels, classes)
-            if boundary is not None:
-                boundary += boundary_counts(predicted, labels, classes)
+        wanted = save is not None or (labels != IGNORE).any()
+        image = benchmark.picture(index) if wanted else None
+        return Picture(image, f"picture {benchmark.key(index)}", labels)
+
+    def label(picture: Picture, encoded: Encoded | None) -> _Labelled | None:
+        if encoded is None:
+            return None
+        predicted, _ = encoded.decode(text).label(owners)
+        given = predicted, picture.about, classes
+        matrix = None if confusion is None else confusion_matrix(*given)
+        edges = None if boundary is None else boundary_counts(*given)
+        return _Labelled(predicted, confusion_counts(*given), matrix, edges)
+
+    found = Pipeline(model, read, how, augmentation=augmentation).run(chosen, label)
+    for at, (index, one) in enumerate(zip(chosen, found, strict=True)):
+        if one is not None:
+            counts[at] = one.counts
+            for total, part in ((confusion, one.confusion), (boundary, one.boundary)):
+                if total is not None:
+                    total += part
             if save:
-                save(index, predicted)
+                save(index, one.positions)
         if on_progress:
             on_progress(at + 1, len(chosen))
     return counts
+
+
+class _Labelled(NamedTuple):
+    """A picture with a class position for every pixel."""
+
+    positions: np.ndarray
+    counts: np.ndarray
+    confusion: np.ndarray | None
+    boundary: np.ndarray | None
 
 
 def class_rows(

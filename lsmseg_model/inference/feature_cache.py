@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from lsmseg_model.data.feature_files import FeatureFiles
 from lsmseg_model.errors import DataError
+from lsmseg_model.inference.precision import how
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.networks.backbones.base import Backbone
 
@@ -42,6 +44,7 @@ class FeatureCache:
         self.clip = clip
         self.read = self.computed = 0
         self.problem: str | None = None
+        self._lock = Lock()
         self._on_message = on_message
         self.files = FeatureFiles(folder, f"{VERSION} {identity(clip)}", half) if folder else None
 
@@ -50,19 +53,29 @@ class FeatureCache:
 
         What comes from a file is mapped, not read into memory.
         """
-        files = self.files
-        path = None if files is None else files.path(picture)
-        if files and path and (kept := files.load(path)):
+        if (kept := self.load(picture)) is not None:
+            return kept
+        return self.keep(picture, picture_features(self.clip, picture).cpu())
+
+    def load(self, picture: np.ndarray) -> Tensor | None:
+        """The features of a picture, where they were kept."""
+        if self.files is None or (kept := self.files.load(self.files.path(picture))) is None:
+            return None
+        with self._lock:
             self.read += 1
-            return kept[0].float()
-        features = picture_features(self.clip, picture).cpu()
-        self.computed += 1
-        if files and path and self.problem is None:
+        return kept[0].float()
+
+    def keep(self, picture: np.ndarray, features: Tensor) -> Tensor:
+        """Features, kept from now on, as `load` gives them."""
+        with self._lock:
+            self.computed += 1
+        if self.files and self.problem is None:
             try:
-                return files.save(path, [features])[0].float()
+                return self.files.save(self.files.path(picture), [features])[0].float()
             except DataError as error:
-                self.problem = str(error)
-                if self._on_message:
+                with self._lock:
+                    first, self.problem = self.problem is None, str(error)
+                if first and self._on_message:
                     self._on_message(f"Features are not kept any more: {error}")
         return features
 
@@ -75,7 +88,8 @@ def identity(clip: Backbone) -> str:
     weights = clip.weights_hash
     if weights == "random":
         weights = state_hash(clip.model)
-    return f"{clip.name} {weights} {clip.dense} {clip.view} {clip.image_size}"
+    about = f"{clip.name} {weights} {clip.dense} {clip.view} {clip.image_size} {how(clip)}"
+    return about.strip()
 
 
 def state_hash(module: nn.Module) -> str:

@@ -1,4 +1,4 @@
-"""Which model is loaded, and how it is shown pictures, as values; loads no torch."""
+"""Which model is loaded, and how pictures go through it, as values; loads no torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,41 @@ from lsmseg_model.networks.backbones.proxy import NEEDS_PROXY, SAM_PROXY
 DEFAULT = "lsmseg-tiny"
 
 
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How many pictures are dealt with at a time; the scores do not depend on it.
+
+    batch_size: on a GPU views, the windows of pictures, that are encoded together; None: `BATCH`,
+    and half as many as often as its memory does not suffice. On a CPU pictures side by side; None:
+    one for each core. workers: threads; on a GPU they read pictures ahead, on a CPU each takes one
+    through the model. None: one for each core.
+    Raises UsageError for numbers below 1.
+    """
+
+    batch_size: int | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        for option in ("batch_size", "workers"):
+            value = getattr(self, option)
+            if value is not None and value < 1:
+                raise UsageError(f"--{option.replace('_', '-')} must be at least 1.")
+
+
+AUTO = RunOptions()
+
+
+def check_precision(precision: str) -> None:
+    """Raise UsageError for one that there is not."""
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"There is no precision {precision!r} to segment in: choose {', '.join(PRECISIONS)}."
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """Which model is loaded, and where to.
@@ -21,7 +56,8 @@ class ModelOptions:
     other than the default then says which network it must be.
     dense, sam: of a CLIP, the last block's variant, and the encoder that the variant "sam-proxy"
     uses, see `load_second_encoder`. cache: of a network, a folder that keeps the features of its
-    second encoder (`LsmSeg.keep_features`).
+    second encoder (`LsmSeg.keep_features`). precision: of what the model does to pictures, one of
+    `PRECISIONS`. compile: let `torch.compile` make the model faster.
     Raises UsageError for options that exclude each other.
     """
 
@@ -33,8 +69,11 @@ class ModelOptions:
     dense: str | None = None
     sam: str | Path | None = None
     cache: str | Path | None = None
+    precision: str = "fp32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
+        check_precision(self.precision)
         if self.checkpoint is None:
             if (self.sam is not None) != (self.dense == SAM_PROXY):
                 raise UsageError(NEEDS_PROXY)

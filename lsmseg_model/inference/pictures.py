@@ -59,7 +59,7 @@ def encode_picture(
             features = check_finite(picture_features(model, image), model, name)
         else:
             protocol = model.protocol or Protocol()
-            shown = _resized(image, protocol.side).to(model.clip.device)
+            shown = resized_picture(image, protocol.side).to(model.clip.device)
             features = sliding.encode(model, shown, protocol)
     return EncodedPicture(model, features, (image.shape[0], image.shape[1]), name)
 
@@ -164,7 +164,7 @@ def _owned(
     return where.cpu().numpy(), best.cpu().numpy()
 
 
-def _resized(image: np.ndarray, side: int) -> Tensor:
+def resized_picture(image: np.ndarray, side: int) -> Tensor:
     """float32 [3, h, w] in 0..1, see `resized_for_views`."""
     shown = np.array(resized_for_views(image, side))
     return torch.from_numpy(shown).permute(2, 0, 1).float().div(255)

@@ -9,14 +9,15 @@ classes that can win somewhere are (`_contenders`), a few at a time (tests/model
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.inference.precision import lowered
+from lsmseg_model.networks.lsmseg import Encoded, LsmSeg
 from lsmseg_model.networks.protocol import PUBLISHED_PROTOCOL, Protocol
 
 AT_ONCE = 8  # classes that are enlarged together
@@ -36,21 +37,33 @@ class Views:
 
 
 @torch.inference_mode()
-def encode(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> Any:
-    """Features of all views of an image, [3, H, W] RGB in 0..1: what `decode` takes."""
+def show(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> list[Tensor]:
+    """All views of an image [3, H, W], RGB in 0..1: the crops, then the whole, [3, s, s] each."""
     side = network.clip.view.window
     squashed = _resize(image[None], protocol.side)
     crop = protocol.crop
     crops = [squashed[:, :, y : y + crop, x : x + crop] for y, x in protocol.places]
     whole = _resize(image[None], max(crop, side))
-    return network.encode(
-        torch.cat([*(_resize(part, side) for part in crops), _resize(whole, side)])
-    )
+    return [*(_resize(part, side)[0] for part in crops), _resize(whole, side)[0]]
+
+
+@torch.inference_mode()
+def encode(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> Encoded:
+    """Features of all views of an image, [3, H, W] RGB in 0..1: what `decode` takes."""
+    with lowered(network):
+        return network.encode(torch.stack(show(network, image, protocol)))
+
+
+def join(parts: Sequence[Encoded]) -> Encoded:
+    """The features of views that were encoded apart, as `encode` gives them."""
+    features, appearance, guidance = zip(*parts, strict=True)
+    together = [torch.cat(layer) for layer in zip(*guidance, strict=True)]
+    return torch.cat(features), torch.cat(appearance), together
 
 
 @torch.inference_mode()
 def decode(
-    network: LsmSeg, features: Any, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
+    network: LsmSeg, features: Encoded, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
 ) -> Views:
     """The logits of encoded views.
 
@@ -60,7 +73,8 @@ def decode(
         texts: [N, D] embeddings.
         protocol: As in `encode`.
     """
-    logits, kept = network.decode(features, texts)
+    with lowered(network):
+        logits, kept = network.decode(features, texts)
     if kept is None:
         kept = torch.arange(texts.shape[0], device=texts.device).expand(len(logits), -1)
     return Views(logits, kept, protocol)

@@ -21,13 +21,13 @@ def in_threads(
 ) -> Iterator[Result]:
     """Results of a function for each item, in order.
 
-    One after the other on another device than a CPU, and where the items are too few to keep every
-    core busy.
+    One after the other on another device than a CPU.
     """
-    items, threads = list(items), torch.get_num_threads()
-    if torch.device(device).type != "cpu" or len(items) < 2 * threads:
+    items = list(items)
+    if torch.device(device).type != "cpu":
         yield from map(function, items)
         return
+    threads = max(1, min(torch.get_num_threads(), len(items)))
     # Of PyTorch's threads the number is each thread's own: the caller's stays as it is.
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield from pool.map(function, items)

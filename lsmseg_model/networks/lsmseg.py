@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -29,7 +30,13 @@ Encoded = tuple[Tensor, Tensor, list[Tensor]]
 
 
 class LsmSeg(nn.Module):
-    """The network. Its logits are of the classes that the category filter keeps."""
+    """The network. Its logits are of the classes that the category filter keeps.
+
+    ``precision``, ``compiled``: how pictures go through it, see `inference/precision.py` and
+    `inference/compiled.py`.
+    """
+
+    precision, compiled = "fp32", False
 
     def __init__(self, clip: Backbone, config: NetworkConfig) -> None:
         super().__init__()
@@ -58,6 +65,10 @@ class LsmSeg(nn.Module):
                 )
             self.fusion = Fusion(config.fusion, [first, second, dim], [self.sam.width] * 3)
         self.transformer = Aggregator(config, dim)
+
+    @property
+    def device(self) -> torch.device:
+        return self.clip.device
 
     def train(self, mode: bool = True) -> LsmSeg:
         """CAT-Seg pools before the class refinement in training, not at test."""

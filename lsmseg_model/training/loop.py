@@ -23,6 +23,7 @@ from lsmseg_model.data.benchmark import (
 from lsmseg_model.data.ministuff.captions import Told
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
 from lsmseg_model.files import check_free, result_folder, write_whole
+from lsmseg_model.processes import Processes
 from lsmseg_model.training.dataset import (
     Augment,
     TrainingItem,
@@ -32,7 +33,6 @@ from lsmseg_model.training.dataset import (
     training_data,
 )
 from lsmseg_model.training.options import PretrainOptions, Request, TrainOptions
-from lsmseg_model.training.processes import Processes
 from lsmseg_model.training.progress import loss_bar
 from lsmseg_model.training.state import History, fingerprint, read_last, tensorboard_writer
 from lsmseg_model.training.step import rate_at

@@ -10,7 +10,7 @@ from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.inference.counting import count_pictures, summarise
 from lsmseg_model.inference.pictures import encode_texts
 from lsmseg_model.networks.lsmseg import LsmSeg
-from lsmseg_model.training.processes import Processes
+from lsmseg_model.processes import Processes
 
 
 def validate(
@@ -32,8 +32,8 @@ def validate(
     network.eval()
     text = encode_texts(network.clip, [texts[i] for i in competing(benchmark)[0]])
     mine = range(team.rank, len(benchmark), team.count)
-    with torch.autocast(torch.device(team.device).type, torch.bfloat16, enabled=half):
-        counts = count_pictures(network, benchmark, text, mine)
+    network.precision = "bf16" if half else "fp32"
+    counts = count_pictures(network, benchmark, text, mine)
     network.train()
     total = team.sum(torch.from_numpy(counts.sum(axis=0)).to(team.device)).cpu().numpy()
     summary = summarise(total[None], benchmark)

@@ -50,6 +50,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         "all_samples limit samples rule "
         "strategy beam_width orders seed picture device cache again scorer checkpoint format "
         "config iterations encoder executor vary words calibrate "
+        "precision batch_size workers compile "
         "refinement",
         "refine json",
     ),
@@ -57,7 +58,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         AblationRequest, {"llm": "bundled", "data": ["ministuff"], "rule": "interval"},
         "attributes composition missing all_samples strategy beam_width orders picture cache "
         "config iterations "
-        "encoder vary words calibrate refinement",
+        "encoder vary words calibrate precision batch_size workers compile refinement",
         "run rounds proposers prompts look base_url key_file reasoning option max_cost max_calls "
         "json",
     ),

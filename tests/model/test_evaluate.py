@@ -20,7 +20,7 @@ from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.palette import palette
 from lsmseg_model.errors import UsageError
 from lsmseg_model.evaluate import EvaluateRequest, evaluate
-from lsmseg_model.inference import counting
+from lsmseg_model.inference import pipeline
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
 from lsmseg_model.metrics import confusion_counts, miou, open_iou
 from lsmseg_model.segmenter import Segmenter
@@ -92,13 +92,13 @@ def test_prompts_are_counted_as_the_classes_they_stand_for(kind: str) -> None:
 def test_a_picture_without_labels_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     segmenter = Segmenter.of(small_network().clip)
     looked: list[int] = []
-    real = counting.encode_picture
+    real = pipeline.encode_views
 
     def encode_picture(*given: Any) -> Any:
         looked.append(1)
         return real(*given)
 
-    monkeypatch.setattr(counting, "encode_picture", encode_picture)
+    monkeypatch.setattr(pipeline, "encode_views", encode_picture)
     counts = count_pictures(segmenter.model, Three(), segmenter.encode_texts(FIVE))
     assert len(looked) == 2 and counts[1].sum() == 0
 
@@ -239,7 +239,7 @@ def test_predictions_hold_the_vocabularys_indices(weights: Path) -> None:
 def test_texts_too_long_are_told_before_any_picture(
     data: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(counting, "encode_picture", None)
+    monkeypatch.setattr(pipeline, "encode_views", None)
     with pytest.raises(UsageError, match="too many"):
         run(weights, texts=[["very " * 90 + "long"], *TEXTS[1:]], save_predictions="found")
     assert not Path("found").exists()

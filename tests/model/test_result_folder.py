@@ -17,9 +17,9 @@ from support.command_line import arguments_for, environment, listing, refused
 from lsmseg_model import files
 from lsmseg_model.errors import DataError
 from lsmseg_model.files import LOCK, check_folder, locked, result_folder
+from lsmseg_model.processes import Processes
 from lsmseg_model.training.loop import training_folder
 from lsmseg_model.training.options import TrainRequest
-from lsmseg_model.training.processes import Processes
 
 fcntl = pytest.importorskip("fcntl")
 

@@ -23,7 +23,7 @@ from lsmseg_model import Prediction, Segmenter
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference.class_prompts import sentence
-from lsmseg_model.inference.pictures import _resized
+from lsmseg_model.inference.pictures import resized_picture
 from lsmseg_model.inference.protocol import decode, encode, label, scores
 from lsmseg_model.inference.reading import Reading
 from lsmseg_model.inference.windows import picture_features
@@ -149,7 +149,7 @@ def test_a_network_is_seen_through_its_protocol(of_network: Segmenter) -> None:
     net = of_network.model
     image = noise(20, 30)
     text = of_network.encode_texts([[name] for name in ("sky", "zebra", "grass", "road", "sea")])
-    seen = decode(net, encode(net, _resized(image, 24), net.protocol), text, net.protocol)
+    seen = decode(net, encode(net, resized_picture(image, 24), net.protocol), text, net.protocol)
     where, best = label(seen, (20, 30))
     found, probability = of_network.label(image, text)
     assert (found == where.numpy()).all() and (probability == best.numpy()).all()
@@ -160,13 +160,13 @@ def test_a_network_is_seen_through_its_protocol(of_network: Segmenter) -> None:
 
 def test_a_network_is_shown_pictures_as_cat_segs_loader_resizes_them() -> None:
     """Short side 640, long side 2560 at most (MIN_SIZE_TEST, MAX_SIZE_TEST), Pillow's bilinear."""
-    assert _resized(noise(480, 640), 640).shape == (3, 640, 853)
-    assert _resized(noise(1000, 3000), 640).shape == (3, 640, 1920)
-    assert _resized(noise(10, 100), 640).shape == (3, 256, 2560)
+    assert resized_picture(noise(480, 640), 640).shape == (3, 640, 853)
+    assert resized_picture(noise(1000, 3000), 640).shape == (3, 640, 1920)
+    assert resized_picture(noise(10, 100), 640).shape == (3, 256, 2560)
     image = noise(100, 80)
     expected = np.asarray(Image.fromarray(image).resize((64, 80), Image.Resampling.BILINEAR))
     assert (
-        _resized(image, 64).permute(1, 2, 0) * 255
+        resized_picture(image, 64).permute(1, 2, 0) * 255
     ).round().numpy().tolist() == expected.tolist()
 
 

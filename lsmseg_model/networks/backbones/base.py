@@ -61,12 +61,14 @@ class Backbone(nn.Module):
     encoder that "sam-proxy" takes. patch_size: pixels a position. image_size: the side that it was
     trained with. embed_dim: channels of texts and dense features. widths: channels that each block
     puts out. Of the variants ``TRAINING_FREE`` is the default of a model that is used as it is,
-    ``TRAINED`` that of a network that is trained on top.
+    ``TRAINED`` that of a network that is trained on top. ``precision``, ``compiled``: how pictures
+    go through it, see `inference/precision.py` and `inference/compiled.py`.
     """
 
     VARIANTS: ClassVar[tuple[str, ...]]
     TRAINING_FREE: ClassVar[str]
     TRAINED: ClassVar[str]
+    precision, compiled = "fp32", False
     patch_size: int
     image_size: int
     embed_dim: int
@@ -229,7 +231,7 @@ class Backbone(nn.Module):
         return encode_tokens(self.model, tokens, embeddings)
 
     @torch.inference_mode()
-    def encode_texts(self, texts: Sequence[Sequence[str]], batch_size: int = 256) -> Tensor:
+    def encode_texts(self, texts: Sequence[Sequence[str]], batch_size: int | None = None) -> Tensor:
         """texts: N classes of one or more sentences -> [N, D] class embeddings of length 1.
 
         Each sentence is embedded and normalised, a class's sentences are averaged and the mean
@@ -250,6 +252,7 @@ class Backbone(nn.Module):
                 batch = tokens[rows, : int(lengths[rows].max())]
                 return self.encode_tokens(batch.to(self.device))
 
+        batch_size = batch_size or (64 if self.device.type == "cpu" else 256)
         batches = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
         for rows, embedded in zip(batches, in_threads(embed, batches, self.device), strict=True):
             features[rows] = embedded

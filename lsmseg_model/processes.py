@@ -1,4 +1,4 @@
-"""The processes of one training run, as torchrun starts them; without it there is one."""
+"""The processes of one run, as torchrun starts them; without it there is one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import torch
-import torch.distributed as dist
-from torch import Tensor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lsmseg_model.errors import TrainingError, UsageError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
 ENDED = "Another process of this run has ended; its message says why."
 
 
@@ -31,6 +33,8 @@ class Processes:
     def sum(self, value: Tensor) -> Tensor:
         """The sum over all processes, on each of them."""
         if self.count > 1:
+            import torch.distributed as dist
+
             with self.together():
                 dist.all_reduce(value)
         return value
@@ -39,13 +43,29 @@ class Processes:
         """The highest of all processes' numbers."""
         if self.count == 1:
             return number
+        import torch
+        import torch.distributed as dist
+
         value = torch.tensor(number, device=self.device)
         with self.together():
             dist.all_reduce(value, dist.ReduceOp.MAX)
         return int(value)
 
+    def gather(self, value: T) -> list[T]:
+        """What each process has, on each of them, in the order of their ranks."""
+        if self.count == 1:
+            return [value]
+        import torch.distributed as dist
+
+        found: list[Any] = [None] * self.count
+        with self.together():
+            dist.all_gather_object(found, value)
+        return found
+
     def wait(self) -> None:
         if self.count > 1:
+            import torch.distributed as dist
+
             with self.together():
                 dist.barrier()
 
@@ -64,16 +84,21 @@ class Processes:
 
 
 @contextmanager
-def processes(device: str) -> Iterator[Processes]:
+def processes(
+    device: str, backend: str | None = None, timeout: timedelta | None = None
+) -> Iterator[Processes]:
     """This process among those of `torchrun` (RANK, WORLD_SIZE, LOCAL_RANK).
 
-    Each has a GPU of its own where `device` is cuda. Raises UsageError for more processes than
-    GPUs.
+    Each has a GPU of its own where `device` is cuda. timeout: how long one may wait for another.
+    Raises UsageError for more processes than GPUs.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes(0, 1, device)
         return
+    import torch
+    import torch.distributed as dist
+
     on_gpu = device.startswith("cuda")
     if on_gpu:
         local = int(os.environ["LOCAL_RANK"])
@@ -84,7 +109,8 @@ def processes(device: str) -> Iterator[Processes]:
             )
         device = f"cuda:{local}"
         torch.cuda.set_device(local)
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    patience: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+    dist.init_process_group(backend or ("nccl" if on_gpu else "gloo"), **patience)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size(), device)
     except dist.DistError as error:
