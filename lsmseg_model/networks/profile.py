@@ -68,14 +68,14 @@ class NetworkProfile:
 
 
 def profile(
-    name: str, classes: int = 171, clip: str = "qv", size: int | None = None, **changes: Any
+    name: str, classes: int = 171, learns: str = "qv", size: int | None = None, **changes: Any
 ) -> NetworkProfile:
     """Parameters, operations and memory of a network; nothing is computed.
 
     Args:
         name: A network, see `read_network`.
         classes: Classes to tell apart.
-        clip: Which of CLIP's projections learn, see `LsmSeg.trainable`.
+        learns: Which of CLIP's projections, see `LsmSeg.trainable`.
         size: The side that pictures are squashed to (default: that of its protocol).
         changes: Fields instead of the network's, see `read_network`.
 
@@ -89,7 +89,7 @@ def profile(
     settings = read_network(name, **changes)
     with torch.device("meta"):
         network = build(settings).eval()
-        network.trainable(clip)
+        network.trainable(learns)
         protocol: Protocol = network.protocol
         if size is not None:
             protocol = replace(protocol, side=size)
@@ -100,7 +100,7 @@ def profile(
         operations, forward = _operations(network, images[:1], texts, tokens[:1])
         operations["CLIP, texts"] *= classes
         memory = _memory(network, images, texts, tokens, forward)
-    rows = _parts(network, clip, operations)
+    rows = _parts(network, learns, operations)
     of_a_view = sum(operations.values()) - operations["CLIP, texts"]
     total = sum(row["parameters"] for row in rows)
     return NetworkProfile(

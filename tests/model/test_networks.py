@@ -82,7 +82,7 @@ def test_operations_of_clip_by_hand() -> None:
 
 
 def test_memory_is_that_of_the_tensors() -> None:
-    freeze, qv = profile("lsmseg-tiny", clip="freeze").memory, profile("lsmseg-tiny").memory
+    freeze, qv = profile("lsmseg-tiny", learns="freeze").memory, profile("lsmseg-tiny").memory
     found = profile("lsmseg-tiny")
     assert qv["weights"] == pytest.approx(4 * found.parameters / 1e6)
     assert qv["adamw"] == pytest.approx(2 * qv["gradients"])
