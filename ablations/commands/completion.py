@@ -19,7 +19,7 @@ from ablations.refinement.options import KNOWN
 
 VISION = Path(str(lsmseg_model.__file__)).parent
 RECIPES = Path(str(ablations.__file__)).parent / "recipes"
-DENSE = ("catseg", "maskclip", "sclip", "clearclip", "naclip", "sam-proxy")
+DENSE = ("catseg", "maskclip", "sclip", "clearclip", "naclip", "sam-proxy", "values", "plain")
 
 
 def _matching(names: Iterable[str], typed: str, files: bool = True) -> list[str]:
@@ -101,7 +101,7 @@ def clips(incomplete: str) -> list[str]:
 
 
 def dense(incomplete: str) -> list[str]:
-    """The other last blocks of CLIP."""
+    """What the end of a picture tower may do."""
     return _matching(DENSE, incomplete, files=False)
 
 

@@ -139,7 +139,7 @@ Dense = Annotated[
     str | None,
     Option(
         autocompletion=completion.dense,
-        help="Another last block of CLIP, such as sclip or sam-proxy.",
+        help="Another end of the picture tower, such as sclip or sam-proxy.",
     ),
 ]
 Sam = Annotated[

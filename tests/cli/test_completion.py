@@ -84,10 +84,10 @@ def test_the_names_are_those_that_the_commands_know() -> None:
 
     from ablations.recipes import files
     from lsmseg_model.data.layouts import LAYOUTS
-    from lsmseg_model.networks.backbones.dense import DENSE_NAMES
+    from lsmseg_model.networks.backbones.dense import ALL_NAMES
     from lsmseg_model.networks.build import available
 
-    assert completion.DENSE == DENSE_NAMES
+    assert completion.DENSE == ALL_NAMES
     assert completion.benchmarks("") == ["ministuff", *LAYOUTS]
     assert completion.networks("") == available()
     assert completion.recipes("") == files.available()

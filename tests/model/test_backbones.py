@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from support.small_backbones import KINDS, Kind, registered, small_backbone, small_model
+from support.small_backbones import KINDS, TEXT, Kind, registered, small_backbone, small_model
+from support.small_network import SIZES
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,8 +17,13 @@ from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import UsageError
 from lsmseg_model.networks.backbones.dense import ALL_NAMES, DENSE_NAMES, OpenClipBlock
 from lsmseg_model.networks.backbones.load import FAMILIES, family_of, load_backbone
+from lsmseg_model.networks.backbones.open_clip_models import create
 from lsmseg_model.networks.backbones.siglip import Siglip
 from lsmseg_model.networks.backbones.timm_vit import TimmBlock
+from lsmseg_model.networks.config import NetworkConfig
+from lsmseg_model.networks.fields import read_fields
+from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.pull import catalogue
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
 timm_vits = pytest.mark.parametrize("kind", [k for k in KINDS if k.trunk], ids=str)
@@ -207,3 +213,45 @@ def test_weights_from_a_folder(kind: Kind, tmp_path: Path) -> None:
     images, own = pictures(kind, 4, 4), small_backbone(kind, loaded.dense)
     expected = own.encode_dense((images - 0.5) / 0.5 * own.std + own.mean)
     close(loaded.encode_dense(images), expected)
+
+
+@every_kind
+def test_a_head_learns_on_it(kind: Kind) -> None:
+    """Gradients reach the queries and values of the picture tower, keys of joint weights none."""
+    sizes = read_fields(NetworkConfig, SIZES, "small")
+    network = LsmSeg(small_backbone(kind, kind.family.TRAINED), sizes)
+    network.trainable("qv")
+    texts = F.normalize(torch.randn(4, network.clip.embed_dim), dim=-1)
+    logits, kept = network(pictures(kind, 4, 4), texts)
+    assert logits.shape == (2, 3, 16, 16) and kept is not None
+    logits.square().mean().backward()
+    seen = [(w.grad, rows) for w, rows in network.clip.learning_rows("qv") if w.grad is not None]
+    assert len(seen) >= len(network.clip.widths)
+    assert all(grad[rows[:, 0]].any() and not grad[~rows[:, 0]].any() for grad, rows in seen)
+    network.trainable("freeze")
+    network.zero_grad(set_to_none=True)
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_every_model_of_open_clip() -> None:
+    """Each is of a family, which gives features of its sizes, or is refused by name."""
+    refused = []
+    for name in catalogue.models():
+        config = catalogue.configuration(name)
+        with torch.device("meta"):
+            model = create({**config, "text_cfg": TEXT})  # its pictures alone
+            try:
+                family = family_of(model, name)
+            except UsageError:
+                refused.append(name)
+                continue
+            backbone = family(model, name, family.TRAINED, None, "").eval()
+            window, patch = backbone.default_view().window, backbone.patch_size
+            images, cells = torch.empty(1, 3, window, window), window // patch
+            features = backbone.encode_dense(images)
+            pooled = backbone.pooled(torch.empty(1, 3, *[backbone.image_size] * 2))
+        assert features.shape == (1, cells, cells, config["embed_dim"]), name
+        assert pooled.shape == (1, config["embed_dim"]), name
+        assert window % patch == 0 and backbone.image_size % patch == 0, name
+    print(len(refused), refused)

@@ -16,7 +16,14 @@ from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, neares
 from lsmseg_model.files import is_path, named_file, read_json
 from lsmseg_model.networks.backbones.base import Backbone, View
 from lsmseg_model.networks.backbones.clip import Clip
-from lsmseg_model.networks.backbones.dense import DENSE, NEEDS_PROXY, SAM_PROXY, check_dense
+from lsmseg_model.networks.backbones.dense import (
+    DENSE,
+    NEEDS_PROXY,
+    PLAIN,
+    SAM_PROXY,
+    VALUES,
+    check_dense,
+)
 from lsmseg_model.networks.backbones.eva import Eva
 from lsmseg_model.networks.backbones.hf_tokenizer import tokenizer_of
 from lsmseg_model.networks.backbones.open_clip_models import (
@@ -49,7 +56,7 @@ class BackboneFile:
     clip: Fields
     view: Fields
     train: Fields
-    dense: Annotated[str, OneOf(*DENSE)] = "catseg"
+    dense: Annotated[str, OneOf(*DENSE, VALUES, PLAIN)] = "catseg"
 
 
 def check_device(device: str) -> None:
