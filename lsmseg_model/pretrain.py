@@ -23,14 +23,17 @@ from lsmseg_model.data.ministuff.captions import VALUES, Sentence
 from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.data.ministuff.shown import is_false
 from lsmseg_model.encoders.checkpoints import save_weights
+from lsmseg_model.errors import ConfigError
 from lsmseg_model.files import named_file, write_csv
 from lsmseg_model.networks.backbones.base import Backbone, View
+from lsmseg_model.networks.backbones.clip import Clip
 from lsmseg_model.networks.backbones.load import (
     build_backbone,
     check_device,
     load_backbone,
     read_config,
 )
+from lsmseg_model.networks.backbones.text_tower import text_tower
 from lsmseg_model.networks.cost_map import upsample
 from lsmseg_model.processes import Processes
 from lsmseg_model.pull.find import find, is_repository
@@ -271,11 +274,17 @@ def _start(
     """The CLIP to train, from scratch or from weights.
 
     From scratch every token starts at zero: a word that training never meets keeps a zero
-    embedding, which token dropout teaches the model to pass over.
+    embedding, which token dropout teaches the model to pass over. Raises ConfigError for a network
+    that is not a plain CLIP.
     """
     init = request.init
     if init is None:
         clip = build_backbone(settings)
+        if type(clip) is not Clip or clip.model is not text_tower(clip.model):
+            raise ConfigError(
+                f"{settings['name']}: pretrain trains plain CLIPs, whose towers are open_clip's "
+                "own; leave timm_model_name, custom_text and multimodal_cfg out of the field clip."
+            )
         with torch.no_grad():
             clip.model.token_embedding.weight.zero_()
             clip.model.logit_scale.fill_(math.log(options.logit_scale))

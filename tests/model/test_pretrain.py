@@ -245,6 +245,10 @@ def test_errors(tmp_path: Path, config: str, data: Path) -> None:
     with pytest.raises(ConfigError, match="lr must be a number above 0"):
         run(config, data, tmp_path / "q", lr=-1.0)
     settings = json.loads(Path(config).read_text())
+    settings["clip"]["custom_text"] = True
+    Path(config).write_text(json.dumps(settings))
+    with pytest.raises(ConfigError, match="pretrain trains plain CLIPs"):
+        run(config, data, tmp_path / "s")
     settings["train"]["learning_rate"] = 1
     Path(config).write_text(json.dumps(settings))
     with pytest.raises(ConfigError, match="learning_rate"):
