@@ -247,11 +247,12 @@ def test_every_model_of_open_clip() -> None:
                 refused.append(name)
                 continue
             backbone = family(model, name, family.TRAINED, None, "").eval()
-            window, patch = backbone.default_view().window, backbone.patch_size
+            view, patch = backbone.default_view(), backbone.patch_size
+            window = view.window
             images, cells = torch.empty(1, 3, window, window), window // patch
             features = backbone.encode_dense(images)
             pooled = backbone.pooled(torch.empty(1, 3, *[backbone.image_size] * 2))
         assert features.shape == (1, cells, cells, config["embed_dim"]), name
         assert pooled.shape == (1, config["embed_dim"]), name
-        assert window % patch == 0 and backbone.image_size % patch == 0, name
-    print(len(refused), refused)
+        assert window % patch == view.stride % patch == 0 < view.stride, name
+    assert not [name for name in refused if name.startswith(("EVA", "PE", "ViT", "MobileCLIP2-B"))]

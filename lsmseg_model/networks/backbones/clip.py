@@ -34,8 +34,12 @@ class Clip(Backbone):
         return hasattr(model.visual, "class_embedding") and model.visual.attn_pool is None
 
     def default_view(self) -> View:
-        """NACLIP's protocol and its neighbours', whatever size a model was trained with."""
-        return View(short_side=336, window=224, stride=112)
+        """NACLIP's protocol and its neighbours', whatever size a model was trained with.
+
+        In whole patches: of 32 pixels the stride is 96.
+        """
+        patch = self.patch_size
+        return View(336, 224 // patch * patch, 112 // patch * patch)
 
     def _projections(self) -> list[Projection]:
         blocks = self.model.visual.transformer.resblocks
