@@ -17,6 +17,7 @@ from ablations.runs.open import Descriptions
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
 from ablations.scoring.count_store import key_of
+from lsmseg_model.pull.find import here, is_repository
 from lsmseg_prompts.store.sqlite import utc_now
 from lsmseg_prompts.store.store import open_store, open_store_readonly
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -121,6 +122,10 @@ def _model_files(request: AblationRequest) -> Iterator[Path]:
     for name in (*named, start, weights / f"{request.model}.safetensors"):
         if name is not None and Path(name).is_file():
             yield Path(name).resolve()
+    if request.pretrained is not None or is_repository(request.model):
+        found = here(request.model, request.pretrained)  # what a tag or a repository stands for
+        if found is not None and found.resolve() != Path(request.pretrained or "").resolve():
+            yield found.resolve()
 
 
 def _pictures(source: "BenchmarkSource") -> Iterator[tuple[str, int, int]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lsmseg_model.processes import Processes, processes
+from lsmseg_model.pull.find import FOLDER
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 
 EXECUTORS = ("local", "ray")
@@ -172,6 +173,8 @@ def check_executor(name: str) -> None:
 
 def everywhere(path: str | Path | None) -> str | None:
     """A path as every machine finds it that sees the same files; a name stays one."""
+    if path is not None and str(path).startswith(FOLDER):
+        return f"{FOLDER}{Path(str(path).removeprefix(FOLDER)).resolve()}"
     if path is None or not Path(path).exists():
         return None if path is None else str(path)
     return str(Path(path).resolve())

@@ -11,6 +11,7 @@ from typing import Any
 from ablations.scoring.budgets import budget_for, budget_of_network
 from ablations.scoring.executors import check_executor, everywhere
 from lsmseg_model.inference.options import RunOptions, check_precision
+from lsmseg_model.pull.find import is_repository
 from lsmseg_model.seeds import check_seed
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.tokens import TokenBudget, find_budget
@@ -118,6 +119,7 @@ class ScorerOptions(RunOptions):
         folder = self.cache_folder
         return replace(
             self,
+            model=str(everywhere(self.model)) if is_repository(self.model) else self.model,
             pretrained=everywhere(self.pretrained),
             sam=everywhere(self.sam),
             checkpoint=everywhere(self.checkpoint),

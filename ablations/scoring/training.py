@@ -19,6 +19,7 @@ from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.errors import AlreadyTrainedError
 from lsmseg_model.files import locked, new_folder
 from lsmseg_model.networks.build import read_network
+from lsmseg_model.pull.find import FOLDER, here
 
 Texts = tuple[tuple[str, ...], ...]
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -163,7 +164,8 @@ def training_pictures(source: BenchmarkSource) -> tuple[int, str]:
 
 def _file(path: str | None) -> list[Any] | str | None:
     """What tells that a file of weights is another one, without reading gigabytes."""
-    if path is None or not Path(path).is_file():
+    file = path if path is None or not path.startswith(FOLDER) else here("", path)
+    if file is None or not Path(file).is_file():
         return path
-    stat = Path(path).stat()
+    stat = Path(file).stat()
     return [path, stat.st_size, stat.st_mtime_ns]

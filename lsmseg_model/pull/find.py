@@ -11,14 +11,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lsmseg_model.errors import CheckpointError, UsageError, nearest
+from lsmseg_model.errors import CheckpointError, LsmsegModelError, UsageError, nearest
 from lsmseg_model.files import is_path
 from lsmseg_model.pull import catalogue
 from lsmseg_model.pull.hub import HubFile
+from lsmseg_model.pull.notes import nothing_fetched
 from lsmseg_model.pull.places import Place, obtain
 from lsmseg_model.pull.tokenizers import tokenizer_folder
 from lsmseg_model.pull.web import OPEN_CLIP, WebFile
@@ -80,6 +82,14 @@ def find(model: str, pretrained: str | Path | None = None) -> Found:
     if named and _is_file(model, named):
         return _file(model, Path(named))
     return _tag(model, named)
+
+
+def here(model: str, pretrained: str | Path | None) -> Path | None:
+    """The weights that `find` gives where they are on this machine; nothing is fetched."""
+    with nothing_fetched(), suppress(LsmsegModelError):
+        weights = find(model, pretrained).weights
+        return weights if weights.is_file() else None
+    return None
 
 
 def _is_file(model: str, pretrained: str) -> bool:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 
 class Notes:
-    """What the program asked for; the commands set it from --quiet."""
+    """What the program asked for; the commands set `quiet` from --quiet."""
 
     quiet = False
+    offline = False
 
 
 def say(text: str) -> None:
@@ -21,7 +22,17 @@ def say(text: str) -> None:
 def is_offline() -> bool:
     """Whether nothing may be fetched: HF_HUB_OFFLINE, which --offline sets, read anew each time."""
     given = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
-    return any(value.upper() in ("1", "ON", "YES", "TRUE") for value in given)
+    return Notes.offline or any(value.upper() in ("1", "ON", "YES", "TRUE") for value in given)
+
+
+@contextmanager
+def nothing_fetched() -> Iterator[None]:
+    """Names find what is here while the block runs, and fetch nothing."""
+    before, Notes.offline = Notes.offline, True
+    try:
+        yield
+    finally:
+        Notes.offline = before
 
 
 @contextmanager

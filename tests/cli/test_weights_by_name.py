@@ -30,10 +30,12 @@ def repository() -> dict[str, bytes]:
     from lsmseg_model.networks.backbones.load import build_backbone
 
     torch.manual_seed(0)
-    state = build_backbone(SMALL).model.state_dict()
+    vision = {**SMALL["clip"]["vision_cfg"], "image_size": 32, "patch_size": 16}
+    sizes = {**SMALL["clip"], "vision_cfg": vision, "quick_gelu": True}
+    state = build_backbone({**SMALL, "clip": sizes}).model.state_dict()
     del state["logit_bias"]
-    shown = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "size": 16}
-    config = {"model_cfg": {**SMALL["clip"], "quick_gelu": True}, "preprocess_cfg": shown}
+    shown = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "size": 32}
+    config = {"model_cfg": sizes, "preprocess_cfg": shown}
     return {
         "open_clip_config.json": json.dumps(config).encode(),
         "open_clip_model.safetensors": save(state),
@@ -75,7 +77,7 @@ def test_a_repository_is_fetched_and_computes_as_in_open_clip(
     with torch.inference_mode():
         expected = theirs.encode_text(tokens, normalize=True)
         assert torch.allclose(clip.encode_texts([["a photo of a sky"]]), expected, atol=1e-6)
-        shown = torch.rand(1, 3, 16, 16)
+        shown = torch.rand(1, 3, 32, 32)
         expected = theirs.encode_image((shown - 0.5) / 0.5, normalize=True)
         assert torch.allclose(clip.pooled(shown), expected, atol=1e-5)
 
@@ -91,6 +93,58 @@ def test_a_folder_computes_the_same(
     assert call(*PREDICT, "--pretrained", "hf-hub:org/small") == here
     Path("m", "open_clip_model.safetensors").write_bytes(b"\x00" * 3000)
     refused(call(*PREDICT, "--pretrained", "local-dir:m"), 4, "m/open_clip_model.safetensors")
+
+
+def test_a_folder_is_another_one_with_other_weights(
+    repository: dict[str, bytes], weights: Path
+) -> None:
+    """A run is not read again, nor a training taken, that began with other weights."""
+    from ablations.runs.request import AblationRequest
+    from ablations.runs.reuse import _model_files
+    from ablations.scoring.executors import everywhere
+    from ablations.scoring.training import _file
+
+    Path("m").mkdir()
+    for name, body in repository.items():
+        Path("m", name).write_bytes(body)
+    file = Path("m/open_clip_model.safetensors").resolve()
+    for given in ({"model": "local-dir:m"}, {"pretrained": "local-dir:m"}):
+        assert file in _model_files(AblationRequest(**given))
+    assert [*_model_files(AblationRequest(pretrained=str(weights)))][:1] == [weights.resolve()]
+    before = _file("local-dir:m")
+    file.write_bytes(b"other")
+    assert _file("local-dir:m") != before
+    assert _file("openai") == "openai"
+    assert everywhere("local-dir:m") == f"local-dir:{Path('m').resolve()}"
+    assert everywhere("hf-hub:org/small") == "hf-hub:org/small"
+
+
+def test_training_begins_with_what_a_name_stands_for(
+    repository: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And refuses what it would read otherwise than those who trained it."""
+    import torch
+
+    from lsmseg_model.errors import UsageError
+    from lsmseg_model.networks import build
+    from lsmseg_model.pretrain import _start
+    from lsmseg_model.pull.find import Found
+
+    Path("m").mkdir()
+    for name, body in repository.items():
+        Path("m", name).write_bytes(body)
+    sizes = json.loads(repository["open_clip_config.json"])["model_cfg"]
+    Path("own.json").write_text(json.dumps({**SMALL, "clip": sizes}))
+    request = SimpleNamespace(init="local-dir:m", config="own.json", device="cpu")
+    clip = _start(SMALL, SimpleNamespace(), request)
+    assert clip.weights_hash != "random"
+    named = SimpleNamespace(name="ViT-B-16", mean=torch.full((3, 1, 1), 0.5))
+    for found, says in (
+        (Found(Path("w"), "", {"mean": (0.4, 0.5, 0.5)}), "pictures of another mean than ViT-B-16"),
+        (Found(Path("w"), "", quick_gelu=True), "must name ViT-B-16-quickgelu as its clip"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            build._check_reading(SimpleNamespace(clip=named), found)
 
 
 def test_nothing_is_fetched_that_no_name_asks_for(
