@@ -302,11 +302,14 @@ def test_folders(tmp_path: Path) -> None:
     assert find(f"local-dir:{tmp_path / 'm'}", "w.pt").weights == Path("w.pt")
 
 
-def test_the_catalogue_is_open_clip_s_own() -> None:
+def test_the_catalogue_is_open_clip_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
     from open_clip import pretrained
 
     assert catalogue.tags() == pretrained._PRETRAINED
+    with monkeypatch.context() as patch:  # an open_clip that is written otherwise
+        patch.setattr(catalogue, "_table", lambda _: {}["_PRETRAINED"])
+        assert catalogue.tags.__wrapped__() == pretrained._PRETRAINED
     assert sorted(catalogue.models()) == sorted(open_clip.list_models())
     assert catalogue.preprocessing("ViT-B-16-SigLIP")["mean"] == (0.5, 0.5, 0.5)
     assert "mean" not in catalogue.preprocessing("ViT-L-14")
