@@ -14,10 +14,12 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ablations.scoring.budgets import budget_for, context_budget
 from lsmseg_model.networks.fields import Fields, Text, WholeOrZero, read_fields
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.files import write_whole
 from lsmseg_prompts.terminal import note
+from lsmseg_prompts.tokens import TokenBudget
 
 MaybeText = Annotated[str | None, Field(strict=True, description="hold text")]
 SCHEMES = ("hf-hub:", "local-dir:")
@@ -44,6 +46,13 @@ class Compared:
     pretrained: MaybeText = None
     dense: MaybeText = None
     small: Annotated[Small | None, Field(description="hold fields")] = None
+
+    @property
+    def budget(self) -> TokenBudget:
+        """What its text tower reads. Raises as `budget_for`."""
+        if self.small is None:
+            return budget_for(None, self.model, self.pretrained)
+        return context_budget(self.small.clip)
 
 
 def read_compared(values: Any, where: str) -> Compared:

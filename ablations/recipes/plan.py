@@ -16,6 +16,7 @@ from ablations.recipes.files import Recipe, Settings, Variant
 from ablations.recipes.request import RecipeRequest
 from ablations.recipes.texts import Texts
 from ablations.runs.open import benchmark_roots, labelled_with
+from ablations.scoring.budgets import smallest
 from ablations.scoring.options import splits_of
 from lsmseg_prompts.errors import ConfigurationError, UsageError
 from lsmseg_prompts.vocabularies import Vocabulary
@@ -128,14 +129,16 @@ def make_plan(recipe: Recipe, request: RecipeRequest) -> Plan:
 
         planner = TrainingPlanner(recipe, request, directory, settings)
         vocabularies += planner.vocabularies
-    texts = Texts(vocabularies, settings.values(), request.store, request.seed)
+    compared = [place.backbone.budget for place in places if place.backbone]
+    budget = smallest(compared) if compared else None
+    texts = Texts(vocabularies, settings.values(), request.store, request.seed, budget)
     from lsmseg_model.networks.backbones.load import check_device
 
     check_device(request.device)
     trials = []
     for name, own in settings.items():
         variant = recipe.variant(name)
-        sets = tuple(texts.prompt_set(p.vocabulary, own, p.backbone) for p in places)
+        sets = tuple(texts.prompt_set(place.vocabulary, own) for place in places)
         job = planner.job(variant, own, texts) if planner else None
         trials.append(Trial(variant, own, sets, job))
     if request.encoder and planner and not planner.encoded:

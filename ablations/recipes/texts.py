@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ablations.recipes.backbones import Compared
 from ablations.recipes.files import Settings
-from ablations.scoring.budgets import budget_for, context_budget
+from ablations.scoring.budgets import budget_for
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.prompts.compose import written_for
@@ -18,6 +17,8 @@ from lsmseg_prompts.vocabularies import Vocabulary
 class Texts:
     """The descriptions by each LLM of each vocabulary that the settings need; seed: of controls.
 
+    budget: what all texts fit (default: that of each variant's model).
+
     Raises ConfigurationError that says which commands make what is missing, of all at once.
     """
 
@@ -27,8 +28,9 @@ class Texts:
         settings: Iterable[Settings],
         store: str | None,
         seed: int,
+        budget: TokenBudget | None = None,
     ) -> None:
-        self.seed = seed
+        self.seed, self.budget = seed, budget
         needed: dict[str, dict[str, None]] = {}
         for own in settings:
             wanted = [] if own.attributes == ["name"] else own.attributes
@@ -47,11 +49,9 @@ class Texts:
         if lacking:
             raise ConfigurationError(" ".join([*lacking, "Or name another LLM with --llm."]))
 
-    def prompt_set(
-        self, vocabulary: Vocabulary, settings: Settings, backbone: Compared | None = None
-    ) -> PromptSet:
-        """The prompts of a variant for a vocabulary and what scores them there."""
-        llm, budget = str(settings.llm), _budget(settings, backbone)
+    def prompt_set(self, vocabulary: Vocabulary, settings: Settings) -> PromptSet:
+        """The prompts of a variant for a vocabulary."""
+        llm, budget = str(settings.llm), self.budget or budget_for(None, settings.model)
         return build_prompt_set(
             self._loaded[vocabulary.name, llm],
             vocabulary,
@@ -64,12 +64,3 @@ class Texts:
             missing="fail" if budget == CLIP else "name",
             writing=written_for(budget),
         )
-
-
-def _budget(settings: Settings, backbone: Compared | None) -> TokenBudget:
-    """The tokens that the CLIP of a variant, or a backbone that is compared, reads."""
-    if backbone is None:
-        return budget_for(None, settings.model)
-    if backbone.small is not None:
-        return context_budget(backbone.small.clip)
-    return budget_for(None, backbone.model, backbone.pretrained)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +82,8 @@ def budget_of_network(settings: Mapping[str, Any]) -> TokenBudget:
 def context_budget(clip: Mapping[str, Any]) -> TokenBudget:
     """The budget of a text tower by the fields ``clip`` of a configuration of ours."""
     return find_budget(str(clip.get("text_cfg", {}).get("context_length", CONTEXT_LENGTH)))
+
+
+def smallest(budgets: Iterable[TokenBudget]) -> TokenBudget:
+    """The one that allows the fewest tokens, the first of equals."""
+    return min(budgets, key=lambda budget: budget.limit)

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from ablations.recipes.backbones import named
+from ablations.recipes.files import read_recipe
+from ablations.recipes.plan import make_plan
 from ablations.recipes.ranks import rank, ranking, spearman
 from ablations.recipes.request import RecipeRequest
 from ablations.recipes.run import run_recipe
 from ablations.search.statistics import Draws
 from lsmseg_prompts.errors import UsageError
+from lsmseg_prompts.tokens import count_tokens
 
 
 def test_ranks_and_their_correlation_by_hand() -> None:
@@ -88,6 +91,21 @@ def test_two_backbones_compared(weights: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out/ranks.png").is_file()
     rows = [r for r in result.rows if r["variant"] == "color" and r["benchmark"] == "small"]
     assert rows[0]["change"] is not None and rows[0]["published"] is None
+
+
+def test_all_texts_fit_the_smallest_budget(weights: Path, tmp_path: Path) -> None:
+    config = json.loads(weights.with_suffix(".json").read_text())
+    config["clip"]["text_cfg"]["context_length"] = 12
+    (tmp_path / "short.json").write_text(json.dumps(config))
+    request = RecipeRequest(
+        "backbones",
+        variants=["name", "context"],
+        backbones=["lsmseg-tiny", f"{tmp_path / 'short.json'}:none.safetensors"],
+    )
+    plan = make_plan(read_recipe("backbones"), request)
+    counted = [[count_tokens(text) for (text,) in one.texts] for one in plan.trials[1].prompts]
+    assert counted[0] == counted[1]  # the same for both
+    assert 8 < max(counted[0]) <= 12
 
 
 def test_one_backbone_is_no_comparison(tmp_path: Path) -> None:

@@ -11,8 +11,6 @@ import torch
 
 from ablations import AblationRequest
 from ablations.recipes.backbones import Compared, Small
-from ablations.recipes.files import Settings
-from ablations.recipes.texts import _budget
 from ablations.refinement.proposers.attributes import joined
 from ablations.refinement.texts import TextStore
 from ablations.report.lengths import length_rows
@@ -58,9 +56,8 @@ def test_it_is_that_of_a_configuration_of_ours(tmp_path: Path) -> None:
     assert budget_of_network({"clip": config}).limit == 32
     assert budget_of_network({"clip": "PE-Core-B-16"}).limit == 32
     small = Compared("x", small=Small(clip={"text_cfg": {"context_length": 32}}))
-    assert _budget(Settings(), small).limit == 32
-    assert _budget(Settings(model="PE-Core-B-16"), None).limit == 32
-    assert _budget(Settings(), Compared("y", "PE-Core-bigG-14-448")).limit == 72
+    assert small.budget.limit == 32
+    assert Compared("y", "PE-Core-bigG-14-448").budget.limit == 72
 
 
 def test_a_tokenizer_beside_the_weights_counts(
