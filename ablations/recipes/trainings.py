@@ -97,8 +97,8 @@ class TrainingPlanner:
             return None
         if encoder is None:
             raise CheckpointError(
-                f"{here} needs the weights of {kind}: give --encoder {kind}, by which they are "
-                f"fetched where they are published, {kind}=FILE, or {kind}=random for a trial."
+                f"{here} needs the weights of {kind}: give --encoder {kind}, which fetches them, "
+                f"{kind}=FILE, or {kind}=random for a trial."
             )
         networks = [self.recipe.settings(v, False).network for v in self.recipe.variants]
         kinds = sorted({str(n.get("encoder", "none")) for n in networks} - {"none"})
