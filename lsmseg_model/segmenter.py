@@ -29,9 +29,11 @@ from lsmseg_model.inference.prediction import Prediction
 from lsmseg_model.inference.reading import MEAN, Reading
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.load import WEIGHTS, load_backbone
+from lsmseg_model.networks.backbones.weights import TOWERS
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.networks.catseg import Loaded
 from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.published_towers import load_towers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,9 +48,13 @@ def load_model(options: ModelOptions) -> Backbone | LsmSeg:
         proxy = None if sam is None else load_second_encoder(None, sam, device=device)
         clip = load_backbone(options.model, options.pretrained, device, options.dense, proxy)
         return _set_up(clip, options)
+    name = None if options.model == DEFAULT else options.model
+    if options.format in TOWERS:
+        towers = load_towers(options.checkpoint, options.format, name, options.device)
+        return _set_up(towers, options)
     network = load_network(
         options.checkpoint,
-        name=None if options.model == DEFAULT else options.model,
+        name=name,
         format=options.format,
         device=options.device,
     )
@@ -126,7 +132,7 @@ class Segmenter:
 
     @property
     def loaded(self) -> Loaded | None:
-        """What became of the keys of a CAT-Seg checkpoint; None of anything else."""
+        """What became of the keys of a published checkpoint; None of anything else."""
         return getattr(self.model, "loaded", None)
 
     @property
@@ -143,7 +149,7 @@ class Segmenter:
 
         A CAT-Seg checkpoint has its own template.
         """
-        if self.loaded is not None:
+        if self.loaded is not None and isinstance(self.model, LsmSeg):
             return published_texts(classes)
         return [[sentence(name)] for name in classes]
 

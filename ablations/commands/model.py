@@ -75,9 +75,9 @@ def model_describe(
     ],
     classes: Annotated[int, Option(min=1, help="Classes to tell apart.")] = 171,
     clip: Annotated[
-        Literal["freeze", "qk", "kv", "qv", "full"],
-        Option(help="Which projections of CLIP's attention learn."),
-    ] = "qv",
+        Literal["freeze", "qk", "kv", "qv", "full"] | None,
+        Option(help="Which projections of CLIP's attention learn (default: as it is trained)."),
+    ] = None,
     size: Annotated[
         int | None, Option(min=1, help="The side that pictures are squashed to (default: its own).")
     ] = None,

@@ -153,7 +153,7 @@ Checkpoint = Annotated[
     Path | None, Option(help="A whole network in place of a CLIP: what train left, or CAT-Seg.")
 ]
 Format = Annotated[
-    Literal["lsmseg", "cat-seg"],
+    Literal["lsmseg", "cat-seg", "sed", "fc-clip"],
     Option(help="Whose layout the checkpoint has.", rich_help_panel="Model"),
 ]
 Runtime = Annotated[

@@ -15,8 +15,12 @@ from lsmseg_model.pull.listing import row
 from lsmseg_model.pull.places import Place, obtain
 from lsmseg_model.pull.web import WebFile, torch_hub
 
-CATSEG = "github.com/KU-CVLAB/CAT-Seg"
 TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
+CHECKPOINTS = {  # format: whose it is and where
+    "cat-seg": "CAT-Seg's from github.com/KU-CVLAB/CAT-Seg",
+    "sed": "SED's from github.com/xb534/SED",
+    "fc-clip": "FC-CLIP's from github.com/bytedance/fc-clip",
+}
 
 
 @cache
@@ -131,8 +135,8 @@ def no_encoder(name: str, path: Path | None = None) -> str:
 def no_checkpoint(path: Path, format: str) -> str:
     """The same of a whole network."""
     fetch = (
-        f"fetch CAT-Seg's from {CATSEG}"
-        if format == "cat-seg"
+        f"fetch {CHECKPOINTS[format]}"
+        if format in CHECKPOINTS
         else "`lsmseg-prompts train` leaves one, a .safetensors file, in its --out"
     )
     return f"There is no checkpoint at {path}: {fetch}, and name it with --checkpoint FILE."

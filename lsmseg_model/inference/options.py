@@ -53,7 +53,8 @@ class ModelOptions:
 
     model, pretrained: a CLIP, see `load_backbone`. checkpoint: a whole network instead; format
     "lsmseg" (as `train` leaves it) or "cat-seg" (as published), see `load_network`; a ``model``
-    other than the default then says which network it must be.
+    other than the default then says which network it must be. format "sed" or "fc-clip": only the
+    towers of a published checkpoint, as a CLIP, see `load_towers`.
     dense, sam: of a CLIP, the last block's variant, and the encoder that the variant "sam-proxy"
     uses, see `load_second_encoder`. cache: of a network, a folder that keeps the features of its
     second encoder (`LsmSeg.keep_features`). precision: of what the model does to pictures, one of
@@ -88,6 +89,8 @@ class ModelOptions:
             raise UsageError(
                 "Give --checkpoint, a whole network, or --pretrained, a CLIP's weights; not both."
             )
+        elif self.format in ("sed", "fc-clip") and self.cache is not None:
+            raise UsageError(f"--cache keeps what --format {self.format} does not read.")
         elif self.dense is not None or self.sam is not None:
             raise UsageError(
                 "--dense and --sam change a CLIP (--model, --pretrained); a whole network "

@@ -50,8 +50,9 @@ class LsmSeg(nn.Module):
         _check_fit(clip, config)
         first, second = (clip.widths[block] for block in config.blocks)
         dim = clip.embed_dim
-        self.upsample1 = nn.ConvTranspose2d(first, config.guidance[0], 2, stride=2)
-        self.upsample2 = nn.ConvTranspose2d(second, config.guidance[1], 4, stride=4)
+        one, two = _enlargements(clip, config)
+        self.upsample1 = nn.ConvTranspose2d(first, config.guidance[0], one, stride=one)
+        self.upsample2 = nn.ConvTranspose2d(second, config.guidance[1], two, stride=two)
         self.sam: FrozenEncoder | None = None
         self.cached: CachedEncoder | None = None
         self.fusion: Fusion | None = None
@@ -130,7 +131,8 @@ class LsmSeg(nn.Module):
         if self.sam is None:
             raise UsageError(f"{self.name or 'This network'} has no second encoder to keep.")
         cells = self.clip.view.window // self.clip.patch_size
-        self.cached = CachedEncoder(self.sam, folder, (cells, cells), half)
+        alike = {self.clip.strides[block] for block in self.config.blocks} == {self.clip.patch_size}
+        self.cached = CachedEncoder(self.sam, folder, (cells, cells) if alike else None, half)
         return self.cached
 
     def trainable(self, clip: str = "qv") -> None:
@@ -154,6 +156,24 @@ class LsmSeg(nn.Module):
                 lambda grad, rows=rows: grad * rows.to(grad.device, grad.dtype)
             )
             self._masks.append(hook)
+
+
+def _enlargements(clip: Backbone, config: NetworkConfig) -> tuple[int, int]:
+    """How often the blocks' outputs are enlarged to two and four times CLIP's grid.
+
+    Raises ConfigError for a block that sees more than that.
+    """
+    found = []
+    for times, block in zip((2, 4), config.blocks, strict=True):
+        if times * clip.strides[block] % clip.patch_size:
+            most = max(i for i, s in enumerate(clip.strides) if s * times <= clip.patch_size)
+            raise ConfigError(
+                f"The blocks are {config.blocks[0]},{config.blocks[1]}, but block {block} of "
+                f"{clip.name} sees a position every {clip.strides[block]} pixels, more than the "
+                f"decoder takes at {times} times the grid: choose block {most} or a later one."
+            )
+        found.append(times * clip.strides[block] // clip.patch_size)
+    return found[0], found[1]
 
 
 def _check_fit(clip: Backbone, config: NetworkConfig) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lsmseg_model.errors import UsageError
+from lsmseg_model.networks.backbones.convolutional import Convolutional
 from lsmseg_model.networks.build import build, read_network
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.networks.memory import kept_for_backward, peak
@@ -68,14 +69,19 @@ class NetworkProfile:
 
 
 def profile(
-    name: str, classes: int = 171, learns: str = "qv", size: int | None = None, **changes: Any
+    name: str,
+    classes: int = 171,
+    learns: str | None = None,
+    size: int | None = None,
+    **changes: Any,
 ) -> NetworkProfile:
     """Parameters, operations and memory of a network; nothing is computed.
 
     Args:
         name: A network, see `read_network`.
         classes: Classes to tell apart.
-        learns: Which of CLIP's projections, see `LsmSeg.trainable`.
+        learns: Which of CLIP's projections, see `LsmSeg.trainable` (default: "qv", of a tower of
+            convolutions "freeze").
         size: The side that pictures are squashed to (default: that of its protocol).
         changes: Fields instead of the network's, see `read_network`.
 
@@ -89,6 +95,7 @@ def profile(
     settings = read_network(name, **changes)
     with torch.device("meta"):
         network = build(settings).eval()
+        learns = learns or ("freeze" if isinstance(network.clip, Convolutional) else "qv")
         network.trainable(learns)
         protocol: Protocol = network.protocol
         if size is not None:

@@ -39,7 +39,7 @@ def offered(call) -> Callable[[str], list[str]]:
         ("recipes run table2 --train-data coco-s", ["coco-stuff"]),
         ("evaluate --model lsm", ["lsmseg-tiny"]),
         ("evaluate --model ViT-B-16-q", ["ViT-B-16-quickgelu"]),
-        ("train --config cat", ["cat-seg-b", "cat-seg-l"]),
+        ("train --config cat-seg-c", ["cat-seg-convnext-b", "cat-seg-convnext-l"]),
         ("model describe cat-seg-b", ["cat-seg-b"]),
         ("pretrain --config lsmseg", ["lsmseg-tiny"]),
         ("evaluate --dense s", ["sclip", "sam-proxy"]),

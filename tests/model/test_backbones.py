@@ -15,18 +15,22 @@ from torch.nn import functional as F
 
 from lsmseg_model.encoders.checkpoints import save_weights
 from lsmseg_model.errors import UsageError
+from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.convolutional import Convolutional, ResNet
 from lsmseg_model.networks.backbones.dense import ALL_NAMES, DENSE_NAMES, OpenClipBlock
 from lsmseg_model.networks.backbones.load import FAMILIES, family_of, load_backbone
 from lsmseg_model.networks.backbones.open_clip_models import create
 from lsmseg_model.networks.backbones.siglip import Siglip
-from lsmseg_model.networks.backbones.timm_vit import TimmBlock
+from lsmseg_model.networks.backbones.timm_vit import TimmBlock, TimmVit
 from lsmseg_model.networks.config import NetworkConfig
 from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.pull import catalogue
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
-timm_vits = pytest.mark.parametrize("kind", [k for k in KINDS if k.trunk], ids=str)
+timm_vits = pytest.mark.parametrize(
+    "kind", [k for k in KINDS if issubclass(k.family, TimmVit)], ids=str
+)
 class_tokens = pytest.mark.parametrize(
     "kind", [k for k in KINDS if k.family.VARIANTS == DENSE_NAMES], ids=str
 )
@@ -56,7 +60,7 @@ def test_a_models_family_and_sizes(kind: Kind) -> None:
     side = backbone.image_size // backbone.patch_size
     assert backbone.grid == (side, side) == (4, 4)
     view = backbone.default_view()
-    if kind.name != "clip":
+    if not issubclass(kind.family, Clip):
         assert (view.short_side, view.window) == (1.5 * backbone.image_size, backbone.image_size)
         assert view.stride == view.window / 2
 
@@ -126,9 +130,11 @@ def test_what_blocks_put_out(kind: Kind) -> None:
     images, blocks = pictures(kind, 3, 5), (0, len(backbone.widths) - 2)
     dense, between = backbone.encode_layers(images, blocks)
     close(F.normalize(dense, dim=1).permute(0, 2, 3, 1), backbone.encode_dense(images))
-    widths = [backbone.widths[block] for block in blocks]
-    assert [tuple(layer.shape) for layer in between] == [(2, width, 3, 5) for width in widths]
-    assert (between[0] - between[1]).abs().max() > 1e-3
+    for block, layer in zip(blocks, between, strict=True):
+        times = backbone.patch_size // backbone.strides[block]
+        assert tuple(layer.shape) == (2, backbone.widths[block], 3 * times, 5 * times)
+    one, other = (layer.mean(dim=(2, 3)) for layer in between)
+    assert one.shape != other.shape or (one - other).abs().max() > 1e-3
 
 
 @every_kind
@@ -143,6 +149,10 @@ def test_other_variants_are_refused(kind: Kind) -> None:
 def test_queries_and_values_learn(kind: Kind) -> None:
     """Of the picture tower: where queries, keys or values are asked for, their rows alone."""
     backbone = small_backbone(kind)
+    if issubclass(kind.family, Convolutional):
+        with pytest.raises(UsageError, match="no queries and values to train: choose --clip"):
+            backbone.learning_rows("qv")
+        return
     tower = {id(p): n for n, p in backbone.model.visual.named_parameters()}
     rows = [(tower[id(w)], w, on) for w, on in backbone.learning_rows("qv") if id(w) in tower]
     every = [on.sum() for w, on in backbone.learning_rows("qkv") if id(w) in tower]
@@ -196,6 +206,33 @@ def test_the_query_weighs_what_positions_give_alone(kind: Kind) -> None:
     values = backbone._values(x).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
     mean = (weights @ values).transpose(1, 2).flatten(2)[:, 0]
     close(F.normalize(backbone._after_attention(mean), dim=-1), backbone.pooled(images))
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k.family is ResNet], ids=str)
+@torch.no_grad()
+def test_what_a_resnets_attention_sees(kind: Kind) -> None:
+    """The values of the mean and of all positions, weighted as the pooling does: the embedding."""
+    backbone: Any = small_backbone(kind)
+    images, pool = pictures(kind, 3, 5), backbone.model.visual.attnpool
+    x = backbone._placed(backbone._stages((images - backbone.mean) / backbone.std)[-1])
+    q, k, v = (
+        part(x).unflatten(-1, (pool.num_heads, -1)).transpose(1, 2)
+        for part in (pool.q_proj, pool.k_proj, pool.v_proj)
+    )
+    weights = (q[:, :, :1] @ k.mT * q.shape[-1] ** -0.5).softmax(dim=-1)
+    seen = pool.c_proj((weights @ v).transpose(1, 2).flatten(2))[:, 0]
+    close(F.normalize(seen, dim=-1), backbone.pooled(images))
+    alone = pool.c_proj(v.transpose(1, 2).flatten(2))[:, 1:].unflatten(1, (3, 5))
+    close(backbone.encode_dense(images), F.normalize(alone, dim=-1))
+
+
+@every_kind
+def test_in_training_convolutions_stay_as_they_are(kind: Kind) -> None:
+    backbone = small_backbone(kind)
+    backbone.train()
+    assert backbone.model.visual.training is not issubclass(kind.family, Convolutional)
+    assert backbone.training
+    backbone.eval()
 
 
 @every_kind
@@ -255,4 +292,4 @@ def test_every_model_of_open_clip() -> None:
         assert features.shape == (1, cells, cells, config["embed_dim"]), name
         assert pooled.shape == (1, config["embed_dim"]), name
         assert window % patch == view.stride % patch == 0 < view.stride, name
-    assert not [name for name in refused if name.startswith(("EVA", "PE", "ViT", "MobileCLIP2-B"))]
+    assert refused == ["swin_base_patch4_window7_224", "vit_relpos_medium_patch16_cls_224"]

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.clip import Clip, Coca
+from lsmseg_model.networks.backbones.convolutional import ResNet, TimmStages
 from lsmseg_model.networks.backbones.eva import Eva
 from lsmseg_model.networks.backbones.siglip import Siglip
 from lsmseg_model.networks.backbones.vitamin import Vitamin
@@ -35,7 +36,8 @@ class Kind:
     @property
     def config(self) -> dict[str, Any]:
         """The model as open_clip's files have it."""
-        return {"embed_dim": 12, "vision_cfg": {"image_size": 16, **self.vision}, "text_cfg": TEXT,
+        text = {**TEXT, "embed_cls": True, "output_tokens": True} if "coca" in self.name else TEXT
+        return {"embed_dim": 12, "vision_cfg": {"image_size": 16, **self.vision}, "text_cfg": text,
                 **self.model}  # fmt: skip
 
     def __str__(self) -> str:
@@ -87,6 +89,25 @@ def _pe(**sizes: Any) -> nn.Module:
     return _eva(**ROPE, **fixed, rope_grid_offset=1.0, rope_grid_indexing="xy", **sizes)
 
 
+def _convnext(**sizes: Any) -> nn.Module:
+    from timm.models.convnext import ConvNeXt
+
+    return ConvNeXt(depths=(1, 1, 1, 1), dims=(4, 8, 8, 16), **sizes)
+
+
+def _fastvit(**sizes: Any) -> nn.Module:
+    """As MobileCLIP2-S3: five stages, attention in the last."""
+    from timm.models.fastvit import FastVit, RepConditionalPosEnc
+
+    place = partial(RepConditionalPosEnc, spatial_shape=(3, 3))
+    mixers = ("repmixer", "repmixer", "repmixer", "repmixer", "attention")
+    return FastVit(
+        layers=(1,) * 5, embed_dims=(8, 8, 8, 16, 32), mlp_ratios=(1,) * 5, token_mixers=mixers,
+        downsamples=(False, True, True, True, True), se_downsamples=(False,) * 5,
+        pos_embs=(None, None, None, None, place), lkc_use_act=True, **sizes,
+    )  # fmt: skip
+
+
 def _timm(name: str, pool: str = "token", proj: str | None = None) -> dict[str, Any]:
     return {"timm_model_name": f"small_{name}", "timm_model_pretrained": False, "timm_pool": pool,
             "timm_proj": proj}  # fmt: skip
@@ -94,6 +115,7 @@ def _timm(name: str, pool: str = "token", proj: str | None = None) -> dict[str, 
 
 EVA02 = {"qkv_fused": False, "swiglu_mlp": True, "scale_mlp": True, "scale_attn_inner": True}
 NO_CLASS = {"class_token": False, "global_pool": "map"}
+COCA = {"custom_text": True, "multimodal_cfg": {"width": 8, "heads": 2, "layers": 1}}
 OPEN_CLIP = {"layers": 3, "width": 16, "head_width": 8, "patch_size": 4}
 KINDS = [
     Kind("clip", Clip, OPEN_CLIP, model={}),
@@ -107,6 +129,18 @@ KINDS = [
     Kind("pe_core_g", Siglip, _timm("pe_core_g", "map"), partial(_pe, **NO_CLASS), alone=True),
     Kind("vitamin", Vitamin, {**_timm("vitamin", "", "linear"), "image_size": 64}, _vitamin,
          alone=True),
+    Kind("convnext", TimmStages, {**_timm("convnext", "", "linear"), "image_size": 128}, _convnext,
+         alone=True, model={}),
+    Kind("convnext_d", TimmStages, {**_timm("convnext", "", "mlp"), "image_size": 128}, _convnext,
+         alone=True, model={}),
+    Kind("fastvit", TimmStages, {**_timm("fastvit", "avg"), "image_size": 256}, _fastvit,
+         alone=True),
+    Kind("resnet", ResNet, {"layers": [1, 1, 1, 1], "width": 8, "image_size": 128}, model={}),
+    Kind("metaclip", Clip, OPEN_CLIP, model={"quick_gelu": True}),
+    Kind("clipa", Clip, {**OPEN_CLIP, "no_ln_pre": True, "pool_type": "avg",
+                         "final_ln_after_pool": True}, model={}),
+    Kind("coca", Coca, {**OPEN_CLIP, "attentional_pool": True, "attn_pooler_queries": 5,
+                        "attn_pooler_heads": 2, "output_tokens": True}, model=COCA),
 ]  # fmt: skip
 
 
@@ -131,12 +165,13 @@ def registered(kind: Kind) -> None:
 @cache
 def small_model(kind: Kind) -> Any:
     """The open_clip model of a kind, its weights all random: none is 0 or 1."""
-    from open_clip.model import CLIP, CustomTextCLIP
+    from open_clip import CLIP, CoCa, CustomTextCLIP
 
     registered(kind)
     torch.manual_seed(0)
     config = {k: v for k, v in kind.config.items() if k != "custom_text"}
-    model = (CustomTextCLIP if kind.model.get("custom_text") else CLIP)(**config)
+    other = CoCa if "multimodal_cfg" in config else CustomTextCLIP
+    model: Any = (other if kind.model.get("custom_text") else CLIP)(**config)
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     return model.eval()

@@ -60,9 +60,10 @@ class Backbone(nn.Module):
     the picture tower's end gives a feature for each position, one of ``VARIANTS``; ``proxy`` is the
     encoder that "sam-proxy" takes. patch_size: pixels a position. image_size: the side that it was
     trained with. embed_dim: channels of texts and dense features. widths: channels that each block
-    puts out. Of the variants ``TRAINING_FREE`` is the default of a model that is used as it is,
-    ``TRAINED`` that of a network that is trained on top. ``precision``, ``compiled``: how pictures
-    go through it, see `inference/precision.py` and `inference/compiled.py`.
+    puts out, strides: pixels a position of it. Of the variants ``TRAINING_FREE`` is the default of
+    a model that is used as it is, ``TRAINED`` that of a network that is trained on top.
+    ``precision``, ``compiled``: how pictures go through it, see `inference/precision.py` and
+    `inference/compiled.py`.
     """
 
     VARIANTS: ClassVar[tuple[str, ...]]
@@ -73,6 +74,7 @@ class Backbone(nn.Module):
     image_size: int
     embed_dim: int
     widths: list[int]
+    strides: list[int]
 
     def __init__(
         self,
@@ -89,7 +91,10 @@ class Backbone(nn.Module):
         check_dense(dense, self.VARIANTS, name)
         self.model = model
         self.proxy: FrozenEncoder | None = None
+        self.loaded: Any = None  # published_towers.Towers
         self._measure()
+        if not hasattr(self, "strides"):
+            self.strides = [self.patch_size] * len(self.widths)
         self.name, self.dense, self.weights_hash = name, dense, weights_hash
         self.view = view or self.default_view()
         self._tokenizer = tokenizer or Tokenizer(text_tower(model).context_length)
@@ -105,7 +110,7 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     def _measure(self) -> None:
-        """Set patch_size, image_size, embed_dim and widths from the model."""
+        """Set patch_size, image_size, embed_dim, widths; strides where they are not the patch's."""
         raise NotImplementedError
 
     def default_view(self) -> View:
@@ -146,7 +151,7 @@ class Backbone(nn.Module):
     def _walk(
         self, images: Tensor, wanted: tuple[int, ...], proxy: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Dense features [B, h, w, D] and the wanted blocks' outputs, [B, h, w, width] each.
+        """Dense features [B, h, w, D] and the wanted blocks' outputs, [B, h', w', width] each.
 
         images: [B, 3, H, W] RGB in 0..1. proxy: see `encode_dense`.
         """
@@ -221,10 +226,13 @@ class Backbone(nn.Module):
     def encode_layers(self, images: Tensor, blocks: Sequence[int]) -> tuple[Tensor, list[Tensor]]:
         """Dense features and what some blocks (from 0) put out, without the class token.
 
-        images: as `encode_dense`. Returns [B, D, h, w], not normalised, and [B, width, h, w] each.
+        images: as `encode_dense`. Returns [B, D, h, w], not normalised, and [B, width, h', w']
+        each: h' is the picture's height by the block's stride.
         """
-        dense, between = self._walk(images, tuple(blocks))
-        return dense.permute(0, 3, 1, 2), [x.permute(0, 3, 1, 2) for x in between]
+        wanted = sorted(set(blocks))
+        dense, between = self._walk(images, tuple(wanted))
+        layers = [between[wanted.index(block)].permute(0, 3, 1, 2) for block in blocks]
+        return dense.permute(0, 3, 1, 2), layers
 
     def encode_tokens(self, tokens: Tensor, embeddings: Tensor | None = None) -> Tensor:
         """tokens: [T, L] -> [T, D] text features of length 1; see `text_tower.encode_tokens`."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lsmseg_model.encoders.base import resized_positions
+from lsmseg_model.kernels.onednn import linear
 from lsmseg_model.networks.backbones.base import Backbone, Projection, View
 from lsmseg_model.networks.backbones.dense import DENSE_NAMES, OpenClipBlock
 
@@ -72,10 +73,37 @@ class Clip(Backbone):
             if index in wanted:
                 between.append(x[:, 1:].unflatten(1, grid))
         x = self._positions(OpenClipBlock(blocks[-1]), x, grid, images, proxy)
-        return (visual.ln_post(x) @ visual.proj).unflatten(1, grid), between
+        return self._embed(x).unflatten(1, grid), between
+
+    def _embed(self, x: Tensor) -> Tensor:
+        """What the last block gives for positions, [B, h*w, width] -> [B, h*w, D]."""
+        visual = self.model.visual
+        return visual.ln_post(x) @ visual.proj
 
     def pooled(self, images: Tensor) -> Tensor:
         visual = self.model.visual
         x, _ = self._begin(images)
         x, _ = visual._pool(visual.transformer(x))  # the class token, or the mean of the positions
         return F.normalize(x @ visual.proj, dim=-1)
+
+
+class Coca(Clip):
+    """CoCa's tower: queries attend to what the last block gives, the first of them is the picture.
+
+    Dense features are what the queries would see of a position alone: its value.
+    """
+
+    @classmethod
+    def fits(cls, model: Any) -> bool:
+        pool = getattr(model.visual, "attn_pool", None)
+        return pool is not None and getattr(model.visual, "attn_pool_contrastive", None) is None
+
+    def _embed(self, x: Tensor) -> Tensor:
+        pool = self.model.visual.attn_pool
+        attention = pool.attn
+        weight = attention.v_proj_weight  # joint where both widths are the same
+        if weight is None:
+            weight = attention.in_proj_weight.chunk(3)[2]
+        values = linear(pool.ln_k(x), weight, attention.in_proj_bias.chunk(3)[2])
+        out = attention.out_proj
+        return super()._embed(linear(values, out.weight, out.bias))

@@ -15,7 +15,8 @@ from lsmseg_model.encoders.sources import no_clip
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.files import is_path, named_file, read_json
 from lsmseg_model.networks.backbones.base import Backbone, View
-from lsmseg_model.networks.backbones.clip import Clip
+from lsmseg_model.networks.backbones.clip import Clip, Coca
+from lsmseg_model.networks.backbones.convolutional import ResNet, TimmStages
 from lsmseg_model.networks.backbones.dense import (
     DENSE,
     NEEDS_PROXY,
@@ -42,7 +43,7 @@ from lsmseg_model.pull.find import Found, find, is_repository
 CONFIGS = Path(__file__).parent
 WEIGHTS = Path(__file__).parents[2] / "weights"
 DEFAULT = "lsmseg-tiny"
-FAMILIES: Sequence[type[Backbone]] = (Clip, Eva, Siglip, Vitamin)
+FAMILIES: Sequence[type[Backbone]] = (Clip, Coca, Eva, Siglip, Vitamin, TimmStages, ResNet)
 
 
 @dataclass(frozen=True)

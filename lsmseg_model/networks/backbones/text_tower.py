@@ -81,7 +81,7 @@ def _pooling(tower: Any) -> tuple[str, int]:
     """Which position is the sentence's, and the end token that "eos" looks for."""
     names = ("pool_type", "eos_id") if hasattr(tower, "pool_type") else (
         "text_pool_type", "text_eos_id")  # fmt: skip
-    return getattr(tower, names[0]), getattr(tower, names[1], None)
+    return str(getattr(tower, names[0])), int(getattr(tower, names[1], 0) or 0)
 
 
 def _pooled(tower: Any, x: Tensor, tokens: Tensor) -> Tensor:

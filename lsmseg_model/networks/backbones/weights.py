@@ -15,12 +15,24 @@ from torch import Tensor
 from lsmseg_model.encoders.checkpoints import check_finite, differences, read_state_dict
 from lsmseg_model.errors import CheckpointError
 
+# Where segmentation networks that others trained keep CLIP's towers.
+TOWERS = {"sed": "sem_seg_head.predictor.clip_model.", "fc-clip": "backbone.clip_model."}
 POSITION_IDS = "text.transformer.embeddings.position_ids"  # transformers has them no more
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], bool]:
-    """`read_state_dict`; {} of big_vision's .npz files, which are read into the network itself."""
-    return ({}, False) if path.suffix == ".npz" else read_state_dict(path)
+    """`read_state_dict`; {} of big_vision's .npz files, which are read into the network itself.
+
+    Of SED's and FC-CLIP's checkpoints the towers.
+    """
+    if path.suffix == ".npz":
+        return {}, False
+    state, openai_layout = read_state_dict(path)
+    for prefix in TOWERS.values():
+        convolutions = f"{prefix}visual.trunk.", f"{prefix}visual.attnpool."
+        if any(key.startswith(convolutions) for key in state):
+            state = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return state, openai_layout
 
 
 def fill(model: Any, state: dict[str, Tensor], path: Path, name: str) -> None:
