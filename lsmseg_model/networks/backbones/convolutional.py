@@ -141,9 +141,9 @@ class ResNet(Convolutional):
         The table of places is resized where the grid differs.
         """
         pool: Any = self.model.visual.attnpool
-        table, grid = pool.positional_embedding, features.shape[2:]
-        side = self.image_size // self.patch_size
-        places = resized_positions(table[1:].unflatten(0, (side, side))[None], tuple(grid))
+        table, side = pool.positional_embedding, self.image_size // self.patch_size
+        grid = features.shape[2], features.shape[3]
+        places = resized_positions(table[1:].unflatten(0, (side, side))[None], grid)
         x = features.flatten(2).mT
         x = torch.cat([x.mean(dim=1, keepdim=True), x], dim=1)
         return x + torch.cat([table[:1], places[0].flatten(0, 1)])
