@@ -76,7 +76,7 @@ def model_describe(
     classes: Annotated[int, Option(min=1, help="Classes to tell apart.")] = 171,
     clip: Annotated[
         Literal["freeze", "qk", "kv", "qv", "full"] | None,
-        Option(help="Which projections of CLIP's attention learn (default: as it is trained)."),
+        Option(help="Which projections of CLIP's attention learn (default: qv, of ConvNeXt none)."),
     ] = None,
     size: Annotated[
         int | None, Option(min=1, help="The side that pictures are squashed to (default: its own).")
