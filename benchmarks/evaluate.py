@@ -2,17 +2,17 @@
 
 python benchmarks/evaluate.py
 
-ViT-B/16, random weights, 32 pictures of 640 x 480 pixels with labels of 171 classes. Each round takes some of
-the pictures through every row, so that a busy machine slows all alike; the times are medians over
-the rounds, the ratios medians of the rounds' ratios.
+ViT-B/16, random weights, 32 pictures of 640 x 480 pixels with labels of 171 classes. Each round
+takes some of them through every row, so that a busy machine slows all alike: the times are medians
+over the rounds, the ratios medians of the rounds' ratios.
 
-The bare encoder is open_clip's own `encode_image` of the views that the row's model sees, all views
+The bare encoder is open_clip's own `encode_image` of the views that the row's model sees, the views
 of a picture a batch, prepared beforehand and side by side on the cores as `evaluate` does: nothing
-is read, resized, scored or counted. It stands there twice: as open_clip has it, and with this
-code's products for the CPU (lsmseg_model/kernels/onednn.py), which what follows has as well.
-The other rows are all of `evaluate` from the picture in memory to its counts.
-A plain loop is what others write: picture by picture, PyTorch's own operations, all classes
-enlarged, then the best of each pixel. It, and cat-seg-b, have part in the first rounds alone.
+is read, resized, scored or counted. It stands there as open_clip has it, and with this code's
+products for the CPU (lsmseg_model/kernels/onednn.py). The other rows are all of `evaluate` from the
+picture in memory to its counts. A plain loop is what others write: picture by picture, PyTorch's
+own operations, all classes enlarged, then the best of each pixel; it and cat-seg-b have part in the
+first rounds alone.
 """
 
 from __future__ import annotations
@@ -82,11 +82,6 @@ class Pictures:
         return np.kron(coarse, np.ones((32, 32), dtype=np.int64))
 
 
-def bare_encoder(sizes: dict[str, Any], side: int) -> Any:
-    """open_clip's own model for pictures of so many pixels."""
-    return create({**sizes, "vision_cfg": {**sizes["vision_cfg"], "image_size": side}}).eval()
-
-
 def views_seen(model: Any, run: Callable[[], Any]) -> Tensor:
     """The pictures that reach a model's encoder in `run`."""
     seen: list[Tensor] = []
@@ -144,21 +139,20 @@ def rows(options: argparse.Namespace) -> Iterator[Row]:
         views = views_seen(clip, partial(encode_picture, model, data.picture(0)))
         kind = f"{len(views)} of {views.shape[-1]} px"
         for what in (BARE, OURS) if kind not in seen else ():
-            bare = bare_encoder(sizes, views.shape[-1])
-            if what == OURS:
-                onednn.use_onednn(bare)
-            yield Row(what, kind, _bare(bare, views))
+            yield Row(what, kind, bare_encoder(sizes, views, what == OURS))
         seen.add(kind)
         yield Row(name, kind, partial(count_pictures, model, data, texts), name == "cat-seg-b")
         if name != "cat-seg-b":
             yield Row(f"{name}, a plain loop", kind, partial(plain_loop, model, data, texts), True)
 
 
-def _bare(model: Any, views: Tensor) -> Callable[[list[int]], object]:
-    def encode(_: int) -> Tensor:
-        with torch.inference_mode():
-            return model.encode_image(views)
-
+def bare_encoder(sizes: dict[str, Any], views: Tensor, ours: bool) -> Callable[[list[int]], object]:
+    """open_clip's own model for pictures as large as the views, drawn at random."""
+    vision = {**sizes["vision_cfg"], "image_size": views.shape[-1]}
+    model: Any = create({**sizes, "vision_cfg": vision}).eval()
+    if ours:
+        onednn.use_onednn(model)
+    encode = torch.inference_mode()(lambda _: model.encode_image(views))
     return lambda some: list(in_threads(encode, some))
 
 

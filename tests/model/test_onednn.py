@@ -102,6 +102,13 @@ def test_parts_keep_their_order_and_their_mode(threads: int) -> None:
 
 
 @torch.inference_mode()
+def test_each_part_is_computed_on_one_core(threads: int) -> None:
+    parts = torch.arange(4.0).split(1)
+    found = onednn.map_threads(lambda x: x + torch.get_num_threads(), parts)
+    assert torch.cat(found).tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+@torch.inference_mode()
 def test_the_whole_network_computes_the_same(
     always: None, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

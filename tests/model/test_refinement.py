@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from lsmseg_model.kernels import onednn
 from lsmseg_model.networks import decoder, refinement
 from lsmseg_model.networks.decoder import Decoder
-from lsmseg_model.networks.refinement import ClassRefinement, SpatialRefinement, SwinBlock
+from lsmseg_model.networks.refinement import ClassRefinement, SpatialRefinement, SwinBlock, windows
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -76,6 +76,15 @@ def plain_swin(block: SwinBlock, x: Tensor, guidance: Tensor) -> Tensor:
     x = x + attended
     hidden = F.gelu(block.mlp.fc1(block.norm2(x)))
     return x + block.mlp.fc2(hidden)
+
+
+def test_windows_by_hand() -> None:
+    """3 x 4 positions, windows of 2 x 2 that begin at 1: nothing is wrapped around a border."""
+    order, back, sizes = windows(3, 4, 2, 1)
+    assert sizes == [1, 2, 1, 2, 4, 2]
+    assert order.tolist() == [0, 1, 2, 3, 4, 8, 5, 6, 9, 10, 7, 11]
+    assert order[back].tolist() == list(range(12))
+    assert windows(3, 4, 2, 0)[2] == [4, 4, 2, 2]
 
 
 @given(
