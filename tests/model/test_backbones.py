@@ -258,8 +258,9 @@ def test_weights_from_a_folder(kind: Kind, tmp_path: Path) -> None:
 def test_a_head_learns_on_it(kind: Kind) -> None:
     """Gradients reach the queries and values of the picture tower, keys of joint weights none."""
     sizes = read_fields(NetworkConfig, SIZES, "small")
-    network = LsmSeg(small_backbone(kind, kind.family.TRAINED), sizes)
+    network = LsmSeg(small_backbone(kind, kind.family.TRAINED), sizes).train()
     network.trainable("qv")
+    assert not kind.trunk or not network.clip.model.visual.training
     texts = F.normalize(torch.randn(4, network.clip.embed_dim), dim=-1)
     logits, kept = network(pictures(kind, 4, 4), texts)
     assert logits.shape == (2, 3, 16, 16) and kept is not None
@@ -267,7 +268,7 @@ def test_a_head_learns_on_it(kind: Kind) -> None:
     seen = [(w.grad, rows) for w, rows in network.clip.learning_rows("qv") if w.grad is not None]
     assert len(seen) >= len(network.clip.widths)
     assert all(grad[rows[:, 0]].any() and not grad[~rows[:, 0]].any() for grad, rows in seen)
-    network.trainable("freeze")
+    network.eval().trainable("freeze")
     network.zero_grad(set_to_none=True)
 
 

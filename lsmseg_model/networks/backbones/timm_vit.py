@@ -46,6 +46,12 @@ class TimmVit(Backbone):
         self.embed_dim = [trunk.num_features, *sizes][-1]
         _take_any_size(trunk)
 
+    def train(self, mode: bool = True) -> TimmVit:
+        """The picture tower drops no blocks in training, and its batch norms stay (MobileCLIP)."""
+        super().train(mode)
+        self.model.visual.eval()
+        return self
+
     @property
     def _trunk(self) -> Any:
         return self.model.visual.trunk
