@@ -10,7 +10,6 @@ import numpy as np
 
 from ablations.report import class_plots, pictures, plots
 from ablations.report.files import suffix
-from ablations.scoring.frozen import FrozenScorer
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard
 from lsmseg_model.data import scored_names
 from lsmseg_model.data.benchmark import Benchmark
@@ -161,7 +160,7 @@ def _unseen(benchmark: Benchmark) -> list[bool]:
 
 def _measure(bench: Bench) -> tuple[str, str]:
     """What a cost map of a benchmark's scorer shows, in a word and in words."""
-    if isinstance(bench.scorers["report"], FrozenScorer):
+    if bench.scorers["report"].by_cosine:
         return "cosine", "Cosine of every position with the class's text"
     return "probability", "Probability of the class at every pixel"  # of a network
 

@@ -45,8 +45,10 @@ class Scorer(ABC):
 
     Only the classes of ``benchmark.class_indices`` compete and count (of a benchmark with
     ``owners`` all prompts compete); the counts' class axis is in their order. count_store: where
-    counts are kept (by default in memory).
+    counts are kept (by default in memory). ``by_cosine``: scores are cosines, not probabilities.
     """
+
+    by_cosine = False
 
     def __init__(self, benchmark: Benchmark, count_store: CountStore | None = None) -> None:
         self.benchmark, self.count_store = benchmark, count_store or MemoryCountStore()
@@ -197,6 +199,8 @@ class FrozenScorer(Scorer):
 
     cache: keeps dense features. how: pictures at a time.
     """
+
+    by_cosine = True
 
     def __init__(
         self,

@@ -45,6 +45,7 @@ class SpreadScorer(Scorer):
     ) -> None:
         super().__init__(own.benchmark, own.count_store)
         self.own, self.executor = own, executor
+        self.by_cosine = own.by_cosine
         self.needs = getattr(own, "needs", None)
         count = len(own.benchmark)
         many = min(SHARDS_A_PLACE * executor.places, max(1, count // FEWEST))

@@ -63,6 +63,8 @@ Skill = Callable[[str, str], float]  # (prompt set's name, split) -> part of pix
 class FakeScorer:
     """Hits the part of the labelled pixels that ``skill`` says, more or less by picture."""
 
+    by_cosine = False
+
     def __init__(self, benchmark: FakeBenchmark, skill: Skill, noise: float = 0.02) -> None:
         self.benchmark, self.skill, self.noise = benchmark, skill, noise
         self.scored: list[str] = []
