@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import find_spec
@@ -74,9 +75,10 @@ def clean(tag: str) -> str:
     return tag.lower().replace("-", "_")
 
 
-@cache
 def models() -> tuple[str, ...]:
-    """The models that open_clip has a configuration of."""
+    """The models that open_clip has a configuration of, those that a program gave it included."""
+    if open_clip := sys.modules.get("open_clip"):
+        return tuple(open_clip.list_models())
     return tuple(
         sorted(path.stem for path in (open_clip_folder() / "model_configs").glob("*.json"))
     )
@@ -84,9 +86,11 @@ def models() -> tuple[str, ...]:
 
 def configuration(model: str) -> dict[str, Any]:
     """open_clip's configuration of a model; empty where it has none."""
-    path = open_clip_folder() / "model_configs" / f"{model}.json"
     if model not in models():
         return {}
+    path = open_clip_folder() / "model_configs" / f"{model}.json"
+    if not path.is_file():
+        return dict(sys.modules["open_clip"].get_model_config(model))
     found: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return found
 

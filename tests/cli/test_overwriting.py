@@ -32,7 +32,7 @@ WRITERS = {
     "vocab check mine.txt -o": "lsmseg_prompts.generation.vocab_check.vocab_check",
     "recipes show table3 -o": "lsmseg_prompts.files.write_whole",
     "leaderboard --csv": "ablations.runs.leaderboard.leaderboard",
-    "predict p.png --classes sky -o": "lsmseg_model.predict.load_model",
+    "predict p.png --classes sky -o": "lsmseg_model.segmenter.load_model",
     "evaluate --attributes name --csv": "lsmseg_model.evaluate.load_model",
 }
 
@@ -156,7 +156,7 @@ def test_what_stdout_is_sent_to_gets_the_file_and_nothing_else(call) -> None:
 )  # fmt: skip
 def test_a_folder_with_other_files_is_kept(command: str, call, monkeypatch) -> None:
     for place in (
-        "lsmseg_model.predict.load_model", "lsmseg_model.evaluate.load_model",
+        "lsmseg_model.segmenter.load_model", "lsmseg_model.evaluate.load_model",
         "ablations.runs.ablate.make_llm", "ablations.runs.ablate.open_benches",
         "ablations.recipes.trials.open_scorers", "lsmseg_model.train.NetworkRun",
         "lsmseg_model.pretrain.ClipRun",

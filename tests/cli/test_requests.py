@@ -50,7 +50,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         "all_samples limit samples rule "
         "strategy beam_width orders seed picture device cache again scorer checkpoint format "
         "config iterations encoder executor vary words calibrate "
-        "precision batch_size workers compile "
+        "precision batch_size workers compile budget "
         "refinement",
         "refine json",
     ),
@@ -85,7 +85,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
     "evaluate": (
         EvaluateRequest, {"prompts": None, "scales": (1.0,)}, "similarity left_out",
-        "vocab attributes composition llm missing all_samples store json",
+        "vocab attributes composition llm missing all_samples budget store json",
     ),
     "predict a.png b.png": (
         PredictRequest, {"scales": (1.0,)}, "texts out cache",

@@ -227,10 +227,11 @@ def test_what_a_resnets_attention_sees(kind: Kind) -> None:
 
 
 @every_kind
-def test_in_training_convolutions_stay_as_they_are(kind: Kind) -> None:
+def test_in_training_steady_towers_stay_as_they_are(kind: Kind) -> None:
     backbone = small_backbone(kind)
     backbone.train()
-    assert backbone.model.visual.training is not issubclass(kind.family, Convolutional)
+    assert backbone.model.visual.training is not kind.family.STEADY
+    assert (kind.name not in ("clip", "coca", "clipa", "long")) == kind.family.STEADY
     assert backbone.training
     backbone.eval()
 

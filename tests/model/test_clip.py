@@ -251,7 +251,7 @@ def test_truncated_weights_are_one_sentence(tmp_path: Path, small: Clip) -> None
     [
         ("ViT-B-16", None, CheckpointError, "--pretrained"),
         ("ViT-B-61", "here", UsageError, "did you mean ViT-B-16"),
-        ("RN50", "here", UsageError, "no dense features here"),
+        ("RN50", "here", CheckpointError, "does not hold the weights of RN50"),
         ("lsmseg-tiny", "missing.pt", CheckpointError, "no weights of lsmseg-tiny at missing.pt"),
     ],
 )

@@ -17,6 +17,7 @@ from lsmseg_model.errors import CheckpointError, DataError, UsageError
 from lsmseg_model.pull import catalogue
 from lsmseg_model.pull.find import find
 from lsmseg_model.pull.hub import HubFile
+from lsmseg_model.pull.notes import Notes
 from lsmseg_model.pull.web import WebFile
 
 BODY = bytes(range(256)) * 40
@@ -50,6 +51,11 @@ def below(folder: Path) -> list[str]:
 
 
 # -- the hub ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def notes_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Notes, "quiet", False)  # whatever command went before
 
 
 def test_a_tag_is_fetched_once_and_huggingface_hub_finds_it(

@@ -23,6 +23,7 @@ PAST_IT = {
     "ablations/commands/export.py: file)",
     "ablations/commands/meanings.py: output)",
     "ablations/commands/meanings.py: table)",
+    "ablations/commands/model.py: result.folder)",
     "ablations/commands/predict.py: path)",
     "ablations/commands/recipes.py: formatted(result.r",
     "ablations/commands/recipes.py: text, end=\"\")",

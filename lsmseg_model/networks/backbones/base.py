@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -61,12 +61,14 @@ class Backbone(nn.Module):
     encoder that "sam-proxy" takes. patch_size: pixels a position. image_size: the side that it was
     trained with. embed_dim: channels of texts and dense features. widths: channels that each block
     puts out, strides: pixels a position of it. Of the variants ``TRAINING_FREE`` is the default of
-    a model that is used as it is, ``TRAINED`` that of a network that is trained on top.
+    a model that is used as it is, ``TRAINED`` that of a network that is trained on top. The
+    picture tower of a family that is ``STEADY`` stays in evaluation mode in training.
     ``precision``, ``compiled``: how pictures go through it, see `inference/precision.py` and
     `inference/compiled.py`.
     """
 
     VARIANTS: ClassVar[tuple[str, ...]]
+    STEADY: ClassVar[bool] = False
     TRAINING_FREE: ClassVar[str]
     TRAINED: ClassVar[str]
     precision, compiled = "fp32", False
@@ -103,6 +105,13 @@ class Backbone(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
         use_onednn(model)
+
+    def train(self, mode: bool = True) -> Self:
+        """The mode of training, but of a picture tower whose statistics and depth stay."""
+        super().train(mode)
+        if self.STEADY:
+            self.model.visual.eval()
+        return self
 
     @classmethod
     def fits(cls, model: Any) -> bool:

@@ -25,10 +25,7 @@ class Convolutional(Backbone):
     In training its statistics (BatchNorm) and depth stay as they are.
     """
 
-    def train(self, mode: bool = True) -> Convolutional:
-        super().train(mode)
-        self.model.visual.eval()
-        return self
+    STEADY = True
 
     def _projections(self) -> list[Projection]:
         raise UsageError(

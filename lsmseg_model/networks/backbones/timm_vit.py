@@ -23,6 +23,7 @@ class TimmVit(Backbone):
     """
 
     POOLING: ClassVar[str]
+    STEADY = True  # no blocks are dropped in training; MobileCLIP's batch norms stay
 
     @classmethod
     def fits(cls, model: Any) -> bool:
@@ -45,12 +46,6 @@ class TimmVit(Backbone):
         sizes = [layer.out_features for layer in after if isinstance(layer, nn.Linear)]
         self.embed_dim = [trunk.num_features, *sizes][-1]
         _take_any_size(trunk)
-
-    def train(self, mode: bool = True) -> TimmVit:
-        """The picture tower drops no blocks in training, and its batch norms stay (MobileCLIP)."""
-        super().train(mode)
-        self.model.visual.eval()
-        return self
 
     @property
     def _trunk(self) -> Any:
