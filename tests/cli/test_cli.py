@@ -53,7 +53,8 @@ def test_the_commands_are_those_promised() -> None:
         "store edit", "store lock", "store unlock", "store diff", "store import", "store backup",
         "store check", "store costs", "llm", "llm list", "llm check",
         "vocab", "vocab list", "vocab show", "vocab check", "vocab new",
-        "model", "model list", "model describe", "model export", "model pull", "data", "data check", "data pull", "data prepare",
+        "model", "model list", "model describe", "model export", "model pull",
+        "data", "data check", "data pull", "data prepare",
         "recipes", "recipes list", "recipes show", "recipes run", "recipes cost",
     }  # fmt: skip
 
