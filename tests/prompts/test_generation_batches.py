@@ -317,6 +317,22 @@ def test_a_batch_without_our_name_is_known_by_its_file(batch: Any, server: Any) 
     assert len(rows("SELECT * FROM batches")) == 1
 
 
+@only("anthropic")
+def test_a_batch_that_was_not_filed_is_known_once_it_is_over(batch: Any, server: Any) -> None:
+    """By the ids of its requests; until then it is waited for, and nothing is paid for twice."""
+    batch(polls=2)
+    with sqlite3.connect("s.sqlite") as store:  # as if it had been killed before the answer
+        store.execute("UPDATE batches SET remote_id = NULL, status = 'creating'")
+    store.close()
+    batch(polls=2)
+    assert [row["status"] for row in rows("SELECT * FROM batches")] == ["unconfirmed"]
+    batch(polls=2)
+    batch(polls=2)
+    assert len(described()) == len(attempts()) == 3
+    assert len(rows("SELECT * FROM batches")) == 1
+    assert set(Counter(asked(server)).values()) == {1}
+
+
 def look(server: Any, path: str) -> Any:
     """What the server answers to Anthropic's clients."""
     headers = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
