@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from lsmseg_model.deploy.resizing import bilinear, places
+from lsmseg_model.inference.best import best_of
 from lsmseg_model.networks.protocol import Protocol
 
 CELLS = 2  # positions a side of the parts of a picture in which classes are compared
-AT_ONCE = 8  # classes whose probabilities are enlarged together
 
 
 class Cosines:
@@ -126,16 +126,7 @@ class ViewScores:
         self.logits, self.kept, self.protocol, self.size = logits, kept, protocol, size
 
     def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        best = np.full(self.size, -1, np.float32)
-        where = np.zeros(self.size, np.int64)
-        kept = np.unique(self.kept)
-        for at in range(0, len(kept), AT_ONCE):
-            some = kept[at : at + AT_ONCE]
-            values = self.scores(some)
-            winner = values.argmax(axis=0)
-            value = np.take_along_axis(values, winner[None], axis=0)[0]
-            better = value > best
-            best, where = np.where(better, value, best), np.where(better, some[winner], where)
+        where, best = best_of(self.scores, np.unique(self.kept), self.size)
         return (where if owners is None else np.asarray(owners)[where]), best
 
     def scores(self, wanted: Sequence[int] | np.ndarray) -> np.ndarray:

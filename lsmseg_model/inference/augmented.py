@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
+from lsmseg_model.inference.best import best_of
 from lsmseg_model.inference.embeddings import ClassEmbeddings
 from lsmseg_model.inference.options import Augmentation
 from lsmseg_model.inference.pictures import (
@@ -24,8 +25,6 @@ from lsmseg_model.inference.pictures import (
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.networks.protocol import Protocol
-
-AT_ONCE = 8  # texts whose scores are averaged together
 
 
 def encode_views(
@@ -94,16 +93,7 @@ class MeanScores:
         owners: for each text the class that it stands for; the classes are returned then.
         """
         size = self.views[0][0].size
-        where, best = np.zeros(size, np.int64), np.full(size, -np.inf, np.float32)
-        able = self._able()
-        for start in range(0, len(able), AT_ONCE):
-            some = able[start : start + AT_ONCE]
-            scores = self.scores(some)
-            first = scores.argmax(axis=0)
-            score = np.take_along_axis(scores, first[None], axis=0)[0]
-            better = score > best
-            best = np.where(better, score, best)
-            where = np.where(better, np.asarray(some)[first], where)
+        where, best = best_of(self.scores, self._able(), size)
         return (where if owners is None else np.asarray(owners)[where]), best
 
     def scores(self, wanted: Sequence[int]) -> np.ndarray:
