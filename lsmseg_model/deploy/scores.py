@@ -126,7 +126,7 @@ class ViewScores:
         self.logits, self.kept, self.protocol, self.size = logits, kept, protocol, size
 
     def label(self, owners: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        where, best = best_of(self.scores, np.unique(self.kept), self.size)
+        where, best = best_of(self.scores, np.unique(self.kept).tolist(), self.size)
         return (where if owners is None else np.asarray(owners)[where]), best
 
     def scores(self, wanted: Sequence[int] | np.ndarray) -> np.ndarray:

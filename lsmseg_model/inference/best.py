@@ -21,10 +21,13 @@ def best_of(
     """
     where, best = np.zeros(size, np.int64), np.full(size, -np.inf, np.float32)
     for start in range(0, len(texts), AT_ONCE):
-        some = np.asarray(texts[start : start + AT_ONCE])
+        some = texts[start : start + AT_ONCE]
         values = scores(some)
         first = values.argmax(axis=0)
         value = np.take_along_axis(values, first[None], axis=0)[0]
         better = value > best
-        best, where = np.where(better, value, best), np.where(better, some[first], where)
+        best, where = (
+            np.where(better, value, best),
+            np.where(better, np.asarray(some)[first], where),
+        )
     return where, best
