@@ -91,10 +91,10 @@ class LLMServer:
         return waiting
 
     def reset(self, rules: Iterable[dict[str, Any]] = (), **script: Any) -> None:
-        """Begin as a new server would: another script, and requests() forgets the calls so far."""
+        """Begin as a new server would: another script, no batches, no calls in requests()."""
         rules = list(rules)
         end = time.monotonic() + 10
-        while self.script(rules, **script):  # calls of a client that has just gone
+        while self.script(rules, forget=True, **script):  # calls of a client that has just gone
             assert time.monotonic() < end, "calls are still in flight"
             time.sleep(0.005)
         self._begin = self.log.stat().st_size

@@ -45,12 +45,16 @@ class Server:
         self.latency = latency
         self.script = Script(script, latency)
         self.log = None if log is None else open(log, "ab", buffering=0)  # noqa: SIM115
-        self.batches = Batches(self.ask_in_batch)
-        self.messages = MessageBatches(self.ask_in_batch)
+        self.forget()
         self.number = 0
         self.connections = 0
         self.waiting = 0
         self.kept: list[Callable[[], None]] = []  # answers that go out together
+
+    def forget(self) -> None:
+        """No batches yet: those of one test would go on during the next."""
+        self.batches = Batches(self.ask_in_batch)
+        self.messages = MessageBatches(self.ask_in_batch)
 
     def keep(self, send: Callable[[], None], together: int) -> None:
         """Answer once so many calls wait."""
@@ -104,7 +108,10 @@ class Server:
     ) -> Answer:
         """Everything but questions: models, files, batches, the script."""
         if path == "/__script":
-            self.script = Script(json.loads(body or b"{}"), self.latency, self.number)
+            script = json.loads(body or b"{}")
+            if script.pop("forget", False):
+                self.forget()
+            self.script = Script(script, self.latency, self.number)
             self.let_go()
             return Answer(json.dumps({"waiting": self.waiting}).encode())
         path = path[path.find("/v1/") + 3 :] if "/v1/" in path else path
