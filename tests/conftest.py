@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.internal.conjecture import providers
 from support.ablation_runs import plain_figures
+from support.browsing import _chromium, browser, complaints, page  # noqa: F401
 from support.command_line import ROOT, Outcome
 from support.small_clip import SMALL
 

@@ -1,23 +1,29 @@
 """report.html in a browser: sorted, searched, printed; nothing from outside, nothing too wide."""
 
+from __future__ import annotations
+
+import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from support.chromium import PROGRAM, Page, browser
+from support.browsing import VIEWPORT
 from support.refined import refinement
 from support.report_pages import EVIL
 
 from ablations.report.html import report
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
 CLASSES = "document.querySelector('table.classes')"
 FIRST = f"[...{CLASSES}.tBodies[0].rows].filter(r => !r.hidden).map(r => r.cells[0].textContent)"
 
 
 @pytest.fixture
-def page(whole: Path, tmp_path: Path) -> Iterator[Page]:
+def page(page: Page, whole: Path) -> Page:
     """The report of a refined run with twelve classes, one of which is called by a script."""
     run = json.loads((whole / "run.json").read_text())
     classes = run["per_class"]
@@ -29,103 +35,117 @@ def page(whole: Path, tmp_path: Path) -> Iterator[Page]:
     classes[1] |= {"difference": None, "baseline": None, "best": None}  # in no label
     run["refinement"] = refinement()
     (whole / "run.json").write_text(json.dumps(run))
-    with browser(tmp_path / "profile") as page:
-        page.size(1280)
-        page.open(report(whole))
-        yield page
+    page.goto(report(whole).resolve().as_uri())
+    return page
 
 
 def test_tables_are_sorted_searched_and_counted(page: Page) -> None:
-    names = page.run(FIRST)
+    names = page.evaluate(FIRST)
     assert len(names) == 12 and names[-1] == "sky"
     page.click("table.classes thead th:first-child button")
-    up = page.run(FIRST)
+    up = page.evaluate(FIRST)
     assert [n for n in up if EVIL not in n] == sorted(n for n in names if EVIL not in n)
     page.click("table.classes thead th:first-child button")
-    assert page.run(FIRST) == up[::-1]
-    column = page.run(
+    assert page.evaluate(FIRST) == up[::-1]
+    column = page.evaluate(
         f"[...{CLASSES}.tHead.rows[0].cells].findIndex(c => c.textContent == 'difference')"
     )
     page.click(f"table.classes thead th:nth-child({column + 1}) button")
-    values = page.run(f"[...{CLASSES}.tBodies[0].rows].map(r => r.cells[{column}].textContent)")
+    values = page.evaluate(
+        f"[...{CLASSES}.tBodies[0].rows].map(r => r.cells[{column}].textContent)"
+    )
     numbers = [float(value.split()[0]) for value in values[:-1]]
     assert numbers == sorted(numbers, reverse=True) and values[-1] == "-"
-    sorts = page.run(f"[...{CLASSES}.tHead.rows[0].cells].map(c => c.getAttribute('aria-sort'))")
+    sorts = page.evaluate(
+        f"[...{CLASSES}.tHead.rows[0].cells].map(c => c.getAttribute('aria-sort'))"
+    )
     assert sorts[column] == "descending" and sorts.count(None) == len(sorts) - 1
     page.click(f"table.classes thead th:nth-child({column + 1}) button")
-    again = page.run(f"[...{CLASSES}.tBodies[0].rows].map(r => r.cells[{column}].textContent)")
+    again = page.evaluate(f"[...{CLASSES}.tBodies[0].rows].map(r => r.cells[{column}].textContent)")
     assert (
         again[-1] == "-" and again[0].split()[0] == values[-2].split()[0]
     )  # what is missing stays at the end
 
     count = f"{CLASSES}.parentElement.previousElementSibling.querySelector('output').textContent"
-    assert page.run(count) == "12 rows"
-    page.run(f"{CLASSES}.parentElement.previousElementSibling.querySelector('input').focus()")
-    page.type("ORANGE photo")  # both words, in the name and the text
-    assert sorted(page.run(FIRST)) == ["orange", "orange 1", "orange 2"]
-    assert page.run(count) == "3 of 12 rows"
-    page.type(" nothing has this")
-    assert page.run(FIRST) == [] and page.run(count) == "0 of 12 rows"
+    assert page.evaluate(count) == "12 rows"
+    page.evaluate(f"{CLASSES}.parentElement.previousElementSibling.querySelector('input').focus()")
+    page.keyboard.insert_text("ORANGE photo")  # both words, in the name and the text
+    assert sorted(page.evaluate(FIRST)) == ["orange", "orange 1", "orange 2"]
+    assert page.evaluate(count) == "3 of 12 rows"
+    page.keyboard.insert_text(" nothing has this")
+    assert page.evaluate(FIRST) == [] and page.evaluate(count) == "0 of 12 rows"
 
 
 def test_small_tables_have_no_search_box(page: Page) -> None:
-    boxes = page.run("document.querySelectorAll('input[type=search]').length")
+    boxes = page.evaluate("document.querySelectorAll('input[type=search]').length")
     large = "[...document.querySelectorAll('table.data')].filter(t => t.tBodies[0].rows.length > 8)"
-    assert 0 < boxes == page.run(f"{large}.length")
+    assert 0 < boxes == page.evaluate(f"{large}.length")
 
 
-def test_nothing_is_loaded_run_or_complained_about(page: Page) -> None:
-    assert page.run("document.scripts.length") == 1
-    asked = [
-        event["params"]["request"]["url"]
-        for event in page.events
-        if event["method"] == "Network.requestWillBeSent"
-    ]
+def test_nothing_is_loaded_run_or_complained_about(page: Page, complaints: list[str]) -> None:
+    assert page.evaluate("document.scripts.length") == 1
+    asked: list[str] = []
+    said: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: said.append(message.text))
+    page.reload()
     assert asked and not [url for url in asked if not url.startswith(("file:", "data:"))]
-    assert not [
-        event
-        for event in page.events
-        if event["method"]
-        in ("Runtime.exceptionThrown", "Log.entryAdded", "Page.javascriptDialogOpening")
-    ]
+    assert said == complaints == []
     # A script that would come in is not run.
-    page.run(
+    page.evaluate(
         "(() => { const s = document.createElement('script'); s.textContent = 'window.bad = 1';"
         "document.body.append(s); })()"
     )
-    assert page.run("window.bad") is None
+    assert page.evaluate("window.bad") is None
+    assert len(complaints) == 1 and "Content Security Policy" in complaints.pop()
+
+
+def test_what_a_page_may_not_do_is_noticed(page: Page, complaints: list[str]) -> None:
+    page.goto("about:blank")
+    page.evaluate("console.log('x'), console.warn('w'), console.error('e'), alert('a'), null")
+    page.evaluate("setTimeout(() => { throw new Error('thrown') })")
+    page.evaluate("fetch('http://127.0.0.2:9').catch(() => null)")
+    page.context.new_page().evaluate("confirm('another tab')")
+    found = " ".join(complaints)
+    complaints.clear()
+    for one in ("console warning: w", "console error: e", "alert: a", "exception: thrown"):
+        assert one in found
+    assert "request: http://127.0.0.2:9" in found and "confirm: another tab" in found
+    assert "x" not in found.split()
+
+
+def test_other_tests_of_a_worker_may_run_a_loop(
+    _chromium: object,
+) -> None:
+    asyncio.run(asyncio.sleep(0))
 
 
 @pytest.mark.parametrize("width", [1280, 800, 420])
 def test_the_page_is_never_wider_than_the_window(page: Page, width: int) -> None:
-    page.size(width)
-    page.run("document.querySelectorAll('details').forEach(d => d.open = true)")
-    wide, window = page.run(
+    page.set_viewport_size({**VIEWPORT, "width": width})
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    wide, window = page.evaluate(
         "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     )
     assert wide <= window
-    assert page.shot(whole=False).startswith(b"\x89PNG")
+    assert page.screenshot().startswith(b"\x89PNG")
 
 
 def test_it_can_be_printed(page: Page) -> None:
-    printed = page.pdf()
+    printed = page.pdf(prefer_css_page_size=True)
     assert printed.startswith(b"%PDF") and len(printed) > 20_000
-    page.send("Emulation.setEmulatedMedia", media="print")
+    page.emulate_media(media="print")
     shown = "getComputedStyle(document.querySelector('{}')).display"
-    assert page.run(shown.format("nav")) == page.run(shown.format(".bar")) == "none"
-    assert page.run(shown.format("thead")) == "table-header-group"  # again on every sheet
+    assert page.evaluate(shown.format("nav")) == page.evaluate(shown.format(".bar")) == "none"
+    assert page.evaluate(shown.format("thead")) == "table-header-group"  # again on every sheet
 
 
-def test_without_scripts_all_is_there(whole: Path, tmp_path: Path) -> None:
-    with browser(tmp_path / "profile") as page:
-        page.send("Emulation.setScriptExecutionDisabled", value=True)
-        page.open(report(whole))
-        page.send("DOM.enable")
-        top = page.send("DOM.getDocument")["root"]["nodeId"]
+def test_without_scripts_all_is_there(browser: Browser, whole: Path) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(report(whole).resolve().as_uri())
 
-        def count(selector: str) -> int:
-            found = page.send("DOM.querySelectorAll", nodeId=top, selector=selector)
-            return len(found["nodeIds"])
+    def count(selector: str) -> int:
+        return page.locator(selector).count()
 
-        assert count("button") == count("input") == 0
-        assert count("table.classes tbody tr") == 4 and count("table.data") == 9
+    assert count("button") == count("input") == 0
+    assert count("table.classes tbody tr") == 4 and count("table.data") == 9
