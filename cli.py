@@ -35,6 +35,7 @@ from ablations.commands.refine import refine
 from ablations.commands.report import report
 from ablations.commands.run import run
 from ablations.commands.store import app as store_app
+from ablations.commands.studio import studio
 from ablations.commands.train import train
 from ablations.commands.vocab import app as vocab_app
 from lsmseg_prompts import __version__
@@ -94,6 +95,7 @@ for command, panel, words in (
     (predict, TRAIN, 'predict picture.png --classes "sky, sand, zebra" -o overlay.png'),
     (report, LOOK, "report runs/first"),
     (leaderboard, LOOK, "leaderboard --benchmark ministuff --top 10"),
+    (studio, LOOK, "studio --no-browser --port 0"),
 ):
     app.command(**example(words, panel))(command)
 

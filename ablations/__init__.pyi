@@ -20,6 +20,8 @@ from ablations.runs.result import RunResult as RunResult
 from ablations.scoring.frozen import Scorer as Scorer
 from ablations.scoring.own_model import CallableScorer as CallableScorer
 from ablations.scoring.own_model import score_callable as score_callable
+from ablations.studio.options import StudioOptions as StudioOptions
+from ablations.studio.serve import studio as studio
 
 __all__ = [
     "AblationRequest",
@@ -31,6 +33,7 @@ __all__ = [
     "RefineOptions",
     "RunResult",
     "Scorer",
+    "StudioOptions",
     "ablate",
     "compare",
     "leaderboard",
@@ -41,4 +44,5 @@ __all__ = [
     "run",
     "run_recipe",
     "score_callable",
+    "studio",
 ]  # fmt: skip

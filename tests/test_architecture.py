@@ -35,7 +35,9 @@ ORDER = {
         "networks", "encoders", "data", "pull", "kernels", "metrics", "processes", "files", "seeds",
         "errors",
     ),
-    "ablations": ("commands", "recipes", "runs", "report", "refinement", "search", "scoring"),
+    "ablations": (
+        "commands", "studio", "recipes", "runs", "report", "refinement", "search", "scoring",
+    ),
 }  # fmt: skip
 """Folders and files right below each package: each may import itself and those to its right."""
 

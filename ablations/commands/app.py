@@ -42,7 +42,10 @@ PANELS = {
     "Search": """
         rule strategy beam_width orders refine rounds proposers samples again top sort by
     """,
-    "Run": "seed device compile workers executor cache no_cache offline seconds gpus",
+    "Run": """
+        seed device compile workers executor cache no_cache offline seconds gpus host port browser
+        runs
+    """,
     "Output": """
         out output read check card force picture csv format save_predictions cost_maps npz raw
         boundary strict yes json

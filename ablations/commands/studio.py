@@ -1,0 +1,57 @@
+"""`studio`: the local page."""
+
+import os
+import sys
+from typing import Annotated
+
+from typer import Context, Option
+
+from ablations.commands import options
+from ablations.commands.output import say
+from ablations.studio.options import LOOPBACK, PORT, StudioOptions
+
+PASSWORD = "LSMSEG_STUDIO_PASSWORD"
+
+
+def studio(
+    ctx: Context,
+    host: Annotated[
+        str, Option(help=f"The address to listen at; others need the password in ${PASSWORD}.")
+    ] = LOOPBACK[0],
+    port: Annotated[int, Option(min=0, max=65535, help="The port; 0 takes a free one.")] = PORT,
+    browser: Annotated[
+        bool, Option("--browser/--no-browser", help="Open it in the browser.")
+    ] = True,
+    data: options.OneData = "ministuff",
+    data_root: options.DataRoot = None,
+    split: options.OneSplit = None,
+    vocab: options.MaybeVocab = None,
+    llm: options.Llm = "bundled",
+    runs: Annotated[str, Option(help="The folder of run folders.")] = "runs",
+    store: options.StorePath = None,
+    model: options.Model = "lsmseg-tiny",
+    runtime: options.Runtime = "torch",
+    pretrained: options.Pretrained = None,
+    offline: options.Offline = False,
+    checkpoint: options.Checkpoint = None,
+    format: options.Format = "lsmseg",
+    dense: options.Dense = None,
+    sam: options.Sam = None,
+    device: options.Device = "cpu",
+    precision: options.Bits = "fp32",
+) -> None:
+    """A page in the browser: try prompts on pictures, compare, write texts, watch runs."""
+    import ablations
+
+    options.unused_model(ctx)
+    request = options.request_from(StudioOptions, ctx, password=os.environ.get(PASSWORD) or None)
+
+    def ready(address: str) -> None:
+        print(address, flush=True)
+        say("The studio is at this address; Ctrl-C ends it.")
+        if browser and sys.stdout.isatty():
+            import webbrowser
+
+            webbrowser.open(address)
+
+    ablations.studio(request, on_ready=ready)

@@ -1,0 +1,3 @@
+import { attempt, untilReady } from "/assets/studio.js";
+
+attempt(untilReady);

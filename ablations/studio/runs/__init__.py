@@ -1,0 +1,1 @@
+"""The page Runs: leaderboard, runs, and what goes on."""

@@ -1,0 +1,1 @@
+"""The page Texts: the texts of a vocabulary."""

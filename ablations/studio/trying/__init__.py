@@ -1,0 +1,1 @@
+"""The page Try: try a prompt on a picture."""

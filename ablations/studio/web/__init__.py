@@ -1,0 +1,1 @@
+"""Requests in, replies out: nothing here knows what the pages are about."""
