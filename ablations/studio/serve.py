@@ -33,7 +33,7 @@ def studio(options: StudioOptions, *, on_ready: Callable[[str], None] | None = N
 
     opened = Studio(options)
     _ = opened.vocabulary  # a wrong name is said here, not on a page
-    listener = _listen(options)
+    listener = listen(options)
     opened.load()
     address = address_of(listener, options.host)
     app = create_app(opened)
@@ -47,7 +47,8 @@ def studio(options: StudioOptions, *, on_ready: Callable[[str], None] | None = N
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _listen(options: StudioOptions) -> socket.socket:
+def listen(options: StudioOptions) -> socket.socket:
+    """What connections come in through. Raises ConfigurationError where that is not possible."""
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
