@@ -47,6 +47,7 @@ COMMANDS = dict(commands())
 def test_the_commands_are_those_promised() -> None:
     assert {" ".join(path) for path in COMMANDS if path} == {
         "run", "attributes", "generate", "ablate", "refine", "export", "report", "leaderboard",
+        "studio",
         "pretrain", "train", "evaluate", "predict", "store", "store path", "store status",
         "store show",
         "store lint",
