@@ -60,6 +60,8 @@ STREAMS = {"/dev/stdout": 1, "/dev/stderr": 2}
 """Where a user may send a file instead: what the system has open under these numbers."""
 LOCK = ".lsmseg-lock"
 """In a result folder while it is filled, and after a run that did not come to its end."""
+PROGRESS = ".lsmseg-progress.json"
+"""In a result folder while it is filled, for whoever watches; see progress_file.py."""
 
 _held: set[int] = set()  # the files by which this process holds locks
 if hasattr(os, "register_at_fork"):  # a forked child would go on holding them after a kill
@@ -180,7 +182,7 @@ def result_folder(
     check_folder(path, command, earlier, force)
 
     def stays() -> bool:
-        return not earlier(path) and any(one.name != LOCK for one in path.iterdir())
+        return not earlier(path) and any(one.name not in (LOCK, PROGRESS) for one in path.iterdir())
 
     holder = f"{command} --force" if force else command  # that the folder is its own, is not said
     with new_folder(path), locked(path / LOCK, holder, stays=stays):

@@ -93,6 +93,7 @@ def pretrain(request: PretrainRequest) -> PretrainResult:
 class ClipRun(Run):
     """The pre-training of one CLIP."""
 
+    command = "pretrain"
     options: PretrainOptions
 
     def __init__(

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import zip_longest
 from time import monotonic
 from typing import Any, Literal
@@ -275,12 +276,49 @@ class Clock:
         return True
 
 
+OnStep = Callable[[str, int, int], object]
+_listeners: ContextVar[tuple[OnStep, ...]] = ContextVar("listeners", default=())
+
+
+@contextmanager
+def progress_to(listener: OnStep) -> Iterator[None]:
+    """Tell `listener(title, done, total)` too of every progress bar while the block runs.
+
+    Also of those that are not shown. `total` is 0 where a bar begins and it is not known yet.
+    """
+    token = _listeners.set((*_listeners.get(), listener))
+    try:
+        yield
+    finally:
+        _listeners.reset(token)
+
+
 @contextmanager
 def progress_bar(title: str, wanted: bool = True) -> Iterator[Callable[[int, int], None] | None]:
     """Progress on stderr while the block runs; yields progress(done, total), None if not wanted.
 
-    A bar on a terminal; elsewhere, as in a log file, a line every LOG_EVERY seconds.
+    A bar on a terminal; elsewhere, as in a log file, a line every LOG_EVERY seconds. Listeners
+    (`progress_to`) hear of it whether it is shown or not.
     """
+    listeners = _listeners.get()
+    with _bar(title, wanted) as shown:
+        if not listeners:
+            yield shown
+            return
+
+        def told(done: int, total: int) -> None:
+            if shown is not None:
+                shown(done, total)
+            for listener in listeners:
+                listener(title, done, total)
+
+        for listener in listeners:
+            listener(title, 0, 0)
+        yield told
+
+
+@contextmanager
+def _bar(title: str, wanted: bool) -> Iterator[Callable[[int, int], None] | None]:
     if not wanted:
         yield None
         return

@@ -32,8 +32,8 @@ ORDER = {
     ),
     "lsmseg_model": (
         "train pretrain predict evaluate", "deploy", "segmenter", "training", "inference",
-        "networks", "encoders", "data", "pull", "kernels", "metrics", "processes", "files", "seeds",
-        "errors",
+        "networks", "encoders", "data", "pull", "kernels", "metrics", "processes", "progress_file",
+        "files", "seeds", "errors",
     ),
     "ablations": (
         "commands", "studio", "recipes", "runs", "report", "refinement", "search", "scoring",

@@ -103,6 +103,7 @@ def generate(
     json: options.Json = False,
 ) -> None:
     """Stage 2: ask LLMs for the descriptions that the store lacks."""
+    from ablations.runs.live import generation_progress
     from lsmseg_prompts.generation import forecasts, progress
     from lsmseg_prompts.generation import probe as probing
     from lsmseg_prompts.generation import run as generation
@@ -182,6 +183,9 @@ def generate(
             probed = probing.probe(request, probe, on_update=update)
         forecasts.show_probed(probed, per_call, json)
         return
-    with progress.watching(shown and not batch) as update:
+    with (
+        progress.watching(shown and not batch) as shown_update,
+        generation_progress(path, on_update=shown_update) as update,
+    ):
         summaries = generation.generate_all(request, on_update=update, on_message=say)
     progress.show_summaries(summaries, path, json, shown)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.refinement.options import RefineOptions
 from ablations.runs import reuse, words
 from ablations.runs.directory import REPORT, check_run_directory, run_directory, run_path
+from ablations.runs.live import counted_progress
 from ablations.runs.open import (
     Descriptions,
     benchmark_sources,
@@ -62,7 +63,10 @@ def run(
     attributes = request.attributes or check_attributes(named)
     for vocabulary in vocabularies.values():
         label = f"Stage 2  asking {llm} about {vocabulary.name}"
-        with progress_bar(label, progress) as on_progress:
+        with (
+            counted_progress(request.store_path, "run"),
+            progress_bar(label, progress) as on_progress,
+        ):
             asked = GenerationRequest(
                 vocabulary,
                 [provider],

@@ -5,7 +5,9 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from lsmseg_model.files import check_folder, result_folder
+from lsmseg_model.files import PROGRESS, check_folder, result_folder
+from lsmseg_model.progress_file import progress_file
+from lsmseg_prompts.terminal import progress_to
 
 REPORT = "report.html"
 
@@ -31,6 +33,8 @@ def run_directory(
 ) -> Iterator[Path]:
     """The run directory, made first so that a place that takes no run is noticed at once.
 
+    While it is filled it holds a file that says how far the run is (`runs.live`).
+
     Args:
         out: Its path (default: runs/<time>).
         force: Whether it may hold other files.
@@ -40,7 +44,11 @@ def run_directory(
     Raises:
         DataError: What `result_folder` raises.
     """
-    with result_folder(run_path(out), command, earlier or is_run, force) as folder:
+    with (
+        result_folder(run_path(out), command, earlier or is_run, force) as folder,
+        progress_file(folder / PROGRESS, command) as told,
+        progress_to(told.update),
+    ):
         yield folder
 
 

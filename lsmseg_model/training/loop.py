@@ -22,8 +22,9 @@ from lsmseg_model.data.benchmark import (
 )
 from lsmseg_model.data.ministuff.captions import Told
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
-from lsmseg_model.files import check_free, result_folder, write_whole
+from lsmseg_model.files import PROGRESS, check_free, result_folder, write_whole
 from lsmseg_model.processes import Processes
+from lsmseg_model.progress_file import progress_file
 from lsmseg_model.training.dataset import (
     Augment,
     TrainingItem,
@@ -44,10 +45,12 @@ PATIENCE = 3.0  # seconds after Ctrl-C in which another signal is taken for the 
 class Run:
     """One training run. A subclass builds `module` and `loader`, and says what a step is.
 
-    step: steps that are done. weights: the file that it leaves; last: the one that a killed run
-    goes on from. evaluate_every, checkpoint_every: in steps, 0 for the last one only.
+    command: whose run it is. step: steps that are done. weights: the file that it leaves; last:
+    the one that a killed run goes on from. evaluate_every, checkpoint_every: in steps, 0 for the
+    last one only.
     """
 
+    command = "train"
     evaluate_every = 0
     checkpoint_every = 0
     module: nn.Module
@@ -141,7 +144,15 @@ class Run:
         code, minutes = 0, self.request.minutes
         total = self.options.iterations
         bar = loss_bar(self.request.progress and self.team.first, total, self.step)
-        with stop_between_steps() as signals, bar as report:
+        place = self.out / PROGRESS if self.team.first else None
+        with (
+            stop_between_steps() as signals,
+            progress_file(place, self.command) as told,
+            bar as report,
+        ):
+            for row in self.history.steps:
+                told.loss(row[0], row[1])
+            told.update("training", self.step, total)
             if tensorboard and self.team.first:
                 self.board = tensorboard_writer(self.out, self.step)
             for items in batches(self.loader):
@@ -152,6 +163,8 @@ class Run:
                 self.note(self.step, {"loss": loss, "lr": rate, "gradient_norm": norm})
                 self.step += 1
                 report(self.step, loss)
+                told.loss(self.step, loss)
+                told.update("training", self.step, total)
                 late = minutes is not None and spent > 60 * minutes
                 code = self.team.highest(signals[0] if signals else int(late))
                 self._checkpoint(stops=code > 0)
