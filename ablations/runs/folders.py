@@ -108,7 +108,9 @@ def find_file(result: ResultFolder, name: str) -> Path:
     """A file of a result by its name. Raises UsageError for any name that `list_files` lacks."""
     path = list_files(result.path).get(name)
     if path is None:
-        raise UsageError(f"There is no file {name[:80]!r} in the run {result.name}.")
+        raise UsageError(
+            f"There is no file {name[:80]!r} in the run {result.name}: look at its list of files."
+        )
     return path
 
 
