@@ -11,6 +11,8 @@ from ablations.report.html import report as report
 from ablations.runs.ablate import ablate as ablate
 from ablations.runs.ablate import run as run
 from ablations.runs.compare import compare as compare
+from ablations.runs.compare_prompts import PairedComparison as PairedComparison
+from ablations.runs.compare_prompts import compare_prompts as compare_prompts
 from ablations.runs.leaderboard import leaderboard as leaderboard
 from ablations.runs.predict import predict as predict
 from ablations.runs.refine import refine as refine
@@ -28,6 +30,7 @@ __all__ = [
     "Asking",
     "CallableScorer",
     "Comparison",
+    "PairedComparison",
     "RecipeRequest",
     "RecipeResult",
     "RefineOptions",
@@ -36,6 +39,7 @@ __all__ = [
     "StudioOptions",
     "ablate",
     "compare",
+    "compare_prompts",
     "leaderboard",
     "predict",
     "recipes",

@@ -10,7 +10,7 @@ from ablations.search.enough import too_few
 from ablations.search.scoreboard import NAME, Bench, Candidate, Scoreboard, fields, number
 from ablations.search.statistics import Interval, Subset, bootstrap, by_group
 from lsmseg_model.data import scored_names
-from lsmseg_model.data.benchmark import scored_similarity
+from lsmseg_model.data.benchmark import Benchmark, scored_similarity
 from lsmseg_model.metrics import iou, open_miou
 from lsmseg_prompts.vocabularies.similarity import word_similarity
 
@@ -26,18 +26,47 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
     IoU of a class that no label holds is None. pictures: how many hold it; labelled: its pixels.
     """
     scorer = bench.scorers["report"]
-    benchmark = scorer.benchmark
     sets = [board.prompt_set(bench, one) for one in (NAME, best)]
     counts = scorer.score(sets)
+    readable = [entry.readable for entry in bench.vocabulary]
+    how = board.samples, board.seed, bench.stream
+    return [
+        {
+            "benchmark": bench.name,
+            **row,
+            "before": list(sets[0].texts[row["index"]]),
+            "after": list(sets[1].texts[row["index"]]),
+        }
+        for row in class_differences(scorer.benchmark, counts, readable, *how)
+    ]
+
+
+def class_differences(
+    benchmark: Benchmark,
+    counts: np.ndarray,
+    readable: Sequence[str],
+    samples: int,
+    seed: int = 0,
+    stream: int = 0,
+) -> list[dict[str, Any]]:
+    """`per_class` of the counts of any two prompt sets, without their texts.
+
+    Args:
+        benchmark: What was scored.
+        counts: int64 [2, P, C, 3] of ``baseline`` and ``best``.
+        readable: The names of the vocabulary's classes.
+        samples: Resamples.
+        seed: See `resample_weights`.
+        stream: See `resample_weights`.
+    """
     total = counts.sum(axis=1)  # [2, C, 3]
     before, after = iou(total[0]), iou(total[1])
     holds = counts[1, :, :, 2] > 0
     pictures, units = holds.sum(axis=0), holds
     if benchmark.groups is not None:
         (units,) = by_group([holds], benchmark.groups)
-    how = board.samples, board.seed, bench.stream, benchmark.groups
-    intervals = class_intervals(counts, *how)
-    names = scored_names(benchmark, [entry.readable for entry in bench.vocabulary])
+    intervals = class_intervals(counts, samples, seed, stream, benchmark.groups)
+    names = scored_names(benchmark, readable)
     rows = []
     for at, (index, name) in enumerate(zip(benchmark.class_indices, names, strict=True)):
         labelled, gain = int(total[1, at, 2]), intervals[at]
@@ -47,7 +76,6 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
             gain = Interval(gain.value, math.nan, math.nan, why)
         rows.append(
             {
-                "benchmark": bench.name,
                 "index": index,
                 "name": name,
                 "seen": None if benchmark.seen is None else index in benchmark.seen,
@@ -57,8 +85,6 @@ def per_class(board: Scoreboard, bench: Bench, best: Candidate) -> list[dict[str
                 "best": number(float(after[at])) if labelled else None,
                 **fields("difference", gain),
                 "no_interval": gain.missing,
-                "before": list(sets[0].texts[index]),
-                "after": list(sets[1].texts[index]),
             }
         )
     return rows

@@ -28,6 +28,8 @@ def prompt_set(
     missing: str = "fail",
     samples: bool = False,
     writing: Writing = SENTENCE,
+    control: str | None = None,
+    seed: int = 0,
 ) -> PromptSet:
     """The prompt set of `attributes`, its descriptions taken from the store; ("name",) needs none.
 
@@ -40,9 +42,11 @@ def prompt_set(
         missing: what becomes of a class that lacks descriptions, see `build_prompt_set`.
         samples: whether all samples of a description are texts, not the first alone.
         writing: as sentences or phrases, and the tokens that each may take.
+        control: "random" or "shuffled" in their place, see `build_prompt_set`; or None.
+        seed: of the control.
 
     Raises:
-        UsageError: there is no such vocabulary, LLM, attribute or composition.
+        UsageError: there is no such vocabulary, LLM, attribute, composition or control.
         ConfigurationError: descriptions are missing, or with another `missing` all of them.
         RefusedError: a text is over the token budget and cannot be shortened.
         StoreError: the store cannot be read, or is named and not there.
@@ -55,8 +59,9 @@ def prompt_set(
     read = cells(wanted, composition)
     descriptions = load(vocabulary, llm, read, store, missing == "fail", samples)
     descriptions = descriptions or load(vocabulary, llm, read, store)  # says what makes them
+    how = composition, llm, control, seed
     return build_prompt_set(
-        descriptions, vocabulary, wanted, composition, llm, missing=missing, writing=writing
+        descriptions, vocabulary, wanted, *how, missing=missing, writing=writing
     )
 
 

@@ -12,12 +12,16 @@ from support.ablation_runs import CLASSES, FILES, options
 
 from ablations.report.tables import print_result
 from ablations.runs.ablate import ablate, run
+from ablations.runs.compare_prompts import compare_prompts
 from ablations.runs.leaderboard import leaderboard
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
+from ablations.scoring.models import open_model
+from ablations.scoring.options import ScorerOptions
 from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.errors import CheckpointError, DataError
 from lsmseg_model.errors import UsageError as ModelUsageError
+from lsmseg_prompts import prompt_set
 from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.export.native import load_native
 from lsmseg_prompts.store.store import open_store_readonly
@@ -103,6 +107,30 @@ def test_record_says_how_the_pictures_were_split(finished: RunResult) -> None:
     assert benchmark["report"]["split"] == "val: report half (seed 0)"
     assert record["best"] == finished.best
     assert len(record["prompts"][0]["classes"]) == 4
+
+
+def test_two_sets_compared_have_the_numbers_of_the_record(world: Path, finished: RunResult) -> None:
+    given = options(world)
+    source = BenchmarkSource(given["data"][0], None, "four", 4)
+    scoring = {name: given[name] for name in ("model", "pretrained")}
+    scorer = open_model(ScorerOptions(**scoring, cache=False))[1](source.splits()["report"])
+    best = load_native(finished.directory / "best_prompts.json")
+    name = prompt_set(str(world / "four.txt"), ["name"])
+    compared = compare_prompts(name, best, scorer, samples=200)
+    record = json.loads((finished.directory / "run.json").read_text())
+    of_run = {row["name"]: row for row in record["per_class"]}
+    assert len(compared.classes) == len(of_run) == 4
+    for row in compared.classes:
+        same = of_run[row["name"]]
+        assert (row["first"], row["second"]) == (same["baseline"], same["best"])
+        for key in ("difference", "difference_low", "difference_high", "no_interval", "labelled"):
+            assert row[key] == same[key], key
+    (chosen,) = [r for r in record["combinations"] if r["prompts"] == best.name and r["chosen"]]
+    mean = compared.means["miou"]
+    assert mean["second"] == chosen["miou"] and mean["second_low"] == chosen["miou_low"]
+    for end in ("", "_low", "_high"):
+        assert mean[f"difference{end}"] == chosen[f"difference{end}"]
+    assert (compared.pictures, compared.groups) == (20, None)
 
 
 def test_the_same_call_gives_the_same_tables(

@@ -17,6 +17,7 @@ from lsmseg_prompts.english import is_named
 from lsmseg_prompts.errors import RefusedError, UsageError
 from lsmseg_prompts.prompts.compose import Writing, compose, join
 from lsmseg_prompts.prompts.controls import donors
+from lsmseg_prompts.prompts.from_store import prompt_set
 from lsmseg_prompts.prompts.prompt_set import TEMPERATURE, build_prompt_set, set_name
 from lsmseg_prompts.prompts.shortening import shorten
 from lsmseg_prompts.tokens import CONTEXT_LENGTH, count_tokens
@@ -280,6 +281,7 @@ def test_controls_depend_on_the_seed_alone():
             for seed in (0, 0, 1)
         ]
         assert made[0] == made[1] != made[2]
+        assert prompt_set("coco-stuff", ["color"], control=control) == made[0]
 
 
 @given(st.integers(0, 10_000), st.integers(2, 12))
