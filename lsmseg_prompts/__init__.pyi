@@ -5,9 +5,11 @@
 from lsmseg_prompts.curation.backup import backup as store_backup
 from lsmseg_prompts.curation.check import check as store_check
 from lsmseg_prompts.curation.edits import edit as store_edit
-from lsmseg_prompts.curation.edits import edits as store_edits
 from lsmseg_prompts.curation.edits import lock as store_lock
+from lsmseg_prompts.curation.edits import take as store_take
 from lsmseg_prompts.curation.edits import unlock as store_unlock
+from lsmseg_prompts.curation.history import edits as store_edits
+from lsmseg_prompts.curation.history import undo as store_undo
 from lsmseg_prompts.curation.imports import import_file as store_import
 from lsmseg_prompts.curation.reports import attempts as store_attempts
 from lsmseg_prompts.curation.reports import cells_of as store_show
@@ -36,6 +38,7 @@ from lsmseg_prompts.vocabularies import vocab_list as vocab_list
 # What they take and give.
 from lsmseg_prompts.errors import BudgetError as BudgetError
 from lsmseg_prompts.errors import ConfigurationError as ConfigurationError
+from lsmseg_prompts.errors import ConflictError as ConflictError
 from lsmseg_prompts.errors import LsmsegPromptsError as LsmsegPromptsError
 from lsmseg_prompts.errors import PartialError as PartialError
 from lsmseg_prompts.errors import ProviderError as ProviderError
@@ -57,6 +60,7 @@ __all__ = [
     "BudgetError",
     "ClassEntry",
     "ConfigurationError",
+    "ConflictError",
     "Description",
     "GenerationRequest",
     "LsmsegPromptsError",
@@ -93,6 +97,8 @@ __all__ = [
     "store_path",
     "store_show",
     "store_status",
+    "store_take",
+    "store_undo",
     "store_unlock",
     "texts_for_classes",
     "vocab_check",

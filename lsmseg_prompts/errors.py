@@ -40,6 +40,14 @@ class RefusedError(LsmsegPromptsError):
     exit_code = 6
 
 
+class ConflictError(RefusedError):
+    """Another text stands in a cell than the one that a change was made against: `text`."""
+
+    def __init__(self, message: str, text: str = "") -> None:
+        super().__init__(message)
+        self.text = text
+
+
 class BudgetError(LsmsegPromptsError):
     """The spending limit is reached: raise it and run the same command again."""
 

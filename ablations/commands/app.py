@@ -24,7 +24,8 @@ PANELS = {
     """,
     "Texts": """
         llm attributes attribute pairs prompts composition missing all_samples store shipped wording
-        text file background threshold replace attempts edits vary words calibrate form budget
+        text file expected before background threshold replace attempts edits vary words calibrate
+        form budget
     """,
     "Model": """
         model pretrained checkpoint checkpoint_format runtime backbones config changes change init
@@ -73,7 +74,10 @@ def _check_not_empty(args: list[str]) -> None:
     """Raise UsageError for an empty value, such as that of a shell's variable that is not set."""
     for before, word in zip(["", *args], args, strict=False):
         flag = before if word == "" else word[:-1]
-        if (word == "" or re.fullmatch("--[a-z-]+=", word)) and flag != "--text":
+        if (word == "" or re.fullmatch("--[a-z-]+=", word)) and flag not in (
+            "--text",
+            "--expected",
+        ):
             named = flag if flag.startswith("-") else "An argument"
             raise UsageError(f"{named} is empty: give a value, or leave it out.")
 

@@ -23,6 +23,11 @@ MaybeAttribute = Annotated[
     str | None, Argument(help="The attribute (default: all of the class's).")
 ]
 
+OneAttribute = Annotated[str, Argument(help="The attribute, such as color.")]
+Expected = Annotated[
+    str | None, Option(help="Only if this text stands there now (exit code 6 otherwise).")
+]
+
 
 @app.command("path", **example("store path"))
 def store_path(
@@ -86,12 +91,13 @@ def store_show(
 @app.command("edit", **example('store edit fence color --vocab camvid --text "A fence is white."'))
 def store_edit(
     name: ClassName,
-    attribute: Annotated[str, Argument(help="The attribute, such as color.")],
+    attribute: OneAttribute,
     text: Annotated[str | None, Option(help="The new sentence (default: $EDITOR opens).")] = None,
     file: Annotated[Path | None, Option(help="A file with the new sentence; - is stdin.")] = None,
     force: Annotated[
         bool, Option("--force", help="Also if it is not a sentence or does not name the class.")
     ] = False,
+    expected: Expected = None,
     vocab: options.Vocab = "coco-stuff",
     llm: options.Llm = "bundled",
     budget: options.Budget = None,
@@ -105,9 +111,48 @@ def store_edit(
     vocabulary, tokens = lsmseg_prompts.load_vocabulary(vocab), find_budget(budget)
     now = editable(vocabulary, name, attribute, llm, store)
     given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
-    into = (vocabulary, name, attribute, given, llm, store, force, tokens)
+    if expected is None and text is None and file is None:
+        expected = now  # what the editor was opened with
+    into = (vocabulary, name, attribute, given, llm, store, force, tokens, expected)
     cell = lsmseg_prompts.store_edit(*into)
     show(cell, json, printed=lambda cell: store_tables.cells([cell]))
+
+
+@app.command("take", **example("store take fence color gpt-4 --vocab camvid"))
+def store_take(
+    name: ClassName,
+    attribute: OneAttribute,
+    writer: Annotated[str, Argument(help="The LLM whose text it is; gpt-4#2: its second sample.")],
+    expected: Expected = None,
+    vocab: options.Vocab = "coco-stuff",
+    llm: options.Llm = "bundled",
+    budget: options.Budget = None,
+    store: options.StorePath = None,
+    json: options.Json = False,
+) -> None:
+    """Take another LLM's sentence into a description's place, and lock it."""
+    into = (vocab, name, attribute, writer, llm, store, expected, find_budget(budget))
+    cell = lsmseg_prompts.store_take(*into)
+    show(cell, json, printed=lambda cell: store_tables.cells([cell]))
+
+
+@app.command("undo", **example("store undo fence color --vocab camvid"))
+def store_undo(
+    name: ClassName,
+    attribute: OneAttribute,
+    before: Annotated[
+        int | None,
+        Option(min=1, help="As it was before this change, by its id (default: the last one)."),
+    ] = None,
+    expected: Expected = None,
+    vocab: options.Vocab = "coco-stuff",
+    llm: options.Llm = "bundled",
+    store: options.StorePath = None,
+    json: options.Json = False,
+) -> None:
+    """Put back what stood there before the last change; again, and the change is back."""
+    cell = lsmseg_prompts.store_undo(vocab, name, attribute, llm, store, expected, before)
+    show(cell, json, printed=lambda cell: store_tables.undone(cell, attribute))
 
 
 @app.command("lock", **example("store lock fence --vocab camvid"))

@@ -60,11 +60,12 @@ def check(rows: list[dict[str, Any]]) -> None:
 
 
 def edits(rows: list[dict[str, Any]]) -> None:
-    """What was replaced, with the minute."""
+    """What was changed, with the minute."""
     if not rows:
         print_line("Nothing of it was replaced.")
     at = "edited_at"
-    print_table([{**row, at: str(row[at])[:16].replace("T", " ")} for row in rows])
+    columns = ["id", "attribute", "llm", "action", "old_text", "new_text", at]
+    print_table([{**row, at: str(row[at])[:16].replace("T", " ")} for row in rows], columns)
 
 
 def cells(rows: list[dict[str, Any]]) -> None:
@@ -78,6 +79,14 @@ def cells(rows: list[dict[str, Any]]) -> None:
         who = ["llm"] if len(llms) > 1 else []
         columns = [*who, "attribute", "samples", "distinct", "tokens", "overlap"]
         print_table([_spread(row) for row in several], columns)
+
+
+def undone(cell: dict[str, Any] | None, attribute: str) -> None:
+    """What stands in a cell after an undo."""
+    if cell is None:
+        print_line(f"Nothing stands in {attribute} now, as before the change.")
+    else:
+        cells([cell])
 
 
 def _spread(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
-from lsmseg_prompts.attributes.samples import with_samples
+from lsmseg_prompts.attributes.samples import sample, sampled, with_samples
+from lsmseg_prompts.curation.history import Action, check_expected, recorded
+from lsmseg_prompts.curation.places import Place, add_llm, place_of, text_of
 from lsmseg_prompts.descriptions.lint import check_text
-from lsmseg_prompts.descriptions.loading import attributes_of, show
+from lsmseg_prompts.descriptions.loading import DESCRIBED, attributes_of, show
 from lsmseg_prompts.english import has_hidden, has_word
-from lsmseg_prompts.errors import ConfigurationError, RefusedError
+from lsmseg_prompts.errors import ConfigurationError, RefusedError, UsageError
 from lsmseg_prompts.llm.registry import check_name
 from lsmseg_prompts.store.descriptions import Description
-from lsmseg_prompts.store.sqlite import (
-    existing_store_path,
-    shipped_store_path,
-    utc_now,
-    working_store_path,
-)
-from lsmseg_prompts.store.store import Store, open_store, open_store_readonly, read_rows
-from lsmseg_prompts.tokens import CLIP, TokenBudget, count_tokens
+from lsmseg_prompts.store.sqlite import existing_store_path, working_store_path
+from lsmseg_prompts.store.store import Store, open_store, open_store_readonly
+from lsmseg_prompts.tokens import CLIP, TokenBudget
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 
-Path = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 
 
 def edit(
@@ -37,9 +35,10 @@ def edit(
     attribute: str,
     text: str,
     llm: str = "bundled",
-    store: Path | None = None,
+    store: FilePath | None = None,
     force: bool = False,
     budget: TokenBudget = CLIP,
+    expected: str | None = None,
 ) -> dict[str, Any]:
     """Put a person's text into a cell, and lock it; returns the cell (see Store.cells).
 
@@ -52,35 +51,114 @@ def edit(
         store: the path of the store; None for the usual one.
         force: take a text that is not a sentence or does not name the class.
         budget: the tokens that it may take.
+        expected: the text that is to stand there now; None for any, "" for none.
 
     Raises:
+        ConflictError: another text stands there than `expected`; nothing was changed.
         RefusedError: the text may not stand there.
         UsageError: there is no such class, attribute or LLM.
         StoreError: the store cannot be written.
     """
-    vocabulary = load_vocabulary(vocabulary)
-    entry = vocabulary.find(name)
-    (attribute,) = attributes_of(entry, vocabulary, [attribute])
+    place = place_of(vocabulary, name, attribute, llm)
     text = " ".join(text.split())
-    check(text, entry, force, budget)
-    if not read_rows(existing_store_path(store), "SELECT 1 FROM llms WHERE name = ?", [llm]):
-        check_name(llm)
+    check(text, place.entry, force, budget)
+    return _put(place.description(text, source="human"), place, store, budget, expected, "edit")
+
+
+def take(
+    vocabulary: Vocabulary | str,
+    name: str,
+    attribute: str,
+    writer: str,
+    llm: str = "bundled",
+    store: FilePath | None = None,
+    expected: str | None = None,
+    budget: TokenBudget = CLIP,
+) -> dict[str, Any]:
+    """Take another LLM's text into a cell, and lock it; returns the cell.
+
+    It stays that LLM's: `source` and the attempt that brought it come along, `taken_from` names the
+    LLM.
+
+    Args:
+        vocabulary: the vocabulary, or its name.
+        name: the class.
+        attribute: the attribute.
+        writer: the LLM whose text is taken; "gpt-4#2" is its second sample.
+        llm: under whom the cell is filed.
+        store: the path of the store; None for the usual one.
+        expected: the text that is to stand there now; None for any, "" for none.
+        budget: the tokens that it may take.
+
+    Raises:
+        ConflictError: another text stands there than `expected`.
+        RefusedError: the text does not fit.
+        ConfigurationError: the other LLM has no text there.
+        UsageError: there is no such class or attribute, or it is the cell's own text.
+        StoreError: the store cannot be written.
+    """
+    place = place_of(vocabulary, name, attribute, llm)
+    base, number = sampled(writer)
+    whose = sample(sampled(attribute)[0], number) if number > 1 else place.attribute
+    other = place_of(place.vocabulary, name, whose, base)
+    if other == place:
+        raise UsageError(f"The text is {llm}'s own already: name another LLM.")
+    theirs, raw = _theirs(other, store)
+    if theirs is None or theirs["status"] != "done":
+        raise ConfigurationError(
+            f"There is no {whose} of {place.entry.readable!r} by {base}: "
+            f"`lsmseg-prompts store show {place.entry.name}` lists the texts that there are."
+        )
+    check(theirs["text"], place.entry, True, budget)
+    whose = theirs["taken_from"] or base
+    new = place.description(
+        theirs["text"],
+        template_hash=raw.get("template_hash"),
+        attempt_id=raw.get("attempt_id"),
+        source=theirs["source"],
+        taken_from=None if whose == llm else whose,
+    )
+    return _put(new, place, store, budget, expected, "take")
+
+
+def _theirs(other: Place, store: FilePath | None) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """What stands in a cell, and its row of the working store."""
+    path = existing_store_path(store)
+    if path is None:
+        return other.bundled(), {}
+    with open_store_readonly(path) as file:
+        file.check_vocabulary(other.vocabulary)
+        return other.now(file), other.row(file) or {}
+
+
+def _put(
+    new: Description,
+    place: Place,
+    store: FilePath | None,
+    budget: TokenBudget,
+    expected: str | None,
+    action: Action,
+) -> dict[str, Any]:
+    """Put a text that was checked into a cell, with the old one into its history, and lock it."""
+    other_tokens = budget.other_counts(str(new.text))
+    new = replace(new, budget=budget.named, other_tokens=other_tokens)
+    where = (place.vocabulary, place.entry, [place.attribute], place.llm)
+    if existing_store_path(store) is None:
+        check_name(place.llm)  # before a store is made
     with open_store(working_store_path(store)) as file, file.transaction():
-        file.add_vocabulary(vocabulary)
-        _add_llm(file, llm)
-        old = _cell(file, vocabulary, entry, attribute, llm)
-        if old is None or (old["text"], old["source"]) != (text, "human"):
-            _set_locks(file, vocabulary, entry, [attribute], llm, False)
-            new = Description(
-                *(vocabulary.name, entry.index, attribute, llm, text, count_tokens(text)),
-                source="human",
-                budget=budget.named,
-                other_tokens=budget.other_counts(text),
-            )
-            file.put_description(new)
-            keep_old(file, old["text"] if old else None, new)
-        _set_locks(file, vocabulary, entry, [attribute], llm, True)
-        (cell,) = file.cells(vocabulary, llm, [attribute], entry.index)
+        file.add_vocabulary(place.vocabulary)
+        add_llm(file, place.llm)
+        if new.taken_from is not None:
+            add_llm(file, new.taken_from)
+        old = place.now(file)
+        check_expected(place, old, expected)
+        same = ("text", "source", "taken_from", "status")
+        if old is None or any(old[key] != getattr(new, key) for key in same):
+            with recorded(file, place, action):
+                _set_locks(file, *where, False)
+                file.put_description(new)
+        _set_locks(file, *where, True)
+        (cell,) = file.cells(place.vocabulary, place.llm, [place.attribute], place.entry.index)
     return cell
 
 
@@ -118,7 +196,7 @@ def lock(
     name: str,
     attribute: str | None = None,
     llm: str = "bundled",
-    store: Path | None = None,
+    store: FilePath | None = None,
 ) -> list[dict[str, Any]]:
     """Lock the descriptions of a class; returns the cells that were changed.
 
@@ -136,7 +214,7 @@ def lock(
     """
     vocabulary = load_vocabulary(vocabulary)
     entry = vocabulary.find(name)
-    rows = show(vocabulary, name, llm, None if attribute is None else [attribute], store)
+    rows = _filled(vocabulary, name, attribute, llm, store)
     wanted = [row["attribute"] for row in rows]
     if not any(row["text"] for row in rows):
         raise ConfigurationError(
@@ -148,7 +226,7 @@ def lock(
         own = {row["attribute"] for row in file.cells(vocabulary, llm, wanted, entry.index)}
         for row in rows:
             if row["attribute"] not in own:  # a bundled text: it is to stand here too
-                _add_llm(file, llm)
+                add_llm(file, llm)
                 cell = (vocabulary.name, entry.index, row["attribute"], llm)
                 file.put_description(Description(*cell, row["text"], row["tokens"]))
         return _set_locks(file, vocabulary, entry, wanted, llm, True)
@@ -159,7 +237,7 @@ def unlock(
     name: str,
     attribute: str | None = None,
     llm: str = "bundled",
-    store: Path | None = None,
+    store: FilePath | None = None,
 ) -> list[dict[str, Any]]:
     """Let reruns and imports overwrite descriptions again; see `lock`.
 
@@ -193,7 +271,7 @@ def editable(
     name: str,
     attribute: str,
     llm: str = "bundled",
-    store: Path | None = None,
+    store: FilePath | None = None,
 ) -> str:
     """What stands in a cell now, for an editor; empty where nothing does.
 
@@ -207,37 +285,27 @@ def editable(
     Raises:
         UsageError: there is no such class or attribute.
     """
-    (attribute,) = attributes_of(vocabulary.find(name), vocabulary, [attribute])
-    try:
-        (row,) = show(vocabulary, name, llm, [attribute], store)
-    except ConfigurationError:
-        return ""
-    return row["text"] or ""
+    place = place_of(vocabulary, name, attribute, llm)
+    path = existing_store_path(store)
+    if path is None:
+        return text_of(place.bundled())
+    with open_store_readonly(path) as file:
+        file.check_vocabulary(vocabulary)
+        return text_of(place.now(file))
 
 
-def edits(
-    vocabulary: Vocabulary | str, name: str, store: Path | None = None
+def _filled(
+    vocabulary: Vocabulary, name: str, attribute: str | None, llm: str, store: FilePath | None
 ) -> list[dict[str, Any]]:
-    """What people changed in the cells of a class, oldest first.
-
-    Attribute, llm, old_text, new_text, edited_at.
-    """
-    vocabulary = load_vocabulary(vocabulary)
-    index = vocabulary.find(name).index
-    return read_rows(
-        existing_store_path(store),
-        "SELECT attribute, llm, old_text, new_text, edited_at FROM edits "
-        "WHERE vocabulary = ? AND class_index = ? ORDER BY id",
-        [vocabulary.name, index],
-        vocabulary,
-    )
-
-
-def keep_old(file: Store, old: str | None, new: Description) -> None:
-    """Enter a replaced text into the table `edits`."""
-    cell = {key: getattr(new, key) for key in ("vocabulary", "class_index", "attribute", "llm")}
-    texts = {"old_text": old, "new_text": new.text}
-    file.write("edits", {**cell, **texts, "edited_at": utc_now()})
+    """The cells of a class as `show` has them, else the bundled text that stands for one."""
+    try:
+        return show(vocabulary, name, llm, None if attribute is None else [attribute], store)
+    except ConfigurationError:
+        wanted = DESCRIBED if attribute is None else (attribute,)
+        places = (place_of(vocabulary, name, one, llm) for one in wanted)
+        if rows := [row for place in places if (row := place.bundled()) is not None]:
+            return rows
+        raise
 
 
 def _set_locks(
@@ -260,20 +328,3 @@ def _set_locks(
         if cursor.rowcount:
             changed += file.cells(vocabulary, llm, [attribute], entry.index)
     return changed
-
-
-def _cell(
-    file: Store, vocabulary: Vocabulary, entry: ClassEntry, attribute: str, llm: str
-) -> dict[str, Any] | None:
-    """The cell of the working store, else of the shipped one."""
-    rows = file.cells(vocabulary, llm, [attribute], entry.index)
-    if not rows and llm == "bundled":
-        with open_store_readonly(shipped_store_path()) as shipped:
-            rows = shipped.cells(vocabulary, llm, [attribute], entry.index)
-    return rows[0] if rows else None
-
-
-def _add_llm(file: Store, llm: str) -> None:
-    from lsmseg_prompts.llm.bundled import PROVENANCE
-
-    file.add_llm(llm, PROVENANCE if llm == "bundled" else None)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lsmseg_prompts.attributes.samples import sampled
-from lsmseg_prompts.curation.edits import keep_old
+from lsmseg_prompts.curation.history import recorded
 from lsmseg_prompts.curation.phrases import (
     Cells,
     from_cells,
@@ -22,6 +22,7 @@ from lsmseg_prompts.curation.phrases import (
     from_sentences,
     from_synonyms,
 )
+from lsmseg_prompts.curation.places import Place
 from lsmseg_prompts.curation.sources import Format, Named, read, recognise
 from lsmseg_prompts.descriptions.loading import check_attributes
 from lsmseg_prompts.english import excerpt, has_word, nearest
@@ -124,9 +125,9 @@ def import_file(
                 review = cells.review.get(attribute)
                 tokens = count_tokens(text)
                 new = Description(*cell, text, tokens, source="import", review=review)
-                _put(opened, new, before, replace, result)
+                _put(opened, Place(vocabulary, entry, attribute, llm), new, before, replace, result)
             if replace:
-                _drop_samples(opened, entry, cells, before)
+                _drop_samples(opened, vocabulary, entry, cells, before)
         filled = {index for index, _ in opened.descriptions(vocabulary, llm)}
     result.empty = [entry.name for entry in vocabulary if entry.index not in filled]
     return result
@@ -223,6 +224,7 @@ def _add_provenance(store: Store, llm: str, provenance: str) -> None:
 
 def _put(
     store: Store,
+    place: Place,
     new: Description,
     before: Mapping[tuple[int, str], Mapping[str, Any]],
     replace: bool,
@@ -242,17 +244,19 @@ def _put(
     if new.text == text or (not replace and first and first["status"] == "done"):
         result.kept += 1
         return
-    store.put_description(new)
     result.review += new.review is not None
-    if text is not None:
-        keep_old(store, text, new)
-        result.replaced += 1
-    else:
+    if text is None:
+        store.put_description(new)
         result.added += 1
+    else:
+        with recorded(store, place, "import"):
+            store.put_description(new)
+        result.replaced += 1
 
 
 def _drop_samples(
     store: Store,
+    vocabulary: Vocabulary,
     entry: ClassEntry,
     cells: Cells,
     before: Mapping[tuple[int, str], Mapping[str, Any]],
@@ -263,10 +267,6 @@ def _drop_samples(
         base, number = sampled(attribute)
         surplus = number > 1 and base in bases and attribute not in cells.texts
         if index == entry.index and surplus and old["source"] == "import" and not old["locked"]:
-            cell = (old["vocabulary"], index, attribute, old["llm"])
-            keep_old(store, old["text"], Description(*cell, None, None))
-            store.execute(
-                "DELETE FROM descriptions WHERE vocabulary = ? AND class_index = ? "
-                "AND attribute = ? AND llm = ?",
-                list(cell),
-            )
+            place = Place(vocabulary, entry, attribute, old["llm"])
+            with recorded(store, place, "import"):
+                place.put(store, None)

@@ -32,6 +32,7 @@ class Description:
     updated_at: when it was written; None is now.
     source: who wrote it: "llm", "human" or "import".
     review: what a person should look at.
+    taken_from: the LLM that wrote the text, where it is not `llm`.
     """
 
     vocabulary: str
@@ -49,6 +50,7 @@ class Description:
     review: str | None = None
     budget: str | None = None
     other_tokens: Mapping[str, int] = field(default_factory=dict)
+    taken_from: str | None = None
 
 
 class DescriptionStore(StoreFile):
@@ -64,6 +66,8 @@ class DescriptionStore(StoreFile):
         belong to (vocabulary, index) and would silently pass to the wrong class.
         """
         with self.transaction():
+            if self._is_on_file(vocabulary):
+                return  # an edit of one text need not write a thousand classes
             self.check_vocabulary(vocabulary)
             for index in self.renamed(vocabulary):
                 self.execute(
@@ -81,13 +85,24 @@ class DescriptionStore(StoreFile):
             for entry in vocabulary.classes:
                 place = {"vocabulary": vocabulary.name, "class_index": entry.index}
                 names = {key: getattr(entry, key) for key in ("name", "readable", "sense")}
-                synonyms = json.dumps(list(entry.synonyms), ensure_ascii=False)
                 self.write(
                     "classes",
-                    {**place, **names, "synonyms": synonyms},
+                    {**place, **names, "synonyms": entry.stored_synonyms},
                     "UPDATE SET readable = excluded.readable, sense = excluded.sense, "
                     "synonyms = excluded.synonyms",
                 )
+
+    def _is_on_file(self, vocabulary: Vocabulary) -> bool:
+        """Whether the store has a vocabulary and all of its classes just as they are."""
+        known = self.execute("SELECT title FROM vocabularies WHERE name = ?", [vocabulary.name])
+        if known.fetchone() != (vocabulary.title,):
+            return False
+        classes = self.execute(
+            "SELECT name, readable, sense, synonyms FROM classes "
+            "WHERE vocabulary = ? AND class_index < ? ORDER BY class_index",
+            [vocabulary.name, len(vocabulary)],
+        )
+        return classes.fetchall() == vocabulary.stored
 
     def check_vocabulary(self, vocabulary: Vocabulary) -> None:
         """Raise UsageError if this store knows the vocabulary's name with other classes."""
@@ -277,8 +292,8 @@ class DescriptionStore(StoreFile):
         """Filled cells, done and failed, as rows; each argument narrows them.
 
         Keys: vocabulary, class_index, class, readable, attribute, llm, text, tokens (of CLIP),
-        other_tokens (JSON), budget, status, reason, source, locked, review, template_hash,
-        updated_at. In the paper's order of the attributes.
+        other_tokens (JSON), budget, status, reason, source, taken_from, locked, stale, review,
+        template_hash, updated_at. In the paper's order of the attributes.
 
         Args:
             vocabulary: the vocabulary, or its name.
@@ -302,8 +317,8 @@ class DescriptionStore(StoreFile):
             values.extend(attributes)
         rows = self.rows(
             "SELECT d.vocabulary, d.class_index, c.name AS class, c.readable, d.attribute, d.llm, "
-            "d.text, d.tokens, d.other_tokens, d.budget, d.status, d.reason, d.source, d.locked, "
-            "d.review, d.template_hash, d.updated_at "
+            "d.text, d.tokens, d.other_tokens, d.budget, d.status, d.reason, d.source, "
+            "d.taken_from, d.locked, d.stale, d.review, d.template_hash, d.updated_at "
             "FROM descriptions AS d JOIN classes AS c USING (vocabulary, class_index) "
             f"WHERE {' AND '.join(wheres)}",
             values,

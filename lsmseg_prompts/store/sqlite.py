@@ -36,6 +36,8 @@ JSON_COLUMNS: Mapping[tuple[str, str], type] = {
     ("batches", "calls"): list,
     ("classes", "synonyms"): list,
     ("descriptions", "other_tokens"): dict,
+    ("edits", "new_row"): dict,
+    ("edits", "old_row"): dict,
     ("evaluations", "attributes"): list,
     ("evaluations", "details"): dict,
     ("refinement_candidates", "attempts"): list,

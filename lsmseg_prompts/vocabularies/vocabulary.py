@@ -1,5 +1,6 @@
 """A vocabulary and its classes, and those that ship inside."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -58,6 +59,11 @@ class ClassEntry:
         """Every way to name the class: readable first, then synonyms, then the benchmark's."""
         return tuple(dict.fromkeys((self.readable, *self.synonyms, self.name)))
 
+    @property
+    def stored_synonyms(self) -> str:
+        """The synonyms as the store has them: JSON."""
+        return json.dumps(list(self.synonyms), ensure_ascii=False)
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -80,6 +86,11 @@ class Vocabulary:
 
     def __iter__(self) -> Iterator[ClassEntry]:
         return iter(self.classes)
+
+    @cached_property
+    def stored(self) -> list[tuple[str, str, str | None, str]]:
+        """Of each class what the store has: name, readable name, sense, synonyms as JSON."""
+        return [(e.name, e.readable, e.sense, e.stored_synonyms) for e in self.classes]
 
     @cached_property
     def _spellings(self) -> tuple[dict[str, list[ClassEntry]], ...]:

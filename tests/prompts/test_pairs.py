@@ -8,7 +8,8 @@ import pytest
 
 from lsmseg_prompts import Description, load_vocabulary, open_store, store_status
 from lsmseg_prompts.attributes.contrast import contrast_with, other_class, other_of
-from lsmseg_prompts.curation.edits import edit, edits, lock, unlock
+from lsmseg_prompts.curation.edits import edit, lock, unlock
+from lsmseg_prompts.curation.history import edits
 from lsmseg_prompts.descriptions.loading import (
     DESCRIBED,
     attributes_of,

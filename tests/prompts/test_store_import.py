@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsmseg_prompts.curation.edits import edits, lock
+from lsmseg_prompts.curation.edits import lock
+from lsmseg_prompts.curation.history import edits
 from lsmseg_prompts.curation.imports import import_file, recognise
 from lsmseg_prompts.curation.phrases import apart, evidence, from_phrases, from_sentences
 from lsmseg_prompts.descriptions.lint import check_text
