@@ -4,6 +4,7 @@
 # What commands do, under the commands' names.
 from lsmseg_prompts.curation.backup import backup as store_backup
 from lsmseg_prompts.curation.check import check as store_check
+from lsmseg_prompts.curation.datasette import metadata as store_datasette
 from lsmseg_prompts.curation.edits import edit as store_edit
 from lsmseg_prompts.curation.edits import lock as store_lock
 from lsmseg_prompts.curation.edits import take as store_take
@@ -88,6 +89,7 @@ __all__ = [
     "store_backup",
     "store_check",
     "store_costs",
+    "store_datasette",
     "store_diff",
     "store_edit",
     "store_edits",

@@ -1,6 +1,7 @@
 """The commands `lsmseg-prompts store ...`: each shows what the call of its name returns."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,10 +11,10 @@ from typer import Argument, Option
 import lsmseg_prompts
 from ablations.commands import completion, options, store_tables
 from ablations.commands.app import example, group
-from ablations.commands.output import show
+from ablations.commands.output import say, show
 from lsmseg_prompts.curation.sources import Format
 from lsmseg_prompts.errors import PartialError, RefusedError
-from lsmseg_prompts.terminal import print_line
+from lsmseg_prompts.terminal import print_json, print_line
 from lsmseg_prompts.tokens import find_budget
 
 app = group("The attribute store: where it is and what it holds.")
@@ -260,6 +261,25 @@ def store_costs(
 ) -> None:
     """What asking cost, in US dollars."""
     show(lsmseg_prompts.store_costs(store, by), json, printed=store_tables.costs)
+
+
+@app.command("datasette", **example("store datasette -o metadata.json"))
+def store_datasette(
+    output: Annotated[
+        Path | None, Option("-o", "--output", help="The file to write (default: printed).")
+    ] = None,
+    force: options.Force = False,
+    store: options.StorePath = None,
+) -> None:
+    """Metadata for Datasette: the store's tables explained, and queries that lead on."""
+    metadata = lsmseg_prompts.store_datasette(store, output, force)
+    if output is None:
+        print_json(metadata)
+    else:
+        print(output)
+    path = lsmseg_prompts.store_path(store)
+    words = ["datasette", str(path), "--metadata", str(output or "FILE")]
+    say(f"Open it, also while others write to it, with: {shlex.join(words)}")
 
 
 @app.command("lint", **example("store lint --vocab camvid"))

@@ -26,13 +26,30 @@ from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 Path = str | os.PathLike[str]
 Grouping = Literal["llm", "model", "purpose", "day", "attribute"]
 
-_GROUPS = {
+GROUPS = {
     "llm": "llm",
     "model": "llm || ' ' || coalesce(served_model, asked_model)",
     "purpose": "purpose",
     "day": "substr(started_at, 1, 10)",  # UTC
 }
-_CELL_COSTS = """
+"""What attempts are grouped by, in SQL."""
+
+SPENDING = """
+    count(*) AS attempts,
+    coalesce(sum(state = 'ended' AND error_class IS NOT NULL), 0) AS failed,
+    coalesce(sum(state = 'lost'), 0) AS lost,
+    coalesce(sum(state = 'sent'), 0) AS under_way,
+    coalesce(sum(input_tokens), 0) AS input_tokens,
+    coalesce(sum(output_tokens), 0) AS output_tokens,
+    coalesce(sum(reasoning_tokens), 0) AS reasoning_tokens,
+    coalesce(sum(CASE WHEN NOT cost_is_bound THEN cost_usd END), 0.0) AS cost_usd,
+    coalesce(sum(CASE WHEN cost_is_bound THEN cost_usd END), 0.0) AS bound_usd,
+    coalesce(sum(cost_usd IS NULL), 0) AS unpriced
+    FROM attempts
+"""
+"""What a group of attempts came to."""
+
+CELL_COSTS = """
     WITH shares AS (
         SELECT {group} AS "group", llm, vocabulary, class_index,
             coalesce(one.value, attribute) AS attribute,
@@ -43,6 +60,7 @@ _CELL_COSTS = """
     SELECT "group", llm, attribute, sum(usd) AS usd FROM shares
     GROUP BY "group", llm, vocabulary, class_index, attribute HAVING count(usd) = count(*)
 """
+"""What all questions about a cell cost, cell by cell, where it is known."""
 
 
 def costs(store: Path | None = None, by: Grouping = "llm") -> list[dict[str, Any]]:
@@ -65,23 +83,12 @@ def costs(store: Path | None = None, by: Grouping = "llm") -> list[dict[str, Any
     if by == "attribute":
         with open_store_readonly(working_store_path(store)) as file:
             return _by_attribute(file)
-    select = (
-        "count(*) AS attempts, "
-        "coalesce(sum(state = 'ended' AND error_class IS NOT NULL), 0) AS failed, "
-        "coalesce(sum(state = 'lost'), 0) AS lost, coalesce(sum(state = 'sent'), 0) AS under_way, "
-        "coalesce(sum(input_tokens), 0) AS input_tokens, "
-        "coalesce(sum(output_tokens), 0) AS output_tokens, "
-        "coalesce(sum(reasoning_tokens), 0) AS reasoning_tokens, "
-        "coalesce(sum(CASE WHEN NOT cost_is_bound THEN cost_usd END), 0.0) AS cost_usd, "
-        "coalesce(sum(CASE WHEN cost_is_bound THEN cost_usd END), 0.0) AS bound_usd, "
-        "coalesce(sum(cost_usd IS NULL), 0) AS unpriced FROM attempts"
-    )
     with open_store_readonly(working_store_path(store)) as file:
-        rows = file.rows(f"SELECT {_GROUPS[by]} AS {by}, {select} GROUP BY 1 ORDER BY 1")
-        total = file.rows(f"SELECT 'total' AS {by}, {select}")
+        rows = file.rows(f"SELECT {GROUPS[by]} AS {by}, {SPENDING} GROUP BY 1 ORDER BY 1")
+        total = file.rows(f"SELECT 'total' AS {by}, {SPENDING}")
         costs_of: dict[str, list[float]] = {}
-        for group in (_GROUPS[by], "'total'"):
-            for cell in file.rows(_CELL_COSTS.format(group=group)):
+        for group in (GROUPS[by], "'total'"):
+            for cell in file.rows(CELL_COSTS.format(group=group)):
                 costs_of.setdefault(cell["group"], []).append(cell["usd"])
     return [{**row, **_of_a_cell(costs_of.get(row[by], ()))} for row in rows + total]
 
@@ -94,7 +101,7 @@ def _of_a_cell(costs: Sequence[float]) -> dict[str, Any]:
 def _by_attribute(file: Store) -> list[dict[str, Any]]:
     """What a cell cost and how samples differ, LLM by LLM and attribute by attribute."""
     costs_of: dict[tuple[str, str], list[float]] = {}
-    for cell in file.rows(_CELL_COSTS.format(group="llm")):
+    for cell in file.rows(CELL_COSTS.format(group="llm")):
         place = cell["llm"], asked_of(cell["attribute"])
         costs_of.setdefault(place, []).append(cell["usd"])
     found = differences(row for row in file.cells(status="done") if row["source"] == "llm")

@@ -53,7 +53,7 @@ def test_the_commands_are_those_promised() -> None:
         "store lint",
         "store edit", "store take", "store undo", "store lock", "store unlock",
         "store diff", "store import", "store backup",
-        "store check", "store costs", "llm", "llm list", "llm check",
+        "store check", "store costs", "store datasette", "llm", "llm list", "llm check",
         "vocab", "vocab list", "vocab show", "vocab check", "vocab new",
         "model", "model list", "model describe", "model export", "model pull",
         "data", "data check", "data pull", "data prepare",

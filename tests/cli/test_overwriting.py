@@ -96,6 +96,7 @@ def spelled(path: str) -> list[str]:
         ("evaluate --attributes name --data camvid --data-root data --csv",
          "data/images/val/a.png"),
         ("leaderboard --store s.sqlite --csv", "s.sqlite"),
+        ("store datasette --store s.sqlite -o", "s.sqlite"),
     ],
 )  # fmt: skip
 def test_what_is_read_is_never_replaced(
