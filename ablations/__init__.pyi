@@ -24,6 +24,7 @@ from ablations.scoring.own_model import CallableScorer as CallableScorer
 from ablations.scoring.own_model import score_callable as score_callable
 from ablations.studio.options import StudioOptions as StudioOptions
 from ablations.studio.serve import studio as studio
+from ablations.studio.static_site.site import studio_static as studio_static
 
 __all__ = [
     "AblationRequest",
@@ -49,4 +50,5 @@ __all__ = [
     "run_recipe",
     "score_callable",
     "studio",
+    "studio_static",
 ]  # fmt: skip

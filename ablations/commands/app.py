@@ -48,8 +48,8 @@ PANELS = {
         runs
     """,
     "Output": """
-        out output read check card force picture csv format save_predictions cost_maps npz raw
-        boundary strict yes json
+        out output static read check card force picture csv format save_predictions cost_maps npz
+        raw boundary strict yes json
     """,
     GENERAL: "quiet verbose debug version help install_completion show_completion",
 }

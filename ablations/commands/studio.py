@@ -2,13 +2,15 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 from typer import Context, Option
 
 from ablations.commands import options
-from ablations.commands.output import say
+from ablations.commands.output import Shown, say
 from ablations.studio.options import LOOPBACK, PORT, StudioOptions
+from lsmseg_prompts.terminal import progress_bar
 
 PASSWORD = "LSMSEG_STUDIO_PASSWORD"
 
@@ -22,6 +24,13 @@ def studio(
     browser: Annotated[
         bool, Option("--browser/--no-browser", help="Open it in the browser.")
     ] = True,
+    static: Annotated[
+        Path | None, Option(help="Write runs and pictures as plain files into this folder instead.")
+    ] = None,
+    picture: Annotated[
+        list[str] | None, Option(help="With --static: a picture to show; repeated for several.")
+    ] = None,
+    force: options.FolderForce = False,
     data: options.OneData = "ministuff",
     data_root: options.DataRoot = None,
     split: options.OneSplit = None,
@@ -44,7 +53,16 @@ def studio(
     import ablations
 
     options.unused_model(ctx)
+    options.unused(ctx, static is None, "without --static", "picture", "force")
+    options.unused(ctx, static is not None, "beside --static", "host", "port", "browser")
     request = options.request_from(StudioOptions, ctx, password=os.environ.get(PASSWORD) or None)
+    if static is not None:
+        with progress_bar("writing", not Shown.quiet) as progress:
+            page = ablations.studio_static(
+                request, static, pictures=picture, force=force, on_progress=progress
+            )
+        print(page)
+        return
 
     def ready(address: str) -> None:
         print(address, flush=True)

@@ -21,19 +21,25 @@ TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("ablations.studio"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["percent"] = lambda share: "-" if share is None else f"{100 * share:.1f}"
+    return environment
+
+
+def filled(template: str, **values: Any) -> str:
+    """A template of this folder with these values, as text."""
+    return str(_environment().get_template(template).render(**values))
 
 
 def page(template: str, status: int = 200, **values: Any) -> Response:
     """A template of this folder with these values."""
-    text = _environment().get_template(template).render(**values)
-    return HTMLResponse(text.encode("utf-8", "replace"), status)
+    return HTMLResponse(filled(template, **values).encode("utf-8", "replace"), status)
 
 
 def shown(options: StudioOptions, template: str, here: str, **values: Any) -> Response:
