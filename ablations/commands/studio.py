@@ -18,7 +18,7 @@ PASSWORD = "LSMSEG_STUDIO_PASSWORD"
 def studio(
     ctx: Context,
     host: Annotated[
-        str, Option(help=f"The address to listen at; others need the password in ${PASSWORD}.")
+        str, Option(help="The address to listen at; other than this machine: with a password.")
     ] = LOOPBACK[0],
     port: Annotated[int, Option(min=0, max=65535, help="The port; 0 takes a free one.")] = PORT,
     browser: Annotated[

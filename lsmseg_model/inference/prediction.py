@@ -50,13 +50,13 @@ class Prediction:
     texts: tuple[tuple[str, ...], ...] = ()
     owners: tuple[int, ...] = ()
 
-    def overlay(self) -> Image.Image:
+    def overlay(self, legend: bool = True) -> Image.Image:
         """The picture in class colours with the names in it; background is grey.
 
         A legend beside it lists the classes whose regions are too small for their names.
         """
         buffer = BytesIO()
-        _figure(self).savefig(buffer, dpi=120, format="png")
+        _figure(self, legend=legend).savefig(buffer, dpi=120, format="png")
         return Image.open(buffer).convert("RGB")
 
     def show(self) -> None:
@@ -154,7 +154,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray | LargeArray]) -> N
                     file.write(np.ascontiguousarray(part).tobytes())
 
 
-def _figure(prediction: Prediction, alpha: float = 0.6) -> Figure:
+def _figure(prediction: Prediction, alpha: float = 0.6, legend: bool = True) -> Figure:
     """The grey picture in the colours of its classes, their names inside, a legend of the others.
 
     Figure without pyplot leaves the caller's backend alone.
@@ -189,13 +189,13 @@ def _figure(prediction: Prediction, alpha: float = 0.6) -> Figure:
     if len(rest) > LEGEND:
         share = sum(share for _, share in rest[LEGEND:])
         patches.append(Patch(facecolor="none", label=f"{len(rest) - LEGEND} more  {share:.1%}"))
-    if patches:
+    if patches and legend:
         total = wide + 0.8 + 0.09 * max(len(str(patch.get_label())) for patch in patches)
         figure.set_figwidth(total)
         axes.set_position((0.0, 0.0, wide / total, 1.0))
-        legend = axes.legend(
+        beside = axes.legend(
             handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False
         )
-        for text in legend.get_texts():
+        for text in beside.get_texts():
             text.set_parse_math(False)  # "$" in a name is not a formula
     return figure

@@ -85,7 +85,7 @@ class PictureWriter:
         image, labels = benchmark.picture(picture), benchmark.labels(picture)
         save(folder / "picture.png", Image.fromarray(image))
         truth = self._truth(image, labels)
-        save(folder / "labels.png", truth.overlay())
+        save(folder / "labels.png", truth.overlay(legend=False))
         with self.studio.lock:
             encoded = self.studio.model.encode(image)
             decoded = {what: encoded.decode(one.text) for what, one in self.prompts.items()}
@@ -98,7 +98,7 @@ class PictureWriter:
         shown = [self.names[at] for at in wanted]
         sets = []
         for at, (what, prediction) in enumerate(found.items()):
-            save(folder / f"set{at}.png", prediction.overlay())
+            save(folder / f"set{at}.png", prediction.overlay(legend=False))
             write_heat_maps(folder / f"set{at}", shown, Some(decoded[what], wanted))
             low, high = decoded[what].range
             right = float((prediction.masks == truth.masks)[truth.masks < len(self.names)].mean())
