@@ -3,8 +3,8 @@
 python docs/draw_folder.py runs/my_pictures
 
 It holds `images/`, `annotations/` (label maps: a class index a pixel) and `classes.txt` (the class
-names by index). The scenes are the first of MiniStuff's report split. With `--classes my_classes.txt`
-only the classes of your own list are labelled, in its order; a name may be written as in COCO-Stuff
+names by index). The scenes are the first of MiniStuff's report split. With `--classes FILE` only
+the classes of your own list are labelled, in its order; a name may be written as in COCO-Stuff
 (wall-brick) or as people say it (brick wall).
 """
 

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from ablations import CallableScorer
 from ablations.search.statistics import Interval, Subset, bootstrap
 from lsmseg_model import load_benchmark
+from lsmseg_model.errors import LsmsegModelError
 from lsmseg_prompts import load_vocabulary, prompt_set
 from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import LsmsegPromptsError
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         rows = scores(options)
-    except LsmsegPromptsError as error:
+    except (LsmsegPromptsError, LsmsegModelError) as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.exit_code
     print_table(rows)

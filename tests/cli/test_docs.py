@@ -6,7 +6,8 @@ class list. A comment before a block says otherwise:
     <!-- test: options only (why) -->    the command line is only parsed
     <!-- test: exits with 4 -->          the command is run and must exit with 4
 
-Commands inside the text are only parsed. The README has a test of its own, test_readme.py.
+Commands inside the text are only parsed. The README and the tutorial have tests of their own,
+test_readme.py and test_tutorial.py, which run them from top to bottom.
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ def test_commands_exist_with_their_options(document: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [d for d in RUN if d.name != "README.md"], ids=lambda d: d.name
+    "document",
+    [d for d in RUN if d.name not in ("README.md", "tutorial.md")],
+    ids=lambda d: d.name,
 )
 def test_commands_run(document: Path, call: Callable[..., Outcome]) -> None:
     example_picture()
