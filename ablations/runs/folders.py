@@ -28,6 +28,11 @@ KINDS = {
     ".safetensors": "application/octet-stream",
 }
 """The files that a run leaves and that may be handed out, by their ending, and what each is."""
+LISTED = (
+    *("format", "best", "benchmarks", "model", "llm", "llms", "command", "summary"),
+    *("recipe", "title", "source"),
+)
+"""What is kept of a record."""
 MOST_POINTS = 400
 
 
@@ -192,9 +197,7 @@ def _parsed(path: Path, *_: int) -> dict[str, Any] | None:
         return None
     if not isinstance(read, dict):
         return None
-    listed = ("format", "best", "benchmarks", "model", "llm", "llms", "command", "summary")
-    listed += ("recipe", "title", "source", "settings")
-    return {key: read[key] for key in listed if key in read}
+    return {key: read[key] for key in LISTED if key in read}
 
 
 def _of_run(record: Mapping[str, Any]) -> dict[str, Any] | None:

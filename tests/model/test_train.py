@@ -491,7 +491,7 @@ def test_what_one_process_is_asked_all_do(
         run(config, data, tmp_path / "out")
     assert caught.value.exit_code == 143  # type: ignore[attr-defined]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "last.pt", "loss.csv", "curves.png",
+        "last.pt", "loss.csv", "curves.png", ".lsmseg-progress.json",
     }  # fmt: skip
 
 
