@@ -10,6 +10,7 @@ from ablations.refinement.options import RefineOptions as RefineOptions
 from ablations.report.html import report as report
 from ablations.runs.ablate import ablate as ablate
 from ablations.runs.ablate import run as run
+from ablations.runs.class_records import class_records as class_records
 from ablations.runs.compare import compare as compare
 from ablations.runs.compare_prompts import PairedComparison as PairedComparison
 from ablations.runs.compare_prompts import compare_prompts as compare_prompts
@@ -39,6 +40,7 @@ __all__ = [
     "Scorer",
     "StudioOptions",
     "ablate",
+    "class_records",
     "compare",
     "compare_prompts",
     "leaderboard",

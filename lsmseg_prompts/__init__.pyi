@@ -5,6 +5,7 @@
 from lsmseg_prompts.curation.backup import backup as store_backup
 from lsmseg_prompts.curation.check import check as store_check
 from lsmseg_prompts.curation.datasette import metadata as store_datasette
+from lsmseg_prompts.curation.drafts import draft as store_draft
 from lsmseg_prompts.curation.edits import edit as store_edit
 from lsmseg_prompts.curation.edits import lock as store_lock
 from lsmseg_prompts.curation.edits import take as store_take
@@ -16,6 +17,7 @@ from lsmseg_prompts.curation.reports import attempts as store_attempts
 from lsmseg_prompts.curation.reports import cells_of as store_show
 from lsmseg_prompts.curation.reports import costs as store_costs
 from lsmseg_prompts.curation.reports import diff as store_diff
+from lsmseg_prompts.curation.table import cells as store_cells
 from lsmseg_prompts.descriptions.loading import lint_store as store_lint
 from lsmseg_prompts.descriptions.loading import load_pairs as load_pairs
 from lsmseg_prompts.descriptions.new_vocabulary import vocab_new as vocab_new
@@ -37,6 +39,8 @@ from lsmseg_prompts.vocabularies import load_vocabulary as vocab_show
 from lsmseg_prompts.vocabularies import vocab_list as vocab_list
 
 # What they take and give.
+from lsmseg_prompts.curation.table import CellsRequest as CellsRequest
+from lsmseg_prompts.curation.table import CellTable as CellTable
 from lsmseg_prompts.errors import BudgetError as BudgetError
 from lsmseg_prompts.errors import ConfigurationError as ConfigurationError
 from lsmseg_prompts.errors import ConflictError as ConflictError
@@ -59,6 +63,8 @@ __version__: str
 __all__ = [
     "LLM",
     "BudgetError",
+    "CellTable",
+    "CellsRequest",
     "ClassEntry",
     "ConfigurationError",
     "ConflictError",
@@ -87,10 +93,12 @@ __all__ = [
     "prompt_set",
     "store_attempts",
     "store_backup",
+    "store_cells",
     "store_check",
     "store_costs",
     "store_datasette",
     "store_diff",
+    "store_draft",
     "store_edit",
     "store_edits",
     "store_import",

@@ -73,15 +73,7 @@ def lint(
     findings: list[Finding] = []
     first: dict[str, tuple[int, str]] = {}
     for (index, attribute), text in cells.items():
-        entry = vocabulary[index]
-        try:
-            other_entry = other_class(attribute, entry, vocabulary)
-            broken = check_text(text, entry, other_entry, budget)
-        except UsageError as error:
-            broken = [*check_text(text, entry, None, budget), ("other-class", str(error))]
-        for owner, word in _foreign(text, attribute):
-            if not _is_in_name(word, entry):
-                broken.append(("leak", f'the {owner} word "{word}" leaks into {attribute}'))
+        broken = lint_text(text, attribute, vocabulary[index], vocabulary, budget)
         findings += [Finding(index, attribute, rule, message) for rule, message in broken]
         other = first.setdefault(text.strip().casefold(), (index, attribute))
         if other != (index, attribute):
@@ -93,6 +85,32 @@ def lint(
         findings,
         key=lambda f: (f.index, order.get(f.attribute, len(order)), f.attribute, f.rule, f.message),
     )
+
+
+def lint_text(
+    text: str,
+    attribute: str,
+    entry: ClassEntry,
+    vocabulary: Vocabulary,
+    budget: TokenBudget = CLIP,
+) -> list[tuple[str, str]]:
+    """(rule, message) of each rule that a text breaks in its cell, whatever the others hold.
+
+    Args:
+        text: the text.
+        attribute: of which attribute.
+        entry: its class.
+        vocabulary: the vocabulary of the class.
+        budget: the tokens that it may take.
+    """
+    try:
+        broken = check_text(text, entry, other_class(attribute, entry, vocabulary), budget)
+    except UsageError as error:
+        broken = [*check_text(text, entry, None, budget), ("other-class", str(error))]
+    for owner, word in _foreign(text, attribute):
+        if not _is_in_name(word, entry):
+            broken.append(("leak", f'the {owner} word "{word}" leaks into {attribute}'))
+    return broken
 
 
 def check_text(

@@ -161,7 +161,7 @@ def load(
         )
     cells = _working(vocabulary, writer, store)
     if writer == LLM_NAME:
-        cells = {**_bundled(vocabulary, wanted, samples or number > 1), **cells}
+        cells = {**bundled_cells(vocabulary, wanted, samples or number > 1), **cells}
     if number > 1:
         named = ((index, *sampled(name), text) for (index, name), text in cells.items())
         cells = {(index, name): text for index, name, at, text in named if at == number}
@@ -359,7 +359,16 @@ def lint_store(
     return count, rows
 
 
-def _bundled(vocabulary: Vocabulary, attributes: Sequence[str], samples: bool) -> dict[Cell, str]:
+def bundled_cells(
+    vocabulary: Vocabulary, attributes: Sequence[str], samples: bool
+) -> dict[Cell, str]:
+    """The bundled texts of a vocabulary, those that its classes take from described ones too.
+
+    Args:
+        vocabulary: the vocabulary.
+        attributes: which attributes.
+        samples: whether the further samples of these cells come too.
+    """
     bundled = Bundled()
     cells: dict[Cell, str] = {}
     for entry in vocabulary.classes:
