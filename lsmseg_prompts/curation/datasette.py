@@ -14,6 +14,7 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lsmseg_prompts.curation.reports import CELL_COSTS, GROUPS, SPENDING
 from lsmseg_prompts.errors import LsmsegPromptsError
@@ -30,6 +31,9 @@ _CLASS = (
     "(:vocabulary = '' OR c.vocabulary = :vocabulary) AND (c.name = :class COLLATE NOCASE "
     "OR c.readable = :class COLLATE NOCASE OR CAST(c.class_index AS TEXT) = :class)"
 )
+_STYLE = "td.col-link a{font-size:0} td.col-link a::after{content:'open';font-size:1rem}"
+"""A cell that is a link must hold its whole URL, which would fill the page."""
+
 _ESCAPED = {"%": "%25", "&": "%26", "#": "%23", "+": "%2B", " ": "%20"}  # % before the others
 
 
@@ -89,6 +93,7 @@ def _metadata(database: str, budgets: dict[str, int]) -> dict[str, Any]:
         "title": "lsmseg-prompts: attribute store",
         "description": "Vocabularies, what was asked, descriptions and scores.",
         "license": "The bundled descriptions: CC BY 4.0",
+        "extra_css_urls": [f"data:text/css,{quote(_STYLE)}"],
         "license_url": "https://creativecommons.org/licenses/by/4.0/",
         "databases": {
             database: {

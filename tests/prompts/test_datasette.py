@@ -237,6 +237,7 @@ def test_every_page_answers_and_every_link_leads_on(store: Store) -> None:
     assert [page.path for page in first if "<script>alert" in page.text] == []
     assert sum("&lt;script&gt;alert" in page.text for page in first) >= 6
     assert all("&lt;b&gt;" in page.text for page in first[:2])
+    assert all('href="data:text/css,td.col-link' in page.text for page in first)
 
     links = list(dict.fromkeys(link for page in first for link in page.links))
     assert [page.path for page in first if page.path in queries and not page.links] == [

@@ -9,8 +9,7 @@ WITH history AS (
         NULL, text
     FROM descriptions
 )
-SELECT h.vocabulary, h.class_index, c.readable AS class, h.attribute, h.llm, h.at, h.what,
-    h.old_text, h.new_text,
+SELECT
     CASE WHEN EXISTS (
         SELECT 1 FROM attempts AS a
         WHERE a.vocabulary = h.vocabulary AND a.class_index = h.class_index AND a.llm = h.llm
@@ -18,7 +17,9 @@ SELECT h.vocabulary, h.class_index, c.readable AS class, h.attribute, h.llm, h.a
     ) THEN
         {base} || 'cell_attempts?vocabulary=' || {url h.vocabulary} || '&class=' || h.class_index
             || '&attribute=' || {url h.attribute} || '&llm=' || {url h.llm}
-    END AS link
+    END AS link,
+    h.vocabulary, h.class_index, c.readable AS class, h.attribute, h.llm, h.at, h.what,
+    h.old_text, h.new_text
 FROM history AS h JOIN classes AS c USING (vocabulary, class_index)
 WHERE {class c}
     AND (:attribute = '' OR h.attribute = :attribute)

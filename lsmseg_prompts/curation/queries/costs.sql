@@ -16,8 +16,9 @@ spending AS (
     UNION ALL
     SELECT 1, 'total', {spending}
 )
-SELECT s.name AS {by}, s.attempts, s.failed, s.lost, s.under_way, s.input_tokens, s.output_tokens,
+SELECT {link} AS link,
+    s.name AS {by}, s.attempts, s.failed, s.lost, s.under_way, s.input_tokens, s.output_tokens,
     s.reasoning_tokens, s.cost_usd, s.bound_usd, s.unpriced, coalesce(cells, 0) AS cells,
-    mean AS cell_usd, deviation AS cell_usd_sd, {link} AS link
+    mean AS cell_usd, deviation AS cell_usd_sd
 FROM spending AS s LEFT JOIN spreads USING (is_total, name)
 ORDER BY is_total, s.name

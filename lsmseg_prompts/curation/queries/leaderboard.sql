@@ -50,6 +50,7 @@ shown AS (
     SELECT *, coalesce(groups, pictures) < {least} AS few FROM units
 )
 SELECT
+    {base} || 'evaluations/' || start_id AS link,
     data AS benchmark, shown.split, shown.pictures, shown.model, weights, shown.llm,
     shown.composition, prompts, a.miou,
     CASE WHEN NOT coalesce(few, 0) AND a.miou_low <> a.miou_high THEN a.miou_low END AS low,
@@ -63,8 +64,7 @@ SELECT
             || CASE groups WHEN 1 THEN ' group' ELSE ' groups' END
             || ', at least {least} are needed)'
     END AS no_interval,
-    shown.run, scored,
-    {base} || 'evaluations/' || start_id AS link
+    shown.run, scored
 FROM shown
 LEFT JOIN evaluations AS a ON a.id = all_id
 LEFT JOIN evaluations AS seen ON seen.id = seen_id

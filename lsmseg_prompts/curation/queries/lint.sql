@@ -52,9 +52,10 @@ findings AS (
     SELECT 'locked', rowid, 'no rerun overwrites it', 'nothing; store unlock frees it'
     FROM descriptions WHERE locked
 )
-SELECT f.rule, d.vocabulary, d.class_index, c.readable AS class, d.attribute, d.llm, f.finding,
-    f.what_to_do, d.text,
-    {base} || 'class_texts?vocabulary=' || {url d.vocabulary} || '&class=' || d.class_index AS link
+SELECT
+    {base} || 'class_texts?vocabulary=' || {url d.vocabulary} || '&class=' || d.class_index AS link,
+    f.rule, d.vocabulary, d.class_index, c.readable AS class, d.attribute, d.llm, f.finding,
+    f.what_to_do, d.text
 FROM findings AS f
 JOIN descriptions AS d ON d.rowid = f.cell
 JOIN classes AS c USING (vocabulary, class_index)
