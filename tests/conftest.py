@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.internal.conjecture import providers
@@ -108,9 +110,19 @@ def root() -> Path:
     return ROOT
 
 
+@pytest.fixture(scope="session")
+def _commands_are_built_once() -> Iterator[None]:
+    """Typer builds all commands for each call of one, which takes longer than most calls."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("typer.main.get_command", cache(typer.main.get_command))
+        yield
+
+
 @pytest.fixture
 def call(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    _commands_are_built_once: None,
 ) -> Callable[..., Outcome]:
     """Run the command in this process; workers' noise on the real stderr counts too.
 

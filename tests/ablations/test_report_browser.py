@@ -114,9 +114,7 @@ def test_what_a_page_may_not_do_is_noticed(page: Page, complaints: list[str]) ->
     assert "x" not in found.split()
 
 
-def test_other_tests_of_a_worker_may_run_a_loop(
-    _chromium: object,
-) -> None:
+def test_other_tests_of_a_worker_may_run_a_loop(_chromium: object) -> None:
     asyncio.run(asyncio.sleep(0))
 
 
