@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 # What cameras call their raw files. Many begin like a TIFF that holds only a thumbnail.
@@ -31,11 +30,11 @@ OTHERS = {  # that cannot be converted
 }
 
 
-def unreadable(path: Path, kind: str) -> str:
-    """The sentence about a file that Pillow cannot read as ``kind``, such as "a picture"."""
-    start = b"unknown"
-    with suppress(OSError), path.open("rb") as file:
-        start = file.read(1024)
+def unreadable(path: Path | str, kind: str, start: bytes) -> str:
+    """The sentence about a file that Pillow cannot read as ``kind``, such as "a picture".
+
+    path: Or what else it is called. start: Its first bytes.
+    """
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"<?xml"):
         text = text[max(0, text.find(b"<svg")) :]
@@ -49,7 +48,7 @@ def unreadable(path: Path, kind: str) -> str:
     return f"{path} cannot be read as {kind}; it may be corrupt."
 
 
-def not_read(path: Path, name: str, kind: str) -> str:
+def not_read(path: Path | str, name: str, kind: str) -> str:
     """The sentence about a format that is not read."""
     convert = "PNG" if kind == "a label map" else "PNG or JPEG"
     return f"{path} is not read ({name}); convert it to {convert}."

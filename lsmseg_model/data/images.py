@@ -7,7 +7,8 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ DAMAGED = (OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error,
 # Their first frame is the picture: a phone's or stereo camera's, or all layers together.
 ONE_OF_SEVERAL = ("MPO", "PSD", "ICNS")
 NEW_SUBFILE_TYPE, REDUCED, MASK = 254, 1, 4  # of a TIFF's pages: a tag and two of its bits
+SENT = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF")  # names of Pillow's
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -56,39 +58,51 @@ def by_suffix(skipped: Iterable[Path]) -> str:
 
 
 @contextmanager
-def open_picture(path: str | Path, kind: str = "a picture") -> Iterator[Image.Image]:
-    """A file opened with Pillow.
+def open_picture(path: str | Path | bytes, kind: str = "a picture") -> Iterator[Image.Image]:
+    """A file, or the bytes of one, opened with Pillow.
 
+    Bytes come from anyone: of these only the formats that are usual in browsers are read.
     Raises DataError, with the reason, for a file that is missing, damaged, too large or of a
     format that is not read, and for one of several frames or pages.
     """
-    path = Path(path)
-    if path.suffix.lower() in RAW:
-        raise DataError(not_read(path, "raw", kind))
-    if path.exists() and not (path.is_file() or path.is_dir()):  # it might never end
-        raise DataError(f"{path} is a pipe or a device, not a file; save {kind} as a file.")
+    name: str | Path = "The picture" if isinstance(path, bytes) else Path(path)
+    if isinstance(name, Path) and name.suffix.lower() in RAW:
+        raise DataError(not_read(name, "raw", kind))
+    if isinstance(name, Path) and name.exists() and not (name.is_file() or name.is_dir()):
+        # It might never end.
+        raise DataError(f"{name} is a pipe or a device, not a file; save {kind} as a file.")
     try:
         with warnings.catch_warnings():  # of large pictures; too large ones are refused
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            opened = Image.open(path)
+            opened = Image.open(
+                *((BytesIO(path), "r", SENT) if isinstance(path, bytes) else (path,))
+            )
         with opened:
             if (frames := _frames(opened)) > 1:
                 raise DataError(
-                    f"{path} has {frames} frames or pages and is not read as {kind}; save those "
+                    f"{name} has {frames} frames or pages and is not read as {kind}; save those "
                     "that are wanted as files of their own."
                 )
             yield opened
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist.") from error
+        raise DataError(f"{name} does not exist.") from error
     except Image.DecompressionBombError as error:
         raise DataError(
-            f"{path} is too large for {kind}: it has more than "
+            f"{name} is too large for {kind}: it has more than "
             f"{2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; cut it up or make it smaller."
         ) from error
     except DAMAGED as error:
         if isinstance(error, OSError) and error.strerror:
-            raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-        raise DataError(unreadable(path, kind)) from error
+            raise DataError(f"{name} cannot be read: {error.strerror}.") from error
+        raise DataError(unreadable(name, kind, _start(path))) from error
+
+
+def _start(path: str | Path | bytes) -> bytes:
+    if isinstance(path, bytes):
+        return path[:1024]
+    with suppress(OSError), Path(path).open("rb") as file:
+        return file.read(1024)
+    return b"unknown"
 
 
 def _frames(opened: Any) -> int:

@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from lsmseg_model.deploy.resizing import bilinear, places
-from lsmseg_model.inference.best import best_of
+from lsmseg_model.inference.best import at_pixel, best_of
+from lsmseg_model.inference.geometry import neighbours
 from lsmseg_model.networks.protocol import Protocol
 
 CELLS = 2  # positions a side of the parts of a picture in which classes are compared
@@ -41,6 +42,17 @@ class Cosines:
             return self._enlarged(list(wanted))
         rows = [[r for r, owner in enumerate(self.owners) if owner == w] for w in wanted]
         return np.stack([self._enlarged(some).max(axis=0) for some in rows])
+
+    def at(self, wanted: Sequence[int], pixel: tuple[int, int]) -> np.ndarray:
+        (height, width), (rows, columns) = self.size, self.features.shape[:2]
+        above, below, down = neighbours(rows, height, pixel[0])
+        left, right, across = neighbours(columns, width, pixel[1])
+        pair = self.features[[above, below]]
+        pair = pair[:, left] * (1 - across) + pair[:, right] * across
+        cosines = self.rows @ (pair[0] * (1 - down) + pair[1] * down)
+        owners = np.arange(len(self.rows)) if self.owners is None else np.asarray(self.owners)
+        found = [cosines[owners == one].max() for one in wanted]
+        return np.asarray(found, np.float32)
 
     def _enlarged(self, rows: list[int]) -> np.ndarray:
         return bilinear((self.features @ self.rows[rows].T).transpose(2, 0, 1), self.size)
@@ -140,6 +152,9 @@ class ViewScores:
                 seen[y : y + crop, x : x + crop] += 1
             whole = (crops / seen + whole) / 2
         return bilinear(whole, self.size)
+
+    def at(self, wanted: Sequence[int], pixel: tuple[int, int]) -> np.ndarray:
+        return at_pixel(self.scores, wanted, pixel)
 
     def _view(self, view: int, wanted: Sequence[int] | np.ndarray) -> np.ndarray:
         """[W, crop, crop]: the sigmoids of some classes in a view, 0 for those it did not keep."""

@@ -28,6 +28,15 @@ class TextRows:
     owners: tuple[int, ...] | None = None
     temperature: float | None = None
 
+    def parts(self) -> list[np.ndarray]:
+        """Each class's own row [D], where each is one row."""
+        return [row.copy() for row in self.rows]
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[np.ndarray]) -> TextRows:
+        """Of rows that `parts` gave."""
+        return cls(np.stack(list(parts)))
+
     def of(self, features: np.ndarray) -> TextRows:
         """The rows that are compared with a picture's features [h, w, D]."""
         if self.temperature is None or self.owners is None:

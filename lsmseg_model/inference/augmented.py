@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from lsmseg_model.inference.best import best_of
+from lsmseg_model.inference.best import at_pixel, best_of
 from lsmseg_model.inference.embeddings import ClassEmbeddings
 from lsmseg_model.inference.options import Augmentation
 from lsmseg_model.inference.pictures import (
@@ -105,6 +105,10 @@ class MeanScores:
             total = scores.copy() if total is None else total + scores
         assert total is not None
         return total / np.float32(len(self.views))
+
+    def at(self, wanted: Sequence[int], pixel: tuple[int, int]) -> np.ndarray:
+        """float32 [W]: the mean scores of some of the texts at one pixel, a row and a column."""
+        return at_pixel(self.scores, wanted, pixel)
 
     @property
     def range(self) -> tuple[float, float]:

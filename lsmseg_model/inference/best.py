@@ -31,3 +31,20 @@ def best_of(
             np.where(better, np.asarray(some)[first], where),
         )
     return where, best
+
+
+def at_pixel(
+    scores: Callable[[Sequence[int]], np.ndarray], texts: Sequence[int], pixel: tuple[int, int]
+) -> np.ndarray:
+    """float32 [W]: the scores of texts at one pixel, a row and a column.
+
+    Args:
+        scores: Gives float32 [W, H, W] of some texts.
+        texts: Those that are asked for.
+        pixel: The row and the column.
+    """
+    parts = [
+        scores(texts[start : start + AT_ONCE])[:, pixel[0], pixel[1]].copy()
+        for start in range(0, len(texts), AT_ONCE)
+    ]
+    return np.concatenate(parts)

@@ -48,10 +48,17 @@ class Decoded(Protocol):
         """float32 [W, H, W]: the scores of some of the texts."""
 
 
+class Pointable(Decoded, Protocol):
+    """The scores of a whole picture, of which single pixels can be looked at."""
+
+    def at(self, wanted: Sequence[int], pixel: tuple[int, int]) -> np.ndarray:
+        """float32 [W]: the scores of some of the texts at one pixel, a row and a column."""
+
+
 class Encoded(Protocol):
     """The features of a picture."""
 
-    def decode(self, text: Any) -> Decoded:
+    def decode(self, text: Any) -> Pointable:
         """The scores of texts that the model has embedded."""
 
 

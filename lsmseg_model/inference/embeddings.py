@@ -37,6 +37,15 @@ class ClassEmbeddings:
     def __len__(self) -> int:
         return len(self.rows) if self.owners is None else self.owners[-1] + 1
 
+    def parts(self) -> list[Tensor]:
+        """Each class's own row [D], where each is one row."""
+        return [row.clone() for row in self.rows]
+
+    @classmethod
+    def of_parts(cls, parts: Sequence[Tensor]) -> ClassEmbeddings:
+        """Of rows that `parts` gave."""
+        return cls(torch.stack(list(parts)))
+
     def to(self, device: torch.device) -> ClassEmbeddings:
         """On another device."""
         present = None if self.present is None else self.present.to(device)

@@ -41,3 +41,13 @@ def resized_for_views(image: np.ndarray, side: int) -> np.ndarray:
     if size == (width, height):
         return image
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+
+
+def neighbours(few: int, many: int, pixel: int) -> tuple[int, int, float]:
+    """The two of ``few`` positions around one of ``many`` pixels, and the second one's share.
+
+    Bilinear with align_corners=False, as maps are enlarged everywhere here.
+    """
+    at = max((pixel + 0.5) * few / many - 0.5, 0.0)
+    first = min(int(at), few - 1)
+    return first, min(first + 1, few - 1), at - first

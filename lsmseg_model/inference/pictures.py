@@ -15,9 +15,10 @@ from torch import Tensor
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, UsageError
 from lsmseg_model.inference import protocol as sliding
+from lsmseg_model.inference.best import at_pixel
 from lsmseg_model.inference.embeddings import ClassEmbeddings
 from lsmseg_model.inference.finite import check_finite
-from lsmseg_model.inference.geometry import resized_for_views
+from lsmseg_model.inference.geometry import neighbours, resized_for_views
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.networks.backbones.base import Backbone
@@ -115,6 +116,20 @@ class CostMaps:
             rows = [[r for r, owner in enumerate(self.row_owners) if owner == w] for w in wanted]
             return torch.stack([self._enlarged(some).amax(dim=0) for some in rows]).cpu().numpy()
 
+    def at(self, wanted: Sequence[int], pixel: tuple[int, int]) -> np.ndarray:
+        """float32 [W]: the cosines of some of the texts at one pixel, a row and a column."""
+        with torch.inference_mode():
+            columns = self.features.shape[1], self.size[1]
+            left, right, across = neighbours(*columns, pixel[1])
+            above, below, down = neighbours(self.features.shape[0], self.size[0], pixel[0])
+            pair = self.features[[above, below]]
+            pair = pair[:, left] * (1 - across) + pair[:, right] * across
+            cosines = (self.text @ (pair[0] * (1 - down) + pair[1] * down)).cpu().numpy()
+        if self.row_owners is None:
+            return cosines[list(wanted)]
+        owners = np.asarray(self.row_owners)
+        return np.stack([cosines[owners == one].max() for one in wanted])
+
     def _enlarged(self, rows: list[int]) -> Tensor:
         return upsample(cost_map(self.features[None], self.text[rows]), self.size)[0]
 
@@ -142,6 +157,9 @@ class Probabilities:
         with enough_memory():
             some = torch.tensor(list(wanted), device=self.views.kept.device)
             return sliding.scores(self.views, some, self.size).cpu().numpy()
+
+    def at(self, wanted: Sequence[int], pixel: tuple[int, int]) -> np.ndarray:
+        return at_pixel(self.scores, wanted, pixel)
 
 
 @contextmanager
