@@ -65,7 +65,7 @@ def fake(pictures: int = 20, noise: float = 0.02, **of: Any) -> FakeScorer:
 
 
 def compared(*sets: Any, scorer: FakeScorer) -> PairedComparison:
-    return compare_prompts(*sets, scorer, samples=200)  # type: ignore[arg-type, misc]
+    return compare_prompts(*sets, scorer, samples=200)  # type: ignore[misc]
 
 
 def test_differences_by_hand() -> None:
@@ -110,7 +110,7 @@ def test_too_few_pictures_have_no_interval() -> None:
 
 def test_other_pictures_and_samples_are_refused() -> None:
     with pytest.raises(UsageError, match="samples must be at least 200"):
-        compare_prompts(NAME, COLOR, fake(), samples=10)  # type: ignore[arg-type]
+        compare_prompts(NAME, COLOR, fake(), samples=10)
     other: Any = FakeBenchmark()
     other.vocabulary = "another"
     with pytest.raises(UsageError, match="is for the vocabulary four"):
