@@ -223,8 +223,11 @@ async function results() {
   $("#no-results").hidden = told.results.length > 0;
 }
 
+/** What a filter says: before it is filled the address does. */
+const filter = (select) => (select.options.length ? select.value : asked.get(select.name) ?? "");
+
 function fill(select, choices, first) {
-  const before = select.value || asked.get(select.name) || "";
+  const before = filter(select);
   const options = first === null ? [] : [h("option", { value: "" }, first)];
   select.replaceChildren(...options, ...choices.map((one) => h("option", { value: one }, one)));
   if (choices.includes(before)) select.value = before;
@@ -232,9 +235,12 @@ function fill(select, choices, first) {
 
 const share = (value) => (value === null || value === undefined ? "-" : percent(value));
 async function board() {
-  const chosen = Object.fromEntries([...document.querySelectorAll("#filters select")].map((s) => [s.name, s.value]));
+  const chosen = Object.fromEntries([...document.querySelectorAll("#filters select")].map((s) => [s.name, filter(s)]));
   const query = new URLSearchParams({ split: "report", ...Object.fromEntries(Object.entries(chosen).filter(([, v]) => v !== "")) });
-  const told = await api(`/api/runs/leaderboard?${query}`);
+  const told = await api(`/api/runs/leaderboard?${query}`).catch((error) => {
+    if ($("#filters select").options.length) throw error;
+    return api("/api/runs/leaderboard");  // the address names what is not there any more
+  });
   for (const name of ["benchmark", "model", "llm"]) fill($(`#filters [name=${name}]`), told.choices[name] ?? [], "all");
   fill($("#filters [name=split]"), ["report", "selection", ...told.splits], null);
   fill($("#filters [name=sort]"), SORTS, null);
