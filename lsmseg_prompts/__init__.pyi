@@ -6,6 +6,7 @@ from lsmseg_prompts.curation.backup import backup as store_backup
 from lsmseg_prompts.curation.check import check as store_check
 from lsmseg_prompts.curation.datasette import metadata as store_datasette
 from lsmseg_prompts.curation.drafts import draft as store_draft
+from lsmseg_prompts.curation.edits import cell as store_cell
 from lsmseg_prompts.curation.edits import edit as store_edit
 from lsmseg_prompts.curation.edits import lock as store_lock
 from lsmseg_prompts.curation.edits import take as store_take
@@ -93,6 +94,7 @@ __all__ = [
     "prompt_set",
     "store_attempts",
     "store_backup",
+    "store_cell",
     "store_cells",
     "store_check",
     "store_costs",

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from lsmseg_prompts.attributes.samples import sample, sampled, with_samples
+from lsmseg_prompts.attributes.samples import asked_of, sample, sampled, with_samples
 from lsmseg_prompts.curation.history import Action, check_expected, recorded
 from lsmseg_prompts.curation.places import Place, add_llm, place_of, text_of
 from lsmseg_prompts.descriptions.lint import check_text
@@ -84,7 +84,7 @@ def take(
         vocabulary: the vocabulary, or its name.
         name: the class.
         attribute: the attribute.
-        writer: the LLM whose text is taken; "gpt-4#2" is its second sample.
+        writer: the LLM whose text is taken, of the same sample; "gpt-4#2" is its second one.
         llm: under whom the cell is filed.
         store: the path of the store; None for the usual one.
         expected: the text that is to stand there now; None for any, "" for none.
@@ -99,7 +99,7 @@ def take(
     """
     place = place_of(vocabulary, name, attribute, llm)
     base, number = sampled(writer)
-    whose = sample(sampled(attribute)[0], number) if number > 1 else place.attribute
+    whose = place.attribute if base == writer else sample(asked_of(place.attribute), number)
     other = place_of(place.vocabulary, name, whose, base)
     if other == place:
         raise UsageError(f"The text is {llm}'s own already: name another LLM.")
@@ -267,16 +267,27 @@ def unlock(
 
 
 def editable(
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | str,
     name: str,
     attribute: str,
     llm: str = "bundled",
     store: FilePath | None = None,
 ) -> str:
-    """What stands in a cell now, for an editor; empty where nothing does.
+    """The text that stands in a cell now, for an editor; empty where none does. See `cell`."""
+    return text_of(cell(vocabulary, name, attribute, llm, store))
+
+
+def cell(
+    vocabulary: Vocabulary | str,
+    name: str,
+    attribute: str,
+    llm: str = "bundled",
+    store: FilePath | None = None,
+) -> dict[str, Any] | None:
+    """What stands in a cell now (see Store.cells), bundled texts too; None where nothing does.
 
     Args:
-        vocabulary: the vocabulary.
+        vocabulary: the vocabulary, or its name.
         name: the class.
         attribute: the attribute.
         llm: under whom the cell is filed.
@@ -284,14 +295,15 @@ def editable(
 
     Raises:
         UsageError: there is no such class or attribute.
+        StoreError: the store cannot be read.
     """
     place = place_of(vocabulary, name, attribute, llm)
     path = existing_store_path(store)
     if path is None:
-        return text_of(place.bundled())
+        return place.bundled()
     with open_store_readonly(path) as file:
-        file.check_vocabulary(vocabulary)
-        return text_of(place.now(file))
+        file.check_vocabulary(place.vocabulary)
+        return place.now(file)
 
 
 def _filled(

@@ -18,7 +18,7 @@ from lsmseg_prompts.descriptions.loading import DESCRIBED, bundled_cells, remedy
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER
 from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path
-from lsmseg_prompts.store.store import open_store_readonly
+from lsmseg_prompts.store.store import Store, open_store_readonly
 from lsmseg_prompts.tokens import CLIP, TokenBudget, count_tokens
 from lsmseg_prompts.vocabularies import Vocabulary, load_vocabulary
 
@@ -38,7 +38,7 @@ class CellsRequest:
 
     Args:
         name: Part of any name of the class.
-        index: The class; None for all.
+        index: The class; None for all. What there is to filter by is then of this one alone.
         attributes: Of these; empty for all.
         llms: By these; empty for all that have any.
         statuses: That are any of `STATUSES` in this list; empty for all.
@@ -125,7 +125,10 @@ def cells(
         StoreError: the store cannot be read.
     """
     vocabulary, request = load_vocabulary(vocabulary), request or CellsRequest()
-    filled = dict(_bundled(vocabulary)) | _working(vocabulary, store)
+    filled = _bundled(vocabulary)
+    if request.index is not None:  # of one class little need be read
+        filled = {key: cell for key, cell in filled.items() if key.at == request.index}
+    filled = filled | _working(vocabulary, store, request.index)
     kinds = {(key.llm, key.attribute) for key in filled}
     table = CellTable(llms=_sorted_llms({llm for llm, _ in kinds}))
     bases = {asked_of(name) for _, name in kinds if other_of(name) is None} | set(DESCRIBED)
@@ -165,13 +168,15 @@ def cells(
     return table
 
 
-def _working(vocabulary: Vocabulary, store: str | os.PathLike[str] | None) -> _Cells:
+def _working(
+    vocabulary: Vocabulary, store: str | os.PathLike[str] | None, index: int | None
+) -> _Cells:
     path = existing_store_path(store)
     if path is None:
         return {}
     with open_store_readonly(path) as file:
         file.check_vocabulary(vocabulary)
-        return _read(file, vocabulary)
+        return _read(file, vocabulary, index)
 
 
 @lru_cache(maxsize=8)
@@ -191,11 +196,12 @@ def _bundled(vocabulary: Vocabulary) -> _Cells:
     }
 
 
-def _read(file: Any, vocabulary: Vocabulary) -> _Cells:
+def _read(file: Store, vocabulary: Vocabulary, index: int | None = None) -> _Cells:
+    low, high = (0, len(vocabulary) - 1) if index is None else (index, index)
     rows = file.execute(
         f"SELECT class_index, attribute, llm, {', '.join(_COLUMNS)} FROM descriptions "
-        "WHERE vocabulary = ? AND class_index < ?",
-        [vocabulary.name, len(vocabulary)],
+        "WHERE vocabulary = ? AND class_index BETWEEN ? AND ?",
+        [vocabulary.name, low, high],
     )
     return {_Key(*row[:3]): row[3:] for row in rows.fetchall()}
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from lsmseg_prompts.errors import ConflictError
 from lsmseg_prompts.files import plain
 
 STATUS = {2: HTTPStatus.BAD_REQUEST, 6: HTTPStatus.UNPROCESSABLE_ENTITY}
@@ -40,6 +41,8 @@ def error_reply(error: Exception) -> Response:
     code = getattr(error, "exit_code", None)
     status = getattr(error, "status", None) or STATUS.get(code or 1, HTTPStatus.CONFLICT)
     more = getattr(error, "more", {})
+    if isinstance(error, ConflictError):
+        status, more = HTTPStatus.CONFLICT, {"text": error.text}
     if code is None:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         traceback.print_exception(error, file=sys.stderr)
