@@ -1,6 +1,7 @@
 """Tables about classes and prompts: seen against unseen, gains and losses, confusions, lengths."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ablations.report.classwise import FEW
@@ -59,6 +60,7 @@ def seen_sheet(singles: Sequence[Row], combinations: Sequence[Row]) -> Sheet | N
         "training; * is the set that was chosen."
         + (f" {AVERAGE}: over the benchmarks that tell them apart." if many else ""),
         lambda row: kind_of(row).replace("accepted", "attribute"),
+        itemgetter("benchmark"),
     )
 
 

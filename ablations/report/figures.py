@@ -42,6 +42,7 @@ class Figures:
     best: Candidate
     per_class: Sequence[Row]
     lengths: Sequence[Row]
+    differences: Sequence[Row]
     directory: Path
     wanted: Sequence[str] | None = None
     refinement: Row | None = None
@@ -49,10 +50,17 @@ class Figures:
 
     def draw(self) -> Iterator[dict[str, str]]:
         """Draw every figure; yields section, file, title and caption of each."""
-        plots.single_plot(self.single, self.directory / "single.png")
-        yield figure_of("single")
-        plots.combination_plot(self.path, self.directory / "combinations.png")
-        yield figure_of("combinations")
+        if self.differences:
+            plots.choice_plot(self.differences, self.best.name, self.directory / "differences.png")
+            yield figure_of("differences", best=self.best.name)
+        for stem, draw, rows in (
+            ("single", plots.single_plot, self.single),
+            ("combinations", plots.combination_plot, self.path),
+        ):
+            draw(rows, self.directory / f"{stem}.png")
+            yield figure_of(stem)
+            draw(rows, self.directory / f"{stem}_differences.png", paired=True)
+            yield figure_of(f"{stem}_differences")
         if self.refinement:
             paid = class_plots.curve_plot(
                 self.refinement["curve"], self.directory / "refinement.png"
@@ -73,7 +81,7 @@ class Figures:
         for place, bench in enumerate(self.board.benches):
             here = [row for row in self.per_class if row["benchmark"] == bench.name]
             figure = figure_of("per_class", place, name=bench.name)
-            plots.per_class_plot(here, self.best.name, self.directory / figure["file"])
+            class_plots.per_class_plot(here, self.best.name, self.directory / figure["file"])
             yield figure
             yield from self._pictures(bench, place)
 

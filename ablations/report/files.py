@@ -16,7 +16,7 @@ from ablations.report.class_tables import (
 from ablations.report.latex import latex
 from ablations.report.refinement_tables import changed_rows, round_rows
 from ablations.report.sheet import Sheet
-from ablations.report.tables import combination_sheets, single_sheets
+from ablations.report.tables import choice_sheet, combination_sheets, single_sheets
 from lsmseg_prompts.files import csv_text, write_whole
 
 MOST_PAIRS = 20  # of confusions in LaTeX; the CSV has all
@@ -41,6 +41,9 @@ def write_tables(run: Mapping[str, Any], directory: Path) -> dict[str, str]:
             if rows:
                 write_csv(directory / name, rows)
                 files[name] = what
+    if run.get("differences"):
+        write_csv(directory / "differences.csv", run["differences"])
+        files["differences.csv"] = "the choice minus each of what it is compared with, paired"
     if run["lengths"]:
         flat = [{k: v for k, v in row.items() if k != "lengths"} for row in run["lengths"]]
         write_csv(directory / "lengths.csv", flat)
@@ -59,6 +62,8 @@ def paper_sheets(run: Mapping[str, Any]) -> Iterator[tuple[str, Sheet]]:
     ):
         for place, sheet in enumerate(sheets):
             yield f"{stem}{suffix(place)}", sheet
+    if run.get("differences"):
+        yield "differences", choice_sheet(run["differences"], run["best"]["prompts"])
     seen = seen_sheet(run["single"], run["combinations"])
     if seen:
         yield "seen_unseen", seen

@@ -20,10 +20,17 @@ from ablations.report.overview import overview_sheet
 from ablations.report.plots import DPI
 from ablations.report.refinement_tables import story
 from ablations.report.run_file import COMPARISON, RUN, read_run
-from ablations.report.tables import candidate_sheet, combination_sheets, llm_sheets, single_sheets
+from ablations.report.tables import (
+    candidate_sheet,
+    choice_sheet,
+    combination_sheets,
+    llm_sheets,
+    single_sheets,
+)
 from lsmseg_prompts.files import write_whole
 
 PAGE = "report.html"
+PHOTOGRAPHS = ("pictures", "refined")  # sections whose figures are pictures, not plots
 SCRIPT = "tables.js"  # the only script that the page lets run, named by its hash
 
 
@@ -60,7 +67,8 @@ def _figures(run: Mapping[str, Any], directory: Path) -> dict[str, list[dict[str
             source = f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"
             pixels = int.from_bytes(data[16:20], "big")  # IHDR
             width = round(pixels * 100 / DPI)  # in CSS pixels: letters are equally large in all
-            shown = {**figure, "source": source, "width": width}
+            looks = "pictures" if figure["section"] in PHOTOGRAPHS else "plot"
+            shown = {**figure, "source": source, "width": width, "looks": looks}
             figures.setdefault(figure["section"], []).append(shown)
     return figures
 
@@ -73,6 +81,7 @@ def _page(template: str, **values: Any) -> str:
 
 def render(run: Mapping[str, Any], directory: Path) -> str:
     """The page of a run as text."""
+    gained = run.get("differences")  # of a record of 0.9 or later
     return _page(
         "report.html.j2",
         run=run,
@@ -83,6 +92,7 @@ def render(run: Mapping[str, Any], directory: Path) -> str:
         combinations=combination_sheets(run["combinations"]),
         candidates=candidate_sheet(run["candidates"]),
         story=story(run),
+        differences=choice_sheet(gained, run["best"]["prompts"]) if gained else None,
         seen=seen_sheet(run["single"], run["combinations"]),
         groups=class_groups(run),
         lengths=length_sheet(run["lengths"]) if run["lengths"] else None,

@@ -3,7 +3,16 @@
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
-from ablations.report.sheet import Column, Row, Sheet, kind_of, make_sheet, scores_of, the_split
+from ablations.report.sheet import (
+    Column,
+    Row,
+    Sheet,
+    kind_of,
+    make_sheet,
+    scores_of,
+    the_split,
+    together,
+)
 from ablations.search.options import BY_CLASS
 from lsmseg_prompts.prompts.word_lists import WORDS
 
@@ -43,7 +52,7 @@ def overview_sheet(single: Sequence[Row], combinations: Sequence[Row]) -> Sheet 
     columns, lines = scores_of(rows, itemgetter("prompts"))
     what: Column = ("prompts", lambda row: row["what"] + " *" * row["chosen"])
     note = NOTE.format(split=the_split(rows))
-    return make_sheet("In short", lines, [what, *columns], note, _kind)
+    return make_sheet("In short", lines, [what, *columns], note, _kind, together)
 
 
 def _kind(row: Row) -> str:

@@ -167,12 +167,13 @@ class PictureView:
     ) -> Path:
         """Rows of picture, label map, and the cost maps of one class under each prompt set.
 
-        Each map has its own scale, from its 1st to its 99th percentile, which stands under it; the
-        label's outline is drawn on it. pairs: see `choose_classes`.
+        The maps of a row have one scale, from the least 1st to the greatest 99th percentile of
+        them, whose colour bar stands beside them; the label's outline is drawn on them. measure:
+        what the bar measures. pairs: see `choose_classes`.
         """
         benchmark = self.scorer.benchmark
         titles = ("picture", "labels", *(one.name for one in self.prompt_sets))
-        figure, axes = _grid([benchmark.labels(p).shape for p, _ in pairs], titles, 0.3)
+        figure, axes = _grid([benchmark.labels(p).shape for p, _ in pairs], titles, 0.08)
         for row, (picture, position) in zip(axes, pairs, strict=True):
             index = benchmark.class_indices[position]
             labels = benchmark.labels(picture)
@@ -183,13 +184,14 @@ class PictureView:
                 title += "\n(seen)" if index in benchmark.seen else "\n(unseen)"
             row[0].set_ylabel(title, rotation=0, ha="right", va="center", labelpad=8)
             mask = labels == index
-            for axis, prompt_set in zip(row[2:], self.prompt_sets, strict=True):
-                cost = self.scorer.cost_map(prompt_set, picture, index)
-                low, high = np.percentile(cost, [1, 99])
-                axis.imshow(cost, cmap="viridis", vmin=low, vmax=high)
+            costs = [self.scorer.cost_map(one, picture, index) for one in self.prompt_sets]
+            ends = [np.percentile(cost, [1, 99]) for cost in costs]
+            scale = {"vmin": min(low for low, _ in ends), "vmax": max(high for _, high in ends)}
+            for axis, cost in zip(row[2:], costs, strict=True):
+                shown = axis.imshow(cost, cmap="viridis", **scale)
                 if mask.any() and not mask.all():
                     axis.contour(mask, levels=[0.5], colors="white", linewidths=0.9)
-                axis.set_xlabel(f"{measure} {low:.2f} to {high:.2f}", fontsize=7)
+            _colour_bar(row[-1], shown, measure)
         return save(figure, path)
 
     def segmentations(self, pictures: Sequence[int], path: Path) -> Path:
@@ -234,6 +236,15 @@ class PictureView:
         """A label map in colours with names in it; returns the classes that are named."""
         axis.imshow(colour(labels, self._colours, VOID), interpolation="nearest")
         return write_names(axis, labels, self._names, self._colours, LETTERS, truth)
+
+
+def _colour_bar(axis: Any, shown: Any, measure: str) -> None:
+    """The scale of a row's maps, right of its last one."""
+    bar = axis.figure.colorbar(shown, cax=axis.inset_axes((1.05, 0.0, 0.06, 1.0)))
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=7, length=2)
+    bar.ax.locator_params(nbins=5)
+    bar.set_label(measure, fontsize=8)
 
 
 def _grid(shapes: Sequence[tuple[int, ...]], titles: Sequence[str], gap: float) -> tuple[Any, Any]:

@@ -1,17 +1,20 @@
 """The plots of a run, from the rows of its tables; drawn without a screen.
 
-One look for all of them: the same colour for the same kind of prompt set everywhere, dots with
-95 % intervals, a thin line where the plain name stands.
+One look for all of them: the same colour and marker for the same kind of prompt set everywhere,
+named in a legend, with 95 % intervals, and a thin line where the plain name stands. Differences are
+drawn from their own, paired intervals, against a line at 0.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ablations.report.broken_axis import break_axis, find_break
 from ablations.report.sheet import difference_of
 from ablations.search.enough import TOO_FEW
 from ablations.search.options import BY_CLASS
 from lsmseg_model.files import write_whole
+from lsmseg_prompts.prompts.word_lists import WORDS
 
 Row = Mapping[str, Any]
 
@@ -19,6 +22,7 @@ COLOURS = {
     "seen labels": "#7a5ba8",
     "baseline": "#3d4451",
     "attribute": "#2f6fb3",
+    "set": "#2f6fb3",
     "start": "#2f6fb3",
     "accepted": "#2f6fb3",
     "rejected": "#c2773b",
@@ -26,13 +30,30 @@ COLOURS = {
     "optimum": "#2a8c74",
     "greedy": "#2f6fb3",
     "typical": "#7a5ba8",
-    "control": "#9aa3ad",
+    "control": "#76808b",
 }
 CHOSEN = "#d1495b"
+MARKERS = {"baseline": "s", "control": "D", "typical": "^", "seen labels": "v"}
+"""Of the kinds that are not dots."""
+LEGEND = {
+    "baseline": "name, the baseline",
+    "attribute": "attribute",
+    "set": "attribute or set of attributes",
+    "start": "step taken",
+    "accepted": "step taken",
+    "rejected": "step not taken",
+    "counterpart": "the same attributes, read otherwise",
+    "optimum": "best of all combinations",
+    "greedy": "what greedy search takes",
+    "typical": "control: typical sentence",
+    "seen labels": "refined by the labels of seen classes",
+    "control": "control",
+}
+"""What a kind is called in a legend."""
 LLM_COLOURS = ("#2f6fb3", "#d1495b", "#2a8c74", "#7a5ba8", "#c2773b", "#5b6570")
 INK, FAINT = "#22272e", "#d9dde2"
+THROUGH = {"color": COLOURS["accepted"], "lw": 0.9, "alpha": 0.5, "zorder": 1}  # a path's steps
 TITLES = {"miou": "all classes", "seen": "seen classes", "unseen": "unseen classes"}
-MOST_CLASSES = 60
 DPI = 160  # of the style
 STYLE = Path(__file__).with_name("report.mplstyle")
 
@@ -89,66 +110,150 @@ def shown_in_panels(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
     return [(TITLES[c], benchmarks[0], c) for c in columns]
 
 
-def single_plot(rows: Sequence[Row], path: Path) -> Path:
-    """Table 2 as dots: every prompt set of stage 3 on the report split."""
+def single_plot(rows: Sequence[Row], path: Path, paired: bool = False) -> Path:
+    """Table 2 as dots: every prompt set of stage 3 on the report split.
+
+    paired: the differences to the plain name in place of the scores.
+    """
     rows = [row for row in rows if row["split"] == "report"]
     names = list(dict.fromkeys(row["prompts"] for row in rows))
-    return _dots(rows, names, names, "kind", path)
+    labels = dict(zip(names, names, strict=True))
+    return _paired(rows, labels, "kind", path) if paired else _dots(rows, labels, "kind", path)
 
 
-def combination_plot(rows: Sequence[Row], path: Path) -> Path:
-    """Table 3 as dots: the path of the search, one attribute more in each line."""
-    names = list(dict.fromkeys(row["prompts"] for row in rows))
+def combination_plot(rows: Sequence[Row], path: Path, paired: bool = False) -> Path:
+    """Table 3 as dots: the path of the search, one attribute more in each line.
+
+    paired: the differences to the plain name in place of the scores.
+    """
     first = {row["prompts"]: row for row in reversed(rows)}
-    labels = []
-    for name in names:
-        status, added = first[name]["status"], first[name].get("added")
-        by_class = added == BY_CLASS
-        step = (
-            name
-            if by_class
-            else f"+ {added}" + (f", {name.partition('(')[0]}" if "(" in name else "")
-        )
-        label = {"accepted": step, "rejected": f"{step} (not taken)"}.get(status, name)
-        labels.append(
-            name.split("(")[0] + "(best)" if status == "control" and "(" in name else label
-        )
-    return _dots(rows, names, labels, "status", path, connect=("start", "accepted"))
+    names = dict.fromkeys(row["prompts"] for row in rows)
+    labels = {name: _step(name, first[name]) for name in names}
+    draw = _paired if paired else _dots
+    return draw(rows, labels, "status", path, ("start", "accepted"))
 
 
-def _dots(
+def choice_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
+    """What the choice gains over everything that it is compared with.
+
+    rows: see `ablations.search.claims.compared`, with ``kind``. best: the choice's name.
+    """
+    labels = {row["prompts"]: f"over {short(row['prompts'])}" for row in rows}
+    return _dots(rows, labels, "kind", path, against=f"points gained by {short(best, 26)}")
+
+
+def _paired(
     rows: Sequence[Row],
-    names: Sequence[str],
-    labels: Sequence[str],
+    labels: Mapping[str, str],
     kind: str,
     path: Path,
     connect: Sequence[str] = (),
 ) -> Path:
-    """One line per prompt set, one panel per subset or benchmark."""
+    """Differences to the plain name, which has none from itself, drawn as in `_dots`."""
+    rows = [row for row in rows if row[kind] != "baseline"]
+    return _dots(rows, labels, kind, path, connect, "points against name")
+
+
+def _step(name: str, row: Row) -> str:
+    """What a line of the path is called."""
+    status, added = row["status"], row.get("added")
+    way = f", {name.partition('(')[0]}" if "(" in name else ""
+    step = name if added == BY_CLASS else f"+ {added}{way}"
+    if status == "control" and "(" in name:
+        return name.split("(")[0] + "(best)"
+    return {"accepted": step, "rejected": f"{step} (not taken)"}.get(status, name)
+
+
+def _dots(
+    rows: Sequence[Row],
+    labels: Mapping[str, str],
+    kind: str,
+    path: Path,
+    connect: Sequence[str] = (),
+    against: str = "",
+) -> Path:
+    """One line per prompt set, one panel per subset or benchmark.
+
+    Args:
+        rows: Of a table.
+        labels: What each prompt set is called.
+        kind: The column that says what it is.
+        path: The PNG.
+        connect: Kinds with a line through them.
+        against: The name of the axis where differences are drawn in place of scores.
+    """
     shown = shown_in_panels(rows)
-    size = max(5.2, 1.6 + 2.6 * len(shown)), 0.9 + 0.29 * len(names)
+    names = [name for name in labels if any(row["prompts"] == name for row in rows)]
+    size = max(5.2, 1.6 + 2.6 * len(shown)), 1.3 + 0.29 * len(names)
     figure, axes = panels(1, len(shown), size, sharey=True)
     figure.get_layout_engine().set(w_pad=0.12)  # tick labels of neighbours would touch
     for axis, (title, benchmark, column) in zip(axes[0], shown, strict=True):
-        here = {row["prompts"]: row for row in rows if row["benchmark"] == benchmark}
-        line_x, line_y = [], []
+        value = difference_of(column) if against else column
+        here = {
+            row["prompts"]: row
+            for row in rows
+            if row["benchmark"] == benchmark and row.get(value) is not None
+        }
+        line = []
         for y, name in enumerate(names):
-            row = here.get(name)
-            if row is None or row.get(column) is None:
+            if name not in here:
                 continue
-            colour = CHOSEN if row.get("chosen") else COLOURS[row[kind]]
-            _dot(axis, row, column, y, colour, hollow=row[kind] == "rejected")
+            row = here[name]
+            _of_kind(axis, row, value, y, row[kind])
             if row[kind] in connect:
-                line_x.append(100 * row[column])
-                line_y.append(y)
-            if row[kind] == "baseline":
-                axis.axvline(100 * row[column], color=COLOURS["baseline"], lw=0.8, ls=":", zorder=0)
-        axis.plot(line_x, line_y, color=COLOURS["accepted"], lw=0.9, alpha=0.5, zorder=1)
+                line.append((100 * row[value], y))
+            if row[kind] == "baseline" and not against:
+                axis.axvline(100 * row[value], color=COLOURS["baseline"], lw=0.8, ls=":", zorder=0)
+        axis.plot(*zip(*line, strict=True) if line else ([], []), **THROUGH)
         axis.set_title(title)
-        axis.set_xlabel(_measured("mIoU, %", here.values()))
+        axis.set_xlabel(_measured(against or "mIoU, %", here.values()))
         grid(axis)
-    rows_down(axes[0][0], labels)
+        if against:
+            axis.axvline(0, color=INK, lw=0.9, zorder=0)
+        break_at_controls(axis, here.values(), value, kind, zero=bool(against))
+    rows_down(axes[0][0], [labels[name] for name in names])
+    legend(figure, rows, kind)
     return save(figure, path)
+
+
+def break_at_controls(
+    axis: Any, rows: Iterable[Row], column: str, kind: str, zero: bool = False
+) -> None:
+    """Break the x axis where controls lie far from the others.
+
+    Args:
+        axis: Of a plot, with all that is drawn in it.
+        rows: What is drawn.
+        column: The column that is drawn, without its interval.
+        kind: The column that says what a row is.
+        zero: Whether 0 has to stand among the others.
+    """
+    spans: dict[bool, list[tuple[float, float]]] = {True: [], False: [(0.0, 0.0)] * zero}
+    for row in rows:
+        ends = [row.get(c) for c in (column, f"{column}_low", f"{column}_high")]
+        values = [100 * end for end in ends if end is not None]
+        spans[row[kind] == "control"].append((min(values), max(values)))
+    if broken := find_break(spans[False], spans[True]):
+        break_axis(axis, broken)
+
+
+def legend(figure: Any, rows: Sequence[Row], kind: str) -> None:
+    """What colours and markers mean, over the plot: the kinds that are drawn, in their order."""
+    handles: dict[str, Any] = {}
+    of_words = any(str(row["prompts"]).startswith(WORDS) for row in rows)
+    for row in rows:
+        label = LEGEND[row[kind]]
+        if of_words and row[kind] == "attribute":
+            label = "word list"
+        look = {"marker": MARKERS.get(row[kind], "o"), "ms": 5}
+        if row[kind] == "rejected":
+            look["mfc"] = "white"
+        handles.setdefault(label, legend_dot(label, COLOURS[row[kind]], **look))
+    if any(row.get("chosen") for row in rows):
+        handles["chosen"] = legend_dot("chosen", CHOSEN, ms=5)
+    handles["interval"] = legend_dot("95 % interval", "#59636e", marker="", ls="-", lw=1.6)
+    place = {"loc": "outside upper left", "frameon": False, "fontsize": 8}
+    figure.legend(handles=list(handles.values()), ncols=min(4, len(handles)), **place)
 
 
 def llm_plot(rows: Sequence[Row], path: Path) -> Path:
@@ -208,14 +313,23 @@ def _measured(label: str, rows: Iterable[Row]) -> str:
     return f"{label}\n({TOO_FEW} for intervals)" if few else label
 
 
-def _dot(axis: Any, row: Row, column: str, y: float, colour: str, hollow: bool) -> None:
+def _of_kind(axis: Any, row: Row, column: str, y: float, kind: str) -> None:
+    """A value with its interval in the look of its kind, red if it is of the choice."""
+    colour = CHOSEN if row.get("chosen") else COLOURS[kind]
+    _dot(axis, row, column, y, colour, kind == "rejected", MARKERS.get(kind, "o"))
+
+
+def _dot(
+    axis: Any, row: Row, column: str, y: float, colour: str, hollow: bool, marker: str = "o"
+) -> None:
     """A value with its interval, in per cent; nothing where it is undefined."""
     if row.get(column) is None:
         return
     low, high = row[f"{column}_low"], row[f"{column}_high"]
     if low is not None:
         axis.plot([100 * low, 100 * high], [y, y], color=colour, lw=1.6, alpha=0.6)
-    axis.plot(100 * row[column], y, "o", color=colour, ms=5.5, mfc="white" if hollow else colour)
+    look = {"color": colour, "ms": 5.5, "mfc": "white" if hollow else colour}
+    axis.plot(100 * row[column], y, marker, **look)
 
 
 def legend_dot(label: str, colour: str, **look: Any) -> Any:
@@ -229,40 +343,3 @@ def short(name: str, most: int = 34) -> str:
     """A long name with its middle left out."""
     half = most // 2
     return name if len(name) <= most else f"{name[:half]}\u2026{name[-half + 1 :]}"
-
-
-def per_class_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
-    """Each class's IoU with the plain name and with the best prompts, unseen classes first.
-
-    rows: name, seen (True, False or None), baseline, best. Of more than MOST_CLASSES classes
-    those are shown whose IoU changes most.
-    """
-    drawn = [r for r in rows if r["baseline"] is not None and r["best"] is not None]
-    left_out = len(drawn) - MOST_CLASSES
-    if left_out > 0:
-        drawn = sorted(drawn, key=lambda r: -abs(r["best"] - r["baseline"]))[:MOST_CLASSES]
-    drawn.sort(key=lambda r: r["best"] - r["baseline"], reverse=True)
-    groups = [
-        (title, [r for r in drawn if r["seen"] is seen])
-        for title, seen in (("unseen classes", False), ("seen classes", True), ("classes", None))
-    ]
-    groups = [(title, group) for title, group in groups if group] or [("classes", [])]
-    size = 7.6, 1.4 + 0.21 * len(drawn) + 0.4 * len(groups)
-    ratios = [len(group) + 1 for _, group in groups]
-    figure, axes = panels(len(groups), 1, size, height_ratios=ratios, sharex=True)
-    for axis, (title, group) in zip(axes[:, 0], groups, strict=True):
-        for y, row in enumerate(group):
-            start, end = 100 * row["baseline"], 100 * row["best"]
-            axis.plot([start, end], [y, y], color=CHOSEN if end >= start else "#8a929b", lw=1.6)
-            axis.plot(start, y, "o", color=COLOURS["baseline"], ms=4.5)
-            axis.plot(end, y, "o", color=CHOSEN, ms=5.5)
-        rows_down(axis, [row["name"] for row in group])
-        axis.set_xlim(-2, 102)
-        axis.set_title(title)
-        grid(axis)
-    note = f"; {left_out} classes that change less are left out" if left_out > 0 else ""
-    axes[-1, 0].set_xlabel(f"IoU, %{note}")
-    handles = [legend_dot("name", COLOURS["baseline"], ms=4.5), legend_dot(best, CHOSEN, ms=5.5)]
-    place = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
-    axes[0, 0].legend(handles=handles, **place, ncols=2, frameon=False)
-    return save(figure, path)

@@ -59,6 +59,12 @@ class Combination(Compared):
     selection_gain_high: Score = None
 
 
+class Difference(Compared):
+    """What the choice is compared with, and what it gains over it."""
+
+    kind: Literal["baseline", "set", "typical", "control"]
+
+
 class Candidate(Measured):
     """A candidate of the search."""
 
@@ -238,6 +244,7 @@ class Run(Record):
     combinations: Annotated[list[Combination], Field(min_length=1)]
     candidates: Annotated[list[Candidate], Field(min_length=1)]
     per_class: list[ClassRow]
+    differences: Annotated[list[Difference], Field(default_factory=list)]
     confusions: list[Confusion]
     lengths: list[Lengths]
     commands: list[Command]

@@ -21,11 +21,16 @@ NUMBER = r"-?$|[+-]?\d[\d.]*( \[.*\])?$"
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a sheet. ``kind``: as in `search.single` and `search.combine`."""
+    """A row of a sheet.
+
+    kind: as in `search.single` and `search.combine`. among: what it shares with the lines that it
+    is to be compared with, column by column; None: it is not.
+    """
 
     kind: str
     cells: tuple[str, ...]
     chosen: bool = False
+    among: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ def make_sheet(
     columns: Sequence[Column],
     note: str,
     kind: Callable[[Row], str] = kind_of,
+    among: Callable[[Row], str | None] = lambda row: None,
 ) -> Sheet:
     """A sheet with a line for every row.
 
@@ -58,15 +64,45 @@ def make_sheet(
         columns: What is shown of each row.
         note: What stands below it; with too few pictures for intervals it says so too.
         kind: What each row is.
+        among: See `Line`; `together` where all rows are compared.
     """
     reasons = {str(row.get("no_interval") or "") for row in rows}
     few = sorted(reason for reason in reasons if reason.startswith(TOO_FEW))
     note = " ".join([*(f"{reason.capitalize()} for intervals." for reason in few), note])
     lines = (
-        Line(kind(row), tuple(cell(row) for _, cell in columns), bool(row.get("chosen")))
+        Line(
+            kind(row), tuple(cell(row) for _, cell in columns), bool(row.get("chosen")), among(row)
+        )
         for row in rows
     )
     return Sheet(title, tuple(head for head, _ in columns), tuple(lines), note)
+
+
+def together(row: Row) -> str:
+    """Each line of a sheet is compared with every other."""
+    return ""
+
+
+def best_cells(sheet: Sheet) -> set[tuple[int, int]]:
+    """(line, column) of the best of each column, of numbers as they are shown; of ties all.
+
+    The lines are those that are compared, see `Line`: controls are among them, but a column that
+    has numbers of controls only has no best, and neither has one with a single number.
+    """
+    best: set[tuple[int, int]] = set()
+    compared = {line.among for line in sheet.lines} - {None}
+    for column, number in enumerate(numeric(sheet)):
+        for among in compared if number and column else ():
+            values = {
+                place: float(line.cells[column].partition(" ")[0])
+                for place, line in enumerate(sheet.lines)
+                if line.among == among and line.cells[column] not in ("", "-")
+            }
+            beside = {p for p in values if sheet.lines[p].kind in ("control", "typical")}
+            if len(values) > 1 and beside != values.keys():
+                most = max(values.values())
+                best |= {(place, column) for place, value in values.items() if value == most}
+    return best
 
 
 def the_split(rows: Sequence[Row], split: str = "report") -> str:

@@ -22,6 +22,7 @@ from ablations.report.sheet import (
     starred,
     texts,
     the_split,
+    together,
 )
 from lsmseg_prompts.prompts.word_lists import WORDS
 from lsmseg_prompts.terminal import print_cells, print_line, print_wrapped
@@ -64,7 +65,7 @@ def _benchmark_sheet(title: str, rows: Sequence[Row], column: str, note: str) ->
     columns, lines = scores_of(
         rows, lambda row: (row["prompts"], kind_of(row)), lambda row, _: form(row, column)
     )
-    return make_sheet(title, lines, [PROMPTS, *columns], note)
+    return make_sheet(title, lines, [PROMPTS, *columns], note, among=together)
 
 
 def single_sheets(rows: Sequence[Row]) -> list[Sheet]:
@@ -121,7 +122,7 @@ def single_sheet(rows: Sequence[Row]) -> Sheet:
         )
     columns += _described(report)
     title = "Word lists" if _of_words(rows) else "Single attributes (as in Table 2)"
-    return make_sheet(title, lines, [PROMPTS, *columns], note)
+    return make_sheet(title, lines, [PROMPTS, *columns], note, among=together)
 
 
 def combination_sheets(rows: Sequence[Row]) -> list[Sheet]:
@@ -161,6 +162,25 @@ def combination_sheet(rows: Sequence[Row]) -> Sheet:
         [PROMPTS, *columns, *_described(rows), ("step", lambda r: DECISIONS.get(r["status"], ""))],
         f"mIoU in % on {the_split(rows)}. The gain on the selection split decided each step; "
         "* is the set that was chosen.",
+        among=together,
+    )
+
+
+def choice_sheet(rows: Sequence[Row], best: str) -> Sheet:
+    """What the choice gains over everything that it is compared with.
+
+    rows: see `ablations.search.claims.compared`. best: the choice's name.
+    """
+    columns, lines = scores_of(
+        rows, itemgetter("prompts"), lambda row, column: signed(row, difference_of(column))
+    )
+    over: Column = ("over", lambda row: str(row["prompts"]))
+    its: list[Column] = [] if several(rows) else [("its mIoU", lambda row: score(row, "miou"))]
+    return make_sheet(
+        f"What {best} gains",
+        lines,
+        [over, *its, *columns],
+        PAIRED.format("report") + " Where the interval leaves out 0, the difference holds.",
     )
 
 
@@ -210,6 +230,7 @@ def llm_sheets(rows: Sequence[Row]) -> list[Sheet]:
             [name, *shown],
             note,
             lambda row: "baseline" if row["llm"] is None else "attribute",
+            together,
         )
 
     return [

@@ -15,9 +15,17 @@ from ablations.runs.request import AblationRequest
 from ablations.scoring.models import Model
 from ablations.scoring.options import SPLITS
 from ablations.scoring.splits import shared_groups
-from ablations.search.claims import as_good
+from ablations.search.claims import as_good, compared
 from ablations.search.path import Search
-from ablations.search.scoreboard import NAME, TYPICAL, Bench, Candidate, Scoreboard, fields
+from ablations.search.scoreboard import (
+    NAME,
+    TYPICAL,
+    Bench,
+    Candidate,
+    Score,
+    Scoreboard,
+    fields,
+)
 from ablations.search.single import Singles, controls
 from ablations.search.statistics import Interval
 from lsmseg_model.data.benchmark import group_count
@@ -27,6 +35,7 @@ from lsmseg_prompts.llm.bundled import LLM_NAME, PROVENANCE
 from lsmseg_prompts.store.store import open_store_readonly
 from lsmseg_prompts.tokens import CLIP
 
+KINDS = ("baseline", "set", "typical", "control")  # of what the choice is compared with
 SUBSETS = {"miou": "all", "seen": "seen", "unseen": "unseen"}
 SETTINGS = (
     *(
@@ -106,18 +115,13 @@ class RunRecord:
     def best(self) -> dict[str, Any]:
         """The choice: what it is, its scores on both splits, and how it compares on report.
 
-        ``differences`` are paired, the best set's mIoU minus that of name, typical and the
-        controls, over all, seen and unseen classes. ``as_good``: see `claims.as_good`.
+        ``differences`` are paired, the best set's mIoU minus that of name, the best single, typical
+        and the controls, over all, seen and unseen classes. ``as_good``: see `claims.as_good`.
         """
-        typical = [TYPICAL] if self.board.has("typical") else []
-        whole = [self.refined.start, self.search.combination] if self.refined else []
-        others = dict.fromkeys([NAME, *typical, *controls(self.candidate), *whole])
-        others.pop(self.candidate, None)
-        (report,) = self.board.score("report", [self.candidate])
-        compared = self.board.score("report", list(others))
-        controls_as_good = as_good(report, compared[1:])
+        report, others = self._compared
+        controls_as_good = as_good(report, self.board.score("report", self._beside))
         differences = {}
-        for other in compared:
+        for other in others:
             differences[other.candidate.name] = {
                 SUBSETS[c]: _interval((report.mean[c] - other.mean[c]).interval())
                 for c in SUBSETS
@@ -145,6 +149,31 @@ class RunRecord:
                 ]
             ),
         }
+
+    @property
+    def _beside(self) -> list[Candidate]:
+        """The controls of the choice, and what was refined if it was."""
+        typical = [TYPICAL] if self.board.has("typical") else []
+        whole = [self.refined.start, self.search.combination] if self.refined else []
+        beside = dict.fromkeys([*typical, *controls(self.candidate), *whole])
+        return [one for one in beside if one not in (NAME, self.candidate)]
+
+    @cached_property
+    def _compared(self) -> tuple[Score, list[Score]]:
+        """The scores of the choice on the report split, and of all that it is compared with."""
+        others = dict.fromkeys([NAME, self.single.best, *self._beside])
+        others.pop(self.candidate, None)
+        (report,) = self.board.score("report", [self.candidate])
+        return report, self.board.score("report", list(others))
+
+    def differences(self) -> list[dict[str, Any]]:
+        """The rows of differences.csv: see `claims.compared`, with ``kind``, one of KINDS."""
+        report, others = self._compared
+        kinds = {NAME.name: "baseline", TYPICAL.name: "typical"}
+        kinds |= {one.name: "control" for one in controls(self.candidate)}
+        rows = compared(report, others)
+        found = [{**row, "kind": kinds.get(row["prompts"], "set")} for row in rows]
+        return sorted(found, key=lambda row: KINDS.index(row["kind"]))
 
     def scores(self, candidate: Candidate) -> dict[str, Any]:
         """The scores of a set on both splits, over all, seen and unseen classes."""

@@ -55,8 +55,8 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
     ]
     write_csv(directory / "confusions.csv", [row for rows in pairs for row in rows])
     files["confusions.csv"] = "which classes are taken for which, before and after"
-    lengths = record.lengths()
-    figures = _draw(record, per_class, lengths, progress)
+    lengths, differences = record.lengths(), record.differences()
+    figures = _draw(record, per_class, lengths, differences, progress)
     for figure in figures:
         files[figure["file"]] = figure["title"]
         files[str(Path(figure["file"]).with_suffix(".pdf"))] = f"{figure['title']}, for a paper"
@@ -75,6 +75,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
         "single": record.single.rows,
         "combinations": record.path,
         "candidates": record.search.candidates,
+        "differences": differences,
         "per_class": per_class,
         "confusions": [row for rows in pairs for row in classwise.most_changed(rows)],
         "lengths": lengths,
@@ -92,7 +93,7 @@ def write_run(record: RunRecord, started: float, progress: bool) -> dict[str, st
 
 
 def _draw(
-    record: RunRecord, per_class: Rows, lengths: Rows, progress: bool
+    record: RunRecord, per_class: Rows, lengths: Rows, differences: Rows, progress: bool
 ) -> list[dict[str, str]]:
     """All figures: section, file, title and caption of each."""
     figures = Figures(
@@ -102,6 +103,7 @@ def _draw(
         record.candidate,
         per_class,
         lengths,
+        differences,
         record.directory,
         wanted=record.request.picture,
         refinement=record.refinement,

@@ -1,10 +1,10 @@
-"""What a choice may not be credited with: the controls that do as well as it."""
+"""How a choice compares: with everything beside it, and with the controls that do as well."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from ablations.search.enough import enough
-from ablations.search.scoreboard import Score, fields
+from ablations.search.scoreboard import Score, fields, table_rows
 
 
 def as_good(choice: Score, controls: Sequence[Score]) -> list[dict[str, Any]] | None:
@@ -38,4 +38,24 @@ def as_good(choice: Score, controls: Sequence[Score]) -> list[dict[str, Any]] | 
                     **fields("difference", gap.interval()),
                 }
             )
+    return rows
+
+
+def compared(choice: Score, others: Sequence[Score]) -> list[dict[str, Any]]:
+    """What the choice gains over each of some others, on the report split.
+
+    Args:
+        choice: The scores of the choice.
+        others: Those of what it is compared with, on the same resamples.
+
+    Returns:
+        Of each a row per benchmark (and their average) as in `table_rows`: its name and scores, but
+        the paired differences are the choice's scores minus its own.
+    """
+    rows = []
+    for other in others:
+        for mine, its in zip(
+            table_rows(choice, other, {}), table_rows(other, other, {}), strict=True
+        ):
+            rows.append(its | {key: mine[key] for key in mine if "difference" in key})
     return rows

@@ -11,7 +11,7 @@ from support.ablation_fakes import ATTRIBUTES, board, by_table
 from ablations.report.classwise import per_class
 from ablations.report.files import paper_sheets
 from ablations.report.latex import escape, latex
-from ablations.report.sheet import Line, Sheet, numeric
+from ablations.report.sheet import Line, Sheet, best_cells, numeric
 from ablations.report.tables import candidate_sheet, combination_sheets, single_sheets
 from ablations.search.combine import path_rows, search
 from ablations.search.scoreboard import Candidate
@@ -40,11 +40,46 @@ def test_a_table_with_its_groups_the_chosen_line_and_small_intervals() -> None:
     assert r"\caption{Title. Note.}" in text and r"\label{tab:single}" in text
     assert r"\begin{tabular}{lrr}" in text
     assert r"name & 41.2 {\scriptsize {[}38.2, 44.9{]}} &  \\" in text
-    assert (
-        r"\textbf{a\_b {*}} & \textbf{$-$1.5 {\scriptsize {[}$-$2.0, +1.0{]}}} & \textbf{-} \\"
-        in text
-    )
+    assert r"\textbf{a\_b {*}} & $-$1.5 {\scriptsize {[}$-$2.0, +1.0{]}} & - \\" in text
     assert text.count(r"\midrule") == 3  # under the head, under the baseline, over the controls
+
+
+def compared(*lines: tuple[str, ...], kinds: str = "", among: str = "") -> Sheet:
+    """A sheet of lines that are compared; kinds, among: a letter a line (c: control)."""
+    made = [
+        Line("control" if kinds[n : n + 1] == "c" else "attribute", cells, among=among[n : n + 1])
+        for n, cells in enumerate(lines)
+    ]
+    return Sheet("T", ("prompts", *"abcd"[: len(lines[0]) - 1]), tuple(made), "N.")
+
+
+def test_the_best_of_each_column_is_bold_of_ties_all_and_nothing_unmeasured() -> None:
+    sheet = compared(
+        ("x", "41.2 [38.2, 44.9]", "-", "-3.0 [-4.0, -1.0]", ""),
+        ("y", "9.7", "-", "-12.0", "5.0"),
+        ("z", "41.2 [40.0, 42.0]", "-", "-", "-"),
+    )
+    assert best_cells(sheet) == {(0, 1), (2, 1), (0, 3)}  # the last column has one number
+    text = latex(sheet, "t")
+    assert (
+        r"x & \textbf{41.2} {\scriptsize {[}38.2, 44.9{]}} & - & \textbf{$-$3.0} {\script" in text
+    )
+    assert r"y & 9.7 & - & $-$12.0 & 5.0 \\" in text
+    assert r"z & \textbf{41.2} {\scriptsize" in text
+    assert r"\caption{T. N. Bold: the best of each column, controls included.}" in text
+
+
+def test_a_control_may_be_the_best_but_controls_alone_have_none() -> None:
+    rows = (("x", "1.0", ""), ("y", "3.0", "2.0"), ("z", "2.0", "1.0"))
+    assert best_cells(compared(*rows, kinds=" cc")) == {(1, 1)}
+    assert best_cells(compared(*rows)) == {(1, 1), (1, 2)}
+
+
+def test_lines_are_compared_with_their_like_only() -> None:
+    rows = (("x", "1.0"), ("y", "3.0"), ("x", "7.0"), ("y", "5.0"))
+    assert best_cells(compared(*rows, among="aabb")) == {(1, 1), (2, 1)}
+    alone = tuple(Line("attribute", cells) for cells in rows)
+    assert best_cells(Sheet("T", ("prompts", "m"), alone, "")) == set()
 
 
 def test_several_benchmarks_never_show_an_average_without_its_parts() -> None:

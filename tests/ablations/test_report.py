@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.ablation_fakes import FakeBenchmark
-from support.report_pages import EVIL, Reader, leave
+from support.report_pages import EVIL, Reader, differences, leave
 
-from ablations.report import plots
+from ablations.report import class_plots
 from ablations.report.html import report
 from ablations.report.pictures import (
     broken,
@@ -125,6 +125,32 @@ def test_tables_are_left_for_a_paper(whole: Path) -> None:
     assert rows[1]["seen"] == "True" and float(rows[1]["difference_low"]) > 0
     tex = (whole / "single.tex").read_text()
     assert "\\label{tab:single}" in tex and "\\toprule" in tex
+
+
+def test_what_the_choice_gains_is_a_table_on_the_page_and_two_files(tmp_path: Path) -> None:
+    rows = differences()
+    page = report(leave(tmp_path, differences=rows)).read_text(encoding="utf-8")
+    gain = signed(rows[0])  # such as "+13.9 [+13.5, +14.2]"
+    assert "What color+shape gains" in page and gain.replace(", ", ",\u00a0") in page
+    with (tmp_path / "differences.csv").open(newline="") as stream:
+        written = list(csv.DictReader(stream))
+    assert [row["prompts"] for row in written] == ["name", "shuffled(color)"]
+    assert float(written[0]["difference_low"]) == pytest.approx(rows[0]["difference_low"], abs=1e-6)
+    tex = (tmp_path / "differences.tex").read_text()
+    assert "\\label{tab:differences}" in tex and "textbf" not in tex
+
+
+def test_a_record_without_differences_has_no_such_table(directory: Path) -> None:
+    assert "gains</caption>" not in report(directory).read_text(encoding="utf-8")
+    assert not (directory / "differences.csv").exists()
+
+
+def test_cells_say_of_which_column_they_are(whole: Path) -> None:
+    page = report(whole).read_text(encoding="utf-8")
+    (table,) = re.findall('<table class="data classes stacked">.*?</table>', page, re.DOTALL)
+    heads = re.findall('<th scope="col"[^>]*>([^<]*)', table)
+    line = table.partition("<tbody>")[2].partition("</tr>")[0]
+    assert re.findall('<td data-label="([^"]*)"', line) == heads[1:]
 
 
 def test_page_shows_tables_choice_and_origin(directory: Path) -> None:
@@ -270,7 +296,7 @@ def test_numbers_in_cells() -> None:
 
 def test_a_class_name_with_dollars_is_no_formula(tmp_path: Path) -> None:
     rows = [{"name": "$x_{$", "seen": None, "baseline": 0.1, "best": 0.2}]
-    assert plots.per_class_plot(rows, "$a$+b", tmp_path / "c.png").exists()
+    assert class_plots.per_class_plot(rows, "$a$+b", tmp_path / "c.png").exists()
 
 
 def test_many_classes_keep_a_plot_readable(tmp_path: Path) -> None:
@@ -279,7 +305,7 @@ def test_many_classes_keep_a_plot_readable(tmp_path: Path) -> None:
         {"name": f"class {i}", "seen": i % 3 > 0, "baseline": rng.random(), "best": rng.random()}
         for i in range(171)
     ]
-    with Image.open(plots.per_class_plot(rows, "color", tmp_path / "c.png")) as picture:
+    with Image.open(class_plots.per_class_plot(rows, "color", tmp_path / "c.png")) as picture:
         assert picture.height < 3000
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
+from PIL import Image
 from support.browsing import VIEWPORT
 from support.refined import refinement
 from support.report_pages import EVIL
@@ -118,7 +120,7 @@ def test_other_tests_of_a_worker_may_run_a_loop(_chromium: object) -> None:
     asyncio.run(asyncio.sleep(0))
 
 
-@pytest.mark.parametrize("width", [1280, 800, 420])
+@pytest.mark.parametrize("width", [1280, 800, 420, 390])
 def test_the_page_is_never_wider_than_the_window(page: Page, width: int) -> None:
     page.set_viewport_size({**VIEWPORT, "width": width})
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
@@ -136,6 +138,90 @@ def test_it_can_be_printed(page: Page) -> None:
     shown = "getComputedStyle(document.querySelector('{}')).display"
     assert page.evaluate(shown.format("nav")) == page.evaluate(shown.format(".bar")) == "none"
     assert page.evaluate(shown.format("thead")) == "table-header-group"  # again on every sheet
+
+
+def test_what_the_search_box_leaves_out_is_printed(page: Page) -> None:
+    page.locator(".bar input").last.fill("nothing has this")
+    table = (
+        "[...document.querySelectorAll('table.data')].find(t => [...t.rows].some(r => r.hidden))"
+    )
+    shown = f"[...({table}).tBodies[0].rows].filter(r => r.offsetHeight > 0).length"
+    many = page.evaluate(f"({table}).tBodies[0].rows.length")
+    assert many > 8 and page.evaluate(shown) == 0
+    page.emulate_media(media="print")
+    assert page.evaluate(shown) == many
+
+
+def test_a_phone_shows_rows_with_names_and_keeps_the_first_column(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    row = f"{CLASSES}.tBodies[0].rows[1]"
+    left, right, under = page.evaluate(
+        f"[...{row}.cells].slice(-2).flatMap(c => [c.getBoundingClientRect().left])"
+        f".concat({CLASSES}.getBoundingClientRect().right, {row}.cells[0].offsetWidth)"
+    )[1:]
+    assert left < 40 and right <= 390 and under > 300  # one below the other
+    label = f"getComputedStyle({row}.cells[2], '::before').content"
+    assert "pictures" in page.evaluate(label)
+    page.click("table.classes thead th:first-child button")  # heads sort here too
+    names = page.evaluate(FIRST)
+    assert [n for n in names if EVIL not in n] == sorted(n for n in names if EVIL not in n)
+
+    wide = "[...document.querySelectorAll('.scroll:has(table.data:not(.stacked))')]"
+    wide += ".find(s => s.scrollWidth > s.clientWidth + 30)"
+    first = f"({wide}).querySelector('tbody th').getBoundingClientRect().left"
+    before = page.evaluate(first)
+    page.evaluate(f"({wide}).scrollLeft = 30")
+    assert page.evaluate(f"({wide}).scrollLeft") == 30 and page.evaluate(first) == before
+
+
+# What a text's colour is on: the nearest background that is not clear.
+CONTRASTS = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => parts(colour).slice(0, 3).map((v) => v / 255)
+    .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const colour = getComputedStyle(e).backgroundColor;
+      if (parts(colour).length === 3) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const found = {};
+  for (const e of document.body.querySelectorAll("*")) {
+    const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+    if (!own || !e.checkVisibility()) continue;
+    const [a, b] = [light(getComputedStyle(e).color), light(ground(e))].sort((x, y) => y - x);
+    found[`${e.tagName} ${e.className} ${e.parentElement.className}`] = (a + 0.05) / (b + 0.05);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_in_either_scheme(page: Page, scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    found = page.evaluate(CONTRASTS)
+    assert len(found) > 30
+    assert {name: ratio for name, ratio in found.items() if ratio < 4.5} == {}  # AA
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") is (scheme == "light")
+
+
+def test_plots_are_turned_round_in_the_dark(page: Page) -> None:
+    """The middle of a plot's white edge is the page's own colour; print stays light."""
+    page.emulate_media(color_scheme="dark")
+    plot = page.locator("figure.plot img").first
+    with Image.open(io.BytesIO(plot.screenshot())) as shot:
+        corner = shot.convert("RGB").getpixel((2, 2))
+        darkest = min(shot.convert("L").getdata())
+        assert max(shot.convert("L").getdata()) > 150  # what is drawn
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert f"rgb{corner}" == ground and darkest >= 15
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert plot.evaluate("e => getComputedStyle(e).filter") == "none"
 
 
 def test_without_scripts_all_is_there(browser: Browser, whole: Path) -> None:

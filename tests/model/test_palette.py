@@ -34,6 +34,11 @@ def test_cielab_of_known_colours() -> None:
         ("wood floor", "wood"),
         ("a banana with brown spots", "banana"),
         ("a red car", "red"),
+        ("dining table", "wood"),
+        ("kitchen sink", "refrigerator"),
+        ("street railing", "metal"),
+        ("car window", "mirror"),
+        ("two people", "person"),
     ],
 )
 def test_a_name_has_the_colour_of_what_it_means(name: str, like: str) -> None:
@@ -116,3 +121,17 @@ def test_the_table_has_every_name_once() -> None:
     path = Path(natural_colour.__code__.co_filename).with_name("natural_colours.json")
     names = [name for some in json.loads(path.read_text("utf-8")).values() for name in some]
     assert len(names) == len(set(names))
+
+
+def test_every_name_of_the_table_is_found() -> None:
+    path = Path(natural_colour.__code__.co_filename).with_name("natural_colours.json")
+    for code, names in json.loads(path.read_text("utf-8")).items():
+        for name in names:
+            assert natural_colour(name) == tuple(bytes.fromhex(code[1:])), name
+
+
+def test_most_classes_of_coco_stuff_have_a_colour_of_their_own() -> None:
+    names = [entry.readable for entry in load_vocabulary("coco-stuff")]
+    assert sum(natural_colour(name) != () for name in names) > len(names) / 2
+    again = [entry.readable for entry in load_vocabulary("coco-stuff")]
+    assert (palette(names) == palette(again)).all()

@@ -18,6 +18,7 @@ FILES = {
     "candidates.csv",
     "confusions.csv",
     "per_class.csv",
+    "differences.csv",
     "lengths.csv",
     "run.json",
     "report.html",
@@ -25,10 +26,12 @@ FILES = {
         f"{figure}.{kind}"
         for figure in (
             *("single", "combinations", "per_class", "lengths", "cost_maps", "segmentations"),
+            *("differences", "single_differences", "combinations_differences"),
         )
         for kind in ("png", "pdf")
     ),
     *(f"{t}.tex" for t in ("single", "combinations", "per_class", "confusions", "lengths")),
+    "differences.tex",
 }
 
 

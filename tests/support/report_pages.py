@@ -8,7 +8,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.report import plots
+from ablations.search.claims import compared
 from ablations.search.combine import path_rows, search
+from ablations.search.scoreboard import NAME, Candidate
 from ablations.search.single import singles
 from support.ablation_fakes import ATTRIBUTES, board, by_table
 
@@ -111,3 +113,14 @@ class Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+
+def differences() -> list[dict[str, Any]]:
+    """What a choice gains over the name and over a control, as a record has it."""
+    one = board(by_table({"name": 0.2, "color": 0.4, "shuffled(color)": 0.05}))
+    sets = [Candidate(("color",)), NAME, Candidate(("color",), "shuffled")]
+    choice, *others = one.score("report", sets)
+    kinds = ("baseline", "control")
+    return [
+        {**row, "kind": kind} for row, kind in zip(compared(choice, others), kinds, strict=True)
+    ]
