@@ -164,7 +164,7 @@ def checked(studio: Studio, field: Field, value: Any) -> list[str]:
 def _number(field: Field, value: Any) -> str:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not field.low <= number <= field.high:
         raise UsageError(

@@ -6,6 +6,7 @@ names that they let point to this machine a foreign Host.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections import deque
@@ -32,6 +33,7 @@ HEADERS = {
 }
 """What every reply says, unless it says otherwise itself."""
 
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")  # with its port
 OPEN = "/assets/"  # style and scripts hold no secrets: the page that asks for a password needs them
 TRIES, SECONDS = 10, 60.0  # wrong passwords that are heard in so long
 
@@ -56,9 +58,10 @@ class Access:
         """What is answered instead of the page; None for whoever may see it."""
         if not self._from_here(request):
             return refuse(HTTPStatus.FORBIDDEN, "This request comes from another page or host.")
-        if self.studio.options.public or request.url.path.startswith(OPEN):
+        path = request.scope["path"]  # that of request.url depends on what Host says
+        if self.studio.options.public or path.startswith(OPEN):
             return None
-        if request.url.path == "/login" and request.method == "POST":
+        if path == "/login" and request.method == "POST":
             return await self._login(request)
         given = request.query_params.get("token")
         if given is not None and request.method == "GET":
@@ -72,28 +75,30 @@ class Access:
     def _from_here(self, request: Request) -> bool:
         """Whether host and origin are the studio's own."""
         host = request.headers.get("host", "")
-        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
+        named = HOST.fullmatch(host)
         local = self.studio.options.host in LOOPBACK and not self.studio.options.public
-        if local and name.strip("[]") not in LOOPBACK:
+        if named is None or (local and named[1].strip("[]") not in LOOPBACK):
             return False
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
             return False
         moving = request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
-        return request.headers.get("sec-fetch-site") != "cross-site" or moving
+        # "same-site" are other ports of this machine too: their requests bring our cookie along.
+        return moving or request.headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
     async def _login(self, request: Request) -> Response:
-        password, now = self.studio.options.password, time.monotonic()
+        password, body = self.studio.options.password, b""
+        async for part in request.stream():
+            body += part
+            if len(body) > 10_000:
+                return refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is not a password.")
+        # From here on nothing is waited for: tries that come at once are counted one by one.
+        now = time.monotonic()
         while self.wrong and now - self.wrong[0] > SECONDS:
             self.wrong.popleft()
         if len(self.wrong) == TRIES:
             said = "There were too many wrong passwords: wait a minute."
             return self._ask(HTTPStatus.TOO_MANY_REQUESTS, said)
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > 10_000:
-                return refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is not a password.")
         given = parse_qs(body.decode("utf-8", "replace")).get("password", [""])[0]
         if password and same(given, password):
             return self._enter(request)
@@ -103,7 +108,8 @@ class Access:
     def _enter(self, request: Request) -> Response:
         """Let the browser in, and take the token out of its address."""
         rest = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
-        path = "/" if request.url.path == "/login" else "/" + request.url.path.lstrip("/\\")
+        asked = request.scope["path"]
+        path = "/" if asked == "/login" else "/" + asked.lstrip("/\\")
         target = path + (f"?{urlencode(rest)}" if rest else "")
         reply = RedirectResponse(target, HTTPStatus.SEE_OTHER)
         reply.set_cookie(self._cookie(request), self.session, httponly=True, samesite="strict")
@@ -115,7 +121,7 @@ class Access:
 
     def _cookie(self, request: Request) -> str:
         """Cookies do not know ports: two studios on one machine have two names."""
-        return f"lsmseg-studio-{request.url.port or 80}"
+        return f"lsmseg-studio-{(request.scope.get('server') or ('', 0))[1]}"
 
     def _with_headers(self, send: Send) -> Send:
         public = self.studio.options.public

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from math import isfinite
 from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ablations.studio.web.replies import TooLarge, error_reply, json_reply
+from ablations.studio.web.replies import Busy, TooLarge, TooSlow, error_reply, json_reply
 from lsmseg_prompts.errors import UsageError
 
 MB = 2**20
 LONGEST = 5_000  # letters of a text
+AT_ONCE = {"files": 6, "POST": 24}
+"""Files that are received, and requests that compute or write, at once; pages are served beside."""
+PATIENCE = 120.0  # seconds in which a body has to come
 _Value = TypeVar("_Value")
 _MISSING: Any = object()
 
@@ -38,7 +46,7 @@ class Input:
         value = self._get(name, default)
         if value is default:
             return value
-        if not isinstance(value, str) or len(value) > most:
+        if not _is_text(value, most):
             raise UsageError(f"The field {name} has to be a text of at most {most} letters.")
         return value
 
@@ -50,7 +58,7 @@ class Input:
         if (
             not isinstance(value, list)
             or len(value) > most
-            or not all(isinstance(one, str) and len(one) <= LONGEST for one in value)
+            or not all(_is_text(one, LONGEST) for one in value)
         ):
             raise UsageError(f"The field {name} has to be a list of at most {most} texts.")
         return value
@@ -90,7 +98,7 @@ class Input:
             return value
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = float("nan")
         if not isfinite(number) or isinstance(value, bool) or not low <= number <= high:
             raise UsageError(f"The field {name} has to be a number from {low} to {high}.")
@@ -108,6 +116,16 @@ class Input:
         if default is _MISSING:
             raise UsageError(f"The field {name} is missing.")
         return default
+
+
+def _is_text(value: Any, most: int) -> bool:
+    """Whether a value is a string that can be stored: no NUL, no half of a surrogate pair."""
+    return (
+        isinstance(value, str)
+        and len(value) <= most
+        and "\0" not in value
+        and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    )
 
 
 def route(
@@ -130,23 +148,46 @@ def route(
 
     async def endpoint(request: Request) -> Response:
         try:
-            data = await _body(request, most)
-            given = await run_in_threadpool(_input, request, data, raw)
-            result = await run_in_threadpool(function, given)
+            data = b"" if raw or method == "GET" else await _body(request, most)
+            with _turn("files" if raw else method):
+                data = await _body(request, most) if raw else data
+                given = await run_in_threadpool(_input, request, data, raw)
+                result = await run_in_threadpool(function, given)
+            return result if isinstance(result, Response) else json_reply(result)
+        except ClientDisconnect:
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody is there to read it
         except Exception as error:
             return error_reply(error)
-        return result if isinstance(result, Response) else json_reply(result)
 
     return Route(path, endpoint, methods=[method])
 
 
+_asked: Counter[str] = Counter()
+
+
+@contextmanager
+def _turn(kind: str) -> Iterator[None]:
+    """One of AT_ONCE. Raises Busy for one more."""
+    if _asked[kind] >= AT_ONCE.get(kind, sys.maxsize):
+        raise Busy("The studio does too much at once just now: try again in a moment.")
+    _asked[kind] += 1
+    try:
+        yield
+    finally:
+        _asked[kind] -= 1
+
+
 async def _body(request: Request, most: int) -> bytes:
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise TooLarge(f"That is more than {most // MB} MB: send less.")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise TooLarge(f"That is more than {most // MB} MB: send less.")
+                parts.append(part)
+    except TimeoutError:
+        raise TooSlow("The request did not come whole in time: send it again.") from None
     return b"".join(parts)
 
 
@@ -155,9 +196,14 @@ def _input(request: Request, data: bytes, raw: bool) -> Input:
     if raw or not data:
         return Input(fields, data)
     try:
-        body = json.loads(data)
+        body = json.loads(data, parse_constant=_no_number)
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise UsageError("The body of the request is not a JSON object.")
     return Input({**fields, **body})
+
+
+def _no_number(name: str) -> None:
+    """NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(name)

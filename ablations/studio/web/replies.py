@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from lsmseg_prompts.errors import ConflictError
 from lsmseg_prompts.files import plain
+from lsmseg_prompts.terminal import printable
 
 STATUS = {2: HTTPStatus.BAD_REQUEST, 6: HTTPStatus.UNPROCESSABLE_ENTITY}
 """The status of an error by its exit code; of others CONFLICT: the set-up has to change."""
@@ -22,6 +23,20 @@ class TooLarge(Exception):
 
     exit_code = 2
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class Busy(Exception):
+    """More is asked at once than is worked on."""
+
+    exit_code = 4
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class TooSlow(Exception):
+    """What was announced did not come."""
+
+    exit_code = 4
+    status = HTTPStatus.REQUEST_TIMEOUT
 
 
 def json_reply(value: Any, status: int = HTTPStatus.OK) -> Response:
@@ -45,12 +60,17 @@ def error_reply(error: Exception) -> Response:
         status, more = HTTPStatus.CONFLICT, {"text": error.text}
     if code is None:
         status = HTTPStatus.INTERNAL_SERVER_ERROR
-        traceback.print_exception(error, file=sys.stderr)
+        report(error)
     return json_reply({"error": sentence_of(error), "exit_code": code or 1, **more}, status)
 
 
+def report(error: BaseException) -> None:
+    """The traceback of an error that nobody foresaw, on stderr; nothing in it drives a terminal."""
+    sys.stderr.write(printable("".join(traceback.format_exception(error))))
+
+
 def sentence_of(error: BaseException) -> str:
-    """What a person is told of an error."""
+    """What a person is told; of an error that nobody foresaw not its own words: they hold paths."""
     if getattr(error, "exit_code", None) is not None:
         return str(error)
-    return f"Unexpected error: {type(error).__name__}: {error}"
+    return f"Unexpected error: {type(error).__name__}; the terminal of the studio shows more."

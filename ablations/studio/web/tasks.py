@@ -77,6 +77,8 @@ def _run(task: Task, work: Callable[[Task], Any]) -> None:
     except Cancelled:
         task.state = "cancelled"
     except Exception as error:
-        from ablations.studio.web.replies import sentence_of
+        from ablations.studio.web.replies import report, sentence_of
 
+        if getattr(error, "exit_code", None) is None:
+            report(error)
         task.error, task.state = sentence_of(error), "failed"
