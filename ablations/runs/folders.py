@@ -157,7 +157,9 @@ def _read(name: str, path: Path) -> ResultFolder | None:
                 return ResultFolder(name, path, created=created, report=report, **told)
     for file in (LOSSES, "last.pt"):
         if _is_plain_file(path / file):
-            return ResultFolder(name, path, "training", _modified(path / file), "training")
+            weights = [Path(n).stem for n in list_files(path) if n.endswith(".safetensors")]
+            title = ", ".join(stem for stem in weights if stem != "best")
+            return ResultFolder(name, path, "training", _modified(path / file), title)
     return None
 
 

@@ -40,13 +40,14 @@ def test_each_kind_of_result_is_told_with_what_is_best() -> None:
     leave("both", 200, run__json=comparison)
     leave("both/a", 150, run__json={**RUN, "best": None, "benchmarks": [3], "model": []})
     leave("table3", 300, results__json={"recipe": "table3", "source": "Paper", "title": "Table 3"})
-    leave("network", 400, loss__csv="step,loss\n1,2\n")
+    weights = {"net__safetensors": "", "best__safetensors": ""}
+    leave("network", 400, loss__csv="step,loss\n1,2\n", **weights)
     leave("young", 500, last__pt="")
     leave("cache", 600, features__bin="")
     found = [(r.name, r.kind, r.title, r.best, r.score, r.report) for r in list_results()]
     assert found == [
-        ("young", "training", "training", "", None, False),
-        ("network", "training", "training", "", None, False),
+        ("young", "training", "", "", None, False),
+        ("network", "training", "net", "", None, False),
         ("table3", "recipe", "Paper: Table 3", "", None, False),
         ("both", "comparison", "a and b", "", None, False),
         ("both/a", "run", "bundled", "", None, False),
