@@ -168,8 +168,10 @@ async function point(row) {
   }
   const competing = answer.phrases.filter((one) => !one.said);
   const key = JSON.stringify([now.picture, pointed.texts, answer.low, answer.high, answer.score === "cosine" ? 0 : competing.map((one) => one.texts)]);
-  const use = (heat) => { if (now.pointed === pointed) { now.heat = heat; draw(); } };
+  const use = (heat) => { if (now.pointed?.name === pointed.name) { now.heat = heat; draw(); } };
   if (maps.has(key)) return use(maps.get(key));
+  if (now.asked === key) return;
+  now.asked = key;
   await attempt(() => askHeat("/api/try/map", { ...request(), place: competing.indexOf(pointed) }, async (told) => {
     const heat = await heatMap(told, answer.low, answer.high);
     if (told.name !== pointed.name) return;
@@ -177,6 +179,7 @@ async function point(row) {
     maps.set(key, heat);
     use(heat);
   }));
+  if (now.asked === key) now.asked = null;
 }
 
 async function pixel() {
