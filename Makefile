@@ -9,7 +9,9 @@ TORCH ?=
 INDEX = https://download.pytorch.org/whl/$(TORCH)
 BIN := $(VENV)/bin
 # Two workers; each takes from the other what is left, so that they end together.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
+# Bytecode is kept even where the shell says otherwise: each worker and each process that a test
+# starts would compile all files anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal --durations=10
 MINUTES ?= 10
 
 .DEFAULT_GOAL := run

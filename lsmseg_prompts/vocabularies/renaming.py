@@ -4,6 +4,7 @@ For the `shuffled` control, and for texts that vocabularies share which call a c
 """
 
 import re
+from functools import lru_cache
 
 from lsmseg_prompts.english import (
     article,
@@ -29,14 +30,7 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
     ("a zebra" -> "an apple", -> "grass"), and so does the first verb if it is a common one.
     """
     name = receiver.readable
-    mention = re.compile(
-        rf"(?:\b(?P<article>an?|the)\s+)?(?P<name>{names_pattern(donor.names).pattern})"
-        rf"(?P<owner>'s\b|'(?!\w))?",
-        re.IGNORECASE,
-    )
-
-    singulars = {normalise(form) for form in donor.names if not is_plural(form)}
-    unchanging = {form for form in singulars if plural(form) == form and article(form)}
+    mention, singulars, unchanging = _mentions(donor.names)
 
     def replace(match: re.Match[str]) -> str:
         starts = not text[: match.start()].strip(" \"'(")
@@ -56,6 +50,21 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
 
     renamed = mention.sub(replace, text)
     return _agree(renamed, name)
+
+
+@lru_cache(maxsize=4096)
+def _mentions(
+    names: tuple[str, ...],
+) -> tuple[re.Pattern[str], frozenset[str], frozenset[str]]:
+    """What finds the names in a text, those that are singular, and those with no other plural."""
+    mention = re.compile(
+        rf"(?:\b(?P<article>an?|the)\s+)?(?P<name>{names_pattern(names).pattern})"
+        rf"(?P<owner>'s\b|'(?!\w))?",
+        re.IGNORECASE,
+    )
+    singulars = frozenset(normalise(form) for form in names if not is_plural(form))
+    unchanging = frozenset(form for form in singulars if plural(form) == form and article(form))
+    return mention, singulars, unchanging
 
 
 def call_it(text: str, shipped: ClassEntry, entry: ClassEntry) -> str:

@@ -63,6 +63,9 @@ def test_a_message_has_the_address_of_its_part(message: str, code: int, anchor: 
 def test_what_is_filled_in_may_be_anything() -> None:
     assert matches("… is 1 of (…).", "a\nb is 1 of (x.y).")
     assert not matches("… is 1 of (…).", "a is 1 of (x.y)!")
+    assert matches("a…a", "aa") and matches("…", "") and matches("x", "x")
+    assert not matches("a…a", "a") and not matches("x", "x.")
+    assert matches("a…b…b", "a, b, b") and not matches("a…b…b", "a, b")
 
 
 def test_the_path_is_short_below_the_working_folder(
