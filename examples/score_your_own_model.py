@@ -23,9 +23,7 @@ from ablations.search.statistics import Interval, Subset, bootstrap
 from lsmseg_model import load_benchmark
 from lsmseg_model.errors import LsmsegModelError
 from lsmseg_prompts import load_vocabulary, prompt_set
-from lsmseg_prompts.descriptions.loading import load
 from lsmseg_prompts.errors import LsmsegPromptsError
-from lsmseg_prompts.prompts.prompt_set import build_prompt_set
 from lsmseg_prompts.terminal import print_table, progress_bar
 from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
@@ -94,9 +92,8 @@ def scores(options: argparse.Namespace) -> list[dict[str, str]]:
         class_count=len(vocabulary), vocabulary=vocabulary.name,
     )  # fmt: skip
     prompt_sets = [prompt_set(vocabulary, [one]) for one in ("name", *ATTRIBUTES)]
-    colors = load(vocabulary, attributes=["color"])
     # The control: the same sentences, but of other classes. A gain must beat it.
-    prompt_sets.append(build_prompt_set(colors, vocabulary, ["color"], control="shuffled"))
+    prompt_sets.append(prompt_set(vocabulary, ["color"], control="shuffled"))
     with progress_bar("Pictures") as on_progress:
         counts = CallableScorer(model, benchmark).score(prompt_sets, on_progress)
     # All sets on the same resamples of the pictures, so that differences are paired.

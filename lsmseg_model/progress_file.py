@@ -47,6 +47,7 @@ class Progress:
         what: The step it is at.
         done: How much of the step is done.
         total: How much there is; 0 where that is not known.
+        left: Seconds that the rest of the step takes at its rate so far; None where not known.
         cost_usd: What was paid so far; None where nothing is asked, or no price is known.
         losses: [step, mean loss since the point before], of a training.
         started: When, in seconds since 1970.
@@ -63,6 +64,7 @@ class Progress:
     what: str = ""
     done: int = 0
     total: int = 0
+    left: float | None = None
     cost_usd: float | None = None
     losses: Sequence[Sequence[float]] = ()
     started: float = 0.0
@@ -84,6 +86,7 @@ class ProgressFile:
             "started": time.time(),
         }
         self._written = float("-inf")
+        self._began = (time.monotonic(), 0)  # when the step was at how much
         self._losses: list[list[float]] = []
         self._width, self._sum, self._count = 1, 0.0, 0
 
@@ -96,9 +99,15 @@ class ProgressFile:
             total: How much there is; 0 where that is not known.
             cost_usd: What was paid so far.
         """
-        new = what != self._told["what"]
-        self._told |= {"what": what, "done": int(done), "total": int(total), "cost_usd": cost_usd}
-        if new or time.monotonic() - self._written >= EVERY:
+        now, told = time.monotonic(), self._told
+        if total != told["total"] or done < told["done"]:
+            self._began = (now, done)
+        since, there = self._began
+        left = (now - since) * (total - done) / (done - there) if total and done > there else None
+        new = what != told["what"]
+        told |= {"what": what, "done": int(done), "total": int(total), "left": left}
+        told["cost_usd"] = cost_usd
+        if new or now - self._written >= EVERY:
             self.write()
 
     def loss(self, step: int, value: float) -> None:
@@ -183,7 +192,7 @@ def _check(progress: Progress) -> None:
     """Raise TypeError for values of other kinds than a run writes: anybody can write a file."""
     usual = asdict(Progress(""))
     for name, value in vars(progress).items():
-        if name in ("born", "cost_usd"):
+        if name in ("born", "left", "cost_usd"):
             right = value is None or _is_number(value)
         elif name == "losses":
             right = isinstance(value, list) and all(

@@ -62,6 +62,7 @@ class Activity:
         what: The step it is at.
         done: How much of the step is done.
         total: How much there is; 0 where that is not known.
+        left: Seconds that the rest of the step takes at its rate so far; None where not known.
         cost_usd: What was paid so far; None where nothing is, or no price is known.
         losses: [step, loss] of a training.
         started: When, in seconds since 1970.
@@ -78,6 +79,7 @@ class Activity:
     what: str = ""
     done: int = 0
     total: int = 0
+    left: float | None = None
     cost_usd: float | None = None
     losses: Sequence[Sequence[float]] = ()
     started: float = 0.0
@@ -104,8 +106,19 @@ def activity(
         for name, folder in result_folders(Path(runs))
         if (progress := read_progress(folder / PROGRESS)) is not None
     ]
-    found += _generations(_existing(store))
+    for one in _generations(_existing(store)):
+        same = [n for n, other in enumerate(found) if _is_same(one, other)]
+        for n in same:  # a run that asks, such as refine: what that costs is its own
+            found[n] = replace(found[n], cost_usd=one.cost_usd)
+        if not same:
+            found.append(one)
     return sorted(found, key=lambda one: (one.state != RUNNING, -one.started))
+
+
+def _is_same(one: Activity, other: Activity) -> bool:
+    """Whether two tell of one process that runs."""
+    both = one.state == other.state == RUNNING and one.pid is not None
+    return both and (one.host, one.pid) == (other.host, other.pid)
 
 
 def result_folders(runs: Path) -> list[tuple[str, Path]]:
@@ -213,6 +226,7 @@ def _of_folder(name: str, folder: Path, progress: Progress) -> Activity:
         progress.what,
         progress.done,
         progress.total,
+        progress.left,
         progress.cost_usd,
         progress.losses,
         progress.started,

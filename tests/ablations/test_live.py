@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from time import time
 
 import pytest
 from support.ablation_runs import options
@@ -129,7 +130,7 @@ def test_a_generation_that_was_killed_is_stopped_until_the_next_one() -> None:
 def test_a_store_tells_of_runs_without_a_file_and_of_batches() -> None:
     with open_store(STORE) as store:
         run = {"id": "r", "host": "elsewhere", "pid": 7, "started_at": "2026-01-01T00:00:00.000Z"}
-        store.write("runs", {**run, "seen_at": live.datetime.now(live.UTC).timestamp()})
+        store.write("runs", {**run, "seen_at": time()})
         for cost, verdict in ((0.25, "kept"), (0.5, None)):
             store.record_attempt(
                 None, None, None, "gpt-4", asked_model="gpt-4", prompt="p", run="r",
@@ -147,6 +148,20 @@ def test_a_store_tells_of_runs_without_a_file_and_of_batches() -> None:
     assert (asked.started, asked.host, asked.pid) == (1767225600.0, "elsewhere", 7)
     assert (found["batch"].name, found["batch"].total) == ("camvid, gpt-4", 3)
     assert found["batch"].what == "batch batch_1: in_progress"
+
+
+def test_what_a_run_asks_is_its_own_cost() -> None:
+    Path("runs/a").mkdir(parents=True)
+    file = ProgressFile(Path("runs/a", PROGRESS), "ablate")
+    file.update("Refine", 1, 3)
+    with open_store(STORE) as store:
+        run = {"id": "r", "host": file._told["host"], "pid": os.getpid()}
+        started = {"started_at": "2026-01-01T00:00:00.000Z", "seen_at": time()}
+        store.write("runs", {**run, **started})
+        asked = {"asked_model": "gpt-4", "prompt": "p", "run": "r", "cost_usd": 0.25}
+        store.record_attempt(None, None, None, "gpt-4", **asked)
+    found = activity("runs", STORE)
+    assert [(one.kind, one.what, one.cost_usd) for one in found] == [("ablate", "Refine", 0.25)]
 
 
 def test_a_file_that_is_no_store_is_no_reason_to_fail() -> None:

@@ -57,7 +57,11 @@ def test_everybody_sees_it_in_a_frame(app: ModuleType) -> None:
 
 
 def test_nobody_changes_anything(app: ModuleType) -> None:
-    client = TestClient(app.make_app(), base_url="https://user-space.hf.space")
+    application = app.make_app()
+    paths = [route.path for route in application.routes]
+    assert "/compare" in paths
+    assert [path for path in paths if re.match(r"/(api/)?(texts|runs)", path)] == []
+    client = TestClient(application, base_url="https://user-space.hf.space")
     for path in ("/texts", "/runs", "/api/texts", "/api/runs"):
         assert client.get(path).status_code == 404
     for path in ("/texts", "/runs", "/api/texts/edit", "/api/texts/lock", "/api/runs/start"):

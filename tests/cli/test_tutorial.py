@@ -20,7 +20,7 @@ def test_blocks_that_are_only_parsed_are_left_out() -> None:
     )
     assert shell_script(text) == "set -eu\na\nc"
     script = shell_script(TUTORIAL)
-    assert "--max-cost 5" in script and "my_photographs" not in script
+    assert "--llm gpt-4" in script and "my_photographs" not in script
 
 
 @pytest.mark.slow

@@ -51,6 +51,24 @@ def test_it_is_written_at_each_step_and_else_once_a_second(monkeypatch) -> None:
     assert written == [100.0 + n for n in range(8)] + [107.5]
 
 
+def test_the_time_left_is_that_of_the_step(monkeypatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    file = ProgressFile(None, "train")
+    left = []
+    for what, done, total in (
+        ("a", 0, 0),
+        ("a", 500, 800),
+        ("a", 510, 800),
+        ("b", 0, 4),
+        ("b", 2, 4),
+    ):
+        file.update(what, done, total)
+        left.append(file._told["left"])
+        now[0] += 5.0
+    assert left == [None, None, 5.0 * 290 / 10, None, 5.0]
+
+
 @pytest.mark.parametrize(
     ("error", "state", "said"),
     [(KeyboardInterrupt(), "stopped", ""), (ValueError("bad"), "failed", "ValueError: bad")],

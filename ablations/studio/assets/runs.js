@@ -149,7 +149,7 @@ function card(job, pressed) {
     if (one.total) bar.value = Math.min(1, one.done / one.total); else bar.removeAttribute("value");
     const seconds = Date.now() / 1000 - one.started;
     const told = [one.total ? `${one.done} of ${one.total}` : one.done ? `${one.done} done` : null, money(one.cost_usd),
-      one.started ? (one.state === "running" ? `for ${clock(seconds)}` : time(one.started)) : null, one.host && one.pid ? `process ${one.pid} on ${one.host}` : null];
+      one.started ? (one.state === "running" ? `for ${clock(seconds)}` : time(one.started)) : null, one.state === "running" && one.left !== null ? `${clock(one.left)} left` : null, one.host && one.pid ? `process ${one.pid} on ${one.host}` : null];
     numbers.replaceChildren(...told.filter(Boolean).map((text) => h("span", {}, text)));
     const key = JSON.stringify(one.losses.at(-1) ?? null);
     if (key !== drawn) { drawn = key; const line = curve(one.losses, "loss"); drawing.replaceChildren(...(line ? [line] : [])); }
@@ -160,7 +160,7 @@ function card(job, pressed) {
 }
 
 /** What is told of a job that has left nothing else yet. */
-const ofJob = (job) => ({ kind: job.command.split(" ")[1], name: "", folder: null, state: job.state, what: "starting", done: 0, total: 0,
+const ofJob = (job) => ({ kind: job.command.split(" ")[1], name: "", folder: null, state: job.state, what: "starting", done: 0, total: 0, left: null,
   cost_usd: null, losses: [], started: job.started, command: job.command, pid: null, host: "", error: "", job: job.id });
 
 function over(job) {
@@ -183,10 +183,14 @@ async function now() {
     if (!cards.has(key)) cards.set(key, card(one.job, jobs.get(one.job)?.pressed));
     const { box, update } = cards.get(key);
     update(one);
-    if (!box.isConnected) $("#now").append(box);
+    const place = $(one.state === "running" ? "#now" : "#cut-short");
+    if (box.parentNode !== place) place.append(box);
   }
   for (const [key, { box }] of cards) if (!keys.has(key)) { box.remove(); cards.delete(key); }
-  $("#nothing").hidden = shown.length > 0;
+  const going = shown.filter((one) => one.state === "running").length;
+  $("#nothing").hidden = going > 0;
+  $("#cut").hidden = shown.length === going;
+  $("#cut summary").textContent = `Cut short (${shown.length - going})`;
   const past = told.jobs.filter((job) => job.state !== "running");
   const fingerprint = JSON.stringify(past.map((job) => [job.id, job.state]));
   if (fingerprint !== ended) {
@@ -223,8 +227,11 @@ async function results() {
   $("#no-results").hidden = told.results.length > 0;
 }
 
+/** What a filter says: before it is filled the address does. */
+const filter = (select) => (select.options.length ? select.value : asked.get(`by-${select.name}`) ?? "");
+
 function fill(select, choices, first) {
-  const before = select.value || asked.get(select.name) || "";
+  const before = filter(select);
   const options = first === null ? [] : [h("option", { value: "" }, first)];
   select.replaceChildren(...options, ...choices.map((one) => h("option", { value: one }, one)));
   if (choices.includes(before)) select.value = before;
@@ -232,9 +239,12 @@ function fill(select, choices, first) {
 
 const share = (value) => (value === null || value === undefined ? "-" : percent(value));
 async function board() {
-  const chosen = Object.fromEntries([...document.querySelectorAll("#filters select")].map((s) => [s.name, s.value]));
+  const chosen = Object.fromEntries([...document.querySelectorAll("#filters select")].map((s) => [s.name, filter(s)]));
   const query = new URLSearchParams({ split: "report", ...Object.fromEntries(Object.entries(chosen).filter(([, v]) => v !== "")) });
-  const told = await api(`/api/runs/leaderboard?${query}`);
+  const told = await api(`/api/runs/leaderboard?${query}`).catch((error) => {
+    if ($("#filters select").options.length) throw error;
+    return api("/api/runs/leaderboard");  // the address names what is not there any more
+  });
   for (const name of ["benchmark", "model", "llm"]) fill($(`#filters [name=${name}]`), told.choices[name] ?? [], "all");
   fill($("#filters [name=split]"), ["report", "selection", ...told.splits], null);
   fill($("#filters [name=sort]"), SORTS, null);
@@ -256,7 +266,7 @@ $("#command").addEventListener("change", () => attempt(choose));
 $("#fields").addEventListener("input", debounce(() => attempt(preview), 120));
 $("#start").addEventListener("submit", start);
 $("#copy").addEventListener("click", () => copy($("#preview").textContent));
-$("#filters").addEventListener("change", (event) => { remember({ [event.target.name]: event.target.value }); attempt(board); });
+$("#filters").addEventListener("change", (event) => { remember({ [`by-${event.target.name}`]: event.target.value }); attempt(board); });
 attempt(forms);
 watch();
 attempt(untilReady);
