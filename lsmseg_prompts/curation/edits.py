@@ -273,7 +273,15 @@ def editable(
     llm: str = "bundled",
     store: FilePath | None = None,
 ) -> str:
-    """The text that stands in a cell now, for an editor; empty where none does. See `cell`."""
+    """The text that stands in a cell now, for an editor; empty where none does. See `cell`.
+
+    Args:
+        vocabulary: the vocabulary, or its name.
+        name: the class.
+        attribute: the attribute.
+        llm: under whom the cell is filed.
+        store: the path of the store; None for the usual one.
+    """
     return text_of(cell(vocabulary, name, attribute, llm, store))
 
 

@@ -133,17 +133,7 @@ def cells(
     table = CellTable(llms=_sorted_llms({llm for llm, _ in kinds}))
     bases = {asked_of(name) for _, name in kinds if other_of(name) is None} | set(DESCRIBED)
     table.attributes = sorted(bases, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))
-    chosen: list[_Key] = []
-    counts: Counter[tuple[str, ...]] = Counter()
-    for key in _wanted(vocabulary, request, filled, kinds):
-        cell = filled.get(key)
-        if not request.search or _has_words(cell, request.search):
-            marks = _marks(cell)
-            counts[marks] += 1
-            if not request.statuses or not set(marks).isdisjoint(request.statuses):
-                chosen.append(key)
-    for marks, number in counts.items():
-        table.counts |= {mark: table.counts.get(mark, 0) + number for mark in marks}
+    chosen = _chosen(table, _wanted(vocabulary, request, filled, kinds), request, filled)
     chosen.sort(key=lambda key: _place(key, filled.get(key), request.sort, budget))
     if request.descending:
         chosen.reverse()
@@ -166,6 +156,24 @@ def cells(
             row["remedy"] = remedies[kind]
         table.rows.append(row)
     return table
+
+
+def _chosen(
+    table: CellTable, keys: Iterable[_Key], request: CellsRequest, filled: _Cells
+) -> list[_Key]:
+    """Those with the words and of the statuses that are asked for; the table gets the counts."""
+    chosen = []
+    counts: Counter[tuple[str, ...]] = Counter()
+    for key in keys:
+        cell = filled.get(key)
+        if not request.search or _has_words(cell, request.search):
+            marks = _marks(cell)
+            counts[marks] += 1
+            if not request.statuses or not set(marks).isdisjoint(request.statuses):
+                chosen.append(key)
+    for marks, number in counts.items():
+        table.counts |= {mark: table.counts.get(mark, 0) + number for mark in marks}
+    return chosen
 
 
 def _working(

@@ -199,6 +199,8 @@ function recall() {
     if (id === "attributes" || id === "llms") $(`#${id}`).dataset.wanted = value;
     else if (id !== "vocab" || [...$("#vocab").options].some((option) => option.value === value)) $(`#${id}`).value = value;
   }
+  const { llm: usual } = $(".texts").dataset;
+  if (!given.has("llms") && usual !== "bundled") $("#llms").dataset.wanted = usual;
   for (const id of ["attributes", "llms"]) {
     const value = $(`#${id}`).dataset.wanted;
     if (value) choices($(`#${id}`), [value]);
