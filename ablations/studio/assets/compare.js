@@ -81,6 +81,12 @@ async function turnTo(split, place = 0) {
   await showTiles();
 }
 
+async function ownPicture(file) {
+  if (!file) return;
+  const { sent } = await api("/api/compare/send", file);
+  await showPicture({ sent });
+}
+
 // -- over a split --
 
 function limits() {
@@ -170,6 +176,12 @@ $("#split").onchange = (event) => attempt(async () => {
 });
 $("#before").onclick = () => attempt(() => ((state.page -= 1), showTiles()));
 $("#after").onclick = () => attempt(() => ((state.page += 1), showTiles()));
+$("#picture").onchange = (event) => attempt(() => ownPicture(event.target.files[0]));
+$("#maps").ondragover = (event) => event.preventDefault();
+$("#maps").ondrop = (event) => {
+  event.preventDefault();
+  attempt(() => ownPicture(event.dataTransfer.files[0]));
+};
 $("#opacity").oninput = (event) => document.body.style.setProperty("--opacity", event.target.value / 100);
 $("#names").onchange = (event) => $("#maps").classList.toggle("no-names", !event.target.checked);
 $("#swap").onclick = () => {

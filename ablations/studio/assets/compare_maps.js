@@ -1,18 +1,11 @@
 // Label maps and the map of differences, drawn over the picture.
 
 import { h, percent } from "/assets/studio.js";
+import { NOTHING, unpack } from "/assets/try-drawing.js";
 
-const NONE = 65535;
 const SVG = "http://www.w3.org/2000/svg";
 /** Colours of what became of a pixel, by its code; apart for colour-blind eyes too. */
 const CODES = { 2: [128, 128, 128, 150], 3: [222, 110, 20, 255], 4: [32, 115, 205, 255], 5: [165, 75, 175, 255], 6: [165, 75, 175, 255] };
-
-/** The bytes of what the studio packed. */
-async function unpacked(packed) {
-  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
 
 const rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
 const hex = ([r, g, b]) => `rgb(${r} ${g} ${b})`;
@@ -70,17 +63,17 @@ export async function drawMaps(place, legend, told, onPixel) {
   for (const [kind, title] of Object.entries(titles)) {
     const one = told[kind];
     if (!one) continue;
-    maps[kind] = new Uint16Array((await unpacked(one.map)).buffer);
+    maps[kind] = await unpack(one.map, Uint16Array);
     const pixels = maps[kind];
-    const map = canvas(width, height, (at) => (pixels[at] === NONE ? null : [...colours[pixels[at]], 255]));
+    const map = canvas(width, height, (at) => (pixels[at] === NOTHING ? null : [...colours[pixels[at]], 255]));
     figures.push(figure(title, kind, told.picture, map, writing(one.names, width, height, told.colours)));
   }
-  const codes = await unpacked(told.difference.map);
+  const codes = await unpack(told.difference.map);
   figures.push(figure("Where they differ", "difference", told.picture, canvas(width, height, (at) => CODES[codes[at]])));
   place.replaceChildren(...figures);
   legend.replaceChildren(...legends(told));
 
-  const name = (kind, at) => (maps[kind][at] === NONE ? "nothing" : told.classes[maps[kind][at]]);
+  const name = (kind, at) => (maps[kind][at] === NOTHING ? "nothing" : told.classes[maps[kind][at]]);
   const point = (event) => {
     const layers = event.target.closest(".layers");
     if (!layers) return;

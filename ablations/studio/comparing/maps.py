@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
+from ablations.studio.trying.segmenting import packed
 from lsmseg_model.data.palette import palette
 from lsmseg_model.data.region_names import region_names
 
@@ -96,11 +95,6 @@ def _one(labels: np.ndarray, names: Sequence[str], truth: np.ndarray | None) -> 
 
 def _wide(text: str) -> float:
     return LETTER * len(text)
-
-
-def packed(array: np.ndarray) -> str:
-    """The bytes of an array, deflated, as base64."""
-    return base64.b64encode(zlib.compress(array.tobytes(), 1)).decode()
 
 
 def png(image: np.ndarray, side: int | None = None) -> bytes:

@@ -16,7 +16,7 @@ from ablations.studio.web.inputs import MB, Input, route
 from ablations.studio.web.pages import shown
 from ablations.studio.web.replies import png_reply
 
-LARGEST_SET = 2 * MB  # bytes that are sent
+LARGEST_SET, LARGEST_PICTURE = 2 * MB, 32 * MB  # bytes that are sent
 PAGE, THUMBNAIL = 24, 144  # pictures at once, and pixels of their longer sides
 
 
@@ -49,6 +49,9 @@ def routes(studio: Studio) -> list[BaseRoute]:
     def thumbnail(given: Input) -> Response:
         return png_reply(png(side_by_side.picture(given).image, THUMBNAIL))
 
+    def send(given: Input) -> dict[str, Any]:
+        return side_by_side.add(given.data)
+
     def picture(given: Input) -> dict[str, Any]:
         first, second = sets.read(given, "first"), sets.read(given, "second")
         compared = side_by_side.compare(first, second, side_by_side.picture(given))
@@ -67,6 +70,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
         route("POST", "/api/compare/own", own, most=LARGEST_SET, raw=True),
         route("GET", "/api/compare/pictures", pictures),
         route("GET", "/api/compare/thumbnail", thumbnail),
+        route("POST", "/api/compare/send", send, most=LARGEST_PICTURE, raw=True),
         route("POST", "/api/compare/picture", picture),
         route("POST", "/api/compare/split", split),
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 from ablations.runs.folders import find_file, find_result, list_files, list_results
 from ablations.studio.state import Studio
+from ablations.studio.trying.kept import Kept
 from ablations.studio.web.inputs import Input
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.descriptions.loading import load, writers
@@ -38,7 +38,7 @@ class PromptSets:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._own: OrderedDict[str, PromptSet] = OrderedDict()
+        self._own: Kept[str, PromptSet] = Kept(KEPT)
 
     def choices(self) -> dict[str, Any]:
         """What a set can be made of: attributes by LLM, compositions, controls, templates, runs."""
@@ -88,10 +88,7 @@ class PromptSets:
         """
         made = self._load(data, shown_name(name), format)
         id = hashlib.sha256(format.encode() + data).hexdigest()[:32]
-        self._own[id] = made
-        self._own.move_to_end(id)
-        while len(self._own) > KEPT:
-            self._own.popitem(last=False)
+        self._own.put(id, made)
         return {"own": id, "file": shown_name(name), **about(made)}
 
     @property

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections import OrderedDict
-from collections.abc import Callable
+import hashlib
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any
 
 import numpy as np
 
-from ablations.studio.comparing.maps import difference, drawn, packed, png, shares
+from ablations.studio.comparing.maps import difference, drawn, png, shares
 from ablations.studio.comparing.splits import Splits
 from ablations.studio.state import Studio
+from ablations.studio.trying.kept import Kept
+from ablations.studio.trying.segmenting import packed
 from ablations.studio.web.inputs import Input
 from lsmseg_model.data.benchmark import Benchmark, competing, scored_names
 from lsmseg_model.inference.reading import some_texts
 from lsmseg_model.metrics import confusion_counts, iou
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.prompts.prompt_set import PromptSet
 
-ENCODED, EMBEDDED = 8, 16  # what is kept of the last ones
-_Value = TypeVar("_Value")
+SENT, ENCODED, EMBEDDED = 12, 8, 16  # pictures that were sent, and what is kept of the last ones
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,29 @@ class SideBySide:
 
     def __init__(self, studio: Studio, splits: Splits) -> None:
         self.studio, self.splits = studio, splits
-        self._encoded: OrderedDict[str, Any] = OrderedDict()
-        self._embedded: OrderedDict[Any, Any] = OrderedDict()
+        self._sent: Kept[str, np.ndarray] = Kept(SENT)
+        self._encoded: Kept[str, Any] = Kept(ENCODED)
+        self._embedded: Kept[Any, Any] = Kept(EMBEDDED)
+        self._reading = Lock()  # one large picture in memory at a time
+
+    def add(self, data: bytes) -> dict[str, Any]:
+        """Keep a picture that was sent. Raises DataError for what cannot be read."""
+        from lsmseg_model.data.uploads import read_sent
+
+        with self._reading:
+            sent = read_sent(data)
+        name = hashlib.sha256(data).hexdigest()[:32]
+        self._sent.put(name, sent.image)
+        return {"sent": name, "size": sent.image.shape[:2]}
 
     def picture(self, given: Input) -> Shown:
-        """The picture that a request names: a place in a split."""
+        """The picture that a request names: a place in a split, or one that was sent."""
+        sent = given.text("sent", None, most=100)
+        if sent is not None:
+            image = self._sent.get(sent)
+            if image is None:
+                raise UsageError("The studio does not keep this picture any more: give it again.")
+            return Shown(f"sent {sent}", [*self.splits.benchmarks.values()][-1], image)
         split = given.text("split", most=30)
         benchmark = self.splits.get(split)
         place = given.integer("place", 0, len(benchmark) - 1)
@@ -76,10 +96,9 @@ class SideBySide:
         indices, owners = competing(shown.benchmark)
         texts, reading = some_texts(prompts, indices)
         model = self.studio.model
-        embedded = _kept(
-            self._embedded, (texts, reading), lambda: model.embed(texts, reading), EMBEDDED
-        )
-        encoded = _kept(self._encoded, shown.key, lambda: model.encode(shown.image), ENCODED)
+        embed = lambda: model.embed(texts, reading)  # noqa: E731
+        embedded = self._embedded.or_made((texts, reading), embed)
+        encoded = self._encoded.or_made(shown.key, lambda: model.encode(shown.image))
         labels, _ = encoded.decode(embedded).label(owners)
         return np.asarray(labels)
 
@@ -111,18 +130,3 @@ def _scores(
             for n, at in enumerate(held)
         ],
     }
-
-
-def _kept(
-    kept: OrderedDict[Any, _Value], key: Any, make: Callable[[], _Value], most: int
-) -> _Value:
-    """What is kept, else what ``make`` gives, which is kept then."""
-    return _keep(kept, key, kept[key] if key in kept else make(), most)
-
-
-def _keep(kept: OrderedDict[Any, _Value], key: Any, value: _Value, most: int) -> _Value:
-    kept[key] = value
-    kept.move_to_end(key)
-    while len(kept) > most:
-        kept.popitem(last=False)
-    return value

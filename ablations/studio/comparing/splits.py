@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from ablations.runs.compare_prompts import compare_prompts, holds
 from ablations.scoring.options import cache_folder
 from ablations.scoring.splits import BenchmarkSource, Part
 from ablations.studio.state import Studio
+from ablations.studio.trying.kept import Kept
 from ablations.studio.web.inputs import Input
 from ablations.studio.web.tasks import Cancelled, Task
 from lsmseg_prompts.errors import UsageError
@@ -45,7 +45,7 @@ class Splits:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._scorers: OrderedDict[tuple[str, int], Scorer] = OrderedDict()
+        self._scorers: Kept[tuple[str, int], Scorer] = Kept(SCORERS)
         self._starting = Lock()
         self._turn = Lock()  # one comparison at a time; another waits, and can be called off
 
@@ -139,8 +139,4 @@ class Splits:
             cache = None if public else cache_folder()
             scorer = scorer_of(self.studio.model, part, counts, cache, self.studio.lock)
         scorer.count_store = counts  # those in memory are not kept: strangers send any number
-        self._scorers[split, number] = scorer
-        self._scorers.move_to_end((split, number))
-        while len(self._scorers) > SCORERS:
-            self._scorers.popitem(last=False)
-        return scorer
+        return self._scorers.put((split, number), scorer)

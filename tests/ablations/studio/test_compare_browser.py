@@ -168,3 +168,15 @@ def test_hostile_names_and_files_do_nothing(
     alarms = [one for one in complaints if "status of 4" not in one]
     complaints.clear()
     assert alarms == []
+
+
+def test_ones_own_picture(page: Page, served: Callable[..., Any], tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (60, 40), "green").save(tmp_path / "green.png")
+    page.goto(served(model=StripedModel()).entry("/compare"))
+    page.locator("figure[data-map=truth] canvas").wait_for()
+    page.locator("#picture").set_input_files(tmp_path / "green.png")
+    page.locator("figure[data-map=truth]").wait_for(state="detached")
+    assert page.locator("figure[data-map=first] canvas").get_attribute("width") == "60"
+    assert "different" in page.locator("#differences").inner_text()

@@ -6,12 +6,14 @@ import base64
 import json
 import zlib
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.striped_model import StripedModel
 
 from ablations.report.run_file import FORMAT, VERSION
@@ -203,8 +205,23 @@ def test_pictures_and_what_is_none(striped: Any) -> None:
     for query in ("split=../x&place=0", "split=report&place=-1", "split=report&place=200", ""):
         assert striped.get(f"/api/compare/thumbnail?{query}").status_code == 400
     both = {"first": NAME, "second": COLOR}
+    assert "give it again" in refused(striped, "picture", **both, sent="x")
     assert "split is missing" in refused(striped, "picture", **both)
     assert "first has to be" in refused(striped, "picture", second=COLOR)
+
+
+def test_a_picture_of_ones_own(striped: Any) -> None:
+    buffer = BytesIO()
+    Image.new("RGB", (30, 20)).save(buffer, "PNG")
+    sent = striped.post("/api/compare/send", content=buffer.getvalue()).json()
+    assert sent["size"] == [20, 30]
+    told = ask(striped, "picture", first=NAME, second=COLOR, sent=sent["sent"])
+    assert told["truth"] is None and told["scores"] is None
+    parts = {row["name"]: row["share"] for row in told["difference"]["shares"]}
+    assert parts == {"alike": 0.5, "different": 0.5}
+    reply = striped.post("/api/compare/send", content=b"<svg onload=alert(1)>")
+    assert reply.status_code == 409 and "picture" in reply.json()["error"]
+    assert striped.post("/api/compare/send", content=b"x" * (2**25 + 1)).status_code == 413
 
 
 def test_a_split_has_the_numbers_of_the_library(striped: Any) -> None:
