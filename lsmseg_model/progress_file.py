@@ -195,7 +195,8 @@ def _check(progress: Progress) -> None:
         if name in ("born", "left", "cost_usd"):
             right = value is None or _is_number(value)
         elif name == "losses":
-            right = isinstance(value, list) and all(
+            right = isinstance(value, list) and len(value) <= MOST_LOSSES
+            right = right and all(
                 isinstance(p, list) and len(p) == 2 and all(map(_is_number, p)) for p in value
             )
         elif name in ("started", "updated"):

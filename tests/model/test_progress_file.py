@@ -127,7 +127,8 @@ def test_a_child_that_ended_and_was_not_waited_for_is_gone() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"pid": "1"}, {"losses": [[1]]}, {"losses": [["a", 1.0]]}, {"what": 5}, {"done": True},
+        {"pid": "1"}, {"losses": [[1]]}, {"losses": [["a", 1.0]]}, {"losses": [[1, 1.0]] * 300},
+        {"what": 5}, {"done": True},
         {"more": 1}, {"started": None}, {"typed": ["x"]},
     ],
 )  # fmt: skip

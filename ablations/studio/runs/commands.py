@@ -24,7 +24,6 @@ _LLM = re.compile(r"[\w][\w.:/@+#-]*")
 _NAMES = re.compile(r"[^\W_][\w ,.:+*()#'-]*")
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _STORED = ("generate", "ablate", "refine", "run", "train", "pretrain", "recipes run")
-_MODELLED = ("ablate", "refine", "recipes run")
 
 
 def forms(studio: Studio) -> list[dict[str, Any]]:
@@ -186,7 +185,10 @@ def _fixed(studio: Studio, name: str, values: Mapping[str, Any]) -> list[str]:
     data = values.get("data") or "ministuff"
     if has_data and data == options.data and options.data_root is not None:
         words.append(f"--data-root={options.data_root}")
-    if name == "ablate" and options.checkpoint is None and options.runtime == "torch":
+    if name == "ablate" and options.checkpoint is not None:
+        words += ["--scorer=trained", f"--checkpoint={options.checkpoint}"]
+        words += [f"--format={options.format}"]
+    elif name == "ablate" and options.runtime == "torch":
         for key in ("model", "pretrained", "dense", "sam"):
             value = getattr(options, key)
             if value is not None and value != type(options).__dataclass_fields__[key].default:

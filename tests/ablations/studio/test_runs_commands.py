@@ -55,6 +55,10 @@ def test_the_words_are_those_that_one_types() -> None:
     assert words_of(here, "refine", {"run": "one", "rounds": 2, "out": "x"}) == [
         "refine", "runs/one", "--rounds=2", "--out=runs/x", "--store=s.sqlite",
     ]  # fmt: skip
+    network = words_of(studio(checkpoint="net.safetensors"), "ablate", {"out": "x"})
+    assert network[-3:] == [
+        "--scorer=trained", "--checkpoint=net.safetensors", "--format=lsmseg",
+    ]  # fmt: skip
     run = words_of(here, "run", {"no_refine": True, "out": "x"})
     assert run == ["run", "--no-refine", "--out=runs/x", "--store=s.sqlite"]
 
