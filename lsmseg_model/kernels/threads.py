@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -31,3 +32,17 @@ def in_threads(
     # Of PyTorch's threads the number is each thread's own: the caller's stays as it is.
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield from pool.map(function, items)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes in this thread alone: for steps of milliseconds.
+
+    Beside other programs several threads wait for each other many times as long.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

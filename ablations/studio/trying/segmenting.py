@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,8 +80,9 @@ class Trial:
                 return _plain(told)
             prompts = self._prompts(request, phrases)
             decoded = self._decode(shown, prompts)
-            prediction = prompts.predict(shown.image, decoded)
-            low, high = decoded.range
+            with self._light():
+                prediction = prompts.predict(shown.image, decoded)
+                low, high = decoded.range
         told |= {"low": low, "high": high, "mean": float(prediction.scores.mean())}
         colours = list(prediction.classes)
         if shown.labels is not None:
@@ -94,7 +96,7 @@ class Trial:
         decoded, names, shown = self._scores(request)
         if not 0 <= place < len(names):
             raise UsageError("There is no such phrase on the page: try again.")
-        with self.studio.lock:
+        with self.studio.lock, self._light():
             scores = decoded.scores([place])[0]
         low, high = float(scores.min()), float(scores.max())
         steps = np.rint((scores - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
@@ -112,7 +114,7 @@ class Trial:
         height, width = shown.image.shape[:2]
         if not (0 <= x < width and 0 <= y < height):
             raise UsageError(f"The picture has {width} x {height} pixels: choose one in it.")
-        with self.studio.lock:
+        with self.studio.lock, self._light():
             scores = decoded.at(range(len(names)), (y, x))
         best = np.argsort(-scores, kind="stable")[:BEST]
         return [{"name": names[one], "score": float(scores[one])} for one in best]
@@ -124,22 +126,31 @@ class Trial:
         from lsmseg_model.inference.class_prompts import ClassPrompts
 
         some = _competing(phrases)
-        return ClassPrompts(
-            self.model,
-            [one.name for one in some],
-            [one.texts for one in some],
-            request.background or None,
-            request.threshold,
-        )
+        names, texts = [one.name for one in some], [one.texts for one in some]
+        with self._light():
+            return ClassPrompts(
+                self.model, names, texts, request.background or None, request.threshold
+            )
 
     def _decode(self, shown: Shown, prompts: ClassPrompts) -> Pointable:
         key = (shown.name, *map(tuple, prompts.texts))
         decoded = self._decoded.get(key)
         if decoded is None:
-            encode = lambda: self.model.encode(shown.image, shown.name)  # noqa: E731
-            decoded = self._encoded.or_made(shown.name, encode).decode(prompts.text)
-            self._decoded.put(key, decoded)
+            encoded = self._encoded.get(shown.name)
+            if encoded is None:
+                encoded = self.model.encode(shown.image, shown.name)
+                self._encoded.put(shown.name, encoded)
+            with self._light():
+                decoded = self._decoded.put(key, encoded.decode(prompts.text))
         return decoded
+
+    def _light(self) -> AbstractContextManager[None]:
+        """Around steps of a CLIP that take milliseconds, see `one_thread`."""
+        if self.studio.options.runtime == "onnx" or self.model.score != "cosine":
+            return nullcontext()
+        from lsmseg_model.kernels.threads import one_thread
+
+        return one_thread()
 
     def _scores(self, request: TryRequest) -> tuple[Pointable, tuple[str, ...], Shown]:
         """The scores of all prompts, with their names. Raises UsageError where none competes."""
