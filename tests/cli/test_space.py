@@ -18,17 +18,24 @@ from support.command_line import ROOT
 from ablations.studio.state import Studio
 
 SPACE = ROOT / "examples" / "space"
+HERE = "https://user-space.hf.space"
 
 
 @pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """app.py, which here loads no model."""
-    monkeypatch.setattr(Studio, "load", lambda studio: None)
+def loading() -> ModuleType:
+    """app.py."""
     spec = spec_from_file_location("space_app", SPACE / "app.py")
     assert spec is not None and spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def app(loading: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """app.py, which here loads no model."""
+    monkeypatch.setattr(Studio, "load", lambda studio: None)
+    return loading
 
 
 def test_what_hugging_face_reads(app: ModuleType) -> None:
@@ -47,7 +54,7 @@ def test_what_hugging_face_reads(app: ModuleType) -> None:
 
 
 def test_everybody_sees_it_in_a_frame(app: ModuleType) -> None:
-    client = TestClient(app.make_app(), base_url="https://user-space.hf.space")
+    client = TestClient(app.make_app(), base_url=HERE)
     for path in ("/", "/compare"):
         shown = client.get(path, headers={"sec-fetch-site": "cross-site",
                                           "sec-fetch-mode": "navigate"})  # fmt: skip
@@ -61,7 +68,7 @@ def test_nobody_changes_anything(app: ModuleType) -> None:
     paths = [route.path for route in application.routes]
     assert "/compare" in paths
     assert [path for path in paths if re.match(r"/(api/)?(texts|runs)", path)] == []
-    client = TestClient(application, base_url="https://user-space.hf.space")
+    client = TestClient(application, base_url=HERE)
     for path in ("/texts", "/runs", "/api/texts", "/api/runs"):
         assert client.get(path).status_code == 404
     for path in ("/texts", "/runs", "/api/texts/edit", "/api/texts/lock", "/api/runs/start"):
@@ -80,3 +87,19 @@ def test_another_model(app: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None
     app.make_app()
     options = opened[0].options
     assert (options.model, options.pretrained, options.public) == ("ViT-B-16", "openai", True)
+
+
+@pytest.mark.slow
+def test_visitors_try_and_compare_and_leave_no_file(loading: ModuleType) -> None:
+    client = TestClient(loading.make_app(), base_url=HERE)
+    asked = {"picture": "report-0000", "lines": ["brick wall", "wood floor"]}
+    tried = client.post("/api/try/segment", json=asked)
+    assert tried.status_code == 200 and tried.json()["classes"] == asked["lines"]
+    first = {"kind": "name", "template": "name"}
+    second = {"kind": "attributes", "attributes": ["color"], "llm": "bundled"}
+    sets = {"first": first, "second": second, "split": "report", "limit": 2}
+    task = client.post("/api/compare/split", json=sets).json()
+    while task["state"] == "running":
+        task = client.get(f"/api/tasks/{task['id']}").json()
+    assert task["state"] == "done", task
+    assert list(Path().iterdir()) == []
