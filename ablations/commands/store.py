@@ -14,7 +14,7 @@ from ablations.commands.app import example, group
 from ablations.commands.output import say, show
 from lsmseg_prompts.curation.sources import Format
 from lsmseg_prompts.errors import PartialError, RefusedError
-from lsmseg_prompts.terminal import print_json, print_line
+from lsmseg_prompts.terminal import note, print_json, print_line
 from lsmseg_prompts.tokens import find_budget
 
 app = group("The attribute store: where it is and what it holds.")
@@ -112,10 +112,16 @@ def store_edit(
     vocabulary, tokens = lsmseg_prompts.load_vocabulary(vocab), find_budget(budget)
     now = editable(vocabulary, name, attribute, llm, store)
     given = text_from(text, file, now, f"{attribute} of {name}, by {llm}")
-    if expected is None and text is None and file is None:
+    from_editor = text is None and file is None
+    if expected is None and from_editor:
         expected = now  # what the editor was opened with
     into = (vocabulary, name, attribute, given, llm, store, force, tokens, expected)
-    cell = lsmseg_prompts.store_edit(*into)
+    try:
+        cell = lsmseg_prompts.store_edit(*into)
+    except RefusedError:
+        if from_editor:  # it is written nowhere else
+            note(f"Not taken: {given}")
+        raise
     show(cell, json, printed=lambda cell: store_tables.cells([cell]))
 
 

@@ -219,6 +219,19 @@ def test_an_edit_in_the_editor(store: Store, call, editor) -> None:
     assert Path("seen.txt").read_text().startswith(OLD) and cell("color")["text"] == NEW
 
 
+def test_an_editor_that_another_was_faster_than(store: Store, call, editor) -> None:
+    put(store, "color", OLD)
+    editor(
+        "import sqlite3; c = sqlite3.connect('s.sqlite'); "
+        "c.execute(\"UPDATE descriptions SET text = 'A fence is pink.'\"); c.commit(); "
+        f"p.write_text({NEW!r})"
+    )
+    result = call("store", "edit", "fence", "color", "--llm", "gpt-4", *ON)
+    assert result.code == 6 and "A fence is pink." in result.err
+    assert f"Not taken: {NEW}" in result.err, "what was written is not lost"
+    assert cell("color")["text"] == "A fence is pink."
+
+
 @pytest.mark.parametrize(
     ("line", "code", "says"), [("pass", 2, "same as before"), ("sys.exit(3)", 4, "ended with 3")]
 )

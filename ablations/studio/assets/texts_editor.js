@@ -249,6 +249,7 @@ export class Editor {
       h("p", { class: "row" },
         h("button", { type: "button", class: "keep-there", onclick: take }, "Leave that one"),
         h("button", { type: "button", class: "keep-mine", onclick: keep }, "Save mine in its place"))));
+    $(".conflict", this.place).scrollIntoView({ block: "nearest" });
     this.draft();
   }
 

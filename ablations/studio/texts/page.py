@@ -184,7 +184,7 @@ def _written(given: Input) -> str:
 
 
 def _expected(given: Input) -> str | None:
-    """The text that the page was looking at; it has to say, so that nobody is overwritten."""
+    """The text that the page was looking at; None where any may stand there."""
     expected = given.text("expected", None)
     return None if expected is None else str(expected)
 

@@ -130,6 +130,27 @@ def test_the_keyboard_is_enough(page: Any, studio: Any, expect: Any) -> None:
     expect(page.locator("#cells tr[data-key]").nth(1)).to_be_focused()
 
 
+def test_filters_stay_after_a_reload(page: Any, studio: Any, expect: Any) -> None:
+    put(studio, None, status="failed", reason="no sentence came")
+    page.goto(studio.entry("/texts"))
+    lines = page.locator("#cells tr[data-key]")
+    expect(lines).to_have_count(50)
+    expect(page.locator("#where")).to_contain_text("1 to 50 of ")
+    page.locator("#next").click()
+    expect(page.locator("#where")).to_contain_text("51 to 100 of ")
+    page.locator("#statuses button", has_text="failed").click()
+    expect(lines).to_have_count(1)
+    page.reload()
+    expect(lines).to_have_count(1)
+    expect(lines).to_contain_text("no sentence came")
+    page.locator("#search").fill("white")
+    expect(page.locator("#cells")).to_have_text("No cell is like that.")
+    page.locator("#statuses button", has_text="failed").click()
+    page.get_by_role("button", name="tokens").click()
+    expect(page.locator("th[aria-sort=ascending]")).to_contain_text("tokens")
+    expect(lines.first).to_contain_text("white")
+
+
 def test_on_a_telephone(page: Any, studio: Any, expect: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     opened(page, studio)
