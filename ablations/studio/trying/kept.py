@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -32,6 +33,11 @@ class Kept(Generic[_Key, _Value]):
             while len(self._items) > self.most:
                 self._items.popitem(last=False)
         return value
+
+    def or_made(self, key: _Key, make: Callable[[], _Value]) -> _Value:
+        """What is kept, else what ``make`` gives, which is kept then."""
+        value = self.get(key)
+        return self.put(key, make()) if value is None else value
 
     def __len__(self) -> int:
         return len(self._items)
