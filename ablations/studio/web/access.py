@@ -117,7 +117,10 @@ class Access:
 
     def _ask(self, status: HTTPStatus = HTTPStatus.UNAUTHORIZED, said: str = "") -> Response:
         known = bool(self.studio.options.password)
-        return page("enter.html.j2", status, said=said, has_password=known)
+        reply = page("enter.html.j2", status, said=said, has_password=known)
+        # Under no-referrer a browser sends this page's form with the Origin "null".
+        reply.headers["referrer-policy"] = "same-origin"
+        return reply
 
     def _cookie(self, request: Request) -> str:
         """Cookies do not know ports: two studios on one machine have two names."""

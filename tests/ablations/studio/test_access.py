@@ -80,7 +80,10 @@ def test_others_need_a_password() -> None:
 
 def test_the_password(open_studio: Any) -> None:
     client = open_studio(token=False, host="0.0.0.0", password="open, sesame")
-    assert 'type="password"' in client.get("/").text
+    form = client.get("/")
+    assert 'type="password"' in form.text
+    # Under "no-referrer" browsers send a form with the Origin "null", which is refused.
+    assert form.headers["referrer-policy"] == "same-origin"
     wrong = client.post("/login", content="password=sesame")
     assert wrong.status_code == 401 and "not the password" in wrong.text
     right = client.post("/login", content="password=open%2C+sesame", follow_redirects=False)
