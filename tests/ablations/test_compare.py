@@ -355,7 +355,7 @@ def test_the_page_is_self_contained_escaped_and_links_the_runs(compared: Compari
     links = [link for link in reader.links if not link.startswith("data:image/png;base64,")]
     assert links == [f"{path.name}/report.html" for path in compared.directories.values()]
     assert all((compared.directory / link).is_file() for link in links)
-    assert len(reader.links) - len(links) == 1 + 2 * len(LLMS)
+    assert len(reader.links) - len(links) == 1 + 4 * len(LLMS)  # scores and differences, twice
     assert "http:" not in re.sub(r"base64,[^\"]*", "", text)
     assert "&lt;script&gt;" in text and compared.summary.split(" reaches")[0] in text
 

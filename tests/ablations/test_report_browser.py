@@ -140,6 +140,7 @@ def test_it_can_be_printed(page: Page) -> None:
     assert page.evaluate(shown.format("thead")) == "table-header-group"  # again on every sheet
 
 
+@pytest.mark.slow
 def test_what_the_search_box_leaves_out_is_printed(page: Page) -> None:
     page.locator(".bar input").last.fill("nothing has this")
     table = (
@@ -152,6 +153,7 @@ def test_what_the_search_box_leaves_out_is_printed(page: Page) -> None:
     assert page.evaluate(shown) == many
 
 
+@pytest.mark.slow
 def test_a_phone_shows_rows_with_names_and_keeps_the_first_column(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     row = f"{CLASSES}.tBodies[0].rows[1]"
@@ -198,6 +200,7 @@ CONTRASTS = """() => {
 }"""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_stand_out_in_either_scheme(page: Page, scheme: Literal["light", "dark"]) -> None:
     page.emulate_media(color_scheme=scheme)
@@ -209,6 +212,7 @@ def test_texts_stand_out_in_either_scheme(page: Page, scheme: Literal["light", "
     assert (ground == "rgb(255, 255, 255)") is (scheme == "light")
 
 
+@pytest.mark.slow
 def test_plots_are_turned_round_in_the_dark(page: Page) -> None:
     """The middle of a plot's white edge is the page's own colour; print stays light."""
     page.emulate_media(color_scheme="dark")

@@ -12,6 +12,8 @@ from support.ablation_fakes import ATTRIBUTES, NAMES, FakeBenchmark, board, by_t
 
 from ablations.report import class_plots, pictures, plots
 from ablations.report.broken_axis import BEHIND, GAP, Broken, break_axis, find_break
+from ablations.report.sheet import signed
+from ablations.report.tables import choice_sheet
 from ablations.search.claims import compared
 from ablations.search.combine import path_rows, search
 from ablations.search.scoreboard import NAME, TYPICAL, Candidate
@@ -165,6 +167,20 @@ def test_a_choice_is_drawn_and_listed_against_all_that_stands_beside_it(drawn: l
     assert axis.get_xlabel() == "points gained by color+shape" and at_zero(axis)
     assert labels(axis)[0] == "over name"
     assert all(low > 0 for low, _ in horizontal(axis).values())  # as it is claimed
+
+
+def test_of_several_benchmarks_each_part_of_a_gain_stands_beside_the_average(
+    drawn: list[Any],
+) -> None:
+    one = board(by_table(SKILL), names=("x", "y"))
+    choice, *others = one.score("report", [Candidate(("shape",)), NAME, TYPICAL])
+    rows = [{**row, "kind": "control"} for row in compared(choice, others)]
+    sheet = choice_sheet(rows, "shape")
+    assert sheet.columns == ("over", "x", "y", "average")
+    assert [line.cells[0] for line in sheet.lines] == ["name", "typical"]
+    assert sheet.lines[0].cells[3] == signed(rows[2])
+    plots.choice_plot(rows, "shape", Path("d.png"))
+    assert [axis.get_title("left") for axis in drawn[0].axes] == ["x", "y", "average"]
 
 
 def test_classes_are_coloured_by_where_their_interval_lies(drawn: list[Any]) -> None:
