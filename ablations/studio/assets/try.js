@@ -111,7 +111,7 @@ function draw() {
   if (!now.image) return;
   const small = innerWidth < 704; // as in try.css
   const ratio = now.image.naturalWidth / now.image.naturalHeight;
-  const most = Math.min($("#frame").clientWidth, ratio * (small ? 0.42 * innerHeight : Math.max(260, innerHeight - 290)));
+  const most = Math.min($("#frame").clientWidth, ratio * (small ? 0.42 * innerHeight : Math.max(260, innerHeight - 375)));
   canvas.style.width = `${Math.floor(most)}px`;
   paint(canvas, scene(), most * devicePixelRatio);
   const names = now.labels ? now.labels.classes.filter((_, at) => now.answer.shares[at] > 0.005) : [];
@@ -133,7 +133,7 @@ const scene = () => ({
 function showLabelled() {
   const told = now.answer.labelled;
   $("#side").hidden = !now.truth;
-  if (!now.truth || !told) return $("#mean").replaceChildren(), $("#ious").replaceChildren();
+  if (!now.truth || !told) return ["#mean", "#ious", "#also"].forEach((one) => $(one).replaceChildren());
   const { colours, classes } = now.answer;
   let more = classes.length;
   const colour = new Map(told.classes.map((row) => [row.name, row.phrase === null ? colours[more++] : colours[row.phrase]]));
@@ -142,11 +142,13 @@ function showLabelled() {
   $("#mean").replaceChildren(h("b", {}, percent(told.mean)), " mean IoU of the ", h("span", {}, `${told.classes.filter((row) => row.share).length} labelled classes`));
   $("#ious").replaceChildren(
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), h("th", { class: "n", scope: "col" }, "IoU"))),
-    h("tbody", {}, told.classes.map((row) => h("tr", {},
-      h("td", {}, h("span", { class: "dot", style: { background: colour.get(row.name) } }), row.name, row.share ? null : h("span", { class: "soft" }, " not here")),
+    h("tbody", {}, told.classes.filter((row) => row.share).map((row) => h("tr", {},
+      h("td", {}, h("span", { class: "dot", style: { background: colour.get(row.name) } }), row.name),
       h("td", { class: "n" }, row.phrase === null
         ? h("button", { type: "button", title: "None of the phrases means this class", "aria-label": `Add the phrase ${row.name}`, onclick: () => { phrases.insert(null, row.name); edited(); } }, "+ add")
         : percent(row.iou))))));
+  const wrong = told.classes.filter((row) => !row.share).map((row) => row.name);
+  $("#also").textContent = wrong.length ? `Predicted, but not labelled here: ${wrong.join(", ")}.` : "";
 }
 
 async function drawTruth() {

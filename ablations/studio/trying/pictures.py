@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PAGE = 24  # pictures shown at once
 THUMBNAIL = 128  # pixels of its longer side
 SENT = re.compile(r"sent-[0-9a-f]{64}")  # what a picture that was sent is called
-UPLOADS, OPENED = 24, 12  # pictures that are kept
+UPLOADS, OPENED = 24, 8  # pictures that are kept
 
 
 class Shown(NamedTuple):
@@ -64,9 +64,7 @@ class Pictures:
             return Shown(name, image)
         shown = self._opened.get(name)
         if shown is None:
-            index = self._places.get(name)
-            if index is None:
-                raise UsageError(f"{self.studio.benchmark.name} has no picture {name[:80]!r}.")
+            index = self._place(name)
             benchmark = self.studio.benchmark
             shown = Shown(name, np.asarray(benchmark.picture(index)), benchmark.labels(index))
             self._opened.put(name, shown)
@@ -86,18 +84,35 @@ class Pictures:
         size = sent.image.shape[:2]
         return {"name": name, "size": size, "of": None if size == sent.size else sent.size}
 
-    def png(self, name: str, side: int | None = None) -> bytes:
-        """A picture as a PNG file; ``side``: pixels of its longer side at most."""
-        from PIL import Image
+    def png(self, name: str) -> bytes:
+        """A picture as a PNG file."""
+        return _png(self.get(name).image)
 
-        image = Image.fromarray(self.get(name).image)
-        if side is not None:
-            image.thumbnail((side, side))
-        buffer = BytesIO()
-        image.save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
+    def thumbnail(self, name: str) -> bytes:
+        """A small PNG of a picture; of the benchmark's nothing is kept for it."""
+        if SENT.fullmatch(name):
+            return _png(self.get(name).image, THUMBNAIL)
+        return _png(np.asarray(self.studio.benchmark.picture(self._place(name))), THUMBNAIL)
+
+    def _place(self, name: str) -> int:
+        index = self._places.get(name)
+        if index is None:
+            raise UsageError(f"{self.studio.benchmark.name} has no picture {name[:80]!r}.")
+        return index
 
     @cached_property
     def _places(self) -> dict[str, int]:
         benchmark = self.studio.benchmark
         return {benchmark.key(index): index for index in range(len(benchmark))}
+
+
+def _png(image: np.ndarray, side: int | None = None) -> bytes:
+    """``side``: pixels of its longer side at most."""
+    from PIL import Image
+
+    shown = Image.fromarray(image)
+    if side is not None:
+        shown.thumbnail((side, side))
+    buffer = BytesIO()
+    shown.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

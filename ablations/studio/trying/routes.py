@@ -11,14 +11,14 @@ from starlette.routing import BaseRoute
 from ablations.studio.state import Studio
 from ablations.studio.trying.labelled import Labelled, all_classes
 from ablations.studio.trying.phrases import choices, suggested_names
-from ablations.studio.trying.pictures import THUMBNAIL, Pictures
+from ablations.studio.trying.pictures import Pictures
 from ablations.studio.trying.segmenting import Trial, TryRequest, drawn
 from ablations.studio.web.inputs import MB, Input, route
 from ablations.studio.web.pages import shown
 from ablations.studio.web.replies import png_reply
 
 LARGEST = 32 * MB  # bytes of a picture that is sent
-PHRASES = 2000
+PHRASES, FOR_STRANGERS = 2000, 200  # at most; of a public studio those of the benchmark or so many
 
 
 def routes(studio: Studio) -> list[BaseRoute]:
@@ -43,7 +43,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
         return png_reply(pictures.png(given.text("name")))
 
     def thumbnail(given: Input) -> Response:
-        return png_reply(pictures.png(given.text("name"), THUMBNAIL))
+        return png_reply(pictures.thumbnail(given.text("name")))
 
     def labels(given: Input) -> dict[str, Any]:
         one = pictures.get(given.text("name"))
@@ -55,15 +55,19 @@ def routes(studio: Studio) -> list[BaseRoute]:
         few[there] = np.arange(len(there))
         return drawn(few[labelled.positions], [labelled.names[at] for at in there])
 
+    def asked(given: Input) -> TryRequest:
+        few = max(FOR_STRANGERS, len(all_classes(studio.benchmark, studio.vocabulary)))
+        return request_of(given, few if studio.options.public else PHRASES)
+
     def segment(given: Input) -> dict[str, Any]:
-        return trial.segment(request_of(given))
+        return trial.segment(asked(given))
 
     def cost_map(given: Input) -> dict[str, Any]:
-        return trial.cost_map(request_of(given), given.integer("place", 0, PHRASES))
+        return trial.cost_map(asked(given), given.integer("place", 0, PHRASES))
 
     def pixel(given: Input) -> dict[str, Any]:
         x, y = (given.integer(name, 0, 10**6) for name in ("x", "y"))
-        return {"x": x, "y": y, "best": trial.best_at(request_of(given), x, y)}
+        return {"x": x, "y": y, "best": trial.best_at(asked(given), x, y)}
 
     return [
         route("GET", "/", show),
@@ -79,11 +83,11 @@ def routes(studio: Studio) -> list[BaseRoute]:
     ]
 
 
-def request_of(given: Input) -> TryRequest:
-    """What the page shows, from the fields of a request."""
+def request_of(given: Input, phrases: int) -> TryRequest:
+    """What the page shows, from the fields of a request with at most so many phrases."""
     return TryRequest(
         given.text("picture"),
-        tuple(given.texts("lines", most=PHRASES)),
+        tuple(given.texts("lines", most=phrases)),
         tuple(given.texts("attributes", [], most=20)),
         given.text("llm", "bundled", most=200),
         tuple(name for name in map(str.strip, given.texts("background", [], most=100)) if name),

@@ -176,6 +176,7 @@ def test_strangers_may_try(open_studio: Any, tiny: Any) -> None:
     public = open_studio(token=False, public=True, model=tiny)
     assert ask(public)["classes"] == LINES
     assert not public.studio.store.exists()
+    assert "at most 200 texts" in ask(public, status=400, lines=["x"] * 201)["error"]
 
 
 def test_what_was_not_used_for_longest_goes() -> None:
