@@ -53,10 +53,15 @@ class Place:
         return {name: value for name, value in rows[0].items() if name not in self.key}
 
     def put(self, file: Store, row: dict[str, Any] | None) -> None:
-        """Have this row there, locked or not; None takes away what is there."""
+        """Have this row there, locked or not; None takes away what is there.
+
+        Columns that this version does not have are left out.
+        """
         file.execute(f"DELETE FROM descriptions WHERE {_KEY}", list(self.key.values()))
         if row is not None:
-            file.write("descriptions", {**self.key, **row})
+            known = file.rows("SELECT name FROM pragma_table_info('descriptions')")
+            columns = [column["name"] for column in known if column["name"] in row]
+            file.write("descriptions", {**{name: row[name] for name in columns}, **self.key})
 
     def now(self, file: Store) -> dict[str, Any] | None:
         """What stands there (see `Store.cells`), in the store or bundled; None if nothing does."""

@@ -159,6 +159,15 @@ def test_changes_that_kept_the_text_alone_come_back_as_a_persons(store: Store) -
     assert back["budget"] == str(back["tokens"])
 
 
+def test_columns_that_there_are_not_are_left_out(store: Store) -> None:
+    edit(*CELL[:3], NEW, "gpt-4")
+    edit(*CELL[:3], OTHER, "gpt-4")
+    evil = {"x) VALUES (1); --": 1, "class_index": 99}
+    store.execute("UPDATE edits SET old_row = json_patch(old_row, ?)", [json.dumps(evil)])
+    assert undo(*CELL)["text"] == NEW  # type: ignore[index]
+    assert len(store.cells()) == 1
+
+
 def test_nothing_to_undo(store: Store, call) -> None:
     with pytest.raises(UsageError, match="Nothing of that kind"):
         undo(*CELL)

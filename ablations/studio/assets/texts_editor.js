@@ -102,8 +102,9 @@ export class Editor {
         rows: 4, maxlength: 2000, "aria-label": "Text", "aria-describedby": "counter said",
         oninput: () => { this.keep(); this.look(); },
         onkeydown: (event) => {
-          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.save();
-          if (event.key === "Enter" && !event.shiftKey) event.preventDefault();
+          if (event.key !== "Enter" || event.isComposing) return;
+          if (event.ctrlKey || event.metaKey) this.save();
+          event.preventDefault(); // a text is one line
         },
       }),
       h("p", { class: "row" }, h("span", { id: "counter", class: "counter soft" }), h("span", { class: "soft" }, "Ctrl+Enter saves")),
@@ -217,6 +218,7 @@ export class Editor {
     const buttons = [...this.place.querySelectorAll("button")];
     const able = buttons.filter((button) => !button.disabled);
     able.forEach((button) => (button.disabled = true));
+    this.isSending = true;
     try {
       const found = await api(`/api/texts/${what}`, { ...cell, ...more });
       if (this.cell === cell) {
@@ -231,6 +233,8 @@ export class Editor {
       if (this.cell === cell) able.forEach((button) => (button.disabled = false));
       if (error instanceof Refused && error.status === 409 && error.answer.text !== undefined && this.cell === cell) this.conflict(error.answer.text);
       else notice(error.message, "error");
+    } finally {
+      this.isSending = false;
     }
   }
 
@@ -256,7 +260,7 @@ export class Editor {
   /** Whether somebody else has changed the cell meanwhile. */
   async watch() {
     const { cell, field, expected } = this;
-    if (!field || this.watching) return;
+    if (!field || this.watching || this.isSending) return;
     this.watching = true;
     try {
       const now = await api(`/api/texts/now?${new URLSearchParams(cell)}`);
@@ -264,7 +268,7 @@ export class Editor {
       if (now.text === expected && now.locked === this.row.locked) return;
       const writing = this.isChanged ? field.value : null;
       const found = await api(`/api/texts/cell?${new URLSearchParams(cell)}`);
-      if (this.cell !== cell || this.field !== field) return;
+      if (this.cell !== cell || this.field !== field || this.isSending) return;
       const typed = this.isChanged ? field.value : writing;
       this.show(found);
       if (typed !== null && typed !== this.expected) {

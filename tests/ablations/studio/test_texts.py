@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from ablations.runs.class_records import ClassRecords
 from ablations.studio.texts import page
+from ablations.studio.web.inputs import Input
 from lsmseg_prompts.curation.edits import edit, editable
+from lsmseg_prompts.errors import ConflictError
 from lsmseg_prompts.store.descriptions import Description
 from lsmseg_prompts.store.store import open_store
 from lsmseg_prompts.vocabularies import load_vocabulary
@@ -90,6 +93,29 @@ def test_who_comes_second_is_shown_the_first(client: Any) -> None:
     assert post(client, "undo", code=409, expected=shipped)["text"] == OLD
     assert post(client, "take", code=409, writer="x", expected="y")["error"].startswith("There is")
     assert get(client, "now", **CELL)["text"] == OLD
+
+
+def test_two_at_once_on_one_cell_lose_nothing(client: Any) -> None:
+    """Each tries again against what the other has put there, as a person in two tabs would."""
+    texts = page.Texts(client.studio)
+
+    def work(name: str) -> None:
+        for number in range(8):
+            text, expected = f"A fence is number {number} of {name}.", OLD
+            while True:
+                try:
+                    texts.edit(Input({**CELL, "text": text, "expected": expected}))
+                    break
+                except ConflictError as error:
+                    expected = error.text
+
+    post(client, "edit", text=OLD)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, ("one", "two")))
+    changes = get(client, "cell", **CELL)["history"][::-1]
+    texts_of = [change["new_text"] for change in changes]
+    assert len(set(texts_of)) == 17
+    assert [change["old_text"] for change in changes[1:]] == texts_of[:-1]
 
 
 def test_locking_twice_is_locking_once(client: Any) -> None:
