@@ -96,9 +96,12 @@ class SideBySide:
         indices, owners = competing(shown.benchmark)
         texts, reading = some_texts(prompts, indices)
         model = self.studio.model
-        embed = lambda: model.embed(texts, reading)  # noqa: E731
-        embedded = self._embedded.or_made((texts, reading), embed)
-        encoded = self._encoded.or_made(shown.key, lambda: model.encode(shown.image))
+        embedded = self._embedded.get((texts, reading))
+        if embedded is None:
+            embedded = self._embedded.put((texts, reading), model.embed(texts, reading))
+        encoded = self._encoded.get(shown.key)
+        if encoded is None:
+            encoded = self._encoded.put(shown.key, model.encode(shown.image))
         labels, _ = encoded.decode(embedded).label(owners)
         return np.asarray(labels)
 
