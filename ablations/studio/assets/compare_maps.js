@@ -1,7 +1,7 @@
 // Label maps and the map of differences, drawn over the picture.
 
 import { h, percent } from "/assets/studio.js";
-import { NOTHING, unpack } from "/assets/try-drawing.js";
+import { NOTHING, unpack } from "/assets/try_drawing.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** Colours of what became of a pixel, by its code; apart for colour-blind eyes too. */

@@ -1,9 +1,9 @@
 // The page Try. Its choices are in the address; what the studio answers is drawn here.
 
 import { $, Refused, api, attempt, debounce, h, percent, remember, untilReady } from "/assets/studio.js";
-import { HEAT, NOTHING, heatMap, labelMap, paint } from "/assets/try-drawing.js";
-import { Phrases } from "/assets/try-phrases.js";
-import { Pictures } from "/assets/try-pictures.js";
+import { HEAT, NOTHING, heatMap, labelMap, paint } from "/assets/try_drawing.js";
+import { Phrases } from "/assets/try_phrases.js";
+import { Pictures } from "/assets/try_pictures.js";
 
 const SOON = 40; // milliseconds without another key
 const MAPS = 400; // cost maps that are kept
