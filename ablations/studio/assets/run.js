@@ -1,11 +1,11 @@
-import { $, api, attempt, h, notice, percent, untilReady } from "/assets/studio.js";
+import { $, api, attempt, h, percent, untilReady } from "/assets/studio.js";
 import { curve } from "/assets/curve.js";
-import { spell } from "/assets/spell.js";
+import { copy, spell } from "/assets/spell.js";
 
 const name = $("#run").dataset.name;
 const address = (file) => `/runs/files/${[...name.split("/"), file].map(encodeURIComponent).join("/")}`;
 
-export function size(bytes) {
+function size(bytes) {
   const units = ["bytes", "KB", "MB", "GB"];
   let at = 0, left = bytes;
   while (left >= 1024 && at < units.length - 1) { left /= 1024; at += 1; }
@@ -22,7 +22,7 @@ async function show() {
   if (run.command) {
     $("#made").hidden = false;
     spell($("#command"), run.command);
-    $("#copy").onclick = () => attempt(async () => { await navigator.clipboard.writeText(run.command); notice("Copied."); });
+    $("#copy").onclick = () => copy(run.command);
     $("#refine").hidden = run.kind !== "run";
     $("#refine").href = `/runs?command=refine&run=${encodeURIComponent(name)}`;
   }

@@ -1,6 +1,6 @@
 import { $, api, attempt, debounce, h, notice, percent, remember, untilReady, wait } from "/assets/studio.js";
 import { curve } from "/assets/curve.js";
-import { spell } from "/assets/spell.js";
+import { copy, spell } from "/assets/spell.js";
 
 const SCORES = ["miou", "low", "high", "seen", "unseen"];
 const SORTS = ["miou", "seen", "unseen", "scored", "prompts", "benchmark", "model", "llm"];
@@ -11,7 +11,6 @@ const time = (seconds) => new Date(1000 * seconds).toLocaleString([], { dateStyl
 const money = (dollars) => (dollars === null ? null : `$${dollars < 1 ? dollars.toFixed(4) : dollars.toFixed(2)}`);
 const runPage = (name) => `/runs/one?run=${encodeURIComponent(name)}`;
 const chip = (state) => h("span", { class: `chip ${STATES[state] ?? ""}` }, state);
-const copy = (text) => attempt(async () => { await navigator.clipboard.writeText(text); notice("Copied."); });
 
 function clock(seconds) {
   const [m, s] = [Math.floor(seconds / 60), Math.floor(seconds % 60)];

@@ -91,13 +91,18 @@ def test_a_command_is_started_watched_and_stopped(page: Any, opened: Any) -> Non
 
 
 def test_a_bound_of_the_cost_is_asked_for(page: Any, opened: Any, complaints: list[str]) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(opened.entry("/runs?command=generate"))
     page.fill("#field-llm", "gpt-4")
     page.locator("#price", has_text="give max cost").wait_for()
     assert page.locator("#go").is_disabled()
     page.fill("#field-max_cost", "0.5")
     page.locator("#go:enabled").wait_for()
-    assert "--max-cost=0.5" in page.locator("#preview").text_content()
+    shown = page.locator("#preview").text_content()
+    assert "--max-cost=0.5" in shown
+    page.click("#copy")
+    page.get_by_text("Copied.").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == shown
     page.fill("#field-llm", "--help")
     page.locator("#wrong", has_text="--llm cannot be").wait_for()
     assert page.locator("#go").is_disabled()
