@@ -158,7 +158,7 @@ export class Editor {
     if (!scores.length) return null;
     return [h("h2", {}, "Scores of the class"), h("ul", {}, scores.map((one) =>
       h("li", {}, `${percent(one.iou)} % IoU with ${one.prompts} in ${one.run} (${one.benchmark}), ${percent(one.baseline)} % with its name: ${points(one.difference)}`,
-        one.low !== null && ` [${points(one.low)}, ${points(one.high)}]`)))];
+        one.low === null ? one.no_interval && ` (no interval: ${one.no_interval})` : ` [${points(one.low)}, ${points(one.high)}]`)))];
   }
 
   put(text) {
