@@ -51,7 +51,7 @@ class Figures:
     def draw(self) -> Iterator[dict[str, str]]:
         """Draw every figure; yields section, file, title and caption of each."""
         if self.differences:
-            plots.choice_plot(self.differences, self.best.name, self.directory / "differences.png")
+            plots.choice_plot(self.differences, self.directory / "differences.png")
             yield figure_of("differences", best=self.best.name)
         for stem, draw, rows in (
             ("single", plots.single_plot, self.single),

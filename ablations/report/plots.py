@@ -133,13 +133,15 @@ def combination_plot(rows: Sequence[Row], path: Path, paired: bool = False) -> P
     return draw(rows, labels, "status", path, ("start", "accepted"))
 
 
-def choice_plot(rows: Sequence[Row], best: str, path: Path) -> Path:
+def choice_plot(rows: Sequence[Row], path: Path) -> Path:
     """What the choice gains over everything that it is compared with.
 
-    rows: see `ablations.search.claims.compared`, with ``kind``. best: the choice's name.
+    rows: see `ablations.search.claims.compared`, with ``kind``.
     """
-    labels = {row["prompts"]: f"over {short(row['prompts'])}" for row in rows}
-    return _dots(rows, labels, "kind", path, against=f"points gained by {short(best, 26)}")
+    labels = {
+        row["prompts"]: f"over {short(_of_best(row['prompts'], row['kind']))}" for row in rows
+    }
+    return _dots(rows, labels, "kind", path, against="points gained by the choice")
 
 
 def _paired(
@@ -159,9 +161,13 @@ def _step(name: str, row: Row) -> str:
     status, added = row["status"], row.get("added")
     way = f", {name.partition('(')[0]}" if "(" in name else ""
     step = name if added == BY_CLASS else f"+ {added}{way}"
-    if status == "control" and "(" in name:
-        return name.split("(")[0] + "(best)"
-    return {"accepted": step, "rejected": f"{step} (not taken)"}.get(status, name)
+    named = {"accepted": step, "rejected": f"{step} (not taken)"}
+    return named.get(status, _of_best(name, status))
+
+
+def _of_best(name: str, kind: str) -> str:
+    """A name as it stands in a plot: that of a control made of the choice is long."""
+    return f"{name.partition('(')[0]}(best)" if kind == "control" and "(" in name else name
 
 
 def _dots(

@@ -182,7 +182,7 @@ def test_the_path_is_reported_with_averaged_controls(
     assert text.startswith("ensemble(shape+color+action) reaches an mIoU of")
     assert "chosen from 11 candidates" in text
     labels: list[str] = []
-    monkeypatch.setattr(plots, "_dots", lambda rows, names, shown, *_, **__: labels.extend(shown))
+    monkeypatch.setattr(plots, "_dots", lambda rows, shown, *_: labels.extend(shown.values()))
     plots.combination_plot(rows, tmp_path / "p.png")
     assert labels[2:4] == ["+ color", "+ action, ensemble"]
     assert labels[-2:] == ["random(best)", "shuffled(best)"]

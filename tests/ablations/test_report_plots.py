@@ -162,10 +162,10 @@ def test_a_choice_is_drawn_and_listed_against_all_that_stands_beside_it(drawn: l
         assert row["unseen_difference"] == unseen.value
     kinds = ("baseline", "typical", "control")
     kept = [{**row, "kind": kind} for row, kind in zip(rows, kinds, strict=True)]
-    plots.choice_plot(kept, best.name, Path("d.png"))
+    plots.choice_plot(kept, Path("d.png"))
     axis = drawn[0].axes[0]
-    assert axis.get_xlabel() == "points gained by color+shape" and at_zero(axis)
-    assert labels(axis)[0] == "over name"
+    assert axis.get_xlabel() == "points gained by the choice" and at_zero(axis)
+    assert labels(axis) == ["over name", "over typical", "over shuffled(best)"]
     assert all(low > 0 for low, _ in horizontal(axis).values())  # as it is claimed
 
 
@@ -179,7 +179,7 @@ def test_of_several_benchmarks_each_part_of_a_gain_stands_beside_the_average(
     assert sheet.columns == ("over", "x", "y", "average")
     assert [line.cells[0] for line in sheet.lines] == ["name", "typical"]
     assert sheet.lines[0].cells[3] == signed(rows[2])
-    plots.choice_plot(rows, "shape", Path("d.png"))
+    plots.choice_plot(rows, Path("d.png"))
     assert [axis.get_title("left") for axis in drawn[0].axes] == ["x", "y", "average"]
 
 
