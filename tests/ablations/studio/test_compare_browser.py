@@ -135,13 +135,14 @@ def test_hostile_names_and_files_do_nothing(
     evil["name"] = evil["llm"] = EVIL
     evil["__proto__"] = {"polluted": "yes"}
     record = {"format": FORMAT, "version": VERSION, "best": {"prompts": EVIL}}
-    for name in (EVIL, EVIL.rstrip("\u202e"), "__proto__"):
+    for name in (EVIL, EVIL.rstrip("\u202e"), "__proto__", "a-long-name" * 20):
         run = tmp_path / "runs" / name
         run.mkdir(parents=True)
         (run / "run.json").write_text(json.dumps({**record, "model": {"name": EVIL}}))
         (run / "best_prompts.json").write_text(json.dumps(evil))
     hostile = json.dumps({"kind": "run", "run": "../../etc", "file": EVIL, "__proto__": {"a": 1}})
     opened = served(model=StripedModel())
+    page.set_viewport_size({"width": 390, "height": 900})
     page.goto(opened.entry("/compare"))
     page.goto(f"{opened.address}/compare?first={hostile}")
     page.locator("#first .error", has_text="There is no run").wait_for()
@@ -149,6 +150,7 @@ def test_hostile_names_and_files_do_nothing(
     page.get_by_label("Second: made of").select_option("run")
     page.locator("#second .told", has_text="onerror").wait_for()
     page.locator("figure[data-map=second] figcaption", has_text="onerror").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
 
     page.get_by_label("First: made of").select_option("own")
     name = "<script>alert(1)<\\script>.json"
