@@ -94,6 +94,7 @@ def test_links_and_hidden_folders_are_not_followed(tmp_path: Path) -> None:
     assert result_folders(Path("nowhere")) == [] and activity("nowhere") == []
 
 
+@pytest.mark.slow
 def test_a_generation_tells_what_it_does_and_what_it_costs(
     call: Callable[..., Outcome], monkeypatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,16 @@ def left_a_run(name: str = "runs/one") -> None:
     Path(name, "run.json").write_text(json.dumps({"format": "lsmseg-prompts/run"}))
 
 
+@cache
+def whole_command() -> Any:
+    return typer.main.get_command(cli.app)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_the_table_is_one_of_the_command(name: str) -> None:
-    command = typer.main.get_command(cli.app)
+    command = whole_command()
     for word in name.split():
-        command = command.commands[word]  # type: ignore[attr-defined]
+        command = command.commands[word]
     options = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
     arguments = [p for p in command.params if not p.opts[0].startswith("-")]
     for field in COMMANDS[name].fields:
