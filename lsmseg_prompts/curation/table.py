@@ -14,7 +14,7 @@ from lsmseg_prompts.attributes import ATTRIBUTES, PSEUDO_ATTRIBUTES
 from lsmseg_prompts.attributes.contrast import other_of
 from lsmseg_prompts.attributes.samples import asked_of, sampled
 from lsmseg_prompts.descriptions.lint import lint_text
-from lsmseg_prompts.descriptions.loading import DESCRIBED, bundled_cells, remedy
+from lsmseg_prompts.descriptions.loading import DESCRIBED, bundled_cells, check_attributes, remedy
 from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.llm.bundled import DESCRIBED_VOCABULARIES, LLM_NAME, TOGETHER
 from lsmseg_prompts.store.sqlite import existing_store_path, shipped_store_path
@@ -121,7 +121,7 @@ def cells(
         budget: what tokens are counted by.
 
     Raises:
-        UsageError: the store has the vocabulary with other classes.
+        UsageError: there is no such attribute, or the store has the vocabulary with other classes.
         StoreError: the store cannot be read.
     """
     vocabulary, request = load_vocabulary(vocabulary), request or CellsRequest()
@@ -130,6 +130,9 @@ def cells(
         filled = {key: cell for key, cell in filled.items() if key.at == request.index}
     filled = filled | _working(vocabulary, store, request.index)
     kinds = {(key.llm, key.attribute) for key in filled}
+    for name in set(request.attributes) - {name for _, name in kinds}:
+        if other_of(name) is None:
+            check_attributes([sampled(name)[0]])
     table = CellTable(llms=_sorted_llms({llm for llm, _ in kinds}))
     bases = {asked_of(name) for _, name in kinds if other_of(name) is None} | set(DESCRIBED)
     table.attributes = sorted(bases, key=lambda name: (_ORDER.get(name, len(_ORDER)), name))
@@ -239,7 +242,8 @@ def _wanted(
         has = {name for who, name in kinds if who == llm}
         nothing = DESCRIBED if llm == LLM_NAME and not has else ()
         for attribute in request.attributes or [*nothing, *has]:
-            if other_of(attribute) is None and sampled(attribute)[1] == 1:
+            plain = other_of(attribute) is None and sampled(attribute)[1] == 1
+            if plain or (request.index is not None and attribute in request.attributes):
                 keys = (_Key(index, attribute, llm) for index in sorted(classes))
                 yield from (key for key in keys if key not in filled)
 

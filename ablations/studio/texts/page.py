@@ -12,9 +12,9 @@ from ablations.studio.web.inputs import Input
 from lsmseg_prompts.curation.drafts import draft
 from lsmseg_prompts.curation.edits import cell, edit, lock, take, unlock
 from lsmseg_prompts.curation.history import edits, undo
+from lsmseg_prompts.curation.places import place_of
 from lsmseg_prompts.curation.reports import words_apart
 from lsmseg_prompts.curation.table import SORTS, STATUSES, CellsRequest, CellTable, cells
-from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.store import Store, open_store
 from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary, load_vocabulary
 from lsmseg_prompts.vocabularies.vocabulary import BUILT_IN
@@ -84,6 +84,7 @@ class Texts:
         """All about one cell: its row, the texts of others, its history, what `refine` proposed."""
         vocabulary = self._vocabulary(given)
         entry, (attribute, llm) = self._entry(given, vocabulary), _place(given)
+        place_of(vocabulary, entry.name, attribute, llm)  # raises where there is no such cell
         records = self._records(vocabulary)
         request = CellsRequest(index=entry.index, attributes=(attribute,), samples=True, limit=1000)
         rows = [_scored(row, records) for row in self._cells(vocabulary, request).rows]
@@ -93,8 +94,6 @@ class Texts:
                 index=entry.index, attributes=(attribute,), llms=(llm,), pairs=True
             )
             mine = self._cells(vocabulary, request).rows[:1]
-        if not mine:
-            raise UsageError(f"There is no {attribute!r} of {entry.readable!r}: name another.")
         text = mine[0]["text"] or ""
         others = [
             {

@@ -61,7 +61,8 @@ def test_the_table(client: Any) -> None:
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ({"vocab": "/etc/passwd"}, "vocab"), ({"sort": "rowid; DROP"}, "sort"),
+        ({"vocab": "/etc/passwd"}, "vocab"), ({"attributes": "../x"}, "no attribute"),
+        ({"sort": "rowid; DROP"}, "sort"),
         ({"statuses": "lost"}, "never 'lost'"), ({"limit": "1000000"}, "limit"),
         ({"offset": "-1"}, "offset"), ({"name": "x" * 6000}, "name"),
     ],
@@ -166,6 +167,17 @@ def test_cells_that_are_not_there_change_nothing(client: Any, wrong: dict[str, A
     told = post(client, "edit", code=400, **{"text": NEW, **wrong})
     assert told["exit_code"] == 2 and told["error"]
     assert get(client, "table", statuses="locked")["total"] == 0
+
+
+def test_pairs_and_samples_that_are_not_there_yet_can_be_written(client: Any) -> None:
+    for attribute in ("contrast:tree", "color#7"):
+        row = get(client, "cell", **CELL | {"attribute": attribute})["row"]
+        assert (row["status"], row["attribute"]) == ("missing", attribute)
+        row = post(client, "edit", attribute=attribute, text=NEW, expected="")["row"]
+        assert row["text"] == NEW
+        assert post(client, "undo", attribute=attribute)["row"]["status"] == "missing"
+    reply = client.get("/api/texts/cell", params=CELL | {"attribute": "contrast:fence"})
+    assert reply.status_code == 400
 
 
 def test_another_process_is_seen(client: Any) -> None:
