@@ -54,6 +54,17 @@ class Studio:
         assert self._loading is not None
         return self._loading.result()
 
+    @cached_property
+    def drawings(self) -> str:
+        """What to say beside a photograph: that the model knows drawings only. Empty if it does not."""
+        from lsmseg_model.segmenter import drawings_only
+
+        options = self.options
+        if options.runtime == "onnx":
+            return ""
+        said = drawings_only(options.model, options.pretrained, options.checkpoint)
+        return (said or "").removeprefix("WARNING: ")
+
     @property
     def is_ready(self) -> bool:
         """Whether `model` answers at once."""

@@ -1,5 +1,6 @@
 // The page Compare: two prompt sets on one picture and over a split.
 
+import { receive, tile, warn } from "/assets/filmstrip.js";
 import { $, api, attempt, follow, h, notice, remember, untilReady } from "/assets/studio.js";
 import { Chooser, clean, wanted } from "/assets/compare_sets.js";
 import { drawMaps } from "/assets/compare_maps.js";
@@ -47,10 +48,18 @@ async function compareOnPicture() {
   if (asked === state.asked) $("#maps").classList.remove("working");
 }
 
+/** Show which picture of the strip is compared. */
+function mark() {
+  const place = String(state.picture?.place);
+  for (const one of $("#tiles").children) one.setAttribute("aria-pressed", String(one.dataset.place === place));
+  $("#tiles [aria-pressed=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
 function showPicture(picture, scroll = false) {
   state.picture = picture;
   remember({ place: picture.place ?? null });
-  for (const tile of $("#tiles").children) tile.setAttribute("aria-pressed", String(tile.dataset.place === String(picture.place)));
+  mark();
+  warn(picture.sent);
   if (scroll) $("#one").scrollIntoView({ block: "start" });
   return compareOnPicture();
 }
@@ -60,13 +69,14 @@ async function showTiles() {
   Object.assign(state, { total: told.total, perPage: told.per_page });
   const tiles = told.pictures.map(({ place, key }) => {
     const src = `/api/compare/thumbnail?${new URLSearchParams({ split: state.split, place })}`;
-    const pressed = String(place === state.picture?.place);
-    return h("button", { "data-place": String(place), "aria-label": key, title: key, "aria-pressed": pressed, onclick: () => showPicture({ split: state.split, place }) },
-      h("img", { src, alt: "", loading: "lazy" }));
+    const one = tile(key, src, () => showPicture({ split: state.split, place }));
+    one.dataset.place = place;
+    return one;
   });
   $("#tiles").replaceChildren(...tiles);
+  mark();
   const last = state.page * state.perPage + tiles.length;
-  $("#which").textContent = `pictures ${state.page * state.perPage + 1} to ${last} of ${told.total}`;
+  $("#which").textContent = `${state.page * state.perPage + 1} to ${last} of ${told.total}`;
   $("#before").disabled = state.page === 0;
   $("#after").disabled = last >= told.total;
 }
@@ -82,7 +92,6 @@ async function turnTo(split, place = 0) {
 }
 
 async function ownPicture(file) {
-  if (!file) return;
   const { sent } = await api("/api/compare/send", file);
   await showPicture({ sent });
 }
@@ -176,12 +185,7 @@ $("#split").onchange = (event) => attempt(async () => {
 });
 $("#before").onclick = () => attempt(() => ((state.page -= 1), showTiles()));
 $("#after").onclick = () => attempt(() => ((state.page += 1), showTiles()));
-$("#picture").onchange = (event) => attempt(() => ownPicture(event.target.files[0]));
-$("#maps").ondragover = (event) => event.preventDefault();
-$("#maps").ondrop = (event) => {
-  event.preventDefault();
-  attempt(() => ownPicture(event.dataTransfer.files[0]));
-};
+receive($("#picture"), (file) => attempt(() => ownPicture(file)));
 $("#opacity").oninput = (event) => document.body.style.setProperty("--opacity", event.target.value / 100);
 $("#names").onchange = (event) => $("#maps").classList.toggle("no-names", !event.target.checked);
 $("#swap").onclick = () => {

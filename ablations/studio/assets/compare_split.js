@@ -123,6 +123,7 @@ export function drawResult(place, told, onPicture) {
   place.replaceChildren(
     h("p", { id: "summary" }, told.summary),
     told.part === "report" ? h("p", { class: "soft" }, "These are report pictures: a set that is picked by what stands here has no honest report any more.") : "",
+    told.part === "selection" ? h("p", { class: "soft" }, "These are selection pictures: a set that was chosen or refined on them, as a run's best, looks better here than it is. The report pictures tell how much of it holds.") : "",
     means(told), ...classes(told), ...pictures(told, onPicture),
     h("p", { class: "soft" }, `${told.pictures} pictures, ${told.classes_labelled} of ${told.classes_scored} scored classes in their labels; 2000 bootstrap resamples of ${told.groups === null ? "pictures" : `${told.groups} groups of pictures`}; ${told.seconds.toFixed(1)} s.`),
   );

@@ -1,6 +1,7 @@
 // Where pictures come from: the benchmark's strip, a file, a drop, the clipboard, the camera.
 
-import { $, api, attempt, h, notice } from "/assets/studio.js";
+import { receive, tile, warn } from "/assets/filmstrip.js";
+import { $, api, attempt, notice } from "/assets/studio.js";
 
 const LARGEST = 32 * 2 ** 20;
 
@@ -10,25 +11,8 @@ export class Pictures {
     Object.assign(this, { onChoose, page: 0, chosen: null, sent: new Map() });
     $("#before").onclick = () => this.turn(this.page - 1);
     $("#after").onclick = () => this.turn(this.page + 1);
-    $("#file").onchange = (event) => { this.send(event.target.files[0]); event.target.value = ""; };
+    receive($("#file"), (file) => this.send(file));
     $("#camera").onclick = () => attempt(() => this.photograph());
-    document.addEventListener("paste", (event) => {
-      const file = [...event.clipboardData.files].find((one) => one.type.startsWith("image/"));
-      if (file) { event.preventDefault(); this.send(file); }
-    });
-    let inside = 0; // a dragged file enters and leaves every element of the page
-    const files = (event) => event.dataTransfer.types.includes("Files");
-    const show = (on) => document.body.classList.toggle("dropping", on);
-    document.addEventListener("dragenter", (event) => { if (files(event)) { inside++; show(true); } });
-    document.addEventListener("dragleave", (event) => { if (files(event) && --inside <= 0) { inside = 0; show(false); } });
-    document.addEventListener("dragover", (event) => { if (files(event)) event.preventDefault(); });
-    document.addEventListener("drop", (event) => {
-      if (!files(event)) return;
-      event.preventDefault();
-      inside = 0;
-      show(false);
-      this.send(event.dataTransfer.files[0]);
-    });
   }
 
   address(kind, name) {
@@ -51,23 +35,22 @@ export class Pictures {
 
   tile(name) {
     const title = name.startsWith("sent-") ? "Your picture" : name;
-    const image = h("img", { src: this.address("thumbnail", name), alt: title, width: "52", height: "52", loading: "lazy", decoding: "async" });
-    return Object.assign(h("button", { type: "button", title, onclick: () => this.choose(name) }, image), { picture: name });
+    return Object.assign(tile(title, this.address("thumbnail", name), () => this.choose(name)), { picture: name });
   }
 
   choose(name) {
     this.chosen = name;
     this.mark();
+    warn(name.startsWith("sent-"));
     this.onChoose(name);
   }
 
   mark() {
-    for (const tile of $("#tiles").children) tile.setAttribute("aria-pressed", tile.picture === this.chosen);
+    for (const one of $("#tiles").children) one.setAttribute("aria-pressed", one.picture === this.chosen);
   }
 
   /** Send a picture of one's own, and choose it. */
   async send(file) {
-    if (!file) return;
     if (file.size > LARGEST) return notice("That is more than 32 MB: make the picture smaller.", "error");
     $("#frame").classList.add("stale");
     const answer = await attempt(() => api("/api/try/send", new Blob([file])));

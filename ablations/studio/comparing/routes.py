@@ -26,7 +26,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
     side_by_side = SideBySide(studio, splits)
 
     def show(given: Input) -> Response:
-        return shown(studio.options, "compare.html.j2", "/compare")
+        return shown(studio.options, "compare.html.j2", "/compare", drawings=studio.drawings)
 
     def choices(given: Input) -> dict[str, Any]:
         parts = {name: len(one) for name, one in splits.benchmarks.items()}

@@ -112,4 +112,5 @@ def choices(studio: Studio) -> dict[str, Any]:
         "llm": studio.options.llm,
         "limit": budget.limit,
         "unit": budget.unit,
+        "drawings": studio.drawings,
     }
