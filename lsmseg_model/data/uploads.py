@@ -11,7 +11,7 @@ from lsmseg_model.data.images import as_picture, open_picture, upright_size
 from lsmseg_model.errors import DataError
 
 MOST_PIXELS = 40_000_000
-SIDE = 1024  # pixels that the longer side keeps
+SIDE = 800  # pixels that the longer side keeps: an edit is seen at once
 SMALLEST = 8  # pixels a side that something can be seen in
 _SHRINKABLE = ("L", "RGB", "RGBA", "CMYK", "YCbCr")  # modes whose mean of two colours is between
 

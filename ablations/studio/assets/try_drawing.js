@@ -25,16 +25,44 @@ export const HEAT = Array.from({ length: 256 }, (_, at) => {
   return STOPS[low].map((value, channel) => Math.round(value + (STOPS[low + 1][channel] - value) * (place - low)));
 });
 
-function canvasOf(width, height, colourOf, count) {
+/** A canvas of numbers, each in its colour of a table; what has none is clear. */
+function canvasOf(numbers, width, height, table) {
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
-  for (let at = 0; at < count; at++) {
-    const colour = colourOf(at);
-    if (colour) image.data.set([colour[0], colour[1], colour[2], 255], 4 * at);
-  }
+  const pixels = new Uint32Array(image.data.buffer);
+  const one = new Uint8ClampedArray(4), whole = new Uint32Array(one.buffer); // in the machine's byte order
+  const packed = Uint32Array.from(table, (colour) => { one.set(colour ? [...colour, 255] : [0, 0, 0, 0]); return whole[0]; });
+  for (let at = 0; at < numbers.length; at++) pixels[at] = packed[numbers[at]];
   context.putImageData(image, 0, 0);
   return canvas;
+}
+
+const FINE = 160_000; // pixels of a map from which on its borders are a pixel wide, not drawn as lines
+
+/** The borders between regions as lines, in pixels of the map. */
+function outlines(map, width, height) {
+  const path = new Path2D();
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = y * width + x;
+      if (x + 1 < width && map[at] !== map[at + 1]) { path.moveTo(x + 1, y); path.lineTo(x + 1, y + 1); }
+      if (y + 1 < height && map[at] !== map[at + width]) { path.moveTo(x, y + 1); path.lineTo(x + 1, y + 1); }
+    }
+  }
+  return path;
+}
+
+/** The same of a large map, as a canvas. */
+function edges(map, width, height) {
+  const there = new Uint8Array(map.length);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = y * width + x;
+      if ((x + 1 < width && map[at] !== map[at + 1]) || (y + 1 < height && map[at] !== map[at + width])) there[at] = 1;
+    }
+  }
+  return canvasOf(there, width, height, [null, [255, 255, 255]]);
 }
 
 /** A label map that was answered, ready to be drawn: its colours, and the borders of its regions. */
@@ -42,16 +70,8 @@ export async function labelMap(answer, colours = answer.colours) {
   const [height, width] = answer.size;
   const map = await unpack(answer.map, Uint16Array);
   const background = answer.classes.indexOf("background");
-  const table = colours.map(rgb);
-  const layer = canvasOf(width, height, (at) => (map[at] === NOTHING || map[at] === background ? null : table[map[at]]), map.length);
-  const borders = new Path2D();
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const at = y * width + x;
-      if (x + 1 < width && map[at] !== map[at + 1]) { borders.moveTo(x + 1, y); borders.lineTo(x + 1, y + 1); }
-      if (y + 1 < height && map[at] !== map[at + width]) { borders.moveTo(x, y + 1); borders.lineTo(x + 1, y + 1); }
-    }
-  }
+  const layer = canvasOf(map, width, height, colours.map((colour, at) => (at === background ? null : rgb(colour))));
+  const borders = width * height < FINE ? outlines(map, width, height) : edges(map, width, height);
   return { width, height, map, layer, borders, colours, names: answer.names, classes: answer.classes };
 }
 
@@ -60,8 +80,9 @@ export async function heatMap(answer, low, high) {
   const [height, width] = answer.size;
   const steps = await unpack(answer.map);
   const value = (at) => answer.low + (steps[at] / 255) * (answer.high - answer.low);
-  const step = (at) => Math.max(0, Math.min(255, Math.round((255 * (value(at) - low)) / (high - low || 1))));
-  const layer = canvasOf(width, height, (at) => HEAT[step(at)], steps.length);
+  const shade = (step) => (255 * (answer.low + (step / 255) * (answer.high - answer.low) - low)) / (high - low || 1);
+  const table = HEAT.map((_, step) => HEAT[Math.max(0, Math.min(255, Math.round(shade(step))))]);
+  const layer = canvasOf(steps, width, height, table);
   return { name: answer.name, width, height, value, layer, low, high };
 }
 
@@ -99,13 +120,25 @@ export function paint(canvas, scene, wide) {
   context.globalAlpha = scene.view === "map" ? 1 : scene.opacity;
   all(scene.labels.layer, false);
   context.globalAlpha = 1;
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.lineWidth = Math.max(1, width / 700) / scale;
-  context.strokeStyle = "rgb(255 255 255 / .8)";
-  if (scene.view === "map" || scene.opacity > 0.05) context.stroke(scene.labels.borders);
-  context.setTransform(1, 0, 0, 1, 0, 0);
+  if (scene.view === "map" || scene.opacity > 0.05) stroke(context, scene.labels.borders, scale);
   if (scene.named) for (const name of scene.labels.names) write(context, name, scene.labels, scale);
   cross(context, scene, scale);
+}
+
+function stroke(context, borders, scale) {
+  const { width, height } = context.canvas;
+  context.save();
+  if (borders instanceof Path2D) {
+    context.scale(scale, scale);
+    context.lineWidth = Math.max(1, width / 700) / scale;
+    context.strokeStyle = "rgb(255 255 255 / .8)";
+    context.stroke(borders);
+  } else {
+    context.globalAlpha = 0.8;
+    context.imageSmoothingEnabled = true;
+    context.drawImage(borders, 0, 0, width, height);
+  }
+  context.restore();
 }
 
 function write(context, name, labels, scale) {

@@ -39,15 +39,15 @@ export class Phrases {
     this.list.replaceChildren(...(lines.length ? lines : [""]).map((line) => this.row(line)));
   }
 
-  row(line) {
-    const swatch = h("button", { class: "swatch", type: "button", "aria-pressed": "false", title: "Keep its cost map in view", "aria-label": "Keep the cost map of this phrase in view" });
+  row(line) { // by keyboard: Backspace removes an empty line, and a focused one shows its cost map
+    const swatch = h("button", { class: "swatch", type: "button", tabindex: "-1", "aria-pressed": "false", title: "Keep its cost map in view", "aria-label": "Keep the cost map of this phrase in view" });
     const input = h("input", {
       value: line, role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": "options",
       "aria-label": "Phrase", autocomplete: "off", spellcheck: "false", autocapitalize: "off", maxlength: 4000,
     });
     const share = h("span", { class: "share n" });
     const tokens = h("span", { class: "tokens n" });
-    const drop = h("button", { class: "plain drop", type: "button", "aria-label": "Remove this phrase", title: "Remove" }, "×");
+    const drop = h("button", { class: "plain drop", type: "button", tabindex: "-1", "aria-label": "Remove this phrase", title: "Remove" }, "×");
     const behind = h("div", { class: "behind" });
     const row = Object.assign(h("li", { class: "phrase" }, swatch, input, share, tokens, drop, behind), { swatch, input, share, tokens, behind });
     input.addEventListener("input", () => { this.point(null); this.suggest(row); this.tell.onEdit(); });
@@ -57,7 +57,10 @@ export class Phrases {
     input.addEventListener("blur", () => { this.close(); this.point(null); });
     row.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") this.point(row); });
     drop.addEventListener("click", () => this.remove(row));
-    swatch.addEventListener("click", () => { this.pinned = this.pinned === row ? null : row; this.point(row); });
+    swatch.addEventListener("click", (event) => {
+      this.pinned = this.pinned === row ? null : row;
+      this.point(event.pointerType === "mouse" ? row : null);
+    });
     return row;
   }
 

@@ -144,6 +144,8 @@ def test_the_cost_map_of_the_phrase_under_the_cursor(tried: Any) -> None:
     tried.click(".phrase:nth-child(1) .swatch")
     tried.hover("#model")
     assert tried.is_visible("#scale")
+    tried.locator(".phrase:nth-child(1) .swatch").dispatch_event("click")  # as a finger does
+    tried.wait_for_selector("#scale", state="hidden")
 
 
 @pytest.mark.parametrize("way", ["drop", "chooser", "paste", "camera"])

@@ -87,9 +87,9 @@ def test_pictures_of_all_kinds(send: Any) -> None:
 
 def test_large_ones_are_reduced(send: Any) -> None:
     told = send(saved(Image.new("RGB", (3000, 1500), RED), "JPEG"))
-    assert (told["size"], told["of"]) == ([512, 1024], [1500, 3000])
+    assert (told["size"], told["of"]) == ([400, 800], [1500, 3000])
     told = send(saved(Image.new("L", (2048, 16)), "PNG"))
-    assert (told["size"], told["of"]) == ([8, 1024], [16, 2048])
+    assert (told["size"], told["of"]) == ([6, 800], [16, 2048])
     assert send(saved(halves()))["of"] is None
 
 
@@ -176,4 +176,4 @@ def test_one_that_was_sent_is_segmented(open_studio: Any, tiny: Any) -> None:
     assert client.get("/api/try/labels", params={"name": name}).json() == {"map": None}
     strip = client.post("/api/try/send", content=saved(Image.new("RGB", (9000, 8)))).json()
     fields = {"picture": strip["name"], "lines": ["sky", "red rose"]}
-    assert client.post("/api/try/segment", json=fields).json()["size"] == [1, 1024]
+    assert client.post("/api/try/segment", json=fields).json()["size"] == [1, 800]
