@@ -56,7 +56,7 @@ class Studio:
 
     @cached_property
     def drawings(self) -> str:
-        """What to say beside a photograph: that the model knows drawings only. Empty if it does not."""
+        """What is said beside a photograph where the model knows drawings only; else empty."""
         from lsmseg_model.segmenter import drawings_only
 
         options = self.options
