@@ -1,6 +1,6 @@
 // Label maps and the map of differences, drawn over the picture.
 
-import { h, percent } from "/assets/studio.js";
+import { breakable, h, percent } from "/assets/studio.js";
 import { NOTHING, unpack } from "/assets/try_drawing.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -50,7 +50,7 @@ function writing(names, width, height, colours) {
 
 function figure(title, kind, picture, ...layers) {
   const image = h("img", { src: `data:image/png;base64,${picture}`, alt: title });
-  return h("figure", { "data-map": kind }, h("figcaption", {}, title), h("div", { class: `layers ${kind}` }, image, layers));
+  return h("figure", { "data-map": kind }, h("figcaption", {}, breakable(title)), h("div", { class: `layers ${kind}` }, image, layers));
 }
 
 /** Show what the studio answered; `onPixel` is told in words what is under the pointer. */

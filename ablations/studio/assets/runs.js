@@ -1,8 +1,9 @@
-import { $, api, attempt, debounce, h, notice, percent, remember, untilReady, wait } from "/assets/studio.js";
+import { $, api, attempt, breakable, debounce, h, notice, percent, remember, untilReady, wait } from "/assets/studio.js";
 import { curve } from "/assets/curve.js";
 import { copy, spell } from "/assets/spell.js";
 
 const SCORES = ["miou", "low", "high", "seen", "unseen"];
+const SHARED = ["benchmark", "model", "llm", "pictures"];
 const SORTS = ["miou", "seen", "unseen", "scored", "prompts", "benchmark", "model", "llm"];
 const STATES = { running: "working", done: "good", partly: "bad", stopped: "bad", failed: "error" };
 const asked = new URLSearchParams(location.search);
@@ -22,14 +23,14 @@ function clock(seconds) {
 let commands = [];
 const command = () => commands.find((one) => one.name === $("#command").value);
 
-/** One field of a form; its label says what it is for. */
+/** One field of a form: its name, what it is for, and its input. */
 function field(one) {
   const id = `field-${one.name}`, value = one.default ?? "";
-  const name = one.name.replaceAll("_", " ");
-  if (one.kind === "flag") return h("label", { class: "line", title: one.help }, h("input", { type: "checkbox", id, name: one.name }), name);
+  const said = h("span", { class: "soft" }, one.help);
+  if (one.kind === "flag") return h("label", { class: "line" }, h("input", { type: "checkbox", id, name: one.name }), h("span", {}, `${one.label}: `, said));
   let input;
   if (one.kind === "choice") {
-    const empty = one.required ? [] : [h("option", { value: "" }, "(its default)")];
+    const empty = one.required ? [] : [h("option", { value: "" }, "(default)")];
     input = h("select", { id, name: one.name }, empty, one.choices.map((choice) => h("option", { value: choice }, choice)));
     if (one.choices.includes(value)) input.value = value;
   } else if (one.kind === "integer" || one.kind === "number") {
@@ -37,9 +38,8 @@ function field(one) {
   } else {
     input = h("input", { type: "text", id, name: one.name, value: String(value), maxlength: "300", spellcheck: "false" });
   }
-  if (input.tagName === "INPUT") input.placeholder = one.help;
   if (asked.has(one.name) && one.kind !== "flag") input.value = asked.get(one.name);
-  return h("label", { title: one.help, "data-field": one.name }, one.required ? `${name} *` : name, input);
+  return h("label", { "data-field": one.name }, h("span", {}, one.required ? `${one.label} *` : one.label), said, input);
 }
 
 function values() {
@@ -67,7 +67,7 @@ async function preview() {
     const told = await api("/api/runs/preview", { command: command().name, values: values() });
     if (mine !== turn) return;
     spell($("#preview"), told.command);
-    $("#price").textContent = told.asks ? `${told.price}${told.needs ? `: give ${told.needs.replaceAll("_", " ")}` : ""}` : "";
+    $("#price").textContent = told.asks ? `${told.price}${told.needs ? `: give ${command().fields.find((one) => one.name === told.needs)?.label ?? told.needs}` : ""}` : "";
     for (const label of document.querySelectorAll("#fields label")) label.classList.toggle("needed", label.dataset.field === told.needs);
     $("#go").disabled = Boolean(told.needs);
     wrong.hidden = true;
@@ -168,7 +168,7 @@ function over(job) {
     h("button", { type: "button", class: "plain soft", onclick: () => copy(job.command) }, "Copy")), said.box);
 }
 
-let ended = "", running = "", listed = new Set();
+let ended = null, running = "", listed = new Set();
 async function now() {
   const told = await api("/api/runs/now");
   const jobs = new Map(told.jobs.map((job) => [job.id, job]));
@@ -193,6 +193,7 @@ async function now() {
   const past = told.jobs.filter((job) => job.state !== "running");
   const fingerprint = JSON.stringify(past.map((job) => [job.id, job.state]));
   if (fingerprint !== ended) {
+    if (ended !== null) $("#over").open = true;
     ended = fingerprint;
     $("#jobs").replaceChildren(...past.map(over));
     $("#over").hidden = past.length === 0;
@@ -220,8 +221,8 @@ async function results() {
   listed = new Set(told.results.map((one) => one.name));
   $("#folder").textContent = `in ${told.folder}${told.count > told.results.length ? `, the latest ${told.results.length} of ${told.count}` : ""}`;
   $("#results tbody").replaceChildren(...told.results.map((one) => h("tr", {},
-    h("th", { scope: "row" }, h("a", { href: runPage(one.name) }, one.name)), h("td", {}, one.kind), h("td", {}, one.title),
-    h("td", {}, one.best || "-"), h("td", { class: "n" }, percent(one.score)), h("td", { class: "soft" }, time(one.created)))));
+    h("th", { scope: "row", title: one.name }, h("a", { href: runPage(one.name) }, one.name)), h("td", {}, one.kind), h("td", {}, one.title),
+    h("td", {}, breakable(one.best || "-")), h("td", { class: "n" }, percent(one.score)), h("td", { class: "soft" }, time(one.created)))));
   $("#results").hidden = told.results.length === 0;
   $("#no-results").hidden = told.results.length > 0;
 }
@@ -232,7 +233,7 @@ const filter = (select) => (select.options.length ? select.value : asked.get(`by
 function fill(select, choices, first) {
   const before = filter(select);
   const options = first === null ? [] : [h("option", { value: "" }, first)];
-  select.replaceChildren(...options, ...choices.map((one) => h("option", { value: one }, one)));
+  select.replaceChildren(...options, ...choices.map((one) => h("option", { value: one }, one === "miou" ? "mIoU" : one)));
   if (choices.includes(before)) select.value = before;
 }
 
@@ -247,15 +248,19 @@ async function board() {
   for (const name of ["benchmark", "model", "llm"]) fill($(`#filters [name=${name}]`), told.choices[name] ?? [], "all");
   fill($("#filters [name=split]"), ["report", "selection", ...told.splits], null);
   fill($("#filters [name=sort]"), SORTS, null);
-  const heads = [["prompts", "Prompts"], ["miou", "mIoU, %", 1], ["interval", "95 % interval", 1], ["seen", "Seen", 1], ["unseen", "Unseen", 1],
+  const columns = [["prompts", "Prompts"], ["miou", "mIoU, %", 1], ["interval", "95 % interval", 1], ["seen", "Seen", 1], ["unseen", "Unseen", 1],
     ["benchmark", "Benchmark"], ["model", "Model"], ["llm", "LLM"], ["composition", "Composition"], ["pictures", "Pictures", 1], ["run", "Run"]];
+  // What all rows share is said above them.
+  const same = (key) => told.rows.length > 1 && told.rows.every((row) => row[key] === told.rows[0][key]) && told.rows[0][key] !== null;
+  const heads = columns.filter(([key]) => !(SHARED.includes(key) && same(key)));
+  $("#shared").textContent = columns.filter(([key]) => SHARED.includes(key) && same(key)).map(([key, text]) => `${text}: ${told.rows[0][key]}`).join("; ");
   $("#board thead").replaceChildren(h("tr", {}, heads.map(([, text, right]) => h("th", { scope: "col", class: right ? "n" : "" }, text))));
   $("#board tbody").replaceChildren(...told.rows.map((row) => h("tr", {}, heads.map(([key, , right]) => {
     let text = row[key] ?? "-";
     if (key === "interval") text = row.low === null ? (row.no_interval ?? "-") : `${share(row.low)} to ${share(row.high)}`;
     else if (SCORES.includes(key)) text = share(row[key]);
     if (key === "run" && listed.has(row.run)) text = h("a", { href: runPage(row.run) }, row.run);
-    return h(key === "prompts" ? "th" : "td", { class: right ? "n" : "", scope: key === "prompts" ? "row" : null }, text instanceof Node ? text : String(text));
+    return h(key === "prompts" ? "th" : "td", { class: right ? "n" : "", scope: key === "prompts" ? "row" : null }, key === "prompts" ? breakable(text) : text instanceof Node ? text : String(text));
   }))));
   $("#board").hidden = told.rows.length === 0;
   $("#no-board").hidden = told.rows.length > 0;

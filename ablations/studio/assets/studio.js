@@ -102,6 +102,9 @@ export async function follow(task, onProgress = () => {}) {
 /** 0.123 as "12.3". */
 export const percent = (share, digits = 1) => (share === null || share === undefined ? "-" : (100 * share).toFixed(digits));
 
+/** A name of prompts, which may break after "+" and "(" only: "ensemble(color+shape)". */
+export const breakable = (name) => String(name).split(/(?<=[+(])/).flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part]));
+
 /** Remember a page's choices in the address, so that a reload finds them again. */
 export function remember(values) {
   const query = new URLSearchParams(location.search);

@@ -1,6 +1,6 @@
 // The page Texts: the table of a vocabulary's cells. The editor at its side is in texts_editor.js.
 
-import { $, api, attempt, debounce, h, percent, remember, untilReady } from "/assets/studio.js";
+import { $, api, attempt, breakable, debounce, h, percent, remember, untilReady } from "/assets/studio.js";
 import { Editor } from "/assets/texts_editor.js";
 
 const AGAIN = 15000; // milliseconds after which the table looks at the store again
@@ -9,7 +9,7 @@ const FIELDS = ["vocab", "name", "attributes", "llms", "search"];
 const BOXES = ["samples", "pairs"];
 const COLUMNS = [
   ["class", "class"], ["attribute", "attribute"], ["llm", "by"], ["text", "text"],
-  ["tokens", "tokens"], ["", "samples"], ["status", "status"], ["", "score"],
+  ["tokens", "tokens"], ["", "samples"], ["status", "status"], ["", "IoU, %"],
 ];
 
 const view = { offset: 0, sort: "class", descending: false, rows: [], total: 0 };
@@ -73,6 +73,7 @@ function choices(select, names) {
 
 function show() {
   const focused = document.activeElement?.dataset?.key;
+  $(".cells").classList.toggle("no-scores", view.rows.every((row) => !row.score));
   $("#heads").replaceChildren(...COLUMNS.map(([sort, name]) => heading(sort, name)));
   $("#cells").replaceChildren(...view.rows.map(line));
   if (!view.rows.length) $("#cells").append(h("tr", {}, h("td", { colspan: COLUMNS.length, class: "soft" }, "No cell is like that.")));
@@ -88,7 +89,7 @@ function show() {
 }
 
 function heading(sort, name) {
-  const number = name === "tokens" || name === "samples" || name === "score";
+  const number = name === "tokens" || name === "samples" || name === "IoU, %";
   if (!sort) return h("th", { scope: "col", class: number && "n" }, name);
   const order = view.sort === sort ? (view.descending ? "descending" : "ascending") : null;
   const arrow = { ascending: " ↑", descending: " ↓" }[order] || "";
@@ -108,7 +109,7 @@ function line(row) {
     "tr",
     { "data-key": keyOf(row), tabindex: -1, onclick: () => open(row) },
     h("th", { scope: "row" }, row.readable),
-    h("td", {}, row.attribute),
+    h("td", {}, breakable(row.attribute)),
     h("td", { class: "by", title: row.llm }, row.llm),
     h("td", { class: text ? "text" : "text soft", title: row.remedy }, text ?? "-"),
     h("td", { class: row.tokens > row.limit ? "n error" : "n", "data-label": "tokens" }, row.tokens ?? ""),

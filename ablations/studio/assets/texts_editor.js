@@ -13,8 +13,11 @@ const minute = (time) => new Date(time).toLocaleString([], { dateStyle: "short",
 /** Points of mIoU with a sign. */
 const points = (share) => (share === null || share === undefined ? "-" : `${share > 0 ? "+" : ""}${percent(share, POINTS)}`);
 
-/** Two texts as one: what only the first says is struck out, what only the second says underlined. */
+/** Two texts as one: what only the first says is struck out, what only the second says underlined.
+ * Where they share less than half, the second alone, which is read more easily. */
 function marked(words) {
+  const count = (...kinds) => words.filter(([what]) => kinds.includes(what)).reduce((sum, [, text]) => sum + text.split(" ").length, 0);
+  if (count("same") < count("first", "second")) return words.filter(([what]) => what !== "first").map(([, text]) => text).join(" ");
   const tags = { same: "span", first: "del", second: "ins" };
   return words.map(([what, text]) => [h(tags[what], {}, text), " "]);
 }

@@ -28,6 +28,11 @@ class Field:
     required: bool = False
 
     @property
+    def label(self) -> str:
+        """What the form calls it."""
+        return LABELS.get(self.name, self.name.replace("_", " ").capitalize())
+
+    @property
     def flag(self) -> str:
         return f"--{self.name.replace('_', '-')}"
 
@@ -41,11 +46,24 @@ class Command:
     fields: tuple[Field, ...]
 
 
+LABELS = {
+    "llm": "LLM",
+    "vocab": "Vocabulary",
+    "data": "Benchmark",
+    "out": "Folder",
+    "max_cost": "Cost limit",
+    "max_calls": "Request limit",
+    "concurrency": "At once",
+    "config": "Network",
+    "iterations": "Steps",
+    "no_refine": "No refinement",
+}
+
 LLM = Field("llm", "llm", "who writes; bundled is offline", "bundled")
 VOCAB = Field("vocab", "choice", "the classes", choices="vocabularies")
 DATA = Field("data", "choice", "the pictures", choices="data")
-ATTRIBUTES = Field("attributes", "names", "only these, between commas")
-LIMIT = Field("limit", "integer", "only the first pictures", low=1)
+ATTRIBUTES = Field("attributes", "names", "between commas; all if empty")
+LIMIT = Field("limit", "integer", "of the pictures; the first so many", low=1)
 SAMPLES = Field("samples", "integer", "bootstrap resamples", low=200, high=100_000)
 SEED = Field("seed", "integer", "of everything random")
 OUT = Field("out", "folder", "a new folder for the results", required=True)
@@ -65,12 +83,12 @@ COMMANDS = {
                 LLM,
                 VOCAB,
                 ATTRIBUTES,
-                Field("classes", "names", "only these classes, between commas"),
+                Field("classes", "names", "between commas; all if empty"),
                 Field("samples", "integer", "texts of each description", low=1, high=20),
                 Field("limit", "integer", "descriptions, at most", low=1),
                 COST,
                 CALLS,
-                Field("concurrency", "integer", "requests at once", low=1, high=512),
+                Field("concurrency", "integer", "requests that go on at once", low=1, high=512),
                 Field("retry_errors", "flag", "ask again for what failed before"),
                 Field("batch", "flag", "the provider's batch API"),
                 Field("dry_run", "flag", "only say what would be asked, and what it would cost"),
