@@ -38,8 +38,8 @@ def forms(studio: Studio) -> list[dict[str, Any]]:
                 default = usual[field.name] or default
             fields.append(
                 {
-                    **{key: getattr(field, key) for key in ("name", "label", "kind", "help", "required")},
-                    **{key: getattr(field, key) for key in ("low", "high")},
+                    **{key: getattr(field, key) for key in ("name", "label", "kind", "help")},
+                    **{key: getattr(field, key) for key in ("required", "low", "high")},
                     "default": default,
                     "choices": choices(studio, field),
                 }
