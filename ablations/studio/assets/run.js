@@ -2,6 +2,7 @@ import { $, api, attempt, h, percent, untilReady } from "/assets/studio.js";
 import { curve } from "/assets/curve.js";
 import { copy, spell } from "/assets/spell.js";
 
+const BEST = "best_prompts.json";
 const name = $("#run").dataset.name;
 const address = (file) => `/runs/files/${[...name.split("/"), file].map(encodeURIComponent).join("/")}`;
 
@@ -24,10 +25,15 @@ async function show() {
     spell($("#command"), run.command);
     $("#copy").onclick = () => copy(run.command);
     $("#refine").hidden = run.kind !== "run";
+    if (run.files.some((file) => file.name === BEST)) {
+      $("#compare").hidden = false;
+      $("#compare").href = `/compare?${new URLSearchParams({ second: JSON.stringify({ kind: "run", run: name, file: BEST }) })}`;
+    }
     $("#refine").href = `/runs?command=refine&run=${encodeURIComponent(name)}`;
   }
   if (run.report) {
     $("#report").hidden = false;
+    $("#summary").hidden = true;  // the report begins with it
     $("#alone").href = address("report.html");
     // Its own origin, of nobody: the frame cannot reach the studio, whatever is in the file.
     $("#report").append(h("iframe", { src: address("report.html"), sandbox: "allow-scripts", title: `The report of ${name}`, loading: "lazy" }));

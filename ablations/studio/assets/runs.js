@@ -86,10 +86,21 @@ async function start(event) {
     await api("/api/runs/start", { command: command().name, values: values() });
     notice(`Started ${command().name}.`);
     asked.forEach((_, key) => asked.delete(key));
+    const given = values();
     await forms();
+    again(given);
   });
   await preview();
   soon();
+}
+
+/** What was given stays in the form, for the next start; a folder of results is new each time. */
+function again(given) {
+  for (const { name, kind } of command().fields) {
+    const input = $(`#field-${name}`);
+    if (kind === "flag") input.checked = Boolean(given[name]);
+    else if (kind !== "folder") input.value = given[name] ?? "";
+  }
 }
 
 async function forms() {
@@ -164,7 +175,8 @@ const ofJob = (job) => ({ kind: job.command.split(" ")[1], name: "", folder: nul
 
 function over(job) {
   const said = log(job.id);
-  return h("div", { class: "job" }, h("div", { class: "row" }, chip(job.state), h("span", { class: "soft" }, time(job.started)), h("code", { class: "grow" }, job.command),
+  const spelt = (words) => { const code = h("code", { class: "grow" }); spell(code, words); return code; };
+  return h("div", { class: "job" }, h("div", { class: "row" }, chip(job.state), h("span", { class: "soft" }, time(job.started)), spelt(job.command),
     h("button", { type: "button", class: "plain soft", onclick: () => copy(job.command) }, "Copy")), said.box);
 }
 
