@@ -10,7 +10,7 @@ from typer import Context, Option
 from ablations.commands import options
 from ablations.commands.output import Shown, say
 from ablations.studio.options import LOOPBACK, PORT, StudioOptions
-from lsmseg_prompts.terminal import progress_bar
+from lsmseg_prompts.terminal import note, progress_bar
 
 PASSWORD = "LSMSEG_STUDIO_PASSWORD"
 
@@ -72,4 +72,10 @@ def studio(
 
             webbrowser.open(address)
 
-    ablations.studio(request, on_ready=ready)
+    try:
+        ablations.studio(request, on_ready=ready)
+    except KeyboardInterrupt as stop:
+        # Python would wait for what the model still computes, or for the model to be loaded.
+        note("Interrupted; what was finished is kept.")
+        sys.stdout.flush()
+        os._exit(getattr(stop, "exit_code", 130))

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 from ablations.studio.options import LOOPBACK, StudioOptions
 from lsmseg_prompts.errors import ConfigurationError
 
+GRACE = 1  # seconds
+
 
 def studio(options: StudioOptions, *, on_ready: Callable[[str], None] | None = None) -> None:
-    """Serve the studio until it is interrupted.
+    """Serve the studio until it is interrupted by Ctrl-C or SIGTERM.
+
+    Requests that are under way then have GRACE seconds to end. Threads of the model may still be at
+    work afterwards; commands that were started from the studio go on.
 
     Args:
         options: What it is opened with.
@@ -18,6 +28,7 @@ def studio(options: StudioOptions, *, on_ready: Callable[[str], None] | None = N
 
     Raises:
         UsageError, DataError: For data and vocabularies that are not there.
+        Interrupted: Always in the end, if called in the main thread.
         ConfigurationError: Without the packages of the extra `[studio]`, and for an address that
             cannot be listened at.
     """
@@ -38,13 +49,54 @@ def studio(options: StudioOptions, *, on_ready: Callable[[str], None] | None = N
     address = address_of(listener, options.host)
     app = create_app(opened)
     config = uvicorn.Config(
-        app, log_level="warning", server_header=False, date_header=False, ws="none",
-        timeout_graceful_shutdown=2,
+        app, log_level="critical", server_header=False, date_header=False, ws="none",
+        timeout_graceful_shutdown=GRACE,
     )  # fmt: skip
     if on_ready:
         on_ready(f"{address}/" if options.public else f"{address}/?token={opened.token}")
-    with listener:
-        uvicorn.Server(config).run(sockets=[listener])
+    server = uvicorn.Server(config)
+    with listener, _signals(server) as heard:
+        server.run(sockets=[listener])
+    for number in heard:
+        raise Interrupted(128 + number)
+
+
+class Interrupted(KeyboardInterrupt):
+    """The studio was told to end; ``exit_code`` is what the process ends with."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
+
+
+@contextmanager
+def _signals(server: Any) -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM end a server, the second time without waiting for requests.
+
+    The server's own handling is left out: it sends itself the signal again in the end, of which
+    SIGTERM kills the process before anything is said.
+    """
+    heard: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+        heard.append(number)
+
+    @contextmanager
+    def nothing() -> Iterator[None]:
+        yield
+
+    server.capture_signals = nothing
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield heard
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listen(options: StudioOptions) -> socket.socket:
