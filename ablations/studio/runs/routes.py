@@ -12,7 +12,6 @@ from typing import Any
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute
 
-from ablations.report.html import SCRIPT
 from ablations.runs import folders, live
 from ablations.runs.directory import REPORT
 from ablations.runs.leaderboard import COLUMNS, SCORES, leaderboard
@@ -154,6 +153,8 @@ def values_of(given: Input) -> dict[str, Any]:
 @cache
 def _report_policy() -> str:
     """The policy of a report in a frame: the one script that we ship may run, apart from us."""
+    from ablations.report.html import SCRIPT  # it brings torch, which no page needs to open
+
     script = files("ablations.report").joinpath("templates", SCRIPT).read_bytes()
     digest = base64.b64encode(hashlib.sha256(script).digest()).decode("ascii")
     return (

@@ -229,8 +229,9 @@ def test_hostile_fields(ask: Caller, monkeypatch: Any, each: int, capfd: Any) ->
             for value in some(values, at, each):
                 reply = send(ask, method, path, {**ordinary, name: value})
                 check(reply, (method, path, name, str(value)[:60]))
-            for at, inner in enumerate(inside := inner_fields(ordinary.get(name)), at):
-                for value in some((*TEXTS, *VALUES), at, each):
+            inside = inner_fields(ordinary.get(name))
+            for place, inner in enumerate(inside):
+                for value in some((*TEXTS, *VALUES), at + place, each):
                     fields = {**ordinary, name: {**inside, inner: value}}
                     check(send(ask, method, path, fields), (path, name, inner, str(value)[:60]))
     assert "Traceback" not in capfd.readouterr().err
