@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ablations.scoring.count_store import CountStore
 from ablations.scoring.frozen import FrozenScorer, OnProgress, Scorer, Texts
+from ablations.scoring.networks import TrainedScorer
 from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.inference.class_prompts import Model
@@ -78,7 +79,7 @@ class ModelScorer(Scorer):
     may differ from those of `TrainedScorer`, a core a picture, by the rounding of equal scores.
 
     Args:
-        model: The model; it must have a ``weights_hash``.
+        model: The model; its counts are told from those of others by its ``weights_hash``.
         benchmark: What is scored on.
         count_store: Where counts are kept, by default in memory.
         turn: See `Turn`.
@@ -96,9 +97,15 @@ class ModelScorer(Scorer):
         self.by_cosine = model.score == "cosine"
 
     def identity(self) -> dict[str, Any]:
-        kind = type(self.model).__name__
-        weights = getattr(self.model, "weights_hash", None)
-        return {"kind": f"model {kind}", "model": self.model.name, "weights": weights}
+        model = self.model
+        if isinstance(model, Segmenter):
+            return {**TrainedScorer(model, self.benchmark).identity(), "kind": "loaded"}
+        return {
+            "kind": f"loaded {type(model).__name__}",
+            "model": model.name,
+            "weights": getattr(model, "weights_hash", None),
+            "files": getattr(getattr(model, "model", None), "files", None),
+        }
 
     @property
     def needs(self) -> tuple[int, ...]:

@@ -16,11 +16,11 @@ from ablations.runs.compare_prompts import compare_prompts
 from ablations.runs.leaderboard import leaderboard
 from ablations.runs.request import AblationRequest
 from ablations.runs.result import RunResult
-from ablations.scoring.models import open_model
-from ablations.scoring.options import ScorerOptions
+from ablations.scoring.loaded import scorer_of
 from ablations.scoring.splits import BenchmarkSource
 from lsmseg_model.errors import CheckpointError, DataError
 from lsmseg_model.errors import UsageError as ModelUsageError
+from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts import prompt_set
 from lsmseg_prompts.errors import ConfigurationError, StoreError, UsageError
 from lsmseg_prompts.export.native import load_native
@@ -109,11 +109,23 @@ def test_record_says_how_the_pictures_were_split(finished: RunResult) -> None:
     assert len(record["prompts"][0]["classes"]) == 4
 
 
-def test_two_sets_compared_have_the_numbers_of_the_record(world: Path, finished: RunResult) -> None:
+def test_two_sets_compared_have_the_numbers_of_the_record(
+    world: Path, finished: RunResult, tmp_path: Path
+) -> None:
+    """With a model that is loaded already, one picture at a time."""
+    turns: list[str] = []
+
+    class Turn:
+        def __enter__(self) -> None:
+            turns.append("in")
+
+        def __exit__(self, *_: object) -> None:
+            turns.append("out")
+
     given = options(world)
-    source = BenchmarkSource(given["data"][0], None, "four", 4)
-    scoring = {name: given[name] for name in ("model", "pretrained")}
-    scorer = open_model(ScorerOptions(**scoring, cache=False))[1](source.splits()["report"])
+    part = BenchmarkSource(given["data"][0], None, "four", 4).splits()["report"]
+    model = Segmenter(given["model"], given["pretrained"])
+    scorer = scorer_of(model, part, cache=tmp_path / "cache", turn=Turn())
     best = load_native(finished.directory / "best_prompts.json")
     name = prompt_set(str(world / "four.txt"), ["name"])
     compared = compare_prompts(name, best, scorer, samples=200)
@@ -131,6 +143,10 @@ def test_two_sets_compared_have_the_numbers_of_the_record(world: Path, finished:
     for end in ("", "_low", "_high"):
         assert mean[f"difference{end}"] == chosen[f"difference{end}"]
     assert (compared.pictures, compared.groups) == (20, None)
+    assert turns == ["in", "out"] * 20
+    again = scorer_of(model, part, cache=tmp_path / "cache", turn=Turn())
+    assert (again.score([name]) == scorer.score([name])).all() and again.key == scorer.key
+    assert len(turns) == 40  # features are read from their files
 
 
 def test_the_same_call_gives_the_same_tables(

@@ -101,9 +101,9 @@ async function ownPicture(file) {
 function limits() {
   const there = state.splits[state.split];
   const some = LIMITS.filter((one) => one < there).map((one) => h("option", { value: one }, `the first ${one}`));
-  const all = h("option", { value: "" }, `all ${there} pictures`);
+  const all = state.most && there > state.most ? [] : [h("option", { value: "" }, `all ${there} pictures`)];
   const before = $("#limit").value || query.get("limit");
-  $("#limit").replaceChildren(...some, all);
+  $("#limit").replaceChildren(...some, ...all);
   if (some.some((one) => one.value === before)) $("#limit").value = before;
 }
 
@@ -169,7 +169,7 @@ async function open() {
   const second = usual.length ? { kind: "attributes", attributes: usual, llm: choices.llm } : { kind: "name", template: "imagenet" };
   sets.first = new Chooser($("#first"), "First", choices, described("first") ?? { kind: "name" }, changed);
   sets.second = new Chooser($("#second"), "Second", choices, described("second") ?? second, changed);
-  state.splits = choices.splits;
+  Object.assign(state, { splits: choices.splits, most: choices.most });
   const names = Object.keys(choices.splits);
   $("#split").replaceChildren(...names.map((name) => h("option", { value: name }, `${name}: ${choices.splits[name]} of ${choices.data}`)));
   $("#honest").hidden = !names.includes("report");

@@ -24,7 +24,7 @@ function chart(row, scale) {
   put("line", { class: "zero", x1: 50, x2: 50, y1: 0, y2: 12, "vector-effect": "non-scaling-stroke" });
   if (row.difference_low !== null)
     put("line", { class: "interval", x1: x(row.difference_low), x2: x(row.difference_high), y1: 6, y2: 6, "vector-effect": "non-scaling-stroke" });
-  put("ellipse", { class: "dot", cx: x(row.difference), cy: 6, rx: 1.7, ry: 3.4 });
+  put("line", { class: "dot", x1: x(row.difference), x2: x(row.difference), y1: 6, y2: 6, "vector-effect": "non-scaling-stroke" });
   return svg;
 }
 
@@ -51,7 +51,7 @@ function means(told) {
 }
 
 function classRow(row, scale, sees) {
-  const texts = h("tr", { class: "texts", hidden: true }, h("td", { colspan: 7 },
+  const texts = h("tr", { class: "both-texts", hidden: true }, h("td", { colspan: 7 },
     h("p", {}, h("b", {}, "first: "), row.texts_first.join(" · ")), h("p", {}, h("b", {}, "second: "), row.texts_second.join(" · "))));
   const open = h("button", { class: "plain", "aria-expanded": "false", onclick: () => {
     texts.hidden = !texts.hidden;

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from ablations.studio.comparing.maps import png
 from ablations.studio.comparing.sets import READ, PromptSets, about
 from ablations.studio.comparing.side_by_side import SideBySide
-from ablations.studio.comparing.splits import SplitRequest, Splits
+from ablations.studio.comparing.splits import PUBLIC, SplitRequest, Splits
 from ablations.studio.state import Studio
 from ablations.studio.web.inputs import MB, Input, route
 from ablations.studio.web.pages import shown
@@ -30,7 +30,8 @@ def routes(studio: Studio) -> list[BaseRoute]:
 
     def choices(given: Input) -> dict[str, Any]:
         parts = {name: len(one) for name, one in splits.benchmarks.items()}
-        return {**sets.choices(), "data": studio.benchmark.name, "splits": parts}
+        most = PUBLIC if studio.options.public else None
+        return {**sets.choices(), "data": studio.benchmark.name, "splits": parts, "most": most}
 
     def one_set(given: Input) -> dict[str, Any]:
         return about(sets.read(given, "set"))

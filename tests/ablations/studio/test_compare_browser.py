@@ -73,13 +73,13 @@ def test_two_sets_are_chosen_and_compared(
     page.locator("#summary").wait_for()
     assert "On 25 pictures of ministuff (selection)" in page.inner_text("#summary")
     assert page.locator("#means tbody tr").count() == 3
-    assert page.locator("#classes tbody tr:not(.texts)").count() == 30
+    assert page.locator("#classes tbody tr:not(.both-texts)").count() == 30
     page.get_by_role("button", name="Show all 40").click()
-    assert page.locator("#classes tbody tr:not(.texts)").count() == 40
+    assert page.locator("#classes tbody tr:not(.both-texts)").count() == 40
     page.locator("#classes th button").first.click()
-    assert "first: a photo of a" in page.locator("#classes tr.texts").first.inner_text()
+    assert "first: a photo of a" in page.locator("#classes tr.both-texts").first.inner_text()
     page.get_by_label("only those whose interval").check()
-    assert 0 < page.locator("#classes tbody tr:not(.texts)").count() < 40
+    assert 0 < page.locator("#classes tbody tr:not(.both-texts)").count() < 40
     page.locator("#differ button").nth(1).click()
     place = re.search(r"place=(\d+)", page.locator("#differ img").nth(1).get_attribute("src") or "")
     assert place is not None
