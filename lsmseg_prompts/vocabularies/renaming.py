@@ -17,6 +17,7 @@ from lsmseg_prompts.english import (
 )
 from lsmseg_prompts.vocabularies import ClassEntry
 
+_ARTICLE = re.compile(r"^(?:an?|the|some)\s+(?=\S)", re.IGNORECASE)
 # "A huge aircraft" is one, "huge aircraft" are several.
 _ONE = re.compile(
     r"\b(?:an?|the|one|each|every|this|another)\s+(?:[\w-]+,?\s+){0,3}$", re.IGNORECASE
@@ -29,7 +30,7 @@ def rename(text: str, donor: ClassEntry, receiver: ClassEntry) -> str:
     Singular stays singular and plural plural where the receiver's name has both, articles follow
     ("a zebra" -> "an apple", -> "grass"), and so does the first verb if it is a common one.
     """
-    name = receiver.readable
+    name = _ARTICLE.sub("", receiver.readable)  # a phrase of a user's, such as "a red stop sign"
     mention, singulars, unchanging = _mentions(donor.names)
 
     def replace(match: re.Match[str]) -> str:

@@ -329,6 +329,16 @@ def test_renaming(text, donor, receiver, expected):
     assert rename(text, COCO.find(donor), COCO.find(receiver)) == expected
 
 
+def test_a_phrase_with_an_article_gets_no_second_one() -> None:
+    sign = ClassEntry(0, "a red stop sign", "a red stop sign")
+    for text, renamed in (
+        ("A stop sign is red.", "A red stop sign is red."),
+        ("The stop sign has eight sides.", "The red stop sign has eight sides."),
+        ("On a post stands a stop sign.", "On a post stands a red stop sign."),
+    ):
+        assert rename(text, COCO.find("stop sign"), sign) == renamed
+
+
 # What is refused ------------------------------------------------------------------------------
 
 
