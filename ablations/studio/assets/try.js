@@ -139,9 +139,9 @@ function showLabelled() {
   const colour = new Map(told.classes.map((row) => [row.name, row.phrase === null ? colours[more++] : colours[row.phrase]]));
   now.truthColours = now.truth.classes.map((name) => colour.get(name) ?? "#8c9196");
   drawTruth();
-  $("#mean").replaceChildren(h("b", {}, percent(told.mean)), " mean IoU of the ", h("span", {}, `${told.classes.filter((row) => row.share).length} labelled classes`));
+  $("#mean").replaceChildren(h("b", {}, `${percent(told.mean)} %`), " mean IoU of the ", h("span", {}, `${told.classes.filter((row) => row.share).length} labelled classes`));
   $("#ious").replaceChildren(
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), h("th", { class: "n", scope: "col" }, "IoU"))),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Class"), h("th", { class: "n", scope: "col" }, "IoU, %"))),
     h("tbody", {}, told.classes.filter((row) => row.share).map((row) => h("tr", {},
       h("td", {}, h("span", { class: "dot", style: { background: colour.get(row.name) } }), row.name),
       h("td", { class: "n" }, row.phrase === null
