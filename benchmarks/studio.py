@@ -7,6 +7,7 @@ classes of MiniStuff. Then, in this process, what each step of an answer takes, 
 with nothing kept. Beside other programs all of it takes longer: the load is printed.
 
 python benchmarks/studio.py [--edits 30]
+python benchmarks/studio.py --start runtime=onnx model=DIR
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ EDIT = """async (letter) => {
 }"""
 
 
-def memory(process: int) -> tuple[float, float]:
-    """MB that a process holds now, and held at most."""
+def memory(process: int) -> tuple[float, float, float]:
+    """MB that a process holds now, held at most, and shares with no file: without libraries."""
     text = Path(f"/proc/{process}/status").read_text()
-    now, most = (re.search(rf"{name}:\s+(\d+)", text) for name in ("VmRSS", "VmHWM"))
-    assert now and most
-    return int(now[1]) / 1024, int(most[1]) / 1024
+    found = [re.search(rf"{name}:\s+(\d+)", text) for name in ("VmRSS", "VmHWM", "RssAnon")]
+    now, most, own = (int(one[1]) / 1024 if one else 0.0 for one in found)
+    return now, most, own
 
 
 def answers(address: str, path: str) -> bytes | None:
@@ -57,10 +58,10 @@ def answers(address: str, path: str) -> bytes | None:
         return None
 
 
-def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
+def start(folder: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
     """The studio in a process, its address; prints how long it took."""
     began = time.perf_counter()
-    words = ["studio", "--no-browser", "--port", "0", "--runs", str(folder)]
+    words = ["studio", "--no-browser", "--port", "0", "--runs", str(folder), *more]
     process = subprocess.Popen(
         [sys.executable, "-m", "cli", *words],
         stdout=subprocess.PIPE,
@@ -76,9 +77,9 @@ def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
     while b'"ready": true' not in (answers(address, "/api/ready") or b""):
         time.sleep(0.05)
     ready = time.perf_counter() - began
-    now, most = memory(process.pid)
+    now, most, own = memory(process.pid)
     print(f"address after {printed:.2f} s, page after {page:.2f} s, model after {ready:.2f} s")
-    print(f"idle: {now:.0f} MB (at most {most:.0f} MB)\n")
+    print(f"idle: {now:.0f} MB (at most {most:.0f} MB), {own:.0f} MB of it not of files\n")
     return process, address
 
 
@@ -190,13 +191,17 @@ def steps() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edits", type=int, default=30)
-    count = parser.parse_args().edits
+    parser.add_argument("--start", nargs="*", help="only the start, with these options of studio")
+    given = parser.parse_args()
+    count = given.edits
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
-        process, address = start(Path(folder))
+        process, address = start(Path(folder), *(f"--{one}" for one in given.start or ()))
         try:
+            if given.start is not None:
+                return
             edits(address, count)
-            now, most = memory(process.pid)
+            now, most, _ = memory(process.pid)
             print(f"after the edits: {now:.0f} MB (at most {most:.0f} MB)\n")
         finally:
             process.terminate()
