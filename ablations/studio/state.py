@@ -57,11 +57,11 @@ class Studio:
     @cached_property
     def drawings(self) -> str:
         """What is said beside a photograph where the model knows drawings only; else empty."""
-        from lsmseg_model.segmenter import drawings_only
-
         options = self.options
         if options.runtime == "onnx":
             return ""
+        from lsmseg_model.segmenter import drawings_only  # with torch, which onnx goes without
+
         said = drawings_only(options.model, options.pretrained, options.checkpoint)
         return (said or "").removeprefix("WARNING: ")
 
