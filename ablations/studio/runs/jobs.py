@@ -129,11 +129,15 @@ class Jobs:
         if code is not None:
             known = {0: "done", PARTLY: "partly", **dict.fromkeys(STOPPED, "stopped")}
             return {"state": known.get(code, "failed"), "code": code}
-        if is_alive(job.pid, job.born):
+        if self._lives(job):
             return {"state": "running", "code": None}
         if (code := self._code(job)) is not None:  # it ended between the two looks
             return self.state(job)
         return {"state": "stopped" if job.pressed else "failed", "code": None}
+
+    def _lives(self, job: Job) -> bool:
+        """Whether it runs; a record that does not say when its process began names any process."""
+        return (job.born is not None or sys.platform != "linux") and is_alive(job.pid, job.born)
 
     def shown(self, job: Job) -> dict[str, Any]:
         """What a page is told of a job."""

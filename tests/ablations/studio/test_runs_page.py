@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
@@ -147,3 +149,14 @@ def test_nothing_is_started_or_stopped_that_should_not_be(client: Any, open_stud
     for path in ("/runs", "/api/runs/now", "/api/runs/results", "/runs/files/x/run.json"):
         assert public.get(path).status_code == 404
     assert public.post("/api/runs/start", json=body).status_code == 404
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not say when one began")
+def test_a_record_from_elsewhere_stops_no_process(client: Any, monkeypatch: Any) -> None:
+    """A folder of runs may come from anybody, with a record that names a process of ours."""
+    monkeypatch.setattr("os.killpg", pytest.fail)
+    folder = client.studio.runs / ".jobs" / "x"
+    folder.mkdir(parents=True)
+    record = {"id": "x", "words": ["run"], "started": 1.0, "pid": os.getpid(), "born": None}
+    (folder / "job.json").write_text(json.dumps(record))
+    assert client.post("/api/runs/stop", json={"job": "x"}).json()["state"] == "failed"
