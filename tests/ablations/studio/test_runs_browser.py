@@ -142,3 +142,17 @@ def test_filters_of_the_leaderboard_stay_after_a_reload(page: Any, opened: Any) 
     page.reload()
     page.locator("#board:not(:has(tr:nth-child(2))) tbody td", has_text="camvid").wait_for()
     assert page.locator("#filters [name=benchmark]").input_value() == "camvid"
+
+
+def test_what_all_rows_share_is_said_once(page: Any, opened: Any) -> None:
+    with open_store(opened.studio.store) as store:
+        for prompts, model in (("ensemble(color+shape)", "tiny"), ("name", "tiny")):
+            store.add_evaluation(
+                benchmark="camvid", model=model, prompt_set=prompts, split="report", pictures=20,
+                subset="all", miou=0.25, run="r",
+            )  # fmt: skip
+    page.goto(opened.entry("/runs?by-benchmark=camvid"))
+    page.locator("#shared", has_text="Benchmark: camvid; Model: tiny; Pictures: 20").wait_for()
+    heads = page.locator("#board thead th").all_inner_texts()
+    assert "Benchmark" not in heads and "Run" in heads
+    assert page.locator("#board th", has_text="ensemble(color+shape)").locator("wbr").count() == 2

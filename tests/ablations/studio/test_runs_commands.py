@@ -33,6 +33,14 @@ def whole_command() -> Any:
     return typer.main.get_command(cli.app)
 
 
+def test_forms_are_in_words() -> None:
+    for command in forms(studio()):
+        for field in command["fields"]:
+            assert field["help"] and field["label"][0].isupper() and "_" not in field["label"]
+    generate = forms(studio())[0]["fields"]
+    assert [field["label"] for field in generate][:2] == ["LLM", "Vocabulary"]
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_the_table_is_one_of_the_command(name: str) -> None:
     command = whole_command()

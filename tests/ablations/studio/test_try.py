@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,16 @@ def test_what_the_page_offers(tried: Any) -> None:
     assert "couch" in names and suggested_names() is suggested_names()
     text = tried.get("/").text
     assert 'value="texture"' in text and 'data-limit="77"' in text
+
+
+@pytest.mark.parametrize("path", ["/", "/compare"])
+def test_photographs_are_warned_of_where_the_model_knows_drawings(
+    open_studio: Any, tmp_path: Path, path: str
+) -> None:
+    assert "lsmseg-tiny knows drawings only" in open_studio().get(path).text
+    (tmp_path / "real.pt").write_bytes(b"")
+    real = open_studio(model="ViT-B-32", pretrained=str(tmp_path / "real.pt"))
+    assert "knows drawings only" not in real.get(path).text
 
 
 def test_labels_of_a_picture(tried: Any) -> None:
