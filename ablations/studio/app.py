@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -44,7 +45,7 @@ def routes(studio: Studio) -> list[BaseRoute]:
 
     def ready(given: Input) -> dict[str, Any]:
         """Whether the model is loaded; raises what loading it raised."""
-        told = {"ready": studio.is_ready, "model": str(studio.options.model)}
+        told = {"ready": studio.is_ready, "model": Path(studio.options.model).name}
         return {**told, "name": studio.model.name} if studio.is_ready else told
 
     shared: list[BaseRoute] = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -129,3 +131,11 @@ def test_wrong_bodies(client: Any) -> None:
         assert reply.status_code == 400 and "JSON object" in reply.json()["error"]
     assert client.post("/api/tasks/x/cancel", content=b"x" * (2**20 + 1)).status_code == 413
     assert "no such task" in client.post("/api/tasks/x/cancel").json()["error"]
+
+
+def test_nobody_is_told_where_the_model_lies(open_studio: Any, tmp_path: Any) -> None:
+    client = open_studio(token=False, public=True)
+    studio = client.studio
+    studio.options = replace(studio.options, runtime="onnx", model=str(tmp_path / "exported"))
+    studio._loading = Future()
+    assert client.get("/api/ready").json() == {"ready": False, "model": "exported"}
