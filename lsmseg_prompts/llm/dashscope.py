@@ -22,7 +22,7 @@ from lsmseg_prompts.errors import ConfigurationError
 from lsmseg_prompts.llm.base import Reply, Request
 from lsmseg_prompts.llm.chat import ChatLLM
 from lsmseg_prompts.llm.errors import connection_failure, dashscope_failure
-from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed
+from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed, tls
 from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.providers import Provider, at, called
 from lsmseg_prompts.llm.streams import is_stream, whole_dashscope_answer
@@ -177,7 +177,7 @@ class DashScope(ChatLLM):
             return response
 
         return aiohttp.ClientSession(
-            connector=Connector(ssl=ssl.create_default_context(), limit=0),
+            connector=Connector(ssl=tls(ssl.create_default_context), limit=0),
             trust_env=True,
             middlewares=(read_first,),
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -9,8 +9,9 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,12 +41,34 @@ def check_certificates() -> None:
     if not name:
         return
     try:
-        ssl.create_default_context(cafile=name)
+        _read_certificates(_certificates())
     except OSError as error:  # ssl.SSLError is one too
         raise ConfigurationError(
             f"SSL_CERT_FILE={name} does not hold certificates that can be read: "
             f"{error.strerror or error}."
         ) from None
+
+
+def tls(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """What `make` makes of the certificates that the environment names, once for all clients."""
+    return _tls(make, _certificates())
+
+
+def _certificates() -> tuple[Any, ...]:
+    """Where the environment says that certificates are, and when that file was changed."""
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    about = os.stat(file) if file and os.path.exists(file) else None
+    return file, folder, about and (about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read_certificates(certificates: tuple[Any, ...]) -> None:
+    ssl.create_default_context(cafile=certificates[0])
+
+
+@lru_cache(maxsize=8)
+def _tls(make: Callable[[], ssl.SSLContext], certificates: tuple[Any, ...]) -> ssl.SSLContext:
+    return make()
 
 
 def data_url(mime: str, data: bytes) -> str:

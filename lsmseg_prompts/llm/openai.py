@@ -25,7 +25,7 @@ from lsmseg_prompts.llm.errors import (
     openai_failure,
     unusable,
 )
-from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed, retry_after
+from lsmseg_prompts.llm.http import CONNECT_SECONDS, data_url, parsed, retry_after, tls
 from lsmseg_prompts.llm.keys import PLACEHOLDER
 from lsmseg_prompts.llm.options import AskOptions
 from lsmseg_prompts.llm.providers import Provider, at, called
@@ -242,6 +242,7 @@ class OpenAIChat(ChatLLM):
         import httpx2
 
         return httpx2.AsyncClient(
+            verify=tls(httpx2.create_ssl_context),
             timeout=httpx2.Timeout(None, connect=self._connect_seconds),
             limits=httpx2.Limits(max_connections=MOST, max_keepalive_connections=MOST),
             follow_redirects=False,
