@@ -202,7 +202,7 @@ def test_a_generation_is_watched_and_stopped(open_studio, server, monkeypatch) -
 @pytest.mark.process
 def test_an_ablation_that_is_stopped_leaves_nothing_half(open_studio: Any) -> None:
     client = open_studio()
-    values = {"attributes": "color", "limit": 20, "samples": 200, "out": "one"}
+    values = {"attributes": "color", "limit": 200, "samples": 200, "out": "one"}
     body = {"command": "ablate", "values": values}
     job = client.post("/api/runs/start", json=body).json()["id"]
 
