@@ -247,7 +247,7 @@ def test_the_page_waits_for_the_model(page: Any, served: Any, tiny: Any) -> None
     studio.studio._loading = Future()
     page.goto(studio.entry(address()))
     page.wait_for_selector("#frame.loading")
-    assert page.inner_text("#model").startswith("loading")
+    page.locator("#model", has_text="loading").wait_for()
     phrase(page, 2).fill("donut")
     studio.studio._loading.set_result(tiny)
     page.wait_for_selector("html[data-shown]")
