@@ -101,6 +101,7 @@ def measure(folder: Path, seconds: float) -> Measured:
             [*COMMAND, *asked, "-q"],
             cwd=folder,
             env={k: v for k, v in env.items() if v is not None},
+            stdout=subprocess.DEVNULL,  # its table
         )
         generating.wait_for(lambda: len(server.requests()) > 5)
         begin.wait()

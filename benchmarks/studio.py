@@ -7,7 +7,7 @@ classes of MiniStuff. Then, in this process, what each step of an answer takes, 
 with nothing kept. Beside other programs all of it takes longer: the load is printed.
 
 python benchmarks/studio.py [--edits 30]
-python benchmarks/studio.py --start runtime=onnx model=DIR
+python benchmarks/studio.py --start [runtime=onnx model=DIR]
 """
 
 from __future__ import annotations
@@ -192,8 +192,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--edits", type=int, default=30)
     parser.add_argument("--start", nargs="*", help="only the start, with these options of studio")
+    parser.add_argument("--small", action="store_true", help="a few edits only")
     given = parser.parse_args()
-    count = given.edits
+    count = 4 if given.small else given.edits
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         process, address = start(Path(folder), *(f"--{one}" for one in given.start or ()))

@@ -1,9 +1,9 @@
 """The four pages of the studio, as the README shows them.
 
-python docs/draw_studio.py docs RUNS
+python docs/draw_studio.py docs [RUNS]
 
-RUNS is a folder of runs, such as runs, that holds one of `lsmseg-prompts run`. Needs Chromium and
-the extras [studio] and [test].
+RUNS, by default runs, is a folder that holds a run of `lsmseg-prompts run`. Needs Chromium and the
+extras [studio] and [test].
 """
 
 import argparse
@@ -97,16 +97,17 @@ def main() -> None:
     """Write studio_try.png, studio_compare.png, studio_texts.png and studio_runs.png."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("runs", type=Path)
+    parser.add_argument("runs", type=Path, nargs="?", default=Path("runs"))
+    parser.add_argument("--small", action="store_true", help="the page Try only")
     given = parser.parse_args()
     program = shutil.which("chromium") or shutil.which("google-chrome")
-    store = str(given.runs / "attribute_store.sqlite")
+    store = None if given.small else str(given.runs / "attribute_store.sqlite")
     options = StudioOptions(port=0, runs=given.runs, store=store)
     with served(options) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE)
         page.goto(address)
-        for path, draw in PAGES.items():
+        for path, draw in list(PAGES.items())[: 1 if given.small else None]:
             page.goto(address.replace("/?", f"/{path}?"))
             page.locator("#model", has_text="lsmseg-tiny").wait_for()
             page.locator("#model:not(.working)").wait_for()

@@ -87,6 +87,7 @@ def test_ablate_interrupted(place: str, step: int, data: Path, weights: Path, ca
 # -- training ----------------------------------------------------------------------------
 
 STEP = "lsmseg_model.pretrain:choose_texts"
+PROGRESS = ".lsmseg-progress.json"  # how far it was, which the studio shows
 
 
 @pytest.mark.slow
@@ -94,7 +95,7 @@ STEP = "lsmseg_model.pretrain:choose_texts"
 def test_pretrain_interrupted_then_resumed(data: Path, weights: Path, call) -> None:
     train = arguments_for("pretrain", weights)
     interrupted(struck(STEP, 4, "SIGINT", *train))
-    assert [path.name for path in Path("o").iterdir()] == ["last.pt"]
+    assert sorted(path.name for path in Path("o").iterdir()) == [PROGRESS, "last.pt"]
     result = call(*train, "--resume", "--json")
     assert result.code == 0 and json.loads(result.out)["iterations"] == 6
     steps = [line.split(",")[0] for line in Path("o/loss.csv").read_text().splitlines()[1:]]
@@ -107,7 +108,7 @@ def test_pretrain_killed(data: Path, weights: Path, call) -> None:
     """Before the first checkpoint the same command begins anew; after it --resume goes on."""
     train = arguments_for("pretrain", weights)
     assert struck(STEP, 3, "SIGKILL", *train).code == -signal.SIGKILL
-    assert [path.name for path in Path("o").iterdir()] == [".lsmseg-lock"]
+    assert sorted(path.name for path in Path("o").iterdir()) == [".lsmseg-lock", PROGRESS]
     often = "original.__globals__['CHECKPOINT_EVERY'] = 2"
     assert struck(STEP, 4, "SIGKILL", *train, more=often).code == -signal.SIGKILL
     assert {path.name for path in Path("o").iterdir()} == {".lsmseg-lock", "last.pt"}
