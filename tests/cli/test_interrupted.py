@@ -111,7 +111,7 @@ def test_pretrain_killed(data: Path, weights: Path, call) -> None:
     assert sorted(path.name for path in Path("o").iterdir()) == [".lsmseg-lock", PROGRESS]
     often = "original.__globals__['CHECKPOINT_EVERY'] = 2"
     assert struck(STEP, 4, "SIGKILL", *train, more=often).code == -signal.SIGKILL
-    assert {path.name for path in Path("o").iterdir()} == {".lsmseg-lock", "last.pt"}
+    assert {p.name for p in Path("o").iterdir()} == {".lsmseg-lock", PROGRESS, "last.pt"}
     assert call(*train).code == 4
     assert call(*train, "--resume").code == 0
     assert Path("o/small.safetensors").is_file()
