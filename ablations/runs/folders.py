@@ -146,7 +146,7 @@ def _numbers(path: Path, columns: tuple[str, str]) -> list[list[float]]:
 
 
 def _read(name: str, path: Path) -> ResultFolder | None:
-    """What a folder holds; None where it is no result."""
+    """What a folder holds; None where it is not a result."""
     for file, kind in ((RUN, "run"), (RECIPE, "recipe")):
         record = _record(path / file)
         if record is not None:
@@ -233,7 +233,7 @@ def _of_recipe(record: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _part(record: Any, *keys: str) -> Mapping[str, Any]:
-    """What stands under some keys, one below the other; empty where it is no mapping."""
+    """What stands under some keys, one below the other; empty where it is not a mapping."""
     for key in keys:
         record = record.get(key) if isinstance(record, Mapping) else None
     return record if isinstance(record, Mapping) else {}

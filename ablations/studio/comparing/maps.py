@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -95,15 +94,3 @@ def _one(labels: np.ndarray, names: Sequence[str], truth: np.ndarray | None) -> 
 
 def _wide(text: str) -> float:
     return LETTER * len(text)
-
-
-def png(image: np.ndarray, side: int | None = None) -> bytes:
-    """A picture, uint8 [H, W, 3], as a PNG file; its longer side at most ``side`` pixels."""
-    from PIL import Image
-
-    made = Image.fromarray(image)
-    if side is not None:
-        made.thumbnail((side, side))
-    buffer = BytesIO()
-    made.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

@@ -7,14 +7,13 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from ablations.studio.comparing.maps import png
 from ablations.studio.comparing.sets import READ, PromptSets, about
 from ablations.studio.comparing.side_by_side import SideBySide
 from ablations.studio.comparing.splits import PUBLIC, SplitRequest, Splits
 from ablations.studio.state import Studio
 from ablations.studio.web.inputs import MB, Input, route
 from ablations.studio.web.pages import shown
-from ablations.studio.web.replies import png_reply
+from ablations.studio.web.replies import png, png_reply
 
 LARGEST_SET, LARGEST_PICTURE = 2 * MB, 32 * MB  # bytes that are sent
 PAGE, THUMBNAIL = 24, 144  # pictures at once, and pixels of their longer sides

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ablations.studio.comparing.maps import difference, drawn, png, shares
+from ablations.studio.comparing.maps import difference, drawn, shares
 from ablations.studio.comparing.splits import Splits
 from ablations.studio.state import Studio
 from ablations.studio.trying.kept import Kept
 from ablations.studio.trying.segmenting import packed
 from ablations.studio.web.inputs import Input
+from ablations.studio.web.replies import png
 from lsmseg_model.data.benchmark import Benchmark, competing, scored_names
 from lsmseg_model.inference.reading import some_texts
 from lsmseg_model.metrics import confusion_counts, iou

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cached_property
-from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ablations.studio.trying.kept import Kept
+from ablations.studio.web.replies import png
 from lsmseg_prompts.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,13 +86,13 @@ class Pictures:
 
     def png(self, name: str) -> bytes:
         """A picture as a PNG file."""
-        return _png(self.get(name).image)
+        return png(self.get(name).image)
 
     def thumbnail(self, name: str) -> bytes:
         """A small PNG of a picture; of the benchmark's nothing is kept for it."""
         if SENT.fullmatch(name):
-            return _png(self.get(name).image, THUMBNAIL)
-        return _png(np.asarray(self.studio.benchmark.picture(self._place(name))), THUMBNAIL)
+            return png(self.get(name).image, THUMBNAIL)
+        return png(np.asarray(self.studio.benchmark.picture(self._place(name))), THUMBNAIL)
 
     def _place(self, name: str) -> int:
         index = self._places.get(name)
@@ -104,15 +104,3 @@ class Pictures:
     def _places(self) -> dict[str, int]:
         benchmark = self.studio.benchmark
         return {benchmark.key(index): index for index in range(len(benchmark))}
-
-
-def _png(image: np.ndarray, side: int | None = None) -> bytes:
-    """``side``: pixels of its longer side at most."""
-    from PIL import Image
-
-    shown = Image.fromarray(image)
-    if side is not None:
-        shown.thumbnail((side, side))
-    buffer = BytesIO()
-    shown.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()

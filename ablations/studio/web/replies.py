@@ -6,13 +6,17 @@ import json
 import sys
 import traceback
 from http import HTTPStatus
-from typing import Any
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
 from lsmseg_prompts.errors import ConflictError
 from lsmseg_prompts.files import plain
 from lsmseg_prompts.terminal import printable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 STATUS = {2: HTTPStatus.BAD_REQUEST, 6: HTTPStatus.UNPROCESSABLE_ENTITY}
 """The status of an error by its exit code; of others CONFLICT: the set-up has to change."""
@@ -42,7 +46,7 @@ class TooSlow(Exception):
 def json_reply(value: Any, status: int = HTTPStatus.OK) -> Response:
     """Anything that `plain` makes JSON of; it is never kept by the browser."""
     text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
-    data = text.encode("utf-8", "replace")  # a lone surrogate is no text
+    data = text.encode("utf-8", "replace")  # a lone surrogate is not text
     return Response(data, status, media_type="application/json")
 
 
@@ -74,3 +78,15 @@ def sentence_of(error: BaseException) -> str:
     if getattr(error, "exit_code", None) is not None:
         return str(error)
     return f"Unexpected error: {type(error).__name__}; the terminal of the studio shows more."
+
+
+def png(image: np.ndarray, side: int | None = None) -> bytes:
+    """A picture, uint8 [H, W, 3], as a PNG file; its longer side at most ``side`` pixels."""
+    from PIL import Image
+
+    made = Image.fromarray(image)
+    if side is not None:
+        made.thumbnail((side, side))
+    buffer = BytesIO()
+    made.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
