@@ -45,6 +45,7 @@ From0 = Annotated[
     float, Field(strict=True, ge=0, allow_inf_nan=False, description="be a number from 0 on")
 ]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False, description="be a number")]
+Switch = Annotated[bool, Field(strict=True, description="be true or false")]
 Text = Annotated[str, Field(strict=True, description="hold text")]
 Fields = Annotated[dict[str, Any], Field(strict=True, description="hold fields")]
 
