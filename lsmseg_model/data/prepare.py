@@ -35,6 +35,7 @@ CONTEXT_LISTS = (
     "ImageSets/SegmentationContext/{split}.txt",
     "ImageSets/Main/{split}.txt",
 )
+MADE_ALREADY = ("camvid", "coco-stuff10k")  # what one downloads, or converts, is read as it is
 SHOWN = 10  # failures that an error names
 
 
@@ -95,8 +96,8 @@ def data_prepare(
     """
     data = request.data
     layout = LAYOUTS.get(data)
-    if layout is None or data == "camvid":
-        able = ", ".join(name for name in LAYOUTS if name != "camvid")
+    if layout is None or data in MADE_ALREADY:
+        able = ", ".join(name for name in LAYOUTS if name not in MADE_ALREADY)
         raise UsageError(f"Data prepare makes label maps of {able}, not of {data}.")
     source = Path(request.source)
     if not source.is_dir():

@@ -25,6 +25,9 @@ __all__ = [
     "vocab_list",
 ]
 
+LIKE = {"ministuff": "coco-stuff", "coco-stuff10k": "coco-stuff"}
+"""The vocabulary of benchmarks that have none of their own."""
+
 
 def available_vocabularies() -> tuple[str, ...]:
     """Names of the vocabularies that ship inside."""
@@ -91,7 +94,7 @@ def benchmark_vocabulary(data: str, named: str | None = None) -> Vocabulary:
     user's own without a vocabulary: its labels may mean anything; ConfigurationError for a path
     that is not a folder.
     """
-    benchmarks = ("ministuff", *available_vocabularies())
+    benchmarks = (*LIKE, *available_vocabularies())
     if data not in benchmarks and not os.path.isdir(data):
         if is_path(data):
             raise ConfigurationError(f"{data} is not a folder: --data takes one, or a name.")
@@ -99,6 +102,6 @@ def benchmark_vocabulary(data: str, named: str | None = None) -> Vocabulary:
             f"There is no benchmark {data!r}{nearest(data, benchmarks)}: name "
             f"{', '.join(benchmarks)}, or a folder with images/ and annotations/ and its --vocab."
         )
-    if named is None and data != "ministuff" and data not in available_vocabularies():
+    if named is None and data not in benchmarks:
         raise UsageError(f"Say which classes the labels of {data} mean with --vocab.")
-    return load_vocabulary(named or ("coco-stuff" if data == "ministuff" else data))
+    return load_vocabulary(named or LIKE.get(data, data))

@@ -36,7 +36,7 @@ def offered(call) -> Callable[[str], list[str]]:
         ("evaluate --data min", ["ministuff"]),
         ("ablate --data pc", ["pc-59", "pc-459", "pc-60"]),
         ("data check --data voc-20", ["voc-20"]),
-        ("recipes run table2 --train-data coco-s", ["coco-stuff"]),
+        ("recipes run table2 --train-data coco-s", ["coco-stuff", "coco-stuff10k"]),
         ("evaluate --model lsm", ["lsmseg-tiny"]),
         ("evaluate --model ViT-B-16-q", ["ViT-B-16-quickgelu"]),
         ("train --config cat-seg-c", ["cat-seg-convnext-b", "cat-seg-convnext-l"]),

@@ -19,7 +19,7 @@ from lsmseg_model.data.label_maps import (
 )
 from lsmseg_model.data.layouts import LAYOUTS, background_prompts
 from lsmseg_model.errors import DataError, UsageError
-from lsmseg_prompts.vocabularies import load_vocabulary
+from lsmseg_prompts.vocabularies import benchmark_vocabulary, load_vocabulary
 
 # A benchmark, its folder, pictures, label maps, their kind and ending, values, and the classes.
 TREES = [
@@ -58,6 +58,8 @@ TREES = [
      [0, 1, 20, 255], [20, 0, 19, IGNORE]),
     ("pc-60", "VOCdevkit/VOC2010", "JPEGImages", "SegmentationClassContext", np.uint8, ".png",
      [0, 1, 59, 255], [59, 0, 58, IGNORE]),
+    ("coco-stuff10k", "coco_stuff10k", "images/test2014", "annotations/test2014", np.uint8,
+     "_labelTrainIds.png", [0, 1, 171], [IGNORE, 0, 170]),
     # COCO-Object: converted by GroupViT's script, or straight from COCO-Stuff's label maps
     ("coco-object-81", "coco_object", "images/val2017", "annotations/val2017", np.uint8,
      "_instanceTrainIds.png", [0, 1, 80], [80, 0, 79]),
@@ -80,10 +82,10 @@ def test_trees(tmp_path, given_root, name, folder, pictures, labels, kind, endin
     tree(base, pictures, labels, {"a": [values]}, kind, ending)
     names(base, VOC_NAMES, val="a")
     names(base, CONTEXT_NAMES, val="a")
-    prompts = len(load_vocabulary(name))
+    words = benchmark_vocabulary(name)
     root = tmp_path if given_root == "the one above" else base
-    benchmark = load_benchmark(name, root, class_count=prompts, vocabulary=name)
-    assert len(benchmark) == 1 and benchmark.key(0) == "a" and benchmark.vocabulary == name
+    benchmark = load_benchmark(name, root, class_count=len(words), vocabulary=words.name)
+    assert len(benchmark) == 1 and benchmark.key(0) == "a" and benchmark.vocabulary == words.name
     assert benchmark.labels(0).tolist() == [classes]
     assert benchmark.picture(0).shape == (1, len(values), 3)
 
@@ -206,7 +208,8 @@ def test_seen_and_unseen_as_the_thesis_divides_them(root, name):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_layouts_fit_their_vocabularies(name):
-    assert LAYOUTS[name].prompts == len(load_vocabulary(name))
+    assert benchmark_vocabulary(name).name == LAYOUTS[name].vocabulary
+    assert LAYOUTS[name].prompts == len(benchmark_vocabulary(name))
     owners = LAYOUTS[name].owners
     assert owners is None or set(owners) == set(range(LAYOUTS[name].classes))
 
