@@ -1,0 +1,146 @@
+"""Who tells what a picture shows: the rules, for a benchmark with labels, or a file of captions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lsmseg_model.data.descriptions import Description, from_json
+from lsmseg_model.errors import DataError, UsageError
+from lsmseg_model.files import named_file
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lsmseg_model.data.benchmark import Benchmark
+    from lsmseg_model.data.ministuff.telling import CaptionErrors
+
+
+class Captioner(Protocol):
+    """What gives the description of a picture."""
+
+    def describe(self, key: str) -> Description:
+        """The description of the picture that a benchmark calls `key`; DataError if none."""
+
+
+class FileCaptions:
+    """Captions read from JSON Lines, checked as they are read.
+
+    A line is {"picture": "report-0007", "objects": [...], "relations": [...]}
+    (`descriptions.from_json`) or {"picture": "report-0007", "caption": "There is a red car."} in
+    the grammar of ministuff/telling.py. "picture" is a benchmark's key or a file's name.
+
+    Raises ConfigError where there is no such file, DataError for a wrong line, which it names, and
+    for a picture that comes twice.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = named_file(Path(path), "captions")
+        self.descriptions: dict[str, Description] = {}
+        try:
+            lines = self.path.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} cannot be read as captions: {error}.") from None
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                self._add(line, f"Line {number} of {path}")
+
+    def _add(self, line: str, where: str) -> None:
+        from lsmseg_model.data.ministuff.telling import parse
+
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where} is not JSON: {error}.") from None
+        picture = value.pop("picture", None) if isinstance(value, dict) else None
+        if not isinstance(picture, str) or not picture:
+            raise DataError(f'{where} does not name its picture: write {{"picture": "KEY", ...}}.')
+        if picture in self.descriptions:
+            raise DataError(f"{where} is a second caption of {picture}; leave one of them.")
+        told = value.get("caption")
+        if value.keys() == {"caption"} and isinstance(told, str):
+            self.descriptions[picture] = parse(told, where)
+        else:
+            self.descriptions[picture] = from_json(value, where)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, Description]:
+        return {Path(name).stem: one for name, one in self.descriptions.items()}
+
+    def describe(self, key: str) -> Description:
+        found = self.descriptions.get(key, self._by_stem.get(key))
+        if found is None:
+            raise DataError(f"{self.path} has no caption of {key}; add a line for it.")
+        return found
+
+
+class RulesCaptions:
+    """Captions by rule from the labels of a benchmark, with planted errors; see telling.py.
+
+    names: the vocabulary's, by index; None stands for MiniStuff's own.
+    """
+
+    def __init__(
+        self, benchmark: Benchmark, errors: CaptionErrors, names: Sequence[str] | None = None
+    ) -> None:
+        from lsmseg_model.data.ministuff.tables import read_table
+
+        if names is None and benchmark.name != "ministuff":
+            raise UsageError(
+                f"The rules know the names of MiniStuff's classes, not those of {benchmark.name}: "
+                "give its vocabulary, or a file of captions."
+            )
+        own = ((row["index"], row["name"]) for row in read_table("classes"))
+        told = set(benchmark.class_indices)
+        if benchmark.split == "train" and benchmark.seen is not None:
+            told &= benchmark.seen  # an unseen class may be there, so to name it is no invention
+        known = own if names is None else enumerate(names)
+        self.names = {index: name for index, name in known if index in told}
+        self.benchmark, self.errors = benchmark, errors
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {self.benchmark.key(index): index for index in range(len(self.benchmark))}
+
+    def describe(self, key: str) -> Description:
+        if (index := self._places.get(key)) is None:
+            raise DataError(f"{self.benchmark.name} has no picture {key} to tell of.")
+        return self.describe_scene(key, self.benchmark.picture(index), self.benchmark.labels(index))
+
+    def describe_scene(self, key: str, image: np.ndarray, labels: np.ndarray) -> Description:
+        """The description of a picture that is at hand: uint8 [H, W, 3] and int [H, W]."""
+        from lsmseg_model.data.ministuff.telling import parse, tell
+
+        rng = self.errors.rng(key)
+        return parse(tell(image, labels, self.names, self.errors, rng))
+
+
+def open_captions(text: str, benchmark: Benchmark, names: Sequence[str] | None = None) -> Captioner:
+    """The captioner that `--captions` names: "rules", "rules:drop=0.2,seed=3" or a file's path.
+
+    names: see `RulesCaptions`. Raises UsageError for options that the rules do not have.
+    """
+    from lsmseg_model.data.ministuff.telling import CaptionErrors
+
+    if text.partition(":")[0] != "rules":
+        return FileCaptions(text)
+    given: dict[str, Any] = {}
+    kinds: dict[str, type[int | float]] = {
+        "drop": float,
+        "wrong": float,
+        "invent": float,
+        "seed": int,
+    }
+    for part in filter(None, text.partition(":")[2].split(",")):
+        name, _, value = part.partition("=")
+        try:
+            given[name] = kinds[name](value)
+        except (KeyError, ValueError):
+            raise UsageError(
+                f"{part!r} is not an option of the rules: they have {', '.join(kinds)}, as in "
+                "rules:drop=0.2,seed=3."
+            ) from None
+    return RulesCaptions(benchmark, CaptionErrors(**given), names)
