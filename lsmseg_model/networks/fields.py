@@ -100,7 +100,8 @@ def read_field(cls: type, name: str, value: object, where: str) -> Any:
             raise ConfigError(f"{where}: {name} is {value!r}; {hint}") from error
         default = next(f.default for f in fields(cls) if f.name == name)
         example = ",".join(map(str, default)) if isinstance(default, tuple) else default
-        such = "" if default is MISSING or not default else f", such as {example}"
+        untold = default is MISSING or default is True or not default
+        such = "" if untold else f", such as {example}"
         raise ConfigError(f"{where}: {name} must {words}{such}, not {value!r}.") from error
 
 
