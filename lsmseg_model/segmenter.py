@@ -32,16 +32,16 @@ from lsmseg_model.networks.backbones.load import WEIGHTS, load_backbone
 from lsmseg_model.networks.backbones.weights import TOWERS
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.networks.catseg import Loaded
-from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.published_towers import load_towers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Model = TypeVar("Model", Backbone, LsmSeg)
+Model = TypeVar("Model", Backbone, Network)
 
 
-def load_model(options: ModelOptions) -> Backbone | LsmSeg:
+def load_model(options: ModelOptions) -> Backbone | Network:
     """The model that options, or a request that has them, name. Raises CheckpointError."""
     if options.checkpoint is None:
         device, sam = options.device, options.sam
@@ -116,7 +116,7 @@ class Segmenter:
         self.model = load_model(options)
 
     @classmethod
-    def of(cls, model: Backbone | LsmSeg) -> Segmenter:
+    def of(cls, model: Backbone | Network) -> Segmenter:
         """Of a model that is there already; it should be in evaluation mode."""
         made = cls.__new__(cls)
         made.model = model
@@ -137,19 +137,19 @@ class Segmenter:
 
     @property
     def clip(self) -> Backbone:
-        return self.model.clip if isinstance(self.model, LsmSeg) else self.model
+        return self.model.clip if isinstance(self.model, Network) else self.model
 
     @property
     def score(self) -> str:
         """What the scores are: "cosine", or "probability" of a whole network."""
-        return "probability" if isinstance(self.model, LsmSeg) else "cosine"
+        return "probability" if isinstance(self.model, Network) else "cosine"
 
     def default_texts(self, classes: Sequence[str]) -> list[list[str]]:
         """What stands for classes without texts of their own: see `sentence`.
 
         A CAT-Seg checkpoint has its own template.
         """
-        if self.loaded is not None and isinstance(self.model, LsmSeg):
+        if self.loaded is not None and isinstance(self.model, Network):
             return published_texts(classes)
         return [[sentence(name)] for name in classes]
 
@@ -167,7 +167,7 @@ class Segmenter:
 
         Raises UsageError as `encode_texts`, and for a reading that a whole network cannot do.
         """
-        if isinstance(self.model, LsmSeg):
+        if isinstance(self.model, Network):
             reading = reading.for_network()
         with enough_memory():
             if reading == MEAN:

@@ -141,6 +141,7 @@ class NetworkRun(Run):
                 f"k=..., --set encoder_size=...).{self.kept()}"
             ) from error
         self.optimizer.step(rate)
+        self.network.after_step(self.team)
         return loss, norm
 
     def _backward(self, items: list[TrainingItem], texts: Tensor) -> float:
@@ -162,8 +163,9 @@ class NetworkRun(Run):
     def _loss(self, items: list[TrainingItem], labels: list[Tensor], texts: Tensor) -> Tensor:
         device = torch.device(self.team.device)
         images = torch.stack([item.image for item in items]).to(device)
+        told = [item.description for item in items] if self.network.described else None
         with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
-            return self.module(images, torch.stack(labels).to(device), texts)
+            return self.module(images, torch.stack(labels).to(device), texts, told)
 
     def _positions(self, labels: Tensor) -> Tensor:
         """Vocabulary indices to positions among the classes trained on; others are unlabelled."""
@@ -190,13 +192,13 @@ class NetworkRun(Run):
         weights = {k: v for k, v in self.network.state_dict().items() if not k.startswith("sam.")}
         return {
             "network": weights,
-            "optimizer": self.optimizer.adamw.state_dict(),
+            "optimizer": self.optimizer.rule.state_dict(),
             "history": json.dumps(asdict(self.history)),
         }
 
     def load(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"], strict=False)
-        self.optimizer.adamw.load_state_dict(state["optimizer"])
+        self.optimizer.rule.load_state_dict(state["optimizer"])
         history = json.loads(state["history"])
         self.history = History([tuple(row) for row in history["steps"]], history["scores"])
 

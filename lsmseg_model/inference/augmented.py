@@ -23,12 +23,12 @@ from lsmseg_model.inference.pictures import (
     encode_picture,
 )
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.protocol import Protocol
 
 
 def encode_views(
-    model: Backbone | LsmSeg, image: np.ndarray, augmentation: Augmentation, name: str = "a picture"
+    model: Backbone | Network, image: np.ndarray, augmentation: Augmentation, name: str = "a picture"
 ) -> EncodedPicture | EncodedViews:
     """The features of all views of a picture, uint8 [H, W, 3]; see `encode_picture`.
 
@@ -52,7 +52,7 @@ def encode_views(
     )
 
 
-def scaled(model: Backbone | LsmSeg, scale: float) -> Backbone | LsmSeg:
+def scaled(model: Backbone | Network, scale: float) -> Backbone | Network:
     """The same model, by which pictures are seen larger or smaller; the weights are shared.
 
     A CLIP resizes the short side to so much more, but never to less than its window; a network

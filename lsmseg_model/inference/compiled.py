@@ -7,11 +7,12 @@ import torch
 from lsmseg_model.errors import ConfigError
 from lsmseg_model.inference.precision import lowered
 from lsmseg_model.networks.backbones.base import Backbone
+from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.lsmseg import LsmSeg
 
 
 @torch.inference_mode()
-def compile_model(model: Backbone | LsmSeg) -> None:
+def compile_model(model: Backbone | Network) -> None:
     """Let a model compile what it does to pictures.
 
     One view goes through it here, so that what a compiler lacks is told before pictures are read;
@@ -28,7 +29,8 @@ def compile_model(model: Backbone | LsmSeg) -> None:
                     model.encode_dense(view)
             else:
                 model.encode = torch.compile(model.encode)  # type: ignore[method-assign]
-                model.transformer.compile()
+                if isinstance(model, LsmSeg):
+                    model.transformer.compile()
                 model.encode(view)
     except (RuntimeError, OSError, ImportError) as error:
         first = str(error).strip().partition("\n")[0]

@@ -31,7 +31,7 @@ from lsmseg_model.metrics import (
     miou,
 )
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.base import Network
 
 
 @dataclass
@@ -200,7 +200,7 @@ def add_replacements(
 
 
 def count_pictures(
-    model: Backbone | LsmSeg,
+    model: Backbone | Network,
     benchmark: Benchmark,
     text: Tensor | ClassEmbeddings,
     pictures: Iterable[int] | None = None,

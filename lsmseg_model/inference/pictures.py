@@ -23,7 +23,7 @@ from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.cost_map import cost_map, upsample
-from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.protocol import Protocol
 
 TEXTS_AT_ONCE = 256
@@ -47,7 +47,7 @@ def encode_texts(
 
 
 def encode_picture(
-    model: Backbone | LsmSeg, image: np.ndarray, name: str = "a picture"
+    model: Backbone | Network, image: np.ndarray, name: str = "a picture"
 ) -> EncodedPicture:
     """The features of a picture, uint8 [H, W, 3], which no text changes.
 
@@ -61,7 +61,7 @@ def encode_picture(
         else:
             protocol = model.protocol or Protocol()
             shown = resized_picture(image, protocol.side).to(model.clip.device)
-            features = sliding.encode(model, shown, protocol)
+            features = sliding.encode(model, shown, protocol, model.describe(name))
     return EncodedPicture(model, features, (image.shape[0], image.shape[1]), name)
 
 
@@ -69,7 +69,7 @@ def encode_picture(
 class EncodedPicture:
     """Features of one picture: dense ones of a CLIP, or what a network's `encode` makes."""
 
-    model: Backbone | LsmSeg
+    model: Backbone | Network
     features: Any
     size: tuple[int, int]
     name: str = "a picture"

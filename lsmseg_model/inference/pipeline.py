@@ -33,7 +33,7 @@ from lsmseg_model.inference.pictures import (
 )
 from lsmseg_model.inference.precision import lowered
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.protocol import Protocol
 
 BATCH = 64  # views that a GPU is given at a time
@@ -70,7 +70,7 @@ class Pipeline(Generic[Item]):
     with several is a batch of its own.
     """
 
-    model: Backbone | LsmSeg
+    model: Backbone | Network
     read: Callable[[Item], Picture]
     how: RunOptions = AUTO
     cache: FeatureCache | None = None
@@ -84,6 +84,12 @@ class Pipeline(Generic[Item]):
         """
         on_cpu = self.model.device.type == "cpu"
         return self._side_by_side(items, work) if on_cpu else self._in_batches(items, work)
+
+    @property
+    def _apart(self) -> bool:
+        """Whether a picture is a batch of its own on a GPU too."""
+        described = isinstance(self.model, Network) and self.model.described
+        return described or not self.augmentation.plain
 
     def _side_by_side(self, items: Sequence[Item], work: Work[Result]) -> Iterator[Result]:
         def whole(item: Item) -> Result:
@@ -116,7 +122,7 @@ class Pipeline(Generic[Item]):
 
         def prepare(item: Item) -> _Waiting:
             picture = self.read(item)
-            if picture.image is None or not self.augmentation.plain:
+            if picture.image is None or self._apart:
                 return _Waiting(picture, None, [])
             if cache is not None and (kept := cache.load(picture.image)) is not None:
                 return _Waiting(picture, None, [], kept)
@@ -130,7 +136,7 @@ class Pipeline(Generic[Item]):
         def done(one: _Waiting) -> Result:
             if one.picture.image is None:
                 return work(one.picture, None)
-            if not self.augmentation.plain:
+            if self._apart:
                 return work(one.picture, self._one(one.picture))
             features = one.kept
             if features is None:
@@ -172,7 +178,7 @@ class _Waiting:
     def ready(self) -> bool:
         return len(self.parts) == len(self.views)
 
-    def joined(self, model: Backbone | LsmSeg) -> Any:
+    def joined(self, model: Backbone | Network) -> Any:
         if isinstance(model, Backbone):
             assert self.shown is not None
             return windows.join(model, self.shown, self.parts)
@@ -182,7 +188,7 @@ class _Waiting:
 class _Batches:
     """Views of several pictures through a model together, ``size`` at a time, as they come."""
 
-    def __init__(self, model: Backbone | LsmSeg, size: int) -> None:
+    def __init__(self, model: Backbone | Network, size: int) -> None:
         self.model, self.size = model, size
         self._queue: deque[tuple[_Waiting, Tensor, Tensor | None]] = deque()
         device = model.device

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lsmseg_model.data.descriptions import Description
 from lsmseg_model.inference.precision import lowered
-from lsmseg_model.networks.lsmseg import Encoded, LsmSeg
+from lsmseg_model.networks.base import Encoded, Network
 from lsmseg_model.networks.protocol import PUBLISHED_PROTOCOL, Protocol
 
 AT_ONCE = 8  # classes that are enlarged together
@@ -37,7 +38,7 @@ class Views:
 
 
 @torch.inference_mode()
-def show(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> list[Tensor]:
+def show(network: Network, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> list[Tensor]:
     """All views of an image [3, H, W], RGB in 0..1: the crops, then the whole, [3, s, s] each."""
     side = network.clip.view.window
     squashed = _resize(image[None], protocol.side)
@@ -48,10 +49,19 @@ def show(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
 
 
 @torch.inference_mode()
-def encode(network: LsmSeg, image: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL) -> Encoded:
-    """Features of all views of an image, [3, H, W] RGB in 0..1: what `decode` takes."""
+def encode(
+    network: Network,
+    image: Tensor,
+    protocol: Protocol = PUBLISHED_PROTOCOL,
+    description: Description | None = None,
+) -> Encoded:
+    """Features of all views of an image, [3, H, W] RGB in 0..1: what `decode` takes.
+
+    description: of the picture, for a network that is ``described``.
+    """
+    views = torch.stack(show(network, image, protocol))
     with lowered(network):
-        return network.encode(torch.stack(show(network, image, protocol)))
+        return network.encode(views, None if description is None else [description] * len(views))
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
@@ -63,7 +73,7 @@ def join(parts: Sequence[Encoded]) -> Encoded:
 
 @torch.inference_mode()
 def decode(
-    network: LsmSeg, features: Encoded, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
+    network: Network, features: Encoded, texts: Tensor, protocol: Protocol = PUBLISHED_PROTOCOL
 ) -> Views:
     """The logits of encoded views.
 

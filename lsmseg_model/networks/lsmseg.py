@@ -7,6 +7,7 @@ decided in `NetworkConfig` and docs/network.md. Shapes: B pictures, N classes, H
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +15,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lsmseg_model.data.descriptions import Description
 from lsmseg_model.encoders.base import FrozenEncoder
 from lsmseg_model.encoders.cache import CachedEncoder
 from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.config import CLIP_PARTS, REFINEMENTS, NetworkConfig
+from lsmseg_model.networks.base import Encoded, Network
+from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.fusion import Fusion
 from lsmseg_model.networks.head import Aggregator
-from lsmseg_model.networks.protocol import PUBLISHED_PROTOCOL
 
-Encoded = tuple[Tensor, Tensor, list[Tensor]]
-"""Features of pictures: for the cost map, for the refinement, for the decoder."""
+class LsmSeg(Network):
+    """The network. Its logits are of the classes that the category filter keeps."""
 
-
-class LsmSeg(nn.Module):
-    """The network. Its logits are of the classes that the category filter keeps.
-
-    ``precision``, ``compiled``: how pictures go through it, see `inference/precision.py` and
-    `inference/compiled.py`.
-    """
-
-    precision, compiled = "fp32", False
+    clip: Backbone
 
     def __init__(self, clip: Backbone, config: NetworkConfig) -> None:
-        super().__init__()
-        # Who this is and how it is tested; `networks.build` and `load_network` fill them in.
-        self.name, self.weights_hash = "", "random"
-        self.settings: dict[str, Any] = {}
-        self.protocol = PUBLISHED_PROTOCOL
-        self.loaded: Any = None  # catseg.Loaded
-        self._masks: list[Any] = []  # handles of what `trainable` hung on CLIP's projections
-        self.clip, self.config = clip, config
+        super().__init__(clip)
+        self.config = config
         _check_fit(clip, config)
         first, second = (clip.widths[block] for block in config.blocks)
         dim = clip.embed_dim
@@ -66,10 +54,6 @@ class LsmSeg(nn.Module):
                 )
             self.fusion = Fusion(config.fusion, [first, second, dim], [self.sam.width] * 3)
         self.transformer = Aggregator(config, dim)
-
-    @property
-    def device(self) -> torch.device:
-        return self.clip.device
 
     def train(self, mode: bool = True) -> LsmSeg:
         """CAT-Seg pools before the class refinement in training, not at test."""
@@ -98,10 +82,15 @@ class LsmSeg(nn.Module):
 
         Returns (logits [B, k, 4h, 4w], kept classes [B, k], None where all were kept).
         """
-        return self.decode(self.encode(images, large), texts, wanted)
+        return self.decode(self.encode(images, large=large), texts, wanted)
 
-    def encode(self, images: Tensor, large: Tensor | None = None) -> Encoded:
-        """The features of pictures, which no text changes. See `forward`."""
+    def encode(
+        self,
+        images: Tensor,
+        descriptions: Sequence[Description] | None = None,
+        large: Tensor | None = None,
+    ) -> Encoded:
+        """Features for the cost map, for the refinement, and for the decoder. See `forward`."""
         dense, layers = self.clip.encode_layers(images, self.config.blocks)
         appearance = dense
         if self.sam is not None and self.fusion is not None:
@@ -135,27 +124,36 @@ class LsmSeg(nn.Module):
         self.cached = CachedEncoder(self.sam, folder, (cells, cells) if alike else None, half)
         return self.cached
 
-    def trainable(self, clip: str = "qv") -> None:
-        """Set which parameters learn: the head, and of CLIP what `clip` says.
+    def training_loss(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        texts: Tensor,
+        ignored: str = "leave",
+        descriptions: Sequence[Description] | None = None,
+    ) -> Tensor:
+        """The sum of the binary cross-entropies of pixels x kept classes, over the kept classes."""
+        wanted = torch.zeros(len(labels), len(texts) + 1, dtype=torch.bool, device=labels.device)
+        wanted.scatter_(1, labels.flatten(1) + 1, True)
+        logits, kept = self(images, texts, wanted[:, 1:])
+        logits = F.interpolate(logits.float(), labels.shape[1:], mode="bilinear")
+        return bce_sum(logits, labels, kept, ignored)
 
-        In both towers' blocks the queries and values ("qv"), "qk", "kv", or everything ("full") or
-        nothing ("freeze"). The rows of joint projections that are not named get no gradient; no
-        weight is copied.
-        """
-        if clip not in CLIP_PARTS:
-            raise ConfigError(f"There is no part of CLIP {clip!r}; choose {', '.join(CLIP_PARTS)}.")
-        self.clip.requires_grad_(clip == "full")
-        for hook in self._masks:
-            hook.remove()
-        self._masks.clear()
-        if clip in ("full", "freeze"):
-            return
-        for weight, rows in self.clip.learning_rows(clip):
-            weight.requires_grad_(True)
-            hook = weight.register_hook(
-                lambda grad, rows=rows: grad * rows.to(grad.device, grad.dtype)
-            )
-            self._masks.append(hook)
+
+def bce_sum(logits: Tensor, labels: Tensor, kept: Tensor | None, ignored: str) -> Tensor:
+    """Binary cross-entropy, summed over pixels and averaged over the kept classes.
+
+    Args:
+        logits: [B, k, H, W].
+        labels: int64 [B, H, W], -1 for unlabelled pixels.
+        kept: The classes of the logits, [B, k] (None: all).
+        ignored: Unlabelled pixels "leave" the sum, or are "zero" for every class.
+    """
+    if kept is None:
+        kept = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
+    target = (labels[:, None] == kept[:, :, None, None]).to(logits.dtype)
+    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
+    return (each * (labels >= 0)).sum() if ignored == "leave" else each.sum()
 
 
 def _enlargements(clip: Backbone, config: NetworkConfig) -> tuple[int, int]:

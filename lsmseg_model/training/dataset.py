@@ -32,6 +32,7 @@ class TrainingItem:
     ``labels`` hold vocabulary indices, IGNORE, or keys of ``captions`` (1000 and up): things that
     belong to no class, each with a true sentence. ``shown``: the values of attributes of all that
     is there, or nearly. ``values``: by label, those that it has, where that is known.
+    ``description``: what a captioner says of the picture.
     """
 
     image: Tensor  # float32 [3, S, S] in 0..1
@@ -39,6 +40,7 @@ class TrainingItem:
     captions: dict[int, Sentence] = field(default_factory=dict)
     shown: frozenset[str] = frozenset()
     values: dict[int, frozenset[str]] = field(default_factory=dict)
+    description: Description | None = None
 
 
 def batches(loader: Iterable[list[TrainingItem]]) -> Iterator[list[TrainingItem]]:

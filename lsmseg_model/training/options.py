@@ -46,7 +46,8 @@ class TrainOptions:
     cosine. clip_grad: the largest norm of all gradients together. ignored: unlabelled pixels
     "leave" the loss, or are "zero", of no class, as in CAT-Seg. short_side: pixels that a
     picture's short side is resized to, times a factor drawn from `scale`; the crop is the
-    network's.
+    network's. optimizer: "adamw", or "sgd" with a momentum of 0.9. schedule: after the warm-up a
+    "cosine" to zero, or "poly", the rest of the steps to the power of 0.9.
     """
 
     iterations: Whole = 80_000
@@ -63,6 +64,8 @@ class TrainOptions:
     scale: Scale = (1.0, 1.0)
     evaluate_every: WholeOrZero = 5000
     checkpoint_every: WholeOrZero = 1000
+    optimizer: Annotated[str, OneOf("adamw", "sgd")] = "adamw"
+    schedule: Annotated[str, OneOf("cosine", "poly")] = "cosine"
 
     def __post_init__(self) -> None:
         if self.scale[0] > self.scale[1]:

@@ -8,54 +8,39 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from lsmseg_model.data.descriptions import Description
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.text_tower import reading_lengths
-from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.base import Network
 from lsmseg_model.training.options import PretrainOptions, TrainOptions
 
 
 class Step(nn.Module):
     """What torchrun's processes compute together: the loss of some pictures."""
 
-    def __init__(self, network: LsmSeg, ignored: str) -> None:
+    def __init__(self, network: Network, ignored: str) -> None:
         super().__init__()
         self.network, self.ignored = network, ignored
 
-    def forward(self, images: Tensor, labels: Tensor, texts: Tensor) -> Tensor:
-        """The sum of the binary cross-entropies of pixels x kept classes, over the kept classes.
+    def forward(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        texts: Tensor,
+        descriptions: Sequence[Description] | None = None,
+    ) -> Tensor:
+        """See `Network.training_loss`.
 
-        images: [B, 3, S, S] in 0..1. labels: int64 [B, S, S], positions in the texts or -1.
         texts: [N, D] embeddings, or int64 [N, L] tokens, which are embedded with a gradient.
         """
         if not texts.is_floating_point():
             texts = embed(self.network.clip, texts)
-        wanted = torch.zeros(len(labels), len(texts) + 1, dtype=torch.bool, device=labels.device)
-        wanted.scatter_(1, labels.flatten(1) + 1, True)
-        logits, kept = self.network(images, texts, wanted[:, 1:])
-        logits = F.interpolate(logits.float(), labels.shape[1:], mode="bilinear")
-        return bce_sum(logits, labels, kept, self.ignored)
-
-
-def bce_sum(logits: Tensor, labels: Tensor, kept: Tensor | None, ignored: str) -> Tensor:
-    """Binary cross-entropy, summed over pixels and averaged over the kept classes.
-
-    Args:
-        logits: [B, k, H, W].
-        labels: int64 [B, H, W], -1 for unlabelled pixels.
-        kept: The classes of the logits, [B, k] (None: all).
-        ignored: Unlabelled pixels "leave" the sum, or are "zero" for every class.
-    """
-    if kept is None:
-        kept = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
-    target = (labels[:, None] == kept[:, :, None, None]).to(logits.dtype)
-    each = F.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(dim=1)
-    return (each * (labels >= 0)).sum() if ignored == "leave" else each.sum()
+        return self.network.training_loss(images, labels, texts, self.ignored, descriptions)
 
 
 def pixels(labels: Tensor, ignored: str) -> int:
-    """How many pixels `bce_sum` sums over."""
+    """How many pixels a loss sums over."""
     return int((labels >= 0).sum()) if ignored == "leave" else labels.numel()
 
 
@@ -85,7 +70,7 @@ def embed(
 class Texts:
     """The texts of the classes, embedded once while the text tower is frozen."""
 
-    def __init__(self, network: LsmSeg, groups: Sequence[Sequence[str]], trains: bool) -> None:
+    def __init__(self, network: Network, groups: Sequence[Sequence[str]], trains: bool) -> None:
         """groups: one or more sentences for every class; one of them is drawn in each step."""
         self.groups = [list(group) for group in groups]
         sentences = list(dict.fromkeys(s for group in self.groups for s in group))
@@ -103,17 +88,17 @@ class Texts:
 
 
 class Optimizer:
-    """AdamW: CLIP's projections at a lower rate, norms without decay, all gradients clipped.
+    """AdamW or SGD: CLIP at a lower rate, norms without decay, all gradients clipped.
 
     Of CLIP's joint projections only the rows that learn may decay: AdamW would shrink them all, so
     that is done here.
     """
 
-    def __init__(self, network: LsmSeg, options: TrainOptions) -> None:
+    def __init__(self, network: Network, options: TrainOptions) -> None:
         norms = {
             id(p)
             for m in network.modules()
-            if isinstance(m, nn.LayerNorm | nn.GroupNorm)
+            if isinstance(m, nn.LayerNorm | nn.GroupNorm | nn.BatchNorm2d)
             for p in m.parameters()
         }
         some = options.clip not in ("full", "freeze")
@@ -129,29 +114,33 @@ class Optimizer:
             groups.setdefault((factor, decay), []).append(parameter)
         self.options = options
         self.parameters = [p for group in groups.values() for p in group]
-        self.adamw = torch.optim.AdamW(
-            [
-                {"params": parameters, "factor": factor, "weight_decay": decay}
-                for (factor, decay), parameters in groups.items()
-            ],
-            lr=options.lr,
-        )
+        settings = [
+            {"params": parameters, "factor": factor, "weight_decay": decay}
+            for (factor, decay), parameters in groups.items()
+        ]
+        self.rule: torch.optim.Optimizer
+        if options.optimizer == "sgd":
+            self.rule = torch.optim.SGD(settings, lr=options.lr, momentum=0.9)
+        else:
+            self.rule = torch.optim.AdamW(settings, lr=options.lr)
 
     def step(self, rate: float) -> None:
         """One update; `rate` is the head's learning rate."""
-        for group in self.adamw.param_groups:
+        for group in self.rule.param_groups:
             group["lr"] = rate * group["factor"]
         shrink = 1 - rate * self.options.clip_lr_factor * self.options.weight_decay
         with torch.no_grad():
             for parameter, rows in self.partly:
                 parameter.mul_(torch.where(rows, shrink, 1.0))
-        self.adamw.step()
-        self.adamw.zero_grad(set_to_none=True)
+        self.rule.step()
+        self.rule.zero_grad(set_to_none=True)
 
 
 def rate_at(step: int, options: TrainOptions | PretrainOptions) -> float:
-    """The learning rate: a linear rise, then a cosine to zero at the last iteration."""
+    """The learning rate: a linear rise, then down to zero at the last iteration."""
     if step < options.warmup:
         return options.lr * (step + 1) / options.warmup
     along = (step - options.warmup) / max(1, options.iterations - options.warmup)
+    if getattr(options, "schedule", "cosine") == "poly":
+        return options.lr * (1 - min(1.0, along)) ** 0.9
     return options.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, along)))

@@ -9,12 +9,12 @@ import torch
 from lsmseg_model.data.benchmark import Benchmark, competing
 from lsmseg_model.inference.counting import count_pictures, summarise
 from lsmseg_model.inference.pictures import encode_texts
-from lsmseg_model.networks.lsmseg import LsmSeg
+from lsmseg_model.networks.base import Network
 from lsmseg_model.processes import Processes
 
 
 def validate(
-    network: LsmSeg,
+    network: Network,
     benchmark: Benchmark,
     texts: Sequence[Sequence[str]],
     team: Processes,

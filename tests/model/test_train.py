@@ -145,7 +145,7 @@ def test_only_the_named_projections_learn_and_decay() -> None:
 def test_norms_do_not_decay_and_clip_learns_slower() -> None:
     network = build(NETWORK)
     network.trainable("full")
-    groups = Optimizer(network, TrainOptions(clip="full", clip_lr_factor=0.01)).adamw.param_groups
+    groups = Optimizer(network, TrainOptions(clip="full", clip_lr_factor=0.01)).rule.param_groups
     where = {id(p): (g["factor"], g["weight_decay"]) for g in groups for p in g["params"]}
     assert where[id(network.clip.model.ln_final.weight)] == (0.01, 0.0)
     assert where[id(network.clip.model.text_projection)] == (0.01, 1e-4)
