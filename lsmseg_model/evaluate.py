@@ -111,6 +111,7 @@ def _evaluate(
     if team.first:  # before another one writes
         _check_free(request, benchmark)
     segmenter = Segmenter.of(load_model(request))
+    segmenter.tell(request.captions, benchmark)
     text = segmenter.embed(*some_texts(prompts, competing(benchmark)[0]))
     counts, confusion, boundary = _count(request, segmenter, benchmark, text, team, on_progress)
     rows = [class_rows(counts, benchmark, prompts.class_names)[at] for at in kept]

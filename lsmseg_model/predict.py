@@ -195,6 +195,7 @@ def _load(
     from lsmseg_model.segmenter import Segmenter, drawings_only, load_model
 
     segmenter = Segmenter.of(load_model(request))
+    segmenter.tell(request.captions)
     segmenter.augmentation = Augmentation(request.flip, tuple(request.scales))
     keys = None if segmenter.loaded is None else str(segmenter.loaded)
     note = drawings_only(request.model, request.pretrained, request.checkpoint)

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from torch import Tensor
 
+from lsmseg_model.data.benchmark import Benchmark
+from lsmseg_model.data.captioners import open_captions
 from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.encoders.checkpoints import read_metadata
+from lsmseg_model.errors import UsageError
 from lsmseg_model.encoders.registry import load_second_encoder
 from lsmseg_model.inference.augmented import EncodedViews, encode_views
 from lsmseg_model.inference.class_prompts import ClassPrompts, Texts, published_texts, sentence
@@ -121,6 +124,16 @@ class Segmenter:
         made = cls.__new__(cls)
         made.model = model
         return made
+
+    def tell(self, captions: str | None, benchmark: Benchmark | None = None) -> None:
+        """Give a network that is ``described`` what tells of pictures, see `open_captions`.
+
+        Raises UsageError for captions that the model does not read.
+        """
+        if isinstance(self.model, Network) and self.model.described:
+            self.model.captions = open_captions(captions, benchmark)
+        elif captions is not None:
+            raise UsageError(f"{self.name} reads no captions: leave out --captions.")
 
     @property
     def name(self) -> str:

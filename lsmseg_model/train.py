@@ -16,12 +16,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark
+from lsmseg_model.data.captioners import Captioner, open_captions
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import TrainingError
 from lsmseg_model.networks.backbones.load import check_device
+from lsmseg_model.networks.closed_set.complete import complete
 from lsmseg_model.networks.build import read_network, save_network, start_network
 from lsmseg_model.processes import Processes, processes
 from lsmseg_model.training.dataset import Augment, TrainingItem
@@ -110,11 +112,19 @@ class NetworkRun(Run):
         self.evaluate_every = options.evaluate_every
         self.checkpoint_every = options.checkpoint_every
         self.test_texts = request.test_texts or [group[:1] for group in request.texts]
+        if self.settings.get("kind") == "closed-set":
+            data = self.benchmark, self.classes
+            self.settings = complete(self.settings, self.test_texts, *data)
         network = start_network(self.settings, request.pretrained, request.encoder, self.half)
         network.to(team.device).trainable(options.clip)
+        if team.count > 1 and team.device.startswith("cuda"):
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.network = network.train()
         self.optimizer = Optimizer(network, options)
-        self.resume(network.clip.weights_hash, str(request.encoder), self.half)
+        captions = self._captions(self.benchmark)
+        network.captions = self._captions(self.held_out)
+        told = [request.captions] if network.described else []
+        self.resume(network.clip.weights_hash, str(request.encoder), self.half, *told)
         texts = [request.texts[c] for c in self.classes]
         self.table = Texts(network, texts, trains=options.clip != "freeze")
         self.module: Any = Step(network, options.ignored)
@@ -123,7 +133,13 @@ class NetworkRun(Run):
 
             with team.together():
                 self.module = DistributedDataParallel(self.module, find_unused_parameters=True)
-        self.load_pictures(Augment(options.short_side, settings["crop"], options.scale, "ssd"))
+        augment = Augment(options.short_side, settings["crop"], options.scale, "ssd")
+        self.load_pictures(augment, captions=captions)
+
+    def _captions(self, benchmark: Benchmark | None) -> Captioner | None:
+        """Who describes the pictures of a benchmark, where the network wants it."""
+        described = self.settings.get("kind") == "llmformer"
+        return open_captions(self.request.captions, benchmark) if described and benchmark else None
 
     def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
         rng = np.random.default_rng([self.request.seed, self.step])

@@ -39,6 +39,7 @@ def evaluate(
     offline: options.Offline = False,
     checkpoint: options.Checkpoint = None,
     format: options.Format = "lsmseg",
+    captions: options.Captions = None,
     dense: options.Dense = None,
     sam: options.Sam = None,
     cache: Annotated[

@@ -156,6 +156,10 @@ Format = Annotated[
     Literal["lsmseg", "cat-seg", "sed", "fc-clip"],
     Option(help="Whose layout the checkpoint has.", rich_help_panel="Model"),
 ]
+Captions = Annotated[
+    str | None,
+    Option(help="What describes the pictures to an llmformer network: rules (drawings) or a FILE."),
+]
 Runtime = Annotated[
     Literal["torch", "onnx"],
     Option(help="What computes; onnx: --model is a folder that model export wrote."),

@@ -61,6 +61,7 @@ def predict(
     offline: options.Offline = False,
     checkpoint: options.Checkpoint = None,
     format: options.Format = "lsmseg",
+    captions: options.Captions = None,
     dense: options.Dense = None,
     sam: options.Sam = None,
     flip: options.Flip = False,

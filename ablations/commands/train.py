@@ -38,6 +38,7 @@ def train(
     store: options.StorePath = None,
     pretrained: options.Pretrained = None,
     encoder: options.Encoder = None,
+    captions: options.Captions = None,
     offline: options.Offline = False,
     resume: options.Resume = False,
     force: options.FolderForce = False,

@@ -49,7 +49,8 @@ OF_A_NETWORK = tuple(how for how in BUILT if how not in READ_BY_CLIP)
 class Varied:
     """The settings that a variant may change. Raises UsageError for a wrong attribute or benchmark.
 
-    network, train: fields of the network and of the training.
+    network, train: fields of the network and of the training. captions: what describes pictures to
+    a network that wants it.
     """
 
     attributes: Attributes = None
@@ -60,6 +61,7 @@ class Varied:
     network: Fields = field(default_factory=dict)
     train: Fields = field(default_factory=dict)
     train_data: MaybeText = None
+    captions: MaybeText = None
 
     def __post_init__(self) -> None:
         if self.attributes is not None and self.attributes != ["name"]:

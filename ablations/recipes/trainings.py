@@ -86,6 +86,7 @@ class TrainingPlanner:
             workers=0 if small else request.workers,
             validated=1 if small else self.recipe.validated,
             pictures=data.pictures,
+            captions=settings.captions,
         )
         return training.job(texts.prompt_set(data.vocabulary, settings).texts)
 

@@ -36,10 +36,11 @@ from lsmseg_prompts.prompts.prompt_set import PromptSet
 class NetworkScorer(Scorer):
     """What both have in common: pictures through a network. ``segmenter`` is that of a set.
 
-    ``how``: pictures at a time.
+    ``how``: pictures at a time. ``captions``: what describes them, see `Segmenter.tell`.
     """
 
     how: RunOptions = AUTO
+    captions: str | None = None
 
     def segmenter(self, prompt_set: PromptSet) -> Segmenter:
         """The network that a prompt set is scored with."""
@@ -79,6 +80,7 @@ class NetworkScorer(Scorer):
             readings: How the texts of each set are read; by default their mean.
         """
         benchmark = self.benchmark
+        segmenter.tell(self.captions, benchmark)
         position, owners = positions(benchmark), competing(benchmark)[1]
         readings = readings or [MEAN] * len(sets)
         texts = embed(segmenter.clip, zip(sets, readings, strict=True))
@@ -176,7 +178,7 @@ class RetrainScorer(NetworkScorer):
     ) -> None:
         super().__init__(benchmark, count_store)
         self.training, self.spread, self.trained_with = training, spread, trained_with
-        self._pictures = pictures
+        self._pictures, self.captions = pictures, training.captions
 
     def identity(self) -> dict[str, Any]:
         apart = {"trained_with": key_of(self.trained_with)} if self.trained_with else {}

@@ -38,6 +38,7 @@ class Training:
         pretrained, encoder: See `start_network`.
         validated: Pictures that are scored when a training ends; here they decide nothing.
         pictures: The hash of the training pictures (see `training_pictures`), where it is there.
+        captions: What describes pictures to a network that wants it, see `open_captions`.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Training:
     workers: int = 0
     validated: int = 1
     pictures: tuple[int, str] | None = None
+    captions: str | None = None
 
     @cached_property
     def identity(self) -> dict[str, Any]:
@@ -69,6 +71,7 @@ class Training:
             "data": [self.source.data, *pictures],
             "seed": self.seed,
             **({} if self.precision == "auto" else {"precision": self.precision}),
+            **({} if self.captions is None else {"captions": self.captions}),
         }
 
     def job(self, texts: Texts, progress: bool = False) -> TrainingJob:
@@ -126,6 +129,7 @@ class TrainingJob:
             device=how.device,
             workers=how.workers,
             tensorboard=False,
+            captions=how.captions,
             progress=self.progress,
         )
         train(request)

@@ -92,6 +92,11 @@ def model_export(
     check_free([folder / MODEL], request.force, (request.pretrained, request.checkpoint))
     check_packages(*PACKAGES[request.runtime])
     model = load_model(request).eval()
+    if not isinstance(model, Backbone | LsmSeg):
+        raise UsageError(
+            f"{model.name} cannot be exported: model export writes CLIPs and LSMSeg networks; use "
+            "it with --checkpoint."
+        )
     backbone = model.clip if isinstance(model, LsmSeg) else model
     short_texts = may_be_short(backbone)
     first = network_graph(model) if isinstance(model, LsmSeg) else dense_graph(backbone)

@@ -58,7 +58,8 @@ class ModelOptions:
     dense, sam: of a CLIP, the last block's variant, and the encoder that the variant "sam-proxy"
     uses, see `load_second_encoder`. cache: of a network, a folder that keeps the features of its
     second encoder (`LsmSeg.keep_features`). precision: of what the model does to pictures, one of
-    `PRECISIONS`. compile: let `torch.compile` make the model faster.
+    `PRECISIONS`. compile: let `torch.compile` make the model faster. captions: what describes the
+    pictures to a network that wants it, see `open_captions`.
     Raises UsageError for options that exclude each other.
     """
 
@@ -72,6 +73,7 @@ class ModelOptions:
     cache: str | Path | None = None
     precision: str = "fp32"
     compile: bool = False
+    captions: str | None = None
 
     def __post_init__(self) -> None:
         check_precision(self.precision)
@@ -80,6 +82,11 @@ class ModelOptions:
                 raise UsageError(NEEDS_PROXY)
             if self.format != "lsmseg":
                 raise UsageError(f"--format {self.format} is about a --checkpoint FILE: name one.")
+            if self.captions is not None:
+                raise UsageError(
+                    "--captions describe pictures to a network that reads them (llmformer-...): "
+                    "give --checkpoint FILE too."
+                )
             if self.cache is not None:
                 raise UsageError(
                     "--cache keeps the features of a network's second encoder: give --checkpoint "

@@ -49,6 +49,15 @@ class Network(nn.Module):
         device: torch.device = self.clip.device
         return device
 
+    def forward(
+        self,
+        images: Tensor,
+        texts: Tensor,
+        descriptions: Sequence[Description] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """What `decode` gives of what `encode` gives."""
+        return self.decode(self.encode(images, descriptions), texts)
+
     def encode(
         self, images: Tensor, descriptions: Sequence[Description] | None = None
     ) -> Encoded:

@@ -17,10 +17,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lsmseg_model.data.benchmark import Benchmark, MiniStuff
+from lsmseg_model.data.captioners import Captioner, RulesCaptions
+from lsmseg_model.data.descriptions import Description
 from lsmseg_model.data.ministuff.captions import Sentence, Told
 from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.data.ministuff.scenes import draw_training
-from lsmseg_model.errors import LsmsegModelError
+from lsmseg_model.errors import LsmsegModelError, UsageError
 
 WATCH = 0.5  # seconds between a worker's looks at whether its run still lives
 
@@ -76,14 +78,23 @@ def _end_with(parent: int) -> None:
 class MiniStuffTraining(Dataset[TrainingItem]):
     """Freshly drawn scenes of the train split; unseen classes are IGNORE."""
 
-    def __init__(self, seed: int, told: Mapping[str, Sequence[Told]] | None) -> None:
-        self.seed, self.gallery = seed, Gallery(told)
+    def __init__(
+        self,
+        seed: int,
+        told: Mapping[str, Sequence[Told]] | None,
+        captions: Captioner | None = None,
+    ) -> None:
+        self.seed, self.gallery, self.captions = seed, Gallery(told), captions
 
     def __getitem__(self, place: tuple[int, int, int]) -> TrainingItem:
         scene = draw_training(place[2], self.seed, self.gallery)
         image = torch.from_numpy(scene.image).permute(2, 0, 1).float().div(255)
         labels = torch.from_numpy(scene.labels.astype(np.int64))
-        return TrainingItem(image, labels, scene.captions, scene.shown, scene.values)
+        told = None
+        if isinstance(self.captions, RulesCaptions):
+            key = f"training-{self.seed}-{place[2]}"
+            told = self.captions.describe_scene(key, scene.image, scene.labels)
+        return TrainingItem(image, labels, scene.captions, scene.shown, scene.values, told)
 
 
 def distorted(image: Tensor) -> Tensor:
@@ -134,8 +145,15 @@ class Augment:
 class FolderTraining(Dataset[TrainingItem]):
     """Random crops of a benchmark's pictures."""
 
-    def __init__(self, benchmark: Benchmark, augment: Augment, seed: int) -> None:
+    def __init__(
+        self,
+        benchmark: Benchmark,
+        augment: Augment,
+        seed: int,
+        captions: Captioner | None = None,
+    ) -> None:
         self.benchmark, self.augment, self.seed = benchmark, augment, seed
+        self.captions = captions
         self._cache: dict[int, tuple[Tensor, Tensor]] = {}
 
     def _read(self, index: int) -> tuple[Tensor, Tensor]:
@@ -174,7 +192,11 @@ class FolderTraining(Dataset[TrainingItem]):
                 ]
             )
             image, labels = augment(tv_tensors.Image(image), tv_tensors.Mask(labels))
-        return TrainingItem(torch.Tensor(image), labels[0].as_subclass(torch.Tensor).long())
+        told = None if self.captions is None else self.captions.describe(
+            self.benchmark.key(place[2])
+        )
+        plain = torch.Tensor(image), labels[0].as_subclass(torch.Tensor).long()
+        return TrainingItem(*plain, description=told)
 
 
 def places(
@@ -212,7 +234,11 @@ def places(
 
 
 def training_data(
-    benchmark: Benchmark, augment: Augment, seed: int, told: Mapping[str, Sequence[Told]] | None
+    benchmark: Benchmark,
+    augment: Augment,
+    seed: int,
+    told: Mapping[str, Sequence[Told]] | None,
+    captions: Captioner | None = None,
 ) -> tuple[Dataset[TrainingItem], int | None]:
     """The items of a benchmark, and how many pictures make an epoch (None: endless).
 
@@ -221,7 +247,14 @@ def training_data(
         augment: How those of a folder are varied.
         seed: Of everything random.
         told: See `Gallery`, for MiniStuff.
+        captions: Who describes the pictures, for a network that wants it. Of drawn scenes only
+            the rules can.
     """
     if isinstance(benchmark, MiniStuff):
-        return MiniStuffTraining(seed, told), None
-    return FolderTraining(benchmark, augment, seed), len(benchmark)
+        if captions is not None and not isinstance(captions, RulesCaptions):
+            raise UsageError(
+                "MiniStuff's training scenes are drawn without end, no file describes them: give "
+                "--captions rules."
+            )
+        return MiniStuffTraining(seed, told, captions), None
+    return FolderTraining(benchmark, augment, seed, captions), len(benchmark)

@@ -20,6 +20,7 @@ from lsmseg_model.data.benchmark import (
     must_be_labelled,
     training_classes,
 )
+from lsmseg_model.data.captioners import Captioner
 from lsmseg_model.data.ministuff.captions import Told
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
 from lsmseg_model.files import PROGRESS, check_free, result_folder, write_whole
@@ -112,11 +113,14 @@ class Run:
             )
 
     def load_pictures(
-        self, augment: Augment, told: Mapping[str, Sequence[Told]] | None = None
+        self,
+        augment: Augment,
+        told: Mapping[str, Sequence[Told]] | None = None,
+        captions: Captioner | None = None,
     ) -> None:
         """Make the loader; see `training_data`."""
         seed, workers, team = self.request.seed, self.request.workers, self.team
-        dataset, epoch = training_data(self.benchmark, augment, seed, told)
+        dataset, epoch = training_data(self.benchmark, augment, seed, told, captions)
         options = self.options
         self.loader = DataLoader(
             dataset,

@@ -195,6 +195,7 @@ class TrainRequest(Request):
         test_split: The split to validate on.
         test_limit: Validate on the first pictures only.
         tensorboard: Write for TensorBoard too, where it is installed.
+        captions: Who describes the pictures to a network that wants it, see `open_captions`.
     """
 
     options: TrainOptions | None = None
@@ -205,6 +206,7 @@ class TrainRequest(Request):
     test_split: str | None = None
     test_limit: int | None = None
     tensorboard: bool = True
+    captions: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
