@@ -23,6 +23,8 @@ from lsmseg_model.errors import UsageError as UsageError
 from lsmseg_model.evaluate import EvaluateRequest as EvaluateRequest
 from lsmseg_model.evaluate import Evaluation as Evaluation
 from lsmseg_model.evaluate import evaluate as evaluate
+from lsmseg_model.evaluate import evaluate_words as evaluate_words
+from lsmseg_model.inference.open_words import OpenWords as OpenWords
 from lsmseg_model.inference.options import Augmentation as Augmentation
 from lsmseg_model.networks.profile import NetworkProfile as NetworkProfile
 from lsmseg_model.networks.profile import profile as profile
@@ -57,6 +59,7 @@ __all__ = [
     "ModelExportResult",
     "ModelOptions",
     "NetworkProfile",
+    "OpenWords",
     "PredictRequest",
     "PredictResult",
     "Prediction",
@@ -74,6 +77,7 @@ __all__ = [
     "data_prepare",
     "data_pull",
     "evaluate",
+    "evaluate_words",
     "load_benchmark",
     "model_export",
     "predict",

@@ -16,6 +16,7 @@ from lsmseg_model.data.benchmark import (
     scored_names,
     scored_similarity,
 )
+from lsmseg_model.data.captioners import open_captions
 from lsmseg_model.data.label_maps import check_count, write_classes, write_label_map
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, UsageError
@@ -23,6 +24,7 @@ from lsmseg_model.files import check_folder, check_free, new_folder, write_csv
 from lsmseg_model.inference.class_prompts import Prompts
 from lsmseg_model.inference.counting import class_rows, count_pictures, summarise
 from lsmseg_model.inference.embeddings import ClassEmbeddings
+from lsmseg_model.inference.open_words import OpenWords, count_words
 from lsmseg_model.inference.options import Augmentation, ModelOptions, RunOptions
 from lsmseg_model.inference.precision import how
 from lsmseg_model.inference.reading import some_texts
@@ -98,6 +100,25 @@ def evaluate(request: EvaluateRequest, *, on_progress: OnProgress | None = None)
     """
     with processes(request.device) as team:
         return _evaluate(replace(request, device=team.device), team, on_progress)
+
+
+def evaluate_words(
+    request: EvaluateRequest, *, on_progress: OnProgress | None = None
+) -> OpenWords:
+    """Segment without a list of classes, see `count_words`; of the prompts only the classes count.
+
+    Raises UsageError without captions, and what `evaluate` raises.
+    """
+    benchmark = _open(request)
+    captions = open_captions(request.captions, benchmark)
+    if captions is None:
+        raise UsageError(
+            "Without classes the objects that captions name are the classes: give --captions FILE."
+        )
+    segmenter = Segmenter.of(load_model(request))
+    segmenter.tell(request.captions if segmenter.described else None, benchmark)
+    segmenter.augmentation = Augmentation(request.flip, tuple(request.scales))
+    return count_words(segmenter, benchmark, captions, on_progress)
 
 
 def _evaluate(

@@ -125,12 +125,17 @@ class Segmenter:
         made.model = model
         return made
 
+    @property
+    def described(self) -> bool:
+        """Whether the model reads a description of each picture."""
+        return isinstance(self.model, Network) and self.model.described
+
     def tell(self, captions: str | None, benchmark: Benchmark | None = None) -> None:
         """Give a network that is ``described`` what tells of pictures, see `open_captions`.
 
         Raises UsageError for captions that the model does not read.
         """
-        if isinstance(self.model, Network) and self.model.described:
+        if self.described and isinstance(self.model, Network):
             self.model.captions = open_captions(captions, benchmark)
         elif captions is not None:
             raise UsageError(f"{self.name} reads no captions: leave out --captions.")

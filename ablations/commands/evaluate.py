@@ -47,6 +47,13 @@ def evaluate(
     ] = None,
     flip: options.Flip = False,
     scales: options.Scales = "1",
+    without_classes: Annotated[
+        bool,
+        Option(
+            "--without-classes",
+            help="The objects that --captions name are the classes, scored by Open IoU.",
+        ),
+    ] = False,
     boundary: Annotated[
         bool, Option("--boundary", help="Also IoU of the masks' boundaries alone.")
     ] = False,
@@ -106,6 +113,11 @@ def evaluate(
 
         texts = published_texts([entry.name for entry in vocabulary])
         chosen = replace(chosen, name="cat-seg's template", texts=tuple(map(tuple, texts)))
+    if without_classes:
+        show_words(options.request_from(lsmseg_model.EvaluateRequest, ctx, prompts=chosen,
+                                        scales=options.numbers("--scales", scales)),
+                   vocabulary, json)  # fmt: skip
+        return
     words = word_similarity(vocabulary)
     left_out = chosen.undescribed if missing == "skip" else ()
     request = options.request_from(

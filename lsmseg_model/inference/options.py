@@ -82,11 +82,6 @@ class ModelOptions:
                 raise UsageError(NEEDS_PROXY)
             if self.format != "lsmseg":
                 raise UsageError(f"--format {self.format} is about a --checkpoint FILE: name one.")
-            if self.captions is not None:
-                raise UsageError(
-                    "--captions describe pictures to a network that reads them (llmformer-...): "
-                    "give --checkpoint FILE too."
-                )
             if self.cache is not None:
                 raise UsageError(
                     "--cache keeps the features of a network's second encoder: give --checkpoint "

@@ -1,0 +1,60 @@
+"""`evaluate --without-classes`: the words that captions name, scored by Open IoU."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import lsmseg_model
+from ablations.commands.output import Shown, show
+from lsmseg_prompts.terminal import progress_bar
+from lsmseg_prompts.vocabularies import ClassEntry, Vocabulary
+from lsmseg_prompts.vocabularies.similarity import word_similarity
+
+
+def show_words(request: lsmseg_model.EvaluateRequest, vocabulary: Vocabulary, json: bool) -> None:
+    """Show the Open IoU of every class, and the words that its pixels were called most often."""
+    from lsmseg_model.data.benchmark import load_benchmark
+    from lsmseg_model.metrics import open_iou, open_miou
+
+    with progress_bar("looking at pictures", not Shown.quiet) as progress:
+        found = lsmseg_model.evaluate_words(request, on_progress=progress)
+    scored = load_benchmark(request.data, request.data_root, request.split).class_indices
+    entries = list(vocabulary)
+    similarity = _of_words([entries[index] for index in scored], found.words)
+    each = open_iou(found.confusion, similarity)
+    rows = [
+        {
+            "class": entries[index].name,
+            "open_iou": None if np.isnan(score) else float(score),
+            "called": ", ".join(
+                f"{found.words[at]} {share[at]:.0%}"
+                for at in np.argsort(-share, kind="stable")[:3]
+                if share[at] >= 0.005
+            ),
+        }
+        for index, score, share in zip(scored, each, _shares(found.confusion), strict=True)
+        if not np.isnan(score)
+    ]
+    summary = {
+        "open_iou": open_miou(found.confusion, similarity),
+        "words": len(found.words),
+        "words_of_a_class": int((similarity.max(axis=0) == 1).sum()),
+    }
+    if json:
+        show({"summary": summary, "classes": rows}, json)
+    else:
+        show(rows, json)
+        show(summary, json)
+
+
+def _shares(confusion: np.ndarray) -> np.ndarray:
+    """Of each class's pixels the share that was called each word."""
+    share: np.ndarray = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
+    return share
+
+
+def _of_words(classes: list[ClassEntry], words: tuple[str, ...]) -> np.ndarray:
+    """float64 [C, W]: how near words are to classes, see `word_similarity`."""
+    named = [ClassEntry(len(classes) + at, word, word) for at, word in enumerate(words)]
+    both = word_similarity(Vocabulary("words", "", (*classes, *named)))
+    return both[: len(classes), len(classes) :]

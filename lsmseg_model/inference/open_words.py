@@ -1,0 +1,71 @@
+"""Pictures segmented without a list of classes: the objects that a caption names are the classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lsmseg_model.data.benchmark import Benchmark
+from lsmseg_model.data.captioners import Captioner
+from lsmseg_model.data.label_maps import IGNORE
+from lsmseg_model.data.parallel import OnProgress
+from lsmseg_model.inference.counting import positions
+
+if TYPE_CHECKING:
+    from lsmseg_model.segmenter import Segmenter
+
+OTHER = "other"
+"""A word beside the objects, for what the caption does not name."""
+
+
+@dataclass(frozen=True)
+class OpenWords:
+    """The words that were predicted, and int64 [C, W]: pixels by labelled class and by word.
+
+    ``metrics.open_iou`` scores it with a similarity [C, W] of classes and words.
+    """
+
+    words: tuple[str, ...]
+    confusion: np.ndarray
+
+
+def count_words(
+    segmenter: Segmenter,
+    benchmark: Benchmark,
+    captions: Captioner,
+    on_progress: OnProgress | None = None,
+) -> OpenWords:
+    """Segment each picture into the objects of its caption, and OTHER, and count the pixels.
+
+    Args:
+        segmenter: Any model.
+        benchmark: Pictures with labels.
+        captions: Whose objects are the classes, picture by picture.
+        on_progress: Called after each picture.
+
+    Raises DataError for a picture without a caption.
+    """
+    position = positions(benchmark)
+    places: dict[str, int] = {}
+    counts: dict[tuple[int, int], int] = {}
+    for index in range(len(benchmark)):
+        key = benchmark.key(index)
+        names = list(dict.fromkeys([*(o.name for o in captions.describe(key).objects), OTHER]))
+        text = segmenter.embed(segmenter.default_texts(names))
+        encoded = segmenter.encode(benchmark.picture(index), f"picture {key}")
+        words = np.array([places.setdefault(name, len(places)) for name in names])
+        predicted, labels = words[encoded.decode(text).label()[0]], position[benchmark.labels(index)]
+        kept = labels != IGNORE
+        pairs, number = np.unique(
+            np.stack([labels[kept], predicted[kept]]), axis=1, return_counts=True
+        )
+        for label, word, count in zip(*pairs.tolist(), number.tolist(), strict=True):
+            counts[label, word] = counts.get((label, word), 0) + count
+        if on_progress:
+            on_progress(index + 1, len(benchmark))
+    confusion = np.zeros((len(benchmark.class_indices), len(places)), dtype=np.int64)
+    for at, count in counts.items():
+        confusion[at] = count
+    return OpenWords(tuple(places), confusion)
