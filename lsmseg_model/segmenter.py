@@ -16,12 +16,12 @@ import numpy as np
 from torch import Tensor
 
 from lsmseg_model.data.benchmark import Benchmark
-from lsmseg_model.data.captioners import open_captions
+from lsmseg_model.data.captioners import captions_for
 from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.encoders.checkpoints import read_metadata
-from lsmseg_model.errors import UsageError
 from lsmseg_model.encoders.registry import load_second_encoder
+from lsmseg_model.errors import UsageError
 from lsmseg_model.inference.augmented import EncodedViews, encode_views
 from lsmseg_model.inference.class_prompts import ClassPrompts, Texts, published_texts, sentence
 from lsmseg_model.inference.compiled import compile_model
@@ -33,9 +33,9 @@ from lsmseg_model.inference.reading import MEAN, Reading
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.load import WEIGHTS, load_backbone
 from lsmseg_model.networks.backbones.weights import TOWERS
+from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.build import load_network
 from lsmseg_model.networks.catseg import Loaded
-from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.published_towers import load_towers
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class Segmenter:
         Raises UsageError for captions that the model does not read.
         """
         if self.described and isinstance(self.model, Network):
-            self.model.captions = open_captions(captions, benchmark)
+            self.model.captions = captions_for(captions, benchmark)
         elif captions is not None:
             raise UsageError(f"{self.name} reads no captions: leave out --captions.")
 

@@ -19,11 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark
-from lsmseg_model.data.captioners import Captioner, open_captions
+from lsmseg_model.data.captioners import Captioner, captions_for
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import TrainingError
 from lsmseg_model.networks.backbones.load import check_device
-from lsmseg_model.networks.closed_set.complete import complete
 from lsmseg_model.networks.build import read_network, save_network, start_network
 from lsmseg_model.processes import Processes, processes
 from lsmseg_model.training.dataset import Augment, TrainingItem
@@ -97,6 +96,7 @@ class NetworkRun(Run):
     """The training of one network."""
 
     options: TrainOptions
+    request: TrainRequest
 
     def __init__(
         self,
@@ -112,9 +112,6 @@ class NetworkRun(Run):
         self.evaluate_every = options.evaluate_every
         self.checkpoint_every = options.checkpoint_every
         self.test_texts = request.test_texts or [group[:1] for group in request.texts]
-        if self.settings.get("kind") == "closed-set":
-            data = self.benchmark, self.classes
-            self.settings = complete(self.settings, self.test_texts, *data)
         network = start_network(self.settings, request.pretrained, request.encoder, self.half)
         network.to(team.device).trainable(options.clip)
         if team.count > 1 and team.device.startswith("cuda"):
@@ -139,7 +136,7 @@ class NetworkRun(Run):
     def _captions(self, benchmark: Benchmark | None) -> Captioner | None:
         """Who describes the pictures of a benchmark, where the network wants it."""
         described = self.settings.get("kind") == "llmformer"
-        return open_captions(self.request.captions, benchmark) if described and benchmark else None
+        return captions_for(self.request.captions, benchmark) if described else None
 
     def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
         rng = np.random.default_rng([self.request.seed, self.step])

@@ -114,9 +114,15 @@ def evaluate(
         texts = published_texts([entry.name for entry in vocabulary])
         chosen = replace(chosen, name="cat-seg's template", texts=tuple(map(tuple, texts)))
     if without_classes:
-        show_words(options.request_from(lsmseg_model.EvaluateRequest, ctx, prompts=chosen,
-                                        scales=options.numbers("--scales", scales)),
-                   vocabulary, json)  # fmt: skip
+        from ablations.commands.open_words import show_words
+
+        of_words = options.request_from(
+            lsmseg_model.EvaluateRequest,
+            ctx,
+            prompts=chosen,
+            scales=options.numbers("--scales", scales),
+        )
+        show_words(of_words, vocabulary, json)
         return
     words = word_similarity(vocabulary)
     left_out = chosen.undescribed if missing == "skip" else ()

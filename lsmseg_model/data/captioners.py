@@ -144,3 +144,21 @@ def open_captions(text: str, benchmark: Benchmark, names: Sequence[str] | None =
                 "rules:drop=0.2,seed=3."
             ) from None
     return RulesCaptions(benchmark, CaptionErrors(**given), names)
+
+
+def captions_for(text: str | None, benchmark: Benchmark | None) -> Captioner | None:
+    """What `open_captions` opens; where nothing is named, of MiniStuff the rules, else None.
+
+    Raises UsageError for rules without a benchmark, whose labels they tell.
+    """
+    if text is None:
+        drawn = benchmark is not None and benchmark.name == "ministuff"
+        return open_captions("rules", benchmark) if drawn and benchmark else None
+    if text.partition(":")[0] != "rules":
+        return FileCaptions(text)
+    if benchmark is None:
+        raise UsageError(
+            "The rules tell what the labels of a benchmark say, and pictures alone have none: give "
+            "--captions FILE."
+        )
+    return open_captions(text, benchmark)

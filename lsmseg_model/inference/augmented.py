@@ -28,7 +28,10 @@ from lsmseg_model.networks.protocol import Protocol
 
 
 def encode_views(
-    model: Backbone | Network, image: np.ndarray, augmentation: Augmentation, name: str = "a picture"
+    model: Backbone | Network,
+    image: np.ndarray,
+    augmentation: Augmentation,
+    name: str = "a picture",
 ) -> EncodedPicture | EncodedViews:
     """The features of all views of a picture, uint8 [H, W, 3]; see `encode_picture`.
 

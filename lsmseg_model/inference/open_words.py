@@ -1,9 +1,8 @@
-"""Pictures segmented without a list of classes: the objects that a caption names are the classes."""
+"""Pictures segmented without a list of classes: the objects of a caption are the classes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,10 +10,8 @@ from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_model.data.captioners import Captioner
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.parallel import OnProgress
+from lsmseg_model.inference.class_prompts import Model
 from lsmseg_model.inference.counting import positions
-
-if TYPE_CHECKING:
-    from lsmseg_model.segmenter import Segmenter
 
 OTHER = "other"
 """A word beside the objects, for what the caption does not name."""
@@ -32,7 +29,7 @@ class OpenWords:
 
 
 def count_words(
-    segmenter: Segmenter,
+    model: Model,
     benchmark: Benchmark,
     captions: Captioner,
     on_progress: OnProgress | None = None,
@@ -40,7 +37,7 @@ def count_words(
     """Segment each picture into the objects of its caption, and OTHER, and count the pixels.
 
     Args:
-        segmenter: Any model.
+        model: Any.
         benchmark: Pictures with labels.
         captions: Whose objects are the classes, picture by picture.
         on_progress: Called after each picture.
@@ -53,10 +50,13 @@ def count_words(
     for index in range(len(benchmark)):
         key = benchmark.key(index)
         names = list(dict.fromkeys([*(o.name for o in captions.describe(key).objects), OTHER]))
-        text = segmenter.embed(segmenter.default_texts(names))
-        encoded = segmenter.encode(benchmark.picture(index), f"picture {key}")
+        text = model.embed(model.default_texts(names))
+        encoded = model.encode(benchmark.picture(index), f"picture {key}")
         words = np.array([places.setdefault(name, len(places)) for name in names])
-        predicted, labels = words[encoded.decode(text).label()[0]], position[benchmark.labels(index)]
+        predicted, labels = (
+            words[encoded.decode(text).label()[0]],
+            position[benchmark.labels(index)],
+        )
         kept = labels != IGNORE
         pairs, number = np.unique(
             np.stack([labels[kept], predicted[kept]]), axis=1, return_counts=True

@@ -22,8 +22,8 @@ from lsmseg_model.inference.geometry import neighbours, resized_for_views
 from lsmseg_model.inference.windows import picture_features
 from lsmseg_model.kernels.argmax import best_class
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.cost_map import cost_map, upsample
 from lsmseg_model.networks.base import Network
+from lsmseg_model.networks.cost_map import cost_map, upsample
 from lsmseg_model.networks.protocol import Protocol
 
 TEXTS_AT_ONCE = 256

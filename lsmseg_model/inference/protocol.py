@@ -57,7 +57,11 @@ def encode(
 ) -> Encoded:
     """Features of all views of an image, [3, H, W] RGB in 0..1: what `decode` takes.
 
-    description: of the picture, for a network that is ``described``.
+    Args:
+        network: What encodes them.
+        image: The picture.
+        protocol: Its views.
+        description: Of the picture, for a network that is ``described``.
     """
     views = torch.stack(show(network, image, protocol))
     with lowered(network):

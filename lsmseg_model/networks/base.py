@@ -7,12 +7,14 @@ training know no more of a network than this.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from lsmseg_model.data.descriptions import Captioner, Description
+from lsmseg_model.data.captioners import Captioner
+from lsmseg_model.data.descriptions import Description
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.networks.config import CLIP_PARTS
 from lsmseg_model.networks.protocol import PUBLISHED_PROTOCOL
@@ -20,6 +22,23 @@ from lsmseg_model.processes import Processes
 
 Encoded = tuple[Tensor, Tensor, list[Tensor]]
 """What pictures are encoded to: the first dimension of every part is that of the pictures."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step, or a part of it, learns from.
+
+    images: [B, 3, H, W] RGB in 0..1. labels: int64 [B, H, W], positions among the classes trained
+    on, -1 unlabelled. texts: [N, D] embeddings of these classes. ignored: unlabelled pixels "leave"
+    the loss; of LSMSeg they may be "zero". descriptions: one a picture, for a network that is
+    ``described``.
+    """
+
+    images: Tensor
+    labels: Tensor
+    texts: Tensor
+    ignored: str = "leave"
+    descriptions: Sequence[Description] | None = None
 
 
 class Network(nn.Module):
@@ -58,9 +77,7 @@ class Network(nn.Module):
         """What `decode` gives of what `encode` gives."""
         return self.decode(self.encode(images, descriptions), texts)
 
-    def encode(
-        self, images: Tensor, descriptions: Sequence[Description] | None = None
-    ) -> Encoded:
+    def encode(self, images: Tensor, descriptions: Sequence[Description] | None = None) -> Encoded:
         """The features of pictures, [B, 3, H, W] RGB in 0..1, which no text changes.
 
         descriptions: one a picture, for a network that is ``described``.
@@ -95,23 +112,8 @@ class Network(nn.Module):
             )
         return self.captions.describe(name.removeprefix("picture "))
 
-    def training_loss(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        texts: Tensor,
-        ignored: str = "leave",
-        descriptions: Sequence[Description] | None = None,
-    ) -> Tensor:
-        """The loss of some pictures, summed over their labelled pixels, so that parts add up.
-
-        Args:
-            images: [B, 3, H, W] RGB in 0..1.
-            labels: int64 [B, H, W], positions among the classes trained on, -1 unlabelled.
-            texts: [N, D] embeddings of the classes trained on.
-            ignored: Unlabelled pixels "leave" the loss; of LSMSeg they may be "zero".
-            descriptions: One a picture, for a network that is ``described``.
-        """
+    def training_loss(self, batch: Batch) -> Tensor:
+        """The loss of a batch, summed over its labelled pixels, so that parts of one add up."""
         raise NotImplementedError
 
     def after_step(self, team: Processes) -> None:

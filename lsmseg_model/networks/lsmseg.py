@@ -22,10 +22,11 @@ from lsmseg_model.encoders.registry import second_encoder
 from lsmseg_model.errors import ConfigError, UsageError
 from lsmseg_model.kernels.onednn import use_onednn
 from lsmseg_model.networks.backbones.base import Backbone
-from lsmseg_model.networks.base import Encoded, Network
+from lsmseg_model.networks.base import Batch, Encoded, Network
 from lsmseg_model.networks.config import REFINEMENTS, NetworkConfig
 from lsmseg_model.networks.fusion import Fusion
 from lsmseg_model.networks.head import Aggregator
+
 
 class LsmSeg(Network):
     """The network. Its logits are of the classes that the category filter keeps."""
@@ -64,7 +65,7 @@ class LsmSeg(Network):
                 attention.pooling = self.config.pooling[not mode]
         return self
 
-    def forward(
+    def forward(  # type: ignore[override]  # filter and second encoder are LSMSeg's
         self,
         images: Tensor,
         texts: Tensor,
@@ -124,20 +125,14 @@ class LsmSeg(Network):
         self.cached = CachedEncoder(self.sam, folder, (cells, cells) if alike else None, half)
         return self.cached
 
-    def training_loss(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        texts: Tensor,
-        ignored: str = "leave",
-        descriptions: Sequence[Description] | None = None,
-    ) -> Tensor:
+    def training_loss(self, batch: Batch) -> Tensor:
         """The sum of the binary cross-entropies of pixels x kept classes, over the kept classes."""
+        labels, texts = batch.labels, batch.texts
         wanted = torch.zeros(len(labels), len(texts) + 1, dtype=torch.bool, device=labels.device)
         wanted.scatter_(1, labels.flatten(1) + 1, True)
-        logits, kept = self(images, texts, wanted[:, 1:])
+        logits, kept = self(batch.images, texts, wanted[:, 1:])
         logits = F.interpolate(logits.float(), labels.shape[1:], mode="bilinear")
-        return bce_sum(logits, labels, kept, ignored)
+        return bce_sum(logits, labels, kept, batch.ignored)
 
 
 def bce_sum(logits: Tensor, labels: Tensor, kept: Tensor | None, ignored: str) -> Tensor:

@@ -192,8 +192,8 @@ class FolderTraining(Dataset[TrainingItem]):
                 ]
             )
             image, labels = augment(tv_tensors.Image(image), tv_tensors.Mask(labels))
-        told = None if self.captions is None else self.captions.describe(
-            self.benchmark.key(place[2])
+        told = (
+            None if self.captions is None else self.captions.describe(self.benchmark.key(place[2]))
         )
         plain = torch.Tensor(image), labels[0].as_subclass(torch.Tensor).long()
         return TrainingItem(*plain, description=told)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lsmseg_model.data.descriptions import Description
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.text_tower import reading_lengths
-from lsmseg_model.networks.base import Network
+from lsmseg_model.networks.base import Batch, Network
 from lsmseg_model.training.options import PretrainOptions, TrainOptions
 
 
@@ -30,13 +30,18 @@ class Step(nn.Module):
         texts: Tensor,
         descriptions: Sequence[Description] | None = None,
     ) -> Tensor:
-        """See `Network.training_loss`.
+        """The loss, see `Network.training_loss`.
 
-        texts: [N, D] embeddings, or int64 [N, L] tokens, which are embedded with a gradient.
+        Args:
+            images: See `Batch`, as for the others.
+            labels: int64 [B, H, W].
+            texts: [N, D] embeddings, or int64 [N, L] tokens, which are embedded with a gradient.
+            descriptions: One a picture.
         """
         if not texts.is_floating_point():
             texts = embed(self.network.clip, texts)
-        return self.network.training_loss(images, labels, texts, self.ignored, descriptions)
+        batch = Batch(images, labels, texts, self.ignored, descriptions)
+        return self.network.training_loss(batch)
 
 
 def pixels(labels: Tensor, ignored: str) -> int:

@@ -85,7 +85,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
     "evaluate": (
         EvaluateRequest, {"prompts": None, "scales": (1.0,)}, "similarity left_out",
-        "vocab attributes composition llm missing all_samples budget store json",
+        "vocab attributes composition llm missing all_samples budget without_classes store json",
     ),
     "predict a.png b.png": (
         PredictRequest, {"scales": (1.0,)}, "texts out cache",

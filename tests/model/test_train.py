@@ -23,12 +23,13 @@ from lsmseg_model.data.benchmark import load_benchmark
 from lsmseg_model.errors import CheckpointError, ConfigError, DataError, TrainingError
 from lsmseg_model.networks.build import build, load_network, save_network, start_network
 from lsmseg_model.networks.fields import read_fields
+from lsmseg_model.networks.lsmseg import bce_sum
 from lsmseg_model.processes import Processes, processes
 from lsmseg_model.train import TrainResult, train
 from lsmseg_model.training import loop
 from lsmseg_model.training.dataset import distorted, outlive, places
 from lsmseg_model.training.options import TrainOptions, TrainRequest
-from lsmseg_model.training.step import Optimizer, Step, bce_sum, embed, pixels, rate_at
+from lsmseg_model.training.step import Optimizer, Step, embed, pixels, rate_at
 from lsmseg_model.training.validation import validate
 
 ROOT = Path(__file__).resolve().parents[2]
