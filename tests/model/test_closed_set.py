@@ -196,6 +196,26 @@ def test_the_loss_is_summed_over_labelled_pixels() -> None:
     assert loss_of(net, torch.rand(1, 3, 8, 8), labels).item() == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_reweighted_loss_by_hand() -> None:
+    """All logits equal, ln 3 a pixel; shares of 64, 16, 4 % weigh 3, 6 and 12 sevenths."""
+    net = ClosedSet(Flat(), ClosedSetOptions(reweighted=True), CLASSES, [0.64, 0.16, 0.04])
+    nn.init.zeros_(net.coarse.weight)
+    nn.init.zeros_(net.coarse.bias)  # type: ignore[arg-type]
+    labels = torch.full((1, 8, 8), -1)
+    labels[0, 0, :3] = torch.tensor([0, 0, 2])
+    expected = (3 + 3 + 12) / 7 * 1.0986123
+    assert loss_of(net, torch.rand(1, 3, 8, 8), labels).item() == pytest.approx(expected, abs=1e-5)
+    assert "weights" not in net.state_dict()
+
+
+@pytest.mark.parametrize("addon", ADDONS)
+def test_shapes_alone_can_be_built(addon: str) -> None:
+    with torch.device("meta"):
+        net = ClosedSet(Flat(), ClosedSetOptions(addon=addon), CLASSES, [0.64, 0.16, 0.04])
+        logits = net.classify(torch.empty(1, 6, 4, 4))[0]
+    assert logits.shape == (1, 3, 4, 4)
+
+
 def test_weights_of_the_losses() -> None:
     images, labels = seen()
 

@@ -352,6 +352,8 @@ def test_settings_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "classes" not in settings
     other = complete.complete({"network": {"addon": "caa"}}, texts, some, [2])
     assert other == {"network": {"addon": "caa"}, "classes": ["car."]}
+    weighed = complete.complete({"network": {"reweighted": True}}, texts, some, [1, 0])
+    assert weighed["frequencies"] == [0.75, 0.25]
 
 
 def test_frequencies_of_drawn_scenes(monkeypatch: pytest.MonkeyPatch) -> None:

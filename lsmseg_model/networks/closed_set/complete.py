@@ -22,7 +22,7 @@ def complete(
     """The settings of a network's file with what its training fills in.
 
     "classes": the first text of each class that is trained on, in the order of the logits.
-    "frequencies", for ECAC: see `pixel_frequencies`.
+    "frequencies", for weights of the classes: see `pixel_frequencies`.
 
     Args:
         settings: Of the file.
@@ -31,7 +31,8 @@ def complete(
         classes: Those trained on, vocabulary indices.
     """
     filled = {**settings, "classes": [texts[index][0] for index in classes]}
-    if settings["network"].get("addon") == "ecac":
+    network = settings["network"]
+    if network.get("addon") == "ecac" or network.get("reweighted"):
         filled["frequencies"] = pixel_frequencies(benchmark, classes)
     return filled
 

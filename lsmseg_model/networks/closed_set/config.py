@@ -26,7 +26,8 @@ class ClosedSetOptions:
     """The field `network` of the settings of a network of the kind "closed-set".
 
     addon: "none", the classifier alone; "plain", position-wise layers with as many parameters as
-    CAA, the control; "caa" or "ecac".
+    CAA, the control; "caa" or "ecac". reweighted: the cross-entropy of the final logits weighs
+    classes as ECAC's losses do, the control that is only that.
 
     Of CAA (`caa.py`): reduce: channels D' after the reduction (0: half of the features').
     centres, affinity, intra, inter: its parts, for the ablations. centre: the softmax of the
@@ -43,6 +44,7 @@ class ClosedSetOptions:
     """
 
     addon: Annotated[str, OneOf(*ADDONS)] = "none"
+    reweighted: Switch = False
     reduce: WholeOrZero = 0
     centres: Switch = True
     affinity: Switch = True

@@ -20,10 +20,11 @@ def class_weights(frequencies: Sequence[float], rho: float) -> Tensor:
     Decided: the thesis makes their sum 1, which would make the loss N times smaller. A class that
     the training pixels do not have, f = 0, counts as the rarest that they have.
     """
-    shares = torch.tensor(frequencies, dtype=torch.float64)
-    if not bool((shares > 0).any()):
-        return torch.ones(len(shares))
-    weights = shares.clamp(min=float(shares[shares > 0].min())) ** -rho
+    least = min((share for share in frequencies if share > 0), default=0.0)
+    if not least:
+        return torch.ones(len(frequencies))
+    rarity = [max(share, least) ** -rho for share in frequencies]  # no tensors: on meta, too
+    weights = torch.tensor(rarity, dtype=torch.float64)
     return (weights / weights.mean()).float()
 
 

@@ -18,6 +18,7 @@ from lsmseg_model.networks.base import Batch, Encoded, Network
 from lsmseg_model.networks.closed_set.caa import CAA
 from lsmseg_model.networks.closed_set.config import ClosedSetOptions
 from lsmseg_model.networks.closed_set.ecac import ECAC
+from lsmseg_model.networks.closed_set.ecac_losses import class_weights
 from lsmseg_model.networks.closed_set.hosts import Host
 from lsmseg_model.networks.closed_set.plain import Plain
 from lsmseg_model.processes import Processes
@@ -32,13 +33,15 @@ class ClosedSet(Network):
         host: What sees pictures; it is told the classes.
         options: The add-on and its parts.
         classes: The first sentence of each class, in the order of the labels.
-        frequencies: Share of each class in the training pixels, for ECAC (None: all alike).
+        frequencies: Share of each class in the training pixels, for the classes' weights (None:
+            all alike).
 
     Raises:
         ConfigError: Without classes.
     """
 
     clip: Host
+    weights: Tensor
 
     def __init__(
         self,
@@ -56,6 +59,9 @@ class ClosedSet(Network):
         host.classes, self.config = tuple(classes), options
         sizes = host.channels, len(classes)
         self.coarse = nn.Conv2d(*sizes, 1)
+        shares = frequencies if options.reweighted and frequencies else [1.0] * len(classes)
+        weights = class_weights(shares, options.rho)
+        self.register_buffer("weights", weights, persistent=False)  # known from the frequencies
         self.addon: nn.Module | None = None
         if options.addon == "ecac":
             self.addon = ECAC(*sizes, options, frequencies)
@@ -108,7 +114,7 @@ class ClosedSet(Network):
         known = (labels >= 0).flatten(1).sum(dim=1)
         total = sum(((loss * known).sum() for loss in losses.values()), features.new_zeros(()))
         if self.config.addon != "ecac":
-            total = total + _cross_entropy(logits, labels)
+            total = total + _cross_entropy(logits, labels, self.weights)
         if self.addon is not None and self.config.aux_loss:
             total = total + self.config.aux_loss * _cross_entropy(coarse, labels)
         return total
@@ -119,7 +125,7 @@ class ClosedSet(Network):
             self.addon.update(team)
 
 
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+def _cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
     """Summed over the labelled pixels of labels [B, H, W], to which the logits are enlarged."""
     large = F.interpolate(logits.float(), labels.shape[1:], mode="bilinear", align_corners=False)
-    return F.cross_entropy(large, labels, ignore_index=-1, reduction="sum")
+    return F.cross_entropy(large, labels, weights, ignore_index=-1, reduction="sum")
