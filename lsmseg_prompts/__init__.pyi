@@ -24,6 +24,7 @@ from lsmseg_prompts.descriptions.loading import load_pairs as load_pairs
 from lsmseg_prompts.descriptions.new_vocabulary import vocab_new as vocab_new
 from lsmseg_prompts.export import export as export
 from lsmseg_prompts.export import load_export as load_export
+from lsmseg_prompts.generation.captions import store_captions as store_captions
 from lsmseg_prompts.generation.llm_check import llm_check as llm_check
 from lsmseg_prompts.generation.run import generate as generate
 from lsmseg_prompts.generation.stage1 import ask_attributes as attributes
@@ -94,6 +95,7 @@ __all__ = [
     "prompt_set",
     "store_attempts",
     "store_backup",
+    "store_captions",
     "store_cell",
     "store_cells",
     "store_check",

@@ -25,7 +25,7 @@ PANELS = {
     "Texts": """
         llm attributes attribute pairs prompts composition missing all_samples store shipped wording
         text file expected before background threshold replace attempts edits vary words calibrate
-        form budget
+        form budget captions detailed
     """,
     "Model": """
         model pretrained checkpoint checkpoint_format runtime backbones config changes change init

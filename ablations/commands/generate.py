@@ -1,8 +1,9 @@
 """`generate`: ask LLMs for the descriptions that the store lacks."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Context, Option
 
@@ -13,8 +14,14 @@ from ablations.commands.output import Shown, say
 from lsmseg_prompts.errors import StoreError, UsageError
 from lsmseg_prompts.tokens import find_budget
 
+if TYPE_CHECKING:
+    from lsmseg_prompts.llm.base import LLM
+    from lsmseg_prompts.llm.prices import Price
+
 # Pairs have one question and one text each.
 _OF_ATTRIBUTES = ("attribute", "classes", "samples", "wording", "template")
+_OF_CLASSES = (*_OF_ATTRIBUTES, "vocab", "pairs", "budget", "per_call", "batch", "probe")
+_OF_PICTURES = ("data", "data_root", "split", "detailed")
 
 
 def generate(
@@ -38,6 +45,20 @@ def generate(
             "with the columns class and other."
         ),
     ] = None,
+    captions: Annotated[
+        bool, Option("--captions", help="What pictures show, in place of descriptions of classes.")
+    ] = False,
+    data: Annotated[
+        str,
+        Option(
+            autocompletion=completion.benchmarks, help="The pictures: a benchmark, or a folder."
+        ),
+    ] = "ministuff",
+    data_root: options.DataRoot = None,
+    split: Annotated[str | None, Option(help="The part of the data.")] = None,
+    detailed: Annotated[
+        bool, Option("--detailed", help="Ask for all objects, attributes and relations.")
+    ] = False,
     samples: Annotated[
         int,
         Option(
@@ -121,6 +142,8 @@ def generate(
     options.unused(ctx, free, "with --llm bundled, whose texts are written already", *paid)
     options.unused(ctx, not dry_run, "without --dry-run", "probe")
     options.unused(ctx, template is not None, "beside --template", "wording")
+    options.unused(ctx, captions, "beside --captions", *_OF_CLASSES)
+    options.unused(ctx, not captions, "without --captions", *_OF_PICTURES)
     options.unused(ctx, pairs is not None, "beside --pairs", *_OF_ATTRIBUTES)
     served = any(name.startswith("openai/") for name in asked)
     how = "where no --llm is called openai/<model>"
@@ -144,6 +167,9 @@ def generate(
         price = Price(price_in, price_out, "given on the command line", "")
     elif price_in != price_out:  # one of them alone
         raise UsageError("Give --price-in and --price-out together, in dollars per million tokens.")
+    if captions:
+        _captions(ctx, llms, price, {} if temperature is None else {"temperature": temperature})
+        return
     path = lsmseg_prompts.store_path(store)
     several = [name for part in attribute or () for name in options.names(part) or []]
     vocabulary = lsmseg_prompts.load_vocabulary(vocab)
@@ -189,3 +215,41 @@ def generate(
     ):
         summaries = generation.generate_all(request, on_update=update, on_message=say)
     progress.show_summaries(summaries, path, json, shown)
+
+
+def _captions(
+    ctx: Context, llms: "list[LLM]", price: "Price | None", parameters: dict[str, float]
+) -> None:
+    """--captions: what pictures show, instead of descriptions of classes."""
+    from ablations.runs.captions import caption_pictures, checked
+    from lsmseg_prompts.generation import captions, forecasts, progress
+    from lsmseg_prompts.generation.limits import Limits
+    from lsmseg_prompts.terminal import progress_bar
+
+    if len(llms) > 1:
+        raise UsageError("Pictures are shown to one LLM at a time: give one --llm.")
+    given, json = ctx.params, ctx.params["json"]
+    request = options.request_from(
+        captions.CaptionRequest,
+        ctx,
+        llm=llms[0],
+        data=str(Path(given["data"])),
+        pictures=(),
+        check=checked,
+        parameters=parameters,
+        limits=options.request_from(Limits, ctx, price=price),
+    )
+    pictures = caption_pictures(given["data"], given["data_root"], given["split"])
+    request = replace(request, pictures=pictures)
+    estimate = captions.caption_estimate(request)
+    if given["dry_run"]:
+        forecasts.show_estimates([estimate], "picture", json)
+        return
+    if not Shown.quiet:
+        progress.show_notes(llms)
+    where = f" at {estimate.host}" if estimate.host else ""
+    say(f"Uploading {estimate.missing} pictures of {request.data} to {estimate.llm}{where}.")
+    with progress_bar(f"asking {estimate.llm}", not Shown.quiet) as on_progress:
+        summary = captions.caption(request, on_progress=on_progress)
+    path = lsmseg_prompts.store_path(given["store"])
+    progress.show_summaries([summary], path, json, not Shown.quiet)

@@ -1,5 +1,6 @@
 """The commands `lsmseg-prompts store ...`: each shows what the call of its name returns."""
 
+import json as jsons
 import re
 import shlex
 from pathlib import Path
@@ -267,6 +268,29 @@ def store_costs(
 ) -> None:
     """What asking cost, in US dollars."""
     show(lsmseg_prompts.store_costs(store, by), json, printed=store_tables.costs)
+
+
+@app.command("captions", **example("store captions -o captions.jsonl --llm gpt-4o"))
+def store_captions(
+    ctx: typer.Context,
+    output: Annotated[Path, Option("-o", "--output", "--out", help="The file, JSON Lines.")],
+    llm: Annotated[
+        str | None, Option(autocompletion=completion.llms, help="Whose (default: the only one's).")
+    ] = None,
+    data: Annotated[str | None, Option(help="Of which data (default: the only ones).")] = None,
+    detailed: Annotated[
+        bool, Option("--detailed", help="Those asked for with generate --detailed.")
+    ] = False,
+    force: options.Force = False,
+    store: options.StorePath = None,
+) -> None:
+    """Captions of pictures as the file that --captions reads."""
+    from lsmseg_prompts.files import check_free, write_whole
+
+    check_free(output, force, options.inputs(ctx, "output"))
+    lines = lsmseg_prompts.store_captions(llm, data, detailed, store)
+    write_whole(output, "".join(f"{jsons.dumps(one, ensure_ascii=False)}\n" for one in lines))
+    print(output)
 
 
 @app.command("datasette", **example("store datasette -o metadata.json"))

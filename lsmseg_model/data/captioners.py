@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lsmseg_model.data.descriptions import Description, from_json
 from lsmseg_model.errors import DataError, UsageError
@@ -29,19 +30,18 @@ class Captioner(Protocol):
 class FileCaptions:
     """Captions read from JSON Lines, checked as they are read.
 
-    A line is {"picture": "report-0007", "objects": [...], "relations": [...]}
-    (`descriptions.from_json`) or {"picture": "report-0007", "caption": "There is a red car."} in
-    the grammar of ministuff/telling.py. "picture" is a benchmark's key or a file's name.
+    A line is {"picture": "report-0007", "objects": [...], "relations": [...]} (see `from_json`) or
+    {"picture": "report-0007", "caption": "There is a red car."} in the grammar of
+    ministuff/telling.py; "picture" is a benchmark's key or a file's name.
 
-    Raises ConfigError where there is no such file, DataError for a wrong line, which it names, and
-    for a picture that comes twice.
+    Raises ConfigError where there is no such file, DataError that names the line for a wrong one.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = named_file(Path(path), "captions")
         self.descriptions: dict[str, Description] = {}
         try:
-            lines = self.path.read_text("utf-8").splitlines()
+            lines = self.path.read_text("utf-8-sig").split("\n")
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path} cannot be read as captions: {error}.") from None
         for number, line in enumerate(lines, 1):
@@ -67,11 +67,14 @@ class FileCaptions:
             self.descriptions[picture] = from_json(value, where)
 
     @cached_property
-    def _by_stem(self) -> dict[str, Description]:
-        return {Path(name).stem: one for name, one in self.descriptions.items()}
+    def _names(self) -> dict[str, str]:
+        """Names as benchmarks have them, without folder and ending, where that is one picture's."""
+        stems = [Path(name).stem for name in self.descriptions]
+        count = Counter(stems)
+        return {s: n for s, n in zip(stems, self.descriptions, strict=True) if count[s] == 1}
 
     def describe(self, key: str) -> Description:
-        found = self.descriptions.get(key, self._by_stem.get(key))
+        found = self.descriptions.get(key, self.descriptions.get(self._names.get(key, "")))
         if found is None:
             raise DataError(f"{self.path} has no caption of {key}; add a line for it.")
         return found
@@ -127,23 +130,16 @@ def open_captions(text: str, benchmark: Benchmark, names: Sequence[str] | None =
 
     if text.partition(":")[0] != "rules":
         return FileCaptions(text)
-    given: dict[str, Any] = {}
-    kinds: dict[str, type[int | float]] = {
-        "drop": float,
-        "wrong": float,
-        "invent": float,
-        "seed": int,
-    }
-    for part in filter(None, text.partition(":")[2].split(",")):
-        name, _, value = part.partition("=")
-        try:
-            given[name] = kinds[name](value)
-        except (KeyError, ValueError):
-            raise UsageError(
-                f"{part!r} is not an option of the rules: they have {', '.join(kinds)}, as in "
-                "rules:drop=0.2,seed=3."
-            ) from None
-    return RulesCaptions(benchmark, CaptionErrors(**given), names)
+    try:
+        given = dict(part.split("=") for part in filter(None, text.partition(":")[2].split(",")))
+        rates = {name: (int if name == "seed" else float)(value) for name, value in given.items()}
+        errors = CaptionErrors(**rates)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{text!r} is not a captioner: the rules have drop, wrong, invent and seed, as in "
+            "rules:drop=0.2,seed=3."
+        ) from None
+    return RulesCaptions(benchmark, errors, names)
 
 
 def captions_for(text: str | None, benchmark: Benchmark | None) -> Captioner | None:

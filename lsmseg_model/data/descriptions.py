@@ -15,8 +15,6 @@ from lsmseg_model.errors import DataError
 MOST_OBJECTS, MOST_ATTRIBUTES, MOST_RELATIONS = 64, 16, 256
 LONGEST = 60  # characters of a name, an attribute, a relation
 FORM = '{"objects": [{"name": "car", "attributes": ["red"]}], "relations": [["car", "on", "road"]]}'
-_IRREGULAR = {"person": "people", "man": "men", "woman": "women", "child": "children",
-              "leaf": "leaves", "shelf": "shelves", "knife": "knives"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,34 +41,25 @@ class Description:
         Decided: a name and its plural are one name (`same_name`), the first that came; the
         attributes of all are kept; a relation of an object to itself is left out.
         """
-        names: list[str] = []
-        attributes: list[dict[str, None]] = []
+        found: dict[str, dict[str, None]] = {}
         places = []
         for one in objects:
             name = one.name.lower()
-            place = next((i for i, other in enumerate(names) if same_name(name, other)), len(names))
-            if place == len(names):
-                names.append(name)
-                attributes.append({})
-            attributes[place].update(dict.fromkeys(word.lower() for word in one.attributes))
-            places.append(place)
+            name = next((other for other in found if same_name(name, other)), name)
+            found.setdefault(name, {}).update(dict.fromkeys(a.lower() for a in one.attributes))
+            places.append([*found].index(name))
         triples = ((places[a], word.lower(), places[b]) for a, word, b in relations)
         return cls(
-            tuple(Described(n, tuple(some)) for n, some in zip(names, attributes, strict=True)),
+            tuple(Described(name, tuple(attributes)) for name, attributes in found.items()),
             tuple(dict.fromkeys(triple for triple in triples if triple[0] != triple[2])),
         )
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two names are one, or one is the other's plural: car and cars, in any case."""
-    one, other = one.lower(), other.lower()
-    return one == other or other in _plurals(one) or one in _plurals(other)
-
-
-def _plurals(name: str) -> tuple[str, ...]:
-    start, space, last = name.rpartition(" ")
-    ending = last[:-1] + "ies" if last.endswith("y") else last + "es"
-    return tuple(start + space + word for word in (last + "s", ending, _IRREGULAR.get(last, "")))
+    """Whether two names are one, or one is the other's regular plural: Car and cars."""
+    one, other = sorted((one.lower(), other.lower()), key=len)
+    ies = one[:-1] + "ies" if one.endswith("y") else ""
+    return other in (one, one + "s", one + "es", ies)
 
 
 def from_json(value: Any, where: str = "The caption") -> Description:
@@ -78,13 +67,8 @@ def from_json(value: Any, where: str = "The caption") -> Description:
 
     Attributes and relations may be missing. A relation names its objects, or counts them from 0.
 
-    Args:
-        value: What was read.
-        where: What it is, for the message: "Line 3 of captions.jsonl".
-
-    Raises:
-        DataError: For any other value, an object that a relation has and the picture lacks, more
-            objects, attributes or relations than MOST_..., and a word of more than LONGEST letters.
+    Raises DataError, which names `where`, for any other value, an object that a relation has and
+    the picture lacks, more than MOST_... of anything, and more than LONGEST letters.
     """
     try:
         return _read(value)
@@ -97,7 +81,7 @@ def _read(value: Any) -> Description:
         raise ValueError("it is not a JSON object")
     if unknown := sorted(map(str, value.keys() - {"objects", "relations"})):
         raise ValueError(f"it has a field {_short(unknown[0])}")
-    objects = []
+    objects: list[Described] = []
     for one in _list(value.get("objects"), "objects", MOST_OBJECTS):
         if not isinstance(one, dict) or not {"name"} <= one.keys() <= {"name", "attributes"}:
             raise ValueError(f"the object {_short(one)} is not a name with attributes")

@@ -120,7 +120,7 @@ def _lines(e: Estimate, per_call: str) -> dict[str, str]:
         "host": e.host or "none: offline",
         "cells": f"{e.missing + e.beyond_limit} missing of {e.cells} in {e.vocabulary}"
         + (f", {e.missing} of them now" if e.beyond_limit else ""),
-        "calls": f"{e.calls}, one for a {'class' if per_call == 'class' else 'cell'}",
+        "calls": f"{e.calls}, one for a {per_call}",
         "input": f"{e.input_tokens:,} tokens ({how})",
         "output": f"about {e.output_tokens:,} tokens, at most {e.output_tokens_at_most:,}",
         "cost": cost,

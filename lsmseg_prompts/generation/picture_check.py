@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsmseg_prompts.attributes import ATTRIBUTES
 from lsmseg_prompts.attributes.words import named_attributes
@@ -24,6 +24,9 @@ from lsmseg_prompts.llm.base import LLM, Image, Reply, Request
 from lsmseg_prompts.llm.bundled import LLM_NAME
 from lsmseg_prompts.store.store import Store
 from lsmseg_prompts.templates import query
+
+if TYPE_CHECKING:
+    from PIL import Image as Pictures
 
 TEMPLATE = "check-images-thesis"
 LONGEST_SIDE = 1024  # pixels
@@ -167,7 +170,7 @@ def read_picture(path: str | Path) -> Image:
             frames = getattr(opened, "n_frames", 1)
             if frames > 1 and opened.format != "MPO":  # of a phone: the first is the photograph
                 raise UsageError(f"{path} has {frames} frames or pages: give one picture.")
-            upright = ImageOps.exif_transpose(opened).convert("RGBA")
+            return as_sent(ImageOps.exif_transpose(opened))
     except FileNotFoundError:
         raise ConfigurationError(f"There is no picture {path}: check the path.") from None
     except IsADirectoryError:
@@ -180,6 +183,13 @@ def read_picture(path: str | Path) -> Image:
         raise ConfigurationError(
             f"{path} is not a picture that can be read: give JPEG or PNG."
         ) from None
+
+
+def as_sent(picture: Pictures.Image) -> Image:
+    """A picture on white, at most 1,024 pixels a side, as JPEG that holds nothing else."""
+    from PIL import Image as Pictures
+
+    upright = picture.convert("RGBA")
     upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     clean = Pictures.new("RGB", upright.size, "white")  # carries nothing over but the pixels
     clean.paste(upright, mask=upright.getchannel("A"))

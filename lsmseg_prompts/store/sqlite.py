@@ -34,6 +34,8 @@ JSON_COLUMNS: Mapping[tuple[str, str], type] = {
     ("attempts", "history"): list,
     ("attempts", "parameters"): dict,
     ("batches", "calls"): list,
+    ("captions", "objects"): list,
+    ("captions", "relations"): list,
     ("classes", "synonyms"): list,
     ("descriptions", "other_tokens"): dict,
     ("edits", "new_row"): dict,

@@ -16,6 +16,7 @@ and of ours
                                           confused, best, worst, count, words
     picture                               better sentences, by pictures: class_name, sense, now,
                                           shown, count, words
+    captions-simple, captions-detailed    what a picture shows, as JSON (no values)
 
 `read_query` takes a file of the user's own in their place.
 """
@@ -46,6 +47,8 @@ NAMES = (
     "contrast",
     "rewrite",
     "picture",
+    "captions-simple",
+    "captions-detailed",
 )
 
 

@@ -70,7 +70,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
         "vocabulary llms attributes cells parameters limits",
         "vocab llm attribute pairs base_url key_file reasoning option system wording temperature "
         "concurrency rpm tpm timeout max_retries max_cost max_calls price_in price_out dry_run "
-        "probe json",
+        "probe json captions data data_root split detailed",
     ),
     "train --out o": (
         TrainRequest, {"texts": [], "vocabulary_name": "v", "changes": {}},

@@ -72,8 +72,8 @@ def test_names_that_are_one_are_merged_with_their_attributes_and_relations() -> 
 
 
 def test_plurals_are_the_same_name() -> None:
-    for one, other in [("bus", "buses"), ("Berry", "berries"), ("person", "people"),
-                       ("horse", "horses"), ("traffic light", "traffic lights")]:  # fmt: skip
+    for one, other in [("bus", "buses"), ("Berry", "berries"), ("horse", "horses"),
+                       ("glass", "glasses"), ("traffic light", "traffic lights")]:  # fmt: skip
         assert same_name(one, other) and same_name(other, one)
     assert not same_name("grass", "gras s") and not same_name("car", "cart")
 
@@ -274,8 +274,8 @@ def test_wrong_files_and_options_are_refused(tmp_path: Path) -> None:
         open_captions(str(tmp_path / "x.jsonl"), report)
     with pytest.raises(ConfigError, match="There is no file nowhere"):
         open_captions("nowhere.jsonl", report)
-    for text in ("rules:drop", "rules:none=1", "rules:seed=0.5", "rules:drop=x"):
-        with pytest.raises(UsageError, match="is not an option of the rules"):
+    for text in ("rules:drop", "rules:none=1", "rules:seed=0.5", "rules:drop=x=1"):
+        with pytest.raises(UsageError, match="the rules have drop"):
             open_captions(text, report)
     for text in ("rules:drop=1.5", "rules:wrong=nan", "rules:seed=-1"):
         with pytest.raises(UsageError, match="of the rules must be"):

@@ -356,7 +356,7 @@ def test_a_step_that_fails_leaves_the_store_as_it_was(store: Store, monkeypatch)
 def test_tables_and_columns_read_well_in_a_shell(store: Store) -> None:
     assert set(store.db.table_names()) == {
         "vocabularies", "classes", "attributes", "llms", "templates", "attempts", "descriptions",
-        "evaluations", "runs", "batches", "claims", "edits", "counts", "answers",
+        "evaluations", "runs", "batches", "claims", "edits", "counts", "answers", "captions",
         "refinements", "refinement_rounds", "refinement_texts", "refinement_candidates",
     }  # fmt: skip
     assert store.db.view_names() == ["current_descriptions", "pairs", "token_counts"]

@@ -278,3 +278,32 @@ def test_a_store_of_schema_8_keeps_its_texts_and_takes_longer_ones(tmp_path: Pat
     with open_store(path) as store, open_store(tmp_path / "new.sqlite") as new:
         made = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
         assert store.rows(made) == new.rows(made)
+
+
+def test_a_store_of_schema_10_keeps_every_column_of_its_attempts(tmp_path: Path) -> None:
+    path = tmp_path / "ten.sqlite"
+    db = sqlite3.connect(path)
+    for step in MIGRATIONS[:10]:
+        step(db)
+    db.execute("INSERT INTO llms VALUES ('gpt-4', NULL)")
+    columns = [name for _, name, *_ in db.execute("PRAGMA table_info(attempts)")]
+    told = {"id": 4, "purpose": "picture", "state": "ended", "llm": "gpt-4"}
+    linked = ("vocabulary", "class_index", "attribute", "run", "batch", "template_hash")
+    row = {name: told.get(name, None if name in linked else name) for name in columns}
+    numbers = ("attempt_number", "input_tokens", "output_tokens", "cost_usd", "cost_is_bound",
+               "http_status", "duration_seconds", "reasoning_tokens")  # fmt: skip
+    row |= {name: number for number, name in enumerate(numbers, 1)}
+    row |= {"parameters": "{}", "attributes": "[]", "history": "[]"}
+    places = ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO attempts ({', '.join(row)}) VALUES ({places})", list(row.values()))
+    db.execute("PRAGMA user_version = 10")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.commit()
+    db.close()
+    with open_store(path) as store, open_store(tmp_path / "new.sqlite") as new:
+        (kept,) = store.rows("SELECT * FROM attempts")
+        assert kept == row
+        store.record_attempt(None, None, None, "gpt-4", asked_model="m", prompt="p",
+                             purpose="captions")  # fmt: skip
+        made = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+        assert store.rows(made) == new.rows(made)
