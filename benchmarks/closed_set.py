@@ -27,7 +27,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ from lsmseg_model.networks.closed_set.hosts import BackboneHost, Host
 from lsmseg_model.networks.closed_set.segmenter import ClosedSet
 
 SEEN = [(index, name) for index, name, seen in CLASSES if seen]
+POSITIONS = np.full(2 + max(index for index, _, _ in CLASSES), -1)  # the last is that of IGNORE
+POSITIONS[[index for index, _ in SEEN]] = np.arange(len(SEEN))
 SIDE, WIDTH = 128, 2  # pixels of a picture, and of an edge
 CAA_ALL = ClosedSetOptions(addon="caa")
 ARMS = {
@@ -82,17 +84,15 @@ class Pictures:
         return small[:, 0].long()
 
 
-def pictures(split: str, count: int) -> Pictures:
-    """The first pictures of a split, through the frozen backbone."""
-    benchmark, host = MiniStuff(split, count), BackboneHost(load_backbone()).eval()
-    table = np.full(2 + max(index for index, _, _ in CLASSES), -1)  # the last is that of IGNORE
-    table[[index for index, _ in SEEN]] = np.arange(len(SEEN))
+def pictures(split: str, chosen: Iterable[int]) -> Pictures:
+    """Pictures of a split, through the frozen backbone."""
+    benchmark, host = MiniStuff(split), BackboneHost(load_backbone()).eval()
     features, labels = [], []
-    for at in range(len(benchmark)):
+    for at in chosen:
         image = torch.from_numpy(benchmark.picture(at).copy()).permute(2, 0, 1).float() / 255
         with torch.no_grad():
             features.append(host(image[None]))
-        labels.append(torch.from_numpy(table[benchmark.labels(at)]))
+        labels.append(torch.from_numpy(POSITIONS[benchmark.labels(at)]))
     return Pictures(torch.cat(features), torch.stack(labels))
 
 
@@ -312,7 +312,8 @@ def shown(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> str:
 
 def measure(run: argparse.Namespace) -> dict[str, Any]:
     """All arms with all seeds; what is written with --out."""
-    learned, held_out = pictures("train", run.pictures), pictures("report", run.held_out)
+    learned = pictures("train", range(run.pictures))
+    held_out = pictures("report", range(run.held_out))
     scores: dict[str, dict[str, np.ndarray]] = {}
     pairs = {"cosine of the features": [pair_scores("cosine", None, held_out)]}
     parameters = {}

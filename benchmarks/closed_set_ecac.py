@@ -4,10 +4,9 @@ python benchmarks/closed_set_ecac.py --out runs/ecac              # five seeds, 
 python benchmarks/closed_set_ecac.py --out runs/ecac --small      # only to see that it runs
 python benchmarks/closed_set_ecac.py --out runs/sweep --arms ecac --more momentum=0.5 scores=dot
 
-Of MiniStuff's train split pictures are picked, one by one, so that the pixels of its 28 seen
-classes follow Zipf's law with the exponent 1.5; three surfaces are put among the rarest, so that
-these are not only the smallest. The backbone is the shipped one, frozen; on it a layer that learns
-(1x1, norm, ReLU), the same in all arms, and
+Pictures of MiniStuff's train split are picked so that the pixels of its 28 seen classes follow
+Zipf's law with the exponent 1.5, three surfaces among the rarest, so that these are not only the
+smallest. On the shipped backbone, frozen, a layer that learns (1x1, norm, ReLU) and
 
  plain       a classifier, cross-entropy
  weighted    the same, re-weighted cross-entropy as in ECAC
@@ -15,9 +14,9 @@ these are not only the smallest. The backbone is the shipped one, frozen; on it 
  ecac        ECAC; no-memory, no-kl, no-iv, no-calibration: without one part; no-weights: rho = 0
  teacher     ECAC's teacher, which SEES THE TEST LABELS: an upper bound, never a result
 
-Scored on the labels of the selection and the report split, 128 x 128 pixels, unseen classes
-ignored. Intervals of 95 %: pictures and seeds are drawn together, the same for both arms of a
-difference. `spread` is the standard deviation over seeds.
+Scored on the selection and the report split, at every second pixel of a row and of a column,
+unseen classes ignored. Intervals of 95 %: pictures and seeds are drawn together, the same for both
+arms of a difference. `spread`: the standard deviation over seeds.
 """
 
 from __future__ import annotations
@@ -35,23 +34,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsmseg_model.data.benchmark import MiniStuff  # noqa: E402
-from lsmseg_model.data.ministuff.scenes import CLASSES  # noqa: E402
-from lsmseg_model.metrics import confusion_counts, iou  # noqa: E402
-from lsmseg_model.networks.backbones.load import load_backbone  # noqa: E402
-from lsmseg_model.networks.closed_set.config import ClosedSetOptions  # noqa: E402
-from lsmseg_model.networks.closed_set.ecac import ECAC  # noqa: E402
-from lsmseg_model.networks.closed_set.ecac_losses import (  # noqa: E402
-    class_weights,
-    weighted_cross_entropy,
-)
-from lsmseg_model.processes import Processes  # noqa: E402
+from closed_set import POSITIONS, SEEN, pictures
 
-SEEN = [(index, name) for index, name, seen in CLASSES if seen]
-AMONG_THE_RARE = ("floor-tile", "grass", "mountain")
+from lsmseg_model.data.benchmark import MiniStuff
+from lsmseg_model.metrics import confusion_counts, iou
+from lsmseg_model.networks.closed_set.config import ClosedSetOptions
+from lsmseg_model.networks.closed_set.ecac import ECAC
+from lsmseg_model.networks.closed_set.ecac_losses import class_weights, weighted_cross_entropy
+from lsmseg_model.processes import Processes
+
+AMONG = ("floor-tile", "grass", "mountain")
 RARE, EXPONENT, WIDTH = 9, 1.5, 128
 BASE = ClosedSetOptions(addon="ecac", memory_from=200)
 ECACS = {
@@ -63,23 +57,13 @@ ECACS = {
     "no-weights": replace(BASE, rho=0.0),
 }
 ARMS = ["plain", "weighted", "parameters", *ECACS]
-
-
-# -- data --------------------------------------------------------------------------------
-
-
-def to_positions(labels: np.ndarray) -> np.ndarray:
-    """Positions among the seen classes; -1 for all others."""
-    table = np.full(2 + max(index for index, _, _ in CLASSES), -1)  # the last is that of IGNORE
-    table[[index for index, _ in SEEN]] = np.arange(len(SEEN))
-    return table[labels]
+OTHERS = ("plain", "weighted", "parameters", "ecac")
 
 
 def order_of(counts: np.ndarray) -> list[int]:
     """The classes from the most frequent to the rarest, as they are planted."""
     natural = sorted(range(len(SEEN)), key=lambda c: -counts[:, c].sum())
-    moved = [c for c in natural if SEEN[c][1] in AMONG_THE_RARE]
-    others = [c for c in natural if c not in moved]
+    moved, others = ([c for c in natural if (SEEN[c][1] in AMONG) is yes] for yes in (True, False))
     mixed = [c for pair in zip(moved, others[-6:-3], strict=True) for c in pair]
     return [*others[:-6], *mixed, *others[-3:]]
 
@@ -100,44 +84,27 @@ def pick(counts: np.ndarray, wanted: np.ndarray, size: int) -> list[int]:
 
 def planted(pool: int, size: int) -> tuple[list[int], list[int], np.ndarray]:
     """The pictures, the classes by rank, and the frequencies found [N]; prints them."""
-    train = MiniStuff("train", pool)
-    counts = np.stack(
-        [
-            np.bincount(y[y >= 0], minlength=len(SEEN))
-            for y in (to_positions(train.labels(i)) for i in range(pool))
-        ]
-    ).astype(float)
-    ranks = order_of(counts)
-    wanted = np.zeros(len(SEEN))
+    train, rows = MiniStuff("train", pool), []
+    for index in range(pool):
+        labels = POSITIONS[train.labels(index)]
+        rows.append(np.bincount(labels[labels >= 0], minlength=len(SEEN)))
+    counts = np.stack(rows).astype(float)
+    ranks, wanted = order_of(counts), np.zeros(len(SEEN))
     wanted[ranks] = np.arange(1, len(SEEN) + 1) ** -EXPONENT
     wanted /= wanted.sum()
     chosen = pick(counts, wanted, size)
     found = counts[chosen].sum(axis=0) / counts[chosen].sum()
     for rank, c in enumerate(ranks, 1):
-        met = int((counts[chosen, c] > 0).sum())
         print(
             f"  {rank:2} {SEEN[c][1]:14} planted {wanted[c]:7.2%} found {found[c]:7.2%} "
-            f"in {met:3} pictures"
+            f"in {int((counts[chosen, c] > 0).sum()):3} pictures"
         )
     return chosen, ranks, found
 
 
-@torch.inference_mode()
-def seen_by(backbone: Any, split: MiniStuff, indices: list[int]) -> tuple[Tensor, Tensor]:
-    """Features [P, d, h, w] and labels [P, 128, 128] of pictures."""
-    features, labels = [], []
-    for index in indices:
-        image = torch.from_numpy(split.picture(index)).permute(2, 0, 1)[None].float() / 255
-        features.append(backbone.encode_dense(image).movedim(-1, 1))
-        labels.append(torch.from_numpy(to_positions(split.labels(index))))
-    return torch.cat(features).clone(), torch.stack(labels)
-
-
 def on_grid(labels: Tensor, size: int) -> Tensor:
+    """Labels near the middle of the features' positions."""
     return F.interpolate(labels[:, None].float(), (size, size), mode="nearest-exact")[:, 0].long()
-
-
-# -- arms --------------------------------------------------------------------------------
 
 
 class Arm(nn.Module):
@@ -198,15 +165,13 @@ def trained(arm: Arm, data: tuple[Tensor, Tensor], seed: int, o: Any) -> dict[st
 @torch.no_grad()
 def nearness(arm: Arm, features: Tensor, labels: Tensor) -> dict[str, float]:
     """Cosines of the bank's rows to the true means of the training set, as the network is now."""
-    assert arm.ecac is not None
-    arm.eval()
+    ecac: Any = arm.eval().ecac
     each = torch.cat([arm.neck(part) for part in features.split(50)]).movedim(1, -1)
     arm.train()
-    found = arm.ecac.filled.nonzero().flatten().tolist()
+    found = ecac.filled.nonzero().flatten().tolist()
     means = F.normalize(torch.stack([each[labels == c].mean(dim=0) for c in found]), dim=-1)
-    cosine = F.normalize(arm.ecac.bank[found], dim=-1) @ means.T
-    own = cosine.diagonal()
-    other = (cosine - 2 * torch.eye(len(own))).amax(dim=1)
+    cosine = F.normalize(ecac.bank[found], dim=-1) @ means.T
+    own, other = cosine.diagonal(), (cosine - 2 * torch.eye(len(found))).amax(dim=1)
     return {
         "lowest": float(own.min()),
         "mean": float(own.mean()),
@@ -218,19 +183,16 @@ def nearness(arm: Arm, features: Tensor, labels: Tensor) -> dict[str, float]:
 @torch.no_grad()
 def counted(arm: Arm, data: tuple[Tensor, Tensor], teacher: bool = False) -> np.ndarray:
     """Counts [P, N, 3] on test pictures."""
-    rows = []
+    rows: list[np.ndarray] = []
     for seen, labels in zip(data[0].split(50), data[1].split(50), strict=True):
         if teacher and arm.ecac is not None:
             logits = arm.ecac.teach(arm.neck(seen), on_grid(labels, seen.shape[-1]))
         else:
             logits, _ = arm(seen)
         best = F.interpolate(logits, labels.shape[1:], mode="bilinear").argmax(dim=1)
-        for one, true in zip(best.numpy(), labels.numpy(), strict=True):
-            rows.append(confusion_counts(one, true, len(SEEN)))
+        pairs = zip(best.numpy(), labels.numpy(), strict=True)
+        rows += [confusion_counts(one, true, len(SEEN)) for one, true in pairs]
     return np.stack(rows)
-
-
-# -- figures -----------------------------------------------------------------------------
 
 
 def mean_iou(counts: np.ndarray, classes: list[int]) -> np.ndarray:
@@ -244,58 +206,37 @@ def figures(counts: dict[str, np.ndarray], groups: dict[str, list[int]], draws: 
     rng = np.random.default_rng(0)
     seeds, pictures = next(iter(counts.values())).shape[:2]
     weights = rng.multinomial(pictures, np.full(pictures, 1 / pictures), draws).astype(float)
-    drawn = rng.integers(seeds, size=(draws, seeds))
-    result: dict[str, Any] = {}
+    drawn = rng.integers(seeds, size=(seeds, draws))
     at: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
     for arm, every in counts.items():
-        sums = np.stack([(weights @ one.reshape(pictures, -1)) for one in every])
+        sums = np.stack([weights @ one.reshape(pictures, -1) for one in every])
         sums = sums.reshape(seeds, draws, *every.shape[2:])
         for group, classes in groups.items():
-            values = mean_iou(every.sum(axis=1), classes)
-            at[arm, group] = values, mean_iou(sums, classes)[drawn.T, np.arange(draws)].mean(axis=0)
-    for arm, group in at:
-        values, resampled = at[arm, group]
+            resampled = mean_iou(sums, classes)[drawn, np.arange(draws)].mean(axis=0)
+            at[arm, group] = mean_iou(every.sum(axis=1), classes), resampled
+    result: dict[str, Any] = {}
+    for (arm, group), (values, resampled) in at.items():
         row = {"value": values.mean(), "spread": values.std(ddof=1) if seeds > 1 else 0.0}
         row["interval"] = np.percentile(resampled, [2.5, 97.5]).tolist()
-        for other in ("plain", "weighted", "parameters", "ecac"):
+        for other in OTHERS:
             if other in counts and other != arm:
                 theirs, again = at[other, group]
-                low, high = np.percentile(resampled - again, [2.5, 97.5])
-                row[f"minus {other}"] = [float((values - theirs).mean()), low, high]
-        result.setdefault(arm, {})[group] = row
+                ends = np.percentile(resampled - again, [2.5, 97.5]).tolist()
+                row[f"minus {other}"] = [float((values - theirs).mean()), *ends]
+        result.setdefault(group, {})[arm] = row
     return result
 
 
 def table(found: dict[str, Any]) -> None:
-    for group in next(iter(found.values())):
+    for group, rows in found.items():
         print(f"\n{group}: mean IoU in %, and differences in points")
-        for arm, rows in found.items():
-            row = rows[group]
-            low, high = row["interval"]
-            text = f"  {arm:16} {row['value']:5.1f} [{low:5.1f}, {high:5.1f}]"
-            text += f" spread {row['spread']:.2f}"
-            for other in ("plain", "weighted", "parameters", "ecac"):
-                if f"minus {other}" in row:
-                    value, low, high = row[f"minus {other}"]
-                    text += f" | - {other} {value:+5.2f} [{low:+5.2f}, {high:+5.2f}]"
-            print(text)
-
-
-def options_of(change: str) -> ClosedSetOptions:
-    name, _, value = change.partition("=")
-    return replace(BASE, **{name: value if name == "scores" else float(value)})
-
-
-def parameters() -> None:
-    """What ECAC adds at inference, at the size of table 4.6."""
-    model = ECAC(512, 150, BASE)
-    student = sum(p.numel() for p in model.student.parameters())
-    teacher = sum(p.numel() for p in model.teacher.parameters())
-    total = student + model.bank.numel()
-    print(
-        f"parameters at d = 512, N = 150: {total / 1e6:.3f} M at inference (published: 1.02 to "
-        f"1.05 M), {teacher / 1e6:.3f} M more in training"
-    )
+        for arm, row in rows.items():
+            text = "  {:16} {:5.1f} [{:5.1f}, {:5.1f}] spread {:.2f}"
+            more = "- {} {:+.2f} [{:+.2f}, {:+.2f}]"
+            cells = [text.format(arm, row["value"], *row["interval"], row["spread"])]
+            for other in (name for name in OTHERS if f"minus {name}" in row):
+                cells.append(more.format(other, *row[f"minus {other}"]))
+            print(" | ".join(cells))
 
 
 def main() -> None:
@@ -306,7 +247,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="*", default=ARMS, choices=ARMS)
     parser.add_argument("--more", nargs="*", default=[], help="field=value: further arms of ECAC")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--small", action="store_true", help="only to see that it runs")
@@ -316,17 +257,21 @@ def main() -> None:
         pool, size, test, draws = 60, 20, 6, 20
         o.seeds, o.steps, o.batch, o.arms = 2, 3, 4, ["plain", "parameters", "ecac"]
     began = time.monotonic()
-    parameters()
+    big = ECAC(512, 150, BASE)
+    added = big.bank.numel() + sum(p.numel() for p in big.student.parameters())
+    print(f"parameters added, d = 512, N = 150: {added / 1e6:.3f} M, published 1.02 to 1.05 M")
     chosen, ranks, shares = planted(pool, size)
-    backbone = load_backbone("lsmseg-tiny")
-    seen, labels = seen_by(backbone, MiniStuff("train"), chosen)
-    data = seen, on_grid(labels, seen.shape[-1])
-    parts = [seen_by(backbone, MiniStuff(s), list(range(test))) for s in ("selection", "report")]
-    held_out = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
-    print(f"data after {time.monotonic() - began:.0f} s", flush=True)
+    learned = pictures("train", chosen)
+    data = learned.features, on_grid(learned.labels, learned.features.shape[-1])
+    parts = [pictures(split, range(test)) for split in ("selection", "report")]
+    labels = torch.cat([part.labels for part in parts])[:, 1::2, 1::2]
+    held_out = torch.cat([part.features for part in parts]), labels
     counts: dict[str, list[np.ndarray]] = {}
     near: dict[str, list[dict[str, float]]] = {}
-    arms = {name: ECACS.get(name) for name in o.arms} | {c: options_of(c) for c in o.more}
+    arms = {name: ECACS.get(name) for name in o.arms}
+    for change in o.more:
+        field, _, value = change.partition("=")
+        arms[change] = replace(BASE, **{field: value if field == "scores" else float(value)})
     for seed in range(o.seeds):
         for name, options in arms.items():
             torch.manual_seed(seed)
@@ -348,7 +293,6 @@ def main() -> None:
         o.out.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"scores": found, "bank": near, "options": {**vars(o), "out": ""}})
         (o.out / "ecac.json").write_text(text + "\n", "utf-8")
-    print(f"\n{time.monotonic() - began:.0f} s")
 
 
 if __name__ == "__main__":
