@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from lsmseg_model.data.descriptions import Description
 from lsmseg_model.errors import ConfigError
-from lsmseg_model.networks.base import Encoded, Network
+from lsmseg_model.networks.base import Batch, Encoded, Network
 from lsmseg_model.networks.llmformer.config import LlmFormerOptions
 from lsmseg_model.networks.llmformer.decoder import MaskDecoder, Masks
 from lsmseg_model.networks.llmformer.losses import Targets, set_loss, targets_of
@@ -38,7 +38,7 @@ class LlmFormer(Network):
         self.decoder = MaskDecoder(clip.embed_dim, options)
         self.void = nn.Parameter(torch.randn(clip.embed_dim))
         self.scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))  # -log tau
-        self._phrases = Phrases()
+        self.phrases = Phrases()
         self.trainable("freeze")
 
     def trainable(self, clip: str = "freeze") -> None:
@@ -60,7 +60,7 @@ class LlmFormer(Network):
         descriptions: one a picture; None: of each nothing is said.
         """
         told = descriptions if descriptions is not None else [Description((), ())] * len(features)
-        return self.decoder(features, read_priors(told, self.clip, self._phrases))
+        return self.decoder(features, read_priors(told, self.clip, self.phrases))
 
     def class_logits(self, classes: Tensor, texts: Tensor) -> Tensor:
         """cos(class embedding, text) / tau: [B, q, D], [N, D] -> [B, q, N + 1], the last void."""
@@ -94,17 +94,10 @@ class LlmFormer(Network):
         classes, masks, _ = encoded
         return (self.semantic_map(classes, masks, texts) + LEAST).log(), None
 
-    def training_loss(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        texts: Tensor,
-        ignored: str = "leave",
-        descriptions: Sequence[Description] | None = None,
-    ) -> Tensor:
-        """See `Network.training_loss`; `ignored` has no effect: unlabelled pixels always leave."""
-        found = self.masks(self.features(images), descriptions)
-        return self.loss_of(found, labels, texts) * (labels >= 0).sum()
+    def training_loss(self, batch: Batch) -> Tensor:
+        """See `Network`. Unlabelled pixels leave the loss, whatever ``ignored`` says."""
+        found = self.masks(self.features(batch.images), batch.descriptions)
+        return self.loss_of(found, batch.labels, batch.texts) * (batch.labels >= 0).sum()
 
     def loss_of(self, found: Sequence[Masks], labels: Tensor, texts: Tensor) -> Tensor:
         """The losses of all layers summed, the mean over pictures that have labels.
