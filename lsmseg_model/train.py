@@ -24,6 +24,7 @@ from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import TrainingError
 from lsmseg_model.networks.backbones.load import check_device
 from lsmseg_model.networks.build import read_network, save_network, start_network
+from lsmseg_model.networks.closed_set.complete import complete
 from lsmseg_model.processes import Processes, processes
 from lsmseg_model.training.dataset import Augment, TrainingItem
 from lsmseg_model.training.loop import Run, training_folder
@@ -112,6 +113,9 @@ class NetworkRun(Run):
         self.evaluate_every = options.evaluate_every
         self.checkpoint_every = options.checkpoint_every
         self.test_texts = request.test_texts or [group[:1] for group in request.texts]
+        if self.settings.get("kind") == "closed-set":
+            data = self.benchmark, self.classes
+            self.settings = complete(self.settings, self.test_texts, *data)
         network = start_network(self.settings, request.pretrained, request.encoder, self.half)
         network.to(team.device).trainable(options.clip)
         if team.count > 1 and team.device.startswith("cuda"):

@@ -79,7 +79,8 @@ def predict(
     as_published = format == "cat-seg" and prompts is None and attributes is None
     how = "without --attributes for a network of CAT-Seg, which is given names"
     options.unused(ctx, as_published, how, "llm", "store")
-    if (classes is None) == (classes_file is None):
+    named = (classes is not None) + (classes_file is not None)
+    if named > 1 or (named == 0 and captions is None):
         raise typer.BadParameter("give --classes or --classes-file, one of the two")
     vocabulary = None if classes_file is None else lsmseg_prompts.load_vocabulary(classes_file)
     if output is not None:

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ablations.scoring.budgets import budget_for
+from lsmseg_model.data.captioners import captions_for
 from lsmseg_model.data.images import by_suffix
 from lsmseg_model.data.parallel import OnProgress
-from lsmseg_model.predict import PredictRequest, PredictResult
+from lsmseg_model.inference.open_words import words_of
+from lsmseg_model.predict import PredictRequest, PredictResult, find_pictures
 from lsmseg_model.predict import predict as predict_pictures
 from lsmseg_prompts.prompts.class_texts import ClassTexts, read_as, texts_for_classes
 from lsmseg_prompts.prompts.prompt_set import PromptSet
@@ -39,7 +41,8 @@ def predict(
         llm: Who wrote the descriptions.
         store: Where they are.
         prompts: A prompt set that has the texts instead.
-        vocabulary: The classes, with their senses, in place of the request's.
+        vocabulary: The classes, with their senses, in place of the request's. Without either
+            the objects that the request's captions name are the classes.
         budget: The token budget that the texts must fit; None is that of the model.
         on_progress: Called after each picture.
         on_message: Is told the text of every class, what became of a checkpoint's keys, which
@@ -50,7 +53,7 @@ def predict(
     """
     as_published = request.format == "cat-seg" and prompts is None and attributes is None
     wanted = ("name",) if as_published else attributes
-    classes = vocabulary or request.classes or ()
+    classes = vocabulary or request.classes or _told(request)
     model = request.model if request.checkpoint is None else None
     tokens = budget_for(budget, model, request.pretrained)
     chosen = texts_for_classes(classes, wanted, llm, store, prompts, tokens)
@@ -75,6 +78,13 @@ def predict(
     if on_message and result.note is not None:
         on_message(result.note)
     return result
+
+
+def _told(request: PredictRequest) -> list[str]:
+    """Without classes the objects that the captions of the pictures name."""
+    captions = captions_for(request.captions, None)
+    files = find_pictures(request.pictures)[0] if captions else []
+    return words_of(captions, [file.name for file in files]) if captions else []
 
 
 def _lines(chosen: ClassTexts) -> list[str]:

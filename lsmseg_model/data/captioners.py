@@ -74,7 +74,9 @@ class FileCaptions:
         return {s: n for s, n in zip(stems, self.descriptions, strict=True) if count[s] == 1}
 
     def describe(self, key: str) -> Description:
-        found = self.descriptions.get(key, self.descriptions.get(self._names.get(key, "")))
+        names = self._names
+        known = key if key in self.descriptions else names.get(key, names.get(Path(key).stem, ""))
+        found = self.descriptions.get(known)
         if found is None:
             raise DataError(f"{self.path} has no caption of {key}; add a line for it.")
         return found

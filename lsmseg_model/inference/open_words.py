@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,11 @@ class OpenWords:
     confusion: np.ndarray
 
 
+def words_of(captions: Captioner, keys: Iterable[str]) -> list[str]:
+    """The objects that the captions of some pictures name, each once, in their order."""
+    return list(dict.fromkeys(o.name for key in keys for o in captions.describe(key).objects))
+
+
 def count_words(
     model: Model,
     benchmark: Benchmark,
@@ -49,7 +55,7 @@ def count_words(
     counts: dict[tuple[int, int], int] = {}
     for index in range(len(benchmark)):
         key = benchmark.key(index)
-        names = list(dict.fromkeys([*(o.name for o in captions.describe(key).objects), OTHER]))
+        names = list(dict.fromkeys([*words_of(captions, [key]), OTHER]))
         text = model.embed(model.default_texts(names))
         encoded = model.encode(benchmark.picture(index), f"picture {key}")
         words = np.array([places.setdefault(name, len(places)) for name in names])

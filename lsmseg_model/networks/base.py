@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -110,7 +111,7 @@ class Network(nn.Module):
                 f"{self.name} reads a description of each picture: give --captions rules (of "
                 "drawings) or --captions FILE (docs/other-networks.md)."
             )
-        return self.captions.describe(name.removeprefix("picture "))
+        return self.captions.describe(Path(name.removeprefix("picture ")).name)
 
     def training_loss(self, batch: Batch) -> Tensor:
         """The loss of a batch, summed over its labelled pixels, so that parts of one add up."""

@@ -15,7 +15,7 @@ from lsmseg_model.encoders.checkpoints import (
 from lsmseg_model.encoders.sources import no_checkpoint, no_encoder
 from lsmseg_model.errors import CheckpointError, ConfigError, UsageError, nearest
 from lsmseg_model.files import is_path, named_file, read_json
-from lsmseg_model.networks.backbones.base import View
+from lsmseg_model.networks.backbones.base import Backbone, View
 from lsmseg_model.networks.backbones.load import (
     CONFIGS,
     build_backbone,
@@ -25,14 +25,19 @@ from lsmseg_model.networks.backbones.load import (
     weights_of,
 )
 from lsmseg_model.networks.backbones.weights import fill, read_weights
-from lsmseg_model.networks.config import NetworkConfig, NetworkFile, changed, overlay
+from lsmseg_model.networks.base import Network
+from lsmseg_model.networks.closed_set.hosts import BackboneHost, Host, build_host, is_host
+from lsmseg_model.networks.closed_set.segmenter import ClosedSet
+from lsmseg_model.networks.config import NetworkFile, changed, options_of, overlay
 from lsmseg_model.networks.fields import read_fields
+from lsmseg_model.networks.llmformer.network import LlmFormer
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.networks.protocol import Protocol
 from lsmseg_model.pull.find import Found
 
 HERE = Path(__file__).parent
 FORMAT = "lsmseg-prompts/network"
+UNKNOWN = [f"class {number}" for number in range(150)]  # until training says which they are
 OR_RANDOM = " Or give `random` instead of a file, for a trial of speed and memory."
 
 
@@ -62,33 +67,56 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
             raise ConfigError(f"{path}: base is {settings['base']!r}; choose {choices}.")
         own = {"name": path.stem, **settings}
         settings = overlay(read_network(settings["base"]), own, str(path))
-    read_fields(NetworkFile, settings, str(path), "the file")
+    kind = read_fields(NetworkFile, settings, str(path), "the file").kind
     settings = changed(settings, changes)
-    read_fields(NetworkConfig, settings["network"], settings["name"])
+    read_fields(options_of(kind), settings["network"], settings["name"])
     return settings
 
 
-def build_network(name: str, **changes: Any) -> LsmSeg:
+def build_network(name: str, **changes: Any) -> Network:
     """A network by name with random weights; `changes` as in `read_network`."""
     return build(read_network(name, **changes))
 
 
-def build(settings: dict[str, Any]) -> LsmSeg:
+def build(settings: dict[str, Any]) -> Network:
     """A network of these settings (see `read_network`) with random weights.
 
     Raises ConfigError for wrong settings.
     """
-    name, crop = settings["name"], settings["crop"]
-    view = View(crop, crop, crop)
-    if own := _own_clip(settings["clip"]):
-        clip = build_backbone(own)
-        clip.dense, clip.view = clip.TRAINED, view
+    name, kind = settings["name"], settings.get("kind", "lsmseg")
+    options = read_fields(options_of(kind), settings["network"], name)
+    network: Network
+    if kind == "closed-set":
+        host = _host(settings)
+        about = settings.get("classes", UNKNOWN), settings.get("frequencies")
+        network = ClosedSet(host, options, *about)
+    elif kind == "llmformer":
+        network = LlmFormer(_clip(settings), options)
     else:
-        clip = named_backbone(settings["clip"], view)
-    network = LsmSeg(clip, read_fields(NetworkConfig, settings["network"], name))
+        network = LsmSeg(_clip(settings), options)
     network.name, network.settings = name, settings
     network.protocol = read_fields(Protocol, settings.get("test", {}), name, "the test")
     return network
+
+
+def _host(settings: dict[str, Any]) -> Host:
+    """What sees pictures for a network with closed classes, without weights."""
+    clip, crop = settings["clip"], settings["crop"]
+    return (
+        build_host(clip, View(crop, crop, crop)) if is_host(clip) else BackboneHost(_clip(settings))
+    )
+
+
+def _clip(settings: dict[str, Any]) -> Backbone:
+    """The CLIP of a network, without weights."""
+    crop = settings["crop"]
+    view = View(crop, crop, crop)
+    own = _own_clip(settings["clip"])
+    if own is None:
+        return named_backbone(settings["clip"], view)
+    clip = build_backbone(own)
+    clip.dense, clip.view = clip.TRAINED, view
+    return clip
 
 
 def _own_clip(clip: str | dict[str, Any]) -> dict[str, Any] | None:
@@ -99,7 +127,7 @@ def _own_clip(clip: str | dict[str, Any]) -> dict[str, Any] | None:
     return read_config(clip) if ours else None
 
 
-def save_network(path: Path, network: LsmSeg, about: dict[str, Any]) -> None:
+def save_network(path: Path, network: Network, about: dict[str, Any]) -> None:
     """Write the weights with their settings, whole or not at all; `about`: what else to keep.
 
     The file needs no other one beside it: CLIP and the second encoder are in it.
@@ -111,7 +139,7 @@ def save_network(path: Path, network: LsmSeg, about: dict[str, Any]) -> None:
 
 def load_network(
     path: str | Path, *, name: str | None = None, format: str = "lsmseg", device: str = "cpu"
-) -> LsmSeg:
+) -> Network:
     """A trained network in evaluation mode.
 
     Args:
@@ -145,7 +173,7 @@ def load_network(
     return network.to(device).eval()
 
 
-def _load(path: Path) -> LsmSeg:
+def _load(path: Path) -> Network:
     if path.name == "last.pt":
         raise CheckpointError(
             f"{path} is what `train --resume` goes on from; the weights are the .safetensors "
@@ -174,7 +202,7 @@ def start_network(
     pretrained: str | Path | None,
     encoder: str | Path | None,
     half: bool = False,
-) -> LsmSeg:
+) -> Network:
     """A network to train: CLIP and the second encoder filled, the head random.
 
     Args:
@@ -192,7 +220,9 @@ def start_network(
         raise UsageError(f"{settings['name']} has no second encoder: leave out --encoder.")
     found = clip_weights(settings, pretrained)
     network = build(settings)
-    if found is not None:
+    if found is not None and isinstance(network.clip, Host):
+        network.clip.fill(found.weights)
+    elif found is not None:
         _check_reading(network, found)
         state, _ = read_weights(found.weights)
         fill(network.clip.model, state, found.weights, network.clip.name)
@@ -208,11 +238,18 @@ def clip_weights(settings: dict[str, Any], pretrained: str | Path | None) -> Fou
     """
     if str(pretrained) == "random":
         return None
+    if is_host(settings["clip"]):
+        if pretrained is None:
+            raise CheckpointError(
+                f"{settings['clip']} ships without weights: give --pretrained FILE, a state dict "
+                f"of that model.{OR_RANDOM}"
+            )
+        return Found(named_file(Path(pretrained), "weights of --pretrained"))
     clip = _own_clip(settings["clip"]) or {"name": settings["clip"]}
     return weights_of(clip["name"], pretrained, OR_RANDOM)
 
 
-def _check_reading(network: LsmSeg, found: Found) -> None:
+def _check_reading(network: Network, found: Found) -> None:
     """Raise UsageError for weights that are known to see pictures otherwise than the network."""
     clip = network.clip
     mean = [round(value, 4) for value in clip.mean.flatten().tolist()]
@@ -232,7 +269,7 @@ def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> Non
     """Load the second encoder's weights, if there is one."""
     from lsmseg_model.encoders.registry import load_second_encoder
 
-    kind = network.config.encoder
+    kind = network.settings["network"].get("encoder", "none")
     if kind == "none" or str(weights) == "random" or (weights is None and kind.endswith("-tiny")):
         return
     if weights is None:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from lsmseg_model.encoders.registry import ENCODERS
 from lsmseg_model.errors import ConfigError, nearest
+from lsmseg_model.networks.closed_set.config import ClosedSetOptions
 from lsmseg_model.networks.fields import (
     Fields,
     OneOf,
@@ -22,6 +23,7 @@ from lsmseg_model.networks.fields import (
     read_field,
 )
 from lsmseg_model.networks.fusion import FUSIONS
+from lsmseg_model.networks.llmformer.config import LlmFormerOptions
 
 REFINEMENTS = {
     "both": (True, True),
@@ -31,14 +33,16 @@ REFINEMENTS = {
 }
 CLIP_PARTS = ("freeze", "qk", "kv", "qv", "full")
 CHANGEABLE = ("clip", "crop")  # fields of the file that may be changed beside the network's
+KINDS = ("lsmseg", "closed-set", "llmformer")
 
 
 @dataclass(frozen=True)
 class NetworkFile:
     """The file of a network.
 
-    clip: a name, or the fields of a CLIP of our own (`ClipFile`). crop: pixels of a view. network:
-    see `NetworkConfig`. test: see `Protocol`. train: see `TrainOptions`.
+    kind: one of KINDS. clip: a name, or the fields of a CLIP of our own (`ClipFile`); of a network
+    with closed classes any host (`closed_set/hosts.py`). crop: pixels of a view. network: see
+    `options_of`. test: see `Protocol`. train: see `TrainOptions`.
     """
 
     name: Annotated[
@@ -48,6 +52,7 @@ class NetworkFile:
     clip: Annotated[str | dict[str, Any], Field(description="hold a name or fields")]
     crop: Whole
     network: Fields
+    kind: Annotated[str, OneOf(*KINDS)] = "lsmseg"
     test: Fields = field(default_factory=dict)
     train: Fields = field(default_factory=dict)
 
@@ -104,26 +109,36 @@ class NetworkConfig:
             )
 
 
+def options_of(kind: str) -> type:
+    """The class of the field `network` of a kind of networks, one of KINDS."""
+    return {
+        "lsmseg": NetworkConfig,
+        "closed-set": ClosedSetOptions,
+        "llmformer": LlmFormerOptions,
+    }[kind]
+
+
 def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
     """["k=64", "fusion=mean", "blocks=7,15"] -> {"k": 64, "fusion": "mean", "blocks": (7, 15)}.
 
-    For `read_network(name, **changes)`: fields of the network, and clip and crop. Raises
-    ConfigError for text of another form, an unknown field or a wrong value.
+    For `read_network(name, **changes)`: fields of the network, of whichever kind, and clip and
+    crop. Raises ConfigError for text of another form, an unknown field or a wrong value.
     """
-    names = [*(f.name for f in fields(NetworkConfig)), *CHANGEABLE]
+    owners = {f.name: cls for kind in reversed(KINDS) for cls in [options_of(kind)]
+              for f in fields(cls)}  # fmt: skip
+    owners |= dict.fromkeys(CHANGEABLE, NetworkFile)
     changes: dict[str, Any] = {}
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not value:
             raise ConfigError(f"{text!r} is not a change; write a field and its value, like k=64.")
-        if name not in names:
-            raise ConfigError(f"The network has no field {name!r}; {nearest(name, names)}")
-        read: Any = value
+        if name not in owners:
+            raise ConfigError(f"The network has no field {name!r}; {nearest(name, owners)}")
+        read: Any = {"true": True, "false": False}.get(value, value)
         with suppress(ValueError):  # text stays text
             numbers = [int(part) for part in value.strip("[]()").split(",")]
             read = numbers[0] if len(numbers) == 1 else numbers
-        changes[name] = read_field(NetworkFile if name in CHANGEABLE else NetworkConfig, name,
-                                   read, text)  # fmt: skip
+        changes[name] = read_field(owners[name], name, read, text)
     return changes
 
 

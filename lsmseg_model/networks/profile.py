@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from lsmseg_model.errors import UsageError
+from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.convolutional import Convolutional
+from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.build import build, read_network
 from lsmseg_model.networks.lsmseg import LsmSeg
 from lsmseg_model.networks.memory import kept_for_backward, peak
@@ -35,6 +37,7 @@ PARTS = {
                    "transformer.text_guidance_projection."),
     "decoder": ("transformer.",),
 }  # fmt: skip
+HOST, REST = "host", "beside"
 MOST, LARGEST = 100_000, 4096  # classes, and pixels of a side
 
 
@@ -95,7 +98,7 @@ def profile(
     settings = read_network(name, **changes)
     with torch.device("meta"):
         network = build(settings).eval()
-        learns = learns or ("freeze" if isinstance(network.clip, Convolutional) else "qv")
+        learns = learns or _learns(network)
         network.trainable(learns)
         protocol: Protocol = network.protocol
         if size is not None:
@@ -103,7 +106,8 @@ def profile(
         views, crop = len(protocol.places) + 1, settings["crop"]
         images = torch.empty(views, 3, crop, crop)
         texts = torch.empty(classes, network.clip.embed_dim)
-        tokens = torch.zeros(classes, network.clip.token_budget, dtype=torch.long)
+        budget = network.clip.token_budget if isinstance(network.clip, Backbone) else 0
+        tokens = torch.zeros(classes, budget, dtype=torch.long)
         operations, forward = _operations(network, images[:1], texts, tokens[:1])
         operations["CLIP, texts"] *= classes
         memory = _memory(network, images, texts, tokens, forward)
@@ -124,13 +128,30 @@ def profile(
         side=protocol.side,
         views=views,
         classes=classes,
-        tokens=network.clip.token_budget,
+        tokens=budget,
         paper=None if changes else PAPER.get(settings["name"]),
     )
 
 
+def _learns(network: Network) -> str:
+    """Which of CLIP's projections learn where nothing else is said."""
+    if isinstance(network, LsmSeg):
+        return "freeze" if isinstance(network.clip, Convolutional) else "qv"
+    return str(network.settings.get("train", {}).get("clip", "freeze"))
+
+
+def _places(network: Network) -> dict[str, tuple[str, ...]]:
+    """Part -> how the names of its parameters begin, see PARTS; beside LSMSeg, child by child."""
+    if isinstance(network, LsmSeg):
+        return PARTS
+    read = isinstance(network.clip, Backbone)
+    ours = {p: PARTS[p] for p in ("CLIP, pictures", "CLIP, texts")} if read else {HOST: ("clip.",)}
+    others = [name for name, _ in network.named_children() if name != "clip"]
+    return {**ours, **{name: (f"{name}.",) for name in others}, REST: ("",)}
+
+
 def _operations(
-    network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor
+    network: Network, images: Tensor, texts: Tensor, tokens: Tensor
 ) -> tuple[dict[str, float], int]:
     """GFLOPs of every part for these pictures and these sentences; bytes that the pictures need."""
     from torch.utils.flop_counter import FlopCounterMode
@@ -142,6 +163,13 @@ def _operations(
         return lambda module: sum(counts.get(module, {}).values()) / 1e9, most
 
     inside, forward = count(lambda: network(images, texts))
+    if not isinstance(network, LsmSeg):
+        gflops = {part: inside(f"{type(network).__name__}.{part}") for part in _places(network)}
+        read = isinstance(network.clip, Backbone)
+        seen = "CLIP, pictures" if read else HOST
+        gflops[seen] = inside("Global") - sum(gflops.values())
+        of_texts = count(lambda: network.clip.encode_tokens(tokens))[0]("Global") if read else 0.0
+        return {**gflops, "CLIP, texts": of_texts}, forward
     refinement = ["conv1", "guidance_projection", "text_guidance_projection"]
     refinement += [f"layers.{i}" for i in range(len(network.transformer.layers))]
     gflops = {
@@ -158,11 +186,11 @@ def _operations(
 
 
 def _memory(
-    network: LsmSeg, images: Tensor, texts: Tensor, tokens: Tensor, forward: int
+    network: Network, images: Tensor, texts: Tensor, tokens: Tensor, forward: int
 ) -> dict[str, float]:
     """Megabytes, see `NetworkProfile`; `forward` of them, in bytes, is known."""
     learning = sum(p.numel() for p in network.parameters() if p.requires_grad)
-    texts_learn = any(
+    texts_learn = isinstance(network.clip, Backbone) and any(
         p.requires_grad
         for name, p in network.clip.model.named_parameters()
         if not name.startswith("visual.")
@@ -182,15 +210,16 @@ def _memory(
     return {name: size / 1e6 for name, size in sizes.items()}
 
 
-def _parts(network: LsmSeg, clip: str, operations: dict[str, float]) -> list[dict[str, Any]]:
+def _parts(network: Network, clip: str, operations: dict[str, float]) -> list[dict[str, Any]]:
+    places = _places(network)
     rows: dict[str, dict[str, Any]] = {
         part: {"part": part, "parameters": 0, "trainable": 0, "gflops": round(operations[part], 1)}
-        for part in PARTS
+        for part in places
     }
     projections = network.clip.learning_rows(clip) if clip not in ("full", "freeze") else []
     learning = {id(weight): int(learn.sum()) for weight, learn in projections}
     for name, parameter in network.named_parameters():
-        part = next(p for p, starts in PARTS.items() if name.startswith(starts))
+        part = next(p for p, starts in places.items() if name.startswith(starts))
         rows[part]["parameters"] += parameter.numel()
         rows[part]["trainable"] += _learning(parameter, learning.get(id(parameter)))
     return [row for row in rows.values() if row["parameters"]]
