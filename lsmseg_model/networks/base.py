@@ -117,6 +117,10 @@ class Network(nn.Module):
         """The loss of a batch, summed over its labelled pixels, so that parts of one add up."""
         raise NotImplementedError
 
+    def keep_features(self, folder: str | Path, half: bool = True) -> Any:
+        """Keep what a second encoder sees; see LSMSeg's. Raises UsageError where there is none."""
+        raise UsageError(f"{self.name or 'This network'} has no second encoder to keep.")
+
     def after_step(self, team: Processes) -> None:
         """What a network does once the optimizer has made its step, on every process."""
 

@@ -84,7 +84,7 @@ def build(settings: dict[str, Any]) -> Network:
     Raises ConfigError for wrong settings.
     """
     name, kind = settings["name"], settings.get("kind", "lsmseg")
-    options = read_fields(options_of(kind), settings["network"], name)
+    options: Any = read_fields(options_of(kind), settings["network"], name)
     network: Network
     if kind == "closed-set":
         host = _host(settings)
@@ -164,6 +164,8 @@ def load_network(
         from lsmseg_model.networks.catseg import load_catseg, size_of
 
         network = build_network(name or size_of(path))
+        if not isinstance(network, LsmSeg):
+            raise UsageError(f"{name} is no network of CAT-Seg's: leave out --format.")
         network.loaded = load_catseg(network, path)
     else:
         network = _load(path)
@@ -244,7 +246,7 @@ def clip_weights(settings: dict[str, Any], pretrained: str | Path | None) -> Fou
                 f"{settings['clip']} ships without weights: give --pretrained FILE, a state dict "
                 f"of that model.{OR_RANDOM}"
             )
-        return Found(named_file(Path(pretrained), "weights of --pretrained"))
+        return Found(named_file(Path(pretrained), "weights of --pretrained"), settings["clip"])
     clip = _own_clip(settings["clip"]) or {"name": settings["clip"]}
     return weights_of(clip["name"], pretrained, OR_RANDOM)
 
@@ -265,11 +267,13 @@ def _check_reading(network: Network, found: Found) -> None:
         )
 
 
-def fill_encoder(network: LsmSeg, weights: str | Path | None, half: bool) -> None:
+def fill_encoder(network: Network, weights: str | Path | None, half: bool) -> None:
     """Load the second encoder's weights, if there is one."""
     from lsmseg_model.encoders.registry import load_second_encoder
 
-    kind = network.settings["network"].get("encoder", "none")
+    if not isinstance(network, LsmSeg):
+        return
+    kind = network.config.encoder
     if kind == "none" or str(weights) == "random" or (weights is None and kind.endswith("-tiny")):
         return
     if weights is None:

@@ -124,8 +124,10 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
     For `read_network(name, **changes)`: fields of the network, of whichever kind, and clip and
     crop. Raises ConfigError for text of another form, an unknown field or a wrong value.
     """
-    owners = {f.name: cls for kind in reversed(KINDS) for cls in [options_of(kind)]
-              for f in fields(cls)}  # fmt: skip
+    owners: dict[str, type] = {}
+    for cls in map(options_of, KINDS):
+        for f in fields(cls):
+            owners.setdefault(f.name, cls)
     owners |= dict.fromkeys(CHANGEABLE, NetworkFile)
     changes: dict[str, Any] = {}
     for text in texts:
@@ -136,6 +138,7 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"The network has no field {name!r}; {nearest(name, owners)}")
         read: Any = {"true": True, "false": False}.get(value, value)
         with suppress(ValueError):  # text stays text
+            read = float(read) if "." in value and "," not in value else read
             numbers = [int(part) for part in value.strip("[]()").split(",")]
             read = numbers[0] if len(numbers) == 1 else numbers
         changes[name] = read_field(owners[name], name, read, text)

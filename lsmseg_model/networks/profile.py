@@ -95,7 +95,7 @@ def profile(
     for what, number, most in (("classes", classes, MOST), ("size", size, LARGEST)):
         if number is not None and not 1 <= number <= most:
             raise UsageError(f"--{what} must be from 1 to {most}, not {number}.")
-    settings = read_network(name, **changes)
+    settings = {**read_network(name, **changes), "classes": [f"class {n}" for n in range(classes)]}
     with torch.device("meta"):
         network = build(settings).eval()
         learns = learns or _learns(network)
@@ -164,12 +164,13 @@ def _operations(
 
     inside, forward = count(lambda: network(images, texts))
     if not isinstance(network, LsmSeg):
-        gflops = {part: inside(f"{type(network).__name__}.{part}") for part in _places(network)}
+        name = type(network).__name__
+        parts = {part: inside(f"{name}.{part}") for part in _places(network)}
         read = isinstance(network.clip, Backbone)
         seen = "CLIP, pictures" if read else HOST
-        gflops[seen] = inside("Global") - sum(gflops.values())
-        of_texts = count(lambda: network.clip.encode_tokens(tokens))[0]("Global") if read else 0.0
-        return {**gflops, "CLIP, texts": of_texts}, forward
+        parts[seen] = inside("Global") - sum(parts.values())
+        told = (lambda: network.clip.encode_tokens(tokens)) if read else (lambda: None)
+        return {**parts, "CLIP, texts": count(told)[0]("Global")}, forward
     refinement = ["conv1", "guidance_projection", "text_guidance_projection"]
     refinement += [f"layers.{i}" for i in range(len(network.transformer.layers))]
     gflops = {
