@@ -221,6 +221,7 @@ class Lab:
     def __post_init__(self) -> None:
         self.trained_on = seen_by(self.clip, drawn("train", self.run.pictures), "train")
         self.report = seen_by(self.clip, drawn("report", self.run.held_out), "report")
+        self.kept: dict[str, tuple[Pictures, Pictures]] = {}
         scenes = self.report.scenes
         self.worse = {name: captions(scenes, "report", e) for name, e in CURVE.items()}
 
@@ -254,12 +255,16 @@ class Lab:
                 "on + filter": counts(maps, self.report, self.report.told)}  # fmt: skip
 
     def plant(self, kind: str) -> tuple[Pictures, Pictures]:
+        """Scenes to train on and to test with, the same for all seeds."""
+        if kind in self.kept:
+            return self.kept[kind]
         change = sizes_alone if kind == "size" else by_relation
         pair = []
         for at, count in enumerate((self.run.planted, self.run.held_out // 2)):
             data = seen_by(self.clip, planted(kind, count, at), "train")
             pair.append(replace(data, told=[change(one) for one in data.told]))
-        return pair[0], pair[1]
+        self.kept[kind] = pair[0], pair[1]
+        return self.kept[kind]
 
     def size(self, seed: int) -> dict[str, np.ndarray]:
         data, test = self.plant("size")

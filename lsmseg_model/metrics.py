@@ -21,11 +21,21 @@ def confusion_counts(prediction: np.ndarray, label: np.ndarray, classes: int) ->
     return np.stack(columns, axis=-1).astype(np.int64)
 
 
-def confusion_matrix(prediction: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
-    """int64 [C, C] pixels by label (row) and prediction (column); label < 0 is ignored."""
+def confusion_matrix(
+    prediction: np.ndarray, label: np.ndarray, classes: int, words: int | None = None
+) -> np.ndarray:
+    """int64 [C, W] pixels by label (row) and prediction (column).
+
+    Args:
+        prediction: int [H, W], positions of the words that may be predicted.
+        label: int [H, W], positions of the classes; below 0 is ignored.
+        classes: C.
+        words: W: the classes and, behind them, words that are no class (None: the classes).
+    """
+    words = classes if words is None else words
     kept = label >= 0
-    pairs = label[kept].astype(np.int64) * classes + prediction[kept]
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    pairs = label[kept].astype(np.int64) * words + prediction[kept]
+    return np.bincount(pairs, minlength=classes * words).reshape(classes, words)
 
 
 def boundary_counts(
@@ -127,12 +137,13 @@ def open_iou(confusion: np.ndarray, similarity: np.ndarray) -> np.ndarray:
     it is `iou`.
 
     Args:
-        confusion: int64 [C, C] of `confusion_matrix`.
-        similarity: [C, C] in [0, 1], with 1 on the diagonal.
+        confusion: int64 [C, W] of `confusion_matrix`. Words behind the classes, of a model without
+            a class list, can be near to a class; no class is missed for them.
+        similarity: [C, W] in [0, 1], with 1 on the diagonal.
     """
     hits = (confusion * similarity).sum(axis=1)
     wrong = confusion * (1.0 - similarity)
-    union = confusion.sum(axis=1) + wrong.sum(axis=0)
+    union = confusion.sum(axis=1) + wrong.sum(axis=0)[: len(confusion)]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(union > 0, hits / union, np.nan)
 

@@ -157,6 +157,24 @@ def test_open_iou_by_hand() -> None:
     assert math.isnan(open_miou(np.zeros((2, 2), int), np.eye(2)))
 
 
+def test_open_iou_of_words_that_are_no_class() -> None:
+    """Two classes and the words couch, a synonym of class 0, and fog, of none."""
+    found = confusion_matrix(np.array([[0, 2, 2, 3, 0, 3]]), np.array([[0, 0, 0, 0, 1, -1]]), 2, 4)
+    assert found.tolist() == [[1, 0, 2, 1], [1, 0, 0, 0]]
+    similarity = np.array([[1, 0, 1, 0], [0, 1, 0, 0]])
+    # Class 0: hits 1 + 2, union 4 labelled + 1 of class 1. Class 1: nothing of 1.
+    np.testing.assert_allclose(open_iou(found, similarity), [3 / 5, 0])
+
+
+@given(arrays(np.int64, (4, 4), elements=st.integers(0, 9)), st.integers(0, 3))
+def test_open_iou_of_words_never_predicted_is_that_of_the_classes(
+    confusion: np.ndarray, words: int
+) -> None:
+    similarity = np.eye(4) / 2 + 0.5
+    wider = [np.pad(x, ((0, 0), (0, words))) for x in (confusion, similarity)]
+    np.testing.assert_array_equal(open_iou(*wider), open_iou(confusion, similarity))
+
+
 @given(arrays(np.int64, (4, 4), elements=st.integers(0, 9)))
 def test_open_iou_without_near_words_is_iou(confusion: np.ndarray) -> None:
     total = np.stack([confusion.diagonal(), confusion.sum(axis=0), confusion.sum(axis=1)], axis=-1)

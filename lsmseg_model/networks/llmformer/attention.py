@@ -13,23 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lsmseg_model.networks.llmformer.config import LlmFormerOptions
+from lsmseg_model.networks.llmformer.priors import Priors
 
 LEVELS = 4
-
-
-@dataclass(frozen=True)
-class Known:
-    """Priors in the decoder's width.
-
-    objects, attributes: [B, K, m], zero where there is none. named, described: bool [B, K].
-    graph: R, [B, n, K, K], zero without a relation.
-    """
-
-    objects: Tensor
-    attributes: Tensor
-    named: Tensor
-    described: Tensor
-    graph: Tensor
 
 
 @dataclass(frozen=True)
@@ -71,8 +57,8 @@ class SemanticAttention(nn.Module):
     """(a): queries ask, priors answer: Q <- Norm(Q + MHA(Q, [e_obj; e_att], [e_obj; e_att])).
 
     A_sem [B, q, K] is what each query gives to each object, the mean over heads. Decided: it is the
-    softmax over objects and attributes, its part of the attributes left out; of "add" it is equal
-    over the objects; of "none" zero, so that neither attributes nor relations reach the queries. A
+    softmax over objects and attributes, its part of the attributes left out; "add" is equal
+    weights; of "none" it is zero, so that neither attributes nor relations reach the queries. A
     picture without objects leaves its queries as they are.
     """
 
@@ -83,28 +69,26 @@ class SemanticAttention(nn.Module):
         self.attention = Attention(options.width, options.heads)
         self.norm = nn.LayerNorm(options.width)
 
-    def forward(self, queries: Tensor, known: Known) -> tuple[Tensor, Tensor]:
+    def forward(self, queries: Tensor, known: Priors) -> tuple[Tensor, Tensor]:
         """The queries [B, q, m] with what they are told, and A_sem [B, q, K]."""
-        q, k = queries.shape[1], known.named.shape[1]
-        named = known.named[:, None].to(queries.dtype)  # [B, 1, K]
+        q, k = queries.shape[1], known.objects.shape[1]
+        named = (known.objects != 0).any(dim=-1)
         if self.kind == "none":
-            return queries, torch.zeros_like(named).expand(-1, q, -1)
-        priors, there = known.objects + self.types[0], known.named
+            return queries, torch.zeros_like(known.objects[..., 0])[:, None].expand(-1, q, -1)
+        priors, there = known.objects + self.types[0], named
         if self.kind != "objects":
             priors = torch.cat([priors, known.attributes + self.types[1]], dim=1)
-            there = torch.cat([there, known.described], dim=1)
+            there = torch.cat([there, (known.attributes != 0).any(dim=-1)], dim=1)
+        if self.kind == "concat":
+            priors = torch.cat([priors, queries], dim=1)
+            there = F.pad(there, (0, q), value=True)
+        scores = self.attention.scores(queries, priors)
         if self.kind == "add":
-            equal = there.to(priors.dtype) / there.sum(dim=1, keepdim=True).clamp(min=1)
-            heads = equal[:, None, None].expand(-1, self.attention.heads, q, -1)
-            kept = (named / named.sum(dim=-1, keepdim=True).clamp(min=1)).expand(-1, q, -1)
-        else:
-            if self.kind == "concat":
-                priors = torch.cat([priors, queries], dim=1)
-                there = F.pad(there, (0, q), value=True)
-            heads = hidden(self.attention.scores(queries, priors), ~there[:, None]).softmax(dim=-1)
-            kept = heads.mean(dim=1)[..., :k] * named
+            scores = torch.zeros_like(scores)
+        heads = hidden(scores, ~there[:, None]).softmax(dim=-1)
         told = self.norm(queries + self.attention.mix(heads, priors))
-        return torch.where(known.named.any(dim=1)[:, None, None], told, queries), kept
+        some = named.any(dim=1)[:, None, None]
+        return torch.where(some, told, queries), heads.mean(dim=1)[..., :k] * named[:, None]
 
 
 class ScaledVisualAttention(nn.Module):

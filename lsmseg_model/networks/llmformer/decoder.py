@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from lsmseg_model.networks.llmformer.attention import (
     LEVELS,
-    Known,
     Maps,
     RelationAttention,
     ScaledVisualAttention,
@@ -75,7 +74,7 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(
-        self, queries: Tensor, places: Tensor, known: Known, maps: Maps
+        self, queries: Tensor, places: Tensor, known: Priors, maps: Maps
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The queries after this layer, A_sem and the scale scores.
 
@@ -87,7 +86,7 @@ class Layer(nn.Module):
         """
         queries, weights = self.semantic(queries, known)
         queries, scales = self.visual(queries, places, weights @ known.attributes, maps)
-        queries = self.relation(queries, places, weights, known.graph)
+        queries = self.relation(queries, places, weights, known.relations)
         return self.norm(queries + self.feed(queries)), weights, scales
 
 
@@ -130,7 +129,7 @@ class MaskDecoder(nn.Module):
         known = self.known(priors)
         queries = self.start.expand(len(features), -1, -1)
         read = (pixels, F.normalize(features, dim=1), priors.objects)
-        weights = queries.new_zeros(*queries.shape[:2], priors.named.shape[1])
+        weights = queries.new_zeros(*queries.shape[:2], priors.objects.shape[1])
         found = [self._masks(queries, weights, weights.new_zeros(*queries.shape[:2], LEVELS), read)]
         for layer in self.layers:
             outside = [_outside(found[-1].masks.detach(), one) for one in pyramid]
@@ -140,15 +139,12 @@ class MaskDecoder(nn.Module):
             found.append(self._masks(queries, weights, scales, read))
         return found
 
-    def known(self, priors: Priors) -> Known:
-        """The priors in the decoder's width."""
-        return Known(
-            self.objects(priors.objects) * priors.named[..., None],
-            self.attributes(priors.attributes) * priors.described[..., None],
-            priors.named,
-            priors.described,
-            (self.graph(priors.relations) * priors.related[..., None]).permute(0, 3, 1, 2),
-        )
+    def known(self, priors: Priors) -> Priors:
+        """The priors in the decoder's width, and R; what is missing stays zero."""
+        layers = (self.objects, self.attributes, self.graph)
+        each = zip(layers, vars(priors).values(), strict=True)
+        objects, attributes, graph = (f(x) * (x != 0).any(dim=-1, keepdim=True) for f, x in each)
+        return Priors(objects, attributes, graph.permute(0, 3, 1, 2))
 
     def _in_a_row(self, pyramid: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Keys and values [B, P, m] of all maps, one behind the other."""

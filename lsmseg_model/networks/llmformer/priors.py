@@ -20,19 +20,15 @@ OTHER = "other"
 
 @dataclass(frozen=True)
 class Priors:
-    """What is known of B pictures, padded to K objects (at least one).
+    """What is known of B pictures, padded to K objects (at least one). What is missing is zero.
 
-    objects, attributes: [B, K, D], zero where there is none. named: bool [B, K], no padding.
-    described: bool [B, K], has attributes. relations: [B, K, K, D], the relation of the first
-    object to the second. related: bool [B, K, K].
+    objects, attributes: [B, K, D]. relations: of the first object to the second, [B, K, K, D];
+    within the decoder R, [B, n, K, K].
     """
 
     objects: Tensor
     attributes: Tensor
-    named: Tensor
-    described: Tensor
     relations: Tensor
-    related: Tensor
 
 
 class Phrases:
@@ -54,10 +50,6 @@ def object_text(name: str) -> str:
     return f"a photo of a {name}"
 
 
-def attribute_texts(name: str, attributes: Sequence[str]) -> list[str]:
-    return [f"{attribute} {name}" for attribute in attributes]
-
-
 def read_priors(descriptions: Sequence[Description], clip: Backbone, phrases: Phrases) -> Priors:
     """The tensors of descriptions. Decided: several relations of the same two objects are averaged.
 
@@ -66,40 +58,33 @@ def read_priors(descriptions: Sequence[Description], clip: Backbone, phrases: Ph
         clip: Whose text tower reads them.
         phrases: What it has read before.
     """
-    texts = [
-        text
-        for one in descriptions
-        for thing in one.objects
-        for text in (object_text(thing.name), *attribute_texts(thing.name, thing.attributes))
-    ]
+    things = [o for one in descriptions for o in one.objects]
+    texts = [object_text(o.name) for o in things]
+    texts += [f"{word} {o.name}" for o in things for word in o.attributes]
     texts += [relation for one in descriptions for _, relation, _ in one.relations]
     known = phrases(clip, texts)
     most = max([1, *(len(one.objects) for one in descriptions)])
-    shape = (len(descriptions), most)
-    device, dim = clip.device, clip.embed_dim
-    objects, attributes = (torch.zeros(*shape, dim, device=device) for _ in range(2))
-    relations = torch.zeros(*shape, most, dim, device=device)
-    times = torch.zeros(*shape, most, device=device)
-    named, described = (torch.zeros(shape, dtype=torch.bool, device=device) for _ in range(2))
+    shape, dim = (len(descriptions), most), clip.embed_dim
+    objects, attributes = (torch.zeros(*shape, dim, device=clip.device) for _ in range(2))
+    relations = torch.zeros(*shape, most, dim + 1, device=clip.device)  # the last counts them
+    one_of_it = torch.ones(1, device=clip.device)
     for picture, one in enumerate(descriptions):
-        for place, thing in enumerate(one.objects):
-            named[picture, place] = True
-            objects[picture, place] = known[object_text(thing.name)]
-            if said := attribute_texts(thing.name, thing.attributes):
-                described[picture, place] = True
-                attributes[picture, place] = torch.stack([known[t] for t in said]).mean(dim=0)
+        for place, o in enumerate(one.objects):
+            objects[picture, place] = known[object_text(o.name)]
+            if o.attributes:
+                said = torch.stack([known[f"{word} {o.name}"] for word in o.attributes])
+                attributes[picture, place] = said.mean(dim=0)
         for first, relation, second in one.relations:
-            relations[picture, first, second] += known[relation]
-            times[picture, first, second] += 1
-    relations /= times.clamp(min=1)[..., None]
-    return Priors(objects, attributes, named, described, relations, times > 0)
+            relations[picture, first, second] += torch.cat([known[relation], one_of_it])
+    mean = relations[..., :-1] / relations[..., -1:].clamp(min=1)
+    return Priors(objects, attributes, mean)
 
 
 def open_classes(description: Description) -> tuple[list[str], list[str]]:
-    """The classes of a picture without a class list, and a text of each: its objects, and "other".
+    """The classes of a picture without a class list, and a text of each: its objects and "other".
 
-    Section (e). Decided: names that differ in case, hyphens or spaces alone are one class.
+    Section (e); a name and its plural are one class (`Description.merged`).
     """
-    plain = (" ".join(o.name.lower().replace("-", " ").split()) for o in description.objects)
-    names = [name for name in dict.fromkeys(plain) if name != OTHER] + [OTHER]
+    merged = Description.merged(description.objects)
+    names = [*(o.name for o in merged.objects if o.name != OTHER), OTHER]
     return names, [object_text(name) for name in names]
