@@ -76,52 +76,40 @@ class CaptionRequest:
 
     @property
     def template(self) -> Query:
-        return query(_template(self.detailed))
-
-    def question(self, image: Image, faults: Sequence[str] = ()) -> Request:
-        """The question about a picture, after replies with some faults, as it will be on file."""
-        prompt = self.template.render()
-        for fault in faults:
-            prompt += f"\n\nThis answer of yours could not be used: {fault}. Answer anew."
-        made = Request(
-            prompt,
-            images=(image,),
-            schema=SCHEMA,
-            max_output_tokens=MOST_OUTPUT * (1 + len(faults)),
-            template_hash=self.template.hash,
-            parameters=self.parameters,
-        )
-        return replace(made, system=self.llm.fitted(made).system)
+        return query(f"captions-{'detailed' if self.detailed else 'simple'}")
 
 
-def _template(detailed: bool) -> str:
-    return "captions-detailed" if detailed else "captions-simple"
-
-
-_Faults = dict[Picture, dict[str, str]]
+_Open = dict[Picture, dict[str, str]]
 """Of each picture that is to be told of, what was wrong with the reply to each question so far."""
 
 
 class _Questions(Sequence[Request]):
     """Questions that are made when they are asked: of pictures, those on their way are held."""
 
-    def __init__(self, request: CaptionRequest, left: _Faults) -> None:
+    def __init__(self, request: CaptionRequest, left: _Open) -> None:
         self.request, self.left = request, [*left.items()]
 
     def __len__(self) -> int:
         return len(self.left)
 
     def __getitem__(self, place: Any) -> Any:
-        picture, faults = self.left[place]
-        return self.request.question(picture.read(), [*faults.values()])
+        (picture, faults), template = self.left[place], self.request.template
+        wrong = [f"This answer of yours could not be used: {one}." for one in faults.values()]
+        made = Request(
+            "\n\n".join([template.render(), *wrong]),
+            images=(picture.read(),),
+            schema=SCHEMA,
+            max_output_tokens=MOST_OUTPUT * (1 + len(faults)),
+            template_hash=template.hash,
+            parameters=self.request.parameters,
+        )
+        return replace(made, system=self.request.llm.fitted(made).system)  # as it will be on file
 
 
-def _planned(request: CaptionRequest, store: Store | None) -> tuple[_Faults, int, int]:
+def _planned(request: CaptionRequest, store: Store | None) -> tuple[_Open, int, int]:
     """The pictures to ask about now, how many lie beyond the limit, and how many failed before."""
-    sql = (
-        "SELECT picture, sha256, objects IS NULL AS failed FROM captions "
-        "WHERE data = ? AND llm = ? AND template_hash = ?"
-    )
+    sql = "SELECT picture, sha256, objects IS NULL AS failed FROM captions "
+    sql += "WHERE data = ? AND llm = ? AND template_hash = ?"
     values = [request.data, request.llm.name, request.template.hash]
     rows = [] if store is None else store.rows(sql, values)
     there = {(row["picture"], row["sha256"]): row["failed"] for row in rows}
@@ -137,7 +125,8 @@ def caption_estimate(request: CaptionRequest) -> Estimate:
     path, llm = working_store_path(request.store), request.llm
     with open_store_readonly(path) if path.exists() else nullcontext() as store:
         now, beyond, failed = _planned(request, store)
-    first, price = llm.fitted(request.question(Image("", b""))), price_for(llm, request.limits)
+    (question,) = _Questions(request, {Picture("", "", lambda: Image("", b"")): {}})
+    first, price = llm.fitted(question), price_for(llm, request.limits)
     count, most = len(now), worst_case(llm, first, price)[1]
     into = count * (input_tokens(first.messages, llm.model)[0] + USUAL_INPUT)
     return Estimate(
@@ -185,7 +174,7 @@ def caption(
                 if fault and not final and number < TRIES:
                     left[picture] = faults
                     continue
-                _file(store, request, picture, faults, reply.text, told)
+                _file(store, request, (picture, faults), reply, told)
                 done += not fault
                 failures += [Failure(0, picture.key, PURPOSE, fault)] if fault else []
             if asked.error is not None or not left:
@@ -251,15 +240,12 @@ def _read(reply: Reply, check: Callable[[Any], Any]) -> tuple[dict[str, Any], st
 
 
 def _file(
-    store: Store,
-    request: CaptionRequest,
-    picture: Picture,
-    faults: Mapping[str, str],
-    said: str | None,
-    told: Mapping[str, Any],
+    store: Store, request: CaptionRequest, one: Any, reply: Reply, told: Mapping[str, Any]
 ) -> None:
     """Enter a caption, or why there is none; a failure never replaces a caption."""
-    where, who = "WHERE purpose = ? AND llm = ? AND ", [PURPOSE, request.llm.name]
+    (picture, faults), who = one, [PURPOSE, request.llm.name]
+    parts = {part: json.dumps(told[part], ensure_ascii=False) if told else None for part in PARTS}
+    where = "WHERE purpose = ? AND llm = ? AND "
     with store.transaction():
         for question, fault in faults.items():
             sql = f"UPDATE attempts SET verdict = ? {where} question = ? AND verdict IS NULL"
@@ -272,11 +258,9 @@ def _file(
             "sha256": picture.sha256,
             "llm": request.llm.name,
             "template_hash": request.template.hash,
-            **{
-                part: json.dumps(told[part], ensure_ascii=False) if told else None for part in PARTS
-            },
+            **parts,
             "reason": [*faults.values()][-1] or None,
-            "reply": said,
+            "reply": reply.text or reply.refusal,
             "cost_usd": store.execute(cost, [*who, json.dumps([*faults])]).fetchone()[0],
             "updated_at": utc_now(),
         }
@@ -294,31 +278,26 @@ def store_captions(
     """The captions on file, as the lines of the file that `--captions FILE` reads.
 
     Args:
-        llm: Whose; None where only one has told of each picture.
-        data: Of which data; None where each picture's name stands for one.
+        llm: Whose; None is anybody's.
+        data: Of which data; None is any.
         detailed: Those of the detailed question.
         store: The store's path; None is the usual one.
 
-    Raises:
-        UsageError: A picture has several captions.
-        StoreError: There is none at all.
+    Raises UsageError where a picture has several, StoreError where there is none at all.
     """
     path = working_store_path(store)
-    sql = (
-        "SELECT picture, data, llm, objects, relations FROM captions "
-        "JOIN templates ON hash = template_hash WHERE objects IS NOT NULL AND name = ? "
-        "AND coalesce(llm = ?, 1) AND coalesce(data = ?, 1) ORDER BY picture, updated_at"
-    )
+    sql = "SELECT c.* FROM captions AS c JOIN templates ON hash = template_hash WHERE name = ? "
+    sql += "AND reason IS NULL AND coalesce(llm = ?, 1) AND coalesce(data = ?, 1) "
+    name = f"captions-{'detailed' if detailed else 'simple'}"
     with open_store_readonly(path) as opened:
-        rows = opened.rows(sql, [_template(detailed), llm, data])
+        rows = opened.rows(sql + "ORDER BY picture, updated_at", [name, llm, data])
     newest = {(row["picture"], row["data"], row["llm"]): row for row in rows}
     for picture, count in Counter(key[0] for key in newest).most_common(1):
         if count > 1:
             raise UsageError(f"{picture} has {count} captions: name one with --llm or --data.")
     if not newest:
         raise StoreError(
-            f"The store {path} has no such captions: lsmseg-prompts generate --captions asks for "
-            "them."
+            f"The store {path} has no such captions: ask for them with generate --captions."
         )
     return [
         {"picture": row["picture"], **{part: json.loads(row[part]) for part in PARTS}}

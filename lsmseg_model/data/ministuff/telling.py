@@ -83,16 +83,14 @@ def look(image: np.ndarray, labels: np.ndarray, names: Mapping[int, str]) -> Des
     larger one below its lower edge that reaches the picture's lower border, and "in front of" any
     other there; and it is beside the nearest of the rest, by their middles.
     """
-    values, counts = np.unique(labels, return_counts=True)
-    shares = {v: n / labels.size for v, n in zip(values.tolist(), counts, strict=True)}
-    told = sorted(
-        (v for v in shares if v in names and shares[v] >= SPECK), key=lambda v: -shares[v]
-    )
+    masks = {value: labels == value for value in np.unique(labels).tolist() if value in names}
+    shares = {value: float(mask.mean()) for value, mask in masks.items()}
+    told = sorted((v for v in masks if shares[v] >= SPECK), key=lambda v: -shares[v])
     objects = []
     for value in told:
         size = [word for word, least in SIZES.items() if shares[value] >= least][-1]
-        objects.append(Described(names[value], (size, _colour(image[labels == value]))))
-    return Description.merged(objects, _relations([labels == value for value in told]))
+        objects.append(Described(names[value], (size, _colour(image[masks[value]]))))
+    return Description.merged(objects, _relations([masks[value] for value in told]))
 
 
 def _colour(pixels: np.ndarray) -> str:
@@ -153,15 +151,14 @@ def _planted(
     relations = [
         (kept.index(a), word, kept.index(b)) for a, word, b in true.relations if {a, b} <= {*kept}
     ]
-    told = {names[label] for label in present & names.keys()}
-    absent = rng.permutation(sorted(set(names.values()) - told))
-    for name, _ in zip(absent, true.objects, strict=False):
+    absent = sorted({*names.values()} - {names[label] for label in present & names.keys()})
+    for name, _ in zip(rng.permutation(absent), true.objects, strict=False):
         invented, size, colour, word, at = rng.random(5)
         if invented < errors.invent:
-            looks = [*SIZES][int(size * len(SIZES))], [*COLOURS][int(colour * len(COLOURS))]
             if kept:
-                end = int(at * len(kept))
-                relations.append((len(objects), RELATIONS[int(word * len(RELATIONS))], end))
+                relation = RELATIONS[int(word * len(RELATIONS))]
+                relations.append((len(objects), relation, int(at * len(kept))))
+            looks = [*SIZES][int(size * len(SIZES))], [*COLOURS][int(colour * len(COLOURS))]
             objects.append(Described(str(name), looks))
     return Description.merged(objects, relations)
 
@@ -176,18 +173,10 @@ def written(description: Description) -> str:
 
 
 def parse(caption: str, where: str = "The caption") -> Description:
-    """The description that a caption in the rules' grammar tells; no words tell of nothing.
+    """The description that `written` wrote; words of SIZES and COLOURS before a name tell of it.
 
-    Words of `SIZES` and `COLOURS` before a name are its attributes; a relation is one of
-    `RELATIONS`.
-
-    Args:
-        caption: What `tell` or `written` wrote.
-        where: What it is, for the message.
-
-    Raises:
-        DataError: For a sentence that the grammar lacks, a relation of what is not there, and what
-            `from_json` refuses.
+    Raises DataError, which names `where`, for a sentence that the grammar lacks, a relation of what
+    is not there, and what `from_json` refuses.
     """
     objects, relations = list[dict[str, object]](), list[list[object]]()
     for sentence in re.findall(r"[^.]+\.?|\.", caption.strip()):
