@@ -49,7 +49,7 @@ PANELS = {
     """,
     "Output": """
         out output static read check card force picture csv format save_predictions cost_maps npz
-        raw boundary strict yes json
+        raw boundary without_classes strict yes json
     """,
     GENERAL: "quiet verbose debug version help install_completion show_completion",
 }

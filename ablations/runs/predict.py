@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ablations.scoring.budgets import budget_for
-from lsmseg_model.data.captioners import captions_for
+from lsmseg_model.data.captioners import captions_for, words_of
 from lsmseg_model.data.images import by_suffix
 from lsmseg_model.data.parallel import OnProgress
-from lsmseg_model.inference.open_words import words_of
 from lsmseg_model.predict import PredictRequest, PredictResult, find_pictures
 from lsmseg_model.predict import predict as predict_pictures
 from lsmseg_prompts.prompts.class_texts import ClassTexts, read_as, texts_for_classes

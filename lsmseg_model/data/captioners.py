@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -160,3 +160,8 @@ def captions_for(text: str | None, benchmark: Benchmark | None) -> Captioner | N
             "--captions FILE."
         )
     return open_captions(text, benchmark)
+
+
+def words_of(captions: Captioner, keys: Iterable[str]) -> list[str]:
+    """The objects that the captions of some pictures name, each once, in their order."""
+    return list(dict.fromkeys(o.name for key in keys for o in captions.describe(key).objects))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from lsmseg_model.data.benchmark import Benchmark
-from lsmseg_model.data.captioners import Captioner
+from lsmseg_model.data.captioners import Captioner, words_of
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.inference.class_prompts import Model
@@ -27,11 +26,6 @@ class OpenWords:
 
     words: tuple[str, ...]
     confusion: np.ndarray
-
-
-def words_of(captions: Captioner, keys: Iterable[str]) -> list[str]:
-    """The objects that the captions of some pictures name, each once, in their order."""
-    return list(dict.fromkeys(o.name for key in keys for o in captions.describe(key).objects))
 
 
 def count_words(

@@ -219,7 +219,7 @@ def test_fields_may_be_changed_and_wrong_ones_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean network"):
         read_network(str(own))
     own.write_text('{"base": "own.json", "network": {"k": 64}}')
-    with pytest.raises(ConfigError, match=r"base is 'own[.]json'; choose cat-seg-b"):
+    with pytest.raises(ConfigError, match=r"base is 'own[.]json'; choose caa-fcn-r50"):
         read_network(str(own))
     own.write_text("{}")
     with pytest.raises(ConfigError, match=r"lacks the field.*name"):

@@ -127,7 +127,7 @@ class MaskDecoder(nn.Module):
         pixels = self.pixels(F.relu(pyramid[0]))
         keys, values = self._in_a_row(pyramid)
         known = self.known(priors)
-        queries = self.start.expand(len(features), -1, -1)
+        queries = self.start.repeat(len(features), 1, 1)
         read = (pixels, F.normalize(features, dim=1), priors.objects)
         weights = queries.new_zeros(*queries.shape[:2], priors.objects.shape[1])
         found = [self._masks(queries, weights, weights.new_zeros(*queries.shape[:2], LEVELS), read)]
