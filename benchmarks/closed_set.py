@@ -80,8 +80,13 @@ class Pictures:
     @property
     def grid(self) -> Tensor:
         """The labels at the features' positions."""
-        small = F.interpolate(self.labels[:, None].float(), self.features.shape[2:])
-        return small[:, 0].long()
+        return resized(self.labels, self.features.shape[2])
+
+
+def resized(labels: Tensor, side: int) -> Tensor:
+    """labels: [P, H, W] -> [P, side, side], by the pixel in the middle of each."""
+    small = F.interpolate(labels[:, None].float(), (side, side), mode="nearest-exact")
+    return small[:, 0].long()
 
 
 def pictures(split: str, chosen: Iterable[int]) -> Pictures:
@@ -151,7 +156,7 @@ def train(arm: str, seed: int, data: Pictures, run: argparse.Namespace) -> Close
     optimizer = torch.optim.AdamW(parameters, lr=run.lr, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, run.lr, run.steps, pct_start=0.1)
     # Labels of half the side: four times faster, and still four times finer than the grid.
-    labels = F.interpolate(data.labels[:, None].float(), (SIDE // 2, SIDE // 2))[:, 0].long()
+    labels = resized(data.labels, run.size)
     for _ in range(run.steps):
         some = torch.from_numpy(rng.choice(len(labels), run.batch, replace=False))
         if isinstance(network.addon, Steered):
@@ -351,10 +356,11 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="only to see that it runs")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--reduce", type=int, default=0, help="channels D' (0: half)")
+    parser.add_argument("--lr", type=float, default=5e-3)
+    parser.add_argument("--size", type=int, default=32, help="side of the labels in training")
+    parser.add_argument("--reduce", type=int, default=128, help="channels D'")
     parser.add_argument("--pictures", type=int, default=600)
     parser.add_argument("--held-out", type=int, default=200)
     parser.add_argument("--draws", type=int, default=1000)

@@ -109,7 +109,8 @@ class ClosedSet(Network):
         mmsegmentation; the add-on's own losses on the grid, labels by the nearest pixel. ECAC's
         losses have the final logits' in them.
         """
-        grid = F.interpolate(labels[:, None].float(), features.shape[2:])[:, 0].long()
+        small = F.interpolate(labels[:, None].float(), features.shape[2:], mode="nearest-exact")
+        grid = small[:, 0].long()  # the pixel in the middle of each position
         logits, coarse, losses = self.classify(features, grid)
         known = (labels >= 0).flatten(1).sum(dim=1)
         total = sum(((loss * known).sum() for loss in losses.values()), features.new_zeros(()))
