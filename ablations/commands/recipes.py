@@ -82,7 +82,10 @@ def recipes_cost(
     rows = costs(names or (), seconds, gpus)
     digits = {"gpu_hours": 1, "gigabytes": 1}
     if not json:
-        rows = [{k: f"{v:.{digits[k]}f}" if k in digits else v for k, v in r.items()} for r in rows]
+        rows = [
+            {k: v if k not in digits or v is None else f"{v:.{digits[k]}f}" for k, v in r.items()}
+            for r in rows
+        ]
     show(rows, json)
 
 

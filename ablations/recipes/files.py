@@ -30,7 +30,9 @@ from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
 HERE = Path(__file__).parent
 KINDS = ("prompts", "networks", "backbones")
-NUMBERS = ("latency_ms", "learnable_millions", "gflops", "training_minutes")
+NUMBERS = (
+    "latency_ms", "learnable_millions", "gflops", "training_minutes", "head_millions", "head_gmacs",
+)  # fmt: skip
 MEASURES = ("miou", "seen", "classes", *NUMBERS)
 AVERAGE = "average"
 

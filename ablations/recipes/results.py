@@ -24,6 +24,8 @@ MEASURED = {
     "latency_ms": {"latency_ms": "latency_ms"},
     "learnable_millions": {"learnable_millions": "learnable_millions"},
     "gflops": {"gflops_view": "gflops, one view", "gflops_picture": "gflops, a picture in views"},
+    "head_millions": {"head_millions": "head_millions"},
+    "head_gmacs": {"head_gmacs": "head_gmacs"},
     "training_minutes": {
         "training_minutes": "training_minutes",
         "extrapolated_minutes": "training_minutes, extrapolated to {iterations:,} steps",

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from ablations.recipes.backbones import Compared, ready
 from ablations.recipes.plan import Place, Plan, Trial
@@ -23,6 +25,7 @@ from ablations.scoring.networks import RetrainScorer
 from ablations.scoring.options import ScorerOptions
 from ablations.scoring.training import TrainingJob, train_network
 from lsmseg_model.data.benchmark import competing
+from lsmseg_model.networks.build import build, read_network
 from lsmseg_model.networks.profile import profile
 from lsmseg_model.segmenter import Segmenter
 from lsmseg_prompts.files import write_whole
@@ -156,6 +159,8 @@ def _measure_network(
         numbers["latency_ms"] = _kept_latency(plan, trial, job)
     if {"learnable_millions", "gflops"} & set(recipe.measures):
         numbers |= _size(plan, trial)
+    if {"head_millions", "head_gmacs"} & set(recipe.measures):
+        numbers |= _head(plan, trial)
 
 
 def _kept_latency(plan: Plan, trial: Trial, job: TrainingJob) -> float:
@@ -195,3 +200,29 @@ def _size(plan: Plan, trial: Trial) -> dict[str, Any]:
         "gflops_view": network.gflops,
         "gflops_picture": network.gflops_picture,
     }
+
+
+def _head(plan: Plan, trial: Trial) -> dict[str, float]:
+    """What stands on a closed-set network's backbone, of the published size; nothing is computed.
+
+    Parameters, ECAC's memory bank with them, and a multiplication and an addition as one operation.
+    ECAC's teacher is left out, which is there in training only.
+    """
+    settings = plan.recipe.settings(trial.variant, small=False)
+    read = read_network(plan.request.config or str(settings.config), **settings.network)
+    with torch.device("meta"), torch.no_grad():
+        network: Any = build(
+            {**read, "classes": list(map(str, range(plan.recipe.profiled)))}
+        ).eval()
+        with FlopCounterMode(display=False) as counter:
+            network.classify(network.clip(torch.empty(1, 3, read["crop"], read["crop"])))
+    parts = dict(network.clip.named_modules())
+    seen = next(name for name in ("net.backbone", "backbone", "net") if name in parts)
+    counts = counter.get_flop_counts()
+    below = counts[f"{type(network.clip).__name__}.{seen}"]
+    beside = sum(counts["Global"].values()) - sum(below.values())
+    left_out = f"clip.{seen}.", "addon.teacher."
+    bank = [(name, one) for name, one in network.named_buffers() if name == "addon.bank"]
+    held = [*network.named_parameters(), *bank]
+    parameters = sum(one.numel() for name, one in held if not name.startswith(left_out))
+    return {"head_millions": parameters / 1e6, "head_gmacs": beside / 2e9}

@@ -26,6 +26,7 @@ FILES = {
     "table8": "table8_finetune", "thesis-5.7": "thesis_5.7_fusion_without_enriched_prompts",
     "thesis-5.9": "thesis_5.9_llms", "thesis-5.11": "thesis_5.11_training_sets",
 }  # fmt: skip
+OTHERS = [*(f"3.{n}" for n in range(1, 8)), *(f"4.{n}" for n in range(1, 9))]
 
 
 def table(name: str) -> list[dict[str, str]]:
@@ -37,7 +38,9 @@ def table(name: str) -> list[dict[str, str]]:
 
 
 def test_the_recipes_are_those_promised() -> None:
-    assert set(available()) == {*FILES, "thesis-5.2", "backbones"}
+    thesis = {f"thesis-{table}" for table in ("5.2", *OTHERS)}
+    llmformer = {f"llmformer-{what}" for what in ("priors", "scales", "relations", "table")}
+    assert set(available()) == {*FILES, *thesis, *llmformer, "backbones"}
 
 
 @pytest.mark.parametrize("name", FILES)
