@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.scoring.budgets import budget_for
 from ablations.studio.options import StudioOptions
 from ablations.studio.web.tasks import Tasks
+from lsmseg_prompts.errors import UsageError
 from lsmseg_prompts.store.sqlite import working_store_path
 from lsmseg_prompts.tokens import TokenBudget
 from lsmseg_prompts.vocabularies import Vocabulary, benchmark_vocabulary, load_vocabulary
@@ -114,4 +115,10 @@ def load_model(options: StudioOptions) -> Any:
     from lsmseg_model.segmenter import Segmenter
     from lsmseg_model.segmenter import load_model as load
 
-    return Segmenter.of(load(options))
+    segmenter = Segmenter.of(load(options))
+    if segmenter.described:
+        raise UsageError(
+            f"{segmenter.name} reads a description of each picture, for which the studio has no "
+            "place: use predict --captions FILE."
+        )
+    return segmenter
