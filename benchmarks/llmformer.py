@@ -31,7 +31,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -40,13 +39,29 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from lsmseg_model.data.benchmark import MiniStuff
-from lsmseg_model.data.captioners import RulesCaptions
-from lsmseg_model.data.descriptions import Described, Description
-from lsmseg_model.data.ministuff.objects import OBJECTS
-from lsmseg_model.data.ministuff.scenes import CLASSES, SEEN, _Builder
-from lsmseg_model.data.ministuff.telling import SIZES, CaptionErrors
-from lsmseg_model.metrics import confusion_counts, miou
+from benchmarks.llmformer_results import figure, summary, written
+from benchmarks.llmformer_scenes import (
+    ALL,
+    CLASSES,
+    CURVE,
+    NAMES,
+    POSITION,
+    READABLE,
+    SCORED,
+    THINGS,
+    TRAINED,
+    Pictures,
+    by_relation,
+    captions,
+    drawn,
+    exchanged,
+    planted,
+    seen_by,
+    sizes_alone,
+)
+from lsmseg_model.data.descriptions import Description
+from lsmseg_model.data.ministuff.telling import SIZES
+from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.load import load_backbone
 from lsmseg_model.networks.llmformer.config import RELATIONS, SCALES, SEMANTIC, LlmFormerOptions
@@ -54,114 +69,13 @@ from lsmseg_model.networks.llmformer.losses import mask_costs, match, targets_of
 from lsmseg_model.networks.llmformer.network import LlmFormer
 from lsmseg_model.networks.llmformer.priors import Phrases, object_text
 
-CLASSES = sorted(CLASSES, key=lambda row: not row[2])  # the seen ones first, as trained
-READABLE = [name.replace("-other", "").replace("-", " ") for _, name, _ in CLASSES]
-POSITION = {index: at for at, (index, _, _) in enumerate(CLASSES)}
-NAMES = [READABLE[POSITION[i]] if i in POSITION else "" for i in range(182)]
-TRAINED, ALL = len(SEEN), len(CLASSES)
-GROUPS = {"all": range(ALL), "seen": range(TRAINED), "unseen": range(TRAINED, ALL)}
 NOTHING, PHRASES = Description(), Phrases()  # all networks have the same text tower
-SCORED = 64  # pixels a side
-CURVE = {
-    **{f"drop {x}": CaptionErrors(drop=x) for x in (0.2, 0.4, 0.6, 0.8)},
-    **{f"invent {x}": CaptionErrors(invent=x) for x in (0.25, 0.5, 1.0)},
-}
 PLAIN = LlmFormerOptions(width=64, layers=2)
 ROWS = {
     **{f"semantic {x}": replace(PLAIN, semantic=x) for x in SEMANTIC[1:]},
     **{f"scales {x}": replace(PLAIN, scales=x) for x in SCALES[1:]},
     **{f"relations {x}": replace(PLAIN, relations=x) for x in RELATIONS[1:]},
 }
-KITE, UMBRELLA, ALIKE = 33, 25, 47  # drawn as apples
-THINGS = (2, 8, 10, 14, 32, 47, 74)  # car, boat, fire hydrant, bird, sports ball, apple, clock
-GROUNDS = (112, 137, 106, 160)  # grass, road, floor-wood, wall-concrete
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """features: [P, D, h, w]; labels: int64 [P, H, W], positions in CLASSES or -1; told: captions.
-
-    scenes: image and MiniStuff's labels of each, to be told of otherwise.
-    """
-
-    features: Tensor
-    labels: Tensor
-    told: list[Description]
-    scenes: list[tuple[np.ndarray, np.ndarray]]
-
-    @property
-    def small(self) -> np.ndarray:
-        """The labels that are scored."""
-        step = self.labels.shape[-1] // SCORED
-        return self.labels[:, ::step, ::step].numpy()
-
-
-def seen_by(clip: Backbone, scenes: list[tuple[np.ndarray, np.ndarray]], split: str) -> Pictures:
-    table = np.full(2 + max(POSITION), -1)  # the last is that of unlabelled pixels
-    table[list(POSITION)] = list(POSITION.values())
-    features = []
-    for image, _ in scenes:
-        shown = torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
-        with torch.no_grad():
-            features.append(clip.encode_layers(shown[None], ())[0])
-    labels = np.stack([table[label] for _, label in scenes])
-    told = captions(scenes, split, CaptionErrors())
-    return Pictures(torch.cat(features), torch.from_numpy(labels), told, scenes)
-
-
-def captions(
-    scenes: list[tuple[np.ndarray, np.ndarray]], split: str, errors: CaptionErrors
-) -> list[Description]:
-    rules = RulesCaptions(MiniStuff(split), errors, NAMES)
-    return [rules.describe_scene(f"{split}-{at}", *scene) for at, scene in enumerate(scenes)]
-
-
-def drawn(split: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    benchmark = MiniStuff(split, count)
-    return [(benchmark.picture(at), benchmark.labels(at)) for at in range(count)]
-
-
-def planted(kind: str, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Scenes of three objects of different classes on one ground."""
-    scenes = []
-    for at in range(count):
-        rng = np.random.default_rng([77, seed, at])
-        builder = _Builder(rng, SEEN)
-        builder.region(int(rng.choice(GROUNDS)))
-        chosen = rng.permutation([c for c in THINGS if kind == "size" or c != ALIKE])[:3].tolist()
-        if kind == "relation":
-            chosen[0] = int(rng.choice([KITE, UMBRELLA]))
-        for place, label in enumerate(chosen):
-            size = float(rng.choice([16, 36, 64]) if kind == "size" else 34)
-            sprite = OBJECTS[ALIKE if label in (KITE, UMBRELLA) else label][0](rng, size)
-            x = 128 * (place + 0.5) / 3 + rng.uniform(-8, 8)
-            builder._stand(sprite, x, float(rng.uniform(size, 124)), 0.0, label)
-        scenes.append(builder.develop())
-    return scenes
-
-
-def sizes_alone(told: Description) -> Description:
-    objects = (replace(o, attributes=tuple(a for a in o.attributes if a in SIZES))
-               for o in told.objects)  # fmt: skip
-    return Description(tuple(objects))
-
-
-def exchanged(told: Description, rng: np.random.Generator) -> Description:
-    """The same objects with one another's attributes; the largest, the ground, keeps its own."""
-    ground, *things = told.objects
-    order = rng.permutation(len(things))
-    objects = [
-        replace(o, attributes=things[i].attributes) for o, i in zip(things, order, strict=True)
-    ]
-    return replace(told, objects=(ground, *objects))
-
-
-def by_relation(told: Description) -> Description:
-    """Kite and umbrella are called thing; of the relations only its own is told."""
-    alike = {NAMES[KITE]: "above", NAMES[UMBRELLA]: "on"}
-    objects = [Described("thing") if o.name in alike else o for o in told.objects]
-    triples = [(at, alike[o.name], 0) for at, o in enumerate(told.objects) if o.name in alike]
-    return Description(tuple(objects), tuple(triples))
 
 
 # -- training and scores -----------------------------------------------------------------
@@ -286,7 +200,7 @@ class Lab:
 
     @torch.no_grad()
     def levels(self, network: LlmFormer, data: Pictures, told: list[Description]) -> np.ndarray:
-        """Of every object in the pictures: picture, true area, the expected level of its query."""
+        """Of every object: picture, true area, the expected level of its query, the size told."""
         found = []
         last = network.masks(data.features, told)[-1]
         targets = targets_of(data.labels, (last.masks.shape[2], last.masks.shape[3]))
@@ -297,7 +211,10 @@ class Lab:
             name = CLASSES[int(targets.classes[picture, place])][0]
             if name in THINGS:
                 area = int((data.labels[picture] == POSITION[name]).sum())
-                found.append((picture, area, float(expected[picture, query[picture, place]])))
+                level = float(expected[picture, query[picture, place]])
+                words = {o.name: o.attributes for o in told[picture].objects}.get(NAMES[name])
+                size = [*SIZES].index(words[0]) if words else np.nan
+                found.append((picture, area, level, size))
         return np.array(found)
 
     def relation(self, seed: int) -> dict[str, np.ndarray]:
@@ -308,178 +225,6 @@ class Lab:
             network = self.fit(data, options, seed, self.run.planted_steps)
             found[kind] = counts(maps_of(network, test, test.told, self.texts), test)
         return found
-
-
-# -- results -----------------------------------------------------------------------------
-
-
-def mean_iou(of: np.ndarray, classes: Sequence[int]) -> float:
-    """The mean over seeds of counts [S, P, C, 3] (or their weighted sums [S, C, 3])."""
-    sums = of.sum(axis=1) if of.ndim == 4 else of
-    return 100 * float(np.mean([miou(one, classes) for one in sums]))
-
-
-def interval(
-    one: np.ndarray, other: np.ndarray | None, classes: Sequence[int], draws: int
-) -> list[float]:
-    """Value, low and high of mIoU, or of the difference of two, in points."""
-    rng, values = np.random.default_rng(0), []
-    both = [one] if other is None else [one, other]
-    for _ in range(draws):
-        seeds = rng.integers(0, len(one), len(one))
-        weight = np.bincount(rng.integers(0, one.shape[1], one.shape[1]), minlength=one.shape[1])
-        each = [mean_iou(np.einsum("p,spck->sck", weight, x[seeds]), classes) for x in both]
-        values.append(each[0] - (each[1] if other is not None else 0))
-    value = mean_iou(one, classes) - (0 if other is None else mean_iou(other, classes))
-    return [round(float(x), 2) for x in (value, *np.percentile(values, (2.5, 97.5)))]
-
-
-def spearman(seeds: list[np.ndarray], draws: int) -> dict[str, Any]:
-    """The rank correlation of area and level by seed, and the mean of sizes with its interval."""
-    from scipy.stats import spearmanr
-
-    def of(rows: np.ndarray) -> float:
-        return float(np.nan_to_num(spearmanr(rows[:, 1], rows[:, 2]).statistic))
-
-    rng, values = np.random.default_rng(0), []
-    each = [of(rows) for rows in seeds]
-    pictures = int(max(rows[:, 0].max() for rows in seeds)) + 1
-    for _ in range(draws // 5):
-        chosen = [seeds[i] for i in rng.integers(0, len(seeds), len(seeds))]
-        some = rng.integers(0, pictures, pictures)
-        drawn = [np.concatenate([rows[rows[:, 0] == p] for p in some]) for rows in chosen]
-        values.append(np.mean([abs(of(rows)) for rows in drawn]))
-    ends = np.percentile(values, (2.5, 97.5))
-    span = [float(np.ptp(rows[:, 2])) for rows in seeds]
-    return {"seeds": [round(x, 3) for x in each], "span": round(float(np.mean(span)), 3),
-            "size": [round(float(x), 3) for x in (np.mean(np.abs(each)), *ends)]}  # fmt: skip
-
-
-def table(scores: dict[str, np.ndarray], against: Sequence[tuple[str, str]], run: Any) -> list[Any]:
-    """mIoU of every arm, and differences, of all, seen and unseen classes."""
-    rows = [(name, one, None) for name, one in scores.items()]
-    rows += [(f"{a} - {b}", scores[a], scores[b]) for a, b in against]
-    return [
-        {"arm": name, **{g: interval(a, b, [*c], run.draws) for g, c in GROUPS.items()}}
-        for name, a, b in rows
-    ]
-
-
-def told_well(data: Pictures, told: list[Description]) -> dict[str, float]:
-    """Precision and recall of the classes that captions name, over all pictures."""
-    named = [{o.name for o in one.objects} for one in told]
-    there = [{o.name for o in one.objects} for one in data.told]
-    both = sum(len(a & b) for a, b in zip(named, there, strict=True))
-    return {"precision": both / max(1, sum(map(len, named))), "recall": both / sum(map(len, there))}
-
-
-AGAINST = [("on", "off"), ("on, shuffled", "off"), ("on, shuffled + filter", "off"),
-           ("on, empty", "off"), ("on", "off + filter"), ("on + filter", "off + filter"),
-           ("on", "on, shuffled")]  # fmt: skip
-RELATION = {"alike": [POSITION[KITE], POSITION[UMBRELLA]],
-            "rest": [POSITION[c] for c in (*THINGS, *GROUNDS) if c in POSITION and c != ALIKE
-                     and POSITION[c] < TRAINED]}  # fmt: skip
-
-
-def summary(kept: dict[str, list[dict[str, np.ndarray]]], lab: Lab) -> dict[str, Any]:
-    """What is said of the seeds that have been run."""
-    run, found = lab.run, dict[str, Any]()
-    joined = {part: {n: np.stack([s[n] for s in seeds]) for n in seeds[0] if "levels" not in n}
-              for part, seeds in kept.items() if seeds}  # fmt: skip
-    if "priors" in joined:
-        of = joined["priors"]
-        found["priors"] = table({n: c for n, c in of.items() if n.split(", ")[-1] not in CURVE},
-                                AGAINST, run)  # fmt: skip
-        curve = {"none": (lab.report.told, "on", "off + filter")}
-        curve |= {n: (w, f"on, {n}", f"off + filter, {n}") for n, w in lab.worse.items()}
-        found["curve"] = [
-            {"captions": name, **told_well(lab.report, told),
-             **{k: interval(of[k_], None, range(ALL), run.draws) for k, k_ in
-                (("on", on), ("off + filter", off))},
-             "on - (off + filter)": interval(of[on], of[off], range(ALL), run.draws),
-             "on - off": interval(of[on], of["off"], range(ALL), run.draws)}
-            for name, (told, on, off) in curve.items()
-        ]  # fmt: skip
-    rows = []
-    for name in ROWS:
-        if name in joined and "priors" in joined:
-            plain = {k: v[: len(joined[name]["on"])] for k, v in joined["priors"].items()}
-            for end in ("on", "on + filter"):
-                both = {f"{name}, {end}": joined[name][end], f"the paper's, {end}": plain[end]}
-                rows += table(both, [(f"the paper's, {end}", f"{name}, {end}")], run)
-    found["rows"] = rows
-    if "size" in joined:
-        of = joined["size"]
-        found["size"] = {
-            "miou": {n: interval(c, None, range(TRAINED), run.draws) for n, c in of.items()},
-            "attributes - none": interval(of["attributes"], of["none"], range(TRAINED), run.draws),
-            "spearman": {n: spearman([s[n] for s in kept["size"]], run.draws)
-                         for n in kept["size"][0] if "levels" in n},
-        }  # fmt: skip
-    if "relation" in joined:
-        of, arms = joined["relation"], [("both", None), ("plain", None), ("prior", None),
-                                        ("both", "plain"), ("prior", "plain")]  # fmt: skip
-        found["relation"] = {
-            a if b is None else f"{a} - {b}": {
-                g: interval(of[a], of[b] if b else None, c, run.draws) for g, c in RELATION.items()
-            } for a, b in arms
-        }  # fmt: skip
-    return {"seeds": {part: len(seeds) for part, seeds in kept.items()}, **found}
-
-
-def written(found: Any, indent: int = 0) -> str:
-    """The figures as lines."""
-    if isinstance(found, dict) and all(not isinstance(v, dict | list) or _flat(v)
-                                       for v in found.values()):  # fmt: skip
-        return " " * indent + "  ".join(f"{k} {_short(v)}" for k, v in found.items())
-    pairs = found.items() if isinstance(found, dict) else enumerate(found)
-    lines = []
-    for name, one in pairs:
-        if isinstance(found, dict):
-            lines.append(" " * indent + str(name) + (f" {_short(one)}" if _flat(one) else ""))
-        if not _flat(one):
-            lines.append(written(one, indent + 2))
-    return "\n".join(lines)
-
-
-def _flat(value: Any) -> bool:
-    return not isinstance(value, dict | list) or (
-        isinstance(value, list) and bool(value) and all(isinstance(x, float) for x in value)
-    )
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, list) and len(value) == 3:
-        return f"{value[0]:.1f} [{value[1]:.1f}, {value[2]:.1f}]" if abs(value[0]) >= 1.5 or abs(
-            value[2]) >= 1.5 else f"{value[0]:.2f} [{value[1]:.2f}, {value[2]:.2f}]"  # fmt: skip
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def figure(found: dict[str, Any], path: Path) -> None:
-    """The curve of captions that drop objects, and of captions that invent some."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    style = Path(__file__).resolve().parent.parent / "ablations/report/report.mplstyle"
-    off = next(row["all"] for row in found["priors"] if row["arm"] == "off")
-    with plt.style.context(style):
-        drawing, axes = plt.subplots(1, 2, figsize=(7, 2.8), sharey=True, layout="constrained")
-        for axis, kind, along in zip(
-            axes, ("drop", "invent"), ("recall", "precision"), strict=True
-        ):
-            rows = [r for r in found["curve"] if r["captions"].split()[0] in ("none", kind)]
-            x = [r[along] for r in rows]
-            for arm, name in (("on", "priors on"), ("off + filter", "off, only named classes")):
-                low, high = ([r[arm][at] for r in rows] for at in (1, 2))
-                line = axis.plot(x, [r[arm][0] for r in rows], marker="o", label=name)
-                axis.fill_between(x, low, high, alpha=0.2, color=line[0].get_color(), lw=0)
-            axis.axhline(off[0], ls="--", lw=1, color="gray", label="off, no captions")
-            axis.set_xlabel(f"{along} of the captions' classes")
-        axes[0].set_ylabel("mIoU (%)")
-        axes[0].legend()
-        drawing.savefig(path, dpi=150)
 
 
 def main() -> None:

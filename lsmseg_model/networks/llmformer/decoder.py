@@ -160,7 +160,7 @@ class MaskDecoder(nn.Module):
         pixels, dense, objects = read
         queries = self.norm(queries)
         masks = torch.einsum("bqm,bmhw->bqhw", self.to_mask(queries), pixels)
-        inside = F.adaptive_avg_pool2d(masks.detach().sigmoid(), dense.shape[2:])
+        inside = F.adaptive_avg_pool2d(masks.detach().sigmoid(), (dense.shape[2], dense.shape[3]))
         pooled = F.normalize(torch.einsum("bqhw,bdhw->bqd", inside, dense), dim=-1)
         classes = self.to_class(queries) + pooled + weights @ objects
         return Masks(F.normalize(classes, dim=-1), masks, weights, scales)
