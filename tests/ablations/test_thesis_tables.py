@@ -68,7 +68,7 @@ def test_figures_are_those_printed(number: str) -> None:
     ]
     begins = [row[0] for row in rows]
     if number in SWITCHES:
-        networks = [recipe.settings(v, small=False).network for v in published]
+        networks = [v.settings.network for v in published]
         assert networks == [SWITCHES[number][one] for one in begins]
     else:
         assert [v.name for v in published] == names(number, begins)
