@@ -175,11 +175,11 @@ def train(arm: str, seed: int, data: Pictures, run: argparse.Namespace) -> Close
 
 @torch.inference_mode()
 def score(network: ClosedSet, data: Pictures) -> dict[str, np.ndarray]:
-    """Counts [P, C, 3] of whole pictures ("all") and of edges; [P, 4] right and labelled pixels,
+    """Counts [P, C, 3] of whole pictures ("all"), of edges and of the features' positions;
 
-    first at the edges, then inside.
+    "pixels": [P, 4] right and labelled ones, first at the edges, then inside.
     """
-    found: dict[str, list[np.ndarray]] = {"all": [], "edges": [], "pixels": []}
+    found: dict[str, list[np.ndarray]] = {"all": [], "edges": [], "positions": [], "pixels": []}
     for at, (label, grid) in enumerate(zip(data.labels.numpy(), data.grid, strict=True)):
         if isinstance(network.addon, Steered):
             network.addon.labels = grid[None]
@@ -187,6 +187,8 @@ def score(network: ClosedSet, data: Pictures) -> dict[str, np.ndarray]:
         large = F.interpolate(logits, (SIDE, SIDE), mode="bilinear", align_corners=False)
         seen = large[0].argmax(dim=0).numpy()
         found["all"].append(confusion_counts(seen, label, len(SEEN)))
+        position = logits[0].argmax(dim=0).numpy()
+        found["positions"].append(confusion_counts(position, grid.numpy(), len(SEEN)))
         ratio = WIDTH / float(np.hypot(SIDE, SIDE))
         found["edges"].append(boundary_counts(seen, label, len(SEEN), ratio))
         edge, right, known = at_edges(label, WIDTH), seen == label, label >= 0
@@ -252,6 +254,7 @@ def accuracy(part: int) -> Callable[[np.ndarray], float]:
 
 FIGURES: dict[str, tuple[str, Callable[[np.ndarray], float]]] = {
     "mIoU": ("all", mean_iou),
+    "position mIoU": ("positions", mean_iou),
     "edge IoU": ("edges", mean_iou),
     "edge accuracy": ("pixels", accuracy(0)),
     "inner accuracy": ("pixels", accuracy(1)),
@@ -315,38 +318,48 @@ def shown(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> str:
 # -- the run -----------------------------------------------------------------------------
 
 
+def result(arm: str, seed: int, learned: Pictures, held_out: Pictures,
+           run: argparse.Namespace) -> dict[str, np.ndarray]:  # fmt: skip
+    """The scores of one network, and its AUCs; from the folder --keep where they are there."""
+    path = Path(run.keep or "") / f"{arm}-{seed}.npz"
+    if run.keep and path.exists():
+        with np.load(path) as kept:
+            return dict(kept)
+    start = time.monotonic()
+    network = train(arm, seed, learned, run)
+    found = score(network, held_out)
+    kind = "probabilities" if arm in ("none", PLAIN) else "affinity"
+    if arm not in ("no-affinity", "oracle"):
+        found[f"{kind} of {arm}"] = pair_scores(kind, network, held_out)
+    found["parameters"] = np.array(sum(p.numel() for p in network.parameters()))
+    print(f"{arm} {seed}: {time.monotonic() - start:.0f} s, mIoU "
+          f"{100 * mean_iou(found['all'][None]):.2f}", flush=True)  # fmt: skip
+    if run.keep:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **found)  # type: ignore[arg-type]
+    return found
+
+
 def measure(run: argparse.Namespace) -> dict[str, Any]:
     """All arms with all seeds; what is written with --out."""
-    learned = pictures("train", range(run.pictures))
-    held_out = pictures("report", range(run.held_out))
-    scores: dict[str, dict[str, np.ndarray]] = {}
-    pairs = {"cosine of the features": [pair_scores("cosine", None, held_out)]}
-    parameters = {}
+    learned, held_out = (
+        pictures("train", range(run.pictures)),
+        pictures("report", range(run.held_out)),
+    )
+    scores = {}
     for arm in run.arms:
-        each = []
-        for seed in range(run.seeds):
-            start = time.monotonic()
-            network = train(arm, seed, learned, run)
-            each.append(score(network, held_out))
-            if arm in ("caa", "no-affinity-loss"):
-                pairs.setdefault(f"affinity of {arm}", []).append(
-                    pair_scores("affinity", network, held_out)
-                )
-            if arm == PLAIN:
-                pairs.setdefault("probabilities of plain, p_i . p_j", []).append(
-                    pair_scores("probabilities", network, held_out)
-                )
-            print(f"{arm} {seed}: {time.monotonic() - start:.0f} s, mIoU "
-                  f"{100 * mean_iou(each[-1]['all'][None]):.2f}", flush=True)  # fmt: skip
+        each = [result(arm, seed, learned, held_out, run) for seed in run.seeds]
         scores[arm] = {name: np.stack([one[name] for one in each]) for name in each[0]}
-        parameters[arm] = sum(p.numel() for p in network.parameters())
-    rows = table_of(scores, run.draws)
+    pairs = {"cosine of the features": pair_scores("cosine", None, held_out)[None]}
+    pairs |= {k: v for of in scores.values() for k, v in of.items() if " of " in k}
     told = []
-    for name, found in pairs.items():
-        values = np.stack(found)
-        spread = float(np.std([nan_mean(one) for one in values], ddof=1)) if len(values) > 1 else 0
-        told.append({"score": name, "auc": nan_mean(values), "spread": spread,
+    for name, values in pairs.items():
+        spread = [nan_mean(one) for one in values]
+        told.append({"score": name, "auc": nan_mean(values),
+                     "spread": float(np.std(spread, ddof=1)) if len(spread) > 1 else 0.0,
                      "interval": interval(nan_mean, values, None, run.draws)})  # fmt: skip
+    parameters = {arm: int(of["parameters"][0]) for arm, of in scores.items()}
+    rows = table_of(scores, run.draws)
     return {"options": vars(run), "parameters": parameters, "arms": rows, "pairs": told}
 
 
@@ -355,8 +368,9 @@ def main() -> None:
     parser.add_argument("--out", help="a JSON file for the tables")
     parser.add_argument("--small", action="store_true", help="only to see that it runs")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--keep", help="a folder for what each network scored, to go on from")
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--size", type=int, default=32, help="side of the labels in training")
@@ -366,7 +380,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     run = parser.parse_args()
     if run.small:
-        run.seeds, run.steps, run.pictures, run.held_out, run.draws = 2, 3, 10, 4, 10
+        run.seeds, run.steps, run.pictures, run.held_out, run.draws = [0, 1], 3, 10, 4, 10
     found = measure(run)
     print(shown(found["arms"], found["pairs"]))
     if run.out:
