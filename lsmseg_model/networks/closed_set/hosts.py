@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,6 +61,8 @@ class Host(nn.Module):
         state, _ = read_state_dict(path)
         model, state = self._translated(state)
         expected = model.state_dict()
+        counters = {k: v for k, v in expected.items() if k.endswith("num_batches_tracked")}
+        state = {**counters, **state}  # files of before 2018 have none
         if odd := differences(state, expected):
             raise CheckpointError(
                 f"{path} does not hold the weights of {self.name}: {len(odd)} keys are missing, "
@@ -169,12 +172,10 @@ class TimmHost(Host):
         if not is_model(kind.partition(".")[0]):
             raise UsageError(f"There is no host {name!r}; {nearest(kind, list_models(), 3)}")
         model: Any = None
-        options: list[dict[str, Any]] = [{"output_stride": STRIDE}, {"img_size": side}, {}]
-        while model is None and options:
-            try:
-                model = create_model(kind, pretrained=False, num_classes=0, **options.pop(0))
-            except (TypeError, ValueError, NotImplementedError, AssertionError):
-                continue  # it has no such size
+        for options in ({"output_stride": STRIDE}, {"img_size": side}, {}):
+            with suppress(TypeError, ValueError, NotImplementedError, AssertionError):
+                given: dict[str, Any] = options  # a model refuses the sizes that it cannot have
+                model = model or create_model(kind, pretrained=False, num_classes=0, **given)
         if not hasattr(model, "forward_intermediates"):
             raise UsageError(f"{name} gives no dense features; try timm/resnet50.")
         super().__init__(name, view, model.pretrained_cfg["mean"], model.pretrained_cfg["std"])
@@ -186,8 +187,7 @@ class TimmHost(Host):
         self.channels, self.stride = features.shape[1], side // features.shape[2]
 
     def _features(self, images: Tensor) -> Tensor:
-        out = self.net.forward_intermediates(images, indices=1, intermediates_only=True)
-        features: Tensor = out[0]
+        (features,) = self.net.forward_intermediates(images, indices=1, intermediates_only=True)
         return features
 
     def _translated(self, state: dict[str, Tensor]) -> tuple[nn.Module, dict[str, Tensor]]:
