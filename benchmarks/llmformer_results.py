@@ -131,7 +131,8 @@ def written(found: Any, where: str = "") -> str:
     if isinstance(found, list) and found and isinstance(found[0], dict):
         found = {one.get("arm", one.get("captions")): one for one in found}
     if isinstance(found, dict):
-        return "\n".join(written(one, f"{where}  {name}") for name, one in found.items())
+        inner = {name: one for name, one in found.items() if name not in ("arm", "captions")}
+        return "\n".join(written(one, f"{where}  {name}") for name, one in inner.items())
     if isinstance(found, list) and len(found) == 3:
         return "{}: {:.2f} [{:.2f}, {:.2f}]".format(where.strip(), *found)
     shown = [round(x, 2) for x in found] if isinstance(found, list) else found
@@ -163,5 +164,5 @@ def figure(found: dict[str, Any], path: Path) -> None:
             axis.axhline(off[0], ls="--", lw=1, color="gray", label="off, no captions")
             axis.set_xlabel(f"{along} of the captions' classes")
         axes[0].set_ylabel("mIoU (%)")
-        axes[0].legend()
+        axes[1].legend(loc="lower left")
         drawing.savefig(path, dpi=150)
