@@ -183,8 +183,7 @@ class Lab:
     def size(self, seed: int) -> dict[str, np.ndarray]:
         data, test = self.plant("size")
         found = {}
-        rng = np.random.default_rng(seed)
-        mixed = [exchanged(one, rng) for one in test.told]
+        mixed = exchanged(test.told, np.random.default_rng(seed))
         for scales, steps in (("attributes", self.run.planted_steps), ("untrained", 0),
                               ("none", self.run.planted_steps)):  # fmt: skip
             options = replace(PLAIN, scales="none" if scales == "none" else "attributes")

@@ -113,14 +113,15 @@ def sizes_alone(told: Description) -> Description:
     )
 
 
-def exchanged(told: Description, rng: np.random.Generator) -> Description:
-    """The same objects with one another's attributes."""
-    words = [o.attributes for o in told.objects if o.attributes]
+def exchanged(told: list[Description], rng: np.random.Generator) -> list[Description]:
+    """The same objects, each with the attributes of another one of any picture."""
+    words = [o.attributes for one in told for o in one.objects if o.attributes]
     order = iter(rng.permutation(len(words)))
-    objects = (
-        replace(o, attributes=words[next(order)]) if o.attributes else o for o in told.objects
-    )
-    return replace(told, objects=tuple(objects))
+
+    def changed(o: Described) -> Described:
+        return replace(o, attributes=words[next(order)]) if o.attributes else o
+
+    return [replace(one, objects=tuple(map(changed, one.objects))) for one in told]
 
 
 def by_relation(told: Description) -> Description:

@@ -39,7 +39,7 @@ from lsmseg_model.networks.llmformer.losses import (
     targets_of,
 )
 from lsmseg_model.networks.llmformer.network import LlmFormer
-from lsmseg_model.networks.llmformer.priors import Phrases, Priors, open_classes, read_priors
+from lsmseg_model.networks.llmformer.priors import Phrases, Priors, read_priors
 
 OPTIONS = LlmFormerOptions(width=8, queries=5, layers=2, heads=2)
 LN3 = 1.0986123
@@ -272,6 +272,12 @@ def test_matching_by_hand() -> None:
     assert found.tolist() == [[1, 0], [1, -1]]
 
 
+def test_what_is_not_a_number_reaches_the_loss() -> None:
+    target = Targets(torch.tensor([[0]]), torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 2))
+    loss = set_loss(torch.zeros(1, 2, 2), torch.full((1, 2, 2), torch.nan), target, OPTIONS)
+    assert loss.isnan().all()
+
+
 def test_loss_by_hand() -> None:
     """One target, class 0, and two queries; the first fits.
 
@@ -352,13 +358,6 @@ def test_phrases_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     first = phrases(clip, ["a", "b", "a"])
     monkeypatch.setattr(clip, "encode_texts", lambda texts: pytest.fail(f"read again: {texts}"))
     assert phrases(clip, ["b"])["b"].equal(first["b"])
-
-
-def test_classes_without_a_class_list() -> None:
-    told = Description(tuple(map(Described, ("car", "Cars", "road", "other"))))
-    names, texts = open_classes(told)
-    assert names == ["car", "road", "other"] and texts[1] == "a photo of a road"
-    assert open_classes(EMPTY)[0] == ["other"]
 
 
 def test_padding_changes_nothing(features: Tensor) -> None:

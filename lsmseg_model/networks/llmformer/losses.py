@@ -55,7 +55,8 @@ def mask_costs(masks: Tensor, targets: Targets) -> tuple[Tensor, Tensor]:
 def match(cost: Tensor, classes: Tensor) -> Tensor:
     """The query of each target by least total cost (the Hungarian method), int64 [B, T].
 
-    cost: [B, q, T]; classes: see `Targets`; padding gets -1. Raises ConfigError without scipy.
+    cost: [B, q, T]; classes: see `Targets`; padding gets -1. What is not a number
+    is taken for 0, so that the loss tells of it. Raises ConfigError without scipy.
     """
     try:
         from scipy.optimize import linear_sum_assignment
@@ -65,7 +66,7 @@ def match(cost: Tensor, classes: Tensor) -> Tensor:
         ) from error
     found = torch.full(classes.shape, -1)
     counts = (classes >= 0).sum(dim=1).tolist()
-    for at, one in enumerate(cost.detach().float().cpu().numpy()):
+    for at, one in enumerate(cost.detach().float().nan_to_num().cpu().numpy()):
         rows, columns = linear_sum_assignment(one[:, : counts[at]])
         found[at, torch.from_numpy(columns)] = torch.from_numpy(rows)
     return found.to(classes.device)

@@ -15,8 +15,6 @@ from torch import Tensor
 from lsmseg_model.data.descriptions import Description
 from lsmseg_model.networks.backbones.base import Backbone
 
-OTHER = "other"
-
 
 @dataclass(frozen=True)
 class Priors:
@@ -78,13 +76,3 @@ def read_priors(descriptions: Sequence[Description], clip: Backbone, phrases: Ph
             relations[picture, first, second] += torch.cat([known[relation], one_of_it])
     mean = relations[..., :-1] / relations[..., -1:].clamp(min=1)
     return Priors(objects, attributes, mean)
-
-
-def open_classes(description: Description) -> tuple[list[str], list[str]]:
-    """The classes of a picture without a class list, and a text of each: its objects and "other".
-
-    Section (e); a name and its plural are one class (`Description.merged`).
-    """
-    merged = Description.merged(description.objects)
-    names = [*(o.name for o in merged.objects if o.name != OTHER), OTHER]
-    return names, [object_text(name) for name in names]
