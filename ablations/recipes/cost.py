@@ -90,7 +90,9 @@ def _hours(
 
 def _bytes(recipe: Recipe, variant: Variant) -> float:
     """Of the weights in 32 bits, without those a going-on needs: they go when a training ends."""
-    return 4.0 * _parameters(json.dumps(_network(recipe, variant), sort_keys=True))
+    read = _network(recipe, variant)
+    sizes = {k: v for k, v in read["network"].items() if not isinstance(v, float)}  # without losses
+    return 4.0 * _parameters(json.dumps({**read, "network": sizes, "train": {}}, sort_keys=True))
 
 
 @cache
