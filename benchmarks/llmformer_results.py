@@ -116,12 +116,11 @@ def summary(kept: dict[str, list[dict[str, np.ndarray]]], lab: Lab) -> dict[str,
                          for about, at in (("area", 1), ("size told", 3))},
         }  # fmt: skip
     if "relation" in joined:
-        of, arms = joined["relation"], [("both", None), ("plain", None), ("prior", None),
-                                        ("both", "plain"), ("prior", "plain")]  # fmt: skip
+        of, groups = joined["relation"], RELATION.items()
         found["relation"] = {
-            a if b is None else f"{a} - {b}": {
-                g: interval(of[a], of[b] if b else None, c, run.draws) for g, c in RELATION.items()
-            } for a, b in arms
+            **{a: {g: interval(c, None, k, run.draws) for g, k in groups} for a, c in of.items()},
+            **{f"{a} - plain": {g: interval(c, of["plain"], k, run.draws) for g, k in groups}
+               for a, c in of.items() if a != "plain"},
         }  # fmt: skip
     return {"seeds": {part: len(seeds) for part, seeds in kept.items()}, **found}
 

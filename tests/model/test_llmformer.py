@@ -201,6 +201,12 @@ def test_relations_between_masks_by_hand() -> None:
     weights = torch.tensor([[[0.5, 0.25], [0.0, 1.0]]])
     graph = torch.tensor([[[[0.0, 4.0], [0.0, 0.0]]]])
     assert between_masks(weights, graph)[0, 0].tolist() == [[0.5, 2.0], [0.0, 0.0]]
+    weights.requires_grad_(True)
+    found = between_masks(weights, graph, hard=True)  # query 0 is object 0
+    assert found[0, 0].tolist() == [[0.0, 4.0], [0.0, 0.0]]
+    found.sum().backward()  # 4 times the columns' sums: what object 1 and object 0 are to others
+    assert weights.grad is not None and weights.grad.tolist() == [[[4.0, 4.0], [4.0, 4.0]]]
+    assert between_masks(torch.zeros(1, 2, 2), graph, hard=True).abs().sum() == 0
 
 
 @pytest.mark.parametrize(("kind", "mine"), [("both", 0.9), ("plain", 0.75), ("prior", 0.75)])
@@ -413,6 +419,16 @@ def test_without_relations_both_is_plain(features: Tensor) -> None:
     both, plain = (masks_of(features, told, told, relations=r) for r in ("both", "plain"))
     assert same(both, plain)
     assert not same(both, masks_of(features, TOLD, TOLD))
+
+
+def test_the_hard_mapping_is_of_relations_alone(features: Tensor) -> None:
+    soft, hard = (masks_of(features, TOLD, TOLD, mapping=m) for m in ("soft", "hard"))
+    assert not same(soft, hard)
+    for told, relations in ((replace(TOLD, relations=()), "both"), (TOLD, "plain")):
+        soft, hard = (
+            masks_of(features, told, told, mapping=m, relations=relations) for m in ("soft", "hard")
+        )
+        assert same(soft, hard)
 
 
 def test_without_attributes_objects_alone_is_cross(features: Tensor) -> None:

@@ -141,7 +141,7 @@ class RelationAttention(nn.Module):
 
     def __init__(self, options: LlmFormerOptions) -> None:
         super().__init__()
-        self.kind = options.relations
+        self.kind, self.hard = options.relations, options.mapping == "hard"
         self.attention = Attention(options.width, options.heads)
         self.norm = nn.LayerNorm(options.width)
 
@@ -154,7 +154,7 @@ class RelationAttention(nn.Module):
             weights: A_sem [B, q, K].
             graph: R [B, n, K, K].
         """
-        bias = between_masks(weights, graph)
+        bias = between_masks(weights, graph, self.hard)
         scores = bias
         if self.kind != "prior":
             scores = self.attention.scores(queries + places, queries + places)
@@ -162,8 +162,14 @@ class RelationAttention(nn.Module):
         return self.norm(queries + self.attention.mix(scores.softmax(dim=-1), queries))
 
 
-def between_masks(weights: Tensor, graph: Tensor) -> Tensor:
-    """R_mask = A_sem R A_sem^T: [B, q, K] and [B, n, K, K] -> [B, n, q, q]."""
+def between_masks(weights: Tensor, graph: Tensor, hard: bool = False) -> Tensor:
+    """R_mask = A_sem R A_sem^T: [B, q, K] and [B, n, K, K] -> [B, n, q, q].
+
+    hard: a query is wholly the object that it attends to most; the gradient is that of A_sem.
+    """
+    if hard:
+        most = F.one_hot(weights.argmax(dim=-1), weights.shape[-1]).to(weights)
+        weights = most * (weights.amax(dim=-1, keepdim=True) > 0) + weights - weights.detach()
     return weights[:, None] @ graph @ weights[:, None].mT
 
 

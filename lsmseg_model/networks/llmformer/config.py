@@ -24,8 +24,9 @@ class LlmFormerOptions:
     ("none"), "round_robin" over the layers, coarse first, or the backbone's own grid ("one").
     selection: at test "soft", or "hard", the best map alone. relations: self-attention by
     "both" its own map and the relations' (the paper), the "plain" one, or the "prior" one alone.
-    The loss weights are Mask2Former's. There is no switch for the priors: off is the same network
-    with empty descriptions.
+    mapping: the relations' graph reaches the masks by A_sem itself ("soft"), or by the object that
+    each attends to most ("hard"). The loss weights are Mask2Former's. There is no switch for the
+    priors: off is the same network with empty descriptions.
 
     Raises ConfigError for values that do not go together.
     """
@@ -38,6 +39,7 @@ class LlmFormerOptions:
     scales: Annotated[str, OneOf(*SCALES)] = "attributes"
     selection: Annotated[str, OneOf("soft", "hard")] = "soft"
     relations: Annotated[str, OneOf(*RELATIONS)] = "both"
+    mapping: Annotated[str, OneOf("soft", "hard")] = "soft"
     class_weight: From0 = 2.0
     mask_weight: From0 = 5.0
     dice_weight: From0 = 5.0
