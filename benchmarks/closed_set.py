@@ -1,7 +1,7 @@
 """CAA on drawings: does its affinity tell classes apart, and does that help the segmentation?
 
-python benchmarks/closed_set.py --out runs/caa.json     # five seeds, some 20 minutes on one core
-python benchmarks/closed_set.py --small                 # only to see that it runs
+python benchmarks/closed_set.py --keep runs/caa --out runs/caa.json   # goes on where it stopped
+python benchmarks/closed_set.py --small                               # only to see that it runs
 
 The shipped backbone, frozen; its dense features (128 channels, 16 x 16 positions) of MiniStuff's
 pictures are seen once and kept. On them the library's own closed-set network (`ClosedSet`) learns
@@ -14,11 +14,12 @@ the 28 seen classes with its own losses; all arms with the same steps, batches a
  shuffled    the rows of the affinity map in another order, in training and at test
  oracle      the affinity of the LABELS, in training and at test: a ceiling, never a result
 
-Scored on the report split, 128 x 128 pixels, unseen classes ignored. AUC: how well a score of two
-positions tells pairs of one class from others, the mean over pictures. Edge: pixels within 2 of a
-label's edge; edge IoU: Boundary IoU (Cheng et al.) of that width. Intervals of 95 %: pictures and
-seeds are drawn together, the same for both arms of a difference. `spread`: the standard deviation
-over seeds.
+Scored on the report split, 128 x 128 pixels, unseen classes ignored; `position` mIoU: at the 16 x
+16 positions of the features, each by the label of its middle, where CAA works. AUC: how well a
+score of two positions tells pairs of one class from others, the mean over pictures. Edge: pixels
+within 2 of a label's edge; edge IoU: Boundary IoU (Cheng et al.) of that width. Intervals of 95 %:
+pictures and seeds are drawn together, the same for both arms of a difference. `spread`: the
+standard deviation over seeds.
 """
 
 from __future__ import annotations
@@ -297,7 +298,7 @@ def nan_mean(values: np.ndarray) -> float:
 
 def shown(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> str:
     """Both tables as text, in points of 100."""
-    lines = [f"{'':18}" + "".join(f"{name:>34}" for name in FIGURES)]
+    lines = [f"{'':18}" + "".join(f"{name:>38}" for name in FIGURES)]
     for row in rows:
         cells = []
         for name in FIGURES:
@@ -305,7 +306,7 @@ def shown(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> str:
             if f"{name} interval" in row:
                 low, high = (100 * x for x in row[f"{name} interval"])
                 cell += f" {100 * row[f'{name} difference']:+.2f} [{low:+.2f}, {high:+.2f}]"
-            cells.append(f"{cell:>34}")
+            cells.append(f"{cell:>38}")
         lines.append(f"{row['arm']:18}" + "".join(cells))
     lines.append("\nAUC of pairs of one class, in the mean over pictures")
     for row in pairs:
@@ -321,7 +322,8 @@ def shown(rows: list[dict[str, Any]], pairs: list[dict[str, Any]]) -> str:
 def result(arm: str, seed: int, learned: Pictures, held_out: Pictures,
            run: argparse.Namespace) -> dict[str, np.ndarray]:  # fmt: skip
     """The scores of one network, and its AUCs; from the folder --keep where they are there."""
-    path = Path(run.keep or "") / f"{arm}-{seed}.npz"
+    how = run.steps, run.batch, run.lr, run.size, run.reduce, run.pictures, run.held_out
+    path = Path(run.keep or "") / f"{'-'.join(map(str, (arm, seed, *how)))}.npz"
     if run.keep and path.exists():
         with np.load(path) as kept:
             return dict(kept)
