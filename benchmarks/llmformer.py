@@ -1,7 +1,6 @@
 """LLMFormer on drawings: do priors help, or only the names of what is there?
 
 python benchmarks/llmformer.py --out runs/llmformer     # five seeds; what is there is not run again
-python benchmarks/llmformer.py --out runs/llmformer --figure docs/llmformer_captions.png
 python benchmarks/llmformer.py --small                  # only to see that it runs
 
 The shipped backbone, frozen; its dense features (128 channels, 16 x 16 positions) of MiniStuff's
@@ -40,28 +39,29 @@ from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.llmformer_results import figure, summary, written
-from benchmarks.llmformer_scenes import (
+from benchmarks.llmformer_results import (
+    ALIKE,
     ALL,
     CLASSES,
     CURVE,
+    GROUNDS,
+    KITE,
     NAMES,
     POSITION,
     READABLE,
     SCORED,
     THINGS,
     TRAINED,
-    Pictures,
-    by_relation,
-    captions,
-    drawn,
-    exchanged,
-    planted,
-    seen_by,
-    sizes_alone,
-)
-from lsmseg_model.data.descriptions import Description
-from lsmseg_model.data.ministuff.telling import SIZES
+    UMBRELLA,
+    summary,
+    written,
+)  # fmt: skip
+from lsmseg_model.data.benchmark import MiniStuff
+from lsmseg_model.data.captioners import RulesCaptions
+from lsmseg_model.data.descriptions import Described, Description
+from lsmseg_model.data.ministuff.objects import OBJECTS
+from lsmseg_model.data.ministuff.scenes import SEEN, _Builder
+from lsmseg_model.data.ministuff.telling import SIZES, CaptionErrors
 from lsmseg_model.metrics import confusion_counts
 from lsmseg_model.networks.backbones.base import Backbone
 from lsmseg_model.networks.backbones.load import load_backbone
@@ -81,6 +81,101 @@ RELATION_ARMS = {
     "hard": replace(PLAIN, mapping="hard"),
     **{x: replace(PLAIN, relations=x) for x in RELATIONS},
 }
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """features: [P, D, h, w]; labels: int64 [P, H, W], positions in CLASSES or -1; told: captions.
+
+    scenes: image and MiniStuff's labels of each, to be told of otherwise.
+    """
+
+    features: Tensor
+    labels: Tensor
+    told: list[Description]
+    scenes: list[tuple[np.ndarray, np.ndarray]]
+
+    @property
+    def small(self) -> np.ndarray:
+        """The labels that are scored."""
+        step = self.labels.shape[-1] // SCORED
+        return self.labels[:, ::step, ::step].numpy()
+
+
+def seen_by(clip: Backbone, scenes: list[tuple[np.ndarray, np.ndarray]], split: str) -> Pictures:
+    table = np.full(2 + max(POSITION), -1)  # the last is that of unlabelled pixels
+    table[list(POSITION)] = list(POSITION.values())
+    features = []
+    for image, _ in scenes:
+        shown = torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
+        with torch.no_grad():
+            features.append(clip.encode_layers(shown[None], ())[0])
+    labels = np.stack([table[label] for _, label in scenes])
+    told = captions(scenes, split, CaptionErrors())
+    return Pictures(torch.cat(features), torch.from_numpy(labels), told, scenes)
+
+
+def captions(
+    scenes: list[tuple[np.ndarray, np.ndarray]], split: str, errors: CaptionErrors
+) -> list[Description]:
+    rules = RulesCaptions(MiniStuff(split), errors, NAMES)
+    return [rules.describe_scene(f"{split}-{at}", *scene) for at, scene in enumerate(scenes)]
+
+
+def drawn(split: str, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    benchmark = MiniStuff(split, count)
+    return [(benchmark.picture(at), benchmark.labels(at)) for at in range(count)]
+
+
+def planted(kind: str, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Scenes of three objects of different classes on one ground."""
+    scenes = []
+    for at in range(count):
+        rng = np.random.default_rng([77, seed, at])
+        builder = _Builder(rng, SEEN)
+        builder.region(int(rng.choice(GROUNDS)))
+        chosen = rng.permutation([c for c in THINGS if kind == "size" or c != ALIKE])[:3].tolist()
+        if kind == "relation":
+            chosen[0] = int(rng.choice([KITE, UMBRELLA]))
+        for place, label in enumerate(chosen):
+            size = float(rng.choice([16, 36, 64]) if kind == "size" else 34)
+            sprite = OBJECTS[ALIKE if label in (KITE, UMBRELLA) else label][0](rng, size)
+            x = 128 * (place + 0.5) / 3 + rng.uniform(-8, 8)
+            builder._stand(sprite, x, float(rng.uniform(size, 124)), 0.0, label)
+        scenes.append(builder.develop())
+    return scenes
+
+
+def sizes_alone(told: Description) -> Description:
+    """Of the objects alone, not of the ground, which is always huge."""
+    grounds = {NAMES[ground] for ground in GROUNDS}
+    return Description(
+        tuple(
+            replace(
+                o, attributes=tuple(a for a in o.attributes if a in SIZES and o.name not in grounds)
+            )
+            for o in told.objects
+        )
+    )
+
+
+def exchanged(told: list[Description], rng: np.random.Generator) -> list[Description]:
+    """The same objects, each with the attributes of another one of any picture."""
+    words = [o.attributes for one in told for o in one.objects if o.attributes]
+    order = iter(rng.permutation(len(words)))
+
+    def changed(o: Described) -> Described:
+        return replace(o, attributes=words[next(order)]) if o.attributes else o
+
+    return [replace(one, objects=tuple(map(changed, one.objects))) for one in told]
+
+
+def by_relation(told: Description) -> Description:
+    """Kite and umbrella are called thing; of the relations only its own is told."""
+    alike = {NAMES[KITE]: "above", NAMES[UMBRELLA]: "on"}
+    objects = [Described("thing") if o.name in alike else o for o in told.objects]
+    triples = [(at, alike[o.name], 0) for at, o in enumerate(told.objects) if o.name in alike]
+    return Description(tuple(objects), tuple(triples))
 
 
 # -- training and scores -----------------------------------------------------------------
@@ -235,7 +330,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("runs/llmformer"))
     parser.add_argument("--parts", nargs="+", default=["priors", "size", "relation", *ROWS])
-    parser.add_argument("--figure", type=Path)
     parser.add_argument("--small", action="store_true")
     for name, value in (("seeds", 5), ("steps", 250), ("pictures", 800), ("held-out", 200),
                         ("planted-sizes", 240), ("size-steps", 200),
@@ -246,10 +340,7 @@ def main() -> None:
     if run.small:
         small = {"seeds": 1, "steps": 2, "size_steps": 2, "relation_steps": 2, "pictures": 10,
                  "held_out": 4, "planted_sizes": 8, "planted_relations": 8, "draws": 5}  # fmt: skip
-        vars(run).update(small)
-    if run.figure:
-        figure(json.loads((run.out / "llmformer.json").read_text()), run.figure)
-        return
+        vars(run).update(small, parts=["priors", "size", "relation", "semantic none"])
     torch.set_num_threads(1)
     clip = load_backbone(dense="catseg")
     texts = clip.encode_texts([[object_text(name)] for name in READABLE]).clone()

@@ -1,19 +1,50 @@
-"""What benchmarks/llmformer.py found: figures with intervals, as lines and as a drawing."""
+"""What benchmarks/llmformer.py found: figures with intervals, as lines and as a drawing.
+
+python benchmarks/llmformer_results.py --out runs/llmformer --figure docs/llmformer_captions.png
+python benchmarks/llmformer_results.py --small      # only to see that it runs
+"""
 
 from __future__ import annotations
 
+import argparse
+import io
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from benchmarks.llmformer_scenes import ALL, CURVE, GROUPS, RELATION, TRAINED, Pictures
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
 from lsmseg_model.data.descriptions import Description
+from lsmseg_model.data.ministuff.scenes import CLASSES as DRAWN
+from lsmseg_model.data.ministuff.scenes import SEEN
+from lsmseg_model.data.ministuff.telling import CaptionErrors
 from lsmseg_model.metrics import miou
 
 if TYPE_CHECKING:
     from benchmarks.llmformer import Lab
+
+CLASSES = sorted(DRAWN, key=lambda row: not row[2])  # the seen ones first, as trained
+READABLE = [name.replace("-other", "").replace("-", " ") for _, name, _ in CLASSES]
+POSITION = {index: at for at, (index, _, _) in enumerate(CLASSES)}
+NAMES = [READABLE[POSITION[i]] if i in POSITION else "" for i in range(182)]
+TRAINED, ALL = len(SEEN), len(CLASSES)
+GROUPS = {"all": range(ALL), "seen": range(TRAINED), "unseen": range(TRAINED, ALL)}
+SCORED = 64  # pixels a side
+CURVE = {
+    **{f"drop {x}": CaptionErrors(drop=x) for x in (0.2, 0.4, 0.6, 0.8)},
+    **{f"invent {x}": CaptionErrors(invent=x) for x in (0.25, 0.5, 1.0)},
+}
+KITE, UMBRELLA, ALIKE = 33, 25, 47  # drawn as apples
+THINGS = (2, 8, 10, 14, 32, 47, 74)  # car, boat, fire hydrant, bird, sports ball, apple, clock
+GROUNDS = (112, 137, 106, 160)  # grass, road, floor-wood, wall-concrete
+
+RELATION = {"alike": [POSITION[KITE], POSITION[UMBRELLA]],
+            "rest": [POSITION[c] for c in (*THINGS, *GROUNDS) if c in POSITION and c != ALIKE
+                     and POSITION[c] < TRAINED]}  # fmt: skip
 
 
 def mean_iou(of: np.ndarray, classes: Sequence[int]) -> float:
@@ -66,10 +97,10 @@ def table(scores: dict[str, np.ndarray], against: Sequence[tuple[str, str]], run
     ]
 
 
-def told_well(data: Pictures, told: list[Description]) -> dict[str, float]:
+def told_well(true: list[Description], told: list[Description]) -> dict[str, float]:
     """Precision and recall of the classes that captions name, over all pictures."""
     named = [{o.name for o in one.objects} for one in told]
-    there = [{o.name for o in one.objects} for one in data.told]
+    there = [{o.name for o in one.objects} for one in true]
     both = sum(len(a & b) for a, b in zip(named, there, strict=True))
     return {"precision": both / max(1, sum(map(len, named))), "recall": both / sum(map(len, there))}
 
@@ -91,7 +122,7 @@ def summary(kept: dict[str, list[dict[str, np.ndarray]]], lab: Lab) -> dict[str,
         curve = {"none": (lab.report.told, "on", "off + filter")}
         curve |= {n: (w, f"on, {n}", f"off + filter, {n}") for n, w in lab.worse.items()}
         found["curve"] = [
-            {"captions": name, **told_well(lab.report, told),
+            {"captions": name, **told_well(lab.report.told, told),
              **{k: interval(of[k_], None, range(ALL), run.draws) for k, k_ in
                 (("on", on), ("off + filter", off))},
              "on - (off + filter)": interval(of[on], of[off], range(ALL), run.draws),
@@ -140,7 +171,7 @@ def written(found: Any, where: str = "") -> str:
     )
 
 
-def figure(found: dict[str, Any], path: Path) -> None:
+def figure(found: dict[str, Any], path: Path | BinaryIO) -> None:
     """The curve of captions that drop objects, and of captions that invent some."""
     import matplotlib
 
@@ -165,3 +196,26 @@ def figure(found: dict[str, Any], path: Path) -> None:
         axes[0].set_ylabel("mIoU (%)")
         axes[1].legend(loc="lower left")
         drawing.savefig(path, dpi=150)
+
+
+MADE_UP = {
+    "priors": [{"arm": "off", "all": [2.0, 1.0, 3.0]}],
+    "curve": [{"captions": "none", "precision": 1.0, "recall": 1.0, "on": [2.0, 1.0, 3.0],
+               "off + filter": [1.0, 0.0, 2.0]}],
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("runs/llmformer"))
+    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--small", action="store_true")
+    run = parser.parse_args()
+    found = MADE_UP if run.small else json.loads((run.out / "llmformer.json").read_text())
+    print(written(found))
+    if run.figure or run.small:
+        figure(found, io.BytesIO() if run.small else run.figure)
+
+
+if __name__ == "__main__":
+    main()
