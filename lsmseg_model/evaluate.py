@@ -16,7 +16,7 @@ from lsmseg_model.data.benchmark import (
     scored_names,
     scored_similarity,
 )
-from lsmseg_model.data.captioners import captions_for
+from lsmseg_model.data.captioners import open_captions
 from lsmseg_model.data.label_maps import check_count, write_classes, write_label_map
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.errors import DataError, UsageError
@@ -108,7 +108,7 @@ def evaluate_words(request: EvaluateRequest, *, on_progress: OnProgress | None =
     Raises UsageError without captions, and what `evaluate` raises.
     """
     benchmark = _open(request)
-    captions = captions_for(request.captions, benchmark)
+    captions = open_captions(request.captions, benchmark)
     if captions is None:
         raise UsageError(
             "Without classes the objects that captions name are the classes: give --captions FILE."

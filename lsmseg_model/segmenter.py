@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from lsmseg_model.data.benchmark import Benchmark
-from lsmseg_model.data.captioners import captions_for
+from lsmseg_model.data.captioners import open_captions
 from lsmseg_model.data.images import as_picture
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.encoders.checkpoints import read_metadata
@@ -136,7 +136,7 @@ class Segmenter:
         Raises UsageError for captions that the model does not read.
         """
         if self.described and isinstance(self.model, Network):
-            self.model.captions = captions_for(captions, benchmark)
+            self.model.captions = open_captions(captions, benchmark)
         elif captions is not None:
             raise UsageError(f"{self.name} reads no captions: leave out --captions.")
 

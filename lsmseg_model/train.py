@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark
-from lsmseg_model.data.captioners import Captioner, captions_for
+from lsmseg_model.data.captioners import Captioner, open_captions
 from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.errors import TrainingError
 from lsmseg_model.networks.backbones.load import check_device
@@ -140,7 +140,7 @@ class NetworkRun(Run):
     def _captions(self, benchmark: Benchmark | None) -> Captioner | None:
         """Who describes the pictures of a benchmark, where the network wants it."""
         described = self.settings.get("kind") == "llmformer"
-        return captions_for(self.request.captions, benchmark) if described else None
+        return open_captions(self.request.captions, benchmark) if described else None
 
     def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
         rng = np.random.default_rng([self.request.seed, self.step])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ablations.scoring.budgets import budget_for
-from lsmseg_model.data.captioners import captions_for, words_of
+from lsmseg_model.data.captioners import open_captions, words_of
 from lsmseg_model.data.images import by_suffix
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.predict import PredictRequest, PredictResult, find_pictures
@@ -81,7 +81,7 @@ def predict(
 
 def _told(request: PredictRequest) -> list[str]:
     """Without classes the objects that the captions of the pictures name."""
-    captions = captions_for(request.captions, None)
+    captions = open_captions(request.captions, None)
     files = find_pictures(request.pictures)[0] if captions else []
     return words_of(captions, [file.name for file in files]) if captions else []
 

@@ -123,15 +123,25 @@ class RulesCaptions:
         return parse(tell(image, labels, self.names, self.errors, rng))
 
 
-def open_captions(text: str, benchmark: Benchmark, names: Sequence[str] | None = None) -> Captioner:
+def open_captions(
+    text: str | None, benchmark: Benchmark | None, names: Sequence[str] | None = None
+) -> Captioner | None:
     """The captioner that `--captions` names: "rules", "rules:drop=0.2,seed=3" or a file's path.
 
-    names: see `RulesCaptions`. Raises UsageError for options that the rules do not have.
+    Where nothing is named, of MiniStuff the rules, else None. names: see `RulesCaptions`. Raises
+    UsageError for options that the rules do not have, and for rules without a benchmark.
     """
     from lsmseg_model.data.ministuff.telling import CaptionErrors
 
-    if text.partition(":")[0] != "rules":
-        return FileCaptions(text)
+    if text is None and benchmark is not None and benchmark.name == "ministuff":
+        text = "rules"
+    if text is None or text.partition(":")[0] != "rules":
+        return None if text is None else FileCaptions(text)
+    if benchmark is None:
+        raise UsageError(
+            "The rules tell what the labels of a benchmark say, and pictures alone have none: give "
+            "--captions FILE."
+        )
     try:
         given = dict(part.split("=") for part in filter(None, text.partition(":")[2].split(",")))
         rates = {name: (int if name == "seed" else float)(value) for name, value in given.items()}
@@ -142,24 +152,6 @@ def open_captions(text: str, benchmark: Benchmark, names: Sequence[str] | None =
             "rules:drop=0.2,seed=3."
         ) from None
     return RulesCaptions(benchmark, errors, names)
-
-
-def captions_for(text: str | None, benchmark: Benchmark | None) -> Captioner | None:
-    """What `open_captions` opens; where nothing is named, of MiniStuff the rules, else None.
-
-    Raises UsageError for rules without a benchmark, whose labels they tell.
-    """
-    if text is None:
-        drawn = benchmark is not None and benchmark.name == "ministuff"
-        return open_captions("rules", benchmark) if drawn and benchmark else None
-    if text.partition(":")[0] != "rules":
-        return FileCaptions(text)
-    if benchmark is None:
-        raise UsageError(
-            "The rules tell what the labels of a benchmark say, and pictures alone have none: give "
-            "--captions FILE."
-        )
-    return open_captions(text, benchmark)
 
 
 def words_of(captions: Captioner, keys: Iterable[str]) -> list[str]:

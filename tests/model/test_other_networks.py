@@ -16,7 +16,7 @@ from support.mini_network import CLIP, TEXTS, make_pictures
 from torch import nn
 
 from lsmseg_model.data.benchmark import load_benchmark
-from lsmseg_model.data.captioners import FileCaptions, captions_for, words_of
+from lsmseg_model.data.captioners import FileCaptions, open_captions, words_of
 from lsmseg_model.data.descriptions import Described, Description
 from lsmseg_model.errors import ConfigError, DataError, UsageError
 from lsmseg_model.inference.open_words import count_words
@@ -276,10 +276,10 @@ def test_words_are_counted_by_hand() -> None:
 
 
 def test_whose_captions(tmp_path: Path) -> None:
-    assert captions_for(None, None) is None
+    assert open_captions(None, None) is None
     with pytest.raises(UsageError, match="pictures alone have none"):
-        captions_for("rules", None)
+        open_captions("rules", None)
     report = load_benchmark("ministuff", split="report", limit=1)
-    told = captions_for(None, report)
+    told = open_captions(None, report)
     assert told is not None and told.describe("report-0000").objects
-    assert isinstance(captions_for(captions(tmp_path), None), FileCaptions)
+    assert isinstance(open_captions(captions(tmp_path), None), FileCaptions)
