@@ -1,8 +1,9 @@
 """Matching masks with the classes of a picture, and the loss of the matched (Mask2Former's).
 
 Section (d). A target is a binary mask of each class that is labelled in the picture. Decided: label
-maps are reduced to the masks' grid (nearest); unlabelled pixels leave the mask losses, and a mask
-that is matched with nothing and lies on them mostly is not called void: nobody knows what it is.
+maps are reduced to the masks' grid (the pixel in the middle); unlabelled pixels leave the mask
+losses, and a mask that is matched with nothing and lies on them mostly is not called void: nobody
+knows what it is.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Targets:
 
 def targets_of(labels: Tensor, size: tuple[int, int]) -> Targets:
     """labels: int64 [B, H, W], -1 unlabelled -> the targets on a grid of `size`."""
-    small = F.interpolate(labels[:, None].double(), size, mode="nearest")[:, 0].long().flatten(1)
+    small = F.interpolate(labels[:, None].double(), size, mode="nearest-exact")
+    small = small[:, 0].long().flatten(1)
     each = [one.unique() for one in small]
     each = [classes[classes >= 0] for classes in each]
     padded = torch.nn.utils.rnn.pad_sequence(each, batch_first=True, padding_value=-1)
