@@ -108,13 +108,14 @@ def evaluate_words(request: EvaluateRequest, *, on_progress: OnProgress | None =
     Raises UsageError without captions, and what `evaluate` raises.
     """
     benchmark = _open(request)
-    captions = open_captions(request.captions, benchmark)
+    names = request.prompts.class_names
+    captions = open_captions(request.captions, benchmark, names)
     if captions is None:
         raise UsageError(
             "Without classes the objects that captions name are the classes: give --captions FILE."
         )
     segmenter = Segmenter.of(load_model(request))
-    segmenter.tell(request.captions if segmenter.described else None, benchmark)
+    segmenter.tell(request.captions if segmenter.described else None, benchmark, names)
     segmenter.augmentation = Augmentation(request.flip, tuple(request.scales))
     return count_words(segmenter, benchmark, captions, on_progress)
 
@@ -130,7 +131,7 @@ def _evaluate(
     if team.first:  # before another one writes
         _check_free(request, benchmark)
     segmenter = Segmenter.of(load_model(request))
-    segmenter.tell(request.captions, benchmark)
+    segmenter.tell(request.captions, benchmark, request.prompts.class_names)
     text = segmenter.embed(*some_texts(prompts, competing(benchmark)[0]))
     counts, confusion, boundary = _count(request, segmenter, benchmark, text, team, on_progress)
     rows = [class_rows(counts, benchmark, prompts.class_names)[at] for at in kept]

@@ -130,13 +130,23 @@ class Segmenter:
         """Whether the model reads a description of each picture."""
         return isinstance(self.model, Network) and self.model.described
 
-    def tell(self, captions: str | None, benchmark: Benchmark | None = None) -> None:
-        """Give a network that is ``described`` what tells of pictures, see `open_captions`.
+    def tell(
+        self,
+        captions: str | None,
+        benchmark: Benchmark | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        """Give a network that is ``described`` what tells of pictures.
+
+        Args:
+            captions: See `open_captions`, as for the others.
+            benchmark: The pictures.
+            names: Those of its vocabulary.
 
         Raises UsageError for captions that the model does not read.
         """
         if self.described and isinstance(self.model, Network):
-            self.model.captions = open_captions(captions, benchmark)
+            self.model.captions = open_captions(captions, benchmark, names)
         elif captions is not None:
             raise UsageError(f"{self.name} reads no captions: leave out --captions.")
 

@@ -140,7 +140,9 @@ class NetworkRun(Run):
     def _captions(self, benchmark: Benchmark | None) -> Captioner | None:
         """Who describes the pictures of a benchmark, where the network wants it."""
         described = self.settings.get("kind") == "llmformer"
-        return open_captions(self.request.captions, benchmark) if described else None
+        if not described:
+            return None
+        return open_captions(self.request.captions, benchmark, self.request.class_names)
 
     def learn(self, items: list[TrainingItem], rate: float) -> tuple[float, float]:
         rng = np.random.default_rng([self.request.seed, self.step])

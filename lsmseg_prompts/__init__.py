@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__version__ = "0.9.0"
+__version__ = "0.10.0"
 
 _STUB = Path(__file__).with_suffix(".pyi").read_text("utf-8")
 _CALLS = {

@@ -78,12 +78,14 @@ def train(
     from ablations.scoring.budgets import budget_of_network
     from lsmseg_model.networks.build import read_network
     from lsmseg_model.networks.config import parse_changes
+    from lsmseg_prompts.vocabularies import benchmark_vocabulary
 
     options.unused(ctx, prompts is not None, "beside --prompts", "vocab", "llm", "store")
     different = parse_changes(changes or [])
     recipe = lsmseg_model.TrainOptions.of(config, **options.given(lsmseg_model.TrainOptions, ctx))
     reads = budget_of_network(read_network(config, **different))
     name, texts, of_prompts = options.sentences(prompts, data, vocab, llm, store, seed, reads)
+    named = captions and [entry.name for entry in benchmark_vocabulary(data, vocab)]
     request = options.request_from(
         lsmseg_model.TrainRequest,
         ctx,
@@ -91,6 +93,7 @@ def train(
         texts=texts,
         test_texts=texts if of_prompts else None,
         vocabulary_name=name,
+        class_names=named,
         out=out,
         options=recipe,
         progress=not Shown.quiet,

@@ -96,7 +96,7 @@ class RulesCaptions:
         if names is None and benchmark.name != "ministuff":
             raise UsageError(
                 f"The rules know the names of MiniStuff's classes, not those of {benchmark.name}: "
-                "give its vocabulary, or a file of captions."
+                "give its vocabulary (class_names), or a file of captions."
             )
         own = ((row["index"], row["name"]) for row in read_table("classes"))
         told = set(benchmark.class_indices)

@@ -196,6 +196,7 @@ class TrainRequest(Request):
         test_limit: Validate on the first pictures only.
         tensorboard: Write for TensorBoard too, where it is installed.
         captions: Who describes the pictures to a network that wants it, see `open_captions`.
+        class_names: Of the vocabulary, for captions by rule.
     """
 
     options: TrainOptions | None = None
@@ -207,6 +208,7 @@ class TrainRequest(Request):
     test_limit: int | None = None
     tensorboard: bool = True
     captions: str | None = None
+    class_names: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,7 +74,7 @@ CASES: dict[str, tuple[type[Any], dict[str, Any], str, str]] = {
     ),
     "train --out o": (
         TrainRequest, {"texts": [], "vocabulary_name": "v", "changes": {}},
-        "texts vocabulary_name options test_texts test_split tensorboard progress",
+        "texts vocabulary_name options test_texts test_split tensorboard progress class_names",
         "vocab prompts llm store iterations batch_size accumulate lr clip ignored evaluate_every "
         "checkpoint_every json",
     ),

@@ -275,6 +275,16 @@ def test_words_are_counted_by_hand() -> None:
     assert words_of(Said(), "ab") == ["car", "road"]
 
 
+def test_rules_of_labelled_pictures_by_their_names(folder: Path) -> None:
+    val = load_benchmark("camvid", folder / "data", "val", None, 11)
+    told = open_captions("rules", val, ["sky", "building", *"abcdefghi"])
+    assert told is not None
+    said = told.describe("x")
+    assert {one.name for one in said.objects} == {"sky", "building"}
+    with pytest.raises(UsageError, match="know the names of MiniStuff's classes"):
+        open_captions("rules", val)
+
+
 def test_whose_captions(tmp_path: Path) -> None:
     assert open_captions(None, None) is None
     with pytest.raises(UsageError, match="pictures alone have none"):
