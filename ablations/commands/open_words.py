@@ -22,6 +22,7 @@ def show_words(request: lsmseg_model.EvaluateRequest, vocabulary: Vocabulary, js
     entries = list(vocabulary)
     similarity = _of_words([entries[index] for index in scored], found.words)
     each = open_iou(found.confusion, similarity)
+    shares = found.confusion / np.maximum(1, found.confusion.sum(axis=1, keepdims=True))
     rows = [
         {
             "class": entries[index].name,
@@ -32,7 +33,7 @@ def show_words(request: lsmseg_model.EvaluateRequest, vocabulary: Vocabulary, js
                 if share[at] >= 0.005
             ),
         }
-        for index, score, share in zip(scored, each, _shares(found.confusion), strict=True)
+        for index, score, share in zip(scored, each, shares, strict=True)
         if not np.isnan(score)
     ]
     summary = {
@@ -45,12 +46,6 @@ def show_words(request: lsmseg_model.EvaluateRequest, vocabulary: Vocabulary, js
     else:
         show(rows, json)
         show(summary, json)
-
-
-def _shares(confusion: np.ndarray) -> np.ndarray:
-    """Of each class's pixels the share that was called each word."""
-    share: np.ndarray = confusion / np.maximum(1, confusion.sum(axis=1, keepdims=True))
-    return share
 
 
 def _of_words(classes: list[ClassEntry], words: tuple[str, ...]) -> np.ndarray:

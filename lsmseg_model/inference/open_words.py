@@ -8,10 +8,10 @@ import numpy as np
 
 from lsmseg_model.data.benchmark import Benchmark
 from lsmseg_model.data.captioners import Captioner, words_of
-from lsmseg_model.data.label_maps import IGNORE
 from lsmseg_model.data.parallel import OnProgress
 from lsmseg_model.inference.class_prompts import Model
 from lsmseg_model.inference.counting import positions
+from lsmseg_model.metrics import confusion_matrix
 
 OTHER = "other"
 """A word beside the objects, for what the caption does not name."""
@@ -44,28 +44,17 @@ def count_words(
 
     Raises DataError for a picture without a caption.
     """
-    position = positions(benchmark)
-    places: dict[str, int] = {}
-    counts: dict[tuple[int, int], int] = {}
+    position, classes = positions(benchmark), len(benchmark.class_indices)
+    columns: dict[str, np.ndarray] = {}
     for index in range(len(benchmark)):
         key = benchmark.key(index)
         names = list(dict.fromkeys([*words_of(captions, [key]), OTHER]))
         text = model.embed(model.default_texts(names))
         encoded = model.encode(benchmark.picture(index), f"picture {key}")
-        words = np.array([places.setdefault(name, len(places)) for name in names])
-        predicted, labels = (
-            words[encoded.decode(text).label()[0]],
-            position[benchmark.labels(index)],
-        )
-        kept = labels != IGNORE
-        pairs, number = np.unique(
-            np.stack([labels[kept], predicted[kept]]), axis=1, return_counts=True
-        )
-        for label, word, count in zip(*pairs.tolist(), number.tolist(), strict=True):
-            counts[label, word] = counts.get((label, word), 0) + count
+        predicted, labels = encoded.decode(text).label()[0], position[benchmark.labels(index)]
+        counts = confusion_matrix(predicted, labels, classes, len(names))
+        for name, column in zip(names, counts.T, strict=True):
+            columns[name] = columns.get(name, 0) + column
         if on_progress:
             on_progress(index + 1, len(benchmark))
-    confusion = np.zeros((len(benchmark.class_indices), len(places)), dtype=np.int64)
-    for at, count in counts.items():
-        confusion[at] = count
-    return OpenWords(tuple(places), confusion)
+    return OpenWords(tuple(columns), np.stack([*columns.values()], axis=1))

@@ -27,8 +27,9 @@ SPECK = 0.002  # of the picture: a class with less is not told of
 OPPOSITES = {"above": "below", "left of": "right of"}
 RELATIONS = ("on", "in front of", *OPPOSITES, *OPPOSITES.values())
 TOUCHING = 0.5  # of the pixels below a region that are another's, where it is on it
-_WORDS = sorted((*SIZES, *COLOURS), key=len, reverse=True)  # "dark green" before "green"
-_ATTRIBUTE = re.compile(rf"({'|'.join(_WORDS)}) (?=\S)")
+_WORDS = "|".join(sorted((*SIZES, *COLOURS), key=len, reverse=True))  # "dark green" before "green"
+_THING = re.compile(rf"\s*There is an? ((?:(?:{_WORDS}) )*)(\S[^.]*)\.")
+_STANDS = re.compile(rf"\s*The ([^.]+) is ({'|'.join(RELATIONS)}) the ([^.]+)\.")
 
 
 @dataclass(frozen=True)
@@ -180,15 +181,10 @@ def parse(caption: str, where: str = "The caption") -> Description:
     """
     objects, relations = list[dict[str, object]](), list[list[object]]()
     for sentence in re.findall(r"[^.]+\.?|\.", caption.strip()):
-        thing = re.fullmatch(r"\s*There is an? ([^.]+)\.", sentence)
-        stands = re.fullmatch(rf"\s*The ([^.]+) is ({'|'.join(RELATIONS)}) the ([^.]+)\.", sentence)
+        thing, stands = _THING.fullmatch(sentence), _STANDS.fullmatch(sentence)
         names = [one["name"] for one in objects]
         if thing:
-            words, name = list[str](), thing[1]
-            while word := _ATTRIBUTE.match(name):
-                words.append(word[1])
-                name = name[word.end() :]
-            objects.append({"name": name, "attributes": words})
+            objects.append({"name": thing[2], "attributes": re.findall(_WORDS, thing[1])})
         elif stands and {stands[1], stands[3]} <= {*names}:
             relations.append([names.index(stands[1]), stands[2], names.index(stands[3])])
         else:
