@@ -333,7 +333,7 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     for name, value in (("seeds", 5), ("steps", 250), ("pictures", 800), ("held-out", 200),
                         ("planted-sizes", 240), ("size-steps", 200),
-                        ("planted-relations", 900), ("relation-steps", 450),
+                        ("planted-relations", 900), ("relation-steps", 900),
                         ("draws", 500)):  # fmt: skip
         parser.add_argument(f"--{name}", type=int, default=value)
     run = parser.parse_args()
