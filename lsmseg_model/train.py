@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from lsmseg_model.data.benchmark import Benchmark, load_benchmark
 from lsmseg_model.data.captioners import Captioner, open_captions
 from lsmseg_model.data.label_maps import IGNORE
-from lsmseg_model.errors import TrainingError
+from lsmseg_model.errors import TrainingError, UsageError
 from lsmseg_model.networks.backbones.load import check_device
 from lsmseg_model.networks.build import read_network, save_network, start_network
 from lsmseg_model.networks.closed_set.complete import complete
@@ -123,6 +123,8 @@ class NetworkRun(Run):
         self.network = network.train()
         self.optimizer = Optimizer(network, options)
         captions = self._captions(self.benchmark)
+        if captions is None:
+            network.describe("")  # one that reads them says that there are none
         network.captions = self._captions(self.held_out)
         told = [request.captions] if network.described else []
         self.resume(network.clip.weights_hash, str(request.encoder), self.half, *told)
@@ -139,8 +141,10 @@ class NetworkRun(Run):
 
     def _captions(self, benchmark: Benchmark | None) -> Captioner | None:
         """Who describes the pictures of a benchmark, where the network wants it."""
-        described = self.settings.get("kind") == "llmformer"
-        if not described:
+        if self.settings.get("kind") != "llmformer" and self.request.captions is not None:
+            name = self.settings["name"]
+            raise UsageError(f"{name} reads no captions: leave out --captions.")
+        if self.settings.get("kind") != "llmformer" or benchmark is None:
             return None
         return open_captions(self.request.captions, benchmark, self.request.class_names)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 import lsmseg_model
@@ -18,10 +20,18 @@ def show_words(request: lsmseg_model.EvaluateRequest, vocabulary: Vocabulary, js
 
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         found = lsmseg_model.evaluate_words(request, on_progress=progress)
-    scored = load_benchmark(request.data, request.data_root, request.split).class_indices
+    scored = load_benchmark(
+        request.data,
+        request.data_root,
+        request.split,
+        1,
+        len(vocabulary),
+        request.prompts.vocabulary,
+    ).class_indices
     entries = list(vocabulary)
-    similarity = _of_words([entries[index] for index in scored], found.words)
-    each = open_iou(found.confusion, similarity)
+    classes = [entries[index] for index in scored]
+    confusion, similarity = classes_first(classes, found.words, found.confusion)
+    each = open_iou(confusion, similarity)
     shares = found.confusion / np.maximum(1, found.confusion.sum(axis=1, keepdims=True))
     rows = [
         {
@@ -37,9 +47,9 @@ def show_words(request: lsmseg_model.EvaluateRequest, vocabulary: Vocabulary, js
         if not np.isnan(score)
     ]
     summary = {
-        "open_iou": open_miou(found.confusion, similarity),
+        "open_iou": open_miou(confusion, similarity),
         "words": len(found.words),
-        "words_of_a_class": int((similarity.max(axis=0) == 1).sum()),
+        "words_of_a_class": int((similarity[:, len(scored) :].max(axis=0) == 1).sum()),
     }
     if json:
         show({"summary": summary, "classes": rows}, json)
@@ -48,8 +58,17 @@ def show_words(request: lsmseg_model.EvaluateRequest, vocabulary: Vocabulary, js
         show(summary, json)
 
 
-def _of_words(classes: list[ClassEntry], words: tuple[str, ...]) -> np.ndarray:
-    """float64 [C, W]: how near words are to classes, see `word_similarity`."""
+def classes_first(
+    classes: list[ClassEntry], words: Sequence[str], counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Counts [C, W] and similarities as `open_iou` wants them, [C, C + W]: classes, then words.
+
+    A word that is a class (`word_similarity` 1) is counted in the class's column.
+    """
     named = [ClassEntry(len(classes) + at, word, word) for at, word in enumerate(words)]
-    both = word_similarity(Vocabulary("words", "", (*classes, *named)))
-    return both[: len(classes), len(classes) :]
+    similarity = word_similarity(Vocabulary("words", "", (*classes, *named)))[: len(classes)]
+    confusion = np.hstack([np.zeros((len(classes),) * 2, dtype=np.int64), counts])
+    for at in len(classes) + np.flatnonzero(similarity[:, len(classes) :].max(axis=0) == 1):
+        confusion[:, similarity[:, at].argmax()] += confusion[:, at]
+        confusion[:, at] = 0
+    return confusion, similarity

@@ -75,8 +75,9 @@ class FileCaptions:
 
     def describe(self, key: str) -> Description:
         names = self._names
-        known = key if key in self.descriptions else names.get(key, names.get(Path(key).stem, ""))
-        found = self.descriptions.get(known)
+        stem = Path(key).stem
+        known = stem if stem in self.descriptions else names.get(key, names.get(stem, ""))
+        found = self.descriptions.get(key, self.descriptions.get(known))
         if found is None:
             raise DataError(f"{self.path} has no caption of {key}; add a line for it.")
         return found

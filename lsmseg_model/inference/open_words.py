@@ -21,7 +21,7 @@ OTHER = "other"
 class OpenWords:
     """The words that were predicted, and int64 [C, W]: pixels by labelled class and by word.
 
-    ``metrics.open_iou`` scores it with a similarity [C, W] of classes and words.
+    ``metrics.open_iou`` scores it once a column for each class stands before the words'.
     """
 
     words: tuple[str, ...]

@@ -67,8 +67,8 @@ def run(which: str, folder: Path, out: str, **more: Any) -> TrainResult:
     request = TrainRequest(
         config=given, data="camvid", data_root=folder / "data", texts=TEXTS,
         vocabulary_name="camvid", out=folder / out, options=TrainOptions.of(given),
-        captions=captions(folder) if which == "llmformer" else None,
-        **{"pretrained": "random", "workers": 0, "progress": False, "precision": "fp32",
+        **{"captions": captions(folder) if which == "llmformer" else None,
+           "pretrained": "random", "workers": 0, "progress": False, "precision": "fp32",
            "tensorboard": False, **more},
     )  # fmt: skip
     return train(request)
@@ -283,6 +283,20 @@ def test_rules_of_labelled_pictures_by_their_names(folder: Path) -> None:
     assert {one.name for one in said.objects} == {"sky", "building"}
     with pytest.raises(UsageError, match="know the names of MiniStuff's classes"):
         open_captions("rules", val)
+
+
+def test_training_wants_captions_or_none(folder: Path) -> None:
+    with pytest.raises(UsageError, match="small reads no captions"):
+        run("caa", folder, "caa", captions="rules")
+    with pytest.raises(UsageError, match="small reads a description of each picture"):
+        run("llmformer", folder, "none", captions=None)
+
+
+def test_names_with_a_point_and_without_an_ending(tmp_path: Path) -> None:
+    path = tmp_path / "points.jsonl"
+    lines = ({"picture": f"a.{n}", "objects": [{"name": f"thing {n}"}]} for n in "123")
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert words_of(FileCaptions(path), ["a.1", "a.2.png"]) == ["thing 1", "thing 2"]
 
 
 def test_whose_captions(tmp_path: Path) -> None:

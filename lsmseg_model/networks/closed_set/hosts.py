@@ -108,7 +108,8 @@ class Host(nn.Module):
             hint = nearest(texts[0][0], self.classes, 1, f"{self.classes[0]!r} is one of them.")
             raise UsageError(
                 f"A closed-set network on {self.name} knows only the {len(self.classes)} classes "
-                f"that it was trained on, as they were written then, not {texts[0][0]!r}; {hint}"
+                f"that it was trained on, as they were written then, not {texts[0][0]!r}: try "
+                f"--attributes name; {hint}"
             )
         rows = torch.tensor(first, device=self.device)[:, None]
         return (rows == torch.arange(len(self.classes), device=self.device)).float()
