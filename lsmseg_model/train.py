@@ -129,7 +129,8 @@ class NetworkRun(Run):
         told = [request.captions] if network.described else []
         self.resume(network.clip.weights_hash, str(request.encoder), self.half, *told)
         texts = [request.texts[c] for c in self.classes]
-        self.table = Texts(network, texts, trains=options.clip != "freeze")
+        reads = self.settings.get("kind") != "closed-set"  # those know sentences by heart
+        self.table = Texts(network, texts, trains=reads and options.clip != "freeze")
         self.module: Any = Step(network, options.ignored)
         if team.count > 1:
             from torch.nn.parallel import DistributedDataParallel

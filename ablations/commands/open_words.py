@@ -65,7 +65,11 @@ def classes_first(
 
     A word that is a class (`word_similarity` 1) is counted in the class's column.
     """
-    named = [ClassEntry(len(classes) + at, word, word) for at, word in enumerate(words)]
+    readable = {entry.name: entry.readable for entry in classes}  # the rules say wall-brick
+    named = [
+        ClassEntry(len(classes) + at, word, readable.get(word, word))
+        for at, word in enumerate(words)
+    ]
     similarity = word_similarity(Vocabulary("words", "", (*classes, *named)))[: len(classes)]
     confusion = np.hstack([np.zeros((len(classes),) * 2, dtype=np.int64), counts])
     for at in len(classes) + np.flatnonzero(similarity[:, len(classes) :].max(axis=0) == 1):

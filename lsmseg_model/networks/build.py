@@ -120,10 +120,10 @@ def _clip(settings: dict[str, Any]) -> Backbone:
 
 
 def _own_clip(clip: str | dict[str, Any]) -> dict[str, Any] | None:
-    """The configuration of a CLIP of ours, by name or file; None for one of open_clip's."""
+    """The configuration of a CLIP of ours, by name or file; None for open_clip's and for a host."""
     if isinstance(clip, dict):
         return clip
-    ours = is_path(clip) or (CONFIGS / f"{clip}.json").is_file()
+    ours = not is_host(clip) and (is_path(clip) or (CONFIGS / f"{clip}.json").is_file())
     return read_config(clip) if ours else None
 
 

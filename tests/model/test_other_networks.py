@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ TRAIN = {"iterations": 4, "batch_size": 4, "lr": 0.003, "warmup": 1, "clip": "fr
          "checkpoint_every": 2}  # fmt: skip
 NETWORKS: dict[str, dict[str, Any]] = {
     "caa": {"kind": "closed-set", "network": {"addon": "caa"}},
+    "host": {"kind": "closed-set", "clip": "timm/test_resnet", "network": {"addon": "caa"}},
     "ecac": {"kind": "closed-set", "network": {"addon": "ecac", "memory_from": 1}},
     "llmformer": {"kind": "llmformer", "network": {"width": 16, "queries": 4, "layers": 1}},
 }
@@ -66,10 +68,10 @@ def run(which: str, folder: Path, out: str, **more: Any) -> TrainResult:
     given = config(folder, which)
     request = TrainRequest(
         config=given, data="camvid", data_root=folder / "data", texts=TEXTS,
-        vocabulary_name="camvid", out=folder / out, options=TrainOptions.of(given),
+        vocabulary_name="camvid", out=folder / out,
         **{"captions": captions(folder) if which == "llmformer" else None,
            "pretrained": "random", "workers": 0, "progress": False, "precision": "fp32",
-           "tensorboard": False, **more},
+           "tensorboard": False, "options": TrainOptions.of(given), **more},
     )  # fmt: skip
     return train(request)
 
@@ -283,6 +285,13 @@ def test_rules_of_labelled_pictures_by_their_names(folder: Path) -> None:
     assert {one.name for one in said.objects} == {"sky", "building"}
     with pytest.raises(UsageError, match="know the names of MiniStuff's classes"):
         open_captions("rules", val)
+
+
+@pytest.mark.slow
+def test_a_host_learns_and_is_kept(folder: Path) -> None:
+    options = replace(TrainOptions.of(config(folder, "host")), clip="full", iterations=1)
+    weights = run("host", folder, "out", options=options).weights
+    assert load_network(weights).settings["clip"] == "timm/test_resnet"
 
 
 def test_training_wants_captions_or_none(folder: Path) -> None:
