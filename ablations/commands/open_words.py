@@ -21,13 +21,9 @@ def show_words(request: lsmseg_model.EvaluateRequest, vocabulary: Vocabulary, js
     with progress_bar("looking at pictures", not Shown.quiet) as progress:
         found = lsmseg_model.evaluate_words(request, on_progress=progress)
     scored = load_benchmark(
-        request.data,
-        request.data_root,
-        request.split,
-        1,
-        len(vocabulary),
+        request.data, request.data_root, request.split, request.limit, len(vocabulary),
         request.prompts.vocabulary,
-    ).class_indices
+    ).class_indices  # fmt: skip
     entries = list(vocabulary)
     classes = [entries[index] for index in scored]
     confusion, similarity = classes_first(classes, found.words, found.confusion)
