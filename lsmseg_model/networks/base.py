@@ -108,8 +108,8 @@ class Network(nn.Module):
             return None
         if self.captions is None:
             raise UsageError(
-                f"{self.name} reads a description of each picture: give --captions rules (of "
-                "drawings) or --captions FILE (docs/other-networks.md)."
+                f"{self.name} reads a description of each picture: give --captions FILE, or "
+                "--captions rules where there are labels (docs/other-networks.md)."
             )
         return self.captions.describe(Path(name.removeprefix("picture ")).name)
 

@@ -171,7 +171,8 @@ class TimmHost(Host):
 
         kind, side = name.partition("/")[2], view.window
         if not is_model(kind.partition(".")[0]):
-            raise UsageError(f"There is no host {name!r}; {nearest(kind, list_models(), 3)}")
+            hint = nearest(kind, list_models(), 3, "timm.list_models() names them.")
+            raise UsageError(f"There is no host {name!r}; {hint}")
         model: Any = None
         for options in ({"output_stride": STRIDE}, {"img_size": side}, {}):
             with suppress(TypeError, ValueError, NotImplementedError, AssertionError):
