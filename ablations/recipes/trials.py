@@ -210,10 +210,9 @@ def _head(plan: Plan, trial: Trial) -> dict[str, float]:
     """
     settings = plan.recipe.settings(trial.variant, small=False)
     read = read_network(plan.request.config or str(settings.config), **settings.network)
+    read["classes"] = list(map(str, range(plan.recipe.profiled)))
     with torch.device("meta"), torch.no_grad():
-        network: Any = build(
-            {**read, "classes": list(map(str, range(plan.recipe.profiled)))}
-        ).eval()
+        network: Any = build(read).eval()
         with FlopCounterMode(display=False) as counter:
             network.classify(network.clip(torch.empty(1, 3, read["crop"], read["crop"])))
     parts = dict(network.clip.named_modules())

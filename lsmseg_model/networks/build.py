@@ -28,7 +28,7 @@ from lsmseg_model.networks.backbones.weights import fill, read_weights
 from lsmseg_model.networks.base import Network
 from lsmseg_model.networks.closed_set.hosts import BackboneHost, Host, build_host, is_host
 from lsmseg_model.networks.closed_set.segmenter import ClosedSet
-from lsmseg_model.networks.config import NetworkFile, changed, options_of, overlay
+from lsmseg_model.networks.config import KINDS, NetworkFile, changed, overlay
 from lsmseg_model.networks.fields import read_fields
 from lsmseg_model.networks.llmformer.network import LlmFormer
 from lsmseg_model.networks.lsmseg import LsmSeg
@@ -69,7 +69,7 @@ def read_network(name: str, **changes: Any) -> dict[str, Any]:
         settings = overlay(read_network(settings["base"]), own, str(path))
     kind = read_fields(NetworkFile, settings, str(path), "the file").kind
     settings = changed(settings, changes)
-    read_fields(options_of(kind), settings["network"], settings["name"])
+    read_fields(KINDS[kind], settings["network"], settings["name"])
     return settings
 
 
@@ -84,12 +84,12 @@ def build(settings: dict[str, Any]) -> Network:
     Raises ConfigError for wrong settings.
     """
     name, kind = settings["name"], settings.get("kind", "lsmseg")
-    options: Any = read_fields(options_of(kind), settings["network"], name)
+    options: Any = read_fields(KINDS[kind], settings["network"], name)
     network: Network
     if kind == "closed-set":
         host = _host(settings)
-        about = settings.get("classes", UNKNOWN), settings.get("frequencies")
-        network = ClosedSet(host, options, *about)
+        classes = settings.get("classes", UNKNOWN)
+        network = ClosedSet(host, options, classes, settings.get("frequencies"))
     elif kind == "llmformer":
         network = LlmFormer(_clip(settings), options)
     else:
@@ -101,10 +101,9 @@ def build(settings: dict[str, Any]) -> Network:
 
 def _host(settings: dict[str, Any]) -> Host:
     """What sees pictures for a network with closed classes, without weights."""
-    clip, crop = settings["clip"], settings["crop"]
-    return (
-        build_host(clip, View(crop, crop, crop)) if is_host(clip) else BackboneHost(_clip(settings))
-    )
+    if not is_host(settings["clip"]):
+        return BackboneHost(_clip(settings))
+    return build_host(settings["clip"], View(*[settings["crop"]] * 3))
 
 
 def _clip(settings: dict[str, Any]) -> Backbone:

@@ -33,28 +33,6 @@ REFINEMENTS = {
 }
 CLIP_PARTS = ("freeze", "qk", "kv", "qv", "full")
 CHANGEABLE = ("clip", "crop")  # fields of the file that may be changed beside the network's
-KINDS = ("lsmseg", "closed-set", "llmformer")
-
-
-@dataclass(frozen=True)
-class NetworkFile:
-    """The file of a network.
-
-    kind: one of KINDS. clip: a name, or the fields of a CLIP of our own (`ClipFile`); of a network
-    with closed classes any host (`closed_set/hosts.py`). crop: pixels of a view. network: see
-    `options_of`. test: see `Protocol`. train: see `TrainOptions`.
-    """
-
-    name: Annotated[
-        str, Field(pattern=r"^[\w.+-]+$", description="be letters and digits, as a file's name")
-    ]
-    title: Text
-    clip: Annotated[str | dict[str, Any], Field(description="hold a name or fields")]
-    crop: Whole
-    network: Fields
-    kind: Annotated[str, OneOf(*KINDS)] = "lsmseg"
-    test: Fields = field(default_factory=dict)
-    train: Fields = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,13 +87,29 @@ class NetworkConfig:
             )
 
 
-def options_of(kind: str) -> type:
-    """The class of the field `network` of a kind of networks, one of KINDS."""
-    return {
-        "lsmseg": NetworkConfig,
-        "closed-set": ClosedSetOptions,
-        "llmformer": LlmFormerOptions,
-    }[kind]
+KINDS = {"lsmseg": NetworkConfig, "closed-set": ClosedSetOptions, "llmformer": LlmFormerOptions}
+"""A kind of networks -> the class of its field `network`."""
+
+
+@dataclass(frozen=True)
+class NetworkFile:
+    """The file of a network.
+
+    kind: one of KINDS. clip: a name, or the fields of a CLIP of our own (`ClipFile`); of a network
+    with closed classes any host (`closed_set/hosts.py`). crop: pixels of a view. network: see
+    KINDS. test: see `Protocol`. train: see `TrainOptions`.
+    """
+
+    name: Annotated[
+        str, Field(pattern=r"^[\w.+-]+$", description="be letters and digits, as a file's name")
+    ]
+    title: Text
+    clip: Annotated[str | dict[str, Any], Field(description="hold a name or fields")]
+    crop: Whole
+    network: Fields
+    kind: Annotated[str, OneOf(*KINDS)] = "lsmseg"
+    test: Fields = field(default_factory=dict)
+    train: Fields = field(default_factory=dict)
 
 
 def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
@@ -124,10 +118,7 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
     For `read_network(name, **changes)`: fields of the network, of whichever kind, and clip and
     crop. Raises ConfigError for text of another form, an unknown field or a wrong value.
     """
-    owners: dict[str, type] = {}
-    for cls in map(options_of, KINDS):
-        for f in fields(cls):
-            owners.setdefault(f.name, cls)
+    owners = {f.name: cls for cls in reversed(KINDS.values()) for f in fields(cls)}
     owners |= dict.fromkeys(CHANGEABLE, NetworkFile)
     changes: dict[str, Any] = {}
     for text in texts:

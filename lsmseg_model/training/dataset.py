@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from lsmseg_model.data.benchmark import Benchmark, MiniStuff
 from lsmseg_model.data.captioners import Captioner, RulesCaptions
 from lsmseg_model.data.descriptions import Description
-from lsmseg_model.data.ministuff.captions import Sentence, Told
+from lsmseg_model.data.ministuff.captions import Sentence, ToldOf
 from lsmseg_model.data.ministuff.looks import Gallery
 from lsmseg_model.data.ministuff.scenes import draw_training
 from lsmseg_model.errors import LsmsegModelError, UsageError
@@ -78,12 +78,7 @@ def _end_with(parent: int) -> None:
 class MiniStuffTraining(Dataset[TrainingItem]):
     """Freshly drawn scenes of the train split; unseen classes are IGNORE."""
 
-    def __init__(
-        self,
-        seed: int,
-        told: Mapping[str, Sequence[Told]] | None,
-        captions: Captioner | None = None,
-    ) -> None:
+    def __init__(self, seed: int, told: ToldOf | None, captions: Captioner | None = None) -> None:
         self.seed, self.gallery, self.captions = seed, Gallery(told), captions
 
     def __getitem__(self, place: tuple[int, int, int]) -> TrainingItem:
@@ -192,9 +187,8 @@ class FolderTraining(Dataset[TrainingItem]):
                 ]
             )
             image, labels = augment(tv_tensors.Image(image), tv_tensors.Mask(labels))
-        told = (
-            None if self.captions is None else self.captions.describe(self.benchmark.key(place[2]))
-        )
+        key = self.benchmark.key(place[2])
+        told = None if self.captions is None else self.captions.describe(key)
         plain = torch.Tensor(image), labels[0].as_subclass(torch.Tensor).long()
         return TrainingItem(*plain, description=told)
 
@@ -237,7 +231,7 @@ def training_data(
     benchmark: Benchmark,
     augment: Augment,
     seed: int,
-    told: Mapping[str, Sequence[Told]] | None,
+    told: ToldOf | None,
     captions: Captioner | None = None,
 ) -> tuple[Dataset[TrainingItem], int | None]:
     """The items of a benchmark, and how many pictures make an epoch (None: endless).

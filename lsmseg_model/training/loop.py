@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -21,7 +21,7 @@ from lsmseg_model.data.benchmark import (
     training_classes,
 )
 from lsmseg_model.data.captioners import Captioner
-from lsmseg_model.data.ministuff.captions import Told
+from lsmseg_model.data.ministuff.captions import ToldOf
 from lsmseg_model.errors import AlreadyTrainedError, DataError, TrainingError
 from lsmseg_model.files import PROGRESS, check_free, result_folder, write_whole
 from lsmseg_model.processes import Processes
@@ -113,10 +113,7 @@ class Run:
             )
 
     def load_pictures(
-        self,
-        augment: Augment,
-        told: Mapping[str, Sequence[Told]] | None = None,
-        captions: Captioner | None = None,
+        self, augment: Augment, told: ToldOf | None = None, captions: Captioner | None = None
     ) -> None:
         """Make the loader; see `training_data`."""
         seed, workers, team = self.request.seed, self.request.workers, self.team

@@ -7,7 +7,7 @@ descriptions, in many constructions and with many synonyms (lexicon.py). They ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lsmseg_model.data.ministuff import lexicon
@@ -30,6 +30,9 @@ VALUES: tuple[str, ...] = (
 
 Told = tuple[str, frozenset[str]]
 """A sentence, and the attributes that it tells of."""
+
+ToldOf = Mapping[str, Sequence[Told]]
+"""What was written of looks, by `Look.key`."""
 
 
 @dataclass(frozen=True)

@@ -52,5 +52,4 @@ def pixel_frequencies(benchmark: Benchmark, classes: Sequence[int]) -> list[floa
         inside = labels[(labels >= 0) & (labels < len(counts))]
         counts += np.bincount(inside, minlength=len(counts))
     found = counts[list(classes)]
-    shares: list[float] = (found / max(1, found.sum())).round(8).tolist()
-    return shares
+    return list((found / max(1, found.sum())).round(8).tolist())

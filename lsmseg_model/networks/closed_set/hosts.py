@@ -182,11 +182,8 @@ class TimmHost(Host):
             raise UsageError(f"{name} gives no dense features; try timm/resnet50.")
         super().__init__(name, view, model.pretrained_cfg["mean"], model.pretrained_cfg["std"])
         self.net = model
-        shapes = {**dict(self.named_parameters()), **dict(self.named_buffers())}
-        shapes = {key: value.to("meta") for key, value in shapes.items()}
-        picture = torch.empty(1, 3, side, side, device="meta")
-        features: Tensor = torch.func.functional_call(self, shapes, (picture,))
-        self.channels, self.stride = features.shape[1], side // features.shape[2]
+        last = model.feature_info[-1]
+        self.channels, self.stride = last["num_chs"], last["reduction"]
 
     def _features(self, images: Tensor) -> Tensor:
         (features,) = self.net.forward_intermediates(images, indices=1, intermediates_only=True)
