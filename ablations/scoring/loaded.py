@@ -154,5 +154,4 @@ class ModelScorer(Scorer):
     def _decoded(self, prompt_set: PromptSet, prompts: Sequence[int], picture: int) -> Any:
         with self.turn:
             text = self.model.embed(*some_texts(prompt_set, prompts))
-            name = f"picture {self.benchmark.key(picture)}"
-            return self.model.encode(self.benchmark.picture(picture), name).decode(text)
+            return self.model.encode(self.benchmark.picture(picture)).decode(text)

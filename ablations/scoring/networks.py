@@ -50,7 +50,7 @@ class NetworkScorer(Scorer):
         """int64 [H, W]: the scored class with the highest probability at every pixel."""
         segmenter, (prompts, owners) = self.segmenter(prompt_set), competing(self.benchmark)
         text = segmenter.embed(*some_texts(prompt_set, prompts))
-        predicted, _ = segmenter.label(self.benchmark.picture(picture), text, owners)
+        predicted, _ = self._encoded(segmenter, picture).decode(text).label(owners)
         return np.asarray(self.benchmark.class_indices)[predicted]
 
     def cost_map(self, prompt_set: PromptSet, picture: int, index: int) -> np.ndarray:
@@ -62,7 +62,12 @@ class NetworkScorer(Scorer):
         text = segmenter.embed(*some_texts(prompt_set, prompts))
         position = self.benchmark.class_indices.index(index)
         wanted = [at for at, owner in enumerate(owners) if owner == position]
-        return segmenter.scores(self.benchmark.picture(picture), text, wanted).max(axis=0)
+        return self._encoded(segmenter, picture).decode(text).scores(wanted).max(axis=0)
+
+    def _encoded(self, segmenter: Segmenter, picture: int) -> Any:
+        segmenter.tell(self.captions, self.benchmark)
+        name = f"picture {self.benchmark.key(picture)}"
+        return segmenter.encode(self.benchmark.picture(picture), name)
 
     def count_with(
         self,
