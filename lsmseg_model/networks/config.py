@@ -118,7 +118,9 @@ def parse_changes(texts: Iterable[str]) -> dict[str, Any]:
     For `read_network(name, **changes)`: fields of the network, of whichever kind, and clip and
     crop. Raises ConfigError for text of another form, an unknown field or a wrong value.
     """
-    owners = {f.name: cls for cls in reversed(KINDS.values()) for f in fields(cls)}
+    owners: dict[str, type] = {}
+    for cls in KINDS.values():  # LSMSeg's fields are the first to be named
+        owners |= {f.name: cls for f in fields(cls) if f.name not in owners}
     owners |= dict.fromkeys(CHANGEABLE, NetworkFile)
     changes: dict[str, Any] = {}
     for text in texts:
