@@ -91,7 +91,9 @@ def _hours(
 def _bytes(recipe: Recipe, variant: Variant) -> float:
     """Of the weights in 32 bits, without those a going-on needs: they go when a training ends."""
     read = _network(recipe, variant)
-    sizes = {k: v for k, v in read["network"].items() if not isinstance(v, float)}  # without losses
+    # Without what changes no size: the losses, and all that LLMFormer's alternatives are named by.
+    apart = (float, str) if read.get("kind") == "llmformer" else float
+    sizes = {k: v for k, v in read["network"].items() if not isinstance(v, apart)}
     return 4.0 * _parameters(json.dumps({**read, "network": sizes, "train": {}}, sort_keys=True))
 
 

@@ -157,7 +157,8 @@ def test_classes_are_known_by_their_first_sentence() -> None:
 
 
 def test_no_class_that_was_trained_on_is_an_error() -> None:
-    with pytest.raises(UsageError, match=r"only the 3 classes .* not 'The sky is red.': .*; did you m"):
+    says = r"only the 3 classes .* not 'The sky is red.': .*; did you m"
+    with pytest.raises(UsageError, match=says):
         network().clip.encode_texts([["The sky is red."], ["x"]])
     with pytest.raises(UsageError, match=r"'The sky is blue\.' is one of them"):
         network().clip.encode_texts([["x"]])

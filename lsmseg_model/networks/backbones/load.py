@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -210,6 +211,9 @@ def _check_name(name: str, ours: bool) -> None:
         raise UsageError(f"There is no model {name!r}; {hint}")
 
 
+_SHAPES: dict[tuple[object, ...], Any] = {}  # models without numbers: recipes ask for many
+
+
 def open_clip_model(
     name: str,
     preprocess: Mapping[str, Any] | None = None,
@@ -232,18 +236,25 @@ def open_clip_model(
     import open_clip
 
     _check_name(name, ours=False)
+    device = torch.get_default_device()  # "meta" where only shapes are wanted
+    key = (name, str(preprocess), quick_gelu, context_length)
+    if device.type == "meta" and key in _SHAPES:
+        return copy.deepcopy(_SHAPES[key])
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it warns of random weights, which ours soon replace
     try:
-        return open_clip.create_model(
+        made = open_clip.create_model(
             name,
             load_weights=False,
             pretrained_text=False,  # else it fetches those of a text tower of transformers
             force_quick_gelu=quick_gelu,
             force_preprocess_cfg=dict(preprocess or {}),
             force_context_length=context_length,
-            device=torch.get_default_device(),  # "meta" where only shapes are wanted
+            device=device,
             **local_text(name),
         )
     finally:
         logging.disable(before)
+    if device.type == "meta" and not is_repository(name):
+        _SHAPES[key] = copy.deepcopy(made)
+    return made
